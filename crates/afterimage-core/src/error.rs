@@ -1,0 +1,110 @@
+//! The error every crate below the command line returns.
+
+use std::path::{Path, PathBuf};
+
+/// Result with Afterimage's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong, told apart by what the caller can do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A field of the request holds a value that cannot be used. `field` is the name in [`crate::GenerationRequest`]
+    /// (`steps`, `size`, …); front ends translate it to a flag or to a dialect's field.
+    #[error("{field}: {problem}")]
+    Field {
+        /// Name of the field.
+        field: &'static str,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// A picture that cannot be read. `source_name` is a file name, or `standard input`.
+    #[error("{source_name}: {problem}")]
+    Picture {
+        /// Where the picture came from, as a user would name it.
+        source_name: String,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// A model file or folder that is missing or cannot be used.
+    #[error("{}: {problem}", path.display())]
+    ModelFile {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// A tensor of a model file that is missing or has the wrong shape or type.
+    #[error("{}: tensor {tensor}: expected {expected}, found {found}", path.display())]
+    Tensor {
+        /// The file, or the folder for sharded weights.
+        path: PathBuf,
+        /// Name of the tensor as the file should spell it.
+        tensor: String,
+        /// Shape and type that the configuration asks for.
+        expected: String,
+        /// What is there instead.
+        found: String,
+    },
+    /// The device asked for does not exist in this build or on this machine.
+    #[error("device {device}: {problem}")]
+    Device {
+        /// The device as asked for.
+        device: String,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// The caller asked to stop.
+    #[error("cancelled")]
+    Cancelled,
+    /// Reading or writing failed for a reason outside the request (disk full, permission).
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The operating system's answer.
+        source: std::io::Error,
+    },
+    /// A failure of the program itself.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl Error {
+    /// An [`Error::Field`].
+    pub fn field(field: &'static str, problem: impl Into<String>) -> Self {
+        Self::Field { field, problem: problem.into() }
+    }
+
+    /// An [`Error::Picture`].
+    pub fn picture(source_name: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Picture { source_name: source_name.into(), problem: problem.into() }
+    }
+
+    /// An [`Error::ModelFile`].
+    pub fn model_file(path: impl AsRef<Path>, problem: impl Into<String>) -> Self {
+        Self::ModelFile { path: path.as_ref().to_path_buf(), problem: problem.into() }
+    }
+
+    /// An [`Error::Io`].
+    pub fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
+        Self::Io { path: path.as_ref().to_path_buf(), source }
+    }
+
+    /// An [`Error::Internal`].
+    pub fn internal(problem: impl std::fmt::Display) -> Self {
+        Self::Internal(problem.to_string())
+    }
+
+    /// Whether the caller's input is to blame (exit code 2, a 4xx status), not the machine or the program.
+    pub fn is_bad_input(&self) -> bool {
+        matches!(
+            self,
+            Self::Field { .. }
+                | Self::Picture { .. }
+                | Self::ModelFile { .. }
+                | Self::Tensor { .. }
+                | Self::Device { .. }
+        )
+    }
+}

@@ -1,0 +1,15 @@
+//! What every Afterimage crate shares: the generation request, its limits, and errors that name what is wrong.
+//!
+//! This crate knows nothing of tensors, HTTP or SQL.
+
+mod error;
+mod limits;
+mod picture;
+mod request;
+mod size;
+
+pub use error::{Error, Result};
+pub use limits::{Limits, PictureLimits};
+pub use picture::Picture;
+pub use request::{EmptyPrompt, GenerationRequest, Task, VariationSettings};
+pub use size::{ParseSizeError, Size};

@@ -1,0 +1,116 @@
+//! How models ask for their tensors.
+
+use afterimage_core::{Error, Result};
+use afterimage_kernels::bytes::SharedBytes;
+use afterimage_kernels::matrix::{Element, Matrix, to_f32};
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A tensor as it is stored: shape, number type, little-endian row-major bytes of exactly that length.
+#[derive(Clone, Debug)]
+pub struct StoredTensor {
+    /// Sizes, slowest dimension first.
+    pub shape: Vec<usize>,
+    /// Type of one number.
+    pub element: Element,
+    /// The numbers.
+    pub bytes: SharedBytes,
+}
+
+/// Where a component's tensors come from. Names are canonical: BFL's for the FLUX transformer, diffusers' for the VAE
+/// and Redux, transformers' without `text_model.` or `vision_model.` for the encoders.
+pub trait TensorSource: Send + Sync {
+    /// The file or folder, for messages.
+    fn path(&self) -> PathBuf;
+
+    /// Whether the tensor is there.
+    fn has(&self, name: &str) -> bool;
+
+    /// The blocks of rows that, stacked along the first dimension, are the canonical tensor `name` of `shape`.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] when it is missing, or has another shape or an unusable type.
+    fn rows(&self, name: &str, shape: &[usize]) -> Result<Vec<StoredTensor>>;
+}
+
+/// A [`TensorSource`] with a prefix: what a model's constructor takes.
+#[derive(Clone)]
+pub struct Scope {
+    source: Arc<dyn TensorSource>,
+    prefix: String,
+}
+
+impl Scope {
+    /// The root of `source`.
+    pub fn new(source: Arc<dyn TensorSource>) -> Self {
+        Self { source, prefix: String::new() }
+    }
+
+    /// The scope `name` inside this one: `scope.at("layers").at(3)` finds `layers.3.…`.
+    #[must_use]
+    pub fn at(&self, name: impl Display) -> Self {
+        Self { source: Arc::clone(&self.source), prefix: format!("{}{name}.", self.prefix) }
+    }
+
+    /// The full name of `name` in this scope.
+    pub fn full_name(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// Whether the tensor is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.source.has(&self.full_name(name))
+    }
+
+    /// A matrix `[rows, cols]` in its stored type; trailing dimensions of 1 (1×1 convolutions) are ignored.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] when it is missing or different.
+    pub fn matrix(&self, name: &str, rows: usize, cols: usize) -> Result<Matrix> {
+        let full_name = self.full_name(name);
+        let blocks = self.source.rows(&full_name, &[rows, cols])?;
+        let parts: Option<Vec<Matrix>> = blocks
+            .into_iter()
+            .map(|block| {
+                let block_rows = block.bytes.len() / (cols * block.element.size()).max(1);
+                Matrix::new(block.bytes, block.element, block_rows, cols)
+            })
+            .collect();
+        parts
+            .and_then(|parts| Matrix::stack(&parts))
+            .filter(|matrix| matrix.rows() == rows)
+            .ok_or_else(|| Error::internal(format!("{full_name}: stored blocks do not make {rows} x {cols}")))
+    }
+
+    /// A tensor of any `shape` as f32.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] when it is missing or different.
+    pub fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let full_name = self.full_name(name);
+        let mut values = vec![0.0; shape.iter().product()];
+        let mut filled = 0;
+        for block in self.source.rows(&full_name, shape)? {
+            let count = block.bytes.len() / block.element.size();
+            let out = values
+                .get_mut(filled..filled + count)
+                .ok_or_else(|| Error::internal(format!("{full_name}: more numbers than {shape:?}")))?;
+            to_f32(&block.bytes, block.element, out);
+            filled += count;
+        }
+        if filled == values.len() {
+            Ok(values)
+        } else {
+            Err(Error::internal(format!("{full_name}: fewer numbers than {shape:?}")))
+        }
+    }
+
+    /// A vector of `len` numbers as f32.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] when it is missing or different.
+    pub fn vector(&self, name: &str, len: usize) -> Result<Vec<f32>> {
+        self.values(name, &[len])
+    }
+}

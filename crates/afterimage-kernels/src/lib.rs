@@ -1,0 +1,12 @@
+//! Operations that a diffusion model spends its time in, written for CPU vector units, each with a plain twin in
+//! [`plain`] that serves as its oracle.
+//!
+//! This crate knows nothing of models. It is the only one with `unsafe`: vector intrinsics, raw tile pointers handed
+//! to worker threads, and memory-mapped files. Every entry point is safe: it checks lengths before it goes to work and
+//! panics on a caller's mistake (never on file contents, which are checked where they are read).
+
+pub mod bytes;
+pub mod matrix;
+pub mod attention;
+pub mod gemm;
+pub mod plain;

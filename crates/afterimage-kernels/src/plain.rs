@@ -1,0 +1,47 @@
+//! The obvious implementation of every fast operation: the oracle of its tests, never the path of a request.
+
+use crate::attention::{AttentionBias, AttentionShape, Tokens};
+use crate::matrix::Matrix;
+
+/// `x [rows, cols] · weightᵀ + bias`, accumulated in f64.
+pub fn linear(x: &[f32], weight: &Matrix, bias: Option<&[f32]>) -> Vec<f32> {
+    let values = weight.to_f32();
+    let mut out = Vec::new();
+    for row in x.chunks_exact(weight.cols()) {
+        for (index, weights) in values.chunks_exact(weight.cols()).enumerate() {
+            let sum: f64 = row.iter().zip(weights).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+            out.push((sum + f64::from(bias.map_or(0.0, |bias| bias[index]))) as f32);
+        }
+    }
+    out
+}
+
+/// `softmax(q kᵀ · scale + bias) v` with the whole score row in memory; returns `[queries, heads × head_dim]`.
+pub fn attention(shape: &AttentionShape, q: Tokens, k: Tokens, v: Tokens, bias: &AttentionBias) -> Vec<f32> {
+    let dim = shape.head_dim;
+    let mut out = vec![0.0; shape.queries * shape.heads * dim];
+    for head in 0..shape.heads {
+        for query in 0..shape.queries {
+            let q_row = q.row(query, head, dim);
+            let mut scores: Vec<f64> = (0..shape.keys)
+                .map(|key| {
+                    let products = q_row.iter().zip(k.row(key, head, dim)).map(|(a, b)| f64::from(*a) * f64::from(*b));
+                    products.sum::<f64>() * f64::from(shape.scale) + f64::from(bias.at(shape, head, query, key))
+                })
+                .collect();
+            let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let mut total = 0.0;
+            for score in &mut scores {
+                *score = (*score - largest).exp();
+                total += *score;
+            }
+            let target = &mut out[(query * shape.heads + head) * dim..][..dim];
+            for (index, value) in target.iter_mut().enumerate() {
+                let sum: f64 =
+                    scores.iter().enumerate().map(|(key, score)| score * f64::from(v.row(key, head, dim)[index])).sum();
+                *value = (sum / total) as f32;
+            }
+        }
+    }
+    out
+}

@@ -1,0 +1,2 @@
+//! `afterimage`: the command line.
+fn main() {}
