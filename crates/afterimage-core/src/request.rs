@@ -95,7 +95,11 @@ impl GenerationRequest {
                 if !limits.side.contains(&side) {
                     return Err(Error::field(
                         "size",
-                        format!("{size} is out of range; each side takes {} to {} pixels", limits.side.start(), limits.side.end()),
+                        format!(
+                            "{size} is out of range; each side takes {} to {} pixels",
+                            limits.side.start(),
+                            limits.side.end()
+                        ),
                     ));
                 }
             }
@@ -105,7 +109,12 @@ impl GenerationRequest {
         }
         check_number("guidance", self.guidance, *limits.guidance.start(), *limits.guidance.end())?;
         if !limits.num_images.contains(&self.num_images) {
-            return Err(out_of_range("num_images", self.num_images, limits.num_images.start(), limits.num_images.end()));
+            return Err(out_of_range(
+                "num_images",
+                self.num_images,
+                limits.num_images.start(),
+                limits.num_images.end(),
+            ));
         }
         if let Some(prompt) = &self.prompt
             && prompt.len() > limits.prompt_bytes
@@ -122,7 +131,12 @@ impl GenerationRequest {
         match &self.task {
             Task::Variation(settings) => {
                 if !limits.sources.contains(&sources) {
-                    return Err(out_of_range("image", format!("{sources} pictures"), limits.sources.start(), limits.sources.end()));
+                    return Err(out_of_range(
+                        "image",
+                        format!("{sources} pictures"),
+                        limits.sources.start(),
+                        limits.sources.end(),
+                    ));
                 }
                 check_number("redux_strength", settings.redux_strength, 0.0, 1.0)?;
                 check_number("redux_downsample", settings.redux_downsample, 1.0, 9.0)?;
@@ -159,7 +173,12 @@ impl GenerationRequest {
     }
 }
 
-fn out_of_range(field: &'static str, value: impl std::fmt::Display, low: impl std::fmt::Display, high: impl std::fmt::Display) -> Error {
+fn out_of_range(
+    field: &'static str,
+    value: impl std::fmt::Display,
+    low: impl std::fmt::Display,
+    high: impl std::fmt::Display,
+) -> Error {
     Error::field(field, format!("{value} is out of range; {low} to {high} are accepted"))
 }
 

@@ -71,7 +71,8 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for text in ["", "x", "640", "640x", "x480", "-1x2", "+1x2", "1.5x2", "1x2x3", "99999999999x1", "1e3x1", "٣x٣"] {
+        for text in ["", "x", "640", "640x", "x480", "-1x2", "+1x2", "1.5x2", "1x2x3", "99999999999x1", "1e3x1", "٣x٣"]
+        {
             assert!(text.parse::<Size>().is_err(), "{text}");
         }
     }

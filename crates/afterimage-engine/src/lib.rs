@@ -2,4 +2,9 @@
 //!
 //! This crate knows nothing of jobs or HTTP.
 
+mod engine;
+mod options;
 pub mod weights;
+
+pub use engine::{Engine, Generation, Observer, Silent, Stage, Timings};
+pub use options::{DeviceChoice, DtypeChoice, EngineOptions};

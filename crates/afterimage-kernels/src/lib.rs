@@ -5,8 +5,8 @@
 //! to worker threads, and memory-mapped files. Every entry point is safe: it checks lengths before it goes to work and
 //! panics on a caller's mistake (never on file contents, which are checked where they are read).
 
-pub mod bytes;
-pub mod matrix;
 pub mod attention;
+pub mod bytes;
 pub mod gemm;
+pub mod matrix;
 pub mod plain;

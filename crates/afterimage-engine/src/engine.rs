@@ -1,0 +1,119 @@
+//! The engine: loaded models and the one call that uses them.
+
+use crate::options::EngineOptions;
+use afterimage_core::{Error, GenerationRequest, Picture, Result, Size};
+use serde::Serialize;
+
+/// The models of one base and Redux pair. Weights are mapped when it is opened and each model is built when a request
+/// first needs it; one engine serves any number of requests, one at a time or in parallel.
+pub struct Engine {
+    native_size: Size,
+}
+
+/// A stage of a generation, for progress displays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Building models.
+    Load,
+    /// SigLIP and Redux, or the VAE encoder.
+    ImageEncode,
+    /// T5 and CLIP.
+    TextEncode,
+    /// Transformer steps.
+    Denoise,
+    /// VAE decoder.
+    Decode,
+}
+
+/// Told about a generation's progress; asked between steps whether to stop.
+pub trait Observer: Sync {
+    /// A stage begins.
+    fn stage(&self, stage: Stage) {
+        let _ = stage;
+    }
+
+    /// `done` of `total` transformer steps are finished; first called with 0 when the first step starts.
+    fn step(&self, done: u32, total: u32) {
+        let _ = (done, total);
+    }
+
+    /// Whether the generation should end with [`Error::Cancelled`].
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+}
+
+/// An [`Observer`] that does not care.
+pub struct Silent;
+
+impl Observer for Silent {}
+
+/// Wall-clock milliseconds of the stages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Timings {
+    /// Building models.
+    pub load_ms: f64,
+    /// SigLIP and Redux, or the VAE encoder.
+    pub image_encode_ms: f64,
+    /// T5 and CLIP.
+    pub text_encode_ms: f64,
+    /// All transformer steps.
+    pub denoise_ms: f64,
+    /// VAE decoder.
+    pub decode_ms: f64,
+    /// From the call to the finished pictures.
+    pub total_ms: f64,
+}
+
+/// What a request produced.
+#[derive(Debug)]
+pub struct Generation {
+    /// `num_images` pictures.
+    pub pictures: Vec<Picture>,
+    /// The seed that was used, given or drawn.
+    pub seed: u64,
+    /// Size of each picture.
+    pub size: Size,
+    /// Transformer steps that ran.
+    pub steps_run: u32,
+    /// Time of each stage.
+    pub timings: Timings,
+    /// Name of the model, for people.
+    pub model: String,
+    /// Device that ran it.
+    pub device: String,
+    /// Compute type, `f32` or `bf16`.
+    pub dtype: String,
+}
+
+impl Engine {
+    /// Opens the models that `options` name and checks that their configurations fit each other.
+    ///
+    /// # Errors
+    /// [`Error::ModelFile`] or [`Error::Tensor`] for a file that is missing or does not fit, [`Error::Device`].
+    pub fn open(options: &EngineOptions) -> Result<Self> {
+        let _ = options;
+        Ok(Self { native_size: Size::new(512, 512) })
+    }
+
+    /// Output size when a request names none.
+    pub fn native_size(&self) -> Size {
+        self.native_size
+    }
+
+    /// Runs `request` on the decoded input pictures.
+    ///
+    /// # Errors
+    /// [`Error::Field`] for a request that cannot run, [`Error::Cancelled`], and those of [`Engine::open`] for models
+    /// that are built now.
+    pub fn generate(
+        &self,
+        request: &GenerationRequest,
+        sources: &[Picture],
+        observer: &dyn Observer,
+    ) -> Result<Generation> {
+        let _ = (request, sources, observer);
+        Err(Error::internal("not connected yet"))
+    }
+}

@@ -1,0 +1,79 @@
+//! What to load and where to run it.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// Which models an [`crate::Engine`] serves and on what.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineOptions {
+    /// FLUX base model in the diffusers folder layout; `None`: the embedded demo model.
+    pub base: Option<PathBuf>,
+    /// Redux folder; `None`: the embedded demo model.
+    pub redux: Option<PathBuf>,
+    /// One weights file that replaces the base's transformer.
+    pub transformer: Option<PathBuf>,
+    /// Where to compute.
+    pub device: DeviceChoice,
+    /// Compute type.
+    pub dtype: DtypeChoice,
+}
+
+/// Where to compute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceChoice {
+    /// The best that this build and machine offer.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// The CUDA device with this number.
+    Cuda(usize),
+    /// Apple's GPU.
+    Metal,
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(0)),
+            "metal" => Ok(Self::Metal),
+            _ => text
+                .strip_prefix("cuda:")
+                .and_then(|number| number.parse().ok())
+                .map(Self::Cuda)
+                .ok_or_else(|| "expected auto, cpu, cuda, cuda:N or metal".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => formatter.write_str("auto"),
+            Self::Cpu => formatter.write_str("cpu"),
+            Self::Cuda(number) => write!(formatter, "cuda:{number}"),
+            Self::Metal => formatter.write_str("metal"),
+        }
+    }
+}
+
+/// Compute type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DtypeChoice {
+    /// f32 on the processor, bf16 on a GPU.
+    #[default]
+    Auto,
+    /// Single precision.
+    F32,
+    /// 16-bit brain floats: half the weights' memory. On the processor the weights are rounded to bf16 and the
+    /// arithmetic stays f32.
+    Bf16,
+}
