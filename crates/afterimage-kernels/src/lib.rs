@@ -9,4 +9,8 @@ pub mod attention;
 pub mod bytes;
 pub mod gemm;
 pub mod matrix;
+mod pack;
 pub mod plain;
+mod scratch;
+pub mod simd;
+mod tile;

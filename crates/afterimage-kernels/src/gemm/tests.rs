@@ -1,0 +1,118 @@
+use super::*;
+use crate::bytes::SharedBytes;
+use crate::matrix::Element;
+use crate::plain;
+use crate::simd::available;
+use half::{bf16, f16};
+use proptest::prelude::*;
+
+/// Numbers in −1..1 that look random and are the same every time.
+pub fn noise(len: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12_345);
+    (0..len)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+        })
+        .collect()
+}
+
+fn assert_close(got: &[f32], expected: &[f32], tolerance: f32, what: &str) {
+    assert_eq!(got.len(), expected.len(), "{what}");
+    for (index, (got, expected)) in got.iter().zip(expected).enumerate() {
+        let allowed = tolerance * expected.abs().max(1.0);
+        assert!((got - expected).abs() <= allowed, "{what}, number {index}: {got}, expected {expected}");
+    }
+}
+
+#[test]
+fn odd_sizes_agree_with_the_plain_product() {
+    for isa in available() {
+        for (rows, cols, columns) in [
+            (1, 1, 1),
+            (2, 7, 5),
+            (3, 600, 33),
+            (4, 64, 129),
+            (13, 65, 31),
+            (25, 513, 97),
+            (129, 130, 257),
+            (65, 1025, 160),
+        ] {
+            let x = noise(rows * cols, 1);
+            let weight = Matrix::from_f32(noise(columns * cols, 2), columns, cols);
+            let bias = noise(columns, 3);
+            let mut out = vec![0.0; rows * columns];
+            let x_rows = Rows { data: &x, rows, stride: cols };
+            linear_on(isa, x_rows, &weight, Some(&bias), Finish::Store, RowsMut { data: &mut out, stride: columns });
+            // Rounding grows with the square root of the depth.
+            let tolerance = 1e-6 * (cols as f32).sqrt() + 1e-6;
+            assert_close(
+                &out,
+                &plain::linear(&x, &weight, Some(&bias)),
+                tolerance,
+                &format!("{isa:?} {rows}x{cols}x{columns}"),
+            );
+        }
+    }
+}
+
+#[test]
+fn finishes_agree_with_what_they_stand_for() {
+    let (rows, cols, columns) = (29, 700, 70);
+    let x = noise(rows * cols, 4);
+    let weight = Matrix::from_f32(noise(columns * cols, 5).iter().map(|w| w * 0.05).collect(), columns, cols);
+    let (bias, gate, before) = (noise(columns, 6), noise(columns, 7), noise(rows * columns, 8));
+    let y = plain::linear(&x, &weight, Some(&bias));
+    let gelu = |x: f32| 0.5 * x * (1.0 + ((2.0 / std::f32::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh());
+    for isa in available() {
+        for few in [rows, 2] {
+            let run = |finish| {
+                let mut out = before[..few * columns].to_vec();
+                let x = Rows { data: &x, rows: few, stride: cols };
+                linear_on(isa, x, &weight, Some(&bias), finish, RowsMut { data: &mut out, stride: columns });
+                out
+            };
+            let expect = |f: &dyn Fn(usize) -> f32| (0..few * columns).map(f).collect::<Vec<_>>();
+            assert_close(&run(Finish::Gelu), &expect(&|i| gelu(y[i])), 2e-5, "gelu");
+            assert_close(&run(Finish::Add), &expect(&|i| before[i] + y[i]), 2e-5, "add");
+            let gated = expect(&|i| before[i] + gate[i % columns] * y[i]);
+            assert_close(&run(Finish::AddGated(&gate)), &gated, 2e-5, "gated");
+        }
+    }
+}
+
+#[test]
+fn strided_rows_leave_the_gaps_alone() {
+    let (rows, cols, columns, stride, out_stride) = (17, 20, 40, 27, 55);
+    let x = noise(rows * stride, 9);
+    let weight = Matrix::from_f32(noise(columns * cols, 10), columns, cols);
+    let mut out = vec![7.0; rows * out_stride];
+    let view = Rows { data: &x[3..], rows, stride };
+    linear_into(view, &weight, None, Finish::Store, RowsMut { data: &mut out[5..], stride: out_stride });
+    for row in 0..rows {
+        let expected = plain::linear(&x[3 + row * stride..][..cols], &weight, None);
+        let line = &out[row * out_stride..][..out_stride];
+        assert_close(&line[5..5 + columns], &expected, 1e-5, "row");
+        assert!(line[..5].iter().chain(&line[5 + columns..]).all(|value| value.to_bits() == 7.0_f32.to_bits()));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn stored_types_and_parts_do_not_matter(rows in 1_usize..40, cols in 1_usize..90, columns in 1_usize..80, cut in 0_usize..80) {
+        let cut = cut.min(columns);
+        let values: Vec<f32> = noise(columns * cols, 11).iter().map(|v| f16::from_f32(*v).to_f32()).collect();
+        let upper: Vec<u8> = values[..cut * cols].iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect();
+        let lower: Vec<f32> = values[cut * cols..].iter().map(|v| bf16::from_f32(*v).to_f32()).collect();
+        let lower_bytes: Vec<u8> = lower.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect();
+        let matrix = Matrix::stack(&[
+            Matrix::new(SharedBytes::new(upper), Element::F16, cut, cols).unwrap(),
+            Matrix::new(SharedBytes::new(lower_bytes), Element::Bf16, columns - cut, cols).unwrap(),
+        ]).unwrap();
+        let whole = Matrix::from_f32([&values[..cut * cols], &lower[..]].concat(), columns, cols);
+        let x = noise(rows * cols, 12);
+        prop_assert_eq!(linear(&x, &matrix, None), linear(&x, &whole, None));
+    }
+}

@@ -1,0 +1,448 @@
+//! Vector units: one small trait, an implementation per instruction set, chosen once at run time.
+//!
+//! An operation is written once, generic over [`Simd`], as a [`Kernel`]. [`dispatch`] runs it compiled for the best
+//! instruction set of the machine (the habit of the memchr crate: only the outermost function carries
+//! `#[target_feature]`, everything below is `#[inline(always)]`). Closures do not inherit target features, so work that
+//! is spread over threads is dispatched inside each task.
+
+use std::sync::OnceLock;
+
+/// An instruction set an operation can be compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isa {
+    /// Plain Rust, vectorised by the compiler for the target's baseline.
+    Portable,
+    /// x86-64 with AVX2, FMA and F16C.
+    Avx2,
+    /// x86-64 with AVX-512 F, BW, DQ and VL.
+    Avx512,
+}
+
+/// The best instruction set of this machine; `AFTERIMAGE_ISA=portable|avx2|avx512` lowers it (never raises it).
+pub fn best() -> Isa {
+    static BEST: OnceLock<Isa> = OnceLock::new();
+    *BEST.get_or_init(|| {
+        let wanted = std::env::var("AFTERIMAGE_ISA").ok();
+        let wanted = wanted.as_deref();
+        available()
+            .into_iter()
+            .rev()
+            .find(|isa| match isa {
+                Isa::Portable => true,
+                Isa::Avx2 => wanted != Some("portable"),
+                Isa::Avx512 => !matches!(wanted, Some("portable" | "avx2")),
+            })
+            .unwrap_or(Isa::Portable)
+    })
+}
+
+/// Every instruction set of this machine, the best last.
+pub fn available() -> Vec<Isa> {
+    let mut found = vec![Isa::Portable];
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c") {
+            found.push(Isa::Avx2);
+            if ["avx512f", "avx512bw", "avx512dq", "avx512vl"].into_iter().all(detected) {
+                found.push(Isa::Avx512);
+            }
+        }
+    }
+    found
+}
+
+#[cfg(target_arch = "x86_64")]
+fn detected(feature: &str) -> bool {
+    match feature {
+        "avx512f" => is_x86_feature_detected!("avx512f"),
+        "avx512bw" => is_x86_feature_detected!("avx512bw"),
+        "avx512dq" => is_x86_feature_detected!("avx512dq"),
+        "avx512vl" => is_x86_feature_detected!("avx512vl"),
+        _ => false,
+    }
+}
+
+/// A vector of f32 lanes.
+///
+/// # Safety
+/// Every method may only run on a machine that has the implementing instruction set; pointers must be valid for
+/// [`Simd::LANES`] numbers (no alignment needed).
+pub trait Simd: Copy + 'static {
+    /// Numbers in one vector.
+    const LANES: usize;
+    /// Rows of the register tile of the matrix product; with two vectors a row it fills the register file.
+    const TILE_ROWS: usize;
+    /// The vector.
+    type V: Copy;
+
+    /// All lanes `value`.
+    unsafe fn splat(value: f32) -> Self::V;
+    /// Reads one vector.
+    unsafe fn load(from: *const f32) -> Self::V;
+    /// Writes one vector.
+    unsafe fn store(to: *mut f32, value: Self::V);
+    /// `a + b`
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    /// `a - b`
+    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b`
+    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
+    /// `a / b`
+    unsafe fn div(a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b + c`
+    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The larger of each lane.
+    unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
+    /// The smaller of each lane.
+    unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
+    /// Nearest integer, halves to even.
+    unsafe fn round(a: Self::V) -> Self::V;
+    /// `2^n` for integral `n` in −126..=127.
+    unsafe fn pow2(n: Self::V) -> Self::V;
+    /// Sum of all lanes.
+    unsafe fn sum(a: Self::V) -> f32;
+
+    /// `e^x`, within 2 units in the last place; below −87.3 the smallest normal number.
+    ///
+    /// Range reduction by ln 2 in two parts and the degree-6 polynomial of the Cephes library's `expf`.
+    #[inline(always)]
+    unsafe fn exp(x: Self::V) -> Self::V {
+        // SAFETY: the caller's promise covers every call below.
+        unsafe {
+            let x = Self::min(Self::max(x, Self::splat(-87.336_54)), Self::splat(88.0));
+            let n = Self::round(Self::mul(x, Self::splat(std::f32::consts::LOG2_E)));
+            let r = Self::fma(n, Self::splat(-0.693_359_4), x);
+            let r = Self::fma(n, Self::splat(2.121_944_4e-4), r);
+            let mut p = Self::splat(1.987_569_1e-4);
+            p = Self::fma(p, r, Self::splat(1.398_2e-3));
+            p = Self::fma(p, r, Self::splat(8.333_452e-3));
+            p = Self::fma(p, r, Self::splat(4.166_579_6e-2));
+            p = Self::fma(p, r, Self::splat(1.666_666_5e-1));
+            p = Self::fma(p, r, Self::splat(0.5));
+            let p = Self::fma(p, Self::mul(r, r), Self::add(r, Self::splat(1.0)));
+            Self::mul(p, Self::pow2(Self::max(n, Self::splat(-126.0))))
+        }
+    }
+
+    /// `x · sigmoid(x)`
+    #[inline(always)]
+    unsafe fn silu(x: Self::V) -> Self::V {
+        // SAFETY: the caller's promise covers every call below.
+        unsafe {
+            let one = Self::splat(1.0);
+            Self::div(x, Self::add(one, Self::exp(Self::sub(Self::splat(0.0), x))))
+        }
+    }
+
+    /// GELU with the tanh approximation, written as `x · sigmoid(2u)` with `u = √(2/π) (x + 0.044715 x³)`, which is the
+    /// same function: `(1 + tanh u) / 2 = sigmoid(2u)`.
+    #[inline(always)]
+    unsafe fn gelu_tanh(x: Self::V) -> Self::V {
+        // SAFETY: the caller's promise covers every call below.
+        unsafe {
+            let cube = Self::mul(Self::mul(x, x), x);
+            let u = Self::fma(cube, Self::splat(0.044_715), x);
+            // −2 √(2/π)
+            let exponential = Self::exp(Self::mul(u, Self::splat(-1.595_769_1)));
+            Self::div(x, Self::add(Self::splat(1.0), exponential))
+        }
+    }
+}
+
+/// An operation that is compiled once for each instruction set.
+pub trait Kernel {
+    /// What it returns.
+    type Output;
+
+    /// Does the work.
+    ///
+    /// # Safety
+    /// Only on a machine with `S`'s instruction set. Must be `#[inline(always)]`.
+    unsafe fn run<S: Simd>(self) -> Self::Output;
+}
+
+/// Runs `kernel` with the best instruction set of this machine.
+#[inline]
+pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
+    dispatch_on(best(), kernel)
+}
+
+/// Runs `kernel` with `isa`.
+///
+/// # Panics
+/// In debug builds, when this machine does not have `isa`.
+#[inline]
+pub fn dispatch_on<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
+    debug_assert!(available().contains(&isa), "{isa:?} on this machine");
+    match isa {
+        // SAFETY: plain Rust runs everywhere.
+        Isa::Portable => unsafe { kernel.run::<Portable>() },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `best` and `available` name only instruction sets that the processor reports.
+        Isa::Avx2 => unsafe { x86::avx2(kernel) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Isa::Avx512 => unsafe { x86::avx512(kernel) },
+        #[cfg(not(target_arch = "x86_64"))]
+        // SAFETY: plain Rust runs everywhere.
+        Isa::Avx2 | Isa::Avx512 => unsafe { kernel.run::<Portable>() },
+    }
+}
+
+/// Eight lanes that the compiler maps to whatever the target has.
+#[derive(Clone, Copy)]
+pub struct Portable;
+
+macro_rules! lanewise {
+    ($($name:ident($($argument:ident),*) = $value:expr;)*) => {
+        $(
+            #[inline(always)]
+            unsafe fn $name($($argument: Self::V),*) -> Self::V {
+                std::array::from_fn(|lane| { $(let $argument = $argument[lane];)* $value })
+            }
+        )*
+    };
+}
+
+impl Simd for Portable {
+    const LANES: usize = 8;
+    const TILE_ROWS: usize = 4;
+    type V = [f32; 8];
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self::V {
+        [value; 8]
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self::V {
+        // SAFETY: the caller promises LANES numbers.
+        unsafe { from.cast::<[f32; 8]>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, value: Self::V) {
+        // SAFETY: the caller promises LANES numbers.
+        unsafe { to.cast::<[f32; 8]>().write_unaligned(value) }
+    }
+
+    lanewise! {
+        add(a, b) = a + b;
+        sub(a, b) = a - b;
+        mul(a, b) = a * b;
+        div(a, b) = a / b;
+        fma(a, b, c) = a * b + c;
+        max(a, b) = if a > b { a } else { b };
+        min(a, b) = if a < b { a } else { b };
+        round(a) = a.round_ties_even();
+        pow2(n) = f32::from_bits(((n as i32 + 127) as u32) << 23);
+    }
+
+    #[inline(always)]
+    unsafe fn sum(a: Self::V) -> f32 {
+        a.iter().sum()
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::{Kernel, Simd};
+    use std::arch::x86_64::{
+        __m256, __m512, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm256_add_epi32, _mm256_add_ps,
+        _mm256_castsi256_ps, _mm256_cvtps_epi32, _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps,
+        _mm256_min_ps, _mm256_mul_ps, _mm256_round_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_slli_epi32,
+        _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_ps, _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_max_ps,
+        _mm512_min_ps, _mm512_mul_ps, _mm512_reduce_add_ps, _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_ps,
+        _mm512_storeu_ps, _mm512_sub_ps,
+    };
+
+    /// # Safety
+    /// The processor has AVX2, FMA and F16C.
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub unsafe fn avx2<K: Kernel>(kernel: K) -> K::Output {
+        // SAFETY: the caller's promise.
+        unsafe { kernel.run::<Avx2>() }
+    }
+
+    /// # Safety
+    /// The processor has AVX-512 F, BW, DQ, VL and what `avx2` needs.
+    #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
+    pub unsafe fn avx512<K: Kernel>(kernel: K) -> K::Output {
+        // SAFETY: the caller's promise.
+        unsafe { kernel.run::<Avx512>() }
+    }
+
+    #[derive(Clone, Copy)]
+    pub struct Avx2;
+
+    #[derive(Clone, Copy)]
+    pub struct Avx512;
+
+    macro_rules! intrinsics {
+        ($vector:ty; $($name:ident($($argument:ident),*) = $value:expr;)*) => {
+            $(
+                #[inline(always)]
+                unsafe fn $name($($argument: $vector),*) -> $vector {
+                    // SAFETY: the trait's contract: only called where the instruction set exists.
+                    unsafe { $value }
+                }
+            )*
+        };
+    }
+
+    impl Simd for Avx2 {
+        const LANES: usize = 8;
+        const TILE_ROWS: usize = 6;
+        type V = __m256;
+
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> __m256 {
+            // SAFETY: the trait's contract.
+            unsafe { _mm256_set1_ps(value) }
+        }
+
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> __m256 {
+            // SAFETY: the trait's contract.
+            unsafe { _mm256_loadu_ps(from) }
+        }
+
+        #[inline(always)]
+        unsafe fn store(to: *mut f32, value: __m256) {
+            // SAFETY: the trait's contract.
+            unsafe { _mm256_storeu_ps(to, value) }
+        }
+
+        intrinsics! { __m256;
+            add(a, b) = _mm256_add_ps(a, b);
+            sub(a, b) = _mm256_sub_ps(a, b);
+            mul(a, b) = _mm256_mul_ps(a, b);
+            div(a, b) = _mm256_div_ps(a, b);
+            fma(a, b, c) = _mm256_fmadd_ps(a, b, c);
+            max(a, b) = _mm256_max_ps(a, b);
+            min(a, b) = _mm256_min_ps(a, b);
+            round(a) = _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a);
+            pow2(n) = _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_add_epi32(
+                _mm256_cvtps_epi32(n),
+                _mm256_set1_epi32(127),
+            )));
+        }
+
+        #[inline(always)]
+        unsafe fn sum(a: __m256) -> f32 {
+            let mut lanes = [0.0_f32; 8];
+            // SAFETY: the array has eight numbers.
+            unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), a) };
+            lanes.iter().sum()
+        }
+    }
+
+    impl Simd for Avx512 {
+        const LANES: usize = 16;
+        const TILE_ROWS: usize = 12;
+        type V = __m512;
+
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> __m512 {
+            // SAFETY: the trait's contract.
+            unsafe { _mm512_set1_ps(value) }
+        }
+
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> __m512 {
+            // SAFETY: the trait's contract.
+            unsafe { _mm512_loadu_ps(from) }
+        }
+
+        #[inline(always)]
+        unsafe fn store(to: *mut f32, value: __m512) {
+            // SAFETY: the trait's contract.
+            unsafe { _mm512_storeu_ps(to, value) }
+        }
+
+        intrinsics! { __m512;
+            add(a, b) = _mm512_add_ps(a, b);
+            sub(a, b) = _mm512_sub_ps(a, b);
+            mul(a, b) = _mm512_mul_ps(a, b);
+            div(a, b) = _mm512_div_ps(a, b);
+            fma(a, b, c) = _mm512_fmadd_ps(a, b, c);
+            max(a, b) = _mm512_max_ps(a, b);
+            min(a, b) = _mm512_min_ps(a, b);
+            round(a) = _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a);
+            pow2(n) = _mm512_scalef_ps(_mm512_set1_ps(1.0), n);
+        }
+
+        #[inline(always)]
+        unsafe fn sum(a: __m512) -> f32 {
+            // SAFETY: the trait's contract.
+            unsafe { _mm512_reduce_add_ps(a) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Evaluate<'a>(&'a [f32], fn_kind::Kind);
+
+    mod fn_kind {
+        #[derive(Clone, Copy)]
+        pub enum Kind {
+            Exp,
+            Silu,
+            Gelu,
+        }
+    }
+
+    impl Kernel for Evaluate<'_> {
+        type Output = Vec<f32>;
+
+        #[inline(always)]
+        unsafe fn run<S: Simd>(self) -> Vec<f32> {
+            let mut out = vec![0.0; self.0.len()];
+            for start in (0..self.0.len()).step_by(S::LANES) {
+                // SAFETY: the tests pass multiples of 16 numbers.
+                unsafe {
+                    let x = S::load(self.0.as_ptr().add(start));
+                    let y = match self.1 {
+                        fn_kind::Kind::Exp => S::exp(x),
+                        fn_kind::Kind::Silu => S::silu(x),
+                        fn_kind::Kind::Gelu => S::gelu_tanh(x),
+                    };
+                    S::store(out.as_mut_ptr().add(start), y);
+                }
+            }
+            out
+        }
+    }
+
+    #[test]
+    fn functions_agree_with_f64() {
+        let inputs: Vec<f32> = (0..4096).map(|i| (i as f32 - 2048.0) / 40.0).collect();
+        let references: [(fn_kind::Kind, fn(f64) -> f64); 3] = [
+            (fn_kind::Kind::Exp, f64::exp),
+            (fn_kind::Kind::Silu, |x| x / (1.0 + (-x).exp())),
+            (fn_kind::Kind::Gelu, |x| {
+                0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh())
+            }),
+        ];
+        for isa in available() {
+            for (kind, reference) in references {
+                for (x, y) in inputs.iter().zip(dispatch_on(isa, Evaluate(&inputs, kind))) {
+                    let expected = reference(f64::from(*x));
+                    let error = (f64::from(y) - expected).abs();
+                    assert!(error <= 4e-7 * expected.abs() + 1e-6, "{isa:?} f({x}) = {y}, expected {expected}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn exp_of_masked_scores_is_nearly_zero() {
+        let inputs = [f32::NEG_INFINITY; 16];
+        for isa in available() {
+            assert!(dispatch_on(isa, Evaluate(&inputs, fn_kind::Kind::Exp)).iter().all(|y| (0.0..1e-37).contains(y)));
+        }
+    }
+}

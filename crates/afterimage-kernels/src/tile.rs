@@ -1,0 +1,61 @@
+//! The register tile that matrix products, attention and convolutions are built from.
+
+use crate::simd::Simd;
+
+/// Columns of the widest tile of any instruction set.
+pub const MAX_COLUMNS: usize = 32;
+
+/// Rows of the tallest tile of any instruction set.
+pub const MAX_ROWS: usize = 12;
+
+/// Columns of `S`'s tile: two vectors.
+pub const fn columns<S: Simd>() -> usize {
+    2 * S::LANES
+}
+
+/// The sums of one tile: `ROWS` rows of two vectors.
+pub type Sums<S, const ROWS: usize> = [[<S as Simd>::V; 2]; ROWS];
+
+/// `sums[i][j] = Σ_k a[k * a_step + i] · b(k)[j]` for `depth` values of k.
+///
+/// # Safety
+/// `a` is readable at every index named above, `b(k)` points at two vectors for every `k < depth`.
+#[inline(always)]
+pub unsafe fn multiply<S: Simd, const ROWS: usize>(
+    depth: usize,
+    a: *const f32,
+    a_step: usize,
+    b: impl Fn(usize) -> *const f32,
+) -> Sums<S, ROWS> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut sums = [[S::splat(0.0); 2]; ROWS];
+        let mut a = a;
+        for k in 0..depth {
+            let row = b(k);
+            let (left, right) = (S::load(row), S::load(row.add(S::LANES)));
+            for (i, sum) in sums.iter_mut().enumerate() {
+                let factor = S::splat(*a.add(i));
+                sum[0] = S::fma(factor, left, sum[0]);
+                sum[1] = S::fma(factor, right, sum[1]);
+            }
+            a = a.add(a_step);
+        }
+        sums
+    }
+}
+
+/// Calls `$function::<S, ROWS>($arguments)` with the smallest even `ROWS` that covers `$rows` (at most 12).
+macro_rules! with_rows {
+    ($rows:expr, $function:ident::<$simd:ident>($($argument:expr),* $(,)?)) => {
+        match $rows {
+            0..=2 => $function::<$simd, 2>($($argument),*),
+            3..=4 => $function::<$simd, 4>($($argument),*),
+            5..=6 => $function::<$simd, 6>($($argument),*),
+            7..=8 => $function::<$simd, 8>($($argument),*),
+            9..=10 => $function::<$simd, 10>($($argument),*),
+            _ => $function::<$simd, 12>($($argument),*),
+        }
+    };
+}
+pub(crate) use with_rows;
