@@ -124,7 +124,7 @@ struct Product<'a> {
 }
 
 /// Rows and columns of the register tile.
-fn tile_of(isa: Isa) -> (usize, usize) {
+pub(crate) fn tile_of(isa: Isa) -> (usize, usize) {
     struct Shape;
     impl Kernel for Shape {
         type Output = (usize, usize);
@@ -281,6 +281,11 @@ unsafe fn one_tile<S: Simd, const ROWS: usize>(
     // SAFETY: the caller's promise. A tile that reaches over the output's edge is finished in a local buffer of whole
     // vectors and only its inside is copied.
     unsafe {
+        // The output is far larger than the caches: ask for its lines now, they arrive while the tile is summed.
+        for row in 0..rows {
+            S::prefetch(out.add(row * out_stride));
+            S::prefetch(out.add(row * out_stride).wrapping_add(columns - 1));
+        }
         let sums = tile::multiply::<S, ROWS>(depth, a, S::TILE_ROWS, |k| b.add(k * width));
         if columns == width && rows == ROWS {
             write_tile::<S, ROWS>(&sums, writing, bias, gate, out, out_stride);
@@ -419,4 +424,4 @@ pub fn measure_ceiling(size: usize) -> f64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -101,6 +101,8 @@ pub trait Simd: Copy + 'static {
     unsafe fn pow2(n: Self::V) -> Self::V;
     /// Sum of all lanes.
     unsafe fn sum(a: Self::V) -> f32;
+    /// Asks for the cache line at `address`, which need not be readable.
+    unsafe fn prefetch(address: *const f32);
 
     /// `e^x`, within 2 units in the last place; below −87.3 the smallest normal number.
     ///
@@ -242,18 +244,21 @@ impl Simd for Portable {
     unsafe fn sum(a: Self::V) -> f32 {
         a.iter().sum()
     }
+
+    #[inline(always)]
+    unsafe fn prefetch(_address: *const f32) {}
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::{Kernel, Simd};
     use std::arch::x86_64::{
-        __m256, __m512, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _mm256_add_epi32, _mm256_add_ps,
-        _mm256_castsi256_ps, _mm256_cvtps_epi32, _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps,
-        _mm256_min_ps, _mm256_mul_ps, _mm256_round_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_slli_epi32,
-        _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_ps, _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_max_ps,
-        _mm512_min_ps, _mm512_mul_ps, _mm512_reduce_add_ps, _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_ps,
-        _mm512_storeu_ps, _mm512_sub_ps,
+        __m256, __m512, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi32,
+        _mm256_add_ps, _mm256_castsi256_ps, _mm256_cvtps_epi32, _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
+        _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_round_ps, _mm256_set1_epi32, _mm256_set1_ps,
+        _mm256_slli_epi32, _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_ps, _mm512_div_ps, _mm512_fmadd_ps,
+        _mm512_loadu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_reduce_add_ps, _mm512_roundscale_ps,
+        _mm512_scalef_ps, _mm512_set1_ps, _mm512_storeu_ps, _mm512_sub_ps,
     };
 
     /// # Safety
@@ -335,6 +340,12 @@ mod x86 {
             unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), a) };
             lanes.iter().sum()
         }
+
+        #[inline(always)]
+        unsafe fn prefetch(address: *const f32) {
+            // SAFETY: a prefetch never faults.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
+        }
     }
 
     impl Simd for Avx512 {
@@ -376,6 +387,12 @@ mod x86 {
         unsafe fn sum(a: __m512) -> f32 {
             // SAFETY: the trait's contract.
             unsafe { _mm512_reduce_add_ps(a) }
+        }
+
+        #[inline(always)]
+        unsafe fn prefetch(address: *const f32) {
+            // SAFETY: a prefetch never faults.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
         }
     }
 }
