@@ -7,8 +7,10 @@
 
 pub mod attention;
 pub mod bytes;
+pub mod conv;
 pub mod gemm;
 pub mod matrix;
+pub mod norm;
 mod pack;
 pub mod plain;
 mod scratch;

@@ -1,6 +1,7 @@
 //! The obvious implementation of every fast operation: the oracle of its tests, never the path of a request.
 
 use crate::attention::{AttentionBias, AttentionShape, Tokens};
+use crate::conv::{Convolution, Movement, Planes, Prelude};
 use crate::matrix::Matrix;
 
 /// `x [rows, cols] · weightᵀ + bias`, accumulated in f64.
@@ -44,4 +45,50 @@ pub fn attention(shape: &AttentionShape, q: Tokens, k: Tokens, v: Tokens, bias: 
         }
     }
     out
+}
+
+/// A convolution by its definition, one output number at a time, accumulated in f64.
+pub fn convolve(convolution: &Convolution, input: Planes, out: &mut [f32]) {
+    let (kernel, outputs) = (convolution.kernel, convolution.weight.rows());
+    let weights = convolution.weight.to_f32();
+    let (step, before, enlarged) = match convolution.movement {
+        Movement::Same => (1, kernel / 2, 1),
+        Movement::Halve => (2, 0, 1),
+        Movement::Double => (1, kernel / 2, 2),
+    };
+    let (height, width) =
+        (convolution.movement.output_side(input.height), convolution.movement.output_side(input.width));
+    let read = |channel: usize, y: isize, x: isize| {
+        let inside =
+            y >= 0 && x >= 0 && y < (input.height * enlarged) as isize && x < (input.width * enlarged) as isize;
+        if !inside {
+            return 0.0;
+        }
+        let value = input.data[(channel * input.height + y as usize / enlarged) * input.width + x as usize / enlarged];
+        match convolution.prelude {
+            Prelude::None => f64::from(value),
+            Prelude::AffineSilu { scale, shift } => {
+                let value = f64::from(value) * f64::from(scale[channel]) + f64::from(shift[channel]);
+                value / (1.0 + (-value).exp())
+            }
+        }
+    };
+    for output in 0..outputs {
+        for y in 0..height {
+            for x in 0..width {
+                let mut sum = f64::from(convolution.bias[output]);
+                for channel in 0..input.channels {
+                    for tap in 0..kernel * kernel {
+                        let weight = weights[((output * input.channels) + channel) * kernel * kernel + tap];
+                        let (dy, dx) = ((tap / kernel) as isize, (tap % kernel) as isize);
+                        let (y, x) =
+                            ((y * step) as isize - before as isize + dy, (x * step) as isize - before as isize + dx);
+                        sum += f64::from(weight) * read(channel, y, x);
+                    }
+                }
+                let target = &mut out[(output * height + y) * width + x];
+                *target = if convolution.add { *target + sum as f32 } else { sum as f32 };
+            }
+        }
+    }
 }
