@@ -1,1 +1,28 @@
 //! Decoding, resampling and encoding of pictures.
+//!
+//! Input files come from strangers: every size is checked against [`PictureLimits`] from the header, before memory for
+//! pixels is taken, and anything damaged is refused with an [`Error::Picture`] that says what is wrong. Resampling is
+//! bit-exact with Pillow's, since the models were trained and are compared on pictures that Pillow resized.
+//!
+//! ```no_run
+//! use afterimage_imaging::{Filter, OutputFormat, OutputMetadata, PictureLimits, Size, encode, read_file, resize};
+//! # fn main() -> afterimage_imaging::Result<()> {
+//! let picture = read_file("photo.jpg".as_ref(), &PictureLimits::default())?;
+//! let small = resize(&picture, Size::new(384, 384), Filter::Bicubic)?;
+//! let file = encode(&small, OutputFormat::Png, &OutputMetadata::new("{}"))?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod decode;
+mod encode;
+mod format;
+mod resize;
+mod source;
+
+pub use afterimage_core::{Error, Picture, PictureLimits, Result, Size};
+pub use decode::decode;
+pub use encode::{OutputFormat, OutputMetadata, encode};
+pub use format::PictureFormat;
+pub use resize::{Filter, resize};
+pub use source::{read_file, read_stream};

@@ -1,0 +1,91 @@
+//! JPEG through `zune-jpeg`, with libjpeg's colour conversion.
+//!
+//! The crate is used directly, not through `image`, for two reasons: its strict mode refuses damaged data that would
+//! otherwise come out as a half-grey picture, and it hands out the components before colour conversion. Its own
+//! conversion differs from the one of libjpeg (and so Pillow) by rounding, on top of what IDCT and chroma upsampling do.
+
+use super::jpeg_markers::{ColorModel, JpegMarkers};
+use super::pixels::{grey_to_rgb, shrink};
+use super::{Decoded, Problem, check_size, exif_orientation};
+use afterimage_core::PictureLimits;
+use image::metadata::Orientation;
+use zune_core::bytestream::ZCursor;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::errors::DecodeErrors;
+
+/// Scans above this are an attack: encoders write about ten, a scan script can hardly use more than this.
+const SCANS: u32 = 100;
+
+/// Pixels visited over all scans. Seconds of work at most, and 20 scans at 100 megapixels.
+const SCANNED_PIXELS: u64 = 2_000_000_000;
+
+pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Problem> {
+    let markers = JpegMarkers::read(bytes)?;
+    let (width, height) = (markers.width, markers.height);
+    check_size(width, height, limits)?;
+    let scanned = u64::from(width) * u64::from(height) * u64::from(markers.scans);
+    if markers.scans > SCANS || scanned > SCANNED_PIXELS {
+        return Err(format!("{} scans are too many for its size", markers.scans));
+    }
+    let samples = read_samples(bytes, limits)?;
+    let rgb = match markers.color {
+        ColorModel::Grey => grey_to_rgb(&samples),
+        ColorModel::Rgb => samples,
+        ColorModel::YCbCr => shrink(samples, ycc_to_rgb),
+        ColorModel::Cmyk => shrink(samples, inverted_cmyk_to_rgb),
+        ColorModel::Ycck => shrink(samples, |[luma, blue, red, black]| {
+            let [cyan, magenta, yellow] = ycc_to_rgb([luma, blue, red]).map(|value| 255 - value);
+            inverted_cmyk_to_rgb([cyan, magenta, yellow, black])
+        }),
+    };
+    let orientation = markers.exif.map_or(Orientation::NoTransforms, exif_orientation);
+    Ok(Decoded { width, height, rgb, orientation })
+}
+
+/// The components as they are stored, interleaved and upsampled.
+fn read_samples(bytes: &[u8], limits: &PictureLimits) -> Result<Vec<u8>, Problem> {
+    let options = DecoderOptions::default()
+        .set_strict_mode(true)
+        .set_max_width(limits.side as usize)
+        .set_max_height(limits.side as usize)
+        .jpeg_set_max_scans(SCANS as usize);
+    let mut headers = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    headers.decode_headers().map_err(|error| problem(&error))?;
+    let stored = headers.input_colorspace().ok_or("damaged")?;
+    let options = options.jpeg_set_out_colorspace(stored);
+    JpegDecoder::new_with_options(ZCursor::new(bytes), options).decode().map_err(|error| problem(&error))
+}
+
+fn problem(error: &DecodeErrors) -> Problem {
+    let text = error.to_string();
+    let text = text.lines().next().unwrap_or_default();
+    format!("damaged or truncated ({text})")
+}
+
+/// ITU-R BT.601, full range, in the 16-bit fixed point of libjpeg (`jdcolor.c`).
+fn ycc_to_rgb([luma, blue, red]: [u8; 3]) -> [u8; 3] {
+    const BITS: u32 = 16;
+    const HALF: i32 = 1 << (BITS - 1);
+    // round(x * 65536) of 1.402, 1.772, 0.71414 and 0.34414.
+    const RED: i32 = 91_881;
+    const BLUE: i32 = 116_130;
+    const GREEN_FROM_RED: i32 = 46_802;
+    const GREEN_FROM_BLUE: i32 = 22_554;
+    let (luma, blue, red) = (i32::from(luma), i32::from(blue) - 128, i32::from(red) - 128);
+    [
+        luma + ((RED * red + HALF) >> BITS),
+        luma + ((HALF - GREEN_FROM_BLUE * blue - GREEN_FROM_RED * red) >> BITS),
+        luma + ((BLUE * blue + HALF) >> BITS),
+    ]
+    .map(|value| value.clamp(0, 255) as u8)
+}
+
+/// Pillow takes every CMYK JPEG for one with Adobe's inverted polarity (0 is full ink), then multiplies with black.
+fn inverted_cmyk_to_rgb([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
+    let light = u32::from(black);
+    [cyan, magenta, yellow].map(|inverted| {
+        let product = u32::from(255 - inverted) * light + 128;
+        (light - (((product >> 8) + product) >> 8)) as u8
+    })
+}

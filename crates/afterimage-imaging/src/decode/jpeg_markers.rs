@@ -1,0 +1,132 @@
+//! A walk over a JPEG's markers, before any memory is taken for pixels.
+
+use super::Problem;
+
+/// How the samples of a JPEG encode colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ColorModel {
+    Grey,
+    Rgb,
+    YCbCr,
+    Cmyk,
+    Ycck,
+}
+
+/// What the markers tell.
+pub(super) struct JpegMarkers<'a> {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) color: ColorModel,
+    /// Number of scans; each one of a progressive file passes over the whole picture.
+    pub(super) scans: u32,
+    /// First EXIF segment, from the `Exif` prefix on.
+    pub(super) exif: Option<&'a [u8]>,
+}
+
+/// Start of frame: size and component identifiers.
+struct Frame {
+    width: u32,
+    height: u32,
+    components: Vec<u8>,
+}
+
+impl<'a> JpegMarkers<'a> {
+    /// Reads all markers up to the end of the image, which must be there: a JPEG that was cut off has none.
+    pub(super) fn read(bytes: &'a [u8]) -> Result<Self, Problem> {
+        const TRUNCATED: &str = "truncated";
+        let mut rest = bytes.get(2..).unwrap_or_default();
+        let mut frame = None;
+        let mut adobe_transform = None;
+        let mut has_jfif = false;
+        let mut exif = None;
+        let mut scans = 0;
+        loop {
+            let (marker, after) = next_marker(rest).ok_or(TRUNCATED)?;
+            rest = after;
+            if marker == 0xd9 {
+                break;
+            }
+            if is_standalone(marker) {
+                continue;
+            }
+            let length = rest.first_chunk().map(|bytes| usize::from(u16::from_be_bytes(*bytes))).ok_or(TRUNCATED)?;
+            if length < 2 {
+                return Err("damaged (segment without a length)".to_owned());
+            }
+            let segment = rest.get(2..length).ok_or(TRUNCATED)?;
+            rest = &rest[length..];
+            match marker {
+                0xc0..=0xc2 if frame.is_none() => frame = Some(read_frame(segment)?),
+                0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
+                    return Err(
+                        "lossless, hierarchical or arithmetic coding is not supported; save it as baseline or \
+                        progressive JPEG"
+                            .to_owned(),
+                    );
+                }
+                0xda => scans += 1,
+                0xe0 => has_jfif |= segment.starts_with(b"JFIF\0"),
+                0xe1 if exif.is_none() && segment.starts_with(b"Exif\0\0") => exif = Some(segment),
+                0xee if segment.starts_with(b"Adobe") => adobe_transform = segment.get(11).copied().or(adobe_transform),
+                _ => {}
+            }
+        }
+        let frame = frame.ok_or("damaged (no start of frame)")?;
+        if scans == 0 {
+            return Err("damaged (no scan)".to_owned());
+        }
+        let color = color_model(&frame.components, has_jfif, adobe_transform)?;
+        Ok(Self { width: frame.width, height: frame.height, color, scans, exif })
+    }
+}
+
+/// The next marker and what follows it. Skips entropy-coded data, where `FF` is followed by 0 or a restart marker.
+fn next_marker(mut rest: &[u8]) -> Option<(u8, &[u8])> {
+    loop {
+        let at = rest.iter().position(|&byte| byte == 0xff)?;
+        rest = &rest[at + 1..];
+        while let [0xff, after @ ..] = rest {
+            rest = after;
+        }
+        let (&marker, after) = rest.split_first()?;
+        rest = after;
+        if marker != 0 {
+            return Some((marker, rest));
+        }
+    }
+}
+
+/// Markers without a segment: TEM, restart markers, start of image.
+fn is_standalone(marker: u8) -> bool {
+    matches!(marker, 0x01 | 0xd0..=0xd8)
+}
+
+fn read_frame(segment: &[u8]) -> Result<Frame, Problem> {
+    let [precision, height_high, height_low, width_high, width_low, count, components @ ..] = segment else {
+        return Err("damaged (start of frame too short)".to_owned());
+    };
+    if *precision != 8 {
+        return Err(format!("{precision} bits a sample are not supported; 8 are"));
+    }
+    let components = components.chunks_exact(3).map(|component| component[0]).collect::<Vec<_>>();
+    if components.len() != usize::from(*count) {
+        return Err("damaged (start of frame has the wrong length)".to_owned());
+    }
+    let width = u32::from(u16::from_be_bytes([*width_high, *width_low]));
+    let height = u32::from(u16::from_be_bytes([*height_high, *height_low]));
+    Ok(Frame { width, height, components })
+}
+
+/// The rules of libjpeg (`default_decompress_parms`), which Pillow relies on.
+fn color_model(components: &[u8], has_jfif: bool, adobe_transform: Option<u8>) -> Result<ColorModel, Problem> {
+    match (components.len(), adobe_transform) {
+        (1, _) => Ok(ColorModel::Grey),
+        (3, _) if has_jfif => Ok(ColorModel::YCbCr),
+        (3, Some(0)) => Ok(ColorModel::Rgb),
+        (3, None) if components == b"RGB" => Ok(ColorModel::Rgb),
+        (3, _) => Ok(ColorModel::YCbCr),
+        (4, None | Some(0)) => Ok(ColorModel::Cmyk),
+        (4, _) => Ok(ColorModel::Ycck),
+        (count, _) => Err(format!("{count} colour components are not supported; 1, 3 or 4 are")),
+    }
+}

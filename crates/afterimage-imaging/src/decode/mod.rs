@@ -1,0 +1,106 @@
+//! From the bytes of a file to an upright 8-bit RGB picture.
+
+mod bitmap_tiff;
+mod gif;
+mod jpeg;
+mod jpeg_markers;
+mod pixels;
+mod png;
+mod webp;
+
+use crate::format::{ACCEPTED, PictureFormat, describe_unknown};
+use crate::source::too_many_bytes;
+use afterimage_core::{Error, Picture, PictureLimits, Result};
+use image::metadata::Orientation;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What is wrong with a picture, in words; [`decode`] adds where it came from.
+type Problem = String;
+
+/// Decoded pixels as they lie in the file, before they are turned upright.
+struct Decoded {
+    width: u32,
+    height: u32,
+    /// Rows top to bottom, three bytes a pixel.
+    rgb: Vec<u8>,
+    orientation: Orientation,
+}
+
+/// Decodes JPEG, PNG, WebP, GIF, BMP or TIFF, told apart by content, into an upright RGB picture.
+///
+/// EXIF orientation is applied, alpha flattened onto white, 16 bits a sample are cut to the upper 8, CMYK is converted as
+/// Pillow does (Adobe's inverted polarity). Colour profiles are ignored, as Pillow's `convert("RGB")` does. Of an
+/// animation the first frame is used. `source_name` is what messages call the picture: a file name, `standard input`.
+///
+/// # Errors
+/// [`Error::Picture`] for anything else, for truncated or damaged files, and above `limits`, which are checked before
+/// memory for pixels is taken.
+pub fn decode(bytes: &[u8], source_name: &str, limits: &PictureLimits) -> Result<Picture> {
+    if bytes.is_empty() {
+        return Err(Error::picture(source_name, "is empty"));
+    }
+    if bytes.len() as u64 > limits.file_bytes {
+        return Err(too_many_bytes(source_name, Some(bytes.len() as u64), limits));
+    }
+    let Some(format) = PictureFormat::detect(bytes) else {
+        let looks_like = describe_unknown(bytes);
+        return Err(Error::picture(source_name, format!("looks like {looks_like}; {ACCEPTED}")));
+    };
+    // The codecs are written not to panic, but their arithmetic on hostile headers is not under our control.
+    let decoded = catch_unwind(AssertUnwindSafe(|| decode_as(format, bytes, limits)))
+        .unwrap_or_else(|_| Err("damaged".to_owned()))
+        .map_err(|problem| Error::picture(source_name, format!("{} file: {problem}", format.name())))?;
+    let (width, height, rgb) = pixels::turn_upright(decoded.width, decoded.height, decoded.rgb, decoded.orientation);
+    Picture::from_rgb(width, height, rgb).ok_or_else(|| Error::internal("decoded pixels do not fit the picture's size"))
+}
+
+fn decode_as(format: PictureFormat, bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Problem> {
+    match format {
+        PictureFormat::Jpeg => jpeg::decode(bytes, limits),
+        PictureFormat::Png => png::decode(bytes, limits),
+        PictureFormat::WebP => webp::decode(bytes, limits),
+        PictureFormat::Gif => gif::decode(bytes, limits),
+        PictureFormat::Bmp => bitmap_tiff::decode_bitmap(bytes, limits),
+        PictureFormat::Tiff => bitmap_tiff::decode_tiff(bytes, limits),
+    }
+}
+
+/// Refuses a size from a header that is empty or above the limits.
+fn check_size(width: u32, height: u32, limits: &PictureLimits) -> Result<(), Problem> {
+    if width == 0 || height == 0 {
+        return Err(format!("{width}x{height} pixels; both sides must be at least 1"));
+    }
+    if width.max(height) > limits.side {
+        return Err(format!("{width}x{height} pixels are too large; at most {} per side are accepted", limits.side));
+    }
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels > limits.pixels {
+        return Err(format!(
+            "{width}x{height} pixels are too large; at most {} megapixels are accepted",
+            limits.pixels as f64 / 1e6
+        ));
+    }
+    Ok(())
+}
+
+/// The orientation in an EXIF block, with or without the `Exif` prefix that some writers leave in front of it.
+fn exif_orientation(exif: &[u8]) -> Orientation {
+    let tiff = exif.strip_prefix(b"Exif\0\0").unwrap_or(exif);
+    Orientation::from_exif_chunk(tiff).unwrap_or(Orientation::NoTransforms)
+}
+
+/// A decoder's complaint in our words: most of them mean that the file ends too early.
+fn image_problem(error: &image::ImageError) -> Problem {
+    match error {
+        image::ImageError::IoError(_) => "truncated".to_owned(),
+        image::ImageError::Limits(_) => "needs too much memory to decode".to_owned(),
+        image::ImageError::Unsupported(_) => format!("of an unsupported kind ({error})"),
+        _ => format!("damaged ({error})"),
+    }
+}
+
+/// Bytes that a decoder may take beside the pixels themselves.
+fn working_memory(limits: &PictureLimits) -> u64 {
+    // 16-bit RGBA, read and intermediate, and as much as the file itself.
+    limits.pixels.saturating_mul(16).saturating_add(limits.file_bytes.saturating_mul(2))
+}

@@ -1,0 +1,63 @@
+//! PNG through the `png` crate, whose text and profile chunks can be left alone (they may inflate to gigabytes).
+
+use super::{Decoded, Problem, check_size, exif_orientation, pixels, working_memory};
+use afterimage_core::PictureLimits;
+use image::ColorType;
+use image::metadata::Orientation;
+use png::{BitDepth, Decoder, DecodingError, Limits, Transformations};
+use std::io::Cursor;
+
+pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Problem> {
+    check_chunks(bytes)?;
+    let memory = usize::try_from(working_memory(limits)).unwrap_or(usize::MAX);
+    let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: memory });
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
+    decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
+    let header = decoder.read_header_info().map_err(|error| problem(&error))?;
+    let (width, height) = (header.width, header.height);
+    check_size(width, height, limits)?;
+    let mut reader = decoder.read_info().map_err(|error| problem(&error))?;
+    let color = match reader.output_color_type() {
+        (png::ColorType::Grayscale, BitDepth::Eight) => ColorType::L8,
+        (png::ColorType::GrayscaleAlpha, BitDepth::Eight) => ColorType::La8,
+        (png::ColorType::Rgb, BitDepth::Eight) => ColorType::Rgb8,
+        (png::ColorType::Rgba, BitDepth::Eight) => ColorType::Rgba8,
+        (color, depth) => return Err(format!("of an unsupported kind ({color:?}, {depth:?})")),
+    };
+    let length = reader.output_buffer_size().ok_or_else(|| "too large".to_owned())?;
+    let mut samples = vec![0; length];
+    reader.next_frame(&mut samples).map_err(|error| problem(&error))?;
+    let exif = reader.info().exif_metadata.as_deref();
+    let orientation = exif.map_or(Orientation::NoTransforms, exif_orientation);
+    let rgb = pixels::to_rgb(color, samples).ok_or_else(|| "of an unsupported kind".to_owned())?;
+    Ok(Decoded { width, height, rgb, orientation })
+}
+
+/// Walks the chunk headers to the end chunk: a file that stops before it is truncated, even if all pixels are there.
+fn check_chunks(bytes: &[u8]) -> Result<(), Problem> {
+    const SIGNATURE_BYTES: usize = 8;
+    // Length, type and checksum around the data.
+    const CHUNK_OVERHEAD: usize = 12;
+    let mut rest = bytes.get(SIGNATURE_BYTES..).unwrap_or_default();
+    while let Some(([a, b, c, d], after)) = rest.split_first_chunk::<4>() {
+        let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+        let chunk = length.saturating_add(CHUNK_OVERHEAD);
+        if rest.len() < chunk {
+            break;
+        }
+        if after.starts_with(b"IEND") {
+            return Ok(());
+        }
+        rest = &rest[chunk..];
+    }
+    Err("truncated".to_owned())
+}
+
+fn problem(error: &DecodingError) -> Problem {
+    match error {
+        DecodingError::IoError(_) => "truncated".to_owned(),
+        DecodingError::LimitsExceeded => "needs too much memory to decode".to_owned(),
+        _ => format!("damaged ({error})"),
+    }
+}

@@ -1,0 +1,100 @@
+//! A minimal EXIF block: `ImageDescription`, `Software` and `UserComment`.
+
+use super::OutputMetadata;
+
+const TYPE_ASCII: u16 = 2;
+const TYPE_LONG: u16 = 4;
+const TYPE_UNDEFINED: u16 = 7;
+const TAG_IMAGE_DESCRIPTION: u16 = 0x010e;
+const TAG_SOFTWARE: u16 = 0x0131;
+const TAG_EXIF_FOLDER: u16 = 0x8769;
+const TAG_EXIF_VERSION: u16 = 0x9000;
+const TAG_USER_COMMENT: u16 = 0x9286;
+
+const HEADER_BYTES: usize = 8;
+const ENTRY_BYTES: usize = 12;
+
+struct Entry {
+    tag: u16,
+    kind: u16,
+    /// As written, little endian; up to four bytes lie in the entry itself.
+    data: Vec<u8>,
+}
+
+impl Entry {
+    fn count(&self) -> u32 {
+        let unit = if self.kind == TYPE_LONG { 4 } else { 1 };
+        (self.data.len() / unit) as u32
+    }
+}
+
+/// The block from its byte order mark on, little endian. Without `parameters` the user comment is left out.
+pub(super) fn exif_block(metadata: &OutputMetadata, parameters: Option<&str>) -> Vec<u8> {
+    let mut inner = vec![Entry { tag: TAG_EXIF_VERSION, kind: TYPE_UNDEFINED, data: b"0232".to_vec() }];
+    if let Some(parameters) = parameters {
+        inner.push(Entry { tag: TAG_USER_COMMENT, kind: TYPE_UNDEFINED, data: user_comment(parameters) });
+    }
+    let mut outer = vec![
+        Entry { tag: TAG_IMAGE_DESCRIPTION, kind: TYPE_ASCII, data: terminated(&metadata.description) },
+        Entry { tag: TAG_SOFTWARE, kind: TYPE_ASCII, data: terminated(&metadata.software) },
+        Entry { tag: TAG_EXIF_FOLDER, kind: TYPE_LONG, data: vec![0; 4] },
+    ];
+    let inner_start = HEADER_BYTES + folder_bytes(&outer);
+    if let Some(pointer) = outer.last_mut() {
+        pointer.data = (inner_start as u32).to_le_bytes().to_vec();
+    }
+    let mut block = b"II*\0\x08\0\0\0".to_vec();
+    write_folder(&mut block, &outer);
+    write_folder(&mut block, &inner);
+    block
+}
+
+/// Ends with a zero byte. UTF-8 although EXIF asks for ASCII: every reader accepts it.
+fn terminated(text: &str) -> Vec<u8> {
+    let mut bytes: Vec<u8> = text.bytes().filter(|&byte| byte != 0).collect();
+    bytes.push(0);
+    bytes
+}
+
+/// Eight bytes name the encoding: ASCII, or UTF-16 in the byte order of the block.
+fn user_comment(text: &str) -> Vec<u8> {
+    if text.is_ascii() {
+        [b"ASCII\0\0\0", text.as_bytes()].concat()
+    } else {
+        let mut data = b"UNICODE\0".to_vec();
+        data.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
+        data
+    }
+}
+
+/// Bytes of a folder with the values that follow it, each padded to an even length.
+fn folder_bytes(entries: &[Entry]) -> usize {
+    let values = entries.iter().map(|entry| entry.data.len()).filter(|&length| length > 4);
+    2 + ENTRY_BYTES * entries.len() + 4 + values.map(|length| length.next_multiple_of(2)).sum::<usize>()
+}
+
+fn write_folder(block: &mut Vec<u8>, entries: &[Entry]) {
+    let mut value_start = block.len() + 2 + ENTRY_BYTES * entries.len() + 4;
+    block.extend((entries.len() as u16).to_le_bytes());
+    for entry in entries {
+        block.extend(entry.tag.to_le_bytes());
+        block.extend(entry.kind.to_le_bytes());
+        block.extend(entry.count().to_le_bytes());
+        if entry.data.len() > 4 {
+            block.extend((value_start as u32).to_le_bytes());
+            value_start += entry.data.len().next_multiple_of(2);
+        } else {
+            let mut field = [0; 4];
+            field[..entry.data.len()].copy_from_slice(&entry.data);
+            block.extend(field);
+        }
+    }
+    // No next folder.
+    block.extend([0; 4]);
+    for entry in entries.iter().filter(|entry| entry.data.len() > 4) {
+        block.extend(&entry.data);
+        if !entry.data.len().is_multiple_of(2) {
+            block.push(0);
+        }
+    }
+}
