@@ -1,0 +1,214 @@
+"""Flow matching: transformer, text encoders, image tower and Redux embedder, trained together from scratch.
+
+x_s = (1 - s) x0 + s noise, target noise - x0, plain mean squared error. Times are logit-normal or uniform with FLUX's own
+shift, and a share of them is nearly pure noise, where the layout is decided.
+"""
+
+import copy
+import os
+import time
+from collections import deque
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+
+from .flux import encode_prompts, pack, pool_tokens, redux_tokens, shifted, velocity
+from .latents import Anchor
+from .muon import Muon
+from .networks import build_networks, start_image_tower
+from .prompt_tokens import PromptTokens, write_tokenizers
+from .scenes import ScenePool, pictures
+
+VIEW_SHARE = 0.75  # batches that show a picture
+POOLED_SHARE, THINNED_SHARE = 0.2, 0.1  # of those: weakened Redux tokens, as "image strength" knobs serve them
+ZERO_TEXT_SHARE = 0.04  # prompt-less batches with zeros, as diffusers does without text encoders
+HIGH_NOISE_SHARE, UNIFORM_SHARE = 0.2, 0.15
+WARM_UP = 60
+REPORT_EVERY, SAVE_EVERY_SECONDS = 50, 240
+
+
+class Clock:
+    """Hours spent: process time on a CPU (a paused or contended run keeps its schedule), wall time on a GPU."""
+
+    def __init__(self, device, spent=0.0):
+        self.now = time.process_time if device == "cpu" else time.monotonic
+        self.begin = self.now() - spent * 3600
+
+    def hours(self):
+        return (self.now() - self.begin) / 3600
+
+
+class Material:
+    """Pools of scenes for the frames of the current phase; painted when first drawn."""
+
+    def __init__(self, preset, rng):
+        self.preset, self.rng, self.pools = preset, rng, {}
+
+    def draw(self, hours):
+        phase = next(p for p in self.preset.phases if hours < p.until)
+        shares = np.array([share for _, share in phase.rows])
+        frames = phase.rows[self.rng.choice(len(shares), p=shares / shares.sum())][0]
+        frame = frames[self.rng.integers(len(frames))]
+        fresh = self.preset.scenes_per_step
+        if frame not in self.pools:
+            # rare frames keep few scenes: memory and the painting before the first batch
+            self.pools[frame] = ScenePool(self.rng, frame, self.preset.siglip["image_size"], self.preset.variation_amount,
+                                          self.preset.pool_capacity, self.preset.pool_start // len(frames))  # fmt: skip
+            fresh = 0
+        pool = self.pools[frame]
+        pool.paint(fresh)
+        rows, columns = frame.tokens
+        count = max(self.preset.smallest_batch, self.preset.image_tokens_per_batch // (rows * columns))
+        with_view = self.rng.random() < VIEW_SHARE
+        return frame, with_view, pool.batch(count, with_view)
+
+
+class FlowTraining:
+    def __init__(self, preset, folder, device="cpu", seed=0):
+        self.preset, self.folder, self.device = preset, Path(folder), device
+        torch.manual_seed(seed)
+        self.rng = np.random.default_rng(seed + 1)
+        if not (self.folder / "tokenizer_2/tokenizer.json").exists():
+            write_tokenizers(self.folder, preset.t5_length)
+        self.tokens = PromptTokens(self.folder, preset.t5_length)
+        self.anchor = Anchor(torch.load(self.folder / "anchor.pt"), device)
+        networks = build_networks(preset, self.folder)
+        self.networks, self.step, self.hours = networks.to(device), 0, 0.0
+        self.losses = deque(maxlen=400)
+
+    def begin(self):
+        views = pictures(self.rng, 300, self.preset.siglip["image_size"]) * 2 - 1
+        start_image_tower(self.networks, self.preset, views)
+        self.after_weights()
+
+    def after_weights(self):
+        self.average = copy.deepcopy(self.networks).eval().requires_grad_(False)
+        self.optimiser = Muon(self.networks, self.preset.learning_rate)
+
+    @property
+    def checkpoint(self):
+        return self.folder / "flow.pt"
+
+    def save(self):
+        state = dict(
+            networks=self.networks.state_dict(), average=self.average.state_dict(), optimiser=self.optimiser.state_dict(),
+            step=self.step, hours=self.hours, numpy_rng=self.rng.bit_generator.state, torch_rng=torch.get_rng_state(),
+        )  # fmt: skip
+        partial = self.checkpoint.with_suffix(".partial")
+        torch.save(state, partial)
+        os.replace(partial, self.checkpoint)  # a run that is killed while saving keeps the previous checkpoint
+
+    def resume(self):
+        state = torch.load(self.checkpoint, map_location=self.device, weights_only=False)
+        self.after_weights()
+        self.networks.load_state_dict(state["networks"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.hours = state["step"], state["hours"]
+        self.rng.bit_generator.state = state["numpy_rng"]
+        torch.set_rng_state(state["torch_rng"].cpu())
+
+    def rate_factor(self, hours):
+        """Warm-up, constant, and a linear fall over the last part of the schedule."""
+        left = max(0.0, 1 - hours / self.preset.hours) / self.preset.cooldown
+        return min(1.0, (self.step + 1) / WARM_UP, max(0.03, left))
+
+    def sigmas(self, count, frame):
+        draw = self.rng.random()
+        if draw < HIGH_NOISE_SHARE and frame.largest_sigma == 1:
+            return 0.85 + 0.15 * torch.rand(count, device=self.device)
+        if draw < HIGH_NOISE_SHARE + UNIFORM_SHARE:
+            base = torch.rand(count, device=self.device).clamp(0.001, 0.999)
+        else:
+            base = torch.sigmoid(torch.randn(count, device=self.device))
+        return shifted(base, frame.whole_tokens()) * frame.largest_sigma
+
+    def weakening(self):
+        """How the Redux tokens of a batch are weakened: (pooled side or 0, kept tokens or None)."""
+        grid, draw = self.preset.siglip["image_size"] // self.preset.siglip["patch_size"], self.rng.random()
+        if draw < POOLED_SHARE:
+            return int(self.rng.integers(2, grid)), None
+        if draw < POOLED_SHARE + THINNED_SHARE:
+            return 0, torch.randperm(grid * grid)[: int(grid * grid * self.rng.uniform(0.4, 1))]
+        return 0, None
+
+    def condition(self, networks, prompts, views, weakening, zero_text):
+        states, pooled = encode_prompts(networks, self.tokens, prompts, self.device)
+        if zero_text:
+            states, pooled = states * 0, pooled * 0
+        if views is not None:
+            side, kept = weakening
+            redux = redux_tokens(networks, views)
+            redux = pool_tokens(redux, side) if side else redux if kept is None else redux[:, kept]
+            states = torch.cat([states, redux], 1)
+        return states, pooled
+
+    @torch.no_grad()
+    def guided_target(self, x, sigmas, guidance, condition, positions):
+        """What classifier-free guidance of the averaged model would say; the guidance embedding learns it."""
+        one = torch.ones_like(guidance)
+        with_condition = velocity(self.average, x, sigmas, one, *condition, positions)
+        nothing = self.condition(self.average, [""] * len(x), None, None, False)
+        without = velocity(self.average, x, sigmas, one, *nothing, positions)
+        gain = self.preset.guidance_gain * (guidance - 1)
+        return with_condition + gain[:, None, None] * (with_condition - without)
+
+    def batch_loss(self, frame, targets, views, prompts, distil_started):
+        device, count = self.device, len(prompts)
+        clean = pack(self.anchor.encode(targets.to(device)))
+        if views is not None:
+            views = views.to(device)
+            views = views + 0.01 * torch.randn_like(views)
+        sigmas, noise = self.sigmas(count, frame), torch.randn_like(clean)
+        x = (1 - sigmas[:, None, None]) * clean + sigmas[:, None, None] * noise
+        positions = frame.positions().to(device)
+        weakening = self.weakening()
+        zero_text = self.rng.random() < ZERO_TEXT_SHARE and not any(prompts)
+        distil = distil_started and self.rng.random() < self.preset.distil_share
+        guidance = torch.ones(count, device=device)
+        if distil or not distil_started:  # until it is distilled, the guidance value must not matter
+            guidance = guidance + 5 * torch.rand(count, device=device)
+        target = noise - clean
+        if distil:
+            condition = self.condition(self.average, prompts, views, weakening, zero_text)
+            target = self.guided_target(x, sigmas, guidance, condition, positions)
+        condition = self.condition(self.networks, prompts, views, weakening, zero_text)
+        result = velocity(self.networks, x, sigmas, guidance, *condition, positions)
+        loss = functional.mse_loss(result.float(), target.float())
+        if not distil:
+            kind = ("text", "image")[views is not None] + ("" if frame.stretch > 1 else "-window" if frame.window else "-native")
+            self.losses.append((kind, loss.item()))
+        return loss
+
+    def train(self, until_hours):
+        """Train until the schedule or `until_hours` is over, saving every few minutes."""
+        material, clock = Material(self.preset, self.rng), Clock(self.device, self.hours)
+        saved = reported = time.monotonic()
+        parameters, averages = list(self.networks.parameters()), list(self.average.parameters())
+        while (hours := clock.hours()) < min(until_hours, self.preset.hours):
+            self.hours = hours
+            frame, with_view, (targets, views, prompts) = material.draw(hours)
+            with torch.autocast(self.device.split(":")[0], dtype=torch.bfloat16, enabled=self.preset.autocast):
+                loss = self.batch_loss(frame, targets, views if with_view else None, prompts, hours > self.preset.distil_from)
+            loss.backward()
+            self.optimiser.step(self.rate_factor(hours))
+            self.step += 1
+            keep = min(self.preset.average, (self.step + 1) / (self.step + 12))
+            with torch.no_grad():
+                torch._foreach_lerp_(averages, parameters, 1 - keep)
+            if self.step % REPORT_EVERY == 0:
+                self.report(hours, time.monotonic() - reported)
+                reported = time.monotonic()
+            if time.monotonic() - saved > SAVE_EVERY_SECONDS:
+                self.save()
+                saved = time.monotonic()
+        self.save()
+
+    def report(self, hours, seconds):
+        kinds = {}
+        for kind, loss in self.losses:
+            kinds.setdefault(kind, []).append(loss)
+        means = "  ".join(f"{kind} {np.mean(values[-100:]):.4f}" for kind, values in sorted(kinds.items()))
+        print(f"step {self.step}  {hours:.3f} h  {seconds / REPORT_EVERY:.2f} s/step  {means}", flush=True)
