@@ -6,6 +6,7 @@ shift, and a share of them is nearly pure noise, where the layout is decided.
 
 import copy
 import os
+import signal
 import time
 from collections import deque
 from pathlib import Path
@@ -60,7 +61,8 @@ class Material:
         pool = self.pools[frame]
         pool.paint(fresh)
         rows, columns = frame.tokens
-        count = max(self.preset.smallest_batch, self.preset.image_tokens_per_batch // (rows * columns))
+        context = self.preset.t5_length + (self.preset.siglip["image_size"] // self.preset.siglip["patch_size"]) ** 2
+        count = max(self.preset.smallest_batch, self.preset.tokens_per_batch // (rows * columns + context))
         with_view = self.rng.random() < VIEW_SHARE
         return frame, with_view, pool.batch(count, with_view)
 
@@ -186,8 +188,10 @@ class FlowTraining:
         """Train until the schedule or `until_hours` is over, saving every few minutes."""
         material, clock = Material(self.preset, self.rng), Clock(self.device, self.hours)
         saved = reported = time.monotonic()
+        stopped = []
+        signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))  # a stop request saves first
         parameters, averages = list(self.networks.parameters()), list(self.average.parameters())
-        while (hours := clock.hours()) < min(until_hours, self.preset.hours):
+        while not stopped and (hours := clock.hours()) < min(until_hours, self.preset.hours):
             self.hours = hours
             frame, with_view, (targets, views, prompts) = material.draw(hours)
             with torch.autocast(self.device.split(":")[0], dtype=torch.bfloat16, enabled=self.preset.autocast):

@@ -33,7 +33,7 @@ class Preset:
     siglip: dict
     flux: dict
     phases: list
-    image_tokens_per_batch: int
+    tokens_per_batch: int  # text, Redux and image tokens together, which is what a step costs
     smallest_batch: int
     learning_rate: float
     average: float  # decay of the weight average
@@ -43,7 +43,7 @@ class Preset:
     distil_share: float = 0.25
     guidance_gain: float = 0.25  # guidance g is distilled as classifier-free scale 1 + gain (g - 1)
     variation_amount: float = 0.75
-    pool_capacity: int = 1200
+    pool_capacity: int = 400
     pool_start: int = 96
     scenes_per_step: int = 4
     vae_batch: int = 12
@@ -91,7 +91,7 @@ CPU = Preset(
         Phase(4.0, weighted((COARSE, 0.3), (NATIVE, 0.6), (REFINE, 0.1))),
         Phase(1e9, weighted((NATIVE, 0.85), (REFINE, 0.15))),
     ],
-    image_tokens_per_batch=32 * 64,
+    tokens_per_batch=32 * 152,
     smallest_batch=8,
     learning_rate=2e-3,
     average=0.998,
@@ -113,7 +113,7 @@ GPU = Preset(
         Phase(0.2, weighted((COARSE, 0.4), (NATIVE, 0.6))),
         Phase(1e9, weighted((NATIVE, 0.7), (REFINE, 0.3))),
     ],
-    image_tokens_per_batch=256 * 256,
+    tokens_per_batch=256 * 432,
     smallest_batch=64,
     learning_rate=1.5e-3,
     average=0.9995,

@@ -149,7 +149,7 @@ class ScenePool:
         return target, view, prompt
 
 
-def pictures(rng, count, side, view_side=128):
+def pictures(rng, count, side):
     """[count, 3, side, side] finished pictures of every kind, a third of them restyled, for the autoencoder."""
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     result = []
