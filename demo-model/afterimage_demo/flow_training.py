@@ -56,7 +56,7 @@ class Material:
         if frame not in self.pools:
             # rare frames keep few scenes: memory and the painting before the first batch
             self.pools[frame] = ScenePool(self.rng, frame, self.preset.siglip["image_size"], self.preset.variation_amount,
-                                          self.preset.pool_capacity, self.preset.pool_start // len(frames))  # fmt: skip
+                                          self.preset.pool_capacity, max(8, self.preset.pool_start // len(frames)))  # fmt: skip
             fresh = 0
         pool = self.pools[frame]
         pool.paint(fresh)

@@ -104,10 +104,10 @@ GPU = Preset(
     text_width=192,
     pooled_width=128,
     t5_length=32,
-    t5=dict(d_kv=32, d_ff=448, num_heads=6, num_layers=3),
+    t5=dict(d_kv=32, d_ff=448, num_heads=6, num_layers=2),
     clip=dict(num_hidden_layers=2, num_attention_heads=4, intermediate_size=384),
-    siglip=dict(hidden_size=192, intermediate_size=640, num_hidden_layers=4, num_attention_heads=6, image_size=144, patch_size=12),
-    flux=dict(num_layers=2, num_single_layers=5, attention_head_dim=64, num_attention_heads=4, axes_dims_rope=[8, 28, 28]),
+    siglip=dict(hidden_size=192, intermediate_size=640, num_hidden_layers=3, num_attention_heads=6, image_size=144, patch_size=12),
+    flux=dict(num_layers=2, num_single_layers=4, attention_head_dim=64, num_attention_heads=4, axes_dims_rope=[8, 28, 28]),
     phases=[
         Phase(0.05, weighted((COARSE, 1.0))),
         Phase(0.2, weighted((COARSE, 0.4), (NATIVE, 0.6))),
