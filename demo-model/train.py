@@ -39,8 +39,17 @@ def vae(options, preset):
 def flow(options, preset):
     from afterimage_demo.flow_training import FlowTraining
 
+    if options.start:
+        from afterimage_demo.bundle import restore_from_bundle
+
+        restored = restore_from_bundle(preset, options.start, options.out)
+        anchor(argparse.Namespace(**{**vars(options), "vae": options.start / "vae"}), preset)
     training = FlowTraining(preset, options.out, options.device, options.seed)
-    if options.resume and training.checkpoint.exists():
+    if options.start:
+        training.networks.load_state_dict(restored.state_dict())
+        training.after_weights()
+        training.hours = options.spent
+    elif options.resume and training.checkpoint.exists():
         training.resume()
     else:
         training.begin()
@@ -67,6 +76,8 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--vae", type=Path, help="anchor stage: a diffusers VAE folder to start from")
+    parser.add_argument("--start", type=Path, help="flow stage: continue from a bundle when the working folder is lost")
+    parser.add_argument("--spent", type=float, default=0.0, help="with --start: hours of the schedule that the bundle has had")
     parser.add_argument("--bundle", type=Path, default=Path("bundle"), help="pack stage: where the bundle goes")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)

@@ -51,6 +51,31 @@ def load_trained(preset, folder, average=True):
     return vae, networks, {"step": state["step"], "hours": state["hours"]}
 
 
+def restore_from_bundle(preset, bundle, folder):
+    """Make a training folder of a bundle: tokenizers, autoencoder and weights, without the optimiser's state.
+
+    A bundle is what survives when a working folder is lost; training continues from it after a new warm-up.
+    """
+    from diffusers import AutoencoderKL
+    from safetensors.torch import load_file
+
+    folder, bundle = Path(folder), Path(bundle)
+    for name in ("tokenizer", "tokenizer_2"):
+        shutil.copytree(bundle / name, folder / name, dirs_exist_ok=True)
+    vae = AutoencoderKL.from_pretrained(bundle / "vae", dtype=torch.float32)
+    torch.save(vae.state_dict(), folder / "vae-average.pt")
+    networks = build_networks(preset, folder)
+    for name, network in networks.items():
+        place = bundle / "redux" / name if name.startswith("image_") else bundle / name
+        weights = {key: value.float() for path in place.glob("*.safetensors") for key, value in load_file(path).items()}
+        missing, unexpected = network.load_state_dict(weights, strict=False)
+        # T5 stores its shared embedding once
+        missing = [key for key in missing if key != "encoder.embed_tokens.weight"]
+        if missing or unexpected:
+            raise ValueError(f"{place}: missing {missing}, unexpected {unexpected}")
+    return networks
+
+
 def write_bundle(preset, folder, bundle):
     """Write the bundle and return its size in bytes."""
     folder, bundle = Path(folder), Path(bundle)
