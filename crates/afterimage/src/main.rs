@@ -1,2 +1,46 @@
-//! `afterimage`: the command line.
-fn main() {}
+//! `afterimage`: makes variations of pictures with FLUX.1 Redux and reshapes them with image-to-image.
+
+mod cancel;
+mod cli;
+mod commands;
+mod config;
+mod failure;
+mod flags;
+mod generate;
+mod origin;
+mod output;
+mod progress;
+mod usage;
+mod values;
+
+use cli::Parsed;
+use failure::Failure;
+use std::panic;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // A bug must end like every other failure, with one line and exit code 1, not with a backtrace and 101.
+    panic::set_hook(Box::new(|info| {
+        Failure::internal(info.payload_as_str().unwrap_or("panic without a message"), info.location()).print();
+    }));
+    panic::catch_unwind(run).unwrap_or(ExitCode::from(1))
+}
+
+fn run() -> ExitCode {
+    let outcome = match cli::parse(std::env::args_os()) {
+        Ok(Parsed::Command(command, origins)) => command.run(&origins),
+        Ok(Parsed::Help(help)) => {
+            // A reader that has seen enough of the help (`| head`) is no failure.
+            let _ = help.print();
+            return ExitCode::from(help.exit_code() as u8);
+        }
+        Err(failure) => Err(failure),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            failure.exit_code()
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The command line as a whole: parsing it, twice when a configuration file is named.
+
+use crate::commands::{Bench, Img2Img, Models, ModelsCommand, Vary};
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::origin::Origins;
+use crate::usage;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Variations of pictures with FLUX.1 Redux, and image-to-image
+///
+/// Every flag can also be set by an environment variable, AFTERIMAGE_<FLAG>, and in a TOML file (--config). A flag
+/// wins over the environment, the environment over the file, the file over the default.
+///
+/// Exit codes: 0 success, 2 bad usage or bad input (one line names the flag or file and what would be right), 1
+/// anything else.
+#[derive(Parser, Debug)]
+#[command(name = "afterimage", version, max_term_width = 100)]
+struct Cli {
+    /// TOML file that sets flags
+    ///
+    /// Keys are the flags' names without dashes in front (`steps = 20`, `num-images = 2`). A table named like a command
+    /// (`[vary]`) applies to that command only and wins over the keys outside. Unknown keys are an error.
+    #[arg(long, global = true, env = "AFTERIMAGE_CONFIG", hide_env_values = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Task,
+}
+
+/// A command with its flags.
+#[derive(Subcommand, Debug)]
+pub enum Task {
+    Vary(Vary),
+    #[command(name = "img2img")]
+    Img2Img(Img2Img),
+    Models(Models),
+    Bench(Bench),
+}
+
+impl Task {
+    /// Runs the command.
+    pub fn run(&self, origins: &Origins) -> Result<(), Failure> {
+        match self {
+            Self::Vary(command) => command.run(origins),
+            Self::Img2Img(command) => command.run(origins),
+            Self::Models(Models { command: ModelsCommand::List(command) }) => command.run(origins),
+            Self::Models(Models { command: ModelsCommand::Inspect(command) }) => command.run(origins),
+            Self::Bench(command) => command.run(origins),
+        }
+    }
+}
+
+/// What a command line asks for.
+pub enum Parsed {
+    /// Something to do.
+    Command(Box<Task>, Origins),
+    /// The help or the version, in clap's form.
+    Help(clap::Error),
+}
+
+/// Parses the program's arguments together with the environment and the configuration file.
+///
+/// The file's values become the defaults of a second parse, so that one set of value parsers serves all sources and the
+/// precedence is clap's own. The first parse has accepted flags and environment by then: what the second refuses is the
+/// file's.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, Failure> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let first = match Cli::command().try_get_matches_from(&arguments) {
+        Ok(matches) => matches,
+        Err(error) => return usage::help_or_failure(error, &Cli::command(), &arguments, None).map(Parsed::Help),
+    };
+    let Some(path) = config_path(&first) else {
+        return finish(&first, None);
+    };
+    let config = Config::read(&path)?;
+    let command = config.apply(Cli::command())?;
+    match command.clone().try_get_matches_from(&arguments) {
+        Ok(matches) => finish(&matches, Some(&config)),
+        Err(error) => usage::help_or_failure(error, &command, &arguments, Some(&path)).map(Parsed::Help),
+    }
+}
+
+fn finish(matches: &ArgMatches, config: Option<&Config>) -> Result<Parsed, Failure> {
+    let cli = Cli::from_arg_matches(matches).map_err(|error| Failure::other(error.to_string()))?;
+    let (names, leaf) = innermost(matches);
+    let in_file = |id: &str| config.is_some_and(|config| config.sets(&names, id));
+    let origins = Origins::new(leaf, config.map(Config::path), &in_file);
+    Ok(Parsed::Command(Box::new(cli.command), origins))
+}
+
+/// `--config` may stand before or after the command's name; clap hands global values down to the innermost.
+fn config_path(matches: &ArgMatches) -> Option<PathBuf> {
+    innermost(matches).1.get_one::<PathBuf>("config").cloned()
+}
+
+/// The names of the commands down to the innermost, and its matches.
+fn innermost(matches: &ArgMatches) -> (Vec<&str>, &ArgMatches) {
+    let (mut names, mut leaf) = (Vec::new(), matches);
+    while let Some((name, inner)) = leaf.subcommand() {
+        names.push(name);
+        leaf = inner;
+    }
+    (names, leaf)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Command;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    /// `AFTERIMAGE_<FLAG>` for every flag, in every command.
+    #[test]
+    fn every_flag_has_its_environment_variable() {
+        fn check(command: &Command) {
+            for argument in command.get_arguments() {
+                let Some(long) = argument.get_long().filter(|long| !["help", "version"].contains(long)) else { continue };
+                let expected = format!("AFTERIMAGE_{}", long.replace('-', "_").to_uppercase());
+                assert_eq!(argument.get_env().and_then(|name| name.to_str()), Some(expected.as_str()));
+                assert_eq!(argument.get_id().as_str(), long.replace('-', "_"));
+                assert!(argument.is_hide_env_values_set(), "--{long}: the help must not depend on the environment");
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
+    }
+}

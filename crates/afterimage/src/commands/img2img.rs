@@ -1,0 +1,63 @@
+//! `afterimage img2img`: image-to-image.
+
+use crate::failure::Failure;
+use crate::flags::{ModelFlags, OutputFlags, RequestFlags};
+use crate::generate::Job;
+use crate::origin::Origins;
+use crate::values;
+use afterimage_core::Task;
+use clap::Args;
+use std::path::PathBuf;
+
+/// Reshape a picture towards a prompt (FLUX.1-dev, FLUX.1-schnell, SRPO)
+///
+/// The picture is encoded, noise is added, and the last part of the schedule removes it again under the prompt's
+/// guidance. Composition and colours survive more the lower --strength is.
+#[derive(Args, Debug)]
+pub struct Img2Img {
+    /// Picture to start from: JPEG, PNG, WebP, GIF (first frame), BMP or TIFF; `-` is standard input
+    ///
+    /// At most 50 MB and 100 megapixels. EXIF orientation is applied, transparency becomes white. It is resized to
+    /// --size; when that has another aspect ratio, the picture is stretched.
+    #[arg(value_name = "IMAGE")]
+    image: PathBuf,
+
+    /// How far to move away from the picture, 0 to 1
+    ///
+    /// The share of --steps that runs: 0.8 of 28 steps runs 23. 1 ignores the picture; a value that leaves no step
+    /// to run is refused.
+    #[arg(
+        long,
+        env = "AFTERIMAGE_STRENGTH",
+        hide_env_values = true,
+        value_name = "F",
+        default_value = "0.8",
+        allow_hyphen_values = true,
+        value_parser = values::fraction
+    )]
+    strength: f64,
+
+    #[command(flatten)]
+    request: RequestFlags,
+
+    #[command(flatten)]
+    models: ModelFlags,
+
+    #[command(flatten)]
+    output: OutputFlags,
+}
+
+impl Img2Img {
+    /// Runs the command.
+    pub fn run(&self, origins: &Origins) -> Result<(), Failure> {
+        Job {
+            task: Task::ImageToImage { strength: self.strength },
+            sources: std::slice::from_ref(&self.image),
+            request: &self.request,
+            models: &self.models,
+            output: &self.output,
+            origins,
+        }
+        .run()
+    }
+}

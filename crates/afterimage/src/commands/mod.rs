@@ -1,0 +1,11 @@
+//! One file for each command.
+
+mod bench;
+mod img2img;
+mod models;
+mod vary;
+
+pub use bench::Bench;
+pub use img2img::Img2Img;
+pub use models::{Models, ModelsCommand};
+pub use vary::Vary;

@@ -1,0 +1,120 @@
+//! `afterimage vary`: variations with FLUX Redux.
+
+use crate::failure::Failure;
+use crate::flags::{ModelFlags, OutputFlags, RequestFlags};
+use crate::generate::Job;
+use crate::origin::Origins;
+use crate::values;
+use afterimage_core::{EmptyPrompt, Task, VariationSettings};
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+/// Make variations of one or several pictures with FLUX Redux
+///
+/// Redux turns each picture into tokens that stand beside the prompt's, so the result resembles the input without being
+/// a copy of it. With several pictures the tokens are added up, weighted by --image-weight.
+#[derive(Args, Debug)]
+pub struct Vary {
+    /// Picture to vary, or several to mix: JPEG, PNG, WebP, GIF (first frame), BMP or TIFF; `-` is standard input
+    ///
+    /// At most 50 MB and 100 megapixels each. EXIF orientation is applied, transparency becomes white. The aspect ratio
+    /// does not matter: the picture is seen as a square.
+    #[arg(value_name = "IMAGE", required = true, num_args = 1..)]
+    images: Vec<PathBuf>,
+
+    /// Weight of each IMAGE, -10 to 10, in their order; repeated or separated by commas
+    ///
+    /// Text and image tokens are multiplied by the weights and added, as diffusers does; give one weight for each picture.
+    /// Default: 1 for one picture, 1/n each for n. Weights that do not add up to 1 change the contrast of the condition.
+    #[arg(
+        long,
+        env = "AFTERIMAGE_IMAGE_WEIGHT",
+        hide_env_values = true,
+        value_name = "F",
+        value_delimiter = ',',
+        allow_hyphen_values = true,
+        value_parser = values::image_weight
+    )]
+    image_weight: Vec<f64>,
+
+    /// Weight of the picture against the prompt, 0 to 1
+    ///
+    /// Attention to the image tokens is multiplied by it. 0 drops them: text-to-image, where the picture has no effect.
+    #[arg(
+        long,
+        env = "AFTERIMAGE_REDUX_STRENGTH",
+        hide_env_values = true,
+        value_name = "F",
+        default_value = "1",
+        allow_hyphen_values = true,
+        value_parser = values::fraction
+    )]
+    redux_strength: f64,
+
+    /// How coarsely to see the picture, 1 to 9
+    ///
+    /// The side of the token grid (27 for SigLIP 384/14) is divided by it. Higher values keep mood and palette, leave
+    /// composition to the prompt, and make steps faster; 3 is a good start for restyling.
+    #[arg(
+        long,
+        env = "AFTERIMAGE_REDUX_DOWNSAMPLE",
+        hide_env_values = true,
+        value_name = "F",
+        default_value = "1",
+        allow_hyphen_values = true,
+        value_parser = values::downsample
+    )]
+    redux_downsample: f64,
+
+    /// What an absent prompt feeds into the model
+    #[arg(
+        long,
+        env = "AFTERIMAGE_EMPTY_PROMPT",
+        hide_env_values = true,
+        value_name = "WHAT",
+        default_value = "encode"
+    )]
+    empty_prompt: EmptyPromptFlag,
+
+    #[command(flatten)]
+    request: RequestFlags,
+
+    #[command(flatten)]
+    models: ModelFlags,
+
+    #[command(flatten)]
+    output: OutputFlags,
+}
+
+/// Values of `--empty-prompt`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum EmptyPromptFlag {
+    /// The encoded empty text, as Black Forest Labs and hosted services do
+    Encode,
+    /// Zeros, as diffusers without text encoders does; loads no text encoder and is faster
+    Zeros,
+}
+
+impl Vary {
+    /// Runs the command.
+    pub fn run(&self, origins: &Origins) -> Result<(), Failure> {
+        let settings = VariationSettings {
+            image_weights: self.image_weight.clone(),
+            empty_prompt: match self.empty_prompt {
+                EmptyPromptFlag::Encode => EmptyPrompt::Encode,
+                EmptyPromptFlag::Zeros => EmptyPrompt::Zeros,
+            },
+            redux_strength: self.redux_strength,
+            redux_downsample: self.redux_downsample,
+        };
+        Job {
+            task: Task::Variation(settings),
+            sources: &self.images,
+            request: &self.request,
+            models: &self.models,
+            output: &self.output,
+            origins,
+        }
+        .run()
+    }
+}

@@ -1,0 +1,217 @@
+//! Groups of flags that commands share. The doc comments are the help.
+
+use crate::values::{self, Seed};
+use afterimage_core::Size;
+use afterimage_engine::{DeviceChoice, DtypeChoice, EngineOptions};
+use clap::builder::BoolishValueParser;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+/// Which models run.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Models")]
+pub struct ModelPaths {
+    /// FLUX base model: a folder in the diffusers layout
+    ///
+    /// The folder holds `transformer/`, `vae/`, `text_encoder/`, `text_encoder_2/`, `tokenizer/`, `tokenizer_2/` and
+    /// `scheduler/`; sizes are read from each `config.json`, so small and full-size models both work. Without it the
+    /// embedded demo model runs: it needs no download, but keeps only the palette and the horizon of a picture.
+    #[arg(long, env = "AFTERIMAGE_BASE", hide_env_values = true, value_name = "DIR")]
+    pub base: Option<PathBuf>,
+
+    /// Redux model: a folder with `image_encoder/`, `image_embedder/` and `feature_extractor/`
+    ///
+    /// May be the same folder as --base. It must have been trained for the base's text width; the embedded demo
+    /// model's Redux does not fit other bases. Only `vary` uses it.
+    #[arg(long, env = "AFTERIMAGE_REDUX", hide_env_values = true, value_name = "DIR")]
+    pub redux: Option<PathBuf>,
+
+    /// One weights file that replaces the base's transformer
+    ///
+    /// A safetensors file with the names of Black Forest Labs' release or of diffusers, for fine-tuned transformers
+    /// such as SRPO. Everything else still comes from --base, whose configuration the file must fit.
+    #[arg(long, env = "AFTERIMAGE_TRANSFORMER", hide_env_values = true, value_name = "FILE")]
+    pub transformer: Option<PathBuf>,
+}
+
+/// Which models run, and where.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Models")]
+pub struct ModelFlags {
+    #[command(flatten)]
+    paths: ModelPaths,
+
+    /// Where to compute: auto, cpu, cuda, cuda:N or metal
+    ///
+    /// `auto` takes the best that this build and this machine offer. Naming one that is not there is an error, never
+    /// a silent fall back to a slower one.
+    #[arg(
+        long,
+        env = "AFTERIMAGE_DEVICE",
+        hide_env_values = true,
+        value_name = "DEVICE",
+        default_value = "auto",
+        value_parser = values::device
+    )]
+    device: DeviceChoice,
+
+    /// Number type of the computation
+    ///
+    /// With f32 on the CPU a seed gives diffusers' picture up to rounding. bf16 halves the memory of the weights and
+    /// changes details of the picture.
+    #[arg(long, env = "AFTERIMAGE_DTYPE", hide_env_values = true, value_name = "TYPE", default_value = "auto")]
+    dtype: Dtype,
+}
+
+impl ModelFlags {
+    /// The same, as the engine takes it.
+    pub fn engine_options(&self) -> EngineOptions {
+        EngineOptions {
+            base: self.paths.base.clone(),
+            redux: self.paths.redux.clone(),
+            transformer: self.paths.transformer.clone(),
+            device: self.device,
+            dtype: self.dtype.into(),
+        }
+    }
+}
+
+/// Values of `--dtype`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Dtype {
+    /// f32 on the CPU, bf16 on a GPU
+    Auto,
+    /// Single precision
+    F32,
+    /// 16-bit brain floats
+    Bf16,
+}
+
+impl From<Dtype> for DtypeChoice {
+    fn from(dtype: Dtype) -> Self {
+        match dtype {
+            Dtype::Auto => Self::Auto,
+            Dtype::F32 => Self::F32,
+            Dtype::Bf16 => Self::Bf16,
+        }
+    }
+}
+
+/// What to make, common to all ways of making it.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Picture")]
+pub struct RequestFlags {
+    /// Text that describes the result; at most 64 KiB
+    ///
+    /// For `vary` it is optional and restyles; at full --redux-strength the input mostly wins, so lower that or raise
+    /// --redux-downsample to let the text speak. `img2img` needs one. CLIP reads the first 77 tokens, T5 the first
+    /// 512; the rest has no effect.
+    #[arg(long, env = "AFTERIMAGE_PROMPT", hide_env_values = true, value_name = "TEXT")]
+    pub prompt: Option<String>,
+
+    /// Output size in pixels, WIDTHxHEIGHT or WIDTH*HEIGHT, 16 to 4096 each
+    ///
+    /// Rounded down to multiples of 16. Time grows faster than the number of pixels. Default: the model's native size
+    /// (1024x1024 for FLUX.1); for `img2img` the size of the input.
+    #[arg(long, env = "AFTERIMAGE_SIZE", hide_env_values = true, value_name = "WxH", allow_hyphen_values = true, value_parser = values::size)]
+    pub size: Option<Size>,
+
+    /// Sampling steps, 1 to 50
+    ///
+    /// Time is proportional to it. Models distilled for few steps (schnell) want 4. `img2img` runs only the share of
+    /// them that --strength says.
+    #[arg(
+        long,
+        env = "AFTERIMAGE_STEPS",
+        hide_env_values = true,
+        value_name = "N",
+        default_value = "28",
+        allow_hyphen_values = true,
+        value_parser = values::steps
+    )]
+    pub steps: u32,
+
+    /// How closely to follow the condition, 1 to 20
+    ///
+    /// Distilled guidance: costs nothing, high values oversaturate. Models without a guidance embedding (schnell)
+    /// ignore it.
+    #[arg(
+        long,
+        env = "AFTERIMAGE_GUIDANCE",
+        hide_env_values = true,
+        value_name = "F",
+        default_value = "3.5",
+        allow_hyphen_values = true,
+        value_parser = values::guidance
+    )]
+    pub guidance: f64,
+
+    /// Seed of the noise; -1 draws one and reports it
+    ///
+    /// The same seed, settings and weights give the same picture. The noise is that of `torch.Generator("cpu")`, so a
+    /// seed used with diffusers on the CPU gives the same picture here.
+    #[arg(
+        long,
+        env = "AFTERIMAGE_SEED",
+        hide_env_values = true,
+        value_name = "N",
+        default_value = "-1",
+        allow_hyphen_values = true,
+        value_parser = values::seed
+    )]
+    pub seed: Seed,
+
+    /// Pictures to make, 1 to 4
+    ///
+    /// One noise stream continues from one to the next, so the first of several equals the only one of one.
+    #[arg(
+        long,
+        env = "AFTERIMAGE_NUM_IMAGES",
+        hide_env_values = true,
+        value_name = "N",
+        default_value = "1",
+        allow_hyphen_values = true,
+        value_parser = values::num_images
+    )]
+    pub num_images: u32,
+}
+
+/// Where the result goes.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Output")]
+pub struct OutputFlags {
+    /// File or existing folder to write to; `-` writes to standard output
+    ///
+    /// A file that is there is replaced, in one move, when the new one is complete. Several pictures get -1, -2, …
+    /// before the extension. In a folder, and by default in the working directory, the name is the input's with
+    /// `-variation` (`photo.jpg` gives `photo-variation.png`).
+    #[arg(short, long, env = "AFTERIMAGE_OUTPUT", hide_env_values = true, value_name = "PATH")]
+    pub output: Option<PathBuf>,
+
+    /// File format: taken from the output's extension when absent, else png
+    ///
+    /// An error when it contradicts the extension of --output.
+    #[arg(long, env = "AFTERIMAGE_FORMAT", hide_env_values = true, value_name = "FORMAT")]
+    pub format: Option<Format>,
+
+    /// Print one JSON object on standard output instead of file names
+    ///
+    /// Its fields: `outputs`, `seed`, `width`, `height`, `timings` (`load_ms`, `image_encode_ms`, `text_encode_ms`,
+    /// `denoise_ms`, `decode_ms`, `total_ms`), `model`, `device`, `dtype`.
+    #[arg(long, env = "AFTERIMAGE_JSON", hide_env_values = true, value_parser = BoolishValueParser::new())]
+    pub json: bool,
+
+    /// No progress bar and no summary; errors are still printed
+    #[arg(short, long, env = "AFTERIMAGE_QUIET", hide_env_values = true, value_parser = BoolishValueParser::new())]
+    pub quiet: bool,
+}
+
+/// Values of `--format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Lossless
+    Png,
+    /// Smaller, lossy
+    #[value(alias = "jpg")]
+    Jpeg,
+}

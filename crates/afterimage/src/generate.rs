@@ -1,0 +1,147 @@
+//! What `vary` and `img2img` have in common: from flags to files.
+
+use crate::cancel;
+use crate::failure::Failure;
+use crate::flags::{ModelFlags, OutputFlags, RequestFlags};
+use crate::origin::Origins;
+use crate::output::{Plan, print_text, write_pictures};
+use crate::progress::Progress;
+use afterimage_core::{Error, GenerationRequest, Limits, Picture, PictureLimits, Task};
+use afterimage_engine::{Engine, Generation, Timings};
+use afterimage_imaging::{OutputMetadata, encode, read_file, read_stream};
+use serde::Serialize;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// One run of a command that makes pictures.
+pub struct Job<'a> {
+    /// What to do with the sources.
+    pub task: Task,
+    /// Input pictures; `-` is standard input.
+    pub sources: &'a [PathBuf],
+    /// Common settings.
+    pub request: &'a RequestFlags,
+    /// Models and device.
+    pub models: &'a ModelFlags,
+    /// Where the result goes.
+    pub output: &'a OutputFlags,
+    /// Where each flag's value came from.
+    pub origins: &'a Origins,
+}
+
+/// The object of `--json`.
+#[derive(Serialize)]
+struct Report<'a> {
+    outputs: Vec<String>,
+    seed: u64,
+    width: u32,
+    height: u32,
+    timings: Timings,
+    model: &'a str,
+    device: &'a str,
+    dtype: &'a str,
+}
+
+/// What the file's metadata records.
+#[derive(Serialize)]
+struct Parameters<'a> {
+    #[serde(flatten)]
+    request: &'a GenerationRequest,
+    model: &'a str,
+    device: &'a str,
+    dtype: &'a str,
+}
+
+impl Job<'_> {
+    /// Checks everything that can be checked first, then generates and writes.
+    pub fn run(self) -> Result<(), Failure> {
+        let failed = |error: Error| Failure::from_error(&error, self.origins);
+        let request = self.request();
+        request.validate(&Limits::default(), self.sources.len()).map_err(failed)?;
+        let first_source = self.sources.first().map_or(Path::new("-"), PathBuf::as_path);
+        let plan = Plan::new(self.output, first_source, request.num_images, self.origins)?;
+        let pictures = read_pictures(self.sources, self.origins)?;
+
+        cancel::install()?;
+        let engine = Engine::open(&self.models.engine_options()).map_err(failed)?;
+        let progress = Progress::new(self.output.quiet);
+        let outcome = engine.generate(&request, &pictures, &progress);
+        progress.clear();
+        let generation = outcome.map_err(failed)?;
+
+        let metadata = OutputMetadata::new(parameters(&request, &generation)?);
+        let files = generation
+            .pictures
+            .iter()
+            .map(|picture| encode(picture, plan.format, &metadata))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(failed)?;
+        write_pictures(&plan.targets, &files)?;
+        self.report(&plan, &generation)
+    }
+
+    fn request(&self) -> GenerationRequest {
+        GenerationRequest {
+            task: self.task.clone(),
+            prompt: self.request.prompt.clone(),
+            size: self.request.size,
+            steps: self.request.steps,
+            guidance: self.request.guidance,
+            seed: self.request.seed.0,
+            num_images: self.request.num_images,
+        }
+    }
+
+    /// File names (or JSON) on standard output for the next program, the summary on standard error for the person.
+    fn report(&self, plan: &Plan, generation: &Generation) -> Result<(), Failure> {
+        let outputs: Vec<String> = plan.targets.iter().map(|target| target.shown().display().to_string()).collect();
+        if !self.output.quiet && !self.output.json {
+            let seconds = generation.timings.total_ms / 1000.0;
+            let (size, seed, steps) = (generation.size, generation.seed, generation.steps_run);
+            let _ = writeln!(io::stderr().lock(), "{size}, seed {seed}, {steps} steps in {seconds:.1} s");
+        }
+        if self.output.json {
+            let report = Report {
+                outputs,
+                seed: generation.seed,
+                width: generation.size.width,
+                height: generation.size.height,
+                timings: generation.timings,
+                model: &generation.model,
+                device: &generation.device,
+                dtype: &generation.dtype,
+            };
+            let text = serde_json::to_string(&report).map_err(|error| Failure::other(error.to_string()))?;
+            return print_text(&text);
+        }
+        let to_files = self.output.output.as_deref() != Some(Path::new("-"));
+        if to_files && !self.output.quiet { print_text(&outputs.join("\n")) } else { Ok(()) }
+    }
+}
+
+/// JSON of everything that decides what the picture looks like, apart from the input: enough to make it again.
+fn parameters(request: &GenerationRequest, generation: &Generation) -> Result<String, Failure> {
+    let request =
+        GenerationRequest { seed: Some(generation.seed), size: Some(generation.size), ..request.clone() };
+    let parameters =
+        Parameters { request: &request, model: &generation.model, device: &generation.device, dtype: &generation.dtype };
+    serde_json::to_string(&parameters).map_err(|error| Failure::other(error.to_string()))
+}
+
+fn read_pictures(sources: &[PathBuf], origins: &Origins) -> Result<Vec<Picture>, Failure> {
+    let limits = PictureLimits::default();
+    if sources.iter().filter(|source| *source == Path::new("-")).count() > 1 {
+        return Err(Failure::bad_input("IMAGE", "standard input can be read only once; give - for one picture"));
+    }
+    sources
+        .iter()
+        .map(|source| {
+            if source == Path::new("-") {
+                read_stream(io::stdin().lock(), "standard input", &limits)
+            } else {
+                read_file(source, &limits)
+            }
+        })
+        .collect::<Result<_, _>>()
+        .map_err(|error| Failure::from_error(&error, origins))
+}

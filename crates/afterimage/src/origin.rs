@@ -1,0 +1,86 @@
+//! Where each flag's value came from, so that a message points at the right place.
+
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Where a value came from. Precedence is the order of the variants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The command line.
+    Flag,
+    /// An environment variable.
+    Environment,
+    /// The configuration file.
+    File(PathBuf),
+    /// The program.
+    Default,
+}
+
+/// Origins of one command's values by the argument's id (`num_images`).
+#[derive(Clone, Debug, Default)]
+pub struct Origins {
+    by_id: BTreeMap<String, Origin>,
+}
+
+impl Origins {
+    /// Reads them off `matches`. clap takes values of the file for defaults; `in_file` says which they are.
+    pub fn new(matches: &ArgMatches, config: Option<&Path>, in_file: &dyn Fn(&str) -> bool) -> Self {
+        let by_id = matches
+            .ids()
+            .filter(|id| matches.try_contains_id(id.as_str()).is_ok())
+            .map(|id| {
+                let origin = match (matches.value_source(id.as_str()), config) {
+                    (Some(ValueSource::CommandLine), _) => Origin::Flag,
+                    (Some(ValueSource::EnvVariable), _) => Origin::Environment,
+                    (_, Some(path)) if in_file(id.as_str()) => Origin::File(path.to_path_buf()),
+                    _ => Origin::Default,
+                };
+                (id.to_string(), origin)
+            })
+            .collect();
+        Self { by_id }
+    }
+
+    /// Where the value of `field` came from.
+    pub fn of(&self, field: &str) -> Origin {
+        self.by_id.get(field).cloned().unwrap_or(Origin::Default)
+    }
+
+    /// What a message about `field` starts with: the flag, and the variable or file that set it.
+    pub fn subject(&self, field: &str) -> String {
+        subject(field, &self.of(field))
+    }
+}
+
+/// What a message about `field` (`num_images`) starts with: `--num-images`, or `--num-images (from x.toml)`.
+pub fn subject(field: &str, origin: &Origin) -> String {
+    if field == "image" || field == "images" {
+        return "IMAGE".to_owned();
+    }
+    let flag = format!("--{}", field.replace('_', "-"));
+    match origin {
+        Origin::Flag | Origin::Default => flag,
+        Origin::Environment => format!("{flag} (from {})", variable(field)),
+        Origin::File(path) => format!("{flag} (from {})", path.display()),
+    }
+}
+
+/// The environment variable of `field`.
+pub fn variable(field: &str) -> String {
+    format!("AFTERIMAGE_{}", field.to_uppercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_names_flag_and_source() {
+        assert_eq!(subject("num_images", &Origin::Flag), "--num-images");
+        assert_eq!(subject("num_images", &Origin::Environment), "--num-images (from AFTERIMAGE_NUM_IMAGES)");
+        assert_eq!(subject("steps", &Origin::File("a.toml".into())), "--steps (from a.toml)");
+        assert_eq!(subject("image", &Origin::Flag), "IMAGE");
+    }
+}

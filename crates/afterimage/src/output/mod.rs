@@ -1,0 +1,7 @@
+//! Where results go: names, checks before the models run, and writing that leaves nothing half-done.
+
+mod plan;
+mod write;
+
+pub use plan::Plan;
+pub use write::{print_text, write_pictures};

@@ -1,0 +1,262 @@
+//! Names of the output files, decided and checked before any model runs.
+
+use crate::failure::{Failure, describe};
+use crate::flags::{Format, OutputFlags};
+use crate::origin::Origins;
+use afterimage_imaging::OutputFormat;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, Metadata};
+use std::io::{self, ErrorKind, IsTerminal};
+use std::path::{Path, PathBuf};
+
+/// Extensions of picture formats. Writing one format under the extension of another would mislead every program that
+/// opens the file; other extensions (`.tmp`) promise nothing.
+const PICTURE_EXTENSIONS: [&str; 13] =
+    ["png", "jpg", "jpeg", "jpe", "jfif", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "svg"];
+
+/// Where one picture goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Standard output.
+    StandardOutput,
+    /// A regular file, there or not yet: replaced in one move.
+    File {
+        /// The path as the user knows it.
+        shown: PathBuf,
+        /// The path with symbolic links followed, so that a link stays a link.
+        real: PathBuf,
+    },
+    /// A pipe or device that is there: written to as it is, since a move would replace it by a file.
+    Special(PathBuf),
+}
+
+impl Target {
+    /// The path as the user knows it; `-` for standard output.
+    pub fn shown(&self) -> &Path {
+        match self {
+            Self::StandardOutput => Path::new("-"),
+            Self::File { shown, .. } | Self::Special(shown) => shown,
+        }
+    }
+}
+
+/// Format and targets of a command's pictures.
+#[derive(Debug)]
+pub struct Plan {
+    /// File format of all of them.
+    pub format: OutputFormat,
+    /// One for each picture.
+    pub targets: Vec<Target>,
+}
+
+impl Plan {
+    /// Decides where `count` pictures made from `source` go, and checks that they can be written there.
+    ///
+    /// # Errors
+    /// A failure with exit code 2 that names `--output` or `--format`.
+    pub fn new(flags: &OutputFlags, source: &Path, count: u32, origins: &Origins) -> Result<Self, Failure> {
+        let refuse = |problem: String| Failure::bad_input(origins.subject("output"), problem);
+        let output = flags.output.as_deref();
+        if output == Some(Path::new("-")) {
+            if count > 1 {
+                return Err(refuse(format!("standard output takes one picture; --num-images is {count}")));
+            }
+            if flags.json {
+                return Err(refuse("standard output takes the picture or the JSON object, not both".to_owned()));
+            }
+            if io::stdout().is_terminal() {
+                return Err(refuse("standard output is a terminal; send it to a file or a program".to_owned()));
+            }
+            return Ok(Self { format: format_or_default(flags.format), targets: vec![Target::StandardOutput] });
+        }
+        if output.is_some_and(|path| path.as_os_str().is_empty()) {
+            return Err(refuse("an empty text is no path; expected a file, a folder or -".to_owned()));
+        }
+        let (path, format) = match output {
+            Some(path) if !path.is_dir() => {
+                if ends_with_separator(path) {
+                    return Err(refuse(format!("{} is not an existing folder", path.display())));
+                }
+                (path.to_path_buf(), format_of(path, flags.format, origins)?)
+            }
+            folder => {
+                let format = format_or_default(flags.format);
+                (folder.unwrap_or(Path::new("")).join(default_name(source, format)), format)
+            }
+        };
+        let targets = if count == 1 {
+            vec![check(path).map_err(refuse)?]
+        } else {
+            (1..=count).map(|number| check(numbered(&path, number))).collect::<Result<_, _>>().map_err(refuse)?
+        };
+        Ok(Self { format, targets })
+    }
+}
+
+fn format_or_default(format: Option<Format>) -> OutputFormat {
+    match format {
+        None | Some(Format::Png) => OutputFormat::Png,
+        Some(Format::Jpeg) => OutputFormat::Jpeg,
+    }
+}
+
+/// The format that `--format` or the extension of `path` asks for.
+fn format_of(path: &Path, flag: Option<Format>, origins: &Origins) -> Result<OutputFormat, Failure> {
+    let extension = path.extension().and_then(OsStr::to_str).map(str::to_lowercase).unwrap_or_default();
+    let by_extension = match extension.as_str() {
+        "png" => Some(Format::Png),
+        "jpg" | "jpeg" | "jpe" | "jfif" => Some(Format::Jpeg),
+        _ => None,
+    };
+    let is_picture = PICTURE_EXTENSIONS.contains(&extension.as_str());
+    match flag {
+        Some(format) if is_picture && by_extension != Some(format) => {
+            let (name, right) = match format {
+                Format::Png => ("png", ".png"),
+                Format::Jpeg => ("jpeg", ".jpg"),
+            };
+            Err(Failure::bad_input(
+                origins.subject("format"),
+                format_args!("{name} contradicts --output {}; name it {right} or leave one of them out", path.display()),
+            ))
+        }
+        None if is_picture && by_extension.is_none() => Err(Failure::bad_input(
+            origins.subject("output"),
+            format_args!("{}: .{extension} cannot be written; .png, .jpg and .jpeg can", path.display()),
+        )),
+        _ => Ok(format_or_default(flag.or(by_extension))),
+    }
+}
+
+/// `photo-variation.png` for `photo.jpg`, `variation.png` for standard input.
+fn default_name(source: &Path, format: OutputFormat) -> OsString {
+    let mut name = OsString::new();
+    if let Some(stem) = source.file_stem().filter(|_| source != Path::new("-")) {
+        name.push(stem);
+        name.push("-");
+    }
+    name.push("variation.");
+    name.push(format.extension());
+    name
+}
+
+/// `image-2.png` for `image.png`.
+fn numbered(path: &Path, number: u32) -> PathBuf {
+    let mut name = path.file_stem().unwrap_or_default().to_os_string();
+    name.push(format!("-{number}"));
+    if let Some(extension) = path.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    path.with_file_name(name)
+}
+
+fn ends_with_separator(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().last().is_some_and(|byte| std::path::is_separator(char::from(*byte)))
+}
+
+/// What kind of target `shown` is, or why nothing can be written there.
+fn check(shown: PathBuf) -> Result<Target, String> {
+    let refuse = |problem: &str| Err(format!("{}: {problem}", shown.display()));
+    let real = match fs::metadata(&shown) {
+        Ok(existing) if existing.is_dir() => return refuse("is a folder; expected a file name"),
+        Ok(existing) if !existing.is_file() => return Ok(Target::Special(shown)),
+        Ok(existing) if is_write_protected(&existing) => return refuse("is write-protected"),
+        Ok(_) => match fs::canonicalize(&shown) {
+            Ok(real) => real,
+            Err(error) => return refuse(&describe(&error)),
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => shown.clone(),
+        Err(error) => return refuse(&describe(&error)),
+    };
+    // A file without a name on file systems that can do that, so a crash here leaves nothing.
+    match tempfile::tempfile_in(folder_of(&real)) {
+        Ok(_) => Ok(Target::File { shown, real }),
+        Err(error) if error.kind() == ErrorKind::NotFound => refuse("its folder does not exist"),
+        Err(error) => refuse(&format!("its folder cannot be written to ({})", describe(&error))),
+    }
+}
+
+/// The folder that `path` is in, in a form that can be opened.
+pub fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+fn is_write_protected(file: &Metadata) -> bool {
+    file.permissions().readonly()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(output: Option<&Path>, format: Option<Format>) -> OutputFlags {
+        OutputFlags { output: output.map(Path::to_path_buf), format, json: false, quiet: false }
+    }
+
+    fn names(output: &Path, format: Option<Format>, count: u32) -> Vec<String> {
+        let plan = Plan::new(&flags(Some(output), format), Path::new("in/photo.jpg"), count, &Origins::default())
+            .unwrap_or_else(|failure| panic!("{failure:?}"));
+        let name = |target: &Target| target.shown().file_name().unwrap().to_string_lossy().into_owned();
+        plan.targets.iter().map(name).collect()
+    }
+
+    fn problem(output: &Path, format: Option<Format>) -> String {
+        format!("{:?}", Plan::new(&flags(Some(output), format), Path::new("photo.jpg"), 1, &Origins::default()))
+    }
+
+    #[test]
+    fn names_follow_the_input() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(names(folder.path(), None, 1), ["photo-variation.png"]);
+        assert_eq!(names(folder.path(), Some(Format::Jpeg), 1), ["photo-variation.jpg"]);
+        assert_eq!(names(folder.path(), None, 2), ["photo-variation-1.png", "photo-variation-2.png"]);
+        assert_eq!(names(&folder.path().join("a.b.jpeg"), None, 2), ["a.b-1.jpeg", "a.b-2.jpeg"]);
+        assert_eq!(names(&folder.path().join("plain"), None, 2), ["plain-1", "plain-2"]);
+        assert_eq!(default_name(Path::new("-"), OutputFormat::Png), "variation.png");
+    }
+
+    #[test]
+    fn the_extension_decides_and_may_not_contradict() {
+        let folder = tempfile::tempdir().unwrap();
+        let format = |name: &str, flag| format_of(&folder.path().join(name), flag, &Origins::default());
+        assert!(matches!(format("a.JPG", None), Ok(OutputFormat::Jpeg)));
+        assert!(matches!(format("a", None), Ok(OutputFormat::Png)));
+        assert!(matches!(format("a.tmp", Some(Format::Jpeg)), Ok(OutputFormat::Jpeg)));
+        for (name, flag) in [("a.jpg", Some(Format::Png)), ("a.webp", Some(Format::Png)), ("a.webp", None)] {
+            assert!(format(name, flag).is_err(), "{name}");
+        }
+        let text = problem(&folder.path().join("a.jpg"), Some(Format::Png));
+        assert!(text.contains("--format") && text.contains("--output"), "{text}");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file.png");
+        fs::write(&file, b"x").unwrap();
+        assert!(problem(&folder.path().join("no/a.png"), None).contains("does not exist"));
+        assert!(problem(&folder.path().join("no/"), None).contains("not an existing folder"));
+        assert!(problem(&file.join("a.png"), None).contains("--output"));
+        assert!(problem(&folder.path().join(format!("{}.png", "n".repeat(300))), None).contains("--output"));
+        let mut permissions = fs::metadata(&file).unwrap().permissions();
+        permissions.set_readonly(true);
+        fs::set_permissions(&file, permissions).unwrap();
+        assert!(problem(&file, None).contains("write-protected"));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the check leaves nothing behind");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file.png"), folder.path().join("link.png"));
+        fs::write(&file, b"x").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let Ok(Target::File { shown, real }) = check(link.clone()) else { panic!("a regular file") };
+        assert_eq!((shown, real), (link, fs::canonicalize(file).unwrap()));
+    }
+}

@@ -1,0 +1,83 @@
+//! The progress bar on standard error.
+
+use crate::cancel;
+use afterimage_engine::{Observer, Stage};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use std::fmt::Write;
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+/// Shows a generation's stages and steps, and passes Ctrl-C on to it.
+pub struct Progress {
+    bar: ProgressBar,
+}
+
+impl Progress {
+    /// Draws on standard error when that is a terminal and `quiet` is not set.
+    pub fn new(quiet: bool) -> Self {
+        let shown = !quiet && io::stderr().is_terminal();
+        let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        if shown {
+            bar.enable_steady_tick(Duration::from_millis(120));
+        }
+        Self { bar }
+    }
+
+    /// Removes the bar, so that what is printed next starts on a clean line.
+    pub fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Observer for Progress {
+    fn stage(&self, stage: Stage) {
+        let name = match stage {
+            Stage::Load => "loading models",
+            Stage::ImageEncode => "reading the picture",
+            Stage::TextEncode => "reading the prompt",
+            Stage::Denoise => "denoising",
+            Stage::Decode => "decoding",
+        };
+        self.bar.set_style(if stage == Stage::Denoise { steps_style() } else { ProgressStyle::default_spinner() });
+        self.bar.set_message(name);
+    }
+
+    fn step(&self, done: u32, total: u32) {
+        self.bar.set_length(u64::from(total));
+        if done == 0 {
+            // The clock of the speed starts with the first step, not with loading.
+            self.bar.reset();
+        }
+        self.bar.set_position(u64::from(done));
+    }
+
+    fn is_cancelled(&self) -> bool {
+        cancel::requested()
+    }
+}
+
+fn steps_style() -> ProgressStyle {
+    let speed = |state: &ProgressState, out: &mut dyn Write| {
+        let _ = write!(out, "{:.2} steps/s", state.per_sec());
+    };
+    ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}  {speed}  {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("speed", speed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_is_valid_and_counts_steps() {
+        let progress = Progress::new(true);
+        progress.stage(Stage::Denoise);
+        progress.step(0, 4);
+        progress.step(3, 4);
+        assert_eq!((progress.bar.position(), progress.bar.length()), (3, Some(4)));
+        assert!(ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}  {speed}  {eta} left").is_ok());
+        assert!(!progress.is_cancelled());
+    }
+}

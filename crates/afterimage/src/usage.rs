@@ -1,0 +1,133 @@
+//! clap's errors as one line: `--steps: 51 is out of range; 1 to 50 are accepted`.
+
+use crate::failure::{Failure, shortened};
+use crate::origin::{Origin, subject, variable};
+use clap::Command;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use std::error::Error as _;
+use std::ffi::OsString;
+use std::path::Path;
+
+/// The error itself when it is a help text or the version, else the failure. `file` is given when flags and environment
+/// are known to be good, so that the file is to blame.
+pub fn help_or_failure(
+    error: clap::Error,
+    command: &Command,
+    arguments: &[OsString],
+    file: Option<&Path>,
+) -> Result<clap::Error, Failure> {
+    match error.kind() {
+        // Without any command clap prints the help on standard error and ends with 2.
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Ok(error),
+        _ => Err(Failure::usage(one_line(&error, command, arguments, file))),
+    }
+}
+
+fn one_line(error: &clap::Error, command: &Command, arguments: &[OsString], file: Option<&Path>) -> String {
+    let argument = text(error, ContextKind::InvalidArg);
+    let value = text(error, ContextKind::InvalidValue).unwrap_or_default();
+    let subject = argument.as_deref().map_or_else(|| "afterimage".to_owned(), |name| name_with_origin(name, arguments, file));
+    match error.kind() {
+        ErrorKind::ValueValidation => {
+            let problem = error.source().map_or_else(|| "invalid value".to_owned(), ToString::to_string);
+            format!("{subject}: {problem}")
+        }
+        ErrorKind::InvalidValue if value.is_empty() => format!("{subject}: a value is missing{}", expected(error)),
+        ErrorKind::InvalidValue => format!("{subject}: `{}` is not known{}", shortened(&value), expected(error)),
+        ErrorKind::UnknownArgument => {
+            let name = argument.unwrap_or_default();
+            format!("{}: unknown flag; {}", shortened(&name), advice(error, command, &name, arguments))
+        }
+        ErrorKind::InvalidSubcommand => {
+            let name = text(error, ContextKind::InvalidSubcommand).unwrap_or_default();
+            format!("{}: unknown command; the commands are {}", shortened(&name), commands(command))
+        }
+        ErrorKind::MissingSubcommand => format!("a command is missing; the commands are {}", commands(command)),
+        ErrorKind::MissingRequiredArgument => {
+            let names = argument.unwrap_or_default();
+            let names = names.trim_end_matches("...").replace(['<', '>'], "");
+            format!("{names}: missing; see --help")
+        }
+        ErrorKind::ArgumentConflict => match text(error, ContextKind::PriorArg) {
+            Some(prior) if prior != argument.clone().unwrap_or_default() => {
+                format!("{subject}: cannot be used together with {}", bare(&prior))
+            }
+            _ => format!("{subject}: given more than once"),
+        },
+        ErrorKind::InvalidUtf8 => "a flag's value is not valid UTF-8".to_owned(),
+        ErrorKind::TooManyValues => format!("{subject}: `{}` is one value too many", shortened(&value)),
+        ErrorKind::NoEquals | ErrorKind::TooFewValues | ErrorKind::WrongNumberOfValues => {
+            format!("{subject}: wrong number of values; see --help")
+        }
+        _ => error.to_string().lines().next().unwrap_or("bad usage").trim_start_matches("error: ").to_owned(),
+    }
+}
+
+/// `--steps` for `--steps <N>`, with the source of its value when that is not the command line.
+fn name_with_origin(argument: &str, arguments: &[OsString], file: Option<&Path>) -> String {
+    let flag = bare(argument);
+    let Some(long) = flag.strip_prefix("--") else { return flag.trim_end_matches("...").to_owned() };
+    let field = long.replace('-', "_");
+    let on_command_line = arguments.iter().filter_map(|argument| argument.to_str()).any(|argument| {
+        argument.strip_prefix(&flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    });
+    let origin = match file {
+        Some(path) => Origin::File(path.to_path_buf()),
+        None if !on_command_line && std::env::var_os(variable(&field)).is_some() => Origin::Environment,
+        None => Origin::Flag,
+    };
+    subject(&field, &origin)
+}
+
+/// `--steps <N>` and `<IMAGE>...` without the decoration.
+fn bare(argument: &str) -> String {
+    argument.split(' ').next().unwrap_or(argument).replace(['<', '>', '[', ']'], "")
+}
+
+/// `; png, jpeg are accepted`, where clap knows.
+fn expected(error: &clap::Error) -> String {
+    match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(values)) if !values.is_empty() => format!("; {} are accepted", values.join(", ")),
+        _ => String::new(),
+    }
+}
+
+/// What an unknown flag probably was.
+fn advice(error: &clap::Error, command: &Command, name: &str, arguments: &[OsString]) -> String {
+    let long = name.trim_start_matches('-').split('=').next().unwrap_or_default();
+    let takers: Vec<&str> = command
+        .get_subcommands()
+        .filter(|inner| inner.get_arguments().any(|argument| argument.get_long() == Some(long)))
+        .map(Command::get_name)
+        .collect();
+    if name.starts_with("--") && !takers.is_empty() {
+        return format!("it belongs to {}", takers.join(", "));
+    }
+    match text(error, ContextKind::SuggestedArg) {
+        Some(suggested) => format!("did you mean {suggested}?"),
+        None if !name.starts_with('-') => "one argument too many".to_owned(),
+        None => {
+            let used = arguments.iter().skip(1).filter_map(|argument| argument.to_str());
+            let known = used.filter_map(|name| command.find_subcommand(name)).map(Command::get_name).next();
+            known.map_or_else(|| "see --help".to_owned(), |name| format!("see afterimage {name} --help"))
+        }
+    }
+}
+
+fn commands(command: &Command) -> String {
+    let names: Vec<&str> =
+        command.get_subcommands().map(Command::get_name).filter(|name| *name != "help").collect();
+    names.join(", ")
+}
+
+fn text(error: &clap::Error, kind: ContextKind) -> Option<String> {
+    match error.get(kind)? {
+        ContextValue::String(text) => Some(text.clone()),
+        ContextValue::Strings(texts) => Some(texts.join(", ")),
+        ContextValue::StyledStr(text) => Some(text.to_string()),
+        ContextValue::StyledStrs(texts) => texts.first().map(ToString::to_string),
+        _ => None,
+    }
+}

@@ -1,0 +1,184 @@
+//! Parsers of flag values. Their messages follow `FLAG: `.
+
+use crate::failure::shortened;
+use afterimage_core::{Limits, Size};
+use afterimage_engine::DeviceChoice;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+/// `--steps`.
+pub fn steps(text: &str) -> Result<u32, String> {
+    whole_number(text, &Limits::default().steps)
+}
+
+/// `--num-images`.
+pub fn num_images(text: &str) -> Result<u32, String> {
+    whole_number(text, &Limits::default().num_images)
+}
+
+/// `--repeat`.
+pub fn repeat(text: &str) -> Result<u32, String> {
+    whole_number(text, &(1..=100))
+}
+
+/// `--guidance`.
+pub fn guidance(text: &str) -> Result<f64, String> {
+    number(text, &Limits::default().guidance)
+}
+
+/// `--strength` and `--redux-strength`.
+pub fn fraction(text: &str) -> Result<f64, String> {
+    number(text, &(0.0..=1.0))
+}
+
+/// `--redux-downsample`.
+pub fn downsample(text: &str) -> Result<f64, String> {
+    number(text, &(1.0..=9.0))
+}
+
+/// One number of `--image-weight`.
+pub fn image_weight(text: &str) -> Result<f64, String> {
+    number(text, &(-10.0..=10.0))
+}
+
+/// `--size`.
+pub fn size(text: &str) -> Result<Size, String> {
+    let sides = Limits::default().side;
+    let out_of_range = || {
+        let text = shortened(text);
+        format!("{text} is out of range; each side takes {} to {} pixels", sides.start(), sides.end())
+    };
+    let Ok(size) = text.parse::<Size>() else {
+        // A side beyond 32 bits is well-formed and should not be told that it is not.
+        let digits = |side: &str| !side.is_empty() && side.bytes().all(|byte| byte.is_ascii_digit());
+        let well_formed = text.split_once(['x', 'X', '*']).is_some_and(|(width, height)| digits(width) && digits(height));
+        return Err(if well_formed {
+            out_of_range()
+        } else {
+            format!("{} is not a size; expected WIDTHxHEIGHT in pixels, such as 1024x768", quoted(text))
+        });
+    };
+    if sides.contains(&size.width) && sides.contains(&size.height) { Ok(size) } else { Err(out_of_range()) }
+}
+
+/// `--seed`: `None` for -1, which draws one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seed(pub Option<u64>);
+
+/// `--seed`.
+pub fn seed(text: &str) -> Result<Seed, String> {
+    match text.trim() {
+        "-1" => Ok(Seed(None)),
+        digits => match digits.parse::<u64>() {
+            Ok(seed) => Ok(Seed(Some(seed))),
+            Err(_) => Err(format!(
+                "{} is not a seed; -1 (draws one) and whole numbers from 0 to {} are accepted",
+                quoted(text),
+                u64::MAX
+            )),
+        },
+    }
+}
+
+/// `--device`.
+pub fn device(text: &str) -> Result<DeviceChoice, String> {
+    DeviceChoice::from_str(text).map_err(|problem| format!("{} is not a device; {problem}", quoted(text)))
+}
+
+fn whole_number(text: &str, range: &RangeInclusive<u32>) -> Result<u32, String> {
+    let text = text.trim();
+    match text.parse::<u32>() {
+        Ok(value) if range.contains(&value) => Ok(value),
+        Ok(_) => Err(out_of_range(text, range)),
+        Err(_) if is_whole(text) => Err(out_of_range(text, range)),
+        Err(_) => Err(format!(
+            "{} is not a whole number; {} to {} are accepted",
+            quoted(text),
+            range.start(),
+            range.end()
+        )),
+    }
+}
+
+fn number(text: &str, range: &RangeInclusive<f64>) -> Result<f64, String> {
+    let text = text.trim();
+    match text.parse::<f64>() {
+        // NaN is in no range.
+        Ok(value) if range.contains(&value) => Ok(value),
+        Ok(_) => Err(out_of_range(text, range)),
+        Err(_) => Err(format!("{} is not a number; {} to {} are accepted", quoted(text), range.start(), range.end())),
+    }
+}
+
+/// An integer of any length, with a sign or without.
+fn is_whole(text: &str) -> bool {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn out_of_range(text: &str, range: &RangeInclusive<impl Display>) -> String {
+    format!("{} is out of range; {} to {} are accepted", shortened(text), range.start(), range.end())
+}
+
+/// `text` as it can stand in a sentence; an empty one would be invisible.
+fn quoted(text: &str) -> String {
+    if text.is_empty() { "an empty text".to_owned() } else { format!("`{}`", shortened(text)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn ranges_are_inclusive() {
+        assert_eq!(steps("1"), Ok(1));
+        assert_eq!(steps("50"), Ok(50));
+        assert_eq!(guidance("20"), Ok(20.0));
+        assert_eq!(fraction("0"), Ok(0.0));
+        assert_eq!(size("16x4096"), Ok(Size::new(16, 4096)));
+    }
+
+    #[test]
+    fn messages_say_what_would_be_right() {
+        assert_eq!(steps("51"), Err("51 is out of range; 1 to 50 are accepted".to_owned()));
+        assert_eq!(steps("-3"), Err("-3 is out of range; 1 to 50 are accepted".to_owned()));
+        assert_eq!(steps("99999999999"), Err("99999999999 is out of range; 1 to 50 are accepted".to_owned()));
+        assert_eq!(steps("4.5"), Err("`4.5` is not a whole number; 1 to 50 are accepted".to_owned()));
+        assert_eq!(steps(""), Err("an empty text is not a whole number; 1 to 50 are accepted".to_owned()));
+        assert_eq!(guidance("NaN"), Err("NaN is out of range; 1 to 20 are accepted".to_owned()));
+        assert_eq!(guidance("inf"), Err("inf is out of range; 1 to 20 are accepted".to_owned()));
+        assert_eq!(fraction("1e999"), Err("1e999 is out of range; 0 to 1 are accepted".to_owned()));
+        assert!(size("0x512").is_err_and(|text| text.starts_with("0x512 is out of range")));
+        assert!(size("99999999999x512").is_err_and(|text| text.contains("out of range")));
+        assert!(size("512").is_err_and(|text| text.contains("1024x768")));
+    }
+
+    #[test]
+    fn minus_one_draws_a_seed() {
+        assert_eq!(seed("-1"), Ok(Seed(None)));
+        assert_eq!(seed("0"), Ok(Seed(Some(0))));
+        assert_eq!(seed("18446744073709551615"), Ok(Seed(Some(u64::MAX))));
+        for text in ["-2", "1.0", "1e3", "", "18446744073709551616"] {
+            assert!(seed(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_a_parser_panic(text: String) {
+            let _ = (steps(&text), guidance(&text), size(&text), seed(&text), device(&text));
+        }
+
+        #[test]
+        fn what_is_accepted_is_in_range(text in "[-+0-9.eEnaif]{0,8}") {
+            if let Ok(value) = guidance(&text) {
+                prop_assert!((1.0..=20.0).contains(&value));
+            }
+            if let Ok(value) = steps(&text) {
+                prop_assert!((1..=50).contains(&value));
+            }
+        }
+    }
+}
