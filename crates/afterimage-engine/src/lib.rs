@@ -2,8 +2,15 @@
 //!
 //! This crate knows nothing of jobs or HTTP.
 
+pub mod config;
 mod engine;
+pub mod layers;
+pub mod models;
 mod options;
+#[cfg(test)]
+mod parity;
+pub mod sampling;
+pub mod tokenizers;
 pub mod weights;
 
 pub use engine::{Engine, Generation, Observer, Silent, Stage, Timings};

@@ -68,8 +68,19 @@ impl Scope {
     /// # Errors
     /// [`Error::Tensor`] when it is missing or different.
     pub fn matrix(&self, name: &str, rows: usize, cols: usize) -> Result<Matrix> {
+        self.kernel(name, &[rows, cols])
+    }
+
+    /// A tensor of `shape` as the matrix `[first side, product of the others]`: the kernel of a convolution `[outputs,
+    /// inputs, height, width]`, one row for each output.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] when it is missing or different.
+    pub fn kernel(&self, name: &str, shape: &[usize]) -> Result<Matrix> {
         let full_name = self.full_name(name);
-        let blocks = self.source.rows(&full_name, &[rows, cols])?;
+        let blocks = self.source.rows(&full_name, shape)?;
+        let rows = shape.first().copied().unwrap_or(1);
+        let cols: usize = shape.iter().skip(1).product();
         let parts: Option<Vec<Matrix>> = blocks
             .into_iter()
             .map(|block| {
@@ -89,17 +100,19 @@ impl Scope {
     /// [`Error::Tensor`] when it is missing or different.
     pub fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let full_name = self.full_name(name);
+        // Asked for first: once the source has such a tensor, the shape is one that fits into memory.
+        let blocks = self.source.rows(&full_name, shape)?;
         let mut values = vec![0.0; shape.iter().product()];
-        let mut filled = 0;
-        for block in self.source.rows(&full_name, shape)? {
+        let mut rest = values.as_mut_slice();
+        for block in blocks {
             let count = block.bytes.len() / block.element.size();
-            let out = values
-                .get_mut(filled..filled + count)
+            let (out, behind) = std::mem::take(&mut rest)
+                .split_at_mut_checked(count)
                 .ok_or_else(|| Error::internal(format!("{full_name}: more numbers than {shape:?}")))?;
             to_f32(&block.bytes, block.element, out);
-            filled += count;
+            rest = behind;
         }
-        if filled == values.len() {
+        if rest.is_empty() {
             Ok(values)
         } else {
             Err(Error::internal(format!("{full_name}: fewer numbers than {shape:?}")))

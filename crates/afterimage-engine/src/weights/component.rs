@@ -1,0 +1,213 @@
+//! The tensors of one component: a single file, or shards with an index.
+
+use super::bundle::{Bundle, map};
+use super::file_kind::FileKind;
+use super::safetensors::SafetensorsFile;
+use afterimage_core::{Error, Result};
+use safetensors::tensor::TensorInfo;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// File names without their ending: diffusers' first, then transformers'.
+const STEMS: [&str; 2] = ["diffusion_pytorch_model", "model"];
+
+/// Variants that are taken when there is no plain file. The names are diffusers' `variant` arguments.
+const VARIANTS: [&str; 2] = ["bf16", "fp16"];
+
+/// Endings of files that hold weights as pickles.
+const PICKLE_ENDINGS: [&str; 4] = [".bin", ".pt", ".pth", ".ckpt"];
+
+/// All tensors of a component by the names that its files use.
+#[derive(Debug)]
+pub struct Component {
+    path: PathBuf,
+    files: Vec<SafetensorsFile>,
+    /// Tensor name to the file that holds it.
+    index: BTreeMap<String, usize>,
+}
+
+impl Component {
+    /// Opens the weights in a component folder such as `transformer/`: `diffusion_pytorch_model` or `model`, single or
+    /// sharded, plain or a `bf16` or `fp16` variant, else the only `.safetensors` file of the folder.
+    ///
+    /// # Errors
+    /// [`Error::ModelFile`] or [`Error::Tensor`] when files are missing, damaged or contradict their index.
+    pub fn open(folder: &Bundle) -> Result<Self> {
+        for name in candidates() {
+            if folder.has(&name) {
+                return if name.ends_with(".json") {
+                    Self::open_sharded(folder, &name)
+                } else {
+                    Self::single(SafetensorsFile::parse(folder.path(&name), folder.bytes(&name)?)?)
+                };
+            }
+        }
+        let names = folder.file_names();
+        let weights: Vec<&String> = names.iter().filter(|name| name.ends_with(".safetensors")).collect();
+        match weights[..] {
+            [name] => Self::single(SafetensorsFile::parse(folder.path(name), folder.bytes(name)?)?),
+            [] => Err(Error::model_file(folder.path(""), nothing_there(folder, &names))),
+            _ => Err(Error::model_file(
+                folder.path(""),
+                format!(
+                    "has {} safetensors files and no way to tell which one to use; expected {}",
+                    weights.len(),
+                    expected()
+                ),
+            )),
+        }
+    }
+
+    /// Opens a single weights file, as `--transformer` names it.
+    ///
+    /// # Errors
+    /// [`Error::ModelFile`] when it is missing, a folder, of another format, truncated or damaged; [`Error::Io`].
+    pub fn open_file(path: &Path) -> Result<Self> {
+        if path.is_dir() {
+            return Err(Error::model_file(path, "is a folder; expected one weights file (safetensors)"));
+        }
+        let bytes = map(path)?;
+        // Every format that can be read one day branches off here.
+        match FileKind::detect(&bytes) {
+            FileKind::Safetensors => Self::single(SafetensorsFile::parse(path.to_path_buf(), bytes)?),
+            other => Err(Error::model_file(path, other.refusal().unwrap_or("is of an unknown format"))),
+        }
+    }
+
+    /// A component of one file that is open already.
+    ///
+    /// # Errors
+    /// [`Error::ModelFile`] when it holds no tensors.
+    pub fn single(file: SafetensorsFile) -> Result<Self> {
+        let index: BTreeMap<String, usize> = file.tensors().map(|(name, _)| (name.to_owned(), 0)).collect();
+        if index.is_empty() {
+            return Err(Error::model_file(file.path(), "holds no tensors"));
+        }
+        Ok(Self { path: file.path().to_path_buf(), files: vec![file], index })
+    }
+
+    fn open_sharded(folder: &Bundle, index_name: &str) -> Result<Self> {
+        let ShardIndex { weight_map } = folder.json(index_name)?;
+        let index_path = folder.path(index_name);
+        if weight_map.is_empty() {
+            return Err(Error::model_file(index_path, "weight_map: is empty"));
+        }
+        let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut files: Vec<SafetensorsFile> = Vec::new();
+        let mut index = BTreeMap::new();
+        for (tensor, shard) in &weight_map {
+            let number = if let Some(number) = numbers.get(shard.as_str()) {
+                *number
+            } else {
+                // The index comes from whoever made the model: it must not reach outside its folder.
+                if shard.contains(['/', '\\']) || shard == ".." || !shard.ends_with(".safetensors") {
+                    return Err(Error::model_file(
+                        index_path,
+                        format!("weight_map: {tensor}: {shard:?} is not a .safetensors file of this folder"),
+                    ));
+                }
+                if !folder.has(shard) {
+                    return Err(Error::model_file(
+                        folder.path(shard),
+                        format!("no such file, but {index_name} places tensor {tensor} there"),
+                    ));
+                }
+                files.push(SafetensorsFile::parse(folder.path(shard), folder.bytes(shard)?)?);
+                numbers.insert(shard, files.len() - 1);
+                files.len() - 1
+            };
+            if files[number].info(tensor).is_none() {
+                return Err(Error::Tensor {
+                    path: files[number].path().to_path_buf(),
+                    tensor: tensor.clone(),
+                    expected: format!("it in this shard, as {index_name} says"),
+                    found: "nothing".to_owned(),
+                });
+            }
+            index.insert(tensor.clone(), number);
+        }
+        Ok(Self { path: folder.path(""), files, index })
+    }
+
+    /// The file, or the folder for shards.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The open files.
+    pub fn files(&self) -> &[SafetensorsFile] {
+        &self.files
+    }
+
+    /// Number of tensors.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether there are no tensors; never so for a component that could be opened.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// Names of all tensors, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.index.keys().map(String::as_str)
+    }
+
+    /// Whether there is a tensor of that name.
+    pub fn has(&self, name: &str) -> bool {
+        self.index.contains_key(name)
+    }
+
+    /// The file that holds a tensor.
+    pub fn file_of(&self, name: &str) -> Option<&SafetensorsFile> {
+        self.files.get(*self.index.get(name)?)
+    }
+
+    /// Type and shape of a tensor.
+    pub fn info(&self, name: &str) -> Option<&TensorInfo> {
+        self.file_of(name)?.info(name)
+    }
+}
+
+#[derive(Deserialize)]
+struct ShardIndex {
+    weight_map: BTreeMap<String, String>,
+}
+
+/// File names in the order they are tried. diffusers prefers an index over a single file, transformers a single file
+/// over an index (their `from_pretrained`), which matters in folders where a conversion left both.
+fn candidates() -> Vec<String> {
+    let [diffusers, transformers] = STEMS;
+    let mut names = vec![
+        format!("{diffusers}.safetensors.index.json"),
+        format!("{diffusers}.safetensors"),
+        format!("{transformers}.safetensors"),
+        format!("{transformers}.safetensors.index.json"),
+    ];
+    for variant in VARIANTS {
+        for stem in STEMS {
+            names.push(format!("{stem}.{variant}.safetensors"));
+            names.push(format!("{stem}.safetensors.index.{variant}.json"));
+        }
+    }
+    names
+}
+
+fn expected() -> String {
+    STEMS.map(|stem| format!("{stem}.safetensors")).join(" or ")
+}
+
+fn nothing_there(folder: &Bundle, names: &[String]) -> String {
+    if !folder.exists() {
+        return format!("no such folder; expected {} in it", expected());
+    }
+    match names.iter().find(|name| PICKLE_ENDINGS.iter().any(|ending| name.ends_with(ending))) {
+        Some(pickle) => format!(
+            "has only {pickle}, a PyTorch pickle, which can run code when it is opened and is never read; convert it \
+             to safetensors (save_pretrained of diffusers does)"
+        ),
+        None => format!("has no weights; expected {}", expected()),
+    }
+}

@@ -1,0 +1,191 @@
+//! The report on one component.
+
+use super::{ComponentReport, Kind, TensorProblem};
+use crate::config::{FluxConfig, VaeConfig};
+use crate::weights::bundle::Bundle;
+use crate::weights::component::Component;
+use crate::weights::flux_shape::FluxShape;
+use crate::weights::inventory::{self, ClipSizes, ReduxSizes, SiglipSizes, T5Sizes, Wanted};
+use crate::weights::layout::{self, LayoutSource};
+use crate::weights::source::TensorSource;
+use afterimage_core::{Error, Result};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What a component has to hold, worked out from its configuration or its own shapes.
+struct Needs {
+    wanted: Vec<Wanted>,
+    sizes: Vec<(String, String)>,
+}
+
+/// The report on a component that could be opened; `folder` is where its `config.json` would be.
+pub(super) fn report(name: &str, folder: Option<&Bundle>, component: Component) -> ComponentReport {
+    let component = Arc::new(component);
+    let mut report = contents(name, &component);
+    let Some((kind, source)) = recognise(&component) else {
+        let first: Vec<&str> = component.names().take(3).collect();
+        report.reason = format!("not a model this program knows; it starts with {}", first.join(", "));
+        return report;
+    };
+    report.kind = kind;
+    report.layout = Some(source.layout().to_owned());
+    report.prefix = source.prefix().to_owned();
+    let folder = folder.filter(|folder| folder.has("config.json"));
+    match needs(kind, &source, folder) {
+        Ok(needs) => {
+            report.sizes = needs.sizes;
+            compare(&mut report, &source, &needs.wanted);
+        }
+        Err(error) => report.reason = error.to_string(),
+    }
+    report
+}
+
+/// The report on a component that could not be opened.
+pub(super) fn broken(name: &str, path: PathBuf, reason: String) -> ComponentReport {
+    ComponentReport {
+        name: name.to_owned(),
+        path,
+        kind: Kind::Unknown,
+        layout: None,
+        prefix: String::new(),
+        files: 0,
+        bytes: 0,
+        tensors: 0,
+        parameters: 0,
+        dtypes: BTreeMap::new(),
+        sizes: Vec::new(),
+        problems: Vec::new(),
+        unneeded: Vec::new(),
+        fits: false,
+        reason,
+    }
+}
+
+/// Everything that can be counted without knowing what it is.
+fn contents(name: &str, component: &Component) -> ComponentReport {
+    let mut report = broken(name, component.path().to_path_buf(), String::new());
+    report.files = component.files().len();
+    report.bytes = component.files().iter().map(|file| file.file_bytes() as u64).sum();
+    report.tensors = component.len();
+    for info in component.names().filter_map(|name| component.info(name)) {
+        // A tensor's numbers fit its file, so the product cannot overflow; their sum cannot either.
+        report.parameters += info.shape.iter().product::<usize>() as u64;
+        *report.dtypes.entry(info.dtype.to_string().to_lowercase()).or_default() += 1;
+    }
+    report
+}
+
+/// Tries the layouts, most distinctive first.
+fn recognise(component: &Arc<Component>) -> Option<(Kind, LayoutSource)> {
+    type Open = fn(Arc<Component>) -> Result<LayoutSource>;
+    let layouts: [(Kind, Open); 6] = [
+        (Kind::FluxTransformer, layout::flux),
+        (Kind::Vae, layout::vae),
+        (Kind::T5, layout::t5),
+        (Kind::Redux, layout::redux),
+        // Full SigLIP checkpoints hold a text tower with CLIP's names as well.
+        (Kind::Siglip, layout::siglip),
+        (Kind::Clip, layout::clip),
+    ];
+    layouts.into_iter().find_map(|(kind, open)| Some((kind, open(Arc::clone(component)).ok()?)))
+}
+
+fn needs(kind: Kind, source: &LayoutSource, folder: Option<&Bundle>) -> Result<Needs> {
+    match kind {
+        Kind::FluxTransformer => flux(source, folder),
+        Kind::Vae => {
+            let config = match folder {
+                Some(folder) => VaeConfig::read(folder)?,
+                None => told(source, inventory::vae_sizes(source))?,
+            };
+            config.validate(source.component().path())?;
+            let sizes = [
+                ("block_out_channels", format!("{:?}", config.block_out_channels)),
+                ("layers_per_block", config.layers_per_block.to_string()),
+                ("latent_channels", config.latent_channels.to_string()),
+            ];
+            Ok(Needs { wanted: inventory::vae(&config), sizes: owned(sizes) })
+        }
+        Kind::T5 => encoder(&told(source, T5Sizes::read(source))?, T5Sizes::wanted),
+        Kind::Clip => encoder(&told(source, ClipSizes::read(source))?, ClipSizes::wanted),
+        Kind::Siglip => encoder(&told(source, SiglipSizes::read(source))?, SiglipSizes::wanted),
+        Kind::Redux => encoder(&told(source, ReduxSizes::read(source))?, ReduxSizes::wanted),
+        Kind::Unknown => Err(Error::internal("an unknown component has no needs")),
+    }
+}
+
+fn flux(source: &LayoutSource, folder: Option<&Bundle>) -> Result<Needs> {
+    let config = if let Some(folder) = folder {
+        FluxConfig::read(folder)?
+    } else {
+        let config = FluxShape::read(source)?.config(None);
+        config.validate(source.component().path())?;
+        config
+    };
+    let sizes = [
+        ("num_layers", config.num_layers.to_string()),
+        ("num_single_layers", config.num_single_layers.to_string()),
+        ("num_attention_heads", config.num_attention_heads.to_string()),
+        ("attention_head_dim", config.attention_head_dim.to_string()),
+        ("in_channels", config.in_channels.to_string()),
+        ("joint_attention_dim", config.joint_attention_dim.to_string()),
+        ("pooled_projection_dim", config.pooled_projection_dim.to_string()),
+        ("guidance_embeds", config.guidance_embeds.to_string()),
+    ];
+    Ok(Needs { wanted: inventory::flux(&config), sizes: owned(sizes) })
+}
+
+fn encoder<S: Serialize>(sizes: &S, wanted: fn(&S) -> Vec<Wanted>) -> Result<Needs> {
+    let pairs = match serde_json::to_value(sizes).map_err(Error::internal)? {
+        serde_json::Value::Object(fields) => {
+            fields.into_iter().map(|(field, value)| (field, value.to_string())).collect()
+        }
+        _ => Vec::new(),
+    };
+    Ok(Needs { wanted: wanted(sizes), sizes: pairs })
+}
+
+fn owned<const N: usize>(pairs: [(&str, String); N]) -> Vec<(String, String)> {
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn told<T>(source: &LayoutSource, sizes: Option<T>) -> Result<T> {
+    sizes.ok_or_else(|| {
+        Error::model_file(source.component().path(), "tensors that tell the model's sizes are missing or mis-shaped")
+    })
+}
+
+/// Asks for every tensor as the model would, and lists the rest.
+fn compare(report: &mut ComponentReport, source: &LayoutSource, wanted: &[Wanted]) {
+    let mut needed = BTreeSet::new();
+    for Wanted { name, shape } in wanted {
+        needed.extend(source.file_names(name));
+        match source.rows(name, shape) {
+            Ok(_) => {}
+            Err(Error::Tensor { tensor, expected, found, .. }) => {
+                report.problems.push(TensorProblem { tensor, expected, found });
+            }
+            Err(error) => report.problems.push(TensorProblem {
+                tensor: name.clone(),
+                expected: format!("{shape:?}"),
+                found: error.to_string(),
+            }),
+        }
+    }
+    report.unneeded = source.component().names().filter(|name| !needed.contains(*name)).map(str::to_owned).collect();
+    report.fits = report.problems.is_empty();
+    report.reason = match &report.problems[..] {
+        [] => "all tensors that are needed are there".to_owned(),
+        [problem] => format!("tensor {}: expected {}, found {}", problem.tensor, problem.expected, problem.found),
+        [problem, rest @ ..] => format!(
+            "tensor {}: expected {}, found {}; {} more like it",
+            problem.tensor,
+            problem.expected,
+            problem.found,
+            rest.len()
+        ),
+    };
+}

@@ -1,0 +1,190 @@
+//! Name layouts: from canonical tensor names to those that a file uses.
+//!
+//! A layout is recognised by one tensor that every file of it has (its anchor), behind one of the prefixes that
+//! exporters put in front. Models only ever see canonical names; messages use the file's spelling.
+
+mod encoders;
+mod flux;
+mod naming;
+mod vae;
+
+pub use encoders::{clip, redux, siglip, t5};
+pub use flux::flux;
+pub use vae::vae;
+
+use super::component::Component;
+use super::safetensors::{USABLE_TYPES, element};
+use super::source::{Scope, StoredTensor, TensorSource};
+use afterimage_core::{Error, Result};
+use naming::{Naming, Part, Take};
+use safetensors::tensor::TensorInfo;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A component whose layout is known: finds canonical tensors under the names that its files use.
+pub struct LayoutSource {
+    component: Arc<Component>,
+    naming: Box<dyn Naming>,
+    layout: &'static str,
+    prefix: &'static str,
+}
+
+impl LayoutSource {
+    /// What a model's constructor takes.
+    pub fn scope(self) -> Scope {
+        Scope::new(Arc::new(self))
+    }
+
+    /// Name of the layout: `BFL`, `diffusers`, `transformers`.
+    pub fn layout(&self) -> &'static str {
+        self.layout
+    }
+
+    /// What stands in front of the layout's names in this file, with its dot; often nothing.
+    pub fn prefix(&self) -> &'static str {
+        self.prefix
+    }
+
+    /// The files behind it.
+    pub fn component(&self) -> &Arc<Component> {
+        &self.component
+    }
+
+    /// Shape of the canonical tensor `name`, put together from its parts; `None` when a part is missing.
+    pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        let mut whole: Option<Vec<usize>> = None;
+        for (part, info) in self.parts(name).iter().map(|part| (part, self.component.info(&part.name))) {
+            let shape = &info?.shape;
+            match &mut whole {
+                None => whole = Some(shape.clone()),
+                // The second half of a tensor that was counted already.
+                Some(_) if part.take != Take::All => {}
+                Some(whole) => *whole.first_mut()? = whole.first()?.checked_add(*shape.first()?)?,
+            }
+        }
+        whole
+    }
+
+    /// The files' names for the canonical tensor `name`.
+    pub fn file_names(&self, name: &str) -> BTreeSet<String> {
+        self.parts(name).into_iter().map(|part| part.name).collect()
+    }
+
+    fn parts(&self, name: &str) -> Vec<Part> {
+        let mut parts = self.naming.parts(name);
+        for part in &mut parts {
+            part.name.insert_str(0, self.prefix);
+        }
+        parts
+    }
+
+    /// One part of a canonical tensor, `expected` being the shape it should have in the file.
+    fn part(&self, part: &Part, expected: &[usize]) -> Result<StoredTensor> {
+        let found = |path: PathBuf, found: String| Error::Tensor {
+            path,
+            tensor: part.name.clone(),
+            expected: format!("{expected:?} in {USABLE_TYPES}"),
+            found,
+        };
+        let Some(file) = self.component.file_of(&part.name) else {
+            return Err(found(self.path(), "nothing".to_owned()));
+        };
+        let tensor = match (file.info(&part.name), file.tensor(&part.name)) {
+            (Some(info), Some(tensor)) if same_shape(&info.shape, expected) => tensor,
+            (Some(info), _) => return Err(found(file.path().to_path_buf(), describe(info))),
+            (None, _) => return Err(found(file.path().to_path_buf(), "nothing".to_owned())),
+        };
+        let rows = expected.first().copied().unwrap_or(1);
+        let range = match part.take {
+            Take::All => return Ok(tensor),
+            Take::FirstHalf => 0..tensor.bytes.len() / 2,
+            Take::SecondHalf => tensor.bytes.len() / 2..tensor.bytes.len(),
+        };
+        let mut shape = expected.to_vec();
+        if let Some(first) = shape.first_mut() {
+            *first = rows / 2;
+        }
+        match tensor.bytes.slice(range) {
+            Some(bytes) if rows % 2 == 0 => Ok(StoredTensor { shape, element: tensor.element, bytes }),
+            _ => Err(Error::internal(format!("{} cannot be halved", part.name))),
+        }
+    }
+}
+
+impl TensorSource for LayoutSource {
+    fn path(&self) -> PathBuf {
+        self.component.path().to_path_buf()
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.parts(name).iter().all(|part| self.component.has(&part.name))
+    }
+
+    fn rows(&self, name: &str, shape: &[usize]) -> Result<Vec<StoredTensor>> {
+        let parts = self.parts(name);
+        let rows = shape.first().copied().unwrap_or(1);
+        let shares: usize = parts.iter().map(|part| part.share).sum();
+        parts
+            .iter()
+            .map(|part| {
+                let mut expected = shape.to_vec();
+                if let Some(first) = expected.first_mut()
+                    && part.take == Take::All
+                {
+                    *first = rows / shares * part.share;
+                }
+                self.part(part, &expected)
+            })
+            .collect()
+    }
+}
+
+/// Equal but for trailing dimensions of 1: a 1×1 convolution is a matrix.
+fn same_shape(left: &[usize], right: &[usize]) -> bool {
+    let trimmed = |shape: &[usize]| shape.iter().rposition(|side| *side != 1).map_or(0, |last| last + 1);
+    left[..trimmed(left)] == right[..trimmed(right)]
+}
+
+fn describe(info: &TensorInfo) -> String {
+    match element(info.dtype) {
+        Some(_) => format!("{:?} in {}", info.shape, info.dtype.to_string().to_lowercase()),
+        None => format!("{:?} in the unsupported type {}", info.shape, info.dtype.to_string().to_lowercase()),
+    }
+}
+
+/// One layout of a kind of model and the tensors, any of which gives it away.
+struct Candidate {
+    layout: &'static str,
+    anchors: &'static [&'static str],
+}
+
+/// Finds the first candidate one of whose anchors is there behind one of `prefixes`.
+///
+/// # Errors
+/// [`Error::ModelFile`] that says what was looked for.
+fn recognise(
+    component: &Component,
+    model: &str,
+    candidates: &[Candidate],
+    prefixes: &[&'static str],
+) -> Result<(usize, &'static str)> {
+    for prefix in prefixes {
+        for (number, candidate) in candidates.iter().enumerate() {
+            if candidate.anchors.iter().any(|anchor| component.has(&format!("{prefix}{anchor}"))) {
+                return Ok((number, prefix));
+            }
+        }
+    }
+    let looked_for: Vec<String> =
+        candidates.iter().map(|candidate| format!("{} ({})", candidate.anchors[0], candidate.layout)).collect();
+    Err(Error::model_file(
+        component.path(),
+        format!(
+            "is not {model}: looked for {} among its {} tensors, the first of which is {}",
+            looked_for.join(" and "),
+            component.len(),
+            component.names().next().unwrap_or_default()
+        ),
+    ))
+}
