@@ -1,13 +1,14 @@
 //! The engine: loaded models and the one call that uses them.
 
 use crate::options::EngineOptions;
-use afterimage_core::{Error, GenerationRequest, Picture, Result, Size};
+use crate::pipelines::{Models, generate};
+use afterimage_core::{GenerationRequest, Picture, Result, Size};
 use serde::Serialize;
 
 /// The models of one base and Redux pair. Weights are mapped when it is opened and each model is built when a request
 /// first needs it; one engine serves any number of requests, one at a time or in parallel.
 pub struct Engine {
-    native_size: Size,
+    models: Models,
 }
 
 /// A stage of a generation, for progress displays.
@@ -38,7 +39,7 @@ pub trait Observer: Sync {
         let _ = (done, total);
     }
 
-    /// Whether the generation should end with [`Error::Cancelled`].
+    /// Whether the generation should end with [`afterimage_core::Error::Cancelled`].
     fn is_cancelled(&self) -> bool {
         false
     }
@@ -91,21 +92,20 @@ impl Engine {
     /// Opens the models that `options` name and checks that their configurations fit each other.
     ///
     /// # Errors
-    /// [`Error::ModelFile`] or [`Error::Tensor`] for a file that is missing or does not fit, [`Error::Device`].
+    /// [`afterimage_core::Error::ModelFile`] or [`afterimage_core::Error::Tensor`] for a file that is missing or does not fit, [`afterimage_core::Error::Device`].
     pub fn open(options: &EngineOptions) -> Result<Self> {
-        let _ = options;
-        Ok(Self { native_size: Size::new(512, 512) })
+        Ok(Self { models: Models::open(options)? })
     }
 
     /// Output size when a request names none.
     pub fn native_size(&self) -> Size {
-        self.native_size
+        self.models.native_size()
     }
 
     /// Runs `request` on the decoded input pictures.
     ///
     /// # Errors
-    /// [`Error::Field`] for a request that cannot run, [`Error::Cancelled`], and those of [`Engine::open`] for models
+    /// [`afterimage_core::Error::Field`] for a request that cannot run, [`afterimage_core::Error::Cancelled`], and those of [`Engine::open`] for models
     /// that are built now.
     pub fn generate(
         &self,
@@ -113,7 +113,6 @@ impl Engine {
         sources: &[Picture],
         observer: &dyn Observer,
     ) -> Result<Generation> {
-        let _ = (request, sources, observer);
-        Err(Error::internal("not connected yet"))
+        generate(&self.models, request, sources, observer)
     }
 }

@@ -7,6 +7,7 @@ mod engine;
 pub mod layers;
 pub mod models;
 mod options;
+mod pipelines;
 #[cfg(test)]
 mod parity;
 pub mod sampling;

@@ -12,6 +12,7 @@ mod inspect;
 pub mod inventory;
 pub mod layout;
 mod random;
+mod rounded;
 mod safetensors;
 mod source;
 
@@ -21,5 +22,6 @@ pub use flux_shape::FluxShape;
 pub use inspect::{ComponentReport, Inspection, Kind, TensorProblem, inspect};
 pub use layout::LayoutSource;
 pub use random::RandomWeights;
+pub use rounded::RoundedToBf16;
 pub use safetensors::SafetensorsFile;
 pub use source::{Scope, StoredTensor, TensorSource};

@@ -1,0 +1,203 @@
+//! CLIP's text encoder (Radford et al., 2021), of which FLUX uses one pooled vector.
+
+use super::encoder::{Encoder, EncoderShape, Norm};
+use super::{Activation, embed};
+use crate::config::check::Check;
+use crate::layers::add;
+use crate::weights::{Bundle, Scope};
+use afterimage_core::{Error, Result};
+use afterimage_kernels::attention::AttentionBias;
+use afterimage_kernels::matrix::Matrix;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// The end token that old configurations name by mistake; transformers then takes the largest id for the end.
+const LEGACY_END: u32 = 2;
+
+/// `text_encoder/config.json`; absent fields have transformers' defaults.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClipTextConfig {
+    /// Width.
+    pub hidden_size: usize,
+    /// Width inside the feed-forward layers.
+    pub intermediate_size: usize,
+    /// Layers.
+    pub num_hidden_layers: usize,
+    /// Attention heads; they divide `hidden_size`.
+    pub num_attention_heads: usize,
+    /// Ids the model takes; the tokenizer pads to it.
+    pub max_position_embeddings: usize,
+    /// Epsilon of every layer norm.
+    pub layer_norm_eps: f64,
+    /// Activation of the feed-forward layers.
+    pub hidden_act: Activation,
+    /// The id whose first position is pooled; 2 means the position of the largest id.
+    pub eos_token_id: u32,
+    /// Rows of the embedding table.
+    pub vocab_size: usize,
+    /// The file, for messages.
+    #[serde(skip)]
+    path: PathBuf,
+}
+
+impl Default for ClipTextConfig {
+    fn default() -> Self {
+        Self {
+            hidden_size: 512,
+            intermediate_size: 2048,
+            num_hidden_layers: 12,
+            num_attention_heads: 8,
+            max_position_embeddings: 77,
+            layer_norm_eps: 1e-5,
+            hidden_act: Activation::QuickGelu,
+            eos_token_id: 49_407,
+            vocab_size: 49_408,
+            path: PathBuf::from("config.json"),
+        }
+    }
+}
+
+impl ClipTextConfig {
+    /// Reads and checks `config.json` of the folder `folder`.
+    ///
+    /// # Errors
+    /// [`Error::ModelFile`] naming the field that cannot be used and what would be right.
+    pub fn read(folder: &Bundle) -> Result<Self> {
+        let config = Self { path: folder.path("config.json"), ..folder.json("config.json")? };
+        config.validate(&config.path)?;
+        Ok(config)
+    }
+
+    /// Checks every field; `path` is the file that messages name.
+    ///
+    /// # Errors
+    /// [`Error::ModelFile`] for the first field that cannot be used.
+    pub fn validate(&self, path: &Path) -> Result<()> {
+        let check = Check::new(path);
+        check.range("hidden_size", self.hidden_size, &(1..=65_536))?;
+        check.range("intermediate_size", self.intermediate_size, &(1..=262_144))?;
+        check.range("num_hidden_layers", self.num_hidden_layers, &(1..=1024))?;
+        check.range("num_attention_heads", self.num_attention_heads, &(1..=self.hidden_size))?;
+        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
+            let problem = format!("{} does not divide hidden_size {}", self.num_attention_heads, self.hidden_size);
+            return Err(check.refuse("num_attention_heads", problem));
+        }
+        // Three positions are the least for a begin token, a word and an end token.
+        check.range("max_position_embeddings", self.max_position_embeddings, &(3..=4096))?;
+        check.range("vocab_size", self.vocab_size, &(1..=16_777_216))?;
+        check.positive("layer_norm_eps", self.layer_norm_eps)
+    }
+}
+
+/// The text encoder.
+pub struct ClipTextModel {
+    config: ClipTextConfig,
+    tokens: Matrix,
+    positions: Matrix,
+    encoder: Encoder,
+    final_norm: Norm,
+}
+
+impl ClipTextModel {
+    /// Takes the tensors from `weights`, whose names are transformers' without `text_model.`.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] for one that is missing or has another shape than `config` says.
+    pub fn new(config: ClipTextConfig, weights: &Scope) -> Result<Self> {
+        let hidden = config.hidden_size;
+        let epsilon = config.layer_norm_eps as f32;
+        let embeddings = weights.at("embeddings");
+        let shape = EncoderShape {
+            hidden,
+            intermediate: config.intermediate_size,
+            heads: config.num_attention_heads,
+            layers: config.num_hidden_layers,
+            epsilon,
+            activation: config.hidden_act,
+        };
+        Ok(Self {
+            tokens: embeddings.matrix("token_embedding.weight", config.vocab_size, hidden)?,
+            positions: embeddings.matrix("position_embedding.weight", config.max_position_embeddings, hidden)?,
+            encoder: Encoder::new(&weights.at("encoder"), shape)?,
+            final_norm: Norm::new(&weights.at("final_layer_norm"), hidden, epsilon)?,
+            config,
+        })
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &ClipTextConfig {
+        &self.config
+    }
+
+    /// The pooled vector `[hidden_size]` of at most `max_position_embeddings` ids: the final norm's output at the first
+    /// end token.
+    ///
+    /// # Errors
+    /// [`Error::ModelFile`] for an id beyond the table of embeddings.
+    pub fn pooled(&self, ids: &[u32]) -> Result<Vec<f32>> {
+        let length = ids.len();
+        if length == 0 || length > self.config.max_position_embeddings {
+            return Err(Error::internal(format!(
+                "{length} ids for a text encoder of {} positions",
+                self.config.max_position_embeddings
+            )));
+        }
+        let end = pooled_position(ids, self.config.eos_token_id);
+        // The mask is causal, so nothing behind the pooled position reaches it.
+        let ids = &ids[..=end];
+        let mut x = embed(&self.tokens, ids, &self.config.path)?;
+        add(&mut x, &self.positions.row_range(0..ids.len()).to_f32());
+        let mask = causal_mask(ids.len());
+        self.encoder.forward(&mut x, &AttentionBias::Pairs { values: &mask, per_head: false });
+        Ok(self.final_norm.apply(&x[end * self.config.hidden_size..]))
+    }
+}
+
+/// Where transformers pools: at the first largest id for the configurations whose end token is wrong, else at the first
+/// end token; 0 when there is none. Padding may use the end token as well, so "first" matters.
+fn pooled_position(ids: &[u32], end_token: u32) -> usize {
+    let first = |token: u32| ids.iter().position(|id| *id == token).unwrap_or(0);
+    if end_token == LEGACY_END { ids.iter().max().map_or(0, |largest| first(*largest)) } else { first(end_token) }
+}
+
+/// `[keys, queries]`: 0 where a query may look, −∞ at keys behind it.
+fn causal_mask(length: usize) -> Vec<f32> {
+    (0..length * length).map(|pair| if pair / length > pair % length { f32::NEG_INFINITY } else { 0.0 }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pooling_follows_transformers() {
+        assert_eq!(pooled_position(&[7, 3, 9, 9, 9], 2), 2, "first of the largest");
+        assert_eq!(pooled_position(&[7, 3, 9, 9, 9], 9), 2);
+        assert_eq!(pooled_position(&[7, 5, 9, 5], 5), 1, "not the largest");
+        assert_eq!(pooled_position(&[7, 3], 5), 0, "no end token");
+    }
+
+    #[test]
+    fn the_mask_hides_later_keys() {
+        let hidden = f32::NEG_INFINITY;
+        assert_eq!(causal_mask(3), [0.0, 0.0, 0.0, hidden, 0.0, 0.0, hidden, hidden, 0.0]);
+    }
+
+    #[test]
+    fn unusable_settings_are_named() {
+        for (json, expected) in [
+            (r#"{"hidden_size": 0}"#, "x: hidden_size: 0 is out of range; expected 1 to 65536"),
+            (r#"{"num_attention_heads": 7}"#, "x: num_attention_heads: 7 does not divide hidden_size 512"),
+            (r#"{"num_attention_heads": 0}"#, "num_attention_heads: 0 is out of range"),
+            (r#"{"max_position_embeddings": 4000000000}"#, "max_position_embeddings: 4000000000 is out of range"),
+            (r#"{"vocab_size": 0}"#, "vocab_size: 0"),
+            (r#"{"layer_norm_eps": -1}"#, "layer_norm_eps: -1 is out of range"),
+        ] {
+            let config: ClipTextConfig = serde_json::from_str(json).unwrap();
+            let message = config.validate(Path::new("x")).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
+        assert!(serde_json::from_str::<ClipTextConfig>(r#"{"hidden_act": "relu"}"#).is_err());
+    }
+}

@@ -1,0 +1,207 @@
+//! SigLIP's vision tower (Zhai et al., 2023): what Redux sees of a picture.
+
+use super::Activation;
+use super::encoder::{Encoder, EncoderShape, Norm};
+use crate::config::check::Check;
+use crate::layers::add;
+use crate::weights::{Bundle, Scope};
+use afterimage_core::{Error, Result};
+use afterimage_kernels::attention::AttentionBias;
+use afterimage_kernels::gemm::linear;
+use afterimage_kernels::matrix::Matrix;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// `image_encoder/config.json`; absent fields have transformers' defaults.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SiglipConfig {
+    /// Width of the tokens.
+    pub hidden_size: usize,
+    /// Width inside the feed-forward layers.
+    pub intermediate_size: usize,
+    /// Layers.
+    pub num_hidden_layers: usize,
+    /// Attention heads; they divide `hidden_size`.
+    pub num_attention_heads: usize,
+    /// Colour channels: 3.
+    pub num_channels: usize,
+    /// Pixels of the square picture's side.
+    pub image_size: usize,
+    /// Pixels of a patch's side; what is left over at the right and bottom is ignored.
+    pub patch_size: usize,
+    /// Activation of the feed-forward layers.
+    pub hidden_act: Activation,
+    /// Epsilon of every layer norm.
+    pub layer_norm_eps: f64,
+}
+
+impl Default for SiglipConfig {
+    fn default() -> Self {
+        Self {
+            hidden_size: 768,
+            intermediate_size: 3072,
+            num_hidden_layers: 12,
+            num_attention_heads: 12,
+            num_channels: 3,
+            image_size: 224,
+            patch_size: 16,
+            hidden_act: Activation::GeluTanh,
+            layer_norm_eps: 1e-6,
+        }
+    }
+}
+
+/// The file of a whole SigLIP has its vision tower's fields one level deeper.
+#[derive(Deserialize)]
+struct WholeSiglip {
+    vision_config: Option<SiglipConfig>,
+}
+
+impl SiglipConfig {
+    /// Reads and checks `config.json` of the folder `folder`.
+    ///
+    /// # Errors
+    /// [`Error::ModelFile`] naming the field that cannot be used and what would be right.
+    pub fn read(folder: &Bundle) -> Result<Self> {
+        let config = match folder.json::<WholeSiglip>("config.json")?.vision_config {
+            Some(config) => config,
+            None => folder.json("config.json")?,
+        };
+        config.validate(&folder.path("config.json"))?;
+        Ok(config)
+    }
+
+    /// Checks every field; `path` is the file that messages name.
+    ///
+    /// # Errors
+    /// [`Error::ModelFile`] for the first field that cannot be used.
+    pub fn validate(&self, path: &Path) -> Result<()> {
+        let check = Check::new(path);
+        check.range("hidden_size", self.hidden_size, &(1..=65_536))?;
+        check.range("intermediate_size", self.intermediate_size, &(1..=262_144))?;
+        check.range("num_hidden_layers", self.num_hidden_layers, &(1..=1024))?;
+        check.range("num_attention_heads", self.num_attention_heads, &(1..=self.hidden_size))?;
+        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
+            let problem = format!("{} does not divide hidden_size {}", self.num_attention_heads, self.hidden_size);
+            return Err(check.refuse("num_attention_heads", problem));
+        }
+        check.range("num_channels", self.num_channels, &(3..=3))?;
+        check.range("image_size", self.image_size, &(1..=4096))?;
+        check.range("patch_size", self.patch_size, &(1..=self.image_size))?;
+        check.positive("layer_norm_eps", self.layer_norm_eps)
+    }
+
+    /// Patches along one side.
+    pub fn grid_side(&self) -> usize {
+        self.image_size / self.patch_size
+    }
+}
+
+/// The vision tower without its pooling head.
+pub struct SiglipVisionModel {
+    config: SiglipConfig,
+    /// `[hidden, 3 · patch · patch]`: a convolution with step `patch` is a product with unfolded patches.
+    patch_weight: Matrix,
+    patch_bias: Vec<f32>,
+    positions: Vec<f32>,
+    encoder: Encoder,
+    post_norm: Norm,
+}
+
+impl SiglipVisionModel {
+    /// Takes the tensors from `weights`, whose names are transformers' without `vision_model.`.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] for one that is missing or has another shape than `config` says.
+    pub fn new(config: SiglipConfig, weights: &Scope) -> Result<Self> {
+        let SiglipConfig { hidden_size: hidden, patch_size: patch, num_channels: channels, .. } = config;
+        let epsilon = config.layer_norm_eps as f32;
+        let embeddings = weights.at("embeddings");
+        let shape = EncoderShape {
+            hidden,
+            intermediate: config.intermediate_size,
+            heads: config.num_attention_heads,
+            layers: config.num_hidden_layers,
+            epsilon,
+            activation: config.hidden_act,
+        };
+        let patches = config.grid_side().pow(2);
+        Ok(Self {
+            patch_weight: embeddings.kernel("patch_embedding.weight", &[hidden, channels, patch, patch])?,
+            patch_bias: embeddings.vector("patch_embedding.bias", hidden)?,
+            positions: embeddings.values("position_embedding.weight", &[patches, hidden])?,
+            encoder: Encoder::new(&weights.at("encoder"), shape)?,
+            post_norm: Norm::new(&weights.at("post_layernorm"), hidden, epsilon)?,
+            config,
+        })
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &SiglipConfig {
+        &self.config
+    }
+
+    /// The tokens `[grid_side², hidden_size]`, rows of patches from top to bottom, after the last norm. `pixels` are
+    /// normalised planes `[3, image_size, image_size]`.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when `pixels` has another length.
+    pub fn encode(&self, pixels: &[f32]) -> Result<Vec<f32>> {
+        let SiglipConfig { num_channels: channels, image_size: size, patch_size: patch, .. } = self.config;
+        if pixels.len() != channels * size * size {
+            return Err(Error::internal(format!("{} numbers for {channels} planes of {size}x{size}", pixels.len())));
+        }
+        let patches = unfold(pixels, channels, size, patch);
+        let mut x = linear(&patches, &self.patch_weight, Some(&self.patch_bias));
+        add(&mut x, &self.positions);
+        self.encoder.forward(&mut x, &AttentionBias::None);
+        Ok(self.post_norm.apply(&x))
+    }
+}
+
+/// `[patches, channels · patch · patch]` of planes `[channels, size, size]`; leftover pixels are dropped.
+fn unfold(pixels: &[f32], channels: usize, size: usize, patch: usize) -> Vec<f32> {
+    let grid = size / patch;
+    let area = patch * patch;
+    let mut unfolded = vec![0.0; grid * grid * channels * area];
+    unfolded.par_chunks_mut(channels * area).enumerate().for_each(|(index, out)| {
+        let (top, left) = (index / grid * patch, index % grid * patch);
+        for (line, out) in out.chunks_exact_mut(patch).enumerate() {
+            let (channel, y) = (line / patch, top + line % patch);
+            out.copy_from_slice(&pixels[(channel * size + y) * size + left..][..patch]);
+        }
+    });
+    unfolded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patches_are_channel_then_row_then_column() {
+        // 5×5 with patches of 2: the last row and column are left over.
+        let pixels: Vec<f32> = (0..75).map(|value| value as f32).collect();
+        let unfolded = unfold(&pixels, 3, 5, 2);
+        assert_eq!(unfolded.len(), 4 * 12);
+        assert_eq!(unfolded[..12], [0.0, 1.0, 5.0, 6.0, 25.0, 26.0, 30.0, 31.0, 50.0, 51.0, 55.0, 56.0]);
+        assert_eq!(unfolded[36..40], [12.0, 13.0, 17.0, 18.0]);
+    }
+
+    #[test]
+    fn unusable_settings_are_named() {
+        for (json, expected) in [
+            (r#"{"image_size": 99999999}"#, "x: image_size: 99999999 is out of range; expected 1 to 4096"),
+            (r#"{"patch_size": 0}"#, "patch_size: 0 is out of range"),
+            (r#"{"patch_size": 225}"#, "patch_size: 225 is out of range; expected 1 to 224"),
+            (r#"{"num_channels": 4}"#, "num_channels: 4 is not supported; expected 3"),
+            (r#"{"num_attention_heads": 5}"#, "num_attention_heads: 5 does not divide hidden_size 768"),
+        ] {
+            let config: SiglipConfig = serde_json::from_str(json).unwrap();
+            let message = config.validate(Path::new("x")).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+}

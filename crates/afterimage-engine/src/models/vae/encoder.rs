@@ -1,0 +1,101 @@
+//! Pixels to a distribution of latents.
+
+use super::layers::{Conv, GroupNorm, Middle, Residual};
+use super::{Check, Tensor3};
+use crate::config::VaeConfig;
+use crate::weights::Scope;
+use afterimage_core::Result;
+use afterimage_kernels::conv::Movement;
+
+pub(super) struct Encoder {
+    conv_in: Conv,
+    levels: Vec<Level>,
+    middle: Middle,
+    norm_out: GroupNorm,
+    conv_out: Conv,
+}
+
+/// Residual blocks of one resolution and the reduction after them.
+struct Level {
+    residuals: Vec<Residual>,
+    downsample: Option<Conv>,
+}
+
+impl Encoder {
+    pub fn load(scope: &Scope, config: &VaeConfig) -> Result<Self> {
+        let channels = &config.block_out_channels;
+        let (shallowest, deepest) = (channels[0], channels[channels.len() - 1]);
+        let mut inputs = shallowest;
+        let mut levels = Vec::new();
+        for (index, outputs) in channels.iter().copied().enumerate() {
+            let scope = scope.at("down_blocks").at(index);
+            let mut residuals = Vec::new();
+            for layer in 0..config.layers_per_block {
+                residuals.push(Residual::load(&scope.at("resnets").at(layer), inputs, outputs, config)?);
+                inputs = outputs;
+            }
+            let downsample = if index + 1 < channels.len() {
+                Some(Conv::load(&scope, "downsamplers.0.conv", outputs, outputs, 3)?)
+            } else {
+                None
+            };
+            levels.push(Level { residuals, downsample });
+        }
+        Ok(Self {
+            conv_in: Conv::load(scope, "conv_in", config.in_channels, shallowest, 3)?,
+            levels,
+            middle: Middle::load(scope, deepest, config)?,
+            norm_out: GroupNorm::load(scope, "conv_norm_out", deepest, config)?,
+            conv_out: Conv::load(scope, "conv_out", deepest, 2 * config.latent_channels, 3)?,
+        })
+    }
+
+    /// Pixels to moments: means, then log variances.
+    pub fn run(&self, pixels: Tensor3, check: Check) -> Result<Tensor3> {
+        let mut x = self.conv_in.run(&pixels, Movement::Same, None);
+        drop(pixels);
+        for level in &self.levels {
+            for residual in &level.residuals {
+                check()?;
+                x = residual.run(x);
+            }
+            if let Some(downsample) = &level.downsample {
+                check()?;
+                x = downsample.run(&x, Movement::Halve, None);
+            }
+        }
+        x = self.middle.run(x, check)?;
+        Ok(self.conv_out.run(&x, Movement::Same, Some(&self.norm_out)))
+    }
+}
+
+/// A diagonal normal distribution of unscaled latents.
+pub struct Posterior {
+    /// `[latent_channels, h, w]`
+    pub mean: Tensor3,
+    /// Logarithm of the variance, within −30..=20 as diffusers clamps it.
+    pub log_variance: Tensor3,
+}
+
+impl Posterior {
+    pub(super) fn new(moments: &Tensor3) -> Self {
+        let channels = moments.channels / 2;
+        let (height, width) = (moments.height, moments.width);
+        let half = |data: &[f32]| Tensor3 { data: data.to_vec(), channels, height, width };
+        let (mean, log_variance) = moments.data.split_at(moments.data.len() / 2);
+        let mut log_variance = half(log_variance);
+        for value in &mut log_variance.data {
+            *value = value.clamp(-30.0, 20.0);
+        }
+        Self { mean: half(mean), log_variance }
+    }
+
+    /// `mean + exp(log_variance / 2) · noise`; `noise` has the mean's length.
+    pub fn sample(&self, noise: &[f32]) -> Tensor3 {
+        let mut sample = self.mean.clone();
+        for ((value, log_variance), noise) in sample.data.iter_mut().zip(&self.log_variance.data).zip(noise) {
+            *value += (0.5 * log_variance).exp() * noise;
+        }
+        sample
+    }
+}

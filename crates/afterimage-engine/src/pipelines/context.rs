@@ -1,0 +1,95 @@
+//! Prompt and pictures to the tokens that condition the transformer.
+
+use super::models::Models;
+use crate::models::flux::TokenBias;
+use crate::models::downsample;
+use afterimage_core::{EmptyPrompt, Picture, Result, VariationSettings};
+use afterimage_imaging::{Filter, resize};
+
+/// What the transformer is conditioned on besides timestep and guidance.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Context {
+    /// Text tokens, then image tokens: `[tokens, joint_attention_dim]`.
+    pub tokens: Vec<f32>,
+    /// `[pooled_projection_dim]`
+    pub pooled: Vec<f32>,
+    /// Attention bias of the tokens, if any.
+    pub bias: Option<TokenBias>,
+}
+
+/// T5 tokens and the pooled CLIP vector.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Text {
+    pub tokens: Vec<f32>,
+    pub pooled: Vec<f32>,
+    /// How many equal tokens each row of `tokens` stands for.
+    pub repeated: usize,
+}
+
+/// Encodes a text with both encoders; the empty string is a text.
+pub(super) fn encode_text(models: &Models, text: &str) -> Result<Text> {
+    let encoders = models.text_encoders()?;
+    Ok(Text {
+        tokens: encoders.t5.encode(&encoders.t5_tokenizer.encode(text)?)?,
+        pooled: encoders.clip.pooled(&encoders.clip_tokenizer.encode(text)?)?,
+        repeated: 1,
+    })
+}
+
+/// The text part of a variation: the prompt, or what its absence feeds.
+pub(super) fn variation_text(models: &Models, prompt: Option<&str>, empty: EmptyPrompt) -> Result<Text> {
+    match (prompt, empty) {
+        (Some(prompt), _) => encode_text(models, prompt),
+        (None, EmptyPrompt::Encode) => encode_text(models, ""),
+        // Equal tokens at equal positions stay equal through every block, so one of them with the attention weight of
+        // all (a bias of ln n on its key) computes the same and saves their work.
+        (None, EmptyPrompt::Zeros) => Ok(Text {
+            tokens: vec![0.0; models.flux_config().joint_attention_dim],
+            pooled: vec![0.0; models.flux_config().pooled_projection_dim],
+            repeated: models.t5_length()?,
+        }),
+    }
+}
+
+/// Redux tokens of one picture, on the grid that `downsample_factor` leaves: `[tokens, joint_attention_dim]`.
+pub(super) fn encode_picture(models: &Models, picture: &Picture, downsample_factor: f64) -> Result<Vec<f32>> {
+    let encoders = models.image_encoders()?;
+    let square = resize(picture, encoders.preprocessor.size(), Filter::Bicubic)?;
+    let tokens = encoders.siglip.encode(&encoders.preprocessor.planes(&square)?)?;
+    let tokens = encoders.redux.embed(&tokens)?;
+    Ok(downsample(&tokens, encoders.siglip.config().grid_side(), downsample_factor))
+}
+
+/// Joins text and pictures as diffusers' `FluxPriorReduxPipeline` does: each picture's row is `[text | image tokens]`
+/// times its weight, and the rows are summed, pooled vectors likewise. Without weights every picture counts 1/n, which
+/// leaves a single picture and the scale of the text unchanged.
+///
+/// `width` is the tokens' width; all pictures have the same number of tokens.
+pub(super) fn join(width: usize, text: Text, pictures: &[Vec<f32>], settings: &VariationSettings) -> Context {
+    let weights: Vec<f32> = if settings.image_weights.is_empty() {
+        vec![1.0 / pictures.len().max(1) as f32; pictures.len()]
+    } else {
+        settings.image_weights.iter().map(|weight| *weight as f32).collect()
+    };
+    let total: f32 = if pictures.is_empty() { 1.0 } else { weights.iter().sum() };
+    let Text { mut tokens, mut pooled, repeated } = text;
+    let text_tokens = tokens.len() / width;
+    for value in tokens.iter_mut().chain(&mut pooled) {
+        *value *= total;
+    }
+    let mut image = vec![0.0; pictures.first().map_or(0, Vec::len)];
+    for (picture, weight) in pictures.iter().zip(weights) {
+        for (sum, value) in image.iter_mut().zip(picture) {
+            *sum += weight * value;
+        }
+    }
+    let image_tokens = image.len() / width;
+    tokens.extend(image);
+    let strength = settings.redux_strength as f32;
+    let biased = repeated > 1 || (image_tokens > 0 && strength < 1.0);
+    let bias = biased.then(|| TokenBias {
+        for_all: [vec![(repeated as f32).ln(); text_tokens], vec![0.0; image_tokens]].concat(),
+        for_others: [vec![0.0; text_tokens], vec![strength.ln(); image_tokens]].concat(),
+    });
+    Context { tokens, pooled, bias }
+}
