@@ -8,6 +8,7 @@ use std::io::{Cursor, ErrorKind};
 use std::num::NonZeroU64;
 
 pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Problem> {
+    check_blocks(bytes)?;
     let mut options = DecodeOptions::new();
     options.set_color_output(ColorOutput::Indexed);
     options.set_memory_limit(MemoryLimit::Bytes(NonZeroU64::new(limits.pixels).unwrap_or(NonZeroU64::MIN)));
@@ -37,6 +38,46 @@ pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Pr
         }
     }
     Ok(Decoded { width: canvas_width, height: canvas_height, rgb, orientation: Orientation::NoTransforms })
+}
+
+/// Walks the blocks without decoding them: a file that ends inside one is truncated, even if the first frame is whole.
+/// A missing trailer is tolerated, old programs left it out.
+fn check_blocks(bytes: &[u8]) -> Result<(), Problem> {
+    const TRUNCATED: &str = "truncated";
+    const EXTENSION: u8 = 0x21;
+    const IMAGE: u8 = 0x2c;
+    let (header, rest) = bytes.split_first_chunk::<13>().ok_or(TRUNCATED)?;
+    let mut rest = rest.get(color_table_bytes(header[10])..).ok_or(TRUNCATED)?;
+    while let Some((&block, after)) = rest.split_first() {
+        let data = match block {
+            EXTENSION => after.get(1..),
+            IMAGE => {
+                let (descriptor, after) = after.split_first_chunk::<9>().ok_or(TRUNCATED)?;
+                // One byte for the smallest code size.
+                after.get(color_table_bytes(descriptor[8]) + 1..)
+            }
+            // The trailer, or bytes that every decoder stops at.
+            _ => return Ok(()),
+        };
+        rest = skip_sub_blocks(data.ok_or(TRUNCATED)?).ok_or(TRUNCATED)?;
+    }
+    Ok(())
+}
+
+/// Size of the colour table that a descriptor's flags announce.
+fn color_table_bytes(flags: u8) -> usize {
+    if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) }
+}
+
+/// Skips length-prefixed pieces up to the empty one that ends them.
+fn skip_sub_blocks(mut rest: &[u8]) -> Option<&[u8]> {
+    loop {
+        let (&length, after) = rest.split_first()?;
+        rest = after.get(usize::from(length)..)?;
+        if length == 0 {
+            return Some(rest);
+        }
+    }
 }
 
 fn problem(error: &DecodingError) -> Problem {

@@ -19,15 +19,41 @@ pub(super) struct JpegMarkers<'a> {
     pub(super) color: ColorModel,
     /// Number of scans; each one of a progressive file passes over the whole picture.
     pub(super) scans: u32,
+    /// Bits from the first scan to the end of the image.
+    pub(super) coded_bits: u64,
+    /// Bits that a complete picture of this size takes at the very least.
+    pub(super) least_bits: u64,
     /// First EXIF segment, from the `Exif` prefix on.
     pub(super) exif: Option<&'a [u8]>,
 }
 
-/// Start of frame: size and component identifiers.
+/// Start of frame.
 struct Frame {
+    progressive: bool,
     width: u32,
     height: u32,
-    components: Vec<u8>,
+    components: Vec<Component>,
+}
+
+struct Component {
+    identifier: u8,
+    /// Sampling factors, 1 to 4.
+    horizontal: u32,
+    vertical: u32,
+}
+
+impl Frame {
+    /// The least that a complete picture takes: a bit for the first coefficient of each block, and in a baseline file
+    /// another for the end of the block.
+    fn least_bits(&self) -> u64 {
+        let blocks = |side: u32, factor: u32, largest: u32| u64::from((side * factor).div_ceil(largest).div_ceil(8));
+        let horizontal = self.components.iter().map(|component| component.horizontal).max().unwrap_or(1);
+        let vertical = self.components.iter().map(|component| component.vertical).max().unwrap_or(1);
+        let blocks = self.components.iter().map(|component| {
+            blocks(self.width, component.horizontal, horizontal) * blocks(self.height, component.vertical, vertical)
+        });
+        blocks.sum::<u64>() * if self.progressive { 1 } else { 2 }
+    }
 }
 
 impl<'a> JpegMarkers<'a> {
@@ -40,6 +66,7 @@ impl<'a> JpegMarkers<'a> {
         let mut has_jfif = false;
         let mut exif = None;
         let mut scans = 0;
+        let mut first_scan_bytes = 0;
         loop {
             let (marker, after) = next_marker(rest).ok_or(TRUNCATED)?;
             rest = after;
@@ -56,7 +83,7 @@ impl<'a> JpegMarkers<'a> {
             let segment = rest.get(2..length).ok_or(TRUNCATED)?;
             rest = &rest[length..];
             match marker {
-                0xc0..=0xc2 if frame.is_none() => frame = Some(read_frame(segment)?),
+                0xc0..=0xc2 if frame.is_none() => frame = Some(read_frame(marker == 0xc2, segment)?),
                 0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
                     return Err(
                         "lossless, hierarchical or arithmetic coding is not supported; save it as baseline or \
@@ -64,7 +91,12 @@ impl<'a> JpegMarkers<'a> {
                             .to_owned(),
                     );
                 }
-                0xda => scans += 1,
+                0xda => {
+                    if scans == 0 {
+                        first_scan_bytes = rest.len();
+                    }
+                    scans += 1;
+                }
                 0xe0 => has_jfif |= segment.starts_with(b"JFIF\0"),
                 0xe1 if exif.is_none() && segment.starts_with(b"Exif\0\0") => exif = Some(segment),
                 0xee if segment.starts_with(b"Adobe") => adobe_transform = segment.get(11).copied().or(adobe_transform),
@@ -76,7 +108,15 @@ impl<'a> JpegMarkers<'a> {
             return Err("damaged (no scan)".to_owned());
         }
         let color = color_model(&frame.components, has_jfif, adobe_transform)?;
-        Ok(Self { width: frame.width, height: frame.height, color, scans, exif })
+        Ok(Self {
+            width: frame.width,
+            height: frame.height,
+            color,
+            scans,
+            coded_bits: (first_scan_bytes - rest.len()) as u64 * 8,
+            least_bits: frame.least_bits(),
+            exif,
+        })
     }
 }
 
@@ -101,29 +141,40 @@ fn is_standalone(marker: u8) -> bool {
     matches!(marker, 0x01 | 0xd0..=0xd8)
 }
 
-fn read_frame(segment: &[u8]) -> Result<Frame, Problem> {
+fn read_frame(progressive: bool, segment: &[u8]) -> Result<Frame, Problem> {
     let [precision, height_high, height_low, width_high, width_low, count, components @ ..] = segment else {
         return Err("damaged (start of frame too short)".to_owned());
     };
     if *precision != 8 {
         return Err(format!("{precision} bits a sample are not supported; 8 are"));
     }
-    let components = components.chunks_exact(3).map(|component| component[0]).collect::<Vec<_>>();
-    if components.len() != usize::from(*count) {
-        return Err("damaged (start of frame has the wrong length)".to_owned());
+    let (components, _) = components.as_chunks::<3>();
+    let components = components
+        .iter()
+        .map(|[identifier, sampling, _]| Component {
+            identifier: *identifier,
+            horizontal: u32::from(sampling >> 4),
+            vertical: u32::from(sampling & 0xf),
+        })
+        .collect::<Vec<_>>();
+    let sampling_is_valid = components
+        .iter()
+        .all(|component| (1..=4).contains(&component.horizontal) && (1..=4).contains(&component.vertical));
+    if components.len() != usize::from(*count) || !sampling_is_valid {
+        return Err("damaged (start of frame)".to_owned());
     }
     let width = u32::from(u16::from_be_bytes([*width_high, *width_low]));
     let height = u32::from(u16::from_be_bytes([*height_high, *height_low]));
-    Ok(Frame { width, height, components })
+    Ok(Frame { progressive, width, height, components })
 }
 
 /// The rules of libjpeg (`default_decompress_parms`), which Pillow relies on.
-fn color_model(components: &[u8], has_jfif: bool, adobe_transform: Option<u8>) -> Result<ColorModel, Problem> {
+fn color_model(components: &[Component], has_jfif: bool, adobe_transform: Option<u8>) -> Result<ColorModel, Problem> {
     match (components.len(), adobe_transform) {
         (1, _) => Ok(ColorModel::Grey),
         (3, _) if has_jfif => Ok(ColorModel::YCbCr),
         (3, Some(0)) => Ok(ColorModel::Rgb),
-        (3, None) if components == b"RGB" => Ok(ColorModel::Rgb),
+        (3, None) if components.iter().map(|component| component.identifier).eq(*b"RGB") => Ok(ColorModel::Rgb),
         (3, _) => Ok(ColorModel::YCbCr),
         (4, None | Some(0)) => Ok(ColorModel::Cmyk),
         (4, _) => Ok(ColorModel::Ycck),

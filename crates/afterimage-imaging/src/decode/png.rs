@@ -8,6 +8,10 @@ use png::{BitDepth, Decoder, DecodingError, Limits, Transformations};
 use std::io::Cursor;
 
 pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Problem> {
+    // The decoder would first complain about the checksum that a patched header no longer has.
+    if let (Some(width), Some(height)) = (big_endian_u32(bytes, 16), big_endian_u32(bytes, 20)) {
+        check_size(width, height, limits)?;
+    }
     check_chunks(bytes)?;
     let memory = usize::try_from(working_memory(limits)).unwrap_or(usize::MAX);
     let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: memory });
@@ -40,18 +44,21 @@ fn check_chunks(bytes: &[u8]) -> Result<(), Problem> {
     // Length, type and checksum around the data.
     const CHUNK_OVERHEAD: usize = 12;
     let mut rest = bytes.get(SIGNATURE_BYTES..).unwrap_or_default();
-    while let Some(([a, b, c, d], after)) = rest.split_first_chunk::<4>() {
-        let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
-        let chunk = length.saturating_add(CHUNK_OVERHEAD);
+    while let Some(length) = big_endian_u32(rest, 0) {
+        let chunk = (length as usize).saturating_add(CHUNK_OVERHEAD);
         if rest.len() < chunk {
             break;
         }
-        if after.starts_with(b"IEND") {
+        if rest[4..].starts_with(b"IEND") {
             return Ok(());
         }
         rest = &rest[chunk..];
     }
     Err("truncated".to_owned())
+}
+
+fn big_endian_u32(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(bytes.get(at..)?.first_chunk().copied()?))
 }
 
 fn problem(error: &DecodingError) -> Problem {

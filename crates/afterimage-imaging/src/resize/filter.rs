@@ -5,6 +5,9 @@ use std::f64::consts::PI;
 /// Fraction bits of a weight: 32 less 8 for the level and 2 for sign and overshoot.
 pub(super) const WEIGHT_BITS: u32 = 32 - 8 - 2;
 
+/// Lower bits of a weight that are kept apart from its upper, signed part, so that each fits into 16 bits.
+pub(super) const FINE_BITS: u32 = 11;
+
 /// A resampling filter. When shrinking it is stretched over all source pixels that it covers (antialiasing).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Filter {
@@ -56,9 +59,18 @@ fn sinc(x: f64) -> f64 {
 pub(super) struct Contributions {
     /// First source pixel and number of weights, per output pixel.
     windows: Vec<(usize, usize)>,
-    /// Weights in fixed point, `stride` per output pixel.
-    weights: Vec<i32>,
+    /// Upper parts of the weights, `stride` per output pixel.
+    coarse: Vec<i16>,
+    /// Lower [`FINE_BITS`] of the weights.
+    fine: Vec<i16>,
     stride: usize,
+}
+
+/// What one output pixel is made of. A weight is `coarse << FINE_BITS + fine`, in units of 2^-[`WEIGHT_BITS`].
+pub(super) struct Weights<'a> {
+    pub(super) first: usize,
+    pub(super) coarse: &'a [i16],
+    pub(super) fine: &'a [i16],
 }
 
 impl Contributions {
@@ -68,9 +80,10 @@ impl Contributions {
         let support = filter.support() * stretch;
         let stride = support.ceil() as usize * 2 + 1;
         let mut windows = Vec::with_capacity(target);
-        let mut weights = vec![0; stride * target];
+        let mut coarse = vec![0; stride * target];
+        let mut fine = vec![0; stride * target];
         let mut exact = vec![0.0; stride];
-        for (index, fixed) in weights.chunks_exact_mut(stride).enumerate() {
+        for index in 0..target {
             let center = (index as f64 + 0.5) * scale;
             // Truncation towards zero after adding a half, and clamping to the picture, as Pillow does.
             let first = (center - support + 0.5).max(0.0) as usize;
@@ -81,13 +94,14 @@ impl Contributions {
                 *weight = filter.weight(distance * (1.0 / stretch));
                 sum += *weight;
             }
-            for (fixed, weight) in fixed.iter_mut().zip(&exact[..count]) {
-                let weight = if sum == 0.0 { *weight } else { *weight / sum };
-                *fixed = to_fixed(weight);
+            for (offset, weight) in exact[..count].iter().enumerate() {
+                let fixed = to_fixed(if sum == 0.0 { *weight } else { *weight / sum });
+                coarse[index * stride + offset] = (fixed >> FINE_BITS) as i16;
+                fine[index * stride + offset] = (fixed & ((1 << FINE_BITS) - 1)) as i16;
             }
             windows.push((first, count));
         }
-        Self { windows, weights, stride }
+        Self { windows, coarse, fine, stride }
     }
 
     /// Number of output pixels.
@@ -95,10 +109,11 @@ impl Contributions {
         self.windows.len()
     }
 
-    /// First source pixel and weights of an output pixel.
-    pub(super) fn of(&self, index: usize) -> (usize, &[i32]) {
+    /// The source pixels of an output pixel.
+    pub(super) fn of(&self, index: usize) -> Weights<'_> {
         let (first, count) = self.windows[index];
-        (first, &self.weights[index * self.stride..][..count])
+        let start = index * self.stride;
+        Weights { first, coarse: &self.coarse[start..start + count], fine: &self.fine[start..start + count] }
     }
 }
 
