@@ -93,9 +93,10 @@ impl FluxTransformer {
         let text_tokens = inputs.context.len() / width;
         let fits = inputs.context.len().is_multiple_of(width)
             && inputs.pooled.len() == self.config.pooled_projection_dim
-            && inputs.bias.as_ref().is_none_or(|bias| {
-                bias.for_all.len() == text_tokens && bias.for_others.len() == text_tokens
-            });
+            && inputs
+                .bias
+                .as_ref()
+                .is_none_or(|bias| bias.for_all.len() == text_tokens && bias.for_others.len() == text_tokens);
         if !fits || inputs.grid.tokens() == 0 || inputs.sigmas.is_empty() {
             return Err(Error::internal("conditioning does not fit the transformer's configuration"));
         }

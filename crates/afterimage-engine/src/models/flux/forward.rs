@@ -100,10 +100,7 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     fn double_block(&self, block: &DoubleBlock, image: &[&[f32]; 6], text: &[&[f32]; 6], workspace: &mut Workspace) {
-        let streams = [
-            (&block.text, text, 0..self.text_tokens),
-            (&block.image, image, self.text_tokens..self.tokens),
-        ];
+        let streams = [(&block.text, text, 0..self.text_tokens), (&block.image, image, self.text_tokens..self.tokens)];
         for (stream, [shift, scale, ..], rows) in &streams {
             self.queries_keys_values(&stream.qkv, &stream.norms, shift, scale, rows.clone(), workspace);
         }

@@ -55,7 +55,8 @@ impl Layout {
             let mut strips = Vec::new();
             let mut left: Option<Tensor3> = None;
             for (column, start) in (0..input.width).step_by(step).enumerate() {
-                let part = crop(input, top, start, self.tile.min(input.height - top), self.tile.min(input.width - start));
+                let part =
+                    crop(input, top, start, self.tile.min(input.height - top), self.tile.min(input.width - start));
                 let mut tile = make(part)?;
                 if let Some(strip) = above.get(column) {
                     fade_from_above(strip, &mut tile, blend);
@@ -134,8 +135,11 @@ mod tests {
     fn enlarge(tile: &Tensor3) -> Tensor3 {
         let mut out = Tensor3::zeros(tile.channels, 2 * tile.height, 2 * tile.width);
         for (index, value) in out.data.iter_mut().enumerate() {
-            let (channel, y, x) =
-                (index / (4 * tile.height * tile.width), index / (2 * tile.width) % (2 * tile.height), index % (2 * tile.width));
+            let (channel, y, x) = (
+                index / (4 * tile.height * tile.width),
+                index / (2 * tile.width) % (2 * tile.height),
+                index % (2 * tile.width),
+            );
             *value = tile.data[(channel * tile.height + y / 2) * tile.width + x / 2];
         }
         out

@@ -1,0 +1,10 @@
+//! Noise schedule and random numbers, equal to diffusers' and torch's.
+
+mod noise;
+mod sigmas;
+
+#[cfg(test)]
+mod tests;
+
+pub use noise::TorchGenerator;
+pub use sigmas::{img2img_start, log_shift, sigmas};

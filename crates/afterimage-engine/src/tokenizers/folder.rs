@@ -1,0 +1,127 @@
+//! What `tokenizer_config.json` and `special_tokens_map.json` say, read as transformers 5 reads them.
+
+use crate::weights::Bundle;
+use afterimage_core::Result;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use tokenizers::AddedToken;
+
+/// Longest sequence a configuration may ask for; transformers writes 10³⁰ for "not known".
+const LONGEST: f64 = 65_536.0;
+
+/// A special token: its text, or an object with flags.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum Token {
+    Text(String),
+    Flags(Flags),
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Flags {
+    content: String,
+    #[serde(default)]
+    lstrip: bool,
+    #[serde(default)]
+    rstrip: bool,
+    #[serde(default)]
+    single_word: bool,
+    #[serde(default)]
+    normalized: bool,
+}
+
+impl Token {
+    fn added(&self) -> AddedToken {
+        match self {
+            Self::Text(text) => AddedToken::from(text.as_str(), true),
+            Self::Flags(flags) => AddedToken::from(flags.content.as_str(), true)
+                .lstrip(flags.lstrip)
+                .rstrip(flags.rstrip)
+                .single_word(flags.single_word)
+                .normalized(flags.normalized),
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Names {
+    bos_token: Option<Token>,
+    eos_token: Option<Token>,
+    unk_token: Option<Token>,
+    pad_token: Option<Token>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct TokenizerConfig {
+    #[serde(flatten)]
+    names: Names,
+    model_max_length: Option<serde_json::Number>,
+    added_tokens_decoder: Option<BTreeMap<String, Flags>>,
+}
+
+/// The settings of a tokenizer's folder.
+pub(super) struct Settings {
+    names: Names,
+    /// `model_max_length` when it is a usable length.
+    pub max_length: Option<usize>,
+}
+
+/// Which special token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Begin,
+    End,
+    Unknown,
+    Pad,
+}
+
+impl Settings {
+    /// Reads `folder`; both files may be absent.
+    ///
+    /// # Errors
+    /// [`afterimage_core::Error::ModelFile`] when one is there and cannot be used.
+    pub fn read(folder: &Bundle) -> Result<Self> {
+        let config: TokenizerConfig = optional(folder, "tokenizer_config.json")?;
+        let mut names = config.names;
+        if let Some(tokens) = config.added_tokens_decoder {
+            for name in [&mut names.bos_token, &mut names.eos_token, &mut names.unk_token, &mut names.pad_token] {
+                let Some(token) = name else { continue };
+                let content = token.added().content;
+                if let Some(flags) = tokens.values().find(|flags| flags.content == content) {
+                    *token = Token::Flags(flags.clone());
+                }
+            }
+        } else {
+            let map: Names = optional(folder, "special_tokens_map.json")?;
+            names = Names {
+                bos_token: map.bos_token.or(names.bos_token),
+                eos_token: map.eos_token.or(names.eos_token),
+                unk_token: map.unk_token.or(names.unk_token),
+                pad_token: map.pad_token.or(names.pad_token),
+            };
+        }
+        let max_length = config
+            .model_max_length
+            .and_then(|number| number.as_f64())
+            .filter(|length| *length >= 1.0 && *length <= LONGEST)
+            .map(|length| length as usize);
+        Ok(Self { names, max_length })
+    }
+
+    /// The token for `role` as it has to be added to a tokenizer, `default` when no file names one.
+    pub fn token(&self, role: Role, default: &str) -> AddedToken {
+        let token = match role {
+            Role::Begin => &self.names.bos_token,
+            Role::End => &self.names.eos_token,
+            Role::Unknown => &self.names.unk_token,
+            Role::Pad => &self.names.pad_token,
+        };
+        token.as_ref().map_or_else(|| AddedToken::from(default, true), Token::added)
+    }
+}
+
+fn optional<T: Default + for<'a> Deserialize<'a>>(folder: &Bundle, name: &str) -> Result<T> {
+    if folder.has(name) { folder.json(name) } else { Ok(T::default()) }
+}
