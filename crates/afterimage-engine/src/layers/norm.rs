@@ -67,7 +67,7 @@ mod tests {
         let bias = [0.0, 1.0, -1.0, 0.25];
         assert_close(&layer_norm(&ROW, &WEIGHT, &bias, 1e-5), &[0.0, 1.196_116, 1.353_391_8, 1.818_927_9]);
         let small = ROW.map(|value| value * 1e-3);
-        assert_close(&layer_norm(&small, &WEIGHT, &bias, 1e-5), &[0.0, 1.123_091_5, 0.477_097_89, 1.234_731_9]);
+        assert_close(&layer_norm(&small, &WEIGHT, &bias, 1e-5), &[0.0, 1.123_091_5, 0.477_097_9, 1.234_731_9]);
     }
 
     #[test]

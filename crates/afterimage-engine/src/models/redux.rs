@@ -133,6 +133,7 @@ pub fn downsample(tokens: &[f32], grid_side: usize, factor: f64) -> Vec<f32> {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "the compared results are exact")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -5,8 +5,12 @@
 //! a scalar path in f64 that keeps the second number of a pair for the next call
 //! (`aten/src/ATen/native/cpu/DistributionTemplates.h`).
 
+use rayon::prelude::*;
+
 /// Numbers of one block of the vectorised path: eight cosines, then eight sines.
 const BLOCK: usize = 16;
+/// Blocks whose transform repays handing them to another thread.
+const BLOCKS_PER_TASK: usize = 1024;
 
 /// The random numbers of `torch.Generator("cpu").manual_seed(seed)`.
 #[derive(Clone, Debug)]
@@ -31,9 +35,8 @@ impl TorchGenerator {
         }
         let mut values: Vec<f32> = (0..count).map(|_| self.uniform_f32()).collect();
         let (blocks, rest) = values.as_chunks_mut::<BLOCK>();
-        for block in blocks {
-            box_muller(block);
-        }
+        // Drawing is serial, the transform of what is drawn is not.
+        blocks.par_iter_mut().with_min_len(BLOCKS_PER_TASK).for_each(box_muller);
         if !rest.is_empty() {
             // Torch draws the last 16 anew and overwrites the end of the last whole block with them.
             let last: &mut [f32] = &mut values[count - BLOCK..];
@@ -114,10 +117,12 @@ impl MersenneTwister {
     }
 
     fn twist(&mut self) {
+        let wrapped = |index: usize| if index < Self::SIZE { index } else { index - Self::SIZE };
         for index in 0..Self::SIZE {
-            let mixed = (self.state[index] & 0x8000_0000) | (self.state[(index + 1) % Self::SIZE] & 0x7fff_ffff);
-            let odd = if mixed & 1 == 1 { 0x9908_b0df } else { 0 };
-            self.state[index] = self.state[(index + Self::MIDDLE) % Self::SIZE] ^ (mixed >> 1) ^ odd;
+            let mixed = (self.state[index] & 0x8000_0000) | (self.state[wrapped(index + 1)] & 0x7fff_ffff);
+            // All ones or all zeros: the bit is random, so a branch on it would be mispredicted half of the time.
+            let odd = (mixed & 1).wrapping_neg() & 0x9908_b0df;
+            self.state[index] = self.state[wrapped(index + Self::MIDDLE)] ^ (mixed >> 1) ^ odd;
         }
         self.next = 0;
     }

@@ -62,14 +62,16 @@ mod tests {
         dynamic: bool,
         image_tokens: usize,
         steps: u32,
-        sigmas: Vec<f32>,
+        #[serde(rename = "sigmas")]
+        values: Vec<f32>,
     }
 
     #[derive(Deserialize)]
     struct Start {
         steps: u32,
         strength: f64,
-        start: u32,
+        #[serde(rename = "start")]
+        first: u32,
     }
 
     fn fixture() -> Fixture {
@@ -90,13 +92,13 @@ mod tests {
                 SchedulerConfig { shift: case.shift, use_dynamic_shifting: case.dynamic, ..SchedulerConfig::default() };
             let found = sigmas(&config, case.image_tokens, case.steps);
             assert!(
-                close(&found, &case.sigmas),
+                close(&found, &case.values),
                 "{} steps, {} tokens: {found:?}, expected {:?}",
                 case.steps,
                 case.image_tokens,
-                case.sigmas
+                case.values
             );
-            equal += usize::from(found == case.sigmas);
+            equal += usize::from(found == case.values);
         }
         assert_eq!(equal, cases.len(), "lists that agree in every bit");
     }
@@ -120,7 +122,7 @@ mod tests {
         for case in &starts {
             assert_eq!(
                 img2img_start(case.steps, case.strength),
-                case.start,
+                case.first,
                 "{} steps, strength {}",
                 case.steps,
                 case.strength

@@ -6,8 +6,9 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use tokenizers::AddedToken;
 
-/// Longest sequence a configuration may ask for; transformers writes 10³⁰ for "not known".
-const LONGEST: f64 = 65_536.0;
+/// Longest sequence a configuration may ask for, four times FLUX's: T5's position bias grows with its square.
+/// transformers writes 10³⁰ for "not known".
+const LONGEST: f64 = 2048.0;
 
 /// A special token: its text, or an object with flags.
 #[derive(Clone, Debug, Deserialize)]
@@ -18,6 +19,7 @@ enum Token {
 }
 
 #[derive(Clone, Debug, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the fields of the file")]
 struct Flags {
     content: String,
     #[serde(default)]
@@ -43,13 +45,18 @@ impl Token {
     }
 }
 
+/// The special tokens that a tokenizer of ours needs.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Names {
-    bos_token: Option<Token>,
-    eos_token: Option<Token>,
-    unk_token: Option<Token>,
-    pad_token: Option<Token>,
+    #[serde(rename = "bos_token")]
+    begin: Option<Token>,
+    #[serde(rename = "eos_token")]
+    end: Option<Token>,
+    #[serde(rename = "unk_token")]
+    unknown: Option<Token>,
+    #[serde(rename = "pad_token")]
+    pad: Option<Token>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -86,7 +93,7 @@ impl Settings {
         let config: TokenizerConfig = optional(folder, "tokenizer_config.json")?;
         let mut names = config.names;
         if let Some(tokens) = config.added_tokens_decoder {
-            for name in [&mut names.bos_token, &mut names.eos_token, &mut names.unk_token, &mut names.pad_token] {
+            for name in [&mut names.begin, &mut names.end, &mut names.unknown, &mut names.pad] {
                 let Some(token) = name else { continue };
                 let content = token.added().content;
                 if let Some(flags) = tokens.values().find(|flags| flags.content == content) {
@@ -96,10 +103,10 @@ impl Settings {
         } else {
             let map: Names = optional(folder, "special_tokens_map.json")?;
             names = Names {
-                bos_token: map.bos_token.or(names.bos_token),
-                eos_token: map.eos_token.or(names.eos_token),
-                unk_token: map.unk_token.or(names.unk_token),
-                pad_token: map.pad_token.or(names.pad_token),
+                begin: map.begin.or(names.begin),
+                end: map.end.or(names.end),
+                unknown: map.unknown.or(names.unknown),
+                pad: map.pad.or(names.pad),
             };
         }
         let max_length = config
@@ -113,10 +120,10 @@ impl Settings {
     /// The token for `role` as it has to be added to a tokenizer, `default` when no file names one.
     pub fn token(&self, role: Role, default: &str) -> AddedToken {
         let token = match role {
-            Role::Begin => &self.names.bos_token,
-            Role::End => &self.names.eos_token,
-            Role::Unknown => &self.names.unk_token,
-            Role::Pad => &self.names.pad_token,
+            Role::Begin => &self.names.begin,
+            Role::End => &self.names.end,
+            Role::Unknown => &self.names.unknown,
+            Role::Pad => &self.names.pad,
         };
         token.as_ref().map_or_else(|| AddedToken::from(default, true), Token::added)
     }
