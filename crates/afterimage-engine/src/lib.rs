@@ -2,14 +2,15 @@
 //!
 //! This crate knows nothing of jobs or HTTP.
 
+pub mod bench;
 pub mod config;
 mod engine;
 pub mod layers;
 pub mod models;
 mod options;
-mod pipelines;
 #[cfg(test)]
 mod parity;
+mod pipelines;
 pub mod sampling;
 pub mod tokenizers;
 pub mod weights;

@@ -1,10 +1,11 @@
 //! Prompt and pictures to the tokens that condition the transformer.
 
 use super::models::Models;
-use crate::models::flux::TokenBias;
 use crate::models::downsample;
+use crate::models::flux::TokenBias;
 use afterimage_core::{EmptyPrompt, Picture, Result, VariationSettings};
 use afterimage_imaging::{Filter, resize};
+use std::time::Instant;
 
 /// What the transformer is conditioned on besides timestep and guidance.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,4 +93,39 @@ pub(super) fn join(width: usize, text: Text, pictures: &[Vec<f32>], settings: &V
         for_others: [vec![0.0; text_tokens], vec![strength.ln(); image_tokens]].concat(),
     });
     Context { tokens, pooled, bias }
+}
+
+/// A picture and a prompt encoded for a benchmark.
+pub struct EncodedForBench {
+    /// `[tokens, joint_attention_dim]`
+    pub tokens: Vec<f32>,
+    /// `[pooled_projection_dim]`
+    pub pooled: Vec<f32>,
+    /// Building encoders, the first time.
+    pub load_ms: f64,
+    /// SigLIP and Redux.
+    pub image_encode_ms: f64,
+    /// T5 and CLIP.
+    pub text_encode_ms: f64,
+}
+
+/// Encodes `picture` and a short prompt, with times.
+///
+/// # Errors
+/// Those of building the encoders.
+pub fn bench_context(models: &Models, picture: &Picture) -> Result<EncodedForBench> {
+    let milliseconds = |start: Instant| start.elapsed().as_secs_f64() * 1e3;
+    let start = Instant::now();
+    models.image_encoders()?;
+    models.text_encoders()?;
+    let load_ms = milliseconds(start);
+    let start = Instant::now();
+    let image = encode_picture(models, picture, 1.0)?;
+    let image_encode_ms = milliseconds(start);
+    let start = Instant::now();
+    let text = encode_text(models, "a red sailing boat on a calm lake, in the style of a woodcut")?;
+    let text_encode_ms = milliseconds(start);
+    let width = models.flux_config().joint_attention_dim;
+    let Context { tokens, pooled, .. } = join(width, text, &[image], &VariationSettings::default());
+    Ok(EncodedForBench { tokens, pooled, load_ms, image_encode_ms, text_encode_ms })
 }

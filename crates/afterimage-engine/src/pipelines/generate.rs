@@ -139,20 +139,26 @@ impl Run<'_> {
                 if settings.redux_strength > 0.0 {
                     for source in sources {
                         let factor = settings.redux_downsample;
-                        pictures.push(clock.time(Stage::ImageEncode, |t| &mut t.image_encode_ms, || {
-                            encode_picture(self.models, source, factor)
-                        })?);
+                        pictures.push(clock.time(
+                            Stage::ImageEncode,
+                            |t| &mut t.image_encode_ms,
+                            || encode_picture(self.models, source, factor),
+                        )?);
                     }
                 }
-                let text = clock.time(Stage::TextEncode, |t| &mut t.text_encode_ms, || {
-                    variation_text(self.models, self.request.prompt_text(), settings.empty_prompt)
-                })?;
+                let text = clock.time(
+                    Stage::TextEncode,
+                    |t| &mut t.text_encode_ms,
+                    || variation_text(self.models, self.request.prompt_text(), settings.empty_prompt),
+                )?;
                 Ok(join(self.models.flux_config().joint_attention_dim, text, &pictures, settings))
             }
             Task::ImageToImage { .. } | Task::TextToImage => {
-                let text = clock.time(Stage::TextEncode, |t| &mut t.text_encode_ms, || {
-                    encode_text(self.models, self.request.prompt_text().unwrap_or_default())
-                })?;
+                let text = clock.time(
+                    Stage::TextEncode,
+                    |t| &mut t.text_encode_ms,
+                    || encode_text(self.models, self.request.prompt_text().unwrap_or_default()),
+                )?;
                 Ok(Context { tokens: text.tokens, pooled: text.pooled, bias: None })
             }
         }
@@ -160,7 +166,12 @@ impl Run<'_> {
 
     /// The first step that runs, and for image-to-image the picture's scaled latents in planes. Draws the posterior's
     /// noise, one draw for all pictures of the request, before any other.
-    fn start(&self, sources: &[Picture], generator: &mut TorchGenerator, clock: &mut Clock) -> Result<(u32, Option<Vec<f32>>)> {
+    fn start(
+        &self,
+        sources: &[Picture],
+        generator: &mut TorchGenerator,
+        clock: &mut Clock,
+    ) -> Result<(u32, Option<Vec<f32>>)> {
         let (Task::ImageToImage { strength }, Some(source)) = (&self.request.task, sources.first()) else {
             return Ok((0, None));
         };
@@ -168,17 +179,24 @@ impl Run<'_> {
         if first_step >= self.request.steps {
             return Err(Error::field(
                 "strength",
-                format!("{strength} of {} steps leaves none to run; raise it or the number of steps", self.request.steps),
+                format!(
+                    "{strength} of {} steps leaves none to run; raise it or the number of steps",
+                    self.request.steps
+                ),
             ));
         }
-        let latents = clock.time(Stage::ImageEncode, |t| &mut t.image_encode_ms, || {
-            let resized = resize(source, self.size, Filter::Lanczos)?;
-            let autoencoder = self.models.autoencoder()?;
-            let posterior = autoencoder.encode(pixels_of(&resized), &|| self.check())?;
-            let mut latents = posterior.sample(&generator.randn_f32(posterior.mean.data.len())).data;
-            autoencoder.scale(&mut latents);
-            Ok(latents)
-        })?;
+        let latents = clock.time(
+            Stage::ImageEncode,
+            |t| &mut t.image_encode_ms,
+            || {
+                let resized = resize(source, self.size, Filter::Lanczos)?;
+                let autoencoder = self.models.autoencoder()?;
+                let posterior = autoencoder.encode(pixels_of(&resized), &|| self.check())?;
+                let mut latents = posterior.sample(&generator.randn_f32(posterior.mean.data.len())).data;
+                autoencoder.scale(&mut latents);
+                Ok(latents)
+            },
+        )?;
         Ok((first_step, Some(latents)))
     }
 
@@ -205,40 +223,50 @@ impl Run<'_> {
                 None => pack(noise, channels, grid),
             })
             .collect();
-        clock.time(Stage::Denoise, |t| &mut t.denoise_ms, || {
-            let transformer = self.models.transformer()?;
-            let conditioning = transformer.condition(&ConditioningInputs {
-                context: &context.tokens,
-                pooled: &context.pooled,
-                sigmas: &schedule[..steps as usize],
-                guidance: self.request.guidance as f32,
-                grid,
-                bias: context.bias.clone(),
-            })?;
-            let mut workspace = Workspace::default();
-            let mut velocity = vec![0.0; self.latent_numbers()];
-            self.observer.step(0, steps);
-            for step in 0..steps as usize {
-                for latents in &mut latents {
-                    self.check()?;
-                    transformer.forward(&conditioning, step, latents, &mut workspace, &mut velocity)?;
-                    euler_step(latents, &velocity, schedule[step], schedule[step + 1]);
+        clock.time(
+            Stage::Denoise,
+            |t| &mut t.denoise_ms,
+            || {
+                let transformer = self.models.transformer()?;
+                let conditioning = transformer.condition(&ConditioningInputs {
+                    context: &context.tokens,
+                    pooled: &context.pooled,
+                    sigmas: &schedule[..steps as usize],
+                    guidance: self.request.guidance as f32,
+                    grid,
+                    bias: context.bias.clone(),
+                })?;
+                let mut workspace = Workspace::default();
+                let mut velocity = vec![0.0; self.latent_numbers()];
+                self.observer.step(0, steps);
+                for step in 0..steps as usize {
+                    for latents in &mut latents {
+                        self.check()?;
+                        transformer.forward(&conditioning, step, latents, &mut workspace, &mut velocity)?;
+                        euler_step(latents, &velocity, schedule[step], schedule[step + 1]);
+                    }
+                    self.observer.step(step as u32 + 1, steps);
                 }
-                self.observer.step(step as u32 + 1, steps);
-            }
-            Ok(())
-        })?;
+                Ok(())
+            },
+        )?;
         Ok((latents, steps))
     }
 
     fn decode(&self, latents: &[Vec<f32>], clock: &mut Clock) -> Result<Vec<Picture>> {
         let channels = self.models.vae_config().latent_channels;
-        clock.time(Stage::Decode, |t| &mut t.decode_ms, || {
-            let decoder = self.models.decoder()?;
-            latents
-                .iter()
-                .map(|latents| picture_of(&decoder.decode(&unpack(latents, channels, self.grid()), &|| self.check())?))
-                .collect()
-        })
+        clock.time(
+            Stage::Decode,
+            |t| &mut t.decode_ms,
+            || {
+                let decoder = self.models.decoder()?;
+                latents
+                    .iter()
+                    .map(|latents| {
+                        picture_of(&decoder.decode(&unpack(latents, channels, self.grid()), &|| self.check())?)
+                    })
+                    .collect()
+            },
+        )
     }
 }

@@ -50,7 +50,9 @@ pub(super) fn noised(image: &[f32], noise: &[f32], sigma: f32) -> Vec<f32> {
 pub(super) fn pixels_of(picture: &Picture) -> Tensor3 {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
     let data = (0..3)
-        .flat_map(|channel| picture.rgb().iter().skip(channel).step_by(3).map(|byte| f32::from(*byte) / 255.0 * 2.0 - 1.0))
+        .flat_map(|channel| {
+            picture.rgb().iter().skip(channel).step_by(3).map(|byte| f32::from(*byte) / 255.0 * 2.0 - 1.0)
+        })
         .collect();
     Tensor3 { data, channels: 3, height, width }
 }
@@ -81,10 +83,13 @@ pub(super) fn picture_of(pixels: &Tensor3) -> Result<Picture> {
 ///
 /// # Errors
 /// [`Error::Field`] when nothing is left of a side.
-pub(super) fn usable_size(size: Size, step: usize) -> Result<Size> {
+pub(crate) fn usable_size(size: Size, step: usize) -> Result<Size> {
     let rounded = size.rounded_down_to(step as u32);
     if rounded.width == 0 || rounded.height == 0 {
-        return Err(Error::field("size", format!("{size} is too small; this model needs at least {step}x{step} pixels")));
+        return Err(Error::field(
+            "size",
+            format!("{size} is too small; this model needs at least {step}x{step} pixels"),
+        ));
     }
     Ok(rounded)
 }

@@ -15,5 +15,7 @@ mod models;
 #[cfg(test)]
 mod tests;
 
+pub use context::bench_context;
 pub use generate::generate;
+pub(crate) use latents::usable_size;
 pub use models::Models;

@@ -96,7 +96,9 @@ impl Models {
         };
         let base_config = FluxConfig::read(&base.folder("transformer"))?;
         let vae_config = VaeConfig::read(&base.folder("vae"))?;
-        if base_config.in_channels != 4 * vae_config.latent_channels || base_config.out_channels() != base_config.in_channels {
+        if base_config.in_channels != 4 * vae_config.latent_channels
+            || base_config.out_channels() != base_config.in_channels
+        {
             return Err(Error::model_file(
                 base.folder("transformer").path("config.json"),
                 format!(
@@ -183,7 +185,7 @@ impl Models {
         }
     }
 
-    pub(super) fn transformer(&self) -> Result<&FluxTransformer> {
+    pub(crate) fn transformer(&self) -> Result<&FluxTransformer> {
         self.transformer.get(|| {
             self.timed(|| {
                 let source = match &self.options.transformer {
@@ -206,7 +208,7 @@ impl Models {
         self.decoder.get(|| self.timed(|| self.load_autoencoder(false)))
     }
 
-    pub(super) fn autoencoder(&self) -> Result<&Autoencoder> {
+    pub(crate) fn autoencoder(&self) -> Result<&Autoencoder> {
         self.autoencoder.get(|| self.timed(|| self.load_autoencoder(true)))
     }
 
@@ -221,7 +223,13 @@ impl Models {
                 let (clip_folder, t5_folder) = (self.base.folder("text_encoder"), self.base.folder("text_encoder_2"));
                 let clip_config = ClipTextConfig::read(&clip_folder)?;
                 let t5_config = T5Config::read(&t5_folder)?;
-                same_width(&t5_folder, "d_model", t5_config.d_model, "joint_attention_dim", self.flux_config.joint_attention_dim)?;
+                same_width(
+                    &t5_folder,
+                    "d_model",
+                    t5_config.d_model,
+                    "joint_attention_dim",
+                    self.flux_config.joint_attention_dim,
+                )?;
                 same_width(
                     &clip_folder,
                     "hidden_size",
@@ -234,7 +242,10 @@ impl Models {
                     t5_tokenizer: T5Tokenizer::open(&self.base.folder("tokenizer_2"))?,
                     t5: T5Encoder::new(t5_config, &self.scope(layout::t5(Arc::new(Component::open(&t5_folder)?))?))?,
                     clip_tokenizer: ClipTokenizer::open(&self.base.folder("tokenizer"), clip_length)?,
-                    clip: ClipTextModel::new(clip_config, &self.scope(layout::clip(Arc::new(Component::open(&clip_folder)?))?))?,
+                    clip: ClipTextModel::new(
+                        clip_config,
+                        &self.scope(layout::clip(Arc::new(Component::open(&clip_folder)?))?),
+                    )?,
                 })
             })
         })
@@ -250,7 +261,10 @@ impl Models {
 
     pub(super) fn image_encoders(&self) -> Result<&ImageEncoders> {
         let redux = self.redux.as_ref().ok_or_else(|| {
-            Error::field("redux", "missing; variations need a Redux folder (image_encoder/, image_embedder/, feature_extractor/)")
+            Error::field(
+                "redux",
+                "missing; variations need a Redux folder (image_encoder/, image_embedder/, feature_extractor/)",
+            )
         })?;
         self.image.get(|| {
             self.timed(|| {
@@ -258,10 +272,25 @@ impl Models {
                 let siglip_config = SiglipConfig::read(&siglip_folder)?;
                 let redux_config = ReduxConfig::read(&redux_folder)?;
                 let joint = self.flux_config.joint_attention_dim;
-                same_width(&redux_folder, "txt_in_features", redux_config.txt_in_features, "joint_attention_dim", joint)?;
-                same_width(&siglip_folder, "hidden_size", siglip_config.hidden_size, "redux_dim", redux_config.redux_dim)?;
+                same_width(
+                    &redux_folder,
+                    "txt_in_features",
+                    redux_config.txt_in_features,
+                    "joint_attention_dim",
+                    joint,
+                )?;
+                same_width(
+                    &siglip_folder,
+                    "hidden_size",
+                    siglip_config.hidden_size,
+                    "redux_dim",
+                    redux_config.redux_dim,
+                )?;
                 Ok(ImageEncoders {
-                    preprocessor: SiglipPreprocessor::read(&redux.folder("feature_extractor"), siglip_config.image_size)?,
+                    preprocessor: SiglipPreprocessor::read(
+                        &redux.folder("feature_extractor"),
+                        siglip_config.image_size,
+                    )?,
                     siglip: SiglipVisionModel::new(
                         siglip_config,
                         &self.scope(layout::siglip(Arc::new(Component::open(&siglip_folder)?))?),

@@ -84,6 +84,22 @@ impl FluxTransformer {
     }
 }
 
+impl FluxTransformer {
+    /// Floating-point operations (a multiply-add counts two) that one evaluation of one picture performs.
+    pub fn step_flops(&self, text_tokens: usize, image_tokens: usize) -> f64 {
+        let (hidden, mlp) = (self.config.hidden() as f64, self.config.mlp() as f64);
+        let (image, tokens) = (image_tokens as f64, (text_tokens + image_tokens) as f64);
+        let block = |queries: f64| {
+            let linear = tokens * 3.0 * hidden * hidden + queries * (hidden * hidden + 2.0 * hidden * mlp);
+            2.0 * linear + 4.0 * hidden * queries * tokens
+        };
+        let single = self.single_blocks.len();
+        let whole = (self.double_blocks.len() + single.saturating_sub(1)) as f64;
+        let ends = 2.0 * image * hidden * (self.config.in_channels + self.config.out_channels()) as f64;
+        whole * block(tokens) + if single > 0 { block(image) } else { 0.0 } + ends
+    }
+}
+
 /// The `N` vectors of one step.
 fn chunks<const N: usize>(rows: &[f32], step: usize, hidden: usize) -> [&[f32]; N] {
     std::array::from_fn(|index| &rows[(step * N + index) * hidden..][..hidden])

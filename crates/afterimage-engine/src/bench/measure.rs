@@ -1,0 +1,185 @@
+//! The run of a benchmark.
+
+use super::subject::Subject;
+use super::{BenchOptions, BenchReport, Samples, peak_memory, reset_peak_memory};
+use crate::models::flux::{ConditioningInputs, FluxTransformer, Grid, Workspace};
+use crate::models::vae::{Autoencoder, Tensor3};
+use crate::pipelines::{bench_context, usable_size};
+use crate::sampling::{TorchGenerator, sigmas};
+use afterimage_core::{Error, Picture, Result, Size};
+use afterimage_kernels::gemm::measure_ceiling;
+use std::time::Instant;
+
+/// Side of the square product that gives the ceiling: large enough to be bound by arithmetic.
+const CEILING_SIZE: usize = 1536;
+/// Guidance of the measured steps; their time does not depend on it.
+const GUIDANCE: f32 = 3.5;
+
+/// Loads what `options` name, runs every stage and reports. `stop` is asked between stages and steps.
+///
+/// # Errors
+/// Those of loading a model, [`Error::Field`] for a size that is too small, and [`Error::Cancelled`].
+pub fn run(options: &BenchOptions, stop: &(dyn Fn() -> bool + Sync)) -> Result<BenchReport> {
+    let check = || if stop() { Err(Error::Cancelled) } else { Ok(()) };
+    let ceiling_before = measure_ceiling(CEILING_SIZE);
+    reset_peak_memory();
+    let start = Instant::now();
+    let subject = Subject::open(options)?;
+    let (transformer, autoencoder) = networks(&subject)?;
+    let mut load_ms = milliseconds(start);
+
+    let step = 2 * autoencoder.config().spatial_factor();
+    let size = usable_size(options.size, step)?;
+    let grid = Grid { rows: size.height as usize / step, columns: size.width as usize / step };
+    let mut generator = TorchGenerator::new(0);
+    let picture = noise_picture(size, &mut generator)?;
+    let mut times = Times::default();
+    let (context, pooled) = match &subject {
+        Subject::Random(random) => {
+            let config = transformer.config();
+            let context = generator.randn_f32(random.context_tokens * config.joint_attention_dim);
+            (context, generator.randn_f32(config.pooled_projection_dim))
+        }
+        Subject::Models(models) => {
+            let mut context = None;
+            for _ in 0..options.repeat {
+                check()?;
+                let encoded = bench_context(models, &picture)?;
+                load_ms += encoded.load_ms;
+                times.image_encode.push(encoded.image_encode_ms);
+                times.text_encode.push(encoded.text_encode_ms);
+                context = Some((encoded.tokens, encoded.pooled));
+            }
+            context.ok_or_else(|| Error::field("repeat", "0 is out of range; at least 1"))?
+        }
+    };
+    let scheduler = crate::config::SchedulerConfig::flux_dev();
+    let schedule = sigmas(&scheduler, grid.tokens(), options.steps);
+    for _ in 0..options.repeat {
+        let inputs = ConditioningInputs {
+            context: &context,
+            pooled: &pooled,
+            sigmas: &schedule[..options.steps as usize],
+            guidance: GUIDANCE,
+            grid,
+            bias: None,
+        };
+        times.steps(transformer, &inputs, &check, &mut generator)?;
+        times.autoencoder(autoencoder, grid, size, &check, &mut generator)?;
+    }
+    let peak = peak_memory();
+    let (model, dtype) = match &subject {
+        Subject::Models(models) => (models.name(), models.dtype()),
+        Subject::Random(random) => ("medium (random weights)".to_owned(), random.dtype),
+    };
+    let context_tokens = context.len() / transformer.config().joint_attention_dim;
+    let step = Samples::of(&times.step);
+    let step_gflop = transformer.step_flops(context_tokens, grid.tokens()) / 1e9;
+    Ok(BenchReport {
+        model,
+        device: "cpu".to_owned(),
+        dtype: dtype.to_owned(),
+        threads: rayon::current_num_threads(),
+        instructions: format!("{:?}", afterimage_kernels::simd::best()).to_lowercase(),
+        width: size.width,
+        height: size.height,
+        steps: options.steps,
+        repeat: options.repeat,
+        image_tokens: grid.tokens(),
+        context_tokens,
+        load_ms,
+        image_encode: (!times.image_encode.is_empty()).then(|| Samples::of(&times.image_encode)),
+        text_encode: (!times.text_encode.is_empty()).then(|| Samples::of(&times.text_encode)),
+        vae_encode: Samples::of(&times.vae_encode),
+        condition: Samples::of(&times.condition),
+        step,
+        decode: Samples::of(&times.decode),
+        condition_ms: Samples::of(&times.condition).median,
+        decode_ms: Samples::of(&times.decode).median,
+        seconds_per_step: step.median / 1e3,
+        step_seconds: times.step.iter().map(|milliseconds| milliseconds / 1e3).collect(),
+        step_gflop,
+        step_gflops_per_second: step_gflop / (step.median / 1e3),
+        // The machine may be shared: the better of before and after is the ceiling.
+        gemm_gflops_per_second: ceiling_before.max(measure_ceiling(CEILING_SIZE)),
+        peak_memory_bytes: peak,
+    })
+}
+
+fn networks(subject: &Subject) -> Result<(&FluxTransformer, &Autoencoder)> {
+    match subject {
+        Subject::Models(models) => Ok((models.transformer()?, models.autoencoder()?)),
+        Subject::Random(random) => Ok((&random.transformer, &random.autoencoder)),
+    }
+}
+
+fn milliseconds(start: Instant) -> f64 {
+    start.elapsed().as_secs_f64() * 1e3
+}
+
+fn noise_picture(size: Size, generator: &mut TorchGenerator) -> Result<Picture> {
+    let numbers = size.pixels() as usize * 3;
+    let rgb = generator.randn_f32(numbers).into_iter().map(|value| (value * 50.0 + 128.0).clamp(0.0, 255.0) as u8);
+    Picture::from_rgb(size.width, size.height, rgb.collect()).ok_or_else(|| Error::internal("a picture without pixels"))
+}
+
+/// Milliseconds of every stage, one entry a run (or step).
+#[derive(Default)]
+struct Times {
+    image_encode: Vec<f64>,
+    text_encode: Vec<f64>,
+    vae_encode: Vec<f64>,
+    condition: Vec<f64>,
+    step: Vec<f64>,
+    decode: Vec<f64>,
+}
+
+impl Times {
+    fn steps(
+        &mut self,
+        transformer: &FluxTransformer,
+        inputs: &ConditioningInputs,
+        check: &dyn Fn() -> Result<()>,
+        generator: &mut TorchGenerator,
+    ) -> Result<()> {
+        check()?;
+        let start = Instant::now();
+        let conditioning = transformer.condition(inputs)?;
+        self.condition.push(milliseconds(start));
+        let config = transformer.config();
+        let mut latents = generator.randn_f32(inputs.grid.tokens() * config.in_channels);
+        let mut velocity = vec![0.0; inputs.grid.tokens() * config.out_channels()];
+        let mut workspace = Workspace::default();
+        for step in 0..inputs.sigmas.len() {
+            check()?;
+            let start = Instant::now();
+            transformer.forward(&conditioning, step, &latents, &mut workspace, &mut velocity)?;
+            self.step.push(milliseconds(start));
+            for (latent, velocity) in latents.iter_mut().zip(&velocity) {
+                *latent -= velocity / inputs.sigmas.len() as f32;
+            }
+        }
+        Ok(())
+    }
+
+    fn autoencoder(
+        &mut self,
+        autoencoder: &Autoencoder,
+        grid: Grid,
+        size: Size,
+        check: &(dyn Fn() -> Result<()> + Sync),
+        generator: &mut TorchGenerator,
+    ) -> Result<()> {
+        let config = autoencoder.config();
+        let (height, width) = (2 * grid.rows, 2 * grid.columns);
+        let data = generator.randn_f32(config.latent_channels * height * width);
+        let start = Instant::now();
+        let pixels = autoencoder.decode(&Tensor3 { data, channels: config.latent_channels, height, width }, check)?;
+        self.decode.push(milliseconds(start));
+        debug_assert_eq!((pixels.height, pixels.width), (size.height as usize, size.width as usize));
+        let start = Instant::now();
+        autoencoder.encode(pixels, check)?;
+        self.vae_encode.push(milliseconds(start));
+        Ok(())
+    }
+}

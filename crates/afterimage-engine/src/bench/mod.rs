@@ -1,0 +1,127 @@
+//! Timing of every stage of a generation, in relation to what the machine can do at most.
+//!
+//! | file | what |
+//! |---|---|
+//! | `subject.rs` | what is measured: the embedded model, folders, or random weights of a known size |
+//! | `measure.rs` | the run |
+//! | `memory.rs` | peak memory of the process |
+
+mod measure;
+mod memory;
+mod subject;
+
+pub use measure::run;
+pub use memory::{peak_memory, reset_peak_memory};
+
+use crate::options::EngineOptions;
+use afterimage_core::Size;
+use serde::Serialize;
+
+/// What [`run`] measures.
+#[derive(Clone, Debug)]
+pub struct BenchOptions {
+    /// Models; a preset with weights of its own is used only when no base is named.
+    pub engine: EngineOptions,
+    /// Model when no base is named.
+    pub preset: Preset,
+    /// Output size in pixels.
+    pub size: Size,
+    /// Transformer steps of one run, at least 1.
+    pub steps: u32,
+    /// Runs, at least 1.
+    pub repeat: u32,
+}
+
+/// Models that need no files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preset {
+    /// The embedded demo model.
+    Demo,
+    /// Random weights: hidden 1024 = 8 × 128, 4 double and 8 single blocks, text width 4096, FLUX's autoencoder,
+    /// conditioned on 512 text and 729 image tokens.
+    Medium,
+}
+
+/// Milliseconds over the runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Samples {
+    /// Arithmetic mean.
+    pub mean: f64,
+    /// Standard deviation.
+    pub deviation: f64,
+    /// Fastest.
+    pub min: f64,
+    /// Middle one.
+    pub median: f64,
+}
+
+impl Samples {
+    /// Statistics of `values`; all 0 without values.
+    pub fn of(values: &[f64]) -> Self {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let Some(&min) = sorted.first() else { return Self::default() };
+        let count = sorted.len() as f64;
+        let mean = sorted.iter().sum::<f64>() / count;
+        let variance = sorted.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
+        Self { mean, deviation: variance.sqrt(), min, median: sorted[sorted.len() / 2] }
+    }
+}
+
+/// What was measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct BenchReport {
+    /// Name of the model.
+    pub model: String,
+    /// Device.
+    pub device: String,
+    /// Compute type.
+    pub dtype: String,
+    /// Worker threads.
+    pub threads: usize,
+    /// Instruction set of the kernels.
+    pub instructions: String,
+    /// Output width in pixels.
+    pub width: u32,
+    /// Output height in pixels.
+    pub height: u32,
+    /// Transformer steps of a run.
+    pub steps: u32,
+    /// Runs.
+    pub repeat: u32,
+    /// Tokens of the latents.
+    pub image_tokens: usize,
+    /// Text tokens and Redux tokens.
+    pub context_tokens: usize,
+    /// Reading configurations and weights, building networks.
+    pub load_ms: f64,
+    /// SigLIP and Redux of one picture; absent for random weights.
+    pub image_encode: Option<Samples>,
+    /// T5 and CLIP of one prompt; absent for random weights.
+    pub text_encode: Option<Samples>,
+    /// VAE encoder, as image-to-image uses it.
+    pub vae_encode: Samples,
+    /// Embedding the context, modulations of all steps.
+    pub condition: Samples,
+    /// One transformer step.
+    pub step: Samples,
+    /// VAE decoder.
+    pub decode: Samples,
+    /// Median of `condition`, for scripts.
+    pub condition_ms: f64,
+    /// Median of `decode`, for scripts.
+    pub decode_ms: f64,
+    /// Median step in seconds, for scripts.
+    pub seconds_per_step: f64,
+    /// Every step in seconds, in order.
+    pub step_seconds: Vec<f64>,
+    /// Billions of floating-point operations in one step.
+    pub step_gflop: f64,
+    /// Speed of the median step.
+    pub step_gflops_per_second: f64,
+    /// Speed of the best plain matrix product in this run.
+    pub gemm_gflops_per_second: f64,
+    /// Largest resident memory of the process in bytes, from loading to the last stage; absent where the system does
+    /// not tell.
+    pub peak_memory_bytes: Option<u64>,
+}
