@@ -9,6 +9,7 @@ use std::path::Path;
 /// Settings of diffusers' `FlowMatchEulerDiscreteScheduler`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "the switches of the configuration file")]
 pub struct SchedulerConfig {
     /// diffusers' name of the class, checked when it is there.
     #[serde(rename = "_class_name", skip_serializing)]

@@ -34,19 +34,15 @@ impl Component {
     /// # Errors
     /// [`Error::ModelFile`] or [`Error::Tensor`] when files are missing, damaged or contradict their index.
     pub fn open(folder: &Bundle) -> Result<Self> {
-        for name in candidates() {
+        for (name, sharded) in candidates() {
             if folder.has(&name) {
-                return if name.ends_with(".json") {
-                    Self::open_sharded(folder, &name)
-                } else {
-                    Self::single(SafetensorsFile::parse(folder.path(&name), folder.bytes(&name)?)?)
-                };
+                return if sharded { Self::open_sharded(folder, &name) } else { Self::open_in(folder, &name) };
             }
         }
         let names = folder.file_names();
         let weights: Vec<&String> = names.iter().filter(|name| name.ends_with(".safetensors")).collect();
         match weights[..] {
-            [name] => Self::single(SafetensorsFile::parse(folder.path(name), folder.bytes(name)?)?),
+            [name] => Self::open_in(folder, name),
             [] => Err(Error::model_file(folder.path(""), nothing_there(folder, &names))),
             _ => Err(Error::model_file(
                 folder.path(""),
@@ -70,7 +66,7 @@ impl Component {
         let bytes = map(path)?;
         // Every format that can be read one day branches off here.
         match FileKind::detect(&bytes) {
-            FileKind::Safetensors => Self::single(SafetensorsFile::parse(path.to_path_buf(), bytes)?),
+            FileKind::Safetensors => Self::single(SafetensorsFile::parse(path.to_path_buf(), &bytes)?),
             other => Err(Error::model_file(path, other.refusal().unwrap_or("is of an unknown format"))),
         }
     }
@@ -85,6 +81,10 @@ impl Component {
             return Err(Error::model_file(file.path(), "holds no tensors"));
         }
         Ok(Self { path: file.path().to_path_buf(), files: vec![file], index })
+    }
+
+    fn open_in(folder: &Bundle, name: &str) -> Result<Self> {
+        Self::single(SafetensorsFile::parse(folder.path(name), &folder.bytes(name)?)?)
     }
 
     fn open_sharded(folder: &Bundle, index_name: &str) -> Result<Self> {
@@ -113,7 +113,7 @@ impl Component {
                         format!("no such file, but {index_name} places tensor {tensor} there"),
                     ));
                 }
-                files.push(SafetensorsFile::parse(folder.path(shard), folder.bytes(shard)?)?);
+                files.push(SafetensorsFile::parse(folder.path(shard), &folder.bytes(shard)?)?);
                 numbers.insert(shard, files.len() - 1);
                 files.len() - 1
             };
@@ -176,20 +176,21 @@ struct ShardIndex {
     weight_map: BTreeMap<String, String>,
 }
 
-/// File names in the order they are tried. diffusers prefers an index over a single file, transformers a single file
-/// over an index (their `from_pretrained`), which matters in folders where a conversion left both.
-fn candidates() -> Vec<String> {
+/// File names in the order they are tried, and whether they are an index of shards. diffusers prefers an index over a
+/// single file, transformers a single file over an index (their `from_pretrained`), which matters in folders where a
+/// conversion left both.
+fn candidates() -> Vec<(String, bool)> {
     let [diffusers, transformers] = STEMS;
     let mut names = vec![
-        format!("{diffusers}.safetensors.index.json"),
-        format!("{diffusers}.safetensors"),
-        format!("{transformers}.safetensors"),
-        format!("{transformers}.safetensors.index.json"),
+        (format!("{diffusers}.safetensors.index.json"), true),
+        (format!("{diffusers}.safetensors"), false),
+        (format!("{transformers}.safetensors"), false),
+        (format!("{transformers}.safetensors.index.json"), true),
     ];
     for variant in VARIANTS {
         for stem in STEMS {
-            names.push(format!("{stem}.{variant}.safetensors"));
-            names.push(format!("{stem}.safetensors.index.{variant}.json"));
+            names.push((format!("{stem}.{variant}.safetensors"), false));
+            names.push((format!("{stem}.safetensors.index.{variant}.json"), true));
         }
     }
     names
@@ -209,5 +210,124 @@ fn nothing_there(folder: &Bundle, names: &[String]) -> String {
              to safetensors (save_pretrained of diffusers does)"
         ),
         None => format!("has no weights; expected {}", expected()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use safetensors::tensor::{Dtype, TensorView};
+    use std::fs;
+
+    /// A file in which each tensor is one f32.
+    fn weights(names: &[&str]) -> Vec<u8> {
+        let views = names.iter().map(|name| (*name, TensorView::new(Dtype::F32, vec![1], &[0; 4]).unwrap()));
+        safetensors::serialize(views, None).unwrap()
+    }
+
+    /// Opens a folder with these files and gives the number of tensors or the message without the folder's path.
+    fn open(files: &[(&str, &[u8])]) -> Result<usize, String> {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, contents) in files {
+            fs::write(folder.path().join(name), contents).unwrap();
+        }
+        let result = Component::open(&Bundle::open(folder.path()).unwrap());
+        result.map(|component| component.len()).map_err(|error| {
+            error
+                .to_string()
+                .replace(&format!("{}/", folder.path().display()), "")
+                .replace(&folder.path().display().to_string(), "FOLDER")
+        })
+    }
+
+    const INDEX: &str = "model.safetensors.index.json";
+
+    fn index(entries: &str) -> Vec<u8> {
+        format!(r#"{{"metadata": {{"total_size": 8}}, "weight_map": {{{entries}}}}}"#).into_bytes()
+    }
+
+    #[test]
+    fn single_files_are_found_under_all_their_names() {
+        let one = weights(&["a"]);
+        for name in [
+            "diffusion_pytorch_model.safetensors",
+            "model.safetensors",
+            "model.fp16.safetensors",
+            "diffusion_pytorch_model.bf16.safetensors",
+            "ae.safetensors",
+        ] {
+            assert_eq!(open(&[(name, &one), ("config.json", b"{}")]), Ok(1), "{name}");
+        }
+        let two = weights(&["a", "b"]);
+        assert_eq!(open(&[("model.safetensors", &two), ("model.fp16.safetensors", &one)]), Ok(2));
+    }
+
+    #[test]
+    fn shards_are_joined() {
+        let (first, second) = (weights(&["a", "unlisted"]), weights(&["b"]));
+        let index = index(r#""a": "1.safetensors", "b": "2.safetensors""#);
+        assert_eq!(open(&[(INDEX, &index), ("1.safetensors", &first), ("2.safetensors", &second)]), Ok(2));
+    }
+
+    #[test]
+    fn contradictions_of_an_index_name_both_files() {
+        let shard = weights(&["a"]);
+        let cases: [(&str, &str); 7] = [
+            (
+                r#""a": "1.safetensors", "b": "2.safetensors""#,
+                "2.safetensors: no such file, but model.safetensors.index.json places tensor b there",
+            ),
+            (
+                r#""a": "1.safetensors", "b": "1.safetensors""#,
+                "1.safetensors: tensor b: expected it in this shard, as model.safetensors.index.json says, found nothing",
+            ),
+            (
+                r#""a": "../1.safetensors""#,
+                "weight_map: a: \"../1.safetensors\" is not a .safetensors file of this folder",
+            ),
+            (r#""a": "/etc/passwd""#, "\"/etc/passwd\" is not a .safetensors file"),
+            (r#""a": "model.bin""#, "\"model.bin\" is not a .safetensors file"),
+            ("", "model.safetensors.index.json: weight_map: is empty"),
+            (r#""a": 3"#, "model.safetensors.index.json: weight_map.a: invalid type: integer `3`, expected a string"),
+        ];
+        for (entries, expected) in cases {
+            let message = open(&[(INDEX, &index(entries)), ("1.safetensors", &shard)]).unwrap_err();
+            assert!(message.contains(expected), "{message}");
+        }
+        let truncated = &shard[..shard.len() - 1];
+        let message = open(&[(INDEX, &index(r#""a": "1.safetensors""#)), ("1.safetensors", truncated)]).unwrap_err();
+        assert!(message.starts_with("1.safetensors: is truncated"), "{message}");
+    }
+
+    #[test]
+    fn folders_without_usable_weights_say_what_to_do() {
+        let one = weights(&["a"]);
+        let message = open(&[("pytorch_model.bin", b"\x80\x02")]).unwrap_err();
+        assert!(message.starts_with("FOLDER: has only pytorch_model.bin, a PyTorch pickle"), "{message}");
+        let message = open(&[("config.json", b"{}")]).unwrap_err();
+        assert!(message.contains("has no weights; expected diffusion_pytorch_model.safetensors or model"), "{message}");
+        let message = open(&[("x.safetensors", &one), ("y.safetensors", &one)]).unwrap_err();
+        assert!(message.contains("has 2 safetensors files and no way to tell"), "{message}");
+        assert!(open(&[("model.safetensors", &weights(&[]))]).unwrap_err().contains("holds no tensors"));
+        let folder = tempfile::tempdir().unwrap();
+        let missing = Bundle::open(folder.path()).unwrap().folder("vae");
+        assert!(Component::open(&missing).unwrap_err().to_string().contains("vae: no such folder; expected"));
+    }
+
+    #[test]
+    fn single_files_are_checked_before_they_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let message = |name: &str, contents: Option<&[u8]>| {
+            let path = folder.path().join(name);
+            if let Some(contents) = contents {
+                fs::write(&path, contents).unwrap();
+            }
+            Component::open_file(&path).unwrap_err().to_string()
+        };
+        assert!(message("none.safetensors", None).ends_with("none.safetensors: no such file"));
+        assert!(message("", None).contains("is a folder; expected one weights file"));
+        assert!(message("empty", Some(b"")).contains("is empty"));
+        assert!(message("a.ckpt", Some(b"PK\x03\x04....")).contains("PyTorch pickle"));
+        assert!(message("a.gguf", Some(b"GGUF\x03\0\0\0\0\0")).contains("GGUF"));
     }
 }

@@ -1,5 +1,6 @@
 //! A FLUX transformer's sizes as its tensors' shapes tell them, for single files that come without a configuration.
 
+use super::inventory::MOST_BLOCKS;
 use super::layout::LayoutSource;
 use crate::config::FluxConfig;
 use afterimage_core::{Error, Result};
@@ -144,7 +145,7 @@ fn unusable(source: &LayoutSource, name: &str, expected: String) -> Error {
 
 /// Counts blocks as long as either of two of their tensors is there, so that one missing tensor does not hide a block.
 fn blocks(source: &LayoutSource, names: impl Fn(usize) -> [String; 2]) -> usize {
-    (0..).take_while(|number| names(*number).iter().any(|name| source.shape(name).is_some())).count()
+    (0..MOST_BLOCKS).take_while(|number| names(*number).iter().any(|name| source.shape(name).is_some())).count()
 }
 
 /// FLUX.1's proportions (16 : 56 : 56 of 128), rounded to even numbers.

@@ -117,7 +117,7 @@ mod tests {
         // Positions count on across the pieces that the threads make.
         assert_eq!(values[..2], scope(Element::F32).values("a.weight", &[1, 400]).unwrap()[..2]);
         let rounded = scope(Element::Bf16).values("a.weight", &[300, 400]).unwrap();
-        assert!(values.iter().zip(&rounded).all(|(exact, rounded)| bf16::from_f32(*exact).to_f32() == *rounded));
+        assert!(values.iter().zip(&rounded).all(|(exact, rounded)| bf16::from_f32(*exact) == bf16::from_f32(*rounded)));
     }
 
     #[test]

@@ -39,15 +39,15 @@ impl SafetensorsFile {
     /// # Errors
     /// [`Error::ModelFile`] when it is missing, of another format, truncated or damaged; [`Error::Io`].
     pub fn open(path: &Path) -> Result<Self> {
-        Self::parse(path.to_path_buf(), map(path)?)
+        Self::parse(path.to_path_buf(), &map(path)?)
     }
 
     /// Checks the header of a file that is in memory already; `path` is for messages.
     ///
     /// # Errors
     /// [`Error::ModelFile`] when it is of another format, truncated or damaged.
-    pub fn parse(path: PathBuf, bytes: SharedBytes) -> Result<Self> {
-        match parse(&bytes) {
+    pub fn parse(path: PathBuf, bytes: &SharedBytes) -> Result<Self> {
+        match parse(bytes) {
             Ok((header, data)) => {
                 Ok(Self { path, tensors: header.tensors, metadata: header.metadata, data, file_bytes: bytes.len() })
             }
@@ -157,7 +157,7 @@ fn check(mut tensors: Vec<(String, TensorInfo)>, data_bytes: usize) -> Result<BT
             ));
         }
     }
-    tensors.sort_by(|(_, left), (_, right)| left.data_offsets.cmp(&right.data_offsets));
+    tensors.sort_by_key(|(_, info)| info.data_offsets);
     let covered = tensors.last().map_or(0, |(_, info)| info.data_offsets.1);
     // The library's own validation: tensors follow each other without overlap or gap.
     let info: Vec<_> = tensors.iter().map(|(name, info)| (name.clone(), clone_info(info))).collect();
@@ -237,4 +237,157 @@ struct RawEntry {
     dtype: String,
     shape: Vec<usize>,
     data_offsets: (usize, usize),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use safetensors::tensor::TensorView;
+
+    fn parse_bytes(bytes: Vec<u8>) -> Result<SafetensorsFile, String> {
+        SafetensorsFile::parse(PathBuf::from("x.safetensors"), &SharedBytes::new(bytes))
+            .map_err(|error| error.to_string())
+    }
+
+    fn file(header: &str, data_bytes: usize) -> Vec<u8> {
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header.as_bytes());
+        bytes.resize(bytes.len() + data_bytes, 1);
+        bytes
+    }
+
+    fn problem(bytes: Vec<u8>) -> String {
+        let message = parse_bytes(bytes).unwrap_err();
+        assert!(message.starts_with("x.safetensors: ") && !message.contains('\n'), "{message}");
+        message
+    }
+
+    #[test]
+    fn damaged_headers_are_named() {
+        let entry = |name: &str, shape: &str, start: u64, end: u64| {
+            format!(r#""{name}":{{"dtype":"F32","shape":{shape},"data_offsets":[{start},{end}]}}"#)
+        };
+        let header = |entries: &[String]| format!("{{{}}}", entries.join(","));
+        for (entries, data, expected) in [
+            (vec![entry("a", "[2]", 0, 8), entry("b", "[1]", 4, 8)], 8, "tensor b: its bytes overlap another"),
+            (vec![entry("a", "[1]", 0, 4), entry("b", "[1]", 8, 12)], 12, "leave a gap"),
+            (vec![entry("a", "[1]", 4, 8)], 8, "leave a gap"),
+            (vec![entry("a", "[1]", 0, 4), entry("a", "[1]", 4, 8)], 8, "tensor a is listed twice"),
+            (vec![entry("a", "[3]", 0, 12)], 8, "tensor a ends at byte 12 of the data, but there are only 8"),
+            (vec![entry("a", "[1]", 1 << 62, (1 << 62) + 4)], 8, "tensor a ends at byte"),
+            (vec![entry("a", "[1]", 4, 0)], 8, "tensor a: 1 numbers of type F32 do not fill the bytes 4 to 0"),
+            (vec![entry("a", "[2, 2]", 0, 8)], 8, "tensor a: 2 x 2 numbers of type F32 do not fill the bytes 0 to 8"),
+            (vec![entry("a", "[4294967296, 4294967296, 4]", 0, 8)], 8, "do not fill the bytes"),
+            (vec![entry("a", "[]", 0, 8)], 8, "tensor a: one numbers of type F32 do not fill"),
+            (vec![entry("a", "[1]", 0, 4)], 9, "5 bytes behind the last tensor belong to none"),
+            (vec![entry("a", "[-1]", 0, 4)], 4, "tensor a: invalid value: integer `-1`"),
+            (vec![entry("a", "3", 0, 4)], 4, "tensor a: invalid type"),
+            (vec![entry("a", "[1]", 0, 4).replace("F32", "Q4_K")], 4, "tensor a: unknown type Q4_K"),
+            (vec![entry("a", "[1]", 0, 4).replace("shape", "shapes")], 4, "tensor a: missing field `shape`"),
+            (vec![r#""__metadata__":{"a":1}"#.to_owned()], 0, "invalid type: integer `1`"),
+        ] {
+            let message = problem(file(&header(&entries), data));
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn headers_that_do_not_fit_are_refused() {
+        for (bytes, expected) in [
+            (vec![], "is empty"),
+            (vec![0; 7], "has only 7 bytes; not a safetensors file"),
+            (vec![0; 8], "damaged header: EOF"),
+            (vec![0xff; 100], "is not a safetensors file (its header would have 18446744073709551615 bytes)"),
+            ((1_u64 << 63).to_le_bytes().to_vec(), "its header would have 9223372036854775808 bytes"),
+            (1000_u64.to_le_bytes().to_vec(), "is truncated: the header has 1000 bytes, the file only 8 in all"),
+            (file("[1, 2]", 0), "damaged header: invalid type: sequence, expected an object"),
+            (file("{} {}", 0), "damaged header: trailing characters"),
+            (file("not json", 0), "damaged header: expected"),
+            (file("{\"\u{0}\":1}", 0), "damaged header: control character"),
+            (b"PK\x03\x04archive/data.pkl".to_vec(), "is a PyTorch pickle"),
+            (b"\x80\x02}q\x00X\x01\x00\x00\x00a".to_vec(), "is a PyTorch pickle"),
+            (b"GGUF\x03\0\0\0\0\0\0\0\0".to_vec(), "is a GGUF file, which this version cannot read"),
+            (b"version https://git-lfs.github.com/spec/v1\noid".to_vec(), "Git LFS pointer"),
+            (b"<!doctype html><html>".to_vec(), "is a web page"),
+        ] {
+            let message = problem(bytes);
+            assert!(message.contains(expected), "{message}");
+        }
+        // Depth is bounded by the parser, not by the stack.
+        let deep = format!("{{\"a\":{}", "[".repeat(200_000));
+        assert!(problem(file(&deep, 0)).contains("damaged header: tensor a"));
+    }
+
+    #[test]
+    fn every_truncation_is_an_error() {
+        let whole = file(r#"{"a":{"dtype":"BF16","shape":[2,3],"data_offsets":[0,12]}}"#, 12);
+        for length in 0..whole.len() {
+            problem(whole[..length].to_vec());
+        }
+        assert_eq!(parse_bytes(whole).unwrap().tensor("a").unwrap().shape, [2, 3]);
+    }
+
+    #[test]
+    fn unusable_types_are_listed_but_not_handed_out() {
+        let header = r#"{"__metadata__":{"format":"pt"},"ids":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}}"#;
+        let file = parse_bytes(file(header, 8)).unwrap();
+        assert_eq!(file.info("ids").unwrap().dtype, Dtype::I64);
+        assert!(file.tensor("ids").is_none() && file.tensor("other").is_none());
+        assert_eq!(file.metadata()["format"], "pt");
+    }
+
+    type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
+
+    fn tensors() -> impl Strategy<Value = Tensors> {
+        let dtype = prop_oneof![Just(Dtype::F32), Just(Dtype::BF16), Just(Dtype::F16)];
+        let tensor = (dtype, prop::collection::vec(0_usize..5, 0..4), any::<u8>()).prop_map(|(dtype, shape, byte)| {
+            let length = shape.iter().product::<usize>() * dtype.bitsize() / 8;
+            (dtype, shape, (0..length).map(|index| byte.wrapping_add(index as u8)).collect())
+        });
+        prop::collection::btree_map("[a-z.\"\\\\é]{0,12}", tensor, 0..6)
+    }
+
+    fn serialise(tensors: &Tensors) -> Vec<u8> {
+        let views = tensors.iter().map(|(name, (dtype, shape, bytes))| {
+            (name.clone(), TensorView::new(*dtype, shape.clone(), bytes).unwrap())
+        });
+        safetensors::serialize(views, None).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn files_of_the_reference_writer_are_read_back(tensors in tensors()) {
+            let file = parse_bytes(serialise(&tensors)).unwrap();
+            prop_assert_eq!(file.tensors().count(), tensors.len());
+            for (name, (dtype, shape, bytes)) in &tensors {
+                let tensor = file.tensor(name).unwrap();
+                prop_assert_eq!(Some(tensor.element), element(*dtype));
+                prop_assert_eq!(&tensor.shape, shape);
+                prop_assert_eq!(&tensor.bytes[..], &bytes[..]);
+            }
+        }
+
+        #[test]
+        fn corrupted_files_never_panic(
+            tensors in tensors(),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+            cut in 0_usize..4,
+        ) {
+            let mut bytes = serialise(&tensors);
+            for (index, byte) in changes {
+                let index = index.index(bytes.len());
+                bytes[index] = byte;
+            }
+            bytes.truncate(bytes.len() - cut);
+            if let Ok(file) = parse_bytes(bytes) {
+                for (name, info) in file.tensors() {
+                    if let Some(tensor) = file.tensor(name) {
+                        let numbers: usize = info.shape.iter().product();
+                        prop_assert_eq!(tensor.bytes.len(), numbers * tensor.element.size());
+                    }
+                }
+            }
+        }
+    }
 }

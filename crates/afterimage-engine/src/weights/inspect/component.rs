@@ -31,7 +31,7 @@ pub(super) fn report(name: &str, folder: Option<&Bundle>, component: Component) 
     };
     report.kind = kind;
     report.layout = Some(source.layout().to_owned());
-    report.prefix = source.prefix().to_owned();
+    source.prefix().clone_into(&mut report.prefix);
     let folder = folder.filter(|folder| folder.has("config.json"));
     match needs(kind, &source, folder) {
         Ok(needs) => {

@@ -56,7 +56,10 @@ impl List {
     }
 }
 
+/// More blocks than any model has; a damaged file cannot make us count further.
+pub(super) const MOST_BLOCKS: usize = 100_000;
+
 /// Counts `name(0)`, `name(1)`, … while `has` finds them.
-fn count(has: impl Fn(&str) -> bool, name: impl Fn(usize) -> String) -> usize {
-    (0..).take_while(|number| has(&name(*number))).count()
+pub(super) fn count(has: impl Fn(&str) -> bool, name: impl Fn(usize) -> String) -> usize {
+    (0..MOST_BLOCKS).take_while(|number| has(&name(*number))).count()
 }

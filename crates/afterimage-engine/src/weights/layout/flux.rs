@@ -6,7 +6,7 @@ use crate::weights::component::Component;
 use afterimage_core::Result;
 use std::sync::Arc;
 
-/// BFL's and diffusers' files have none; all-in-one checkpoints of ComfyUI, training tools and some exports have one.
+/// BFL's and diffusers' files have none; all-in-one checkpoints of `ComfyUI`, training tools and some exports have one.
 const PREFIXES: [&str; 5] = ["", "model.diffusion_model.", "diffusion_model.", "transformer.", "model."];
 
 /// A model may lack either kind of block, so each layout has an anchor in both.
@@ -120,6 +120,9 @@ fn norm(block: &str, module: &str, kind: &str) -> Option<Vec<Part>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::FluxConfig;
+    use crate::weights::inventory;
+    use std::collections::BTreeSet;
 
     fn names(canonical: &str) -> Vec<String> {
         Diffusers.parts(canonical).into_iter().map(|part| part.name).collect()
@@ -157,6 +160,18 @@ mod tests {
     fn unknown_names_stay_as_they_are() {
         for name in ["", "x", "double_blocks.", "double_blocks.0", "single_blocks.0.linear3.weight", "img_in"] {
             assert_eq!(names(name), [name]);
+        }
+    }
+
+    #[test]
+    fn full_size_files_have_the_published_numbers_of_tensors() {
+        for (guidance_embeds, expected) in [(true, 1160), (false, 1156)] {
+            let config = FluxConfig { guidance_embeds, ..FluxConfig::default() };
+            let names: BTreeSet<String> =
+                inventory::flux(&config).iter().flat_map(|wanted| names(&wanted.name)).collect();
+            assert_eq!(names.len(), expected);
+            assert!(names.contains("transformer_blocks.18.ff_context.net.0.proj.weight"));
+            assert!(names.contains("single_transformer_blocks.37.attn.norm_k.weight"));
         }
     }
 }

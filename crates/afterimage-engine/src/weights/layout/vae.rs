@@ -3,6 +3,7 @@
 use super::naming::{Naming, Part};
 use super::{Candidate, LayoutSource, recognise};
 use crate::weights::component::Component;
+use crate::weights::inventory::count;
 use afterimage_core::Result;
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ pub fn vae(component: Arc<Component>) -> Result<LayoutSource> {
         let old_attention = has("encoder.mid_block.attentions.0.query.weight");
         Box::new(Diffusers { old_attention })
     } else {
-        let levels = (0..).take_while(|level| has(&format!("decoder.up.{level}.block.0.conv1.weight"))).count();
+        let levels = count(has, |level| format!("decoder.up.{level}.block.0.conv1.weight"));
         Box::new(Bfl { levels })
     };
     Ok(LayoutSource { component, naming, layout: CANDIDATES[number].layout, prefix })

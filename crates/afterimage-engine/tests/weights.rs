@@ -1,0 +1,371 @@
+//! Real files through the whole of `weights`: the parity bundles, the embedded demo model, and other layouts of them.
+
+#![allow(clippy::unwrap_used, reason = "helper functions of tests may panic as tests do")]
+
+use afterimage_core::{Error, Result};
+use afterimage_engine::config::{FluxConfig, SchedulerConfig, VaeConfig};
+use afterimage_engine::weights::inventory::{self, ClipSizes, ReduxSizes, SiglipSizes, T5Sizes, Wanted};
+use afterimage_engine::weights::{
+    Bundle, Component, FluxShape, Kind, LayoutSource, Scope, TensorSource, inspect, layout,
+};
+use safetensors::tensor::{Dtype, TensorView};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Tensors to be written: name to shape and numbers.
+type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+fn parity(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/bundles").join(name)
+}
+
+/// Base and Redux folders of the two parity bundles and of the embedded demo model.
+fn bundles() -> Vec<(Bundle, Bundle)> {
+    let demo = Bundle::embedded(afterimage_demo::NAME, afterimage_demo::FILES);
+    let mut bundles = vec![(demo.clone(), demo.folder("redux"))];
+    for name in ["dev", "schnell"] {
+        let folder = Bundle::open(parity(name)).unwrap();
+        bundles.push((folder.folder("base"), folder.folder("redux")));
+    }
+    bundles
+}
+
+fn open(bundle: &Bundle, name: &str) -> Arc<Component> {
+    Arc::new(Component::open(&bundle.folder(name)).unwrap())
+}
+
+/// Every wanted tensor is there, and exactly `unneeded` is left over.
+fn assert_complete(source: &LayoutSource, wanted: &[Wanted], unneeded: impl Fn(&str) -> bool) {
+    let mut left: Vec<String> = source.component().names().map(str::to_owned).collect();
+    for Wanted { name, shape } in wanted {
+        let blocks = source.rows(name, shape).unwrap_or_else(|error| panic!("{error}"));
+        let numbers: usize = blocks.iter().map(|block| block.bytes.len() / block.element.size()).sum();
+        assert_eq!(numbers, shape.iter().product::<usize>(), "{name}");
+        assert_eq!(source.shape(name).as_ref(), Some(shape), "{name}");
+        let used = source.file_names(name);
+        left.retain(|name| !used.contains(name));
+    }
+    left.retain(|name| !unneeded(name));
+    assert!(left.is_empty(), "{left:?}");
+}
+
+fn write(path: &Path, tensors: &Tensors) {
+    let bytes: Vec<(&String, Vec<usize>, Vec<u8>)> = tensors
+        .iter()
+        .map(|(name, (shape, values))| {
+            (name, shape.clone(), values.iter().flat_map(|value| value.to_le_bytes()).collect())
+        })
+        .collect();
+    let views =
+        bytes.iter().map(|(name, shape, bytes)| (*name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
+    safetensors::serialize_to_file(views, None, path).unwrap();
+}
+
+/// Writes `tensors` to a file and opens it.
+fn reopen(tensors: &Tensors) -> Arc<Component> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file.safetensors");
+    write(&path, tensors);
+    Arc::new(Component::open_file(&path).unwrap())
+}
+
+fn canonical_values(scope: &Scope, wanted: &[Wanted]) -> Tensors {
+    wanted
+        .iter()
+        .map(|Wanted { name, shape }| (name.clone(), (shape.clone(), scope.values(name, shape).unwrap())))
+        .collect()
+}
+
+fn dev_transformer() -> (LayoutSource, FluxConfig) {
+    let folder = Bundle::open(parity("dev/base/transformer")).unwrap();
+    let source = layout::flux(Arc::new(Component::open(&folder).unwrap())).unwrap();
+    (source, FluxConfig::read(&folder).unwrap())
+}
+
+fn message<T>(result: Result<T>) -> String {
+    result.err().expect("an error").to_string()
+}
+
+#[test]
+fn every_component_of_every_bundle_is_complete_under_canonical_names() {
+    for (base, redux) in bundles() {
+        let config = FluxConfig::read(&base.folder("transformer")).unwrap();
+        let source = layout::flux(open(&base, "transformer")).unwrap();
+        assert_eq!((source.layout(), source.prefix()), ("diffusers", ""));
+        assert_complete(&source, &inventory::flux(&config), |_| false);
+        let shape = FluxShape::read(&source).unwrap();
+        shape.check(&source, &config).unwrap();
+        assert_eq!(
+            FluxConfig { class_name: config.class_name.clone(), ..shape.config(Some(config.axes_dims_rope)) },
+            config
+        );
+
+        let config = VaeConfig::read(&base.folder("vae")).unwrap();
+        assert_complete(&layout::vae(open(&base, "vae")).unwrap(), &inventory::vae(&config), |_| false);
+
+        SchedulerConfig::read(&base.folder("scheduler")).unwrap();
+
+        let source = layout::clip(open(&base, "text_encoder")).unwrap();
+        let sizes = ClipSizes::read(&source).unwrap();
+        assert_eq!(sizes.positions, 77);
+        assert_complete(&source, &sizes.wanted(), |name| name.ends_with("embeddings.position_ids"));
+
+        let source = layout::t5(open(&base, "text_encoder_2")).unwrap();
+        assert_complete(&source, &T5Sizes::read(&source).unwrap().wanted(), |_| false);
+
+        let source = layout::siglip(open(&redux, "image_encoder")).unwrap();
+        let sizes = SiglipSizes::read(&source).unwrap();
+        assert_complete(&source, &sizes.wanted(), |name| name.contains("head."));
+
+        let source = layout::redux(open(&redux, "image_embedder")).unwrap();
+        assert_complete(&source, &ReduxSizes::read(&source).unwrap().wanted(), |_| false);
+    }
+}
+
+#[test]
+fn fused_tensors_hold_the_values_of_diffusers_parts() {
+    let (source, config) = dev_transformer();
+    let component = Arc::clone(source.component());
+    let scope = source.scope();
+    let stored = |name: &str| {
+        let tensor = component.file_of(name).and_then(|file| file.tensor(name)).unwrap();
+        let values: Vec<f32> = tensor.bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        values
+    };
+    let hidden = config.hidden();
+
+    let qkv = scope.matrix("double_blocks.1.img_attn.qkv.weight", 3 * hidden, hidden).unwrap();
+    let expected: Vec<f32> = ["to_q", "to_k", "to_v"]
+        .iter()
+        .flat_map(|part| stored(&format!("transformer_blocks.1.attn.{part}.weight")))
+        .collect();
+    assert_eq!(qkv.to_f32(), expected);
+
+    let linear1 = scope.vector("single_blocks.1.linear1.bias", 7 * hidden).unwrap();
+    let expected: Vec<f32> = ["attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp"]
+        .iter()
+        .flat_map(|part| stored(&format!("single_transformer_blocks.1.{part}.bias")))
+        .collect();
+    assert_eq!(linear1, expected);
+
+    for (kind, shape) in [("weight", vec![2 * hidden, hidden]), ("bias", vec![2 * hidden])] {
+        let values = scope.values(&format!("final_layer.adaLN_modulation.1.{kind}"), &shape).unwrap();
+        let stored = stored(&format!("norm_out.linear.{kind}"));
+        let (scale, shift) = stored.split_at(stored.len() / 2);
+        assert_ne!(scale, shift);
+        assert_eq!(values, [shift, scale].concat(), "{kind}");
+    }
+}
+
+#[test]
+fn bfl_files_hold_the_same_transformer_behind_any_prefix() {
+    let (source, config) = dev_transformer();
+    let wanted = inventory::flux(&config);
+    let values = canonical_values(&source.scope(), &wanted);
+    for prefix in ["", "model.diffusion_model.", "diffusion_model."] {
+        let mut file: Tensors =
+            values.iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor.clone())).collect();
+        file.insert("first_stage_model.decoder.conv_in.bias".to_owned(), (vec![1], vec![0.0]));
+        let source = layout::flux(reopen(&file)).unwrap();
+        assert_eq!((source.layout(), source.prefix()), ("BFL", prefix));
+        assert_complete(&source, &wanted, |name| name.starts_with("first_stage_model."));
+        let shape = FluxShape::read(&source).unwrap();
+        shape.check(&source, &config).unwrap();
+        assert_eq!(canonical_values(&source.scope(), &wanted), values);
+    }
+}
+
+#[test]
+fn a_transformer_that_is_not_its_bases_names_the_field() {
+    let (source, config) = dev_transformer();
+    let shape = FluxShape::read(&source).unwrap();
+    for (other, expected) in [
+        (FluxConfig { num_layers: 19, ..config.clone() }, "num_layers is 2 in this file, but 19 in the transformer"),
+        (FluxConfig { guidance_embeds: false, ..config.clone() }, "guidance_embeds is true in this file, but false"),
+        (FluxConfig { attention_head_dim: 16, num_attention_heads: 4, ..config.clone() }, "num_attention_heads is 2"),
+        (FluxConfig { pooled_projection_dim: 768, ..config }, "pooled_projection_dim is 32 in this file, but 768"),
+    ] {
+        let message = message(shape.check(&source, &other));
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+/// BFL's name for a canonical (diffusers) VAE name, by plain replacement in the order of the reference table.
+fn bfl_vae_name(name: &str, levels: usize) -> String {
+    let mut name = name
+        .replace("conv_norm_out", "norm_out")
+        .replace("mid_block.resnets.0", "mid.block_1")
+        .replace("mid_block.resnets.1", "mid.block_2")
+        .replace("mid_block.attentions.0.group_norm", "mid.attn_1.norm")
+        .replace("mid_block.attentions.0.to_out.0", "mid.attn_1.proj_out")
+        .replace("mid_block.attentions.0.to_", "mid.attn_1.")
+        .replace("conv_shortcut", "nin_shortcut")
+        .replace("downsamplers.0.", "downsample.")
+        .replace("upsamplers.0.", "upsample.")
+        .replace("down_blocks.", "down.")
+        .replace("resnets.", "block.");
+    for level in 0..levels {
+        name = name.replace(&format!("up_blocks.{level}."), &format!("up.{}.", levels - 1 - level));
+    }
+    name
+}
+
+#[test]
+fn vaes_of_all_layouts_hold_the_same_values() {
+    let folder = Bundle::open(parity("dev/base/vae")).unwrap();
+    let config = VaeConfig::read(&folder).unwrap();
+    let wanted = inventory::vae(&config);
+    let values = canonical_values(&layout::vae(Arc::new(Component::open(&folder).unwrap())).unwrap().scope(), &wanted);
+
+    for prefix in ["", "first_stage_model."] {
+        let bfl: Tensors = values
+            .iter()
+            .map(|(name, (shape, values))| {
+                let mut shape = shape.clone();
+                if name.contains("attentions") && shape.len() == 2 {
+                    shape.extend([1, 1]);
+                }
+                (format!("{prefix}{}", bfl_vae_name(name, 4)), (shape, values.clone()))
+            })
+            .collect();
+        assert_eq!(bfl.len(), wanted.len());
+        let source = layout::vae(reopen(&bfl)).unwrap();
+        assert_eq!((source.layout(), source.prefix()), ("BFL", prefix));
+        let used: usize = wanted.iter().map(|wanted| source.file_names(&wanted.name).len()).sum();
+        assert_eq!(used, bfl.len());
+        assert_eq!(canonical_values(&source.scope(), &wanted), values);
+    }
+
+    let old: Tensors = values
+        .iter()
+        .map(|(name, tensor)| {
+            let name = name
+                .replace("attentions.0.to_out.0", "attentions.0.proj_attn")
+                .replace("attentions.0.to_q", "attentions.0.query")
+                .replace("attentions.0.to_k", "attentions.0.key")
+                .replace("attentions.0.to_v", "attentions.0.value");
+            (name, tensor.clone())
+        })
+        .collect();
+    assert_eq!(canonical_values(&layout::vae(reopen(&old)).unwrap().scope(), &wanted), values);
+}
+
+#[test]
+fn t5_files_may_call_their_table_embed_tokens() {
+    let source = layout::t5(open(&Bundle::open(parity("dev/base")).unwrap(), "text_encoder_2")).unwrap();
+    let wanted = T5Sizes::read(&source).unwrap().wanted();
+    let values = canonical_values(&source.scope(), &wanted);
+    let mut renamed = values.clone();
+    let table = renamed.remove("shared.weight").unwrap();
+    renamed.insert("encoder.embed_tokens.weight".to_owned(), table.clone());
+    assert_eq!(canonical_values(&layout::t5(reopen(&renamed)).unwrap().scope(), &wanted), values);
+    renamed.insert("shared.weight".to_owned(), table);
+    let source = layout::t5(reopen(&renamed)).unwrap();
+    assert_complete(&source, &wanted, |name| name == "encoder.embed_tokens.weight");
+}
+
+#[test]
+fn tensor_errors_use_the_files_spelling() {
+    let (source, config) = dev_transformer();
+    let values = canonical_values(&source.scope(), &inventory::flux(&config));
+    let mut file: Tensors = values.iter().map(|(name, tensor)| (format!("model.{name}"), tensor.clone())).collect();
+    let (_, numbers) = file.remove("model.txt_in.bias").unwrap();
+    file.insert("model.img_in.bias".to_owned(), (vec![numbers.len() / 2, 2], numbers));
+    let source = layout::flux(reopen(&file)).unwrap();
+    let text = message(source.rows("txt_in.bias", &[64]));
+    assert!(
+        text.ends_with("file.safetensors: tensor model.txt_in.bias: expected [64] in f32, bf16 or f16, found nothing"),
+        "{text}"
+    );
+    let text = message(source.rows("img_in.bias", &[64]));
+    assert!(
+        text.contains("tensor model.img_in.bias: expected [64] in f32, bf16 or f16, found [32, 2] in f32"),
+        "{text}"
+    );
+
+    let (source, _) = dev_transformer();
+    let error = source.rows("single_blocks.0.linear1.weight", &[700, 64]).unwrap_err();
+    let Error::Tensor { tensor, expected, found, .. } = error else { panic!("{error}") };
+    assert_eq!(tensor, "single_transformer_blocks.0.attn.to_q.weight");
+    assert_eq!((expected.as_str(), found.as_str()), ("[100, 64] in f32, bf16 or f16", "[64, 64] in f32"));
+}
+
+#[test]
+fn other_types_and_models_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fp8.safetensors");
+    let views = ["double_blocks.0.img_attn.qkv.weight", "img_in.weight"]
+        .map(|name| (name, TensorView::new(Dtype::F8_E4M3, vec![2, 2], &[0; 4]).unwrap()));
+    safetensors::serialize_to_file(views, None, &path).unwrap();
+    let source = layout::flux(Arc::new(Component::open_file(&path).unwrap())).unwrap();
+    let text = message(source.rows("img_in.weight", &[2, 2]));
+    assert!(
+        text.contains("expected [2, 2] in f32, bf16 or f16, found [2, 2] in the unsupported type f8_e4m3"),
+        "{text}"
+    );
+
+    let vae = open(&Bundle::open(parity("dev/base")).unwrap(), "vae");
+    let text = message(layout::flux(vae).map(drop));
+    assert!(
+        text.contains("is not a FLUX transformer: looked for double_blocks.0.img_attn.qkv.weight (BFL) and"),
+        "{text}"
+    );
+}
+
+#[test]
+fn inspection_tells_what_is_there() {
+    let report = inspect(&parity("dev/base")).unwrap();
+    assert!(report.fits, "{report}");
+    assert_eq!(report.reason, "a complete base model");
+    let kinds: Vec<Kind> = report.components.iter().map(|component| component.kind).collect();
+    assert_eq!(kinds, [Kind::FluxTransformer, Kind::Vae, Kind::Clip, Kind::T5]);
+    let text = report.to_string();
+    assert!(text.contains("transformer     FLUX transformer"), "{text}");
+    assert!(text.contains("not needed      text_model.embeddings.position_ids"), "{text}");
+
+    let report = inspect(&parity("schnell/redux")).unwrap();
+    assert_eq!((report.fits, report.reason.as_str()), (true, "a complete Redux model"));
+
+    let file = parity("schnell/base/transformer/diffusion_pytorch_model.safetensors");
+    let report = inspect(&file).unwrap();
+    let component = &report.components[0];
+    assert!(report.fits, "{report}");
+    assert_eq!((component.layout.as_deref(), component.unneeded.len()), (Some("diffusers"), 0));
+    assert_eq!(component.dtypes.keys().collect::<Vec<_>>(), ["bf16"]);
+    assert!(component.sizes.contains(&("attention_head_dim".to_owned(), "128".to_owned())));
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(json["components"][0]["kind"], "flux_transformer");
+
+    let report = inspect(&parity("dev/redux/image_encoder")).unwrap();
+    assert_eq!((report.fits, report.components[0].unneeded.len()), (true, 11));
+}
+
+#[test]
+fn inspection_lists_what_does_not_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["transformer", "vae"] {
+        let to = folder.path().join(name);
+        std::fs::create_dir(&to).unwrap();
+        for entry in std::fs::read_dir(parity("dev/base").join(name)).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::write(to.join(entry.file_name()), std::fs::read(entry.path()).unwrap()).unwrap();
+        }
+    }
+    let config = folder.path().join("transformer/config.json");
+    let text = std::fs::read_to_string(&config).unwrap().replace("\"num_layers\": 2", "\"num_layers\": 3");
+    std::fs::write(&config, text).unwrap();
+    std::fs::write(folder.path().join("vae/diffusion_pytorch_model.safetensors"), b"\x80\x02}q.").unwrap();
+
+    let report = inspect(folder.path()).unwrap();
+    assert!(!report.fits);
+    let transformer = &report.components[0];
+    // One block has 20 canonical tensors of which four (two weights, two biases) are fused of three.
+    assert_eq!(transformer.problems.len(), 24);
+    assert_eq!(transformer.problems[0].found, "nothing");
+    assert!(report.components[1].reason.contains("PyTorch pickle"), "{report}");
+    assert!(report.reason.contains("the base model lacks text_encoder/, text_encoder_2/, tokenizer/"), "{report}");
+
+    assert!(message(inspect(&folder.path().join("none"))).ends_with("none: no such file"));
+    assert!(message(inspect(&folder.path().join("vae"))).contains("is a PyTorch pickle"));
+}
