@@ -321,8 +321,8 @@ fn inspection_tells_what_is_there() {
     let kinds: Vec<Kind> = report.components.iter().map(|component| component.kind).collect();
     assert_eq!(kinds, [Kind::FluxTransformer, Kind::Vae, Kind::Clip, Kind::T5]);
     let text = report.to_string();
-    assert!(text.contains("transformer     FLUX transformer"), "{text}");
-    assert!(text.contains("not needed      text_model.embeddings.position_ids"), "{text}");
+    assert!(text.contains("  transformer: FLUX transformer\n    layout      diffusers\n"), "{text}");
+    assert!(text.contains("not needed  text_model.embeddings.position_ids"), "{text}");
 
     let report = inspect(&parity("schnell/redux")).unwrap();
     assert_eq!((report.fits, report.reason.as_str()), (true, "a complete Redux model"));

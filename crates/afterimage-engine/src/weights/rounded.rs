@@ -57,6 +57,6 @@ mod tests {
         let rounded = round(tensor);
         let mut values = [0.0; 3];
         to_f32(&rounded.bytes, rounded.element, &mut values);
-        assert_eq!(values, [1.0, 1.0, bf16::from_f32(-2.5e-3).to_f32()]);
+        assert_eq!(values.map(bf16::from_f32), [1.0, 1.0, -2.5e-3].map(bf16::from_f32));
     }
 }

@@ -36,8 +36,8 @@ impl fmt::Display for Inspection {
 
 impl fmt::Display for ComponentReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut row = |label: &str, value: &dyn fmt::Display| writeln!(formatter, "  {label:<16}{value}");
-        row(&self.name, &self.kind)?;
+        writeln!(formatter, "  {}: {}", self.name, self.kind)?;
+        let mut row = |label: &str, value: &dyn fmt::Display| writeln!(formatter, "    {label:<12}{value}");
         if self.tensors > 0 {
             let layout = self.layout.as_deref().unwrap_or("unknown");
             if self.prefix.is_empty() {
