@@ -121,7 +121,9 @@ mod tests {
     fn every_flag_has_its_environment_variable() {
         fn check(command: &Command) {
             for argument in command.get_arguments() {
-                let Some(long) = argument.get_long().filter(|long| !["help", "version"].contains(long)) else { continue };
+                let Some(long) = argument.get_long().filter(|long| !["help", "version"].contains(long)) else {
+                    continue;
+                };
                 let expected = format!("AFTERIMAGE_{}", long.replace('-', "_").to_uppercase());
                 assert_eq!(argument.get_env().and_then(|name| name.to_str()), Some(expected.as_str()));
                 assert_eq!(argument.get_id().as_str(), long.replace('-', "_"));

@@ -87,7 +87,8 @@ pub fn describe(error: &io::Error) -> String {
 fn one_line(text: &str) -> String {
     text.chars()
         .flat_map(|char| {
-            let (escaped, plain) = if char.is_control() { (Some(char.escape_default()), None) } else { (None, Some(char)) };
+            let (escaped, plain) =
+                if char.is_control() { (Some(char.escape_default()), None) } else { (None, Some(char)) };
             escaped.into_iter().flatten().chain(plain)
         })
         .collect()

@@ -3,7 +3,6 @@
 use crate::values::{self, Seed};
 use afterimage_core::Size;
 use afterimage_engine::{DeviceChoice, DtypeChoice, EngineOptions};
-use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -198,11 +197,11 @@ pub struct OutputFlags {
     ///
     /// Its fields: `outputs`, `seed`, `width`, `height`, `timings` (`load_ms`, `image_encode_ms`, `text_encode_ms`,
     /// `denoise_ms`, `decode_ms`, `total_ms`), `model`, `device`, `dtype`.
-    #[arg(long, env = "AFTERIMAGE_JSON", hide_env_values = true, value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "AFTERIMAGE_JSON", hide_env_values = true, value_parser = values::switch)]
     pub json: bool,
 
     /// No progress bar and no summary; errors are still printed
-    #[arg(short, long, env = "AFTERIMAGE_QUIET", hide_env_values = true, value_parser = BoolishValueParser::new())]
+    #[arg(short, long, env = "AFTERIMAGE_QUIET", hide_env_values = true, value_parser = values::switch)]
     pub quiet: bool,
 }
 

@@ -98,7 +98,8 @@ impl Job<'_> {
         if !self.output.quiet && !self.output.json {
             let seconds = generation.timings.total_ms / 1000.0;
             let (size, seed, steps) = (generation.size, generation.seed, generation.steps_run);
-            let _ = writeln!(io::stderr().lock(), "{size}, seed {seed}, {steps} steps in {seconds:.1} s");
+            let plural = if steps == 1 { "" } else { "s" };
+            let _ = writeln!(io::stderr().lock(), "{size}, seed {seed}, {steps} step{plural} in {seconds:.1} s");
         }
         if self.output.json {
             let report = Report {
@@ -121,10 +122,13 @@ impl Job<'_> {
 
 /// JSON of everything that decides what the picture looks like, apart from the input: enough to make it again.
 fn parameters(request: &GenerationRequest, generation: &Generation) -> Result<String, Failure> {
-    let request =
-        GenerationRequest { seed: Some(generation.seed), size: Some(generation.size), ..request.clone() };
-    let parameters =
-        Parameters { request: &request, model: &generation.model, device: &generation.device, dtype: &generation.dtype };
+    let request = GenerationRequest { seed: Some(generation.seed), size: Some(generation.size), ..request.clone() };
+    let parameters = Parameters {
+        request: &request,
+        model: &generation.model,
+        device: &generation.device,
+        dtype: &generation.dtype,
+    };
     serde_json::to_string(&parameters).map_err(|error| Failure::other(error.to_string()))
 }
 

@@ -18,9 +18,9 @@ pub fn help_or_failure(
 ) -> Result<clap::Error, Failure> {
     match error.kind() {
         // Without any command clap prints the help on standard error and ends with 2.
-        ErrorKind::DisplayHelp
-        | ErrorKind::DisplayVersion
-        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Ok(error),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            Ok(error)
+        }
         _ => Err(Failure::usage(one_line(&error, command, arguments, file))),
     }
 }
@@ -28,7 +28,8 @@ pub fn help_or_failure(
 fn one_line(error: &clap::Error, command: &Command, arguments: &[OsString], file: Option<&Path>) -> String {
     let argument = text(error, ContextKind::InvalidArg);
     let value = text(error, ContextKind::InvalidValue).unwrap_or_default();
-    let subject = argument.as_deref().map_or_else(|| "afterimage".to_owned(), |name| name_with_origin(name, arguments, file));
+    let subject =
+        argument.as_deref().map_or_else(|| "afterimage".to_owned(), |name| name_with_origin(name, arguments, file));
     match error.kind() {
         ErrorKind::ValueValidation => {
             let problem = error.source().map_or_else(|| "invalid value".to_owned(), ToString::to_string);
@@ -38,17 +39,22 @@ fn one_line(error: &clap::Error, command: &Command, arguments: &[OsString], file
         ErrorKind::InvalidValue => format!("{subject}: `{}` is not known{}", shortened(&value), expected(error)),
         ErrorKind::UnknownArgument => {
             let name = argument.unwrap_or_default();
-            format!("{}: unknown flag; {}", shortened(&name), advice(error, command, &name, arguments))
+            if name.starts_with('-') {
+                format!("{}: unknown flag; {}", shortened(&name), advice(error, command, &name, arguments))
+            } else {
+                format!("{}: one argument too many", shortened(&name))
+            }
         }
         ErrorKind::InvalidSubcommand => {
             let name = text(error, ContextKind::InvalidSubcommand).unwrap_or_default();
-            format!("{}: unknown command; the commands are {}", shortened(&name), commands(command))
+            let known = commands(used_command(command, arguments));
+            format!("{}: unknown command; the commands are {known}", shortened(&name))
         }
-        ErrorKind::MissingSubcommand => format!("a command is missing; the commands are {}", commands(command)),
         ErrorKind::MissingRequiredArgument => {
             let names = argument.unwrap_or_default();
-            let names = names.trim_end_matches("...").replace(['<', '>'], "");
-            format!("{names}: missing; see --help")
+            let name = names.trim_end_matches("...").replace(['<', '>'], "");
+            let hint = if name == "IMAGE" { "name a picture file, or - for standard input" } else { "see --help" };
+            format!("{name}: missing; {hint}")
         }
         ErrorKind::ArgumentConflict => match text(error, ContextKind::PriorArg) {
             Some(prior) if prior != argument.clone().unwrap_or_default() => {
@@ -57,7 +63,7 @@ fn one_line(error: &clap::Error, command: &Command, arguments: &[OsString], file
             _ => format!("{subject}: given more than once"),
         },
         ErrorKind::InvalidUtf8 => "a flag's value is not valid UTF-8".to_owned(),
-        ErrorKind::TooManyValues => format!("{subject}: `{}` is one value too many", shortened(&value)),
+        ErrorKind::TooManyValues => format!("{subject}: takes no value, found `{}`", shortened(&value)),
         ErrorKind::NoEquals | ErrorKind::TooFewValues | ErrorKind::WrongNumberOfValues => {
             format!("{subject}: wrong number of values; see --help")
         }
@@ -70,9 +76,10 @@ fn name_with_origin(argument: &str, arguments: &[OsString], file: Option<&Path>)
     let flag = bare(argument);
     let Some(long) = flag.strip_prefix("--") else { return flag.trim_end_matches("...").to_owned() };
     let field = long.replace('-', "_");
-    let on_command_line = arguments.iter().filter_map(|argument| argument.to_str()).any(|argument| {
-        argument.strip_prefix(&flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
-    });
+    let on_command_line = arguments
+        .iter()
+        .filter_map(|argument| argument.to_str())
+        .any(|argument| argument.strip_prefix(&flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('=')));
     let origin = match file {
         Some(path) => Origin::File(path.to_path_buf()),
         None if !on_command_line && std::env::var_os(variable(&field)).is_some() => Origin::Environment,
@@ -107,18 +114,24 @@ fn advice(error: &clap::Error, command: &Command, name: &str, arguments: &[OsStr
     }
     match text(error, ContextKind::SuggestedArg) {
         Some(suggested) => format!("did you mean {suggested}?"),
-        None if !name.starts_with('-') => "one argument too many".to_owned(),
-        None => {
-            let used = arguments.iter().skip(1).filter_map(|argument| argument.to_str());
-            let known = used.filter_map(|name| command.find_subcommand(name)).map(Command::get_name).next();
-            known.map_or_else(|| "see --help".to_owned(), |name| format!("see afterimage {name} --help"))
-        }
+        None => match used_command(command, arguments).get_name() {
+            "afterimage" => "see --help".to_owned(),
+            name => format!("see afterimage {name} --help"),
+        },
     }
 }
 
+/// The innermost command that `arguments` name.
+fn used_command<'a>(command: &'a Command, arguments: &[OsString]) -> &'a Command {
+    let mut innermost = command;
+    for argument in arguments.iter().skip(1).filter_map(|argument| argument.to_str()) {
+        innermost = innermost.find_subcommand(argument).unwrap_or(innermost);
+    }
+    innermost
+}
+
 fn commands(command: &Command) -> String {
-    let names: Vec<&str> =
-        command.get_subcommands().map(Command::get_name).filter(|name| *name != "help").collect();
+    let names: Vec<&str> = command.get_subcommands().map(Command::get_name).filter(|name| *name != "help").collect();
     names.join(", ")
 }
 

@@ -52,7 +52,8 @@ pub fn size(text: &str) -> Result<Size, String> {
     let Ok(size) = text.parse::<Size>() else {
         // A side beyond 32 bits is well-formed and should not be told that it is not.
         let digits = |side: &str| !side.is_empty() && side.bytes().all(|byte| byte.is_ascii_digit());
-        let well_formed = text.split_once(['x', 'X', '*']).is_some_and(|(width, height)| digits(width) && digits(height));
+        let well_formed =
+            text.split_once(['x', 'X', '*']).is_some_and(|(width, height)| digits(width) && digits(height));
         return Err(if well_formed {
             out_of_range()
         } else {
@@ -86,18 +87,24 @@ pub fn device(text: &str) -> Result<DeviceChoice, String> {
     DeviceChoice::from_str(text).map_err(|problem| format!("{} is not a device; {problem}", quoted(text)))
 }
 
+/// Flags without a value, as environment and file spell them.
+pub fn switch(text: &str) -> Result<bool, String> {
+    match text.to_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err(format!("{} is not known; true and false are accepted", quoted(text))),
+    }
+}
+
 fn whole_number(text: &str, range: &RangeInclusive<u32>) -> Result<u32, String> {
     let text = text.trim();
     match text.parse::<u32>() {
         Ok(value) if range.contains(&value) => Ok(value),
         Ok(_) => Err(out_of_range(text, range)),
         Err(_) if is_whole(text) => Err(out_of_range(text, range)),
-        Err(_) => Err(format!(
-            "{} is not a whole number; {} to {} are accepted",
-            quoted(text),
-            range.start(),
-            range.end()
-        )),
+        Err(_) => {
+            Err(format!("{} is not a whole number; {} to {} are accepted", quoted(text), range.start(), range.end()))
+        }
     }
 }
 

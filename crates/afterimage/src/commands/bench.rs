@@ -7,29 +7,30 @@ use crate::origin::Origins;
 use crate::output::print_text;
 use crate::values;
 use afterimage_core::Size;
-use clap::builder::BoolishValueParser;
+use afterimage_engine::bench::{self, BenchOptions, BenchReport, Samples};
 use clap::{Args, ValueEnum};
 
 /// Time every stage of a generation and print a table
 ///
-/// Runs a variation (and encodes a picture as `img2img` does) with a drawn picture of noise as input. Speeds are put in
-/// relation to the fastest matrix product that this machine manages in the same run.
+/// Runs every model that `vary` and `img2img` run, on noise, and puts the speed of a step in relation to the fastest matrix
+/// product that this machine manages in the same run. Peak memory is reported on Linux.
 #[derive(Args, Debug)]
 pub struct Bench {
-    /// Model that is measured; has no effect together with --base
+    /// Model to measure; has no effect together with --base
     #[arg(long, env = "AFTERIMAGE_PRESET", hide_env_values = true, value_name = "NAME", default_value = "demo")]
     preset: Preset,
 
-    /// Output size in pixels, WIDTHxHEIGHT; default: 512x512
+    /// Output size in pixels, WIDTHxHEIGHT, 16 to 4096 each
     #[arg(
         long,
         env = "AFTERIMAGE_SIZE",
         hide_env_values = true,
         value_name = "WxH",
+        default_value = "512x512",
         allow_hyphen_values = true,
         value_parser = values::size
     )]
-    size: Option<Size>,
+    size: Size,
 
     /// Sampling steps that are timed, 1 to 50
     #[arg(
@@ -43,7 +44,7 @@ pub struct Bench {
     )]
     steps: u32,
 
-    /// Times that everything is repeated, 1 to 100; the table gives mean and deviation
+    /// Runs to take mean and deviation of, 1 to 100
     #[arg(
         long,
         env = "AFTERIMAGE_REPEAT",
@@ -56,7 +57,7 @@ pub struct Bench {
     repeat: u32,
 
     /// Print one JSON object instead of a table
-    #[arg(long, env = "AFTERIMAGE_JSON", hide_env_values = true, value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "AFTERIMAGE_JSON", hide_env_values = true, value_parser = values::switch)]
     json: bool,
 
     #[command(flatten)]
@@ -72,10 +73,71 @@ enum Preset {
     Medium,
 }
 
+impl From<Preset> for bench::Preset {
+    fn from(preset: Preset) -> Self {
+        match preset {
+            Preset::Demo => Self::Demo,
+            Preset::Medium => Self::Medium,
+        }
+    }
+}
+
 impl Bench {
     /// Runs the command.
-    pub fn run(&self, _origins: &Origins) -> Result<(), Failure> {
+    pub fn run(&self, origins: &Origins) -> Result<(), Failure> {
         cancel::install()?;
-        print_text("")
+        let options = BenchOptions {
+            engine: self.models.engine_options(),
+            preset: self.preset.into(),
+            size: self.size,
+            steps: self.steps,
+            repeat: self.repeat,
+        };
+        let report = bench::run(&options, &cancel::requested).map_err(|error| Failure::from_error(&error, origins))?;
+        if self.json {
+            let text = serde_json::to_string(&report).map_err(|error| Failure::other(error.to_string()))?;
+            return print_text(&text);
+        }
+        print_text(&table(&report))
     }
+}
+
+/// The report for people.
+fn table(report: &BenchReport) -> String {
+    let BenchReport { model, device, dtype, threads, instructions, width, height, steps, repeat, .. } = report;
+    let mut lines = vec![
+        format!("{model}, {device}, {dtype}, {threads} threads, {instructions}"),
+        format!(
+            "{width}x{height}: {} image and {} context tokens; {steps} steps, {repeat} runs",
+            report.image_tokens, report.context_tokens
+        ),
+        String::new(),
+        format!("{:<22}{:>12}{:>12}{:>12}", "milliseconds", "mean", "deviation", "fastest"),
+        format!("{:<22}{:>12.1}", "load", report.load_ms),
+    ];
+    let stages = [
+        ("image encode", report.image_encode),
+        ("text encode", report.text_encode),
+        ("VAE encode (img2img)", Some(report.vae_encode)),
+        ("conditioning", Some(report.condition)),
+        ("step", Some(report.step)),
+        ("VAE decode", Some(report.decode)),
+    ];
+    for (name, samples) in stages {
+        let Some(Samples { mean, deviation, min, .. }) = samples else { continue };
+        lines.push(format!("{name:<22}{mean:>12.1}{deviation:>12.1}{min:>12.1}"));
+    }
+    lines.push(String::new());
+    lines.push(format!("seconds per step (median)  {:.3}", report.seconds_per_step));
+    lines.push(format!(
+        "step, GFLOP/s              {:.0}, {:.0} % of the ceiling",
+        report.step_gflops_per_second,
+        100.0 * report.step_gflops_per_second / report.gemm_gflops_per_second
+    ));
+    lines.push(format!("matrix product, GFLOP/s    {:.0}, the ceiling", report.gemm_gflops_per_second));
+    lines.push(match report.peak_memory_bytes {
+        Some(bytes) => format!("peak memory, MiB           {}", bytes >> 20),
+        None => "peak memory                not told by this system".to_owned(),
+    });
+    lines.join("\n")
 }

@@ -4,8 +4,8 @@ use crate::failure::Failure;
 use crate::flags::ModelPaths;
 use crate::origin::Origins;
 use crate::output::print_text;
+use crate::values;
 use afterimage_engine::weights::inspect;
-use clap::builder::BoolishValueParser;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ pub struct List {
     paths: ModelPaths,
 
     /// Print a JSON array instead of a table
-    #[arg(long, env = "AFTERIMAGE_JSON", hide_env_values = true, value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "AFTERIMAGE_JSON", hide_env_values = true, value_parser = values::switch)]
     json: bool,
 }
 
@@ -49,7 +49,7 @@ pub struct Inspect {
     path: PathBuf,
 
     /// Print one JSON object instead of text
-    #[arg(long, env = "AFTERIMAGE_JSON", hide_env_values = true, value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "AFTERIMAGE_JSON", hide_env_values = true, value_parser = values::switch)]
     json: bool,
 }
 
@@ -67,11 +67,8 @@ impl List {
     pub fn run(&self, _origins: &Origins) -> Result<(), Failure> {
         let demo = "the embedded demo model; used where no other is named".to_owned();
         let mut models = vec![Installed { role: "demo", path: None, fits: true, reason: demo }];
-        let paths = [
-            ("base", &self.paths.base),
-            ("redux", &self.paths.redux),
-            ("transformer", &self.paths.transformer),
-        ];
+        let paths =
+            [("base", &self.paths.base), ("redux", &self.paths.redux), ("transformer", &self.paths.transformer)];
         for (role, path) in paths {
             let Some(path) = path else { continue };
             let (fits, reason) = match inspect(path) {

@@ -117,7 +117,10 @@ fn format_of(path: &Path, flag: Option<Format>, origins: &Origins) -> Result<Out
             };
             Err(Failure::bad_input(
                 origins.subject("format"),
-                format_args!("{name} contradicts --output {}; name it {right} or leave one of them out", path.display()),
+                format_args!(
+                    "{name} contradicts --output {}; name it {right} or leave one of them out",
+                    path.display()
+                ),
             ))
         }
         None if is_picture && by_extension.is_none() => Err(Failure::bad_input(

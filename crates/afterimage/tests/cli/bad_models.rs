@@ -1,0 +1,135 @@
+//! Model files that cannot be used: exit code 2 and one line that names the file.
+
+use crate::context::{Context, SMALL, bundle};
+use std::fs;
+use std::path::Path;
+
+/// A context with a copy of the small dev model in `base` and `redux`.
+fn with_model() -> Context {
+    let context = Context::new();
+    copy(&bundle("dev/base"), &context.path("base"));
+    copy(&bundle("dev/redux"), &context.path("redux"));
+    context
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target)
+        } else {
+            assert!(fs::copy(entry.path(), target).is_ok())
+        }
+    }
+}
+
+#[track_caller]
+fn refuses(context: &Context, parts: &[&str]) {
+    let arguments: Vec<&str> = ["photo.png", "--base", "base", "--redux", "redux"].into_iter().chain(SMALL).collect();
+    context.vary_refuses(&arguments, parts);
+}
+
+#[test]
+fn missing_folders_and_files() {
+    let context = with_model();
+    context.vary_refuses(&["photo.png", "--base", "nowhere"], &["nowhere"]);
+    context.vary_refuses(&["photo.png", "--base", "photo.png"], &["photo.png"]);
+    context.vary_refuses(&["photo.png", "--redux", "nowhere"], &["nowhere"]);
+    context.vary_refuses(&["photo.png", "--transformer", "nowhere.safetensors"], &["nowhere.safetensors"]);
+    context.vary_refuses(&["photo.png", "--transformer", "photo.png"], &["photo.png"]);
+    for name in [
+        "base/vae/config.json",
+        "base/transformer/diffusion_pytorch_model.safetensors",
+        "base/tokenizer/vocab.json",
+        "base/tokenizer_2/tokenizer.json",
+        "redux/image_encoder/config.json",
+    ] {
+        let context = with_model();
+        fs::remove_file(context.path(name)).unwrap();
+        let folder = Path::new(name).parent().unwrap();
+        refuses(&context, &[folder.to_str().unwrap()]);
+    }
+}
+
+#[test]
+fn weights_that_are_cut_off() {
+    for name in [
+        "base/transformer/diffusion_pytorch_model.safetensors",
+        "base/vae/diffusion_pytorch_model.safetensors",
+        "base/text_encoder_2/model.safetensors",
+        "redux/image_encoder/model.safetensors",
+    ] {
+        let context = with_model();
+        let bytes = fs::read(context.path(name)).unwrap();
+        for length in [0, 4, 100, bytes.len() / 2, bytes.len() - 1] {
+            fs::write(context.path(name), &bytes[..length]).unwrap();
+            refuses(&context, &[name]);
+        }
+        context.refuses(&["models", "inspect", name], &[name]);
+    }
+}
+
+#[test]
+fn weights_with_a_wrong_header() {
+    let name = "base/vae/diffusion_pytorch_model.safetensors";
+    let header = |text: &str, data: usize| {
+        let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(text.as_bytes());
+        bytes.extend(vec![0; data]);
+        bytes
+    };
+    let overlapping = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#;
+    let absurd = r#"{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,16]}}"#;
+    for bytes in [
+        header(overlapping, 12),
+        header(absurd, 16),
+        header("{", 0),
+        header("[]", 0),
+        header("{}", 0),
+        u64::MAX.to_le_bytes().to_vec(),
+        b"GGUF\x03\0\0\0\0\0\0\0".to_vec(),
+    ] {
+        let context = with_model();
+        context.write(name, bytes);
+        refuses(&context, &["base/vae"]);
+    }
+}
+
+#[test]
+fn configurations_with_absurd_sizes() {
+    for (name, key) in [
+        ("base/transformer/config.json", "num_layers"),
+        ("base/transformer/config.json", "num_attention_heads"),
+        ("base/transformer/config.json", "in_channels"),
+        ("base/vae/config.json", "layers_per_block"),
+        ("base/vae/config.json", "norm_num_groups"),
+        ("base/text_encoder/config.json", "hidden_size"),
+        ("base/text_encoder_2/config.json", "d_model"),
+        ("redux/image_encoder/config.json", "patch_size"),
+    ] {
+        let context = with_model();
+        let original: serde_json::Value = serde_json::from_slice(&fs::read(context.path(name)).unwrap()).unwrap();
+        assert!(original.get(key).is_some(), "{name} has no {key}");
+        for value in
+            [serde_json::json!(0), serde_json::json!(-1), serde_json::json!(1u64 << 62), serde_json::json!("x")]
+        {
+            let mut config = original.clone();
+            config[key] = value;
+            context.write(name, config.to_string());
+            refuses(&context, &[Path::new(name).parent().unwrap().to_str().unwrap()]);
+        }
+        for text in ["", "{", "[]", "null"] {
+            context.write(name, text);
+            refuses(&context, &[name]);
+        }
+    }
+}
+
+/// Redux was trained for one text width.
+#[test]
+fn models_that_do_not_belong_together() {
+    let context = with_model();
+    context.vary_refuses(&["photo.png", "--base", "base"], &[]);
+}

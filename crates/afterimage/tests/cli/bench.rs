@@ -1,0 +1,37 @@
+//! `bench` on the embedded model.
+
+use crate::context::Context;
+use serde_json::Value;
+
+const SMALL: [&str; 5] = ["bench", "--size", "64x64", "--steps", "2"];
+
+#[test]
+fn every_stage_is_in_the_table() {
+    let context = Context::new();
+    let text = context.run(&SMALL).succeeded().text();
+    for part in
+        ["load", "image encode", "text encode", "VAE encode", "step", "VAE decode", "seconds per step", "GFLOP/s"]
+    {
+        assert!(text.contains(part), "{part} is missing in\n{text}");
+    }
+}
+
+#[test]
+fn figures_are_plausible() {
+    let context = Context::new();
+    let arguments: Vec<&str> = SMALL.into_iter().chain(["--repeat", "2", "--json"]).collect();
+    let report: Value = serde_json::from_slice(&context.run(&arguments).succeeded().stdout).unwrap();
+    let number = |name: &str| report[name].as_f64().unwrap_or_else(|| panic!("{name} in {report}"));
+    assert_eq!(report["step_seconds"].as_array().map(Vec::len), Some(4));
+    assert!(number("seconds_per_step") > 0.0);
+    assert!(number("gemm_gflops_per_second") > 0.0);
+    if cfg!(target_os = "linux") {
+        assert!(number("peak_memory_bytes") > 1e6);
+    }
+}
+
+#[test]
+fn models_that_are_missing_are_refused() {
+    let context = Context::new();
+    context.refuses(&["bench", "--base", "nowhere"], &["nowhere"]);
+}

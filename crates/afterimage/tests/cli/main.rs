@@ -1,0 +1,14 @@
+//! The whole program, run as a user runs it: arguments in; exit code, output and files out.
+
+mod bad_models;
+mod bad_pictures;
+mod bench;
+mod config;
+mod context;
+mod help;
+mod models;
+mod outputs;
+mod readme;
+#[cfg(unix)]
+mod signals;
+mod usage;

@@ -1,0 +1,105 @@
+//! The program against diffusers: it must reproduce the pictures of the parity kit.
+//!
+//! Each folder of `crates/afterimage-engine/tests/parity/cases` holds a `case.json` with a command line, the input, and
+//! the pictures that diffusers made in f32 on the CPU. A case passes when every picture has the right size, differs by at
+//! most `max_diff` of 255 levels anywhere, and reaches `psnr` dB.
+
+use image::RgbImage;
+use serde::Deserialize;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+#[derive(Deserialize)]
+struct Case {
+    args: Vec<String>,
+    expect: Vec<Expected>,
+    tolerance: Tolerance,
+}
+
+#[derive(Deserialize)]
+struct Expected {
+    file: String,
+    output: String,
+}
+
+#[derive(Deserialize)]
+struct Tolerance {
+    max_diff: u8,
+    psnr: f64,
+}
+
+/// How far a picture is from the expected one.
+struct Difference {
+    levels: u8,
+    psnr: f64,
+}
+
+#[test]
+fn pictures_are_those_of_diffusers() {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../afterimage-engine/tests/parity/cases");
+    let mut folders: Vec<PathBuf> = fs::read_dir(&cases)
+        .unwrap_or_else(|error| panic!("{}: {error}", cases.display()))
+        .map(|entry| entry.unwrap().path())
+        .filter(|folder| folder.join("case.json").is_file())
+        .collect();
+    folders.sort();
+    assert!(!folders.is_empty(), "no cases in {}", cases.display());
+    let mut failed = Vec::new();
+    for folder in &folders {
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        match run(folder) {
+            Ok(text) => println!("PASS {name:20} {text}"),
+            Err(text) => {
+                println!("FAIL {name:20} {text}");
+                failed.push(format!("{name}: {text}"));
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{} of {} cases failed:\n{}", failed.len(), folders.len(), failed.join("\n"));
+}
+
+/// The figures of a case that passed, or why it did not.
+fn run(folder: &Path) -> Result<String, String> {
+    let text = fs::read_to_string(folder.join("case.json")).map_err(|error| error.to_string())?;
+    let case: Case = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let out = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_afterimage"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AFTERIMAGE_")) {
+        command.env_remove(name);
+    }
+    let arguments = case.args.iter().map(|argument| argument.replace("{out}", &out.path().to_string_lossy()));
+    let output =
+        command.args(arguments).current_dir(folder).stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
+    if !output.status.success() {
+        return Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim()));
+    }
+    let mut worst = Difference { levels: 0, psnr: f64::INFINITY };
+    for Expected { file, output } in &case.expect {
+        let difference = compare(&read(&out.path().join(output))?, &read(&folder.join(file))?)?;
+        worst.levels = worst.levels.max(difference.levels);
+        worst.psnr = worst.psnr.min(difference.psnr);
+    }
+    let text = format!("max {} psnr {:.2} dB", worst.levels, worst.psnr);
+    if worst.levels <= case.tolerance.max_diff && worst.psnr >= case.tolerance.psnr {
+        Ok(text)
+    } else {
+        Err(format!("{text} (allowed: max {}, psnr {} dB)", case.tolerance.max_diff, case.tolerance.psnr))
+    }
+}
+
+fn read(path: &Path) -> Result<RgbImage, String> {
+    image::open(path).map(|image| image.to_rgb8()).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn compare(got: &RgbImage, want: &RgbImage) -> Result<Difference, String> {
+    if got.dimensions() != want.dimensions() {
+        return Err(format!("is {:?}, expected {:?}", got.dimensions(), want.dimensions()));
+    }
+    let differences = got.as_raw().iter().zip(want.as_raw()).map(|(got, want)| got.abs_diff(*want));
+    let (levels, squares) = differences.fold((0, 0.0), |(levels, squares), difference| {
+        (difference.max(levels), squares + f64::from(difference).powi(2))
+    });
+    let mean_square = squares / want.as_raw().len() as f64;
+    Ok(Difference { levels, psnr: 10.0 * (255.0 * 255.0 / mean_square).log10() })
+}
