@@ -1,1 +1,261 @@
+//! The pipelines against what diffusers recorded on its way through the parity cases.
 
+use super::context::{Text, encode_picture, join, variation_text};
+use super::latents::{pack, pixels_of, unpack};
+use super::{Models, generate};
+use crate::engine::{Observer, Silent};
+use crate::models::flux::{Conditioning, ConditioningInputs, Grid, Workspace};
+use crate::models::vae::{Autoencoder, Tensor3};
+use crate::options::EngineOptions;
+use crate::parity::{Case, Recorded, cases, component, relative_difference};
+use crate::sampling::{TorchGenerator, img2img_start, sigmas};
+use crate::weights::layout;
+use afterimage_core::{
+    EmptyPrompt, Error, GenerationRequest, Picture, PictureLimits, Size, Task, VariationSettings,
+};
+use afterimage_imaging::{Filter, read_file, resize};
+use safetensors::SafeTensors;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+const TOLERANCE: f32 = 1e-4;
+
+fn models(case: &Case) -> Models {
+    let folder = |part: &str| Some(case.folder(part).path(""));
+    Models::open(&EngineOptions { base: folder("base"), redux: folder("redux"), ..EngineOptions::default() }).unwrap()
+}
+
+fn input(case: &Case) -> Picture {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/cases").join(&case.name);
+    let path = ["input.png", "input.jpg"].map(|name| folder.join(name)).into_iter().find(|path| path.exists());
+    read_file(&path.unwrap(), &PictureLimits::default()).unwrap()
+}
+
+fn grid_of(noise: &Recorded) -> Grid {
+    Grid { rows: noise.shape[2] / 2, columns: noise.shape[3] / 2 }
+}
+
+fn number<T: std::str::FromStr>(case: &Case, flag: &str, default: T) -> T {
+    case.flag(flag).map_or(default, |text| text.parse().ok().unwrap())
+}
+
+/// The case's conditioning, computed by our own encoders, with the sigmas diffusers recorded.
+fn conditioning(case: &Case, models: &Models, text: Option<Text>) -> Conditioning {
+    let sigmas = &case.tensor("sigmas").unwrap().values;
+    let prompt = case.flag("--prompt");
+    let empty = if case.flag("--empty-prompt") == Some("zeros") { EmptyPrompt::Zeros } else { EmptyPrompt::Encode };
+    let text = text.unwrap_or_else(|| variation_text(models, prompt, empty).unwrap());
+    let variation = case.flag("--strength").is_none();
+    let settings = VariationSettings::default();
+    let pictures = if variation && number(case, "--redux-strength", 1.0) > 0.0 {
+        vec![encode_picture(models, &input(case), 1.0).unwrap()]
+    } else {
+        Vec::new()
+    };
+    let context = join(models.flux_config().joint_attention_dim, text, &pictures, &settings);
+    let inputs = ConditioningInputs {
+        context: &context.tokens,
+        pooled: &context.pooled,
+        timesteps: &sigmas[..sigmas.len() - 1],
+        guidance: number(case, "--guidance", 3.5),
+        grid: grid_of(case.tensor("noise").unwrap()),
+        bias: context.bias,
+    };
+    models.transformer().unwrap().condition(&inputs).unwrap()
+}
+
+fn first_velocity(case: &Case, models: &Models, conditioning: &Conditioning) -> Vec<f32> {
+    let start = case.tensor("latents_start").unwrap();
+    let mut velocities = vec![0.0; start.values.len()];
+    let per_picture = start.shape[1] * start.shape[2];
+    let mut workspace = Workspace::default();
+    for (latents, velocity) in start.values.chunks(per_picture).zip(velocities.chunks_mut(per_picture)) {
+        models.transformer().unwrap().forward(conditioning, 0, latents, &mut workspace, velocity).unwrap();
+    }
+    velocities
+}
+
+#[test]
+fn first_velocities_are_those_of_diffusers() {
+    for case in cases() {
+        let models = models(&case);
+        let velocity = first_velocity(&case, &models, &conditioning(&case, &models, None));
+        let difference = relative_difference(&velocity, &case.tensor("velocity_first").unwrap().values);
+        println!("{}: first velocity {difference:.1e}", case.name);
+        assert!(difference < TOLERANCE, "{}: {difference}", case.name);
+    }
+}
+
+#[test]
+fn noise_sigmas_and_packed_starts_are_those_of_diffusers() {
+    for case in cases() {
+        let models = models(&case);
+        let recorded = case.tensor("noise").unwrap();
+        let grid = grid_of(recorded);
+        let mut generator = TorchGenerator::new(number(&case, "--seed", 0));
+        let steps = number(&case, "--steps", 28);
+        let schedule = sigmas(models.scheduler(), grid.tokens(), steps);
+        let first = case.flag("--strength").map_or(0, |strength| img2img_start(steps, strength.parse().unwrap()));
+        let schedule = &schedule[first as usize..];
+        assert!(relative_difference(schedule, &case.tensor("sigmas").unwrap().values) < TOLERANCE, "{}", case.name);
+        if let Some(mean) = case.tensor("vae_mean") {
+            let drawn = generator.randn_f32(mean.values.len());
+            if let Some(expected) = case.tensor("vae_sample_noise") {
+                assert!(relative_difference(&drawn, &expected.values) < TOLERANCE, "{}: posterior noise", case.name);
+            }
+        }
+        let noise = generator.randn_f32(recorded.values.len());
+        assert!(relative_difference(&noise, &recorded.values) < TOLERANCE, "{}: noise", case.name);
+        if case.tensor("vae_mean").is_none() {
+            let per_picture = noise.len() / recorded.shape[0];
+            let packed: Vec<f32> =
+                noise.chunks(per_picture).flat_map(|noise| pack(noise, recorded.shape[1], grid)).collect();
+            let start = &case.tensor("latents_start").unwrap().values;
+            assert!(relative_difference(&packed, start) < TOLERANCE, "{}: packed start", case.name);
+        }
+    }
+}
+
+#[test]
+fn encoded_pictures_are_those_of_diffusers() {
+    let mut compared = 0;
+    for case in cases() {
+        let (Some(mean), Some(log_variance)) = (case.tensor("vae_mean"), case.tensor("vae_logvar")) else { continue };
+        let models = models(&case);
+        let noise = case.tensor("noise").unwrap();
+        let size = Size::new(8 * noise.shape[3] as u32, 8 * noise.shape[2] as u32);
+        let resized = resize(&input(&case), size, Filter::Lanczos).unwrap();
+        let posterior = models.autoencoder().unwrap().encode(pixels_of(&resized), &|| Ok(())).unwrap();
+        // A JPEG decoder may differ by a few levels from libjpeg, which shows here; PNG input must agree exactly.
+        let tolerance = if case.name.contains("jpeg") { 0.05 } else { TOLERANCE };
+        for (name, found, expected) in
+            [("mean", &posterior.mean, mean), ("log variance", &posterior.log_variance, log_variance)]
+        {
+            let difference = relative_difference(&found.data, &expected.values);
+            println!("{}: {name} {difference:.1e}", case.name);
+            assert!(difference < tolerance, "{}: {name} {difference}", case.name);
+        }
+        compared += 1;
+    }
+    assert_eq!(compared, 2);
+}
+
+#[test]
+fn decoded_latents_are_those_of_diffusers() {
+    let mut compared = 0;
+    for case in cases() {
+        let Some(expected) = case.tensor("decoded") else { continue };
+        let models = models(&case);
+        let last = case.tensor("latents_final").unwrap();
+        let noise = case.tensor("noise").unwrap();
+        let decoded: Vec<f32> = last
+            .values
+            .chunks(last.shape[1] * last.shape[2])
+            .flat_map(|latents| {
+                let planes = unpack(latents, noise.shape[1], grid_of(noise));
+                models.decoder().unwrap().decode(&planes, &|| Ok(())).unwrap().data
+            })
+            .collect();
+        let difference = relative_difference(&decoded, &expected.values);
+        println!("{}: decoded {difference:.1e}", case.name);
+        assert!(difference < TOLERANCE, "{}: {difference}", case.name);
+        compared += 1;
+    }
+    assert!(compared >= 3);
+}
+
+#[test]
+fn one_token_for_many_equal_ones_computes_the_same() {
+    let case = cases().into_iter().find(|case| case.name == "vary-zeros").unwrap();
+    let models = models(&case);
+    let collapsed = variation_text(&models, None, EmptyPrompt::Zeros).unwrap();
+    assert_eq!(collapsed.repeated, 512);
+    let whole = Text { tokens: collapsed.tokens.repeat(512), repeated: 1, ..collapsed.clone() };
+    let whole = first_velocity(&case, &models, &conditioning(&case, &models, Some(whole)));
+    let collapsed = first_velocity(&case, &models, &conditioning(&case, &models, Some(collapsed)));
+    let difference = relative_difference(&collapsed, &whole);
+    println!("collapsed against whole: {difference:.1e}");
+    assert!(difference < 1e-5, "{difference}");
+}
+
+#[test]
+fn strength_just_below_one_changes_little_and_small_strength_approaches_none() {
+    let case = cases().into_iter().find(|case| case.name == "vary-plain").unwrap();
+    let models = models(&case);
+    let run = |strength: f64| {
+        let settings = VariationSettings { redux_strength: strength, ..VariationSettings::default() };
+        let mut request = GenerationRequest::new(Task::Variation(settings));
+        (request.size, request.steps, request.seed) = (Some(Size::new(64, 64)), 2, Some(1));
+        let pictures = generate(&models, &request, &[input(&case)], &Silent).unwrap().pictures;
+        pictures[0].rgb().to_vec()
+    };
+    let largest = |a: &[u8], b: &[u8]| a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+    let (none, tiny, half, nearly, full) = (run(0.0), run(1e-7), run(0.5), run(0.999_999), run(1.0));
+    assert!(largest(&nearly, &full) <= 1);
+    assert!(largest(&tiny, &none) <= 1);
+    assert!(largest(&half, &full) > 1 && largest(&half, &none) > 1);
+}
+
+#[test]
+fn one_picture_is_the_first_of_several() {
+    let case = cases().into_iter().find(|case| case.name == "vary-two").unwrap();
+    let models = models(&case);
+    let mut request = GenerationRequest::new(Task::Variation(VariationSettings::default()));
+    (request.size, request.steps, request.seed, request.num_images) = (Some(Size::new(64, 48)), 2, Some(3), 3);
+    let several = generate(&models, &request, &[input(&case)], &Silent).unwrap();
+    request.num_images = 1;
+    let one = generate(&models, &request, &[input(&case)], &Silent).unwrap();
+    assert_eq!((several.pictures.len(), several.seed, several.steps_run), (3, 3, 2));
+    assert_eq!(several.pictures[0], one.pictures[0]);
+    assert_ne!(several.pictures[1], one.pictures[0]);
+}
+
+#[test]
+fn a_cancelled_generation_ends_before_the_next_step() {
+    struct StopAfter(u32, AtomicU32);
+    impl Observer for StopAfter {
+        fn step(&self, done: u32, _total: u32) {
+            self.1.store(done, Ordering::Relaxed);
+        }
+        fn is_cancelled(&self) -> bool {
+            self.1.load(Ordering::Relaxed) >= self.0
+        }
+    }
+    let case = cases().into_iter().find(|case| case.name == "vary-two").unwrap();
+    let mut request = GenerationRequest::new(Task::Variation(VariationSettings::default()));
+    request.size = Some(Size::new(32, 32));
+    let observer = StopAfter(2, AtomicU32::new(0));
+    let ended = generate(&models(&case), &request, &[input(&case)], &observer);
+    assert!(matches!(ended, Err(Error::Cancelled)), "{ended:?}");
+    assert_eq!(observer.1.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn tiles_are_those_of_diffusers() {
+    let case = cases().into_iter().find(|case| case.name == "vary-plain").unwrap();
+    let folder = case.folder("base").folder("vae");
+    let config = crate::config::VaeConfig { sample_size: 64, ..crate::config::VaeConfig::read(&folder).unwrap() };
+    let scope = layout::vae(component(&folder)).unwrap().scope();
+    let autoencoder = Autoencoder::load(&scope, &config, true).unwrap().with_activation_budget(0);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiled_vae.safetensors");
+    let bytes = std::fs::read(path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let tensor = |name: &str| {
+        let view = file.tensor(name).unwrap();
+        let data = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let [channels, height, width] = view.shape().try_into().unwrap();
+        Tensor3 { data, channels, height, width }
+    };
+    // The recorded latents are unscaled; `decode` takes scaled ones.
+    let mut latents = tensor("latents");
+    autoencoder.scale(&mut latents.data);
+    let decoded = autoencoder.decode(&latents, &|| Ok(())).unwrap();
+    let mean = autoencoder.encode(tensor("pixels"), &|| Ok(())).unwrap().mean;
+    for (name, found) in [("decoded", decoded), ("mean", mean)] {
+        let expected = tensor(name);
+        assert_eq!((found.channels, found.height, found.width), (expected.channels, expected.height, expected.width));
+        let difference = relative_difference(&found.data, &expected.data);
+        println!("tiled {name}: {difference:.1e}");
+        assert!(difference < TOLERANCE, "tiled {name}: {difference}");
+    }
+}
