@@ -1,6 +1,6 @@
 //! Scaled dot-product attention that never holds the queries × keys scores.
 //!
-//! The running softmax over blocks of keys follows Dao et al., FlashAttention (2022). Scores are computed transposed,
+//! The running softmax over blocks of keys follows Dao et al. (the flash attention paper of 2022). Scores are computed transposed,
 //! `k qᵀ`: a vector's lanes are queries, so the softmax's maxima and sums over keys are plain vector operations, and the
 //! weights come out in the layout that the product with the values reads. Memory beyond inputs and output: the packed
 //! keys and values of a few heads, and one score block of 264 keys × 32 queries per thread.

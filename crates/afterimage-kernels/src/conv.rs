@@ -1,7 +1,7 @@
 //! Two-dimensional convolutions over planes `[channels, height, width]` with what surrounds them in a VAE fused in.
 //!
 //! The input is never copied as a whole: a task takes a small tile of the output, brings the patch of the input it
-//! needs into its cache, where normalisation, SiLU, zero padding and nearest-neighbour enlargement are applied on the
+//! needs into its cache, where normalisation, activation, zero padding and nearest-neighbour enlargement are applied on the
 //! way, unfolds it there, and multiplies. Memory beyond input and output: the packed weights and about 1 MB a thread.
 
 use crate::matrix::Matrix;
@@ -268,7 +268,8 @@ impl Tile<'_> {
                 inside.copy_from_slice(&source[first..first + inside.len()]);
             } else {
                 for (offset, value) in inside.iter_mut().enumerate() {
-                    *value = source[(first + offset) / 2];
+                    let x = first + offset;
+                    *value = source[x / 2];
                 }
             }
             if let Prelude::AffineSilu { scale, shift } = self.convolution.prelude {

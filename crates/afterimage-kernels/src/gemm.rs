@@ -80,6 +80,7 @@ pub fn linear_into(x: Rows, weight: &Matrix, bias: Option<&[f32]>, finish: Finis
 ///
 /// # Panics
 /// As [`linear_into`].
+#[expect(clippy::needless_pass_by_value, reason = "an exclusive view is used up by writing to it")]
 pub fn linear_on(isa: Isa, x: Rows, weight: &Matrix, bias: Option<&[f32]>, finish: Finish, out: RowsMut) {
     let (depth, columns) = (weight.cols(), weight.rows());
     if x.rows == 0 || columns == 0 {

@@ -67,6 +67,7 @@ fn detected(feature: &str) -> bool {
 /// # Safety
 /// Every method may only run on a machine that has the implementing instruction set; pointers must be valid for
 /// [`Simd::LANES`] numbers (no alignment needed).
+#[expect(clippy::missing_safety_doc, reason = "the trait's contract above covers every method")]
 pub trait Simd: Copy + 'static {
     /// Numbers in one vector.
     const LANES: usize;
@@ -145,7 +146,7 @@ pub trait Simd: Copy + 'static {
             let cube = Self::mul(Self::mul(x, x), x);
             let u = Self::fma(cube, Self::splat(0.044_715), x);
             // −2 √(2/π)
-            let exponential = Self::exp(Self::mul(u, Self::splat(-1.595_769_1)));
+            let exponential = Self::exp(Self::mul(u, Self::splat(-1.595_769_2)));
             Self::div(x, Self::add(Self::splat(1.0), exponential))
         }
     }
@@ -434,10 +435,12 @@ mod tests {
         }
     }
 
+    type Function = fn(f64) -> f64;
+
     #[test]
     fn functions_agree_with_f64() {
         let inputs: Vec<f32> = (0..4096).map(|i| (i as f32 - 2048.0) / 40.0).collect();
-        let references: [(fn_kind::Kind, fn(f64) -> f64); 3] = [
+        let references: [(fn_kind::Kind, Function); 3] = [
             (fn_kind::Kind::Exp, f64::exp),
             (fn_kind::Kind::Silu, |x| x / (1.0 + (-x).exp())),
             (fn_kind::Kind::Gelu, |x| {
