@@ -108,7 +108,7 @@ pub struct RequestFlags {
     #[arg(long, env = "AFTERIMAGE_PROMPT", hide_env_values = true, value_name = "TEXT")]
     pub prompt: Option<String>,
 
-    /// Output size in pixels, WIDTHxHEIGHT or WIDTH*HEIGHT, 16 to 4096 each
+    /// Output size in pixels, such as `1024x768` or `1024*768`; 16 to 4096 each
     ///
     /// Rounded down to multiples of 16. Time grows faster than the number of pixels. Default: the model's native size
     /// (1024x1024 for FLUX.1); for `img2img` the size of the input.

@@ -20,7 +20,7 @@ pub struct Bench {
     #[arg(long, env = "AFTERIMAGE_PRESET", hide_env_values = true, value_name = "NAME", default_value = "demo")]
     preset: Preset,
 
-    /// Output size in pixels, WIDTHxHEIGHT, 16 to 4096 each
+    /// Output size in pixels, such as `1024x768`; 16 to 4096 each
     #[arg(
         long,
         env = "AFTERIMAGE_SIZE",
@@ -108,7 +108,7 @@ fn table(report: &BenchReport) -> String {
     let mut lines = vec![
         format!("{model}, {device}, {dtype}, {threads} threads, {instructions}"),
         format!(
-            "{width}x{height}: {} image and {} context tokens; {steps} steps, {repeat} runs",
+            "{width}x{height}: {} image and {} context tokens; {repeat} x {steps} steps",
             report.image_tokens, report.context_tokens
         ),
         String::new(),

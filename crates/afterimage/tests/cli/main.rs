@@ -1,5 +1,10 @@
 //! The whole program, run as a user runs it: arguments in; exit code, output and files out.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failure anywhere in a test should end it; clippy's exception covers only the test functions"
+)]
+
 mod bad_models;
 mod bad_pictures;
 mod bench;

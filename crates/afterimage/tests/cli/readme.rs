@@ -2,6 +2,7 @@
 
 use crate::context::{finish, program, repository};
 use crate::help::{COMMANDS, help};
+use std::fmt::Write;
 use std::fs;
 
 /// The README with the help of every command between its markers replaced by the program's.
@@ -13,7 +14,7 @@ fn with_current_help(readme: &str) -> String {
     let mut text = readme[..start].to_owned();
     for names in COMMANDS {
         let line = ["afterimage"].iter().chain(names).copied().collect::<Vec<_>>().join(" ");
-        text += &format!("\n```console\n$ {line} --help\n{}```\n", help(names));
+        write!(text, "\n```console\n$ {line} --help\n{}```\n", help(names)).unwrap();
     }
     text + "\n" + &readme[end..]
 }
