@@ -5,7 +5,7 @@ use super::{BenchOptions, BenchReport, Samples, peak_memory, reset_peak_memory};
 use crate::models::flux::{ConditioningInputs, FluxTransformer, Grid, Workspace};
 use crate::models::vae::{Autoencoder, Tensor3};
 use crate::pipelines::{bench_context, usable_size};
-use crate::sampling::{TorchGenerator, sigmas};
+use crate::sampling::{TorchGenerator, sigmas, timesteps};
 use afterimage_core::{Error, Picture, Result, Size};
 use afterimage_kernels::gemm::measure_ceiling;
 use std::time::Instant;
@@ -59,7 +59,7 @@ pub fn run(options: &BenchOptions, stop: &(dyn Fn() -> bool + Sync)) -> Result<B
         let inputs = ConditioningInputs {
             context: &context,
             pooled: &pooled,
-            sigmas: &schedule[..options.steps as usize],
+            timesteps: &timesteps(&scheduler, &schedule[..options.steps as usize]),
             guidance: GUIDANCE,
             grid,
             bias: None,
@@ -150,13 +150,13 @@ impl Times {
         let mut latents = generator.randn_f32(inputs.grid.tokens() * config.in_channels);
         let mut velocity = vec![0.0; inputs.grid.tokens() * config.out_channels()];
         let mut workspace = Workspace::default();
-        for step in 0..inputs.sigmas.len() {
+        for step in 0..inputs.timesteps.len() {
             check()?;
             let start = Instant::now();
             transformer.forward(&conditioning, step, &latents, &mut workspace, &mut velocity)?;
             self.step.push(milliseconds(start));
             for (latent, velocity) in latents.iter_mut().zip(&velocity) {
-                *latent -= velocity / inputs.sigmas.len() as f32;
+                *latent -= velocity / inputs.timesteps.len() as f32;
             }
         }
         Ok(())

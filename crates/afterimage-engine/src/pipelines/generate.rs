@@ -5,7 +5,7 @@ use super::latents::{euler_step, noised, pack, picture_of, pixels_of, unpack, us
 use super::models::Models;
 use crate::engine::{Generation, Observer, Stage, Timings};
 use crate::models::flux::{ConditioningInputs, Grid, Workspace};
-use crate::sampling::{TorchGenerator, img2img_start, sigmas};
+use crate::sampling::{TorchGenerator, img2img_start, sigmas, timesteps};
 use afterimage_core::{Error, GenerationRequest, Limits, Picture, Result, Size, Task};
 use afterimage_imaging::{Filter, resize};
 use std::collections::hash_map::RandomState;
@@ -231,7 +231,7 @@ impl Run<'_> {
                 let conditioning = transformer.condition(&ConditioningInputs {
                     context: &context.tokens,
                     pooled: &context.pooled,
-                    sigmas: &schedule[..steps as usize],
+                    timesteps: &timesteps(self.models.scheduler(), &schedule[..steps as usize]),
                     guidance: self.request.guidance as f32,
                     grid,
                     bias: context.bias.clone(),

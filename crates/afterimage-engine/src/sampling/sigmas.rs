@@ -19,6 +19,14 @@ pub fn sigmas(config: &SchedulerConfig, image_tokens: usize, steps: u32) -> Vec<
     sigmas
 }
 
+/// What the transformer is told at each of `sigmas`: the timestep over 1000, which is the sigma itself (up to rounding)
+/// when the training schedule has FLUX's 1000 steps. diffusers scales by the schedule's length in the scheduler and
+/// divides by 1000 in the pipeline, whatever that length is.
+pub fn timesteps(config: &SchedulerConfig, sigmas: &[f32]) -> Vec<f32> {
+    let length = config.num_train_timesteps as f32;
+    sigmas.iter().map(|sigma| sigma * length / 1000.0).collect()
+}
+
 /// The `mu` of diffusers' `calculate_shift`: linear in the number of image tokens and, as published, not limited.
 pub fn log_shift(config: &SchedulerConfig, image_tokens: usize) -> f64 {
     let (base, max) = (config.base_image_seq_len as f64, config.max_image_seq_len as f64);
@@ -113,6 +121,16 @@ mod tests {
         assert!(close(&at(2048, 28)[26..], &[0.660_394_1, 0.483_546_7, 0.0]));
         assert!((log_shift(&dev, 4080) - 1.147_291_666_7).abs() < 1e-9);
         assert!((log_shift(&dev, 16_384) - 3.23).abs() < 1e-9, "not limited above 4096 tokens");
+    }
+
+    #[test]
+    fn timesteps_follow_the_length_of_the_training_schedule() {
+        let of = |length| {
+            let config = SchedulerConfig { num_train_timesteps: length, ..SchedulerConfig::flux_dev() };
+            timesteps(&config, &[1.0, 0.5, 0.25])
+        };
+        assert_eq!(of(1000), [1.0, 0.5, 0.25]);
+        assert_eq!(of(500), [0.5, 0.25, 0.125]);
     }
 
     #[test]

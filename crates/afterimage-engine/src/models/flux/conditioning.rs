@@ -13,8 +13,8 @@ pub struct ConditioningInputs<'a> {
     pub context: &'a [f32],
     /// Pooled text vector `[pooled_projection_dim]`.
     pub pooled: &'a [f32],
-    /// Sigmas of the steps that run, without the final 0.
-    pub sigmas: &'a [f32],
+    /// Timesteps / 1000 of the steps that run: [`crate::sampling::timesteps`].
+    pub timesteps: &'a [f32],
     /// Distilled guidance; ignored by models without the embedding.
     pub guidance: f32,
     /// Grid of image tokens.
@@ -97,10 +97,10 @@ impl FluxTransformer {
                 .bias
                 .as_ref()
                 .is_none_or(|bias| bias.for_all.len() == text_tokens && bias.for_others.len() == text_tokens);
-        if !fits || inputs.grid.tokens() == 0 || inputs.sigmas.is_empty() {
+        if !fits || inputs.grid.tokens() == 0 || inputs.timesteps.is_empty() {
             return Err(Error::internal("conditioning does not fit the transformer's configuration"));
         }
-        let mut vector = self.step_vectors(inputs.sigmas, inputs.guidance, inputs.pooled);
+        let mut vector = self.step_vectors(inputs.timesteps, inputs.guidance, inputs.pooled);
         silu(&mut vector);
         let apply = |layer: &Linear| layer.apply(&vector);
         Ok(Conditioning {
@@ -116,13 +116,13 @@ impl FluxTransformer {
                 .collect(),
             single: self.single_blocks.iter().map(|SingleBlock { modulation, .. }| apply(modulation)).collect(),
             last: apply(&self.final_modulation),
-            steps: inputs.sigmas.len(),
+            steps: inputs.timesteps.len(),
         })
     }
 
-    /// `time_in(sigma) + guidance_in(guidance) + vector_in(pooled)` for every step: `[steps, hidden]`.
-    fn step_vectors(&self, sigmas: &[f32], guidance: f32, pooled: &[f32]) -> Vec<f32> {
-        let sinusoids: Vec<f32> = sigmas.iter().flat_map(|sigma| sinusoid(*sigma)).collect();
+    /// `time_in(timestep) + guidance_in(guidance) + vector_in(pooled)` for every step: `[steps, hidden]`.
+    fn step_vectors(&self, timesteps: &[f32], guidance: f32, pooled: &[f32]) -> Vec<f32> {
+        let sinusoids: Vec<f32> = timesteps.iter().flat_map(|timestep| sinusoid(*timestep)).collect();
         let mut vectors = self.time_in.apply(&sinusoids);
         let guidance = self.guidance_in.as_ref().map(|embedder| embedder.apply(&sinusoid(guidance)));
         let pooled = self.vector_in.apply(pooled);
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn the_sinusoid_starts_with_cosines() {
         let zero = sinusoid(0.0);
-        assert!(zero[..128].iter().all(|value| *value == 1.0) && zero[128..].iter().all(|value| *value == 0.0));
+        assert_eq!(zero, std::array::from_fn(|index| if index < 128 { 1.0 } else { 0.0 }));
         let one = sinusoid(0.001);
         assert!((one[0] - 1.0_f32.cos()).abs() < 1e-6 && (one[128] - 1.0_f32.sin()).abs() < 1e-6);
     }
