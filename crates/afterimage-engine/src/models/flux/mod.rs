@@ -42,7 +42,7 @@ pub struct FluxTransformer {
     final_linear: Linear,
 }
 
-/// Linear → SiLU → linear.
+/// Linear layer, `SiLU`, linear layer.
 struct Embedder {
     inner: Linear,
     outer: Linear,
