@@ -5,7 +5,7 @@
 //! weights come out in the layout that the product with the values reads. Memory beyond inputs and output: the packed
 //! keys and values of a few heads, and one score block of 264 keys × 32 queries per thread.
 
-use crate::pack::pack_rows;
+use crate::pack::PackRows;
 use crate::scratch;
 use crate::simd::{Isa, Kernel, Simd, best, dispatch_on};
 use crate::tile::{self, MAX_COLUMNS, with_rows};
@@ -161,7 +161,7 @@ pub fn attention_on(
     let out = Output { data: out.as_mut_ptr(), stride: out_stride, offset: out_offset };
     for first_head in (0..shape.heads).step_by(group) {
         let heads = first_head..(first_head + group).min(shape.heads);
-        let packer = Packer { shape, tile_rows, k, v };
+        let packer = Packer { isa, shape, tile_rows, k, v };
         packer.pack_keys(&heads, &mut keys[..heads.len() * packed_keys]);
         packer.pack_values(&heads, &mut values[..heads.len() * packed_values]);
         let tiles = shape.queries.div_ceil(if isa == Isa::Avx512 { 32 } else { 16 });
@@ -201,6 +201,7 @@ unsafe impl Sync for Output {}
 
 /// Brings keys and values of some heads into panels.
 struct Packer<'a> {
+    isa: Isa,
     shape: &'a AttentionShape,
     tile_rows: usize,
     k: Tokens<'a>,
@@ -216,7 +217,8 @@ impl Packer<'_> {
             let (head, first) = (heads.start + index / panels, index % panels * self.tile_rows);
             let start = self.k.offset + head * dim;
             let rows = first..(first + self.tile_rows).min(keys);
-            pack_rows(&self.k.data[start..], self.k.row_stride, rows, 0..dim, self.tile_rows, panel);
+            let (x, stride, width) = (&self.k.data[start..], self.k.row_stride, self.tile_rows);
+            dispatch_on(self.isa, PackRows { x, stride, rows, cols: 0..dim, width, panel });
         });
     }
 
@@ -278,7 +280,9 @@ impl Kernel for Block<'_> {
             let packed = &mut queries[index * dim * width..][..dim * width];
             let rows = tile * width..((tile + 1) * width).min(self.shape.queries);
             let start = self.q.offset + self.head * dim;
-            pack_rows(&self.q.data[start..], self.q.row_stride, rows, 0..dim, width, packed);
+            let (x, stride) = (&self.q.data[start..], self.q.row_stride);
+            // SAFETY: this instruction set is the caller's promise.
+            unsafe { PackRows { x, stride, rows, cols: 0..dim, width, panel: packed }.run::<S>() };
             for value in packed {
                 *value *= self.shape.scale;
             }

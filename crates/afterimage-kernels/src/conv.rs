@@ -5,7 +5,7 @@
 //! way, unfolds it there, and multiplies. Memory beyond input and output: the packed weights and about 1 MB a thread.
 
 use crate::matrix::Matrix;
-use crate::pack::pack_matrix;
+use crate::pack::PackMatrix;
 use crate::scratch;
 use crate::simd::{Isa, Kernel, Simd, best, dispatch_on};
 use crate::tile::{self, MAX_COLUMNS, MAX_ROWS, with_rows};
@@ -120,7 +120,8 @@ impl Convolution<'_> {
         let packed = &mut packed[..outputs.div_ceil(tile_rows) * panel_len];
         packed.par_chunks_mut(panel_len).enumerate().for_each(|(panel, out)| {
             let rows = panel * tile_rows..((panel + 1) * tile_rows).min(outputs);
-            pack_matrix(self.weight, rows, 0..depth, tile_rows, out);
+            let pack = PackMatrix { matrix: self.weight, rows, cols: 0..depth, width: tile_rows, panel: out };
+            dispatch_on(isa, pack);
         });
         let packed = &*packed;
         let across = width.div_ceil(TILE_WIDTH);

@@ -7,7 +7,7 @@
 //! registers.
 
 use crate::matrix::Matrix;
-use crate::pack::{pack_matrix, pack_rows};
+use crate::pack::{PackMatrix, PackRows};
 use crate::scratch;
 use crate::simd::{Isa, Kernel, Simd, best, dispatch_on};
 use crate::tile::{self, MAX_COLUMNS, MAX_ROWS, Sums, with_rows};
@@ -157,8 +157,17 @@ impl Product<'_> {
                 packed[..row_panels * panel_len].par_chunks_mut(panel_len).with_min_len(4).enumerate().for_each(
                     |(panel, out)| {
                         let first = panel * tile_rows;
-                        let range = first..(first + tile_rows).min(rows);
-                        pack_rows(self.x.data, self.x.stride, range, cols.clone(), tile_rows, out);
+                        dispatch_on(
+                            self.isa,
+                            PackRows {
+                                x: self.x.data,
+                                stride: self.x.stride,
+                                rows: first..(first + tile_rows).min(rows),
+                                cols: cols.clone(),
+                                width: tile_rows,
+                                panel: out,
+                            },
+                        );
                     },
                 );
             }
@@ -233,7 +242,10 @@ impl Kernel for Block<'_> {
         for panel in 0..panels {
             let first = self.columns.start + panel * width;
             let rows = first..(first + width).min(self.columns.end);
-            pack_matrix(product.weight, rows, self.depth.clone(), width, &mut weights[panel * width * depth..]);
+            let target = &mut weights[panel * width * depth..];
+            let pack = PackMatrix { matrix: product.weight, rows, cols: self.depth.clone(), width, panel: target };
+            // SAFETY: this instruction set is the caller's promise.
+            unsafe { pack.run::<S>() };
         }
         let writing = Writing {
             add: matches!(product.finish, Finish::Add | Finish::AddGated(_)),

@@ -1,54 +1,109 @@
 //! Transposition of row-major operands into panels.
 //!
 //! A panel holds `width` rows of an operand side by side: number `k` of row `i` stands at `panel[k * width + i]`, so the
-//! tile reads one contiguous group per step. Rows beyond the operand's end are zeros.
+//! tile reads one contiguous group per step. Rows beyond the operand's end are zeros. Blocks of one vector's width are
+//! transposed in registers.
 
 use crate::matrix::{Matrix, to_f32};
+use crate::simd::{Kernel, Simd};
 use crate::tile::MAX_COLUMNS;
 use std::ops::Range;
 
-/// Numbers transposed at once; the staging block stays in the first-level cache.
+/// Numbers of a stored row that are converted at once; the staging block stays in the first-level cache.
 const CHUNK: usize = 64;
-/// Row distance in the staging block: odd, so that a column's reads spread over all cache sets.
-const STAGE: usize = CHUNK + 1;
+/// Row distance in the staging block: one cache line more than a chunk, so that rows do not share cache sets.
+const STAGE: usize = CHUNK + 16;
 
 /// Packs rows `rows` of `x` (row-major, `stride` numbers apart), columns `cols`, into `panel`.
-pub fn pack_rows(x: &[f32], stride: usize, rows: Range<usize>, cols: Range<usize>, width: usize, panel: &mut [f32]) {
-    pack_with(rows.len(), cols.len(), width, panel, |row, columns, out| {
-        let start = (rows.start + row) * stride + cols.start;
-        out.copy_from_slice(&x[start + columns.start..start + columns.end]);
-    });
+pub struct PackRows<'a> {
+    pub x: &'a [f32],
+    pub stride: usize,
+    pub rows: Range<usize>,
+    pub cols: Range<usize>,
+    pub width: usize,
+    pub panel: &'a mut [f32],
+}
+
+impl Kernel for PackRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let Self { x, stride, rows, cols, width, panel } = self;
+        assert!(rows.len() <= width && panel.len() >= cols.len() * width, "panel of {} rows", rows.len());
+        if rows.is_empty() || cols.is_empty() {
+            return;
+        }
+        assert!((rows.end - 1) * stride + cols.end <= x.len(), "operand of {} rows", rows.end);
+        // SAFETY: both ends were checked above.
+        unsafe {
+            let from = x.as_ptr().add(rows.start * stride + cols.start);
+            transpose::<S>(from, stride, rows.len(), cols.len(), panel.as_mut_ptr(), width);
+        }
+    }
 }
 
 /// Packs rows `rows` of a stored matrix, columns `cols`, into `panel`, converting to f32.
-pub fn pack_matrix(matrix: &Matrix, rows: Range<usize>, cols: Range<usize>, width: usize, panel: &mut [f32]) {
-    let stored: [_; MAX_COLUMNS] = std::array::from_fn(|row| (row < rows.len()).then(|| matrix.row(rows.start + row)));
-    pack_with(rows.len(), cols.len(), width, panel, |row, columns, out| {
-        if let Some((bytes, element)) = stored[row] {
-            let start = cols.start + columns.start;
-            to_f32(&bytes[start * element.size()..(start + columns.len()) * element.size()], element, out);
-        }
-    });
+pub struct PackMatrix<'a> {
+    pub matrix: &'a Matrix,
+    pub rows: Range<usize>,
+    pub cols: Range<usize>,
+    pub width: usize,
+    pub panel: &'a mut [f32],
 }
 
-#[inline(always)]
-fn pack_with(
-    rows: usize,
-    depth: usize,
-    width: usize,
-    panel: &mut [f32],
-    read: impl Fn(usize, Range<usize>, &mut [f32]),
-) {
-    assert!(rows <= width && width <= MAX_COLUMNS && panel.len() >= depth * width, "panel of {rows} rows");
-    let mut stage = [0.0_f32; MAX_COLUMNS * STAGE];
-    for start in (0..depth).step_by(CHUNK) {
-        let columns = start..(start + CHUNK).min(depth);
-        for row in 0..rows {
-            read(row, columns.clone(), &mut stage[row * STAGE..][..columns.len()]);
+impl Kernel for PackMatrix<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) {
+        let Self { matrix, rows, cols, width, panel } = self;
+        assert!(
+            rows.len() <= width && width <= MAX_COLUMNS && panel.len() >= cols.len() * width,
+            "panel of {} rows",
+            rows.len()
+        );
+        let stored: [_; MAX_COLUMNS] =
+            std::array::from_fn(|row| (row < rows.len()).then(|| matrix.row(rows.start + row)));
+        let mut stage = [0.0_f32; MAX_COLUMNS * STAGE];
+        for start in (0..cols.len()).step_by(CHUNK) {
+            let count = CHUNK.min(cols.len() - start);
+            for (row, stored) in stored.iter().enumerate() {
+                if let Some((bytes, element)) = stored {
+                    let bytes = &bytes[(cols.start + start) * element.size()..][..count * element.size()];
+                    to_f32(bytes, *element, &mut stage[row * STAGE..][..count]);
+                }
+            }
+            // SAFETY: the stage has `rows` rows of at least `count` numbers, the panel was checked above.
+            unsafe {
+                let to = panel.as_mut_ptr().add(start * width);
+                transpose::<S>(stage.as_ptr(), STAGE, rows.len(), count, to, width);
+            }
         }
-        for (column, group) in panel[start * width..columns.end * width].chunks_exact_mut(width).enumerate() {
-            for (row, value) in group.iter_mut().enumerate() {
-                *value = stage[row * STAGE + column];
+    }
+}
+
+/// `to[k * width + i] = from[i * stride + k]` for `i < rows`, zeros for the other `i < width`.
+///
+/// # Safety
+/// `from` has `rows` rows of `depth` numbers, `to` room for `depth × width`; `S`'s instruction set is there.
+#[inline(always)]
+unsafe fn transpose<S: Simd>(from: *const f32, stride: usize, rows: usize, depth: usize, to: *mut f32, width: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let whole = depth - depth % S::LANES;
+        for first in (0..width).step_by(S::LANES) {
+            let group = (width - first).min(S::LANES);
+            let present = rows.saturating_sub(first).min(group);
+            let from = from.add(first * stride);
+            let to = to.add(first);
+            for k in (0..whole).step_by(S::LANES) {
+                S::transpose(from.add(k), stride, present, to.add(k * width), width, group);
+            }
+            for k in whole..depth {
+                for i in 0..group {
+                    *to.add(k * width + i) = if i < present { *from.add(i * stride + k) } else { 0.0 };
+                }
             }
         }
     }
@@ -57,20 +112,34 @@ fn pack_with(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd::{available, dispatch_on};
 
     #[test]
     fn panels_hold_columns_side_by_side_and_pad_with_zeros() {
-        let (rows, cols, width) = (5, 131, 6);
+        let (rows, cols) = (40, 131);
         let x: Vec<f32> = (0..rows * cols).map(|value| value as f32 + 1.0).collect();
-        let mut panel = vec![f32::NAN; (cols - 1) * width];
-        pack_rows(&x, cols, 1..5, 1..cols, width, &mut panel);
-        let mut from_matrix = panel.clone();
-        pack_matrix(&Matrix::from_f32(x.clone(), rows, cols), 1..5, 1..cols, width, &mut from_matrix);
-        assert_eq!(panel, from_matrix);
-        for k in 0..cols - 1 {
-            for i in 0..width {
-                let expected = if i < 4 { x[(i + 1) * cols + k + 1] } else { 0.0 };
-                assert_eq!(panel[k * width + i].to_bits(), expected.to_bits(), "k {k}, row {i}");
+        let matrix = Matrix::from_f32(x.clone(), rows, cols);
+        for isa in available() {
+            for (width, count) in [(6, 4), (12, 12), (12, 5), (32, 32), (32, 17), (16, 16), (4, 1), (2, 0)] {
+                let mut panel = vec![f32::NAN; (cols - 1) * width];
+                let (rows, cols) = (1..1 + count, 1..cols);
+                let from_rows = &mut panel.clone()[..];
+                dispatch_on(
+                    isa,
+                    PackRows { x: &x, stride: 131, rows: rows.clone(), cols: cols.clone(), width, panel: from_rows },
+                );
+                dispatch_on(isa, PackMatrix { matrix: &matrix, rows, cols: cols.clone(), width, panel: &mut panel });
+                for k in 0..cols.len() {
+                    for i in 0..width {
+                        let expected = if i < count { x[(i + 1) * 131 + k + 1] } else { 0.0 };
+                        let at = k * width + i;
+                        assert_eq!(panel[at].to_bits(), expected.to_bits(), "{isa:?} {width}: k {k}, row {i}");
+                        // Nothing is packed of no rows.
+                        if count > 0 {
+                            assert_eq!(from_rows[at].to_bits(), expected.to_bits(), "{isa:?} {width}: k {k}, row {i}");
+                        }
+                    }
+                }
             }
         }
     }

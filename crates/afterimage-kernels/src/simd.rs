@@ -105,6 +105,20 @@ pub trait Simd: Copy + 'static {
     /// Asks for the cache line at `address`, which need not be readable.
     unsafe fn prefetch(address: *const f32);
 
+    /// `to[k * to_stride + i] = from[i * stride + k]` for `k < LANES` and `i < rows`, zeros for the other `i < group`;
+    /// `rows ≤ group ≤ LANES`.
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, stride: usize, rows: usize, to: *mut f32, to_stride: usize, group: usize) {
+        // SAFETY: the caller promises that all of these are readable and writable.
+        unsafe {
+            for k in 0..Self::LANES {
+                for i in 0..group {
+                    *to.add(k * to_stride + i) = if i < rows { *from.add(i * stride + k) } else { 0.0 };
+                }
+            }
+        }
+    }
+
     /// `e^x`, within 2 units in the last place; below −87.3 the smallest normal number.
     ///
     /// Range reduction by ln 2 in two parts and the degree-6 polynomial of the Cephes library's `expf`.
@@ -257,9 +271,11 @@ mod x86 {
         __m256, __m512, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi32,
         _mm256_add_ps, _mm256_castsi256_ps, _mm256_cvtps_epi32, _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
         _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_round_ps, _mm256_set1_epi32, _mm256_set1_ps,
-        _mm256_slli_epi32, _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_ps, _mm512_div_ps, _mm512_fmadd_ps,
-        _mm512_loadu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_reduce_add_ps, _mm512_roundscale_ps,
-        _mm512_scalef_ps, _mm512_set1_ps, _mm512_storeu_ps, _mm512_sub_ps,
+        _mm256_slli_epi32, _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_ps, _mm512_castpd_ps, _mm512_castps_pd,
+        _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_max_ps, _mm512_min_ps,
+        _mm512_mul_ps, _mm512_reduce_add_ps, _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_ps,
+        _mm512_shuffle_f32x4, _mm512_storeu_ps, _mm512_sub_ps, _mm512_unpackhi_pd, _mm512_unpackhi_ps,
+        _mm512_unpacklo_pd, _mm512_unpacklo_ps,
     };
 
     /// # Safety
@@ -388,6 +404,66 @@ mod x86 {
         unsafe fn sum(a: __m512) -> f32 {
             // SAFETY: the trait's contract.
             unsafe { _mm512_reduce_add_ps(a) }
+        }
+
+        // The 16×16 transposition in four rounds of shuffles: pairs, quadruples, then 128-bit lanes.
+        #[inline(always)]
+        unsafe fn transpose(
+            from: *const f32,
+            stride: usize,
+            rows: usize,
+            to: *mut f32,
+            to_stride: usize,
+            group: usize,
+        ) {
+            // SAFETY: the trait's contract; rows that are not there are not read.
+            unsafe {
+                let mut a = [_mm512_set1_ps(0.0); 16];
+                if rows == 16 {
+                    for (i, row) in a.iter_mut().enumerate() {
+                        *row = _mm512_loadu_ps(from.add(i * stride));
+                    }
+                } else {
+                    for (i, row) in a.iter_mut().enumerate().take(rows) {
+                        *row = _mm512_loadu_ps(from.add(i * stride));
+                    }
+                }
+                let mut b = a;
+                for i in 0..8 {
+                    b[2 * i] = _mm512_unpacklo_ps(a[2 * i], a[2 * i + 1]);
+                    b[2 * i + 1] = _mm512_unpackhi_ps(a[2 * i], a[2 * i + 1]);
+                }
+                for i in 0..4 {
+                    let double = |index: usize| _mm512_castps_pd(b[4 * i + index]);
+                    a[4 * i] = _mm512_castpd_ps(_mm512_unpacklo_pd(double(0), double(2)));
+                    a[4 * i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(double(0), double(2)));
+                    a[4 * i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(double(1), double(3)));
+                    a[4 * i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(double(1), double(3)));
+                }
+                // a[4 q + j] now holds columns j, j+4, j+8, j+12 of rows 4q..4q+4, one column a lane of 128 bits.
+                for j in 0..4 {
+                    b[j] = _mm512_shuffle_f32x4::<0x88>(a[j], a[4 + j]);
+                    b[4 + j] = _mm512_shuffle_f32x4::<0xdd>(a[j], a[4 + j]);
+                    b[8 + j] = _mm512_shuffle_f32x4::<0x88>(a[8 + j], a[12 + j]);
+                    b[12 + j] = _mm512_shuffle_f32x4::<0xdd>(a[8 + j], a[12 + j]);
+                }
+                for j in 0..4 {
+                    a[j] = _mm512_shuffle_f32x4::<0x88>(b[j], b[8 + j]);
+                    a[8 + j] = _mm512_shuffle_f32x4::<0xdd>(b[j], b[8 + j]);
+                    a[4 + j] = _mm512_shuffle_f32x4::<0x88>(b[4 + j], b[12 + j]);
+                    a[12 + j] = _mm512_shuffle_f32x4::<0xdd>(b[4 + j], b[12 + j]);
+                }
+                if group == 16 {
+                    for (k, column) in a.iter().enumerate() {
+                        _mm512_storeu_ps(to.add(k * to_stride), *column);
+                    }
+                } else {
+                    let mask = (1_u16 << group) - 1;
+                    for (k, column) in a.iter().enumerate() {
+                        _mm512_mask_storeu_ps(to.add(k * to_stride), mask, *column);
+                    }
+                }
+            }
         }
 
         #[inline(always)]
