@@ -1,6 +1,6 @@
 //! The program against diffusers: it must reproduce the pictures of the parity kit.
 //!
-//! Each folder of `crates/afterimage-engine/tests/parity/cases` holds a `case.json` with a command line, the input, and
+//! Each folder of `cases` and `cases-extra` in `crates/afterimage-engine/tests/parity` holds a `case.json` with a command line, the input, and
 //! the pictures that diffusers made in f32 on the CPU. A case passes when every picture has the right size, differs by at
 //! most `max_diff` of 255 levels anywhere, and reaches `psnr` dB.
 
@@ -37,14 +37,9 @@ struct Difference {
 
 #[test]
 fn pictures_are_those_of_diffusers() {
-    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../afterimage-engine/tests/parity/cases");
-    let mut folders: Vec<PathBuf> = fs::read_dir(&cases)
-        .unwrap_or_else(|error| panic!("{}: {error}", cases.display()))
-        .map(|entry| entry.unwrap().path())
-        .filter(|folder| folder.join("case.json").is_file())
-        .collect();
+    let parity = Path::new(env!("CARGO_MANIFEST_DIR")).join("../afterimage-engine/tests/parity");
+    let mut folders: Vec<PathBuf> = ["cases", "cases-extra"].iter().flat_map(|kind| cases(&parity.join(kind))).collect();
     folders.sort();
-    assert!(!folders.is_empty(), "no cases in {}", cases.display());
     let mut failed = Vec::new();
     for folder in &folders {
         let name = folder.file_name().unwrap().to_string_lossy().into_owned();
@@ -57,6 +52,17 @@ fn pictures_are_those_of_diffusers() {
         }
     }
     assert!(failed.is_empty(), "{} of {} cases failed:\n{}", failed.len(), folders.len(), failed.join("\n"));
+}
+
+/// The folders of `cases` that hold a case; at least one.
+fn cases(cases: &Path) -> Vec<PathBuf> {
+    let folders: Vec<PathBuf> = fs::read_dir(cases)
+        .unwrap_or_else(|error| panic!("{}: {error}", cases.display()))
+        .map(|entry| entry.unwrap().path())
+        .filter(|folder| folder.join("case.json").is_file())
+        .collect();
+    assert!(!folders.is_empty(), "no cases in {}", cases.display());
+    folders
 }
 
 /// The figures of a case that passed, or why it did not.

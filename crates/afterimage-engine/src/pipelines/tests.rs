@@ -10,9 +10,7 @@ use crate::options::EngineOptions;
 use crate::parity::{Case, Recorded, cases, component, relative_difference};
 use crate::sampling::{TorchGenerator, img2img_start, sigmas};
 use crate::weights::layout;
-use afterimage_core::{
-    EmptyPrompt, Error, GenerationRequest, Picture, PictureLimits, Size, Task, VariationSettings,
-};
+use afterimage_core::{EmptyPrompt, Error, GenerationRequest, Picture, PictureLimits, Size, Task, VariationSettings};
 use afterimage_imaging::{Filter, read_file, resize};
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
