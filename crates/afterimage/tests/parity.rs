@@ -38,7 +38,8 @@ struct Difference {
 #[test]
 fn pictures_are_those_of_diffusers() {
     let parity = Path::new(env!("CARGO_MANIFEST_DIR")).join("../afterimage-engine/tests/parity");
-    let mut folders: Vec<PathBuf> = ["cases", "cases-extra"].iter().flat_map(|kind| cases(&parity.join(kind))).collect();
+    let mut folders: Vec<PathBuf> =
+        ["cases", "cases-extra"].iter().flat_map(|kind| cases(&parity.join(kind))).collect();
     folders.sort();
     let mut failed = Vec::new();
     for folder in &folders {
