@@ -1,5 +1,10 @@
 //! `afterimage`: makes variations of pictures with FLUX.1 Redux and reshapes them with image-to-image.
 
+#![expect(
+    rustdoc::invalid_html_tags,
+    reason = "doc comments of flags are the program's help, where <FLAG> stands for a name"
+)]
+
 mod cancel;
 mod cli;
 mod commands;
