@@ -2,13 +2,17 @@
 //!
 //! The crate is used directly, not through `image`, for two reasons: its strict mode refuses damaged data that would
 //! otherwise come out as a half-grey picture, and it hands out the components before colour conversion. Its own
-//! conversion differs from the one of libjpeg (and so Pillow) by rounding, on top of what IDCT and chroma upsampling do.
+//! conversion and chroma upsampling differ from those of libjpeg (and so Pillow) by rounding, on top of what the IDCT
+//! does.
 
+use super::chroma::Plane;
 use super::jpeg_markers::{ColorModel, JpegMarkers};
+use super::jpeg_split::{SplitComponent, split_subsampled};
 use super::pixels::{grey_to_rgb, shrink};
 use super::{Decoded, Problem, check_size, exif_orientation};
 use afterimage_core::PictureLimits;
 use image::metadata::Orientation;
+use rayon::prelude::*;
 use zune_core::bytestream::ZCursor;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
@@ -33,7 +37,11 @@ pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Pr
     if markers.scans > SCANS || scanned > SCANNED_PIXELS {
         return Err(format!("{} scans are too many for its size", markers.scans));
     }
-    let samples = read_samples(bytes, limits)?;
+    let mut samples = read_samples(bytes, limits)?;
+    // Rare files that cannot be taken apart keep the upsampling of the decoder.
+    for component in split_subsampled(bytes).unwrap_or_default() {
+        enlarge_into(&component, &mut samples, width as usize, height as usize, limits);
+    }
     let rgb = match markers.color {
         ColorModel::Grey => grey_to_rgb(&samples),
         ColorModel::Rgb => samples,
@@ -60,6 +68,27 @@ fn read_samples(bytes: &[u8], limits: &PictureLimits) -> Result<Vec<u8>, Problem
     let stored = headers.input_colorspace().ok_or("damaged")?;
     let options = options.jpeg_set_out_colorspace(stored);
     JpegDecoder::new_with_options(ZCursor::new(bytes), options).decode().map_err(|error| problem(&error))
+}
+
+/// Puts an enlarged component in the place where `samples`, rows of `width` pixels, have it as the decoder enlarged it.
+fn enlarge_into(component: &SplitComponent, samples: &mut [u8], width: usize, height: usize, limits: &PictureLimits) {
+    let Ok(stored) = read_samples(&component.file, limits) else { return };
+    let plane = Plane { samples: &stored, width: component.width as usize };
+    if stored.len() != plane.width * component.height as usize {
+        return;
+    }
+    let components = samples.len() / (width * height);
+    samples.par_chunks_exact_mut(width * components).enumerate().for_each_init(
+        || vec![0; 2 * plane.width],
+        |row, (y, pixels)| {
+            plane.enlarged_row(y, component.horizontal, component.vertical, row);
+            for (pixel, &sample) in pixels.chunks_exact_mut(components).zip(&*row) {
+                if let Some(place) = pixel.get_mut(component.index) {
+                    *place = sample;
+                }
+            }
+        },
+    );
 }
 
 fn problem(error: &DecodeErrors) -> Problem {

@@ -28,18 +28,18 @@ pub(super) struct JpegMarkers<'a> {
 }
 
 /// Start of frame.
-struct Frame {
-    progressive: bool,
-    width: u32,
-    height: u32,
-    components: Vec<Component>,
+pub(super) struct Frame {
+    pub(super) progressive: bool,
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) components: Vec<Component>,
 }
 
-struct Component {
-    identifier: u8,
+pub(super) struct Component {
+    pub(super) identifier: u8,
     /// Sampling factors, 1 to 4.
-    horizontal: u32,
-    vertical: u32,
+    pub(super) horizontal: u32,
+    pub(super) vertical: u32,
 }
 
 impl Frame {
@@ -121,7 +121,7 @@ impl<'a> JpegMarkers<'a> {
 }
 
 /// The next marker and what follows it. Skips entropy-coded data, where `FF` is followed by 0 or a restart marker.
-fn next_marker(mut rest: &[u8]) -> Option<(u8, &[u8])> {
+pub(super) fn next_marker(mut rest: &[u8]) -> Option<(u8, &[u8])> {
     loop {
         let at = rest.iter().position(|&byte| byte == 0xff)?;
         rest = &rest[at + 1..];
@@ -137,11 +137,11 @@ fn next_marker(mut rest: &[u8]) -> Option<(u8, &[u8])> {
 }
 
 /// Markers without a segment: TEM, restart markers, start of image.
-fn is_standalone(marker: u8) -> bool {
+pub(super) fn is_standalone(marker: u8) -> bool {
     matches!(marker, 0x01 | 0xd0..=0xd8)
 }
 
-fn read_frame(progressive: bool, segment: &[u8]) -> Result<Frame, Problem> {
+pub(super) fn read_frame(progressive: bool, segment: &[u8]) -> Result<Frame, Problem> {
     let [precision, height_high, height_low, width_high, width_low, count, components @ ..] = segment else {
         return Err("damaged (start of frame too short)".to_owned());
     };
