@@ -102,11 +102,6 @@ impl Matrix {
         self.cols
     }
 
-    /// Bytes as stored.
-    pub fn byte_len(&self) -> usize {
-        self.parts.iter().map(|part| part.bytes.len()).sum()
-    }
-
     /// The stored bytes of row `row`, and their type.
     ///
     /// # Panics

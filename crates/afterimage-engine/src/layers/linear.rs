@@ -42,9 +42,4 @@ impl Linear {
         let rows = Rows { data: x, rows: x.len() / stride.max(1), stride };
         linear_into(rows, &self.weight, self.bias.as_deref(), finish, RowsMut { data: out, stride: out_stride });
     }
-
-    /// Bytes of the stored weight.
-    pub fn byte_len(&self) -> usize {
-        self.weight.byte_len()
-    }
 }

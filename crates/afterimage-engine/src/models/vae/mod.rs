@@ -46,7 +46,7 @@ impl Tensor3 {
     }
 }
 
-/// Encoder and decoder, either of which may be absent.
+/// Decoder, and encoder unless it was loaded without.
 pub struct Autoencoder {
     config: VaeConfig,
     encoder: Option<Encoder>,
@@ -75,11 +75,6 @@ impl Autoencoder {
     /// The configuration it was built from.
     pub fn config(&self) -> &VaeConfig {
         &self.config
-    }
-
-    /// Whether [`Autoencoder::encode`] can be called.
-    pub fn has_encoder(&self) -> bool {
-        self.encoder.is_some()
     }
 
     /// Scaled latents `[latent_channels, h, w]` to pixels `[3, h × factor, w × factor]`, roughly −1..1 and not clamped.
