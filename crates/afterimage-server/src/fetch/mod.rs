@@ -1,0 +1,1 @@
+//! Fetching what a request names: every address is resolved, checked and pinned first.
