@@ -3,7 +3,7 @@
 use crate::options::EngineOptions;
 use crate::pipelines::{Models, generate};
 use afterimage_core::{GenerationRequest, Picture, Result, Size};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The models of one base and Redux pair. Weights are mapped when it is opened and each model is built when a request
 /// first needs it; one engine serves any number of requests, one at a time or in parallel.
@@ -12,7 +12,7 @@ pub struct Engine {
 }
 
 /// A stage of a generation, for progress displays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// Building models.
@@ -51,7 +51,7 @@ pub struct Silent;
 impl Observer for Silent {}
 
 /// Wall-clock milliseconds of the stages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timings {
     /// Building models.
     pub load_ms: f64,
@@ -65,6 +65,19 @@ pub struct Timings {
     pub decode_ms: f64,
     /// From the call to the finished pictures.
     pub total_ms: f64,
+}
+
+/// What an engine runs, for people and for front ends that have only a description of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelFacts {
+    /// Name of the model.
+    pub name: String,
+    /// Output size when a request names none.
+    pub native_size: Size,
+    /// Device that runs it.
+    pub device: String,
+    /// Compute type, `f32` or `bf16`.
+    pub dtype: String,
 }
 
 /// What a request produced.
@@ -100,6 +113,16 @@ impl Engine {
     /// Output size when a request names none.
     pub fn native_size(&self) -> Size {
         self.models.native_size()
+    }
+
+    /// What this engine runs.
+    pub fn facts(&self) -> ModelFacts {
+        ModelFacts {
+            name: self.models.name(),
+            native_size: self.native_size(),
+            device: self.models.device().to_owned(),
+            dtype: self.models.dtype().to_owned(),
+        }
     }
 
     /// Runs `request` on the decoded input pictures.

@@ -11,9 +11,11 @@ mod options;
 #[cfg(test)]
 mod parity;
 mod pipelines;
+mod provenance;
 pub mod sampling;
 pub mod tokenizers;
 pub mod weights;
 
-pub use engine::{Engine, Generation, Observer, Silent, Stage, Timings};
+pub use engine::{Engine, Generation, ModelFacts, Observer, Silent, Stage, Timings};
 pub use options::{DeviceChoice, DtypeChoice, EngineOptions};
+pub use provenance::encode_pictures;

@@ -7,8 +7,8 @@ use crate::origin::Origins;
 use crate::output::{Plan, print_text, write_pictures};
 use crate::progress::Progress;
 use afterimage_core::{Error, GenerationRequest, Limits, Picture, PictureLimits, Task};
-use afterimage_engine::{Engine, Generation, Timings};
-use afterimage_imaging::{OutputMetadata, encode, read_file, read_stream};
+use afterimage_engine::{Engine, Generation, Timings, encode_pictures};
+use afterimage_imaging::{read_file, read_stream};
 use serde::Serialize;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -42,16 +42,6 @@ struct Report<'a> {
     dtype: &'a str,
 }
 
-/// What the file's metadata records.
-#[derive(Serialize)]
-struct Parameters<'a> {
-    #[serde(flatten)]
-    request: &'a GenerationRequest,
-    model: &'a str,
-    device: &'a str,
-    dtype: &'a str,
-}
-
 impl Job<'_> {
     /// Checks everything that can be checked first, then generates and writes.
     pub fn run(self) -> Result<(), Failure> {
@@ -69,13 +59,7 @@ impl Job<'_> {
         progress.clear();
         let generation = outcome.map_err(failed)?;
 
-        let metadata = OutputMetadata::new(parameters(&request, &generation)?);
-        let files = generation
-            .pictures
-            .iter()
-            .map(|picture| encode(picture, plan.format, &metadata))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(failed)?;
+        let files = encode_pictures(&request, &generation, plan.format).map_err(failed)?;
         write_pictures(&plan.targets, &files)?;
         self.report(&plan, &generation)
     }
@@ -118,18 +102,6 @@ impl Job<'_> {
         let to_files = self.output.output.as_deref() != Some(Path::new("-"));
         if to_files && !self.output.quiet { print_text(&outputs.join("\n")) } else { Ok(()) }
     }
-}
-
-/// JSON of everything that decides what the picture looks like, apart from the input: enough to make it again.
-fn parameters(request: &GenerationRequest, generation: &Generation) -> Result<String, Failure> {
-    let request = GenerationRequest { seed: Some(generation.seed), size: Some(generation.size), ..request.clone() };
-    let parameters = Parameters {
-        request: &request,
-        model: &generation.model,
-        device: &generation.device,
-        dtype: &generation.dtype,
-    };
-    serde_json::to_string(&parameters).map_err(|error| Failure::other(error.to_string()))
 }
 
 fn read_pictures(sources: &[PathBuf], origins: &Origins) -> Result<Vec<Picture>, Failure> {

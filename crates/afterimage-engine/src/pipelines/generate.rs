@@ -44,7 +44,7 @@ pub fn generate(
         steps_run,
         timings,
         model: models.name(),
-        device: "cpu".to_owned(),
+        device: models.device().to_owned(),
         dtype: models.dtype().to_owned(),
     })
 }

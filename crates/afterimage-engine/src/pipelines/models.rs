@@ -145,6 +145,12 @@ impl Models {
         }
     }
 
+    /// Device that computes: this build knows only the processor.
+    #[expect(clippy::unused_self, reason = "a build with other devices asks the options")]
+    pub fn device(&self) -> &'static str {
+        "cpu"
+    }
+
     /// Compute type, `f32` or `bf16`.
     pub fn dtype(&self) -> &'static str {
         match self.options.dtype {
