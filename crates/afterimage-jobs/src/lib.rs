@@ -1,1 +1,27 @@
-//! The durable queue.
+//! The durable queue: job states, store, leases, outbox, blobs, and the worker loop.
+//!
+//! One database is the only system of record. A dialect turns a request into a [`NewJob`]; [`JobStore::submit`] makes
+//! it durable; a worker claims it under a lease, runs it through an [`Executor`] and records its end together with the
+//! webhook that reports it. This crate knows nothing of HTTP and tensors.
+
+mod clock;
+mod error;
+mod ids;
+mod job;
+pub mod state;
+mod store;
+pub mod worker;
+
+pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use error::{Error, Result};
+pub use ids::{JobId, KeyId, UploadId, WorkerId};
+pub use job::{
+    Failure, FailureKind, Idempotency, Job, JobResult, JobSpec, JobState, Lease, NewJob, Output, OutputFormat,
+    OutputSpec, Priority, Source, Webhook,
+};
+pub use state::{MAX_ATTEMPTS, MAX_UNCLEAN_ENDS};
+pub use store::{
+    ApiKey, CancelOutcome, Delivery, Fenced, JobStore, KeyStore, ListFilter, NewKey, NewUpload, NextTry, Outbox,
+    POSITION_LIMIT, Page, QueueDepth, Renewed, Secret, SettingsStore, Spending, Store, Submitted, Upload, UploadFacts,
+    UploadState, UploadStore,
+};

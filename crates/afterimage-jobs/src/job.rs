@@ -1,0 +1,291 @@
+//! A job, from what was asked for to what came of it.
+
+use crate::{JobId, KeyId, Timestamp, WorkerId};
+use afterimage_core::{GenerationRequest, Task};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// What a dialect hands to the queue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewJob {
+    /// Drawn by the caller, so that input blobs can be stored under it first.
+    pub id: JobId,
+    /// Who asks.
+    pub key: KeyId,
+    /// The dialect's name, for rendering and webhooks.
+    pub dialect: String,
+    /// The model's id in that dialect.
+    pub model: String,
+    /// What the client sent, cleaned for echoing: no secrets, no inlined pictures.
+    pub input: serde_json::Value,
+    /// What the worker needs.
+    pub spec: JobSpec,
+    /// Where to report the end.
+    pub webhook: Option<Webhook>,
+    /// Makes a repeated submit find the first one's job.
+    pub idempotency: Option<Idempotency>,
+    /// Head start in the queue.
+    pub priority: Priority,
+    /// The key's own end user, for summing costs.
+    pub user: Option<String>,
+    /// Price in millionths of a dollar, due on success.
+    pub cost_micros: i64,
+    /// The job fails with [`FailureKind::StartTimeout`] unless a worker takes it within this time.
+    pub start_within: Option<Duration>,
+    /// Whether the dialect may show input and output to later readers.
+    pub store_io: bool,
+}
+
+/// What the worker needs to run a job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobSpec {
+    /// The generation itself.
+    pub request: GenerationRequest,
+    /// Input pictures in order.
+    pub sources: Vec<Source>,
+    /// What to make of the pixels.
+    pub output: OutputSpec,
+}
+
+impl JobSpec {
+    /// A spec that says nothing: what a deleted job is left with.
+    pub fn emptied() -> Self {
+        Self {
+            request: GenerationRequest::new(Task::TextToImage),
+            sources: Vec::new(),
+            output: OutputSpec { format: OutputFormat::Png },
+        }
+    }
+}
+
+/// Where an input picture is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Already stored with us.
+    Blob {
+        /// Blob path.
+        path: String,
+    },
+    /// To be fetched, by rules that are not the queue's.
+    Url {
+        /// As the client gave it.
+        url: String,
+    },
+}
+
+/// What to make of the pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputSpec {
+    /// File format.
+    pub format: OutputFormat,
+}
+
+/// File formats of results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputFormat {
+    /// `image/png`
+    Png,
+    /// `image/jpeg`
+    Jpeg,
+}
+
+/// Where to report a job's end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Webhook {
+    /// As the client gave it.
+    pub url: String,
+    /// Whose payload and signature to use.
+    pub dialect: String,
+}
+
+/// Names a submit, so that its repetition finds the same job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Idempotency {
+    /// The client's key; unique per API key while the job is kept.
+    pub key: String,
+    /// Digest of the body. The same key with another digest is a conflict.
+    pub fingerprint: String,
+}
+
+/// Head start in the queue. It is worth a fixed time, so a low job that waits long enough comes before newer high ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// After others of its age.
+    Low,
+    /// The usual.
+    #[default]
+    Normal,
+    /// Before others of its age.
+    High,
+}
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// Waits for a worker.
+    Queued,
+    /// A worker holds a lease on it.
+    Running,
+    /// Has a result.
+    Succeeded,
+    /// Has a [`Failure`].
+    Failed,
+    /// Ended on request.
+    Cancelled,
+}
+
+impl JobState {
+    /// Whether the job has ended; such a state never changes again.
+    pub const fn is_terminal(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// A job as stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    /// See [`NewJob::id`].
+    pub id: JobId,
+    /// See [`NewJob::key`].
+    pub key: KeyId,
+    /// See [`NewJob::dialect`].
+    pub dialect: String,
+    /// See [`NewJob::model`].
+    pub model: String,
+    /// See [`NewJob::input`]; null when the job was deleted.
+    pub input: serde_json::Value,
+    /// See [`NewJob::spec`]; [`JobSpec::emptied`] when the job was deleted.
+    pub spec: JobSpec,
+    /// See [`NewJob::webhook`].
+    pub webhook: Option<Webhook>,
+    /// See [`NewJob::priority`].
+    pub priority: Priority,
+    /// See [`NewJob::user`].
+    pub user: Option<String>,
+    /// See [`NewJob::cost_micros`].
+    pub cost_micros: i64,
+    /// See [`NewJob::store_io`].
+    pub store_io: bool,
+    /// When the job fails unless a worker took it before.
+    pub start_by: Option<Timestamp>,
+    /// Where it stands.
+    pub state: JobState,
+    /// Claims so far. Every claim has a number of its own: the fencing token of that claim's writes.
+    pub attempt: u32,
+    /// Claims that ended in [`FailureKind::Storage`] and were tried again.
+    pub retries: u32,
+    /// Claims whose worker died or let the lease run out.
+    pub unclean_ends: u32,
+    /// Somebody asked for its end.
+    pub cancel_requested: bool,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When the latest claim was made.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// What it made; present exactly in [`JobState::Succeeded`] while not deleted.
+    pub result: Option<JobResult>,
+    /// Why it failed; present exactly in [`JobState::Failed`].
+    pub failure: Option<Failure>,
+    /// Ended because too many workers died on it.
+    pub quarantined: bool,
+    /// Its owner or the retention rule removed it; input and result are gone. Readers answer as for a job that is
+    /// not there (or that is gone).
+    pub deleted: bool,
+}
+
+impl Job {
+    /// The right to write about this claim.
+    pub fn lease(&self, worker: &WorkerId) -> Lease {
+        Lease { job: self.id.clone(), attempt: self.attempt, worker: worker.clone() }
+    }
+}
+
+/// One worker's right to write about one claim of one job.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Lease {
+    /// The job.
+    pub job: JobId,
+    /// Which claim of it.
+    pub attempt: u32,
+    /// Who claimed.
+    pub worker: WorkerId,
+}
+
+/// What a job made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobResult {
+    /// Files, in the order of the generation.
+    pub outputs: Vec<Output>,
+    /// The seed that was used, drawn or given.
+    pub seed: u64,
+    /// Time in the engine, milliseconds.
+    pub inference_ms: u64,
+    /// Stages and their milliseconds, as the engine reports them.
+    #[serde(default)]
+    pub timings: serde_json::Value,
+    /// Anything else that is worth telling: model, device, type.
+    #[serde(default)]
+    pub facts: serde_json::Value,
+}
+
+/// One file of a result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// Blob path.
+    pub blob: String,
+    /// Media type, decided by us.
+    pub content_type: String,
+    /// Pixels across.
+    pub width: u32,
+    /// Pixels down.
+    pub height: u32,
+    /// Length of the file.
+    pub bytes: u64,
+    /// Digest of the file, hexadecimal.
+    pub sha256: String,
+}
+
+/// Why a job failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The kind, for the dialect's code.
+    pub kind: FailureKind,
+    /// The request's field to blame, in the core's naming.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// A sentence for the client.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure that blames no field.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { kind, field: None, message: message.into() }
+    }
+}
+
+/// Kinds of failures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// What the client sent cannot be used.
+    BadInput,
+    /// A picture could not be fetched.
+    SourceUnavailable,
+    /// The engine reported an error.
+    Engine,
+    /// Too many workers died on it; see [`Job::quarantined`].
+    Crashed,
+    /// Input or result could not be read or stored, also after retries.
+    Storage,
+    /// No worker took it in time.
+    StartTimeout,
+    /// A fault of ours.
+    Internal,
+}

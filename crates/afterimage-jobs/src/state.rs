@@ -1,0 +1,240 @@
+//! The state machine of a job, without time, storage or payload.
+//!
+//! Each transition consumes a state and returns the next one or a refusal. The memory store applies these functions;
+//! the SQL of the others mirrors them and is tested against it.
+
+use crate::{FailureKind, JobState, Lease, Timestamp, WorkerId};
+
+/// Workers that may die on a job before it is kept apart.
+pub const MAX_UNCLEAN_ENDS: u32 = 2;
+
+/// Claims that may end uncleanly or in a failure that may pass; the next such end is the job's.
+pub const MAX_ATTEMPTS: u32 = 5;
+
+/// What transitions read and write of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Lifecycle {
+    /// Where it stands.
+    pub phase: Phase,
+    /// Claims so far; the fencing token of the latest.
+    pub attempt: u32,
+    /// Claims that ended in a failure that may pass.
+    pub retries: u32,
+    /// Claims whose worker died or let the lease run out.
+    pub unclean_ends: u32,
+    /// Somebody asked for the end.
+    pub cancel_requested: bool,
+    /// Ended because too many workers died on it.
+    pub quarantined: bool,
+}
+
+/// The states with what belongs to each.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Waits.
+    Queued {
+        /// Not before this time, after a failure that may pass.
+        ready_at: Option<Timestamp>,
+    },
+    /// A worker holds a lease.
+    Running {
+        /// Who.
+        worker: WorkerId,
+        /// Until when, unless renewed.
+        lease_until: Timestamp,
+    },
+    /// Has a result.
+    Succeeded,
+    /// Has a failure.
+    Failed(FailureKind),
+    /// Ended on request.
+    Cancelled,
+}
+
+/// Why a transition did not happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The lease is not the job's latest, or the job has ended.
+    LeaseLost,
+    /// The state does not allow it.
+    NotNow,
+}
+
+type Step = Result<Lifecycle, Refusal>;
+
+impl Default for Lifecycle {
+    fn default() -> Self {
+        Self {
+            phase: Phase::Queued { ready_at: None },
+            attempt: 0,
+            retries: 0,
+            unclean_ends: 0,
+            cancel_requested: false,
+            quarantined: false,
+        }
+    }
+}
+
+impl Lifecycle {
+    /// The state's name.
+    pub const fn state(&self) -> JobState {
+        match self.phase {
+            Phase::Queued { .. } => JobState::Queued,
+            Phase::Running { .. } => JobState::Running,
+            Phase::Succeeded => JobState::Succeeded,
+            Phase::Failed(_) => JobState::Failed,
+            Phase::Cancelled => JobState::Cancelled,
+        }
+    }
+
+    /// A worker takes the waiting job.
+    ///
+    /// # Errors
+    /// [`Refusal::NotNow`] when it does not wait or must wait longer.
+    pub fn claim(self, worker: &WorkerId, now: Timestamp, lease_until: Timestamp) -> Step {
+        match self.phase {
+            Phase::Queued { ready_at } if ready_at.is_none_or(|ready_at| ready_at <= now) => {}
+            _ => return Err(Refusal::NotNow),
+        }
+        let phase = Phase::Running { worker: worker.clone(), lease_until };
+        Ok(Self { phase, attempt: self.attempt + 1, ..self })
+    }
+
+    /// The holder prolongs its lease. A lease that ran out may be renewed as long as nobody acted on it.
+    ///
+    /// # Errors
+    /// [`Refusal::LeaseLost`].
+    pub fn renew(self, lease: &Lease, until: Timestamp) -> Step {
+        self.check(lease)?;
+        Ok(Self { phase: Phase::Running { worker: lease.worker.clone(), lease_until: until }, ..self })
+    }
+
+    /// The holder has a result. It counts even when somebody asked for the end meanwhile.
+    ///
+    /// # Errors
+    /// [`Refusal::LeaseLost`].
+    pub fn succeed(self, lease: &Lease) -> Step {
+        self.check(lease)?;
+        Ok(self.ended(Phase::Succeeded))
+    }
+
+    /// The holder has a failure that another try would not change.
+    ///
+    /// # Errors
+    /// [`Refusal::LeaseLost`].
+    pub fn fail(self, lease: &Lease, kind: FailureKind) -> Step {
+        self.check(lease)?;
+        Ok(self.ended(Phase::Failed(kind)))
+    }
+
+    /// The holder stopped on request.
+    ///
+    /// # Errors
+    /// [`Refusal::LeaseLost`].
+    pub fn confirm_cancel(self, lease: &Lease) -> Step {
+        self.check(lease)?;
+        Ok(self.ended(Phase::Cancelled))
+    }
+
+    /// The holder hands the job back in good order, which costs it nothing.
+    ///
+    /// # Errors
+    /// [`Refusal::LeaseLost`].
+    pub fn release(self, lease: &Lease) -> Step {
+        self.check(lease)?;
+        Ok(self.back_in_queue(None))
+    }
+
+    /// The holder met a failure that may pass.
+    ///
+    /// # Errors
+    /// [`Refusal::LeaseLost`].
+    pub fn retry(self, lease: &Lease, kind: FailureKind, ready_at: Timestamp) -> Step {
+        self.check(lease)?;
+        let counted = Self { retries: self.retries + 1, ..self };
+        if !counted.cancel_requested && counted.spent() >= MAX_ATTEMPTS {
+            return Ok(counted.ended(Phase::Failed(kind)));
+        }
+        Ok(counted.back_in_queue(Some(ready_at)))
+    }
+
+    /// The holder saw what ran the job die.
+    ///
+    /// # Errors
+    /// [`Refusal::LeaseLost`].
+    pub fn crashed(self, lease: &Lease) -> Step {
+        self.check(lease)?;
+        Ok(self.ended_uncleanly())
+    }
+
+    /// Anybody finds the lease run out.
+    ///
+    /// # Errors
+    /// [`Refusal::NotNow`] when the job does not run or its lease is good.
+    pub fn rescue(self, now: Timestamp) -> Step {
+        match self.phase {
+            Phase::Running { lease_until, .. } if lease_until < now => Ok(self.ended_uncleanly()),
+            _ => Err(Refusal::NotNow),
+        }
+    }
+
+    /// The owner wants the job's end.
+    ///
+    /// # Errors
+    /// [`Refusal::NotNow`] when it has ended.
+    pub fn cancel(self) -> Step {
+        let requested = Self { cancel_requested: true, ..self };
+        match requested.phase {
+            Phase::Queued { .. } => Ok(requested.ended(Phase::Cancelled)),
+            Phase::Running { .. } => Ok(requested),
+            _ => Err(Refusal::NotNow),
+        }
+    }
+
+    /// No worker took the job in time. The limit is on the first start only.
+    ///
+    /// # Errors
+    /// [`Refusal::NotNow`] when it was claimed before, has ended or has time left.
+    pub fn time_out_start(self, now: Timestamp, start_by: Timestamp) -> Step {
+        match self.phase {
+            Phase::Queued { .. } if self.attempt == 0 && start_by <= now => {
+                Ok(self.ended(Phase::Failed(FailureKind::StartTimeout)))
+            }
+            _ => Err(Refusal::NotNow),
+        }
+    }
+
+    fn check(&self, lease: &Lease) -> Result<(), Refusal> {
+        match &self.phase {
+            Phase::Running { worker, .. } if *worker == lease.worker && self.attempt == lease.attempt => Ok(()),
+            _ => Err(Refusal::LeaseLost),
+        }
+    }
+
+    const fn spent(&self) -> u32 {
+        self.retries + self.unclean_ends
+    }
+
+    fn ended(self, phase: Phase) -> Self {
+        Self { phase, ..self }
+    }
+
+    /// A job that should be cancelled ends instead of running again.
+    fn back_in_queue(self, ready_at: Option<Timestamp>) -> Self {
+        if self.cancel_requested {
+            return self.ended(Phase::Cancelled);
+        }
+        Self { phase: Phase::Queued { ready_at }, ..self }
+    }
+
+    fn ended_uncleanly(self) -> Self {
+        let counted = Self { unclean_ends: self.unclean_ends + 1, ..self };
+        if counted.cancel_requested {
+            return counted.ended(Phase::Cancelled);
+        }
+        if counted.unclean_ends >= MAX_UNCLEAN_ENDS || counted.spent() >= MAX_ATTEMPTS {
+            return Self { quarantined: true, ..counted.ended(Phase::Failed(FailureKind::Crashed)) };
+        }
+        counted.back_in_queue(None)
+    }
+}

@@ -1,0 +1,196 @@
+//! Jobs: submit, read, claim, end.
+
+use crate::{Failure, Job, JobId, JobResult, JobState, KeyId, Lease, NewJob, Result, Timestamp, WorkerId};
+use async_trait::async_trait;
+use std::time::Duration;
+
+/// What came of a submit.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Submitted {
+    /// A new job; it is on disk.
+    Created(Job),
+    /// The job of an earlier submit with the same id or idempotency key.
+    Existing(Job),
+}
+
+impl Submitted {
+    /// The job, new or old.
+    pub fn into_job(self) -> Job {
+        match self {
+            Self::Created(job) | Self::Existing(job) => job,
+        }
+    }
+}
+
+/// Which jobs of a key to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListFilter {
+    /// Only this model id of the dialect.
+    pub model: Option<String>,
+    /// Only these states; empty: all.
+    pub states: Vec<JobState>,
+    /// Only jobs created at or after this time.
+    pub created_after: Option<Timestamp>,
+    /// Only jobs created at or before this time.
+    pub created_before: Option<Timestamp>,
+    /// From 1; 0 counts as 1.
+    pub page: u32,
+    /// 1..=100, others are clamped.
+    pub page_size: u32,
+}
+
+impl ListFilter {
+    /// Longest page that [`JobStore::list`] returns.
+    pub const MAX_PAGE_SIZE: u32 = 100;
+
+    /// Jobs to skip and jobs to return.
+    pub(crate) fn window(&self) -> (u64, u64) {
+        let size = u64::from(self.page_size.clamp(1, Self::MAX_PAGE_SIZE));
+        (u64::from(self.page.max(1) - 1) * size, size)
+    }
+}
+
+/// One page of a list, newest first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    /// The page's jobs.
+    pub jobs: Vec<Job>,
+    /// Jobs on all pages together.
+    pub total: u64,
+}
+
+/// What came of a request to cancel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CancelOutcome {
+    /// It was waiting and has ended now.
+    Cancelled,
+    /// It runs; its worker has been asked to stop.
+    Requested,
+    /// It had ended before.
+    AlreadyFinished,
+    /// The key has no such job.
+    NotFound,
+}
+
+/// What came of a renewal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewed {
+    /// The lease runs on.
+    Held {
+        /// Whether the job should be stopped.
+        cancel_requested: bool,
+    },
+    /// The lease is somebody else's or the job has ended: stop and discard.
+    Lost,
+}
+
+/// What came of a write under a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fenced {
+    /// Written.
+    Done,
+    /// The lease was lost before; nothing was written. Discard the work.
+    Lost,
+}
+
+/// Jobs waiting and running, of all keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// In [`JobState::Queued`].
+    pub queued: u64,
+    /// In [`JobState::Running`].
+    pub running: u64,
+}
+
+/// What succeeded jobs cost, whether or not they are still kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spending {
+    /// Succeeded jobs.
+    pub jobs: u64,
+    /// Sum in millionths of a dollar.
+    pub cost_micros: i64,
+}
+
+/// The queue's table of jobs.
+///
+/// Whatever ends a job writes the outbox row of its webhook in the same transaction. Terminal states never change.
+/// Any method may answer [`crate::Error::Unavailable`].
+#[async_trait]
+pub trait JobStore: Send + Sync + 'static {
+    /// Accepts a job. When this returns, the job survives a crash of process and machine.
+    ///
+    /// # Errors
+    /// [`crate::Error::IdempotencyConflict`], [`crate::Error::UnknownKey`].
+    async fn submit(&self, job: NewJob) -> Result<Submitted>;
+
+    /// The job, whosever it is: callers compare [`Job::key`].
+    async fn job(&self, id: &JobId) -> Result<Option<Job>>;
+
+    /// The key's jobs that are not deleted, newest first.
+    async fn list(&self, key: &KeyId, filter: &ListFilter) -> Result<Page>;
+
+    /// Removes jobs of `key`; returns how many there were. Ended ones lose input and result at once and their blobs at
+    /// the next sweep; waiting ones are cancelled first; running ones vanish from lists and are asked to stop.
+    async fn delete(&self, key: &KeyId, jobs: &[JobId]) -> Result<u64>;
+
+    /// Jobs ahead of a waiting one, counted up to [`POSITION_LIMIT`]; `None` when it does not wait. Limits per key
+    /// are left out of account.
+    async fn position(&self, id: &JobId) -> Result<Option<u64>>;
+
+    /// Ends a waiting job of `key`, or asks the worker of a running one to stop.
+    async fn cancel(&self, key: &KeyId, id: &JobId) -> Result<CancelOutcome>;
+
+    /// Takes the job that is due next, of a key below its limit of running jobs.
+    async fn claim(&self, worker: &WorkerId, lease: Duration) -> Result<Option<Job>>;
+
+    /// Prolongs a lease to `duration` from now.
+    async fn renew(&self, lease: &Lease, duration: Duration) -> Result<Renewed>;
+
+    /// Ends a job with a result.
+    async fn succeed(&self, lease: &Lease, result: JobResult) -> Result<Fenced>;
+
+    /// Ends a job with a failure.
+    async fn fail(&self, lease: &Lease, failure: Failure) -> Result<Fenced>;
+
+    /// Confirms that the work was stopped on request; ends the job.
+    async fn cancelled(&self, lease: &Lease) -> Result<Fenced>;
+
+    /// Hands a job back in good order: it waits at its old place and nothing is counted. A job that should be
+    /// cancelled ends instead.
+    async fn release(&self, lease: &Lease) -> Result<Fenced>;
+
+    /// Reports that what ran the job died. The job waits again, or ends quarantined after too many deaths.
+    async fn crashed(&self, lease: &Lease, message: &str) -> Result<Fenced>;
+
+    /// Puts a job back for `delay` because of a failure that may pass. After [`crate::MAX_ATTEMPTS`] it fails
+    /// with `failure`.
+    async fn retry(&self, lease: &Lease, failure: Failure, delay: Duration) -> Result<Fenced>;
+
+    /// Treats running jobs whose lease ran out as [`JobStore::crashed`]; returns them.
+    async fn rescue(&self) -> Result<Vec<JobId>>;
+
+    /// Fails waiting jobs that no worker took in time; returns them.
+    async fn time_out_starts(&self) -> Result<Vec<JobId>>;
+
+    /// Jobs waiting and running.
+    async fn queue_depth(&self) -> Result<QueueDepth>;
+
+    /// What succeeded jobs of a key (of one of its users) cost.
+    async fn spending(&self, key: &KeyId, user: Option<&str>) -> Result<Spending>;
+
+    /// Deletes at most `limit` jobs that ended before `finished_before`, as their owners could; returns them.
+    async fn expire_jobs(&self, finished_before: Timestamp, limit: u32) -> Result<Vec<JobId>>;
+
+    /// At most `limit` deleted and ended jobs whose blobs have not been removed yet.
+    async fn unswept_jobs(&self, limit: u32) -> Result<Vec<JobId>>;
+
+    /// Notes that the blobs of these jobs are gone.
+    async fn mark_jobs_swept(&self, jobs: &[JobId]) -> Result<()>;
+
+    /// Forgets at most `limit` deleted, swept jobs that ended before `finished_before`; returns how many. Their
+    /// deliveries go too; those still open keep their job.
+    async fn prune_jobs(&self, finished_before: Timestamp, limit: u32) -> Result<u64>;
+}
+
+/// Longest queue that [`JobStore::position`] counts.
+pub const POSITION_LIMIT: u64 = 1000;

@@ -1,0 +1,20 @@
+//! What the queue needs of a database, as traits: one test suite runs against every implementation.
+
+mod jobs;
+mod keys;
+mod outbox;
+mod settings;
+mod uploads;
+
+pub use jobs::{
+    CancelOutcome, Fenced, JobStore, ListFilter, POSITION_LIMIT, Page, QueueDepth, Renewed, Spending, Submitted,
+};
+pub use keys::{ApiKey, KeyStore, NewKey, Secret};
+pub use outbox::{Delivery, NextTry, Outbox};
+pub use settings::SettingsStore;
+pub use uploads::{NewUpload, Upload, UploadFacts, UploadState, UploadStore};
+
+/// Everything at once: what a server holds as `Arc<dyn Store>`.
+pub trait Store: JobStore + KeyStore + UploadStore + Outbox + SettingsStore {}
+
+impl<T: JobStore + KeyStore + UploadStore + Outbox + SettingsStore> Store for T {}

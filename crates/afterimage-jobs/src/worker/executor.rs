@@ -1,0 +1,70 @@
+//! What runs a job: implemented by whoever owns engines and fetches pictures.
+
+use crate::{Failure, Job};
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+
+/// Runs jobs.
+#[async_trait]
+pub trait Executor: Send + Sync + 'static {
+    /// Runs one job to its end. It loads the job's sources itself: it knows the rules for fetching. `slot` is below
+    /// the worker's number of slots and in use by one job at a time: it tells which engine to use.
+    async fn execute(&self, slot: usize, job: &Job, control: &Control) -> Execution;
+}
+
+/// What an execution must listen to.
+#[derive(Clone, Debug, Default)]
+pub struct Control {
+    /// Somebody wants the job's end: stop within one step and return [`Execution::Cancelled`].
+    pub cancel: CancellationToken,
+    /// The work is no longer wanted here (the lease was lost, or the process shuts down): stop within one step and
+    /// return [`Execution::HandedBack`].
+    pub abandon: CancellationToken,
+}
+
+/// How an execution ended.
+#[derive(Clone, Debug)]
+pub enum Execution {
+    /// With pictures.
+    Succeeded(Produced),
+    /// With a failure that another try would not change.
+    Failed(Failure),
+    /// On request.
+    Cancelled,
+    /// What ran it died.
+    Crashed {
+        /// How, for the log and for the client when the job is given up.
+        message: String,
+    },
+    /// Stopped in good order without an end; somebody else will run it.
+    HandedBack,
+}
+
+/// What an execution made.
+#[derive(Clone, Debug)]
+pub struct Produced {
+    /// Files, in the order of the generation.
+    pub pictures: Vec<Encoded>,
+    /// The seed that was used.
+    pub seed: u64,
+    /// Time in the engine, milliseconds.
+    pub inference_ms: u64,
+    /// Stages and their milliseconds.
+    pub timings: serde_json::Value,
+    /// Anything else that is worth telling.
+    pub facts: serde_json::Value,
+}
+
+/// One encoded picture.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    /// The file.
+    pub bytes: Bytes,
+    /// `image/png` or `image/jpeg`.
+    pub content_type: String,
+    /// Pixels across.
+    pub width: u32,
+    /// Pixels down.
+    pub height: u32,
+}

@@ -1,0 +1,59 @@
+//! News within one process. Losing one costs time (the next poll or renewal), never correctness.
+
+use crate::JobId;
+use tokio::sync::{Notify, broadcast};
+
+/// Wakes those who would otherwise poll.
+#[derive(Debug)]
+pub struct Hints {
+    submitted: Notify,
+    cancel_requested: broadcast::Sender<JobId>,
+    ended: broadcast::Sender<JobId>,
+}
+
+/// News that a slow listener may fall behind by; it then gets `Lagged` and should look at the store.
+const BACKLOG: usize = 1024;
+
+impl Default for Hints {
+    fn default() -> Self {
+        Self {
+            submitted: Notify::new(),
+            cancel_requested: broadcast::channel(BACKLOG).0,
+            ended: broadcast::channel(BACKLOG).0,
+        }
+    }
+}
+
+impl Hints {
+    /// Tells one idle worker that a job waits. To be called after each submit.
+    pub fn submitted(&self) {
+        self.submitted.notify_one();
+    }
+
+    /// Tells the worker of a running job that it should stop. To be called after each [`crate::JobStore::cancel`]
+    /// that answered [`crate::CancelOutcome::Requested`], and after deleting a job.
+    pub fn cancel_requested(&self, job: &JobId) {
+        // No listener: no worker in this process.
+        let _ = self.cancel_requested.send(job.clone());
+    }
+
+    /// Tells whoever waits that a job has ended. Workers call it; so should whoever cancels a waiting job.
+    pub fn ended(&self, job: &JobId) {
+        let _ = self.ended.send(job.clone());
+    }
+
+    /// Completes at the next [`Hints::submitted`].
+    pub async fn next_submitted(&self) {
+        self.submitted.notified().await;
+    }
+
+    /// Listens to [`Hints::cancel_requested`].
+    pub fn cancel_requests(&self) -> broadcast::Receiver<JobId> {
+        self.cancel_requested.subscribe()
+    }
+
+    /// Listens to [`Hints::ended`]. Subscribe before reading the job, so that no end falls in between.
+    pub fn ends(&self) -> broadcast::Receiver<JobId> {
+        self.ended.subscribe()
+    }
+}
