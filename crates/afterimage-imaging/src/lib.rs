@@ -21,7 +21,7 @@ mod resize;
 mod source;
 
 pub use afterimage_core::{Error, Picture, PictureLimits, Result, Size};
-pub use decode::decode;
+pub use decode::{PictureHeader, decode, read_header};
 pub use encode::{OutputFormat, OutputMetadata, encode};
 pub use format::PictureFormat;
 pub use resize::{Filter, resize};

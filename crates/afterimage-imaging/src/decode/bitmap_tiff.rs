@@ -8,13 +8,29 @@ use image::{ImageDecoder, Limits};
 use std::io::Cursor;
 
 pub(super) fn decode_bitmap(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Problem> {
-    let decoder = BmpDecoder::new(Cursor::new(bytes)).map_err(|error| image_problem(&error))?;
-    read(decoder, limits)
+    read(bitmap_decoder(bytes)?, limits)
 }
 
 pub(super) fn decode_tiff(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Problem> {
-    let decoder = TiffDecoder::new(Cursor::new(bytes)).map_err(|error| image_problem(&error))?;
-    read(decoder, limits)
+    read(tiff_decoder(bytes)?, limits)
+}
+
+/// Width and height of a bitmap, from its header.
+pub(super) fn bitmap_size(bytes: &[u8]) -> Result<(u32, u32), Problem> {
+    Ok(bitmap_decoder(bytes)?.dimensions())
+}
+
+/// Width and height of a TIFF's first page, from its directory.
+pub(super) fn tiff_size(bytes: &[u8]) -> Result<(u32, u32), Problem> {
+    Ok(tiff_decoder(bytes)?.dimensions())
+}
+
+fn bitmap_decoder(bytes: &[u8]) -> Result<BmpDecoder<Cursor<&[u8]>>, Problem> {
+    BmpDecoder::new(Cursor::new(bytes)).map_err(|error| image_problem(&error))
+}
+
+fn tiff_decoder(bytes: &[u8]) -> Result<TiffDecoder<Cursor<&[u8]>>, Problem> {
+    TiffDecoder::new(Cursor::new(bytes)).map_err(|error| image_problem(&error))
 }
 
 fn read(mut decoder: impl ImageDecoder, limits: &PictureLimits) -> Result<Decoded, Problem> {

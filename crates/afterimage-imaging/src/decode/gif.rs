@@ -40,6 +40,13 @@ pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Pr
     Ok(Decoded { width: canvas_width, height: canvas_height, rgb, orientation: Orientation::NoTransforms })
 }
 
+/// Width and height of the canvas.
+pub(super) fn canvas_size(bytes: &[u8]) -> Result<(u32, u32), Problem> {
+    let size = bytes.get(6..10).and_then(|size| size.first_chunk().copied()).ok_or_else(|| "truncated".to_owned())?;
+    let [width_low, width_high, height_low, height_high] = size;
+    Ok((u16::from_le_bytes([width_low, width_high]).into(), u16::from_le_bytes([height_low, height_high]).into()))
+}
+
 /// Walks the blocks without decoding them: a file that ends inside one is truncated, even if the first frame is whole.
 /// A missing trailer is tolerated, old programs left it out.
 fn check_blocks(bytes: &[u8]) -> Result<(), Problem> {

@@ -3,6 +3,7 @@
 mod bitmap_tiff;
 mod chroma;
 mod gif;
+mod header;
 mod jpeg;
 mod jpeg_bits;
 mod jpeg_markers;
@@ -14,6 +15,7 @@ mod webp;
 use crate::format::{ACCEPTED, PictureFormat, describe_unknown};
 use crate::source::too_many_bytes;
 use afterimage_core::{Error, Picture, PictureLimits, Result};
+pub use header::{PictureHeader, read_header};
 use image::metadata::Orientation;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -39,22 +41,27 @@ struct Decoded {
 /// [`Error::Picture`] for anything else, for truncated or damaged files, and above `limits`, which are checked before
 /// memory for pixels is taken.
 pub fn decode(bytes: &[u8], source_name: &str, limits: &PictureLimits) -> Result<Picture> {
-    if bytes.is_empty() {
-        return Err(Error::picture(source_name, "is empty"));
-    }
-    if bytes.len() as u64 > limits.file_bytes {
-        return Err(too_many_bytes(source_name, Some(bytes.len() as u64), limits));
-    }
-    let Some(format) = PictureFormat::detect(bytes) else {
-        let looks_like = describe_unknown(bytes);
-        return Err(Error::picture(source_name, format!("looks like {looks_like}; {ACCEPTED}")));
-    };
+    let format = accepted_format(bytes, source_name, limits)?;
     // The codecs are written not to panic, but their arithmetic on hostile headers is not under our control.
     let decoded = catch_unwind(AssertUnwindSafe(|| decode_as(format, bytes, limits)))
         .unwrap_or_else(|_| Err("damaged".to_owned()))
         .map_err(|problem| Error::picture(source_name, format!("{} file: {problem}", format.name())))?;
     let (width, height, rgb) = pixels::turn_upright(decoded.width, decoded.height, decoded.rgb, decoded.orientation);
     Picture::from_rgb(width, height, rgb).ok_or_else(|| Error::internal("decoded pixels do not fit the picture's size"))
+}
+
+/// The format of `bytes`, unless their number or kind is refused.
+fn accepted_format(bytes: &[u8], source_name: &str, limits: &PictureLimits) -> Result<PictureFormat> {
+    if bytes.is_empty() {
+        return Err(Error::picture(source_name, "is empty"));
+    }
+    if bytes.len() as u64 > limits.file_bytes {
+        return Err(too_many_bytes(source_name, Some(bytes.len() as u64), limits));
+    }
+    PictureFormat::detect(bytes).ok_or_else(|| {
+        let looks_like = describe_unknown(bytes);
+        Error::picture(source_name, format!("looks like {looks_like}; {ACCEPTED}"))
+    })
 }
 
 fn decode_as(format: PictureFormat, bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Problem> {

@@ -9,7 +9,7 @@ use std::io::Cursor;
 
 pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Problem> {
     // The decoder would first complain about the checksum that a patched header no longer has.
-    if let (Some(width), Some(height)) = (big_endian_u32(bytes, 16), big_endian_u32(bytes, 20)) {
+    if let Ok((width, height)) = stored_size(bytes) {
         check_size(width, height, limits)?;
     }
     check_chunks(bytes)?;
@@ -36,6 +36,11 @@ pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Pr
     let orientation = exif.map_or(Orientation::NoTransforms, exif_orientation);
     let rgb = pixels::to_rgb(color, samples).ok_or_else(|| "of an unsupported kind".to_owned())?;
     Ok(Decoded { width, height, rgb, orientation })
+}
+
+/// Width and height in the header chunk, which comes first.
+pub(super) fn stored_size(bytes: &[u8]) -> Result<(u32, u32), Problem> {
+    big_endian_u32(bytes, 16).zip(big_endian_u32(bytes, 20)).ok_or_else(|| "truncated".to_owned())
 }
 
 /// Walks the chunk headers to the end chunk: a file that stops before it is truncated, even if all pixels are there.

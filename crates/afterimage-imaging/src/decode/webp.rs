@@ -9,7 +9,7 @@ use std::io::Cursor;
 
 pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Problem> {
     let exif = check_container(bytes, limits)?;
-    let decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(|error| image_problem(&error))?;
+    let decoder = decoder(bytes)?;
     let (width, height) = decoder.dimensions();
     check_size(width, height, limits)?;
     let color = decoder.color_type();
@@ -19,6 +19,15 @@ pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Pr
     let rgb = pixels::to_rgb(color, samples).ok_or_else(|| "of an unsupported kind".to_owned())?;
     let orientation = exif.map_or(Orientation::NoTransforms, exif_orientation);
     Ok(Decoded { width, height, rgb, orientation })
+}
+
+/// Width and height of the canvas.
+pub(super) fn canvas_size(bytes: &[u8]) -> Result<(u32, u32), Problem> {
+    Ok(decoder(bytes)?.dimensions())
+}
+
+fn decoder(bytes: &[u8]) -> Result<WebPDecoder<Cursor<&[u8]>>, Problem> {
+    WebPDecoder::new(Cursor::new(bytes)).map_err(|error| image_problem(&error))
 }
 
 /// Checks that every chunk lies inside the file and that no bitstream claims more pixels than allowed; the decoder
