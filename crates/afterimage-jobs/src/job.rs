@@ -200,6 +200,36 @@ pub struct Job {
 }
 
 impl Job {
+    /// A job as it is right after its submit.
+    pub(crate) fn submitted(new: &NewJob, now: Timestamp) -> Self {
+        Self {
+            id: new.id.clone(),
+            key: new.key.clone(),
+            dialect: new.dialect.clone(),
+            model: new.model.clone(),
+            input: new.input.clone(),
+            spec: new.spec.clone(),
+            webhook: new.webhook.clone(),
+            priority: new.priority,
+            user: new.user.clone(),
+            cost_micros: new.cost_micros,
+            store_io: new.store_io,
+            start_by: new.start_within.map(|limit| now.plus(limit)),
+            state: JobState::Queued,
+            attempt: 0,
+            retries: 0,
+            unclean_ends: 0,
+            cancel_requested: false,
+            created_at: now,
+            started_at: None,
+            finished_at: None,
+            result: None,
+            failure: None,
+            quarantined: false,
+            deleted: false,
+        }
+    }
+
     /// The right to write about this claim.
     pub fn lease(&self, worker: &WorkerId) -> Lease {
         Lease { job: self.id.clone(), attempt: self.attempt, worker: worker.clone() }

@@ -5,6 +5,7 @@
 //! webhook that reports it. This crate knows nothing of HTTP and tensors.
 
 mod clock;
+mod data_folder;
 mod error;
 mod ids;
 mod job;
@@ -13,6 +14,7 @@ mod store;
 pub mod worker;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use data_folder::DataFolderLock;
 pub use error::{Error, Result};
 pub use ids::{JobId, KeyId, UploadId, WorkerId};
 pub use job::{
@@ -22,6 +24,6 @@ pub use job::{
 pub use state::{MAX_ATTEMPTS, MAX_UNCLEAN_ENDS};
 pub use store::{
     ApiKey, CancelOutcome, Delivery, Fenced, JobStore, KeyStore, ListFilter, NewKey, NewUpload, NextTry, Outbox,
-    POSITION_LIMIT, Page, QueueDepth, Renewed, Secret, SettingsStore, Spending, Store, Submitted, Upload, UploadFacts,
-    UploadState, UploadStore,
+    POSITION_LIMIT, Page, QueueDepth, Renewed, Secret, SettingsStore, Spending, SqliteStore, Store, Submitted, Upload,
+    UploadFacts, UploadState, UploadStore,
 };

@@ -1,9 +1,13 @@
 //! What the queue needs of a database, as traits: one test suite runs against every implementation.
 
+mod credentials;
+mod endings;
 mod jobs;
 mod keys;
+mod order;
 mod outbox;
 mod settings;
+mod sqlite;
 mod uploads;
 
 pub use jobs::{
@@ -12,6 +16,7 @@ pub use jobs::{
 pub use keys::{ApiKey, KeyStore, NewKey, Secret};
 pub use outbox::{Delivery, NextTry, Outbox};
 pub use settings::SettingsStore;
+pub use sqlite::SqliteStore;
 pub use uploads::{NewUpload, Upload, UploadFacts, UploadState, UploadStore};
 
 /// Everything at once: what a server holds as `Arc<dyn Store>`.

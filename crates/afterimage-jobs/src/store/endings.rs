@@ -1,0 +1,19 @@
+//! Failures that the queue itself declares.
+
+use crate::{Failure, FailureKind, MAX_UNCLEAN_ENDS};
+
+/// The end of a job whose workers died.
+pub(super) fn quarantine(message: &str) -> Failure {
+    Failure::new(
+        FailureKind::Crashed,
+        format!("given up after {MAX_UNCLEAN_ENDS} attempts that ended uncleanly; the last one: {message}"),
+    )
+}
+
+/// What [`quarantine`] says of a lease that ran out.
+pub(super) const LEASE_RAN_OUT: &str = "the worker stopped responding";
+
+/// The end of a job that no worker took in time.
+pub(super) fn start_timeout() -> Failure {
+    Failure::new(FailureKind::StartTimeout, "no worker was free within the time that the request allows")
+}

@@ -1,0 +1,75 @@
+//! The next job for a worker.
+//!
+//! Keys at their limit of running jobs are passed over. Looking only at what is due next would walk through all jobs
+//! of such a key, so there are two stages: the first few by due time, of which one nearly always will do; else each
+//! key's first job, found by skipping from key to key along an index. Neither depends on how many jobs wait.
+
+use super::rows::{self, column, select_jobs};
+use super::transition::{self, Payload};
+use super::unavailable;
+use crate::{Job, JobId, Result, Timestamp, WorkerId};
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+use std::time::Duration;
+
+const FIRST_FEW: &str = "SELECT first.id FROM \
+     (SELECT id, key_id, due, seq FROM jobs WHERE state = 'queued' AND ready_at IS NULL ORDER BY due, seq LIMIT 16) \
+     AS first JOIN keys ON keys.id = first.key_id \
+     WHERE keys.concurrency IS NULL OR keys.concurrency > \
+     (SELECT COUNT(*) FROM jobs AS running WHERE running.state = 'running' AND running.key_id = first.key_id) \
+     ORDER BY first.due, first.seq LIMIT 1";
+
+const FIRST_OF_EACH_KEY: &str = "WITH RECURSIVE waiting (key_id) AS ( \
+     SELECT MIN(key_id) FROM jobs WHERE state = 'queued' AND ready_at IS NULL \
+     UNION ALL \
+     SELECT (SELECT MIN(jobs.key_id) FROM jobs \
+             WHERE jobs.state = 'queued' AND jobs.ready_at IS NULL AND jobs.key_id > waiting.key_id) \
+     FROM waiting WHERE waiting.key_id IS NOT NULL), \
+     open (seq) AS ( \
+     SELECT (SELECT jobs.seq FROM jobs WHERE jobs.state = 'queued' AND jobs.ready_at IS NULL \
+             AND jobs.key_id = waiting.key_id ORDER BY jobs.due, jobs.seq LIMIT 1) \
+     FROM waiting JOIN keys ON keys.id = waiting.key_id \
+     WHERE keys.concurrency IS NULL OR keys.concurrency > \
+     (SELECT COUNT(*) FROM jobs AS running WHERE running.state = 'running' AND running.key_id = waiting.key_id)) \
+     SELECT jobs.id FROM open JOIN jobs ON jobs.seq = open.seq ORDER BY jobs.due, jobs.seq LIMIT 1";
+
+/// Takes the job that is due next.
+pub(super) async fn claim(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+    worker: &WorkerId,
+    lease: Duration,
+) -> Result<Option<Job>> {
+    transition::time_out_starts(connection, now).await?;
+    wake_delayed(connection, now).await?;
+    let mut found = first(connection, FIRST_FEW).await?;
+    if found.is_none() {
+        found = first(connection, FIRST_OF_EACH_KEY).await?;
+    }
+    let Some(row) = found else { return Ok(None) };
+    let id = JobId::from(column::<String>(&row, "id")?);
+    let step = |job: crate::state::Lifecycle| job.claim(worker, now, now.plus(lease));
+    if transition::apply(connection, now, &id, Payload::Nothing, step).await?.is_none() {
+        return Ok(None);
+    }
+    let row = sqlx::query(select_jobs!("WHERE jobs.id = ?1"))
+        .bind(id.as_str())
+        .fetch_one(connection)
+        .await
+        .map_err(unavailable)?;
+    rows::job(&row).map(Some)
+}
+
+/// Delayed jobs stay out of the queue's indexes until their time has come, so that claims never walk past them.
+async fn wake_delayed(connection: &mut SqliteConnection, now: Timestamp) -> Result<()> {
+    sqlx::query("UPDATE jobs SET ready_at = NULL WHERE state = 'queued' AND ready_at IS NOT NULL AND ready_at <= ?1")
+        .bind(now.0)
+        .execute(connection)
+        .await
+        .map_err(unavailable)?;
+    Ok(())
+}
+
+async fn first(connection: &mut SqliteConnection, statement: &'static str) -> Result<Option<SqliteRow>> {
+    sqlx::query(statement).fetch_optional(connection).await.map_err(unavailable)
+}

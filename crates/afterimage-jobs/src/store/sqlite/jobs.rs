@@ -1,0 +1,226 @@
+//! [`JobStore`] in SQLite: who reads, who writes, and which state machine step.
+
+use super::rows::{self, column, select_jobs};
+use super::transition::{self, Payload};
+use super::{SqliteStore, claim, listing, retention, submit, unavailable};
+use crate::state::{Lifecycle, Refusal};
+use crate::store::endings;
+use crate::{
+    CancelOutcome, Failure, Fenced, Job, JobId, JobResult, JobState, JobStore, KeyId, Lease, ListFilter, NewJob,
+    POSITION_LIMIT, Page, QueueDepth, Renewed, Result, Spending, Submitted, Timestamp, WorkerId,
+};
+use async_trait::async_trait;
+use sqlx::SqliteConnection;
+use std::time::Duration;
+
+#[async_trait]
+impl JobStore for SqliteStore {
+    async fn submit(&self, job: NewJob) -> Result<Submitted> {
+        self.writer
+            .write(move |connection, now| Box::pin(async move { submit::submit(connection, now, &job).await }))
+            .await
+    }
+
+    async fn job(&self, id: &JobId) -> Result<Option<Job>> {
+        let query = sqlx::query(select_jobs!("WHERE jobs.id = ?1")).bind(id.as_str());
+        let row = query.fetch_optional(&self.readers).await.map_err(unavailable)?;
+        row.as_ref().map(rows::job).transpose()
+    }
+
+    async fn list(&self, key: &KeyId, filter: &ListFilter) -> Result<Page> {
+        listing::list(&self.readers, key, filter).await
+    }
+
+    async fn delete(&self, key: &KeyId, jobs: &[JobId]) -> Result<u64> {
+        let (key, jobs) = (key.clone(), jobs.to_vec());
+        self.writer
+            .write(move |connection, now| {
+                Box::pin(async move {
+                    let mut deleted = 0;
+                    for id in &jobs {
+                        deleted += u64::from(delete(connection, now, &key, id).await?);
+                    }
+                    Ok(deleted)
+                })
+            })
+            .await
+    }
+
+    async fn position(&self, id: &JobId) -> Result<Option<u64>> {
+        let query = sqlx::query(
+            "SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM jobs AS ahead \
+             WHERE ahead.state = 'queued' AND ahead.ready_at IS NULL \
+             AND (ahead.due, ahead.seq) < (mine.due, mine.seq) LIMIT ?1)) AS position \
+             FROM jobs AS mine WHERE mine.id = ?2 AND mine.state = 'queued'",
+        );
+        let row = query
+            .bind(POSITION_LIMIT as i64)
+            .bind(id.as_str())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(unavailable)?;
+        row.map(|row| Ok(column::<i64>(&row, "position")?.unsigned_abs())).transpose()
+    }
+
+    async fn cancel(&self, key: &KeyId, id: &JobId) -> Result<CancelOutcome> {
+        let (key, id) = (key.clone(), id.clone());
+        self.writer
+            .write(move |connection, now| Box::pin(async move { cancel(connection, now, &key, &id).await }))
+            .await
+    }
+
+    async fn claim(&self, worker: &WorkerId, lease: Duration) -> Result<Option<Job>> {
+        let worker = worker.clone();
+        self.writer
+            .write(move |connection, now| Box::pin(async move { claim::claim(connection, now, &worker, lease).await }))
+            .await
+    }
+
+    async fn renew(&self, lease: &Lease, duration: Duration) -> Result<Renewed> {
+        let lease = lease.clone();
+        self.writer
+            .write(move |connection, now| {
+                Box::pin(async move { transition::renew(connection, now, &lease, duration).await })
+            })
+            .await
+    }
+
+    async fn succeed(&self, lease: &Lease, result: JobResult) -> Result<Fenced> {
+        self.end(lease, Payload::Result(result), |job, lease, _| job.succeed(lease)).await
+    }
+
+    async fn fail(&self, lease: &Lease, failure: Failure) -> Result<Fenced> {
+        let kind = failure.kind;
+        self.end(lease, Payload::Failure(failure), move |job, lease, _| job.fail(lease, kind)).await
+    }
+
+    async fn cancelled(&self, lease: &Lease) -> Result<Fenced> {
+        self.end(lease, Payload::Nothing, |job, lease, _| job.confirm_cancel(lease)).await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<Fenced> {
+        self.end(lease, Payload::Nothing, |job, lease, _| job.release(lease)).await
+    }
+
+    async fn crashed(&self, lease: &Lease, message: &str) -> Result<Fenced> {
+        let failure = endings::quarantine(message);
+        self.end(lease, Payload::Failure(failure), |job, lease, _| job.crashed(lease)).await
+    }
+
+    async fn retry(&self, lease: &Lease, failure: Failure, delay: Duration) -> Result<Fenced> {
+        let kind = failure.kind;
+        let step = move |job: Lifecycle, lease: &Lease, now: Timestamp| job.retry(lease, kind, now.plus(delay));
+        self.end(lease, Payload::Failure(failure), step).await
+    }
+
+    async fn rescue(&self) -> Result<Vec<JobId>> {
+        self.writer.write(|connection, now| Box::pin(transition::rescue(connection, now))).await
+    }
+
+    async fn time_out_starts(&self) -> Result<Vec<JobId>> {
+        self.writer.write(|connection, now| Box::pin(transition::time_out_starts(connection, now))).await
+    }
+
+    async fn queue_depth(&self) -> Result<QueueDepth> {
+        let query = sqlx::query(
+            "SELECT (SELECT COUNT(*) FROM jobs WHERE state = 'queued') AS queued, \
+             (SELECT COUNT(*) FROM jobs WHERE state = 'running') AS running",
+        );
+        let row = query.fetch_one(&self.readers).await.map_err(unavailable)?;
+        let count = |name| column::<i64>(&row, name).map(i64::unsigned_abs);
+        Ok(QueueDepth { queued: count("queued")?, running: count("running")? })
+    }
+
+    async fn spending(&self, key: &KeyId, user: Option<&str>) -> Result<Spending> {
+        let query = sqlx::query(
+            "SELECT CAST(COALESCE(SUM(jobs), 0) AS BIGINT) AS jobs, \
+             CAST(COALESCE(SUM(cost_micros), 0) AS BIGINT) AS cost_micros \
+             FROM spending WHERE key_id = ?1 AND (?2 IS NULL OR user_name = ?2)",
+        );
+        let row = query.bind(key.as_str()).bind(user).fetch_one(&self.readers).await.map_err(unavailable)?;
+        Ok(Spending { jobs: column::<i64>(&row, "jobs")?.unsigned_abs(), cost_micros: column(&row, "cost_micros")? })
+    }
+
+    async fn expire_jobs(&self, finished_before: Timestamp, limit: u32) -> Result<Vec<JobId>> {
+        self.writer
+            .write(move |connection, _| Box::pin(retention::expire_jobs(connection, finished_before, limit)))
+            .await
+    }
+
+    async fn unswept_jobs(&self, limit: u32) -> Result<Vec<JobId>> {
+        retention::unswept_jobs(&self.readers, limit).await
+    }
+
+    async fn mark_jobs_swept(&self, jobs: &[JobId]) -> Result<()> {
+        let jobs = jobs.to_vec();
+        self.writer
+            .write(move |connection, _| Box::pin(async move { retention::mark_jobs_swept(connection, &jobs).await }))
+            .await
+    }
+
+    async fn prune_jobs(&self, finished_before: Timestamp, limit: u32) -> Result<u64> {
+        self.writer
+            .write(move |connection, _| Box::pin(retention::prune_jobs(connection, finished_before, limit)))
+            .await
+    }
+}
+
+impl SqliteStore {
+    /// A worker's last word on a claim.
+    async fn end(
+        &self,
+        lease: &Lease,
+        payload: Payload,
+        step: impl FnOnce(Lifecycle, &Lease, Timestamp) -> Step + Send + 'static,
+    ) -> Result<Fenced> {
+        let lease = lease.clone();
+        self.writer
+            .write(move |connection, now| {
+                Box::pin(async move {
+                    transition::apply_fenced(connection, now, &lease, payload, |job| step(job, &lease, now)).await
+                })
+            })
+            .await
+    }
+}
+
+type Step = std::result::Result<Lifecycle, Refusal>;
+
+async fn cancel(connection: &mut SqliteConnection, now: Timestamp, key: &KeyId, id: &JobId) -> Result<CancelOutcome> {
+    if find(connection, key, id).await?.is_none() {
+        return Ok(CancelOutcome::NotFound);
+    }
+    let after = transition::apply(connection, now, id, Payload::Nothing, Lifecycle::cancel).await?;
+    Ok(match after.map(|job| job.state()) {
+        None => CancelOutcome::AlreadyFinished,
+        Some(JobState::Running) => CancelOutcome::Requested,
+        Some(_) => CancelOutcome::Cancelled,
+    })
+}
+
+async fn delete(connection: &mut SqliteConnection, now: Timestamp, key: &KeyId, id: &JobId) -> Result<bool> {
+    let Some(seq) = find(connection, key, id).await? else { return Ok(false) };
+    let after = transition::apply(connection, now, id, Payload::Nothing, Lifecycle::cancel).await?;
+    if after.is_some_and(|job| job.state() == JobState::Running) {
+        // The worker still needs what it runs on; the end of the job scrubs it.
+        sqlx::query("UPDATE jobs SET deleted = TRUE WHERE seq = ?1")
+            .bind(seq)
+            .execute(connection)
+            .await
+            .map_err(unavailable)?;
+    } else {
+        transition::scrub(connection, seq).await?;
+    }
+    Ok(true)
+}
+
+/// The row of a job of this key that is not deleted.
+async fn find(connection: &mut SqliteConnection, key: &KeyId, id: &JobId) -> Result<Option<i64>> {
+    let row = sqlx::query("SELECT seq FROM jobs WHERE id = ?1 AND key_id = ?2 AND NOT deleted")
+        .bind(id.as_str())
+        .bind(key.as_str())
+        .fetch_optional(connection)
+        .await
+        .map_err(unavailable)?;
+    row.map(|row| column(&row, "seq")).transpose()
+}

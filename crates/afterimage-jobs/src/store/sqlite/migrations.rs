@@ -1,0 +1,19 @@
+//! The schema's history. An entry is never changed once it was released: sqlx compares checksums.
+
+use crate::{Error, Result};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{SqlSafeStr, SqliteConnection};
+use std::borrow::Cow;
+
+const HISTORY: [(i64, &str, &str); 1] = [(1, "queue", include_str!("migrations/0001_queue.sql"))];
+
+/// Brings the schema to this program's version; one that is newer or was changed is refused.
+pub(super) async fn run(connection: &mut SqliteConnection) -> Result<()> {
+    let migrations = HISTORY
+        .into_iter()
+        .map(|(version, name, sql)| {
+            Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sql.into_sql_str(), false)
+        })
+        .collect();
+    Migrator::with_migrations(migrations).run(connection).await.map_err(|error| Error::unavailable("database", error))
+}

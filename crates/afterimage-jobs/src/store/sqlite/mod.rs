@@ -1,0 +1,76 @@
+//! The store in one SQLite file.
+//!
+//! One connection writes (see [`writer`]), a few read. The state machine of `crate::state` decides every transition;
+//! [`transition`] reads a job's state, asks it, and writes the answer on condition that nothing changed meanwhile.
+
+mod claim;
+mod file;
+mod jobs;
+mod keys;
+mod listing;
+mod migrations;
+mod outbox;
+mod retention;
+mod rows;
+mod settings;
+mod submit;
+mod transition;
+mod uploads;
+mod writer;
+
+use crate::data_folder::create_private;
+use crate::{Clock, DataFolderLock, Error, JobId, Result};
+use file::DatabaseFile;
+use sqlx::{Connection, SqlitePool};
+use std::path::Path;
+use std::sync::Arc;
+use writer::Writer;
+
+/// Jobs, keys, uploads, webhooks and settings in one SQLite file. Clones share it.
+#[derive(Clone)]
+pub struct SqliteStore {
+    writer: Writer,
+    readers: SqlitePool,
+}
+
+impl SqliteStore {
+    /// The file's name in a data folder.
+    pub const FILE_NAME: &str = "afterimage.sqlite";
+
+    /// Opens the database in a data folder, making both unless they are there, and brings its schema up to date.
+    /// Several processes may do so; only the one with the folder's [`DataFolderLock`] may run workers.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the folder or file cannot be made, read or written, is no database, or was written
+    /// by a newer version.
+    pub async fn open(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
+        create_private(folder)?;
+        let file = DatabaseFile::create(&folder.join(Self::FILE_NAME))?;
+        let mut connection = file.connect().await.map_err(unavailable)?;
+        // The transaction keeps two processes from migrating at once.
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(unavailable)?;
+        migrations::run(&mut transaction).await?;
+        transaction.commit().await.map_err(unavailable)?;
+        let readers = file.readers();
+        Ok(Self { writer: Writer::start(file, connection, clock), readers })
+    }
+
+    /// Treats every running job as one whose worker died; returns them. To be called before workers start: the lock
+    /// proves that every process that could hold a lease has ended, so nobody has to wait for leases to run out.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn expire_leases(&self, _lock: &DataFolderLock) -> Result<Vec<JobId>> {
+        self.writer.write(|connection, now| Box::pin(transition::expire_leases(connection, now))).await
+    }
+
+    /// Ends the readers' connections. The writer's ends with the last clone of the store.
+    pub async fn close(&self) {
+        self.readers.close().await;
+    }
+}
+
+/// Whatever goes wrong below is a reason to come back later; the log has the details.
+fn unavailable(error: sqlx::Error) -> Error {
+    Error::unavailable("database", error)
+}

@@ -1,0 +1,70 @@
+//! How jobs leave the database: deleted, swept, pruned.
+
+use super::rows::column;
+use super::{transition, unavailable};
+use crate::{JobId, Result, Timestamp};
+use sqlx::{SqliteConnection, SqlitePool};
+
+/// Deletes jobs that ended long ago.
+pub(super) async fn expire_jobs(
+    connection: &mut SqliteConnection,
+    finished_before: Timestamp,
+    limit: u32,
+) -> Result<Vec<JobId>> {
+    let rows = sqlx::query(
+        "SELECT seq, id FROM jobs WHERE finished_at IS NOT NULL AND NOT deleted AND finished_at < ?1 \
+         ORDER BY finished_at LIMIT ?2",
+    )
+    .bind(finished_before.0)
+    .bind(limit)
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(unavailable)?;
+    let mut expired = Vec::with_capacity(rows.len());
+    for row in &rows {
+        transition::scrub(connection, column(row, "seq")?).await?;
+        expired.push(JobId::from(column::<String>(row, "id")?));
+    }
+    Ok(expired)
+}
+
+/// Deleted jobs that still have blobs.
+pub(super) async fn unswept_jobs(readers: &SqlitePool, limit: u32) -> Result<Vec<JobId>> {
+    let query = sqlx::query(
+        "SELECT id FROM jobs WHERE finished_at IS NOT NULL AND deleted AND swept = FALSE ORDER BY finished_at LIMIT ?1",
+    );
+    let rows = query.bind(limit).fetch_all(readers).await.map_err(unavailable)?;
+    rows.iter().map(|row| Ok(JobId::from(column::<String>(row, "id")?))).collect()
+}
+
+/// Notes that blobs are gone.
+pub(super) async fn mark_jobs_swept(connection: &mut SqliteConnection, jobs: &[JobId]) -> Result<()> {
+    for id in jobs {
+        sqlx::query("UPDATE jobs SET swept = TRUE WHERE id = ?1 AND deleted AND finished_at IS NOT NULL")
+            .bind(id.as_str())
+            .execute(&mut *connection)
+            .await
+            .map_err(unavailable)?;
+    }
+    Ok(())
+}
+
+/// Forgets deleted jobs, with their deliveries.
+pub(super) async fn prune_jobs(
+    connection: &mut SqliteConnection,
+    finished_before: Timestamp,
+    limit: u32,
+) -> Result<u64> {
+    let pruned = sqlx::query(
+        "DELETE FROM jobs WHERE seq IN (SELECT seq FROM jobs WHERE finished_at IS NOT NULL AND deleted \
+         AND swept = TRUE AND finished_at < ?1 AND NOT EXISTS \
+         (SELECT 1 FROM deliveries WHERE deliveries.job_seq = jobs.seq AND deliveries.finished_at IS NULL) \
+         ORDER BY finished_at LIMIT ?2)",
+    )
+    .bind(finished_before.0)
+    .bind(limit)
+    .execute(connection)
+    .await
+    .map_err(unavailable)?;
+    Ok(pruned.rows_affected())
+}

@@ -1,0 +1,103 @@
+//! New jobs.
+
+use super::rows::{self, column, priority_number, select_jobs, to_json};
+use super::unavailable;
+use crate::store::order;
+use crate::{Error, Idempotency, Job, KeyId, NewJob, Priority, Result, Submitted, Timestamp};
+use sqlx::{Row, SqliteConnection};
+
+/// Accepts a job, or finds the one that an earlier submit made.
+pub(super) async fn submit(connection: &mut SqliteConnection, now: Timestamp, new: &NewJob) -> Result<Submitted> {
+    check_key(connection, &new.key).await?;
+    if let Some(existing) = existing(connection, new).await? {
+        return Ok(Submitted::Existing(existing));
+    }
+    let due = order::due(now, last_due(connection, &new.key, new.priority).await?, new.priority);
+    let seq = insert(connection, now, new, due).await?;
+    sqlx::query("INSERT INTO job_inputs (seq, input, spec) VALUES (?1, ?2, ?3)")
+        .bind(seq)
+        .bind(to_json(&new.input)?)
+        .bind(to_json(&new.spec)?)
+        .execute(&mut *connection)
+        .await
+        .map_err(unavailable)?;
+    Ok(Submitted::Created(Job::submitted(new, now)))
+}
+
+/// Refuses a key that is not there; a foreign key's error would not say which.
+pub(super) async fn check_key(connection: &mut SqliteConnection, key: &KeyId) -> Result<()> {
+    let known = sqlx::query("SELECT 1 FROM keys WHERE id = ?1")
+        .bind(key.as_str())
+        .fetch_optional(connection)
+        .await
+        .map_err(unavailable)?;
+    if known.is_none() {
+        return Err(Error::UnknownKey { key: key.clone() });
+    }
+    Ok(())
+}
+
+async fn existing(connection: &mut SqliteConnection, new: &NewJob) -> Result<Option<Job>> {
+    let same_id = sqlx::query(select_jobs!("WHERE jobs.id = ?1"))
+        .bind(new.id.as_str())
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(unavailable)?;
+    if let Some(row) = same_id {
+        let job = rows::job(&row)?;
+        // Only the sender of a random id can repeat it; for anybody else it is a clash.
+        return if job.key == new.key { Ok(Some(job)) } else { Err(Error::IdempotencyConflict { job: job.id }) };
+    }
+    let Some(Idempotency { key, fingerprint }) = &new.idempotency else { return Ok(None) };
+    let same_key = sqlx::query(select_jobs!("WHERE jobs.key_id = ?1 AND jobs.idempotency_key = ?2"))
+        .bind(new.key.as_str())
+        .bind(key)
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(unavailable)?;
+    let Some(row) = same_key else { return Ok(None) };
+    let job = rows::job(&row)?;
+    if column::<Option<String>>(&row, "idempotency_fingerprint")?.as_ref() != Some(fingerprint) {
+        return Err(Error::IdempotencyConflict { job: job.id });
+    }
+    Ok(Some(job))
+}
+
+async fn last_due(connection: &mut SqliteConnection, key: &KeyId, priority: Priority) -> Result<Option<Timestamp>> {
+    let row = sqlx::query("SELECT MAX(due) AS due FROM jobs WHERE state = 'queued' AND key_id = ?1 AND priority = ?2")
+        .bind(key.as_str())
+        .bind(priority_number(priority))
+        .fetch_one(connection)
+        .await
+        .map_err(unavailable)?;
+    rows::time(&row, "due")
+}
+
+async fn insert(connection: &mut SqliteConnection, now: Timestamp, new: &NewJob, due: Timestamp) -> Result<i64> {
+    let webhook = new.webhook.as_ref();
+    let idempotency = new.idempotency.as_ref();
+    let row = sqlx::query(
+        "INSERT INTO jobs (id, key_id, dialect, model, webhook_url, webhook_dialect, idempotency_key, \
+         idempotency_fingerprint, priority, user_name, cost_micros, store_io, start_by, due, state, created_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 'queued', ?15) RETURNING seq",
+    )
+    .bind(new.id.as_str())
+    .bind(new.key.as_str())
+    .bind(&new.dialect)
+    .bind(&new.model)
+    .bind(webhook.map(|webhook| webhook.url.as_str()))
+    .bind(webhook.map(|webhook| webhook.dialect.as_str()))
+    .bind(idempotency.map(|idempotency| idempotency.key.as_str()))
+    .bind(idempotency.map(|idempotency| idempotency.fingerprint.as_str()))
+    .bind(priority_number(new.priority))
+    .bind(new.user.as_deref())
+    .bind(new.cost_micros)
+    .bind(new.store_io)
+    .bind(new.start_within.map(|limit| now.plus(limit).0))
+    .bind(due.0)
+    .bind(now.0)
+    .fetch_one(connection)
+    .await
+    .map_err(unavailable)?;
+    row.try_get("seq").map_err(unavailable)
+}

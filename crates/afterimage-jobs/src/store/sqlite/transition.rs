@@ -1,0 +1,250 @@
+//! Changes of state, all in one way: read, ask the state machine, write on condition that attempt and state are still
+//! those that were read. What ends a job also writes its webhook and its cost here.
+
+use super::rows::{self, column, name_of, named, time};
+use super::unavailable;
+use crate::state::{Lifecycle, Phase, Refusal};
+use crate::store::endings;
+use crate::{Failure, FailureKind, Fenced, JobId, JobResult, JobState, Lease, Renewed, Result, Timestamp, WorkerId};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+use std::time::Duration;
+
+/// What an ending has to say.
+pub(super) enum Payload {
+    Nothing,
+    Result(JobResult),
+    Failure(Failure),
+}
+
+/// Applies `step` to a job. `None` when there is no such job, or when the state machine or the condition refused.
+pub(super) async fn apply(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+    id: &JobId,
+    payload: Payload,
+    step: impl FnOnce(Lifecycle) -> Result<Lifecycle, Refusal>,
+) -> Result<Option<Lifecycle>> {
+    let row = sqlx::query("SELECT * FROM jobs WHERE id = ?1")
+        .bind(id.as_str())
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(unavailable)?;
+    let Some(row) = row else { return Ok(None) };
+    let before = lifecycle(&row)?;
+    let (attempt, state) = (before.attempt, before.state());
+    let Ok(after) = step(before) else { return Ok(None) };
+    if !write(connection, now, column(&row, "seq")?, (attempt, state), &after, &payload).await? {
+        return Ok(None);
+    }
+    if after.state().is_terminal() {
+        conclude(connection, now, &row, after.state(), &payload).await?;
+    }
+    Ok(Some(after))
+}
+
+/// [`apply`] for a worker's write.
+pub(super) async fn apply_fenced(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+    lease: &Lease,
+    payload: Payload,
+    step: impl FnOnce(Lifecycle) -> Result<Lifecycle, Refusal>,
+) -> Result<Fenced> {
+    let after = apply(connection, now, &lease.job, payload, step).await?;
+    Ok(if after.is_some() { Fenced::Done } else { Fenced::Lost })
+}
+
+/// Prolongs a lease. The only transition that is frequent and leaves the state alone.
+pub(super) async fn renew(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+    lease: &Lease,
+    duration: Duration,
+) -> Result<Renewed> {
+    let after =
+        apply(connection, now, &lease.job, Payload::Nothing, |job| job.renew(lease, now.plus(duration))).await?;
+    Ok(after.map_or(Renewed::Lost, |job| Renewed::Held { cancel_requested: job.cancel_requested }))
+}
+
+/// Ends or requeues running jobs whose lease ran out before `now`.
+pub(super) async fn rescue(connection: &mut SqliteConnection, now: Timestamp) -> Result<Vec<JobId>> {
+    let due = sqlx::query("SELECT id FROM jobs WHERE state = 'running' AND lease_until < ?1").bind(now.0);
+    let rows = due.fetch_all(&mut *connection).await.map_err(unavailable)?;
+    end_uncleanly(connection, now, &rows, move |job| job.rescue(now)).await
+}
+
+/// Ends or requeues all running jobs.
+pub(super) async fn expire_leases(connection: &mut SqliteConnection, now: Timestamp) -> Result<Vec<JobId>> {
+    let running = sqlx::query("SELECT id FROM jobs WHERE state = 'running'");
+    let rows = running.fetch_all(&mut *connection).await.map_err(unavailable)?;
+    end_uncleanly(connection, now, &rows, |job| job.rescue(Timestamp(i64::MAX))).await
+}
+
+async fn end_uncleanly(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+    rows: &[SqliteRow],
+    step: impl Fn(Lifecycle) -> Result<Lifecycle, Refusal>,
+) -> Result<Vec<JobId>> {
+    let mut rescued = Vec::new();
+    for row in rows {
+        let id = JobId::from(column::<String>(row, "id")?);
+        let payload = Payload::Failure(endings::quarantine(endings::LEASE_RAN_OUT));
+        if apply(connection, now, &id, payload, &step).await?.is_some() {
+            rescued.push(id);
+        }
+    }
+    Ok(rescued)
+}
+
+/// Fails waiting jobs that were never claimed and are late.
+pub(super) async fn time_out_starts(connection: &mut SqliteConnection, now: Timestamp) -> Result<Vec<JobId>> {
+    let rows = sqlx::query(
+        "SELECT id, start_by FROM jobs WHERE state = 'queued' AND attempt = 0 AND start_by IS NOT NULL \
+         AND start_by <= ?1",
+    )
+    .bind(now.0)
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(unavailable)?;
+    let mut failed = Vec::new();
+    for row in &rows {
+        let id = JobId::from(column::<String>(row, "id")?);
+        let start_by = Timestamp(column(row, "start_by")?);
+        let payload = Payload::Failure(endings::start_timeout());
+        if apply(connection, now, &id, payload, |job| job.time_out_start(now, start_by)).await?.is_some() {
+            failed.push(id);
+        }
+    }
+    Ok(failed)
+}
+
+/// Removes what a deleted job said. Its row stays until it is pruned, so that readers can be told it is gone.
+pub(super) async fn scrub(connection: &mut SqliteConnection, seq: i64) -> Result<()> {
+    for statement in [
+        "DELETE FROM job_inputs WHERE seq = ?1",
+        "DELETE FROM job_results WHERE seq = ?1",
+        "UPDATE jobs SET deleted = TRUE, idempotency_key = NULL, idempotency_fingerprint = NULL WHERE seq = ?1",
+    ] {
+        sqlx::query(statement).bind(seq).execute(&mut *connection).await.map_err(unavailable)?;
+    }
+    Ok(())
+}
+
+fn lifecycle(row: &SqliteRow) -> Result<Lifecycle> {
+    let phase = match named::<JobState>(column(row, "state")?)? {
+        JobState::Queued => Phase::Queued { ready_at: time(row, "ready_at")? },
+        JobState::Running => Phase::Running {
+            worker: WorkerId::from(column::<Option<String>>(row, "worker")?.unwrap_or_default()),
+            lease_until: time(row, "lease_until")?.unwrap_or_default(),
+        },
+        JobState::Succeeded => Phase::Succeeded,
+        JobState::Failed => Phase::Failed(rows::failure(row)?.map_or(FailureKind::Internal, |failure| failure.kind)),
+        JobState::Cancelled => Phase::Cancelled,
+    };
+    Ok(Lifecycle {
+        phase,
+        attempt: column(row, "attempt")?,
+        retries: column(row, "retries")?,
+        unclean_ends: column(row, "unclean_ends")?,
+        cancel_requested: column(row, "cancel_requested")?,
+        quarantined: column(row, "quarantined")?,
+    })
+}
+
+async fn write(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+    seq: i64,
+    (attempt_before, state_before): (u32, JobState),
+    after: &Lifecycle,
+    payload: &Payload,
+) -> Result<bool> {
+    let ready_at = match &after.phase {
+        Phase::Queued { ready_at } => *ready_at,
+        _ => None,
+    };
+    let (worker, lease_until) = match &after.phase {
+        Phase::Running { worker, lease_until } => (Some(worker.as_str()), Some(lease_until.0)),
+        _ => (None, None),
+    };
+    let failure = match (&after.phase, payload) {
+        (Phase::Failed(kind), Payload::Failure(failure)) => Some((*kind, failure)),
+        _ => None,
+    };
+    let claimed = after.attempt > attempt_before;
+    let changed = sqlx::query(
+        "UPDATE jobs SET state = ?1, ready_at = ?2, worker = ?3, lease_until = ?4, attempt = ?5, retries = ?6, \
+         unclean_ends = ?7, cancel_requested = ?8, quarantined = ?9, started_at = COALESCE(?10, started_at), \
+         finished_at = ?11, failure_kind = ?12, failure_field = ?13, failure_message = ?14 \
+         WHERE seq = ?15 AND attempt = ?16 AND state = ?17",
+    )
+    .bind(name_of(&after.state())?)
+    .bind(ready_at.map(|ready_at| ready_at.0))
+    .bind(worker)
+    .bind(lease_until)
+    .bind(after.attempt)
+    .bind(after.retries)
+    .bind(after.unclean_ends)
+    .bind(after.cancel_requested)
+    .bind(after.quarantined)
+    .bind(claimed.then_some(now.0))
+    .bind(after.state().is_terminal().then_some(now.0))
+    .bind(failure.map(|(kind, _)| name_of(&kind)).transpose()?)
+    .bind(failure.and_then(|(_, failure)| failure.field.as_deref()))
+    .bind(failure.map(|(_, failure)| failure.message.as_str()))
+    .bind(seq)
+    .bind(attempt_before)
+    .bind(name_of(&state_before)?)
+    .execute(connection)
+    .await
+    .map_err(unavailable)?;
+    Ok(changed.rows_affected() == 1)
+}
+
+/// What an ended job leaves: result, cost, webhook.
+async fn conclude(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+    before: &SqliteRow,
+    state: JobState,
+    payload: &Payload,
+) -> Result<()> {
+    let seq: i64 = column(before, "seq")?;
+    if let Payload::Result(result) = payload {
+        sqlx::query("INSERT INTO job_results (seq, result) VALUES (?1, ?2)")
+            .bind(seq)
+            .bind(rows::to_json(result)?)
+            .execute(&mut *connection)
+            .await
+            .map_err(unavailable)?;
+    }
+    if state == JobState::Succeeded {
+        sqlx::query(
+            "INSERT INTO spending (key_id, user_name, jobs, cost_micros) VALUES (?1, ?2, 1, ?3) \
+             ON CONFLICT (key_id, user_name) DO UPDATE SET jobs = spending.jobs + 1, \
+             cost_micros = spending.cost_micros + excluded.cost_micros",
+        )
+        .bind(column::<String>(before, "key_id")?)
+        .bind(column::<Option<String>>(before, "user_name")?.unwrap_or_default())
+        .bind(column::<i64>(before, "cost_micros")?)
+        .execute(&mut *connection)
+        .await
+        .map_err(unavailable)?;
+    }
+    if let Some(url) = column::<Option<String>>(before, "webhook_url")? {
+        sqlx::query("INSERT INTO deliveries (job_seq, url, dialect, created_at, next_at) VALUES (?1, ?2, ?3, ?4, ?4)")
+            .bind(seq)
+            .bind(url)
+            .bind(column::<Option<String>>(before, "webhook_dialect")?)
+            .bind(now.0)
+            .execute(&mut *connection)
+            .await
+            .map_err(unavailable)?;
+    }
+    if before.try_get("deleted").map_err(unavailable)? {
+        scrub(connection, seq).await?;
+    }
+    Ok(())
+}

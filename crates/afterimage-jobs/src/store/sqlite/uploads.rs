@@ -1,0 +1,134 @@
+//! [`UploadStore`] in SQLite.
+
+use super::rows::column;
+use super::{SqliteStore, submit, unavailable};
+use crate::{KeyId, NewUpload, Result, Timestamp, Upload, UploadFacts, UploadId, UploadState, UploadStore};
+use async_trait::async_trait;
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+
+#[async_trait]
+impl UploadStore for SqliteStore {
+    async fn create_upload(&self, upload: NewUpload) -> Result<Upload> {
+        self.writer.write(move |connection, now| Box::pin(async move { create(connection, now, upload).await })).await
+    }
+
+    async fn finish_upload(&self, id: &UploadId, facts: UploadFacts) -> Result<Option<Upload>> {
+        let id = id.clone();
+        self.writer.write(move |connection, _| Box::pin(async move { finish(connection, &id, &facts).await })).await
+    }
+
+    async fn upload(&self, id: &UploadId) -> Result<Option<Upload>> {
+        let query = sqlx::query("SELECT * FROM uploads WHERE id = ?1 AND NOT expired").bind(id.as_str());
+        query.fetch_optional(&self.readers).await.map_err(unavailable)?.as_ref().map(upload).transpose()
+    }
+
+    async fn expire_uploads(&self, created_before: Timestamp, limit: u32) -> Result<u64> {
+        self.writer
+            .write(move |connection, _| Box::pin(async move { expire(connection, created_before, limit).await }))
+            .await
+    }
+
+    async fn unswept_uploads(&self, limit: u32) -> Result<Vec<UploadId>> {
+        let query = sqlx::query("SELECT id FROM uploads WHERE expired ORDER BY created_at, id LIMIT ?1").bind(limit);
+        let rows = query.fetch_all(&self.readers).await.map_err(unavailable)?;
+        rows.iter().map(|row| Ok(UploadId::from(column::<String>(row, "id")?))).collect()
+    }
+
+    async fn forget_uploads(&self, uploads: &[UploadId]) -> Result<()> {
+        let uploads = uploads.to_vec();
+        self.writer.write(move |connection, _| Box::pin(async move { forget(connection, &uploads).await })).await
+    }
+}
+
+async fn create(connection: &mut SqliteConnection, now: Timestamp, new: NewUpload) -> Result<Upload> {
+    submit::check_key(connection, &new.key).await?;
+    let facts = new.facts.as_ref();
+    sqlx::query(
+        "INSERT INTO uploads (id, key_id, filename, declared_type, created_at, blob, content_type, bytes, width, \
+         height) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )
+    .bind(new.id.as_str())
+    .bind(new.key.as_str())
+    .bind(&new.filename)
+    .bind(&new.declared_type)
+    .bind(now.0)
+    .bind(facts.map(|facts| facts.blob.as_str()))
+    .bind(facts.map(|facts| facts.content_type.as_str()))
+    .bind(facts.map(|facts| facts.bytes as i64))
+    .bind(facts.map(|facts| facts.width))
+    .bind(facts.map(|facts| facts.height))
+    .execute(connection)
+    .await
+    .map_err(unavailable)?;
+    Ok(Upload {
+        id: new.id,
+        key: new.key,
+        filename: new.filename,
+        declared_type: new.declared_type,
+        state: new.facts.map_or(UploadState::Pending, UploadState::Ready),
+        created_at: now,
+    })
+}
+
+async fn finish(connection: &mut SqliteConnection, id: &UploadId, facts: &UploadFacts) -> Result<Option<Upload>> {
+    let row = sqlx::query(
+        "UPDATE uploads SET blob = ?1, content_type = ?2, bytes = ?3, width = ?4, height = ?5 \
+         WHERE id = ?6 AND blob IS NULL AND NOT expired RETURNING *",
+    )
+    .bind(&facts.blob)
+    .bind(&facts.content_type)
+    .bind(facts.bytes as i64)
+    .bind(facts.width)
+    .bind(facts.height)
+    .bind(id.as_str())
+    .fetch_optional(connection)
+    .await
+    .map_err(unavailable)?;
+    row.as_ref().map(upload).transpose()
+}
+
+async fn expire(connection: &mut SqliteConnection, created_before: Timestamp, limit: u32) -> Result<u64> {
+    let changed = sqlx::query(
+        "UPDATE uploads SET expired = TRUE WHERE id IN \
+         (SELECT id FROM uploads WHERE NOT expired AND created_at < ?1 ORDER BY created_at LIMIT ?2)",
+    )
+    .bind(created_before.0)
+    .bind(limit)
+    .execute(connection)
+    .await
+    .map_err(unavailable)?;
+    Ok(changed.rows_affected())
+}
+
+async fn forget(connection: &mut SqliteConnection, uploads: &[UploadId]) -> Result<()> {
+    for id in uploads {
+        sqlx::query("DELETE FROM uploads WHERE id = ?1 AND expired")
+            .bind(id.as_str())
+            .execute(&mut *connection)
+            .await
+            .map_err(unavailable)?;
+    }
+    Ok(())
+}
+
+fn upload(row: &SqliteRow) -> Result<Upload> {
+    let state = match column::<Option<String>>(row, "blob")? {
+        None => UploadState::Pending,
+        Some(blob) => UploadState::Ready(UploadFacts {
+            blob,
+            content_type: column(row, "content_type")?,
+            bytes: column::<i64>(row, "bytes")?.unsigned_abs(),
+            width: column(row, "width")?,
+            height: column(row, "height")?,
+        }),
+    };
+    Ok(Upload {
+        id: column::<String>(row, "id")?.into(),
+        key: KeyId::from(column::<String>(row, "key_id")?),
+        filename: column(row, "filename")?,
+        declared_type: column(row, "declared_type")?,
+        state,
+        created_at: Timestamp(column(row, "created_at")?),
+    })
+}
