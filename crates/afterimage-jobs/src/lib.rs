@@ -4,6 +4,7 @@
 //! it durable; a worker claims it under a lease, runs it through an [`Executor`] and records its end together with the
 //! webhook that reports it. This crate knows nothing of HTTP and tensors.
 
+mod blobs;
 mod clock;
 mod data_folder;
 mod error;
@@ -13,6 +14,7 @@ pub mod state;
 mod store;
 pub mod worker;
 
+pub use blobs::{Blobs, StoredBlob};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use data_folder::DataFolderLock;
 pub use error::{Error, Result};
@@ -23,7 +25,7 @@ pub use job::{
 };
 pub use state::{MAX_ATTEMPTS, MAX_UNCLEAN_ENDS};
 pub use store::{
-    ApiKey, CancelOutcome, Delivery, Fenced, JobStore, KeyStore, ListFilter, NewKey, NewUpload, NextTry, Outbox,
-    POSITION_LIMIT, Page, QueueDepth, Renewed, Secret, SettingsStore, Spending, SqliteStore, Store, Submitted, Upload,
-    UploadFacts, UploadState, UploadStore,
+    ApiKey, CancelOutcome, Delivery, Fenced, JobStore, KeyStore, ListFilter, MemoryStore, NewKey, NewUpload, NextTry,
+    Outbox, POSITION_LIMIT, Page, QueueDepth, Renewed, Secret, SettingsStore, Spending, SqliteStore, Store, Submitted,
+    Upload, UploadFacts, UploadState, UploadStore,
 };

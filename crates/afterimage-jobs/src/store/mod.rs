@@ -4,6 +4,7 @@ mod credentials;
 mod endings;
 mod jobs;
 mod keys;
+mod memory;
 mod order;
 mod outbox;
 mod settings;
@@ -14,6 +15,7 @@ pub use jobs::{
     CancelOutcome, Fenced, JobStore, ListFilter, POSITION_LIMIT, Page, QueueDepth, Renewed, Spending, Submitted,
 };
 pub use keys::{ApiKey, KeyStore, NewKey, Secret};
+pub use memory::MemoryStore;
 pub use outbox::{Delivery, NextTry, Outbox};
 pub use settings::SettingsStore;
 pub use sqlite::SqliteStore;

@@ -1,0 +1,279 @@
+//! Files of the queue: inputs, results, uploads.
+//!
+//! | path | written by |
+//! |---|---|
+//! | `inputs/<job>/<n>` | the dialect, before the submit |
+//! | `results/<job>/<attempt>/<hash>.<ext>` | the worker, before the job's end is recorded |
+//! | `uploads/<id>` | the upload routes |
+//!
+//! Attempt and content in a result's path keep a worker that lost its lease from overwriting what the winner stored.
+//! Nothing that a user typed is ever part of a path.
+
+use crate::data_folder::create_private;
+use crate::{Error, JobId, Lease, OutputFormat, Result, Timestamp, UploadId};
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt};
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::{Error as StorageError, ObjectStore, ObjectStoreExt, PutPayload, path::Path as BlobPath};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+use std::sync::Arc;
+
+const INPUTS: &str = "inputs";
+const RESULTS: &str = "results";
+const UPLOADS: &str = "uploads";
+
+/// Where files are kept. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Blobs {
+    store: Arc<dyn ObjectStore>,
+}
+
+/// A stored file, as a listing tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredBlob {
+    /// Its path.
+    pub path: String,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// When it was written.
+    pub modified_at: Timestamp,
+}
+
+impl Blobs {
+    /// Files in a local folder that only its owner may enter; made unless it is there. A write is on disk, name and
+    /// content, when [`Blobs::put`] returns.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the folder cannot be made.
+    pub fn local(folder: &Path) -> Result<Self> {
+        create_private(folder)?;
+        let store = LocalFileSystem::new_with_prefix(folder)
+            .map_err(|error| Error::unavailable(format!("folder {}", folder.display()), error))?
+            .with_fsync(true)
+            .with_automatic_cleanup(true);
+        Ok(Self { store: Arc::new(store) })
+    }
+
+    /// Files in memory, for tests.
+    pub fn memory() -> Self {
+        Self { store: Arc::new(InMemory::new()) }
+    }
+
+    /// Any other object store.
+    pub fn new(store: Arc<dyn ObjectStore>) -> Self {
+        Self { store }
+    }
+
+    /// Path of a job's `number`th input.
+    pub fn input_path(job: &JobId, number: usize) -> String {
+        format!("{INPUTS}/{job}/{number}")
+    }
+
+    /// Path of a result that was made under `lease` and has this SHA-256 in hexadecimal.
+    pub fn result_path(lease: &Lease, sha256: &str, format: OutputFormat) -> String {
+        format!("{RESULTS}/{}/{}/{sha256}.{}", lease.job, lease.attempt, format.extension())
+    }
+
+    /// Path of an upload.
+    pub fn upload_path(upload: &UploadId) -> String {
+        format!("{UPLOADS}/{upload}")
+    }
+
+    /// SHA-256 in hexadecimal, as result paths and [`crate::Output::sha256`] have it.
+    pub fn sha256(bytes: &[u8]) -> String {
+        hex::encode(Sha256::digest(bytes))
+    }
+
+    /// Stores a file durably, replacing one of that path.
+    ///
+    /// # Errors
+    /// [`Error::BlobPath`], [`Error::Unavailable`].
+    pub async fn put(&self, path: &str, bytes: Bytes) -> Result<()> {
+        self.store.put(&checked(path)?, PutPayload::from(bytes)).await.map_err(|error| unavailable(path, error))?;
+        Ok(())
+    }
+
+    /// The file, or `None` when there is none.
+    ///
+    /// # Errors
+    /// [`Error::BlobPath`], [`Error::Unavailable`].
+    pub async fn get(&self, path: &str) -> Result<Option<Bytes>> {
+        let found = match self.store.get(&checked(path)?).await {
+            Err(StorageError::NotFound { .. }) => return Ok(None),
+            other => other.map_err(|error| unavailable(path, error))?,
+        };
+        found.bytes().await.map(Some).map_err(|error| unavailable(path, error))
+    }
+
+    /// Removes a file; one that is not there is removed already.
+    ///
+    /// # Errors
+    /// [`Error::BlobPath`], [`Error::Unavailable`].
+    pub async fn delete(&self, path: &str) -> Result<()> {
+        match self.store.delete(&checked(path)?).await {
+            Ok(()) | Err(StorageError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(unavailable(path, error)),
+        }
+    }
+
+    /// All files under a folder of blobs, such as `results` or `results/<job>`.
+    ///
+    /// # Errors
+    /// [`Error::BlobPath`], [`Error::Unavailable`].
+    pub async fn list(&self, folder: &str) -> Result<Vec<StoredBlob>> {
+        self.store
+            .list(Some(&checked(folder)?))
+            .map(|entry| {
+                let entry = entry.map_err(|error| unavailable(folder, error))?;
+                Ok(StoredBlob {
+                    path: entry.location.to_string(),
+                    bytes: entry.size,
+                    modified_at: Timestamp(entry.last_modified.timestamp_millis()),
+                })
+            })
+            .try_collect()
+            .await
+    }
+
+    /// Removes all files of a job.
+    ///
+    /// # Errors
+    /// [`Error::BlobPath`], [`Error::Unavailable`].
+    pub async fn delete_job(&self, job: &JobId) -> Result<()> {
+        for folder in [INPUTS, RESULTS] {
+            for blob in self.list(&format!("{folder}/{job}")).await? {
+                self.delete(&blob.path).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes an upload's file.
+    ///
+    /// # Errors
+    /// [`Error::BlobPath`], [`Error::Unavailable`].
+    pub async fn delete_upload(&self, upload: &UploadId) -> Result<()> {
+        self.delete(&Self::upload_path(upload)).await
+    }
+}
+
+/// Who a blob belongs to, by its path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum BlobOwner {
+    /// One of a job's inputs.
+    Input(JobId),
+    /// One of a job's results, wanted or not.
+    Result(JobId),
+    /// An upload.
+    Upload(UploadId),
+}
+
+impl BlobOwner {
+    /// `None` for a path that is not ours to judge.
+    pub(crate) fn of(path: &str) -> Option<Self> {
+        let mut parts = path.split('/');
+        match (parts.next()?, parts.next()?) {
+            (INPUTS, job) => JobId::parse(job).map(Self::Input),
+            (RESULTS, job) => JobId::parse(job).map(Self::Result),
+            (UPLOADS, upload) => UploadId::parse(upload).map(Self::Upload),
+            _ => None,
+        }
+    }
+
+    /// Every folder that holds blobs.
+    pub(crate) const FOLDERS: [&str; 3] = [INPUTS, RESULTS, UPLOADS];
+}
+
+/// Refuses what none of the path functions makes, so that a slip elsewhere cannot reach other files.
+fn checked(path: &str) -> Result<BlobPath> {
+    let refused = || Error::BlobPath { path: path.chars().take(100).collect() };
+    let parts: Vec<&str> = path.split('/').collect();
+    let plain = |part: &&str| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'-' | b'.'))
+    };
+    if !BlobOwner::FOLDERS.contains(&parts[0]) || !parts.iter().all(plain) {
+        return Err(refused());
+    }
+    BlobPath::parse(path).map_err(|_| refused())
+}
+
+fn unavailable(path: &str, error: StorageError) -> Error {
+    Error::unavailable(format!("storage of {path}"), error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::WorkerId;
+
+    #[test]
+    fn only_our_own_paths_pass() {
+        let lease = Lease { job: JobId::random(), attempt: 2, worker: WorkerId::random() };
+        for path in [
+            Blobs::input_path(&lease.job, 0),
+            Blobs::result_path(&lease, &Blobs::sha256(b"x"), OutputFormat::Jpeg),
+            Blobs::upload_path(&UploadId::random()),
+        ] {
+            assert_eq!(checked(&path).unwrap().to_string(), path);
+        }
+        for path in [
+            "",
+            "/",
+            "uploads/../afterimage.sqlite",
+            "../inputs/x",
+            "/etc/passwd",
+            "uploads//x",
+            "uploads/.x",
+            "uploads/a\\b",
+            "uploads/a%2fb",
+            "uploads/a\0",
+            "other/x",
+            "uploads/C:",
+            "uploads/ü",
+        ] {
+            assert!(matches!(checked(path), Err(Error::BlobPath { .. })), "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_tell_their_owner() {
+        let job = JobId::random();
+        assert_eq!(BlobOwner::of(&Blobs::input_path(&job, 3)), Some(BlobOwner::Input(job)));
+        assert_eq!(BlobOwner::of("results/not-an-id/1/x.png"), None);
+    }
+
+    #[tokio::test]
+    async fn files_come_back_and_go() {
+        let folder = tempfile::tempdir().unwrap();
+        for blobs in [Blobs::memory(), Blobs::local(&folder.path().join("blobs")).unwrap()] {
+            let job = JobId::random();
+            let path = Blobs::input_path(&job, 0);
+            assert_eq!(blobs.get(&path).await.unwrap(), None);
+            blobs.put(&path, Bytes::from_static(b"one")).await.unwrap();
+            blobs.put(&path, Bytes::from_static(b"two")).await.unwrap();
+            assert_eq!(blobs.get(&path).await.unwrap(), Some(Bytes::from_static(b"two")));
+            let listed = blobs.list("inputs").await.unwrap();
+            assert_eq!(listed.len(), 1);
+            assert_eq!((listed[0].path.as_str(), listed[0].bytes), (path.as_str(), 3));
+            blobs.delete_job(&job).await.unwrap();
+            assert_eq!(blobs.get(&path).await.unwrap(), None);
+            blobs.delete(&path).await.unwrap();
+        }
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_folder_that_cannot_be_written_is_unavailable() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("blobs");
+        let blobs = Blobs::local(&root).unwrap();
+        // A file where a folder should be fails for every user, root included.
+        std::fs::write(root.join("uploads"), b"").unwrap();
+        let error = blobs.put(&Blobs::upload_path(&UploadId::random()), Bytes::new()).await.unwrap_err();
+        assert!(matches!(error, Error::Unavailable { .. }));
+    }
+}

@@ -1,0 +1,298 @@
+//! [`JobStore`] in memory.
+
+use super::claims::Payload;
+use super::{MemoryStore, StoredJob, Tables};
+use crate::state::{Lifecycle, Phase};
+use crate::store::{endings, order};
+use crate::{
+    CancelOutcome, Error, Failure, Fenced, Job, JobId, JobResult, JobSpec, JobState, JobStore, KeyId, Lease,
+    ListFilter, NewJob, POSITION_LIMIT, Page, Priority, QueueDepth, Renewed, Result, Spending, Submitted, Timestamp,
+    WorkerId,
+};
+use async_trait::async_trait;
+use std::time::Duration;
+
+#[async_trait]
+impl JobStore for MemoryStore {
+    async fn submit(&self, job: NewJob) -> Result<Submitted> {
+        let now = self.clock.now();
+        self.tables().submit(now, job)
+    }
+
+    async fn job(&self, id: &JobId) -> Result<Option<Job>> {
+        Ok(self.tables().stored(id).map(|stored| stored.job.clone()))
+    }
+
+    async fn list(&self, key: &KeyId, filter: &ListFilter) -> Result<Page> {
+        let tables = self.tables();
+        let mut matching: Vec<(u64, &Job)> = tables
+            .jobs
+            .iter()
+            .map(|(number, stored)| (*number, &stored.job))
+            .filter(|(_, job)| job.key == *key && matches(filter, job))
+            .collect();
+        matching.sort_by_key(|(number, job)| std::cmp::Reverse((job.created_at, *number)));
+        let (skip, size) = filter.window();
+        let total = matching.len() as u64;
+        let page = matching.into_iter().skip(usize::try_from(skip).unwrap_or(usize::MAX)).take(size as usize);
+        Ok(Page { jobs: page.map(|(_, job)| job.clone()).collect(), total })
+    }
+
+    async fn delete(&self, key: &KeyId, jobs: &[JobId]) -> Result<u64> {
+        let now = self.clock.now();
+        let mut tables = self.tables();
+        Ok(jobs.iter().map(|id| u64::from(tables.delete(now, key, id))).sum())
+    }
+
+    async fn position(&self, id: &JobId) -> Result<Option<u64>> {
+        let tables = self.tables();
+        let Some(number) = tables.job_numbers.get(id) else { return Ok(None) };
+        let Some(mine) = tables.jobs.get(number).filter(|stored| stored.job.state == JobState::Queued) else {
+            return Ok(None);
+        };
+        let ahead = tables.jobs.iter().filter(|(other, stored)| {
+            stored.lifecycle.phase == Phase::Queued { ready_at: None } && (stored.due, *other) < (mine.due, number)
+        });
+        Ok(Some((ahead.count() as u64).min(POSITION_LIMIT)))
+    }
+
+    async fn cancel(&self, key: &KeyId, id: &JobId) -> Result<CancelOutcome> {
+        let now = self.clock.now();
+        let mut tables = self.tables();
+        if !tables.owns(key, id) {
+            return Ok(CancelOutcome::NotFound);
+        }
+        Ok(match tables.apply(now, id, Payload::Nothing, Lifecycle::cancel) {
+            None => CancelOutcome::AlreadyFinished,
+            Some(JobState::Running) => CancelOutcome::Requested,
+            Some(_) => CancelOutcome::Cancelled,
+        })
+    }
+
+    async fn claim(&self, worker: &WorkerId, lease: Duration) -> Result<Option<Job>> {
+        let now = self.clock.now();
+        let mut tables = self.tables();
+        tables.wake_delayed(now);
+        Ok(tables.claim(now, worker, now.plus(lease)))
+    }
+
+    async fn renew(&self, lease: &Lease, duration: Duration) -> Result<Renewed> {
+        let now = self.clock.now();
+        let mut tables = self.tables();
+        let state = tables.apply(now, &lease.job, Payload::Nothing, |job| job.renew(lease, now.plus(duration)));
+        let cancel_requested = tables.stored(&lease.job).is_some_and(|stored| stored.job.cancel_requested);
+        Ok(if state.is_some() { Renewed::Held { cancel_requested } } else { Renewed::Lost })
+    }
+
+    async fn succeed(&self, lease: &Lease, result: JobResult) -> Result<Fenced> {
+        self.end(lease, Payload::Result(result), |job| job.succeed(lease))
+    }
+
+    async fn fail(&self, lease: &Lease, failure: Failure) -> Result<Fenced> {
+        let kind = failure.kind;
+        self.end(lease, Payload::Failure(failure), |job| job.fail(lease, kind))
+    }
+
+    async fn cancelled(&self, lease: &Lease) -> Result<Fenced> {
+        self.end(lease, Payload::Nothing, |job| job.confirm_cancel(lease))
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<Fenced> {
+        self.end(lease, Payload::Nothing, |job| job.release(lease))
+    }
+
+    async fn crashed(&self, lease: &Lease, message: &str) -> Result<Fenced> {
+        self.end(lease, Payload::Failure(endings::quarantine(message)), |job| job.crashed(lease))
+    }
+
+    async fn retry(&self, lease: &Lease, failure: Failure, delay: Duration) -> Result<Fenced> {
+        let (kind, ready_at) = (failure.kind, self.clock.now().plus(delay));
+        self.end(lease, Payload::Failure(failure), |job| job.retry(lease, kind, ready_at))
+    }
+
+    async fn rescue(&self) -> Result<Vec<JobId>> {
+        let now = self.clock.now();
+        Ok(self.tables().rescue_expired(now, now))
+    }
+
+    async fn time_out_starts(&self) -> Result<Vec<JobId>> {
+        let now = self.clock.now();
+        Ok(self.tables().time_out_starts(now))
+    }
+
+    async fn queue_depth(&self) -> Result<QueueDepth> {
+        let tables = self.tables();
+        let count = |state| tables.jobs.values().filter(|stored| stored.job.state == state).count() as u64;
+        Ok(QueueDepth { queued: count(JobState::Queued), running: count(JobState::Running) })
+    }
+
+    async fn spending(&self, key: &KeyId, user: Option<&str>) -> Result<Spending> {
+        let tables = self.tables();
+        let mut sum = Spending::default();
+        for ((of_key, of_user), part) in &tables.spending {
+            if of_key == key && user.is_none_or(|user| user == of_user) {
+                sum.jobs += part.jobs;
+                sum.cost_micros += part.cost_micros;
+            }
+        }
+        Ok(sum)
+    }
+
+    async fn expire_jobs(&self, finished_before: Timestamp, limit: u32) -> Result<Vec<JobId>> {
+        let mut tables = self.tables();
+        let old = tables.ended(|stored| !stored.job.deleted, finished_before, limit);
+        for id in &old {
+            if let Some(stored) = tables.stored(id) {
+                stored.scrub();
+            }
+        }
+        Ok(old)
+    }
+
+    async fn unswept_jobs(&self, limit: u32) -> Result<Vec<JobId>> {
+        let tables = self.tables();
+        Ok(tables.ended(|stored| stored.job.deleted && !stored.swept, Timestamp(i64::MAX), limit))
+    }
+
+    async fn mark_jobs_swept(&self, jobs: &[JobId]) -> Result<()> {
+        let mut tables = self.tables();
+        for id in jobs {
+            if let Some(stored) = tables.stored(id) {
+                stored.swept |= stored.job.deleted && stored.job.finished_at.is_some();
+            }
+        }
+        Ok(())
+    }
+
+    async fn prune_jobs(&self, finished_before: Timestamp, limit: u32) -> Result<u64> {
+        let mut tables = self.tables();
+        let gone = |stored: &StoredJob| stored.job.deleted && stored.swept && !tables.has_open_delivery(&stored.job.id);
+        let old = tables.ended(gone, finished_before, limit);
+        for id in &old {
+            if let Some(number) = tables.job_numbers.remove(id) {
+                tables.jobs.remove(&number);
+            }
+            tables.deliveries.retain(|stored| stored.delivery.job != *id);
+        }
+        Ok(old.len() as u64)
+    }
+}
+
+impl MemoryStore {
+    fn end(
+        &self,
+        lease: &Lease,
+        payload: Payload,
+        step: impl FnOnce(Lifecycle) -> Result<Lifecycle, crate::state::Refusal>,
+    ) -> Result<Fenced> {
+        let now = self.clock.now();
+        Ok(self.tables().apply_fenced(now, lease, payload, step))
+    }
+}
+
+impl Tables {
+    fn submit(&mut self, now: Timestamp, new: NewJob) -> Result<Submitted> {
+        self.check_key(&new.key)?;
+        if let Some(stored) = self.stored(&new.id) {
+            let job = stored.job.clone();
+            return if job.key == new.key {
+                Ok(Submitted::Existing(job))
+            } else {
+                Err(Error::IdempotencyConflict { job: job.id })
+            };
+        }
+        if let Some(wanted) = &new.idempotency {
+            let holder = self.jobs.values().find(|stored| {
+                stored.job.key == new.key && stored.idempotency.as_ref().is_some_and(|held| held.key == wanted.key)
+            });
+            if let Some(stored) = holder {
+                return if stored.idempotency.as_ref() == Some(wanted) {
+                    Ok(Submitted::Existing(stored.job.clone()))
+                } else {
+                    Err(Error::IdempotencyConflict { job: stored.job.id.clone() })
+                };
+            }
+        }
+        let due = order::due(now, self.last_due(&new.key, new.priority), new.priority);
+        let job = Job::submitted(&new, now);
+        self.last_job_number += 1;
+        self.job_numbers.insert(new.id, self.last_job_number);
+        let stored = StoredJob {
+            job: job.clone(),
+            lifecycle: Lifecycle::default(),
+            due,
+            idempotency: new.idempotency,
+            swept: false,
+        };
+        self.jobs.insert(self.last_job_number, stored);
+        Ok(Submitted::Created(job))
+    }
+
+    fn last_due(&self, key: &KeyId, priority: Priority) -> Option<Timestamp> {
+        let waiting = self.jobs.values().filter(|stored| {
+            stored.job.state == JobState::Queued && stored.job.key == *key && stored.job.priority == priority
+        });
+        waiting.map(|stored| stored.due).max()
+    }
+
+    fn owns(&mut self, key: &KeyId, id: &JobId) -> bool {
+        self.stored(id).is_some_and(|stored| stored.job.key == *key && !stored.job.deleted)
+    }
+
+    fn delete(&mut self, now: Timestamp, key: &KeyId, id: &JobId) -> bool {
+        if !self.owns(key, id) {
+            return false;
+        }
+        let after = self.apply(now, id, Payload::Nothing, Lifecycle::cancel);
+        if let Some(stored) = self.stored(id) {
+            if after == Some(JobState::Running) {
+                stored.job.deleted = true;
+            } else {
+                stored.scrub();
+            }
+        }
+        true
+    }
+
+    fn wake_delayed(&mut self, now: Timestamp) {
+        for stored in self.jobs.values_mut() {
+            if let Phase::Queued { ready_at } = &mut stored.lifecycle.phase
+                && ready_at.is_some_and(|at| at <= now)
+            {
+                *ready_at = None;
+            }
+        }
+    }
+
+    /// Jobs that ended before a time, earliest first.
+    fn ended(&self, wanted: impl Fn(&StoredJob) -> bool, finished_before: Timestamp, limit: u32) -> Vec<JobId> {
+        let mut ended: Vec<(Timestamp, u64, JobId)> = self
+            .jobs
+            .iter()
+            .filter(|(_, stored)| wanted(stored))
+            .filter_map(|(number, stored)| Some((stored.job.finished_at?, *number, stored.job.id.clone())))
+            .filter(|(finished_at, ..)| *finished_at < finished_before)
+            .collect();
+        ended.sort();
+        ended.into_iter().take(limit as usize).map(|(.., id)| id).collect()
+    }
+}
+
+impl StoredJob {
+    /// Removes what a deleted job said.
+    pub(super) fn scrub(&mut self) {
+        self.job.input = serde_json::Value::Null;
+        self.job.spec = JobSpec::emptied();
+        self.job.result = None;
+        self.job.deleted = true;
+        self.idempotency = None;
+    }
+}
+
+fn matches(filter: &ListFilter, job: &Job) -> bool {
+    !job.deleted
+        && filter.model.as_ref().is_none_or(|model| *model == job.model)
+        && (filter.states.is_empty() || filter.states.contains(&job.state))
+        && filter.created_after.is_none_or(|after| job.created_at >= after)
+        && filter.created_before.is_none_or(|before| job.created_at <= before)
+}

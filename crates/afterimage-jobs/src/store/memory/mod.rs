@@ -1,0 +1,95 @@
+//! The store in memory: the plainest implementation, and the oracle that the others are tested against. It applies the
+//! state machine directly and looks through everything to find anything.
+
+mod claims;
+mod jobs;
+mod keys;
+mod outbox;
+mod uploads;
+
+use super::credentials;
+use crate::state::Lifecycle;
+use crate::{
+    ApiKey, Clock, Error, Idempotency, Job, JobId, KeyId, Result, SettingsStore, Spending, Timestamp, Upload, UploadId,
+};
+use async_trait::async_trait;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Jobs, keys, uploads, webhooks and settings in memory; lost with the process. Clones share it.
+#[derive(Clone)]
+pub struct MemoryStore {
+    clock: Arc<dyn Clock>,
+    tables: Arc<Mutex<Tables>>,
+}
+
+#[derive(Default)]
+struct Tables {
+    /// By order of submit.
+    jobs: BTreeMap<u64, StoredJob>,
+    job_numbers: HashMap<JobId, u64>,
+    last_job_number: u64,
+    keys: Vec<(ApiKey, String)>,
+    spending: HashMap<(KeyId, String), Spending>,
+    deliveries: Vec<StoredDelivery>,
+    uploads: BTreeMap<UploadId, StoredUpload>,
+    server_secret: Option<[u8; 32]>,
+}
+
+struct StoredJob {
+    job: Job,
+    lifecycle: Lifecycle,
+    due: Timestamp,
+    idempotency: Option<Idempotency>,
+    swept: bool,
+}
+
+struct StoredDelivery {
+    delivery: crate::Delivery,
+    next_at: Timestamp,
+    finished: bool,
+}
+
+struct StoredUpload {
+    upload: Upload,
+    expired: bool,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, tables: Arc::default() }
+    }
+
+    /// Treats every running job as one whose worker died, as a restart does.
+    pub fn expire_leases(&self) -> Vec<JobId> {
+        let now = self.clock.now();
+        self.tables().rescue_expired(now, Timestamp(i64::MAX))
+    }
+
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        // Every change is complete before the lock is given back, so a panic elsewhere spoils nothing.
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tables {
+    fn check_key(&self, key: &KeyId) -> Result<()> {
+        if self.keys.iter().any(|(known, _)| known.id == *key) {
+            return Ok(());
+        }
+        Err(Error::UnknownKey { key: key.clone() })
+    }
+
+    fn stored(&mut self, id: &JobId) -> Option<&mut StoredJob> {
+        self.jobs.get_mut(self.job_numbers.get(id)?)
+    }
+}
+
+#[async_trait]
+impl SettingsStore for MemoryStore {
+    async fn server_secret(&self) -> Result<[u8; 32]> {
+        let fresh = credentials::random()?;
+        Ok(*self.tables().server_secret.get_or_insert(fresh))
+    }
+}
