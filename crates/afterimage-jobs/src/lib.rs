@@ -10,6 +10,7 @@ mod data_folder;
 mod error;
 mod ids;
 mod job;
+pub mod retention;
 pub mod state;
 mod store;
 pub mod worker;

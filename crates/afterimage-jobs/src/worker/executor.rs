@@ -11,6 +11,13 @@ pub trait Executor: Send + Sync + 'static {
     /// Runs one job to its end. It loads the job's sources itself: it knows the rules for fetching. `slot` is below
     /// the worker's number of slots and in use by one job at a time: it tells which engine to use.
     async fn execute(&self, slot: usize, job: &Job, control: &Control) -> Execution;
+
+    /// Whether what runs a slot's job still shows signs of life. While it does not, the job's lease is not renewed and
+    /// runs out.
+    fn is_alive(&self, slot: usize) -> bool {
+        let _ = slot;
+        true
+    }
 }
 
 /// What an execution must listen to.

@@ -1,7 +1,173 @@
 //! The worker loop: claims, runs, keeps the lease alive, records the end.
+//!
+//! Each slot runs one job at a time. Beside it a heartbeat renews the lease and passes on requests to cancel; a
+//! rescuer finds jobs whose worker is gone. Everything is told at once by [`Hints`]; where a hint is missing (another
+//! process, a full channel), polling finds the same thing a little later.
 
 mod executor;
+mod heartbeat;
 mod hints;
+mod recorder;
+mod rescuer;
+mod slot;
 
 pub use executor::{Control, Encoded, Execution, Executor, Produced};
 pub use hints::Hints;
+
+use crate::{Blobs, Lease, Store, WorkerId};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+/// How workers behave.
+#[derive(Clone, Debug)]
+pub struct WorkerOptions {
+    /// Jobs at once.
+    pub slots: usize,
+    /// How long a job stays with a worker that is not heard of.
+    pub lease: Duration,
+    /// How often a lease is renewed; several times per lease, so that a slow renewal loses nothing.
+    pub renew_every: Duration,
+    /// How often an idle slot looks for jobs that nobody announced.
+    pub poll_every: Duration,
+    /// How often the rescuer looks. With the lease it makes up the time until a dead worker is noticed.
+    pub rescue_every: Duration,
+    /// How long storing a result may fail before the job is put back.
+    pub storage_patience: Duration,
+    /// First pause after a failed write; doubles up to [`WorkerOptions::longest_pause`].
+    pub first_pause: Duration,
+    /// Longest pause between tries.
+    pub longest_pause: Duration,
+    /// How long [`Workers::stop`] lets jobs run to their end.
+    pub finish_within: Duration,
+    /// How long [`Workers::stop`] then waits for them to be handed back.
+    pub hand_back_within: Duration,
+}
+
+impl Default for WorkerOptions {
+    /// One slot; a dead worker is noticed within 15 s; a stop takes at most 30 s.
+    fn default() -> Self {
+        Self {
+            slots: 1,
+            lease: Duration::from_secs(12),
+            renew_every: Duration::from_secs(3),
+            poll_every: Duration::from_millis(200),
+            rescue_every: Duration::from_secs(2),
+            storage_patience: Duration::from_secs(20),
+            first_pause: Duration::from_millis(100),
+            longest_pause: Duration::from_secs(5),
+            finish_within: Duration::from_secs(20),
+            hand_back_within: Duration::from_secs(8),
+        }
+    }
+}
+
+/// Running workers of this process. Dropping it without [`Workers::stop`] is an unclean end for the jobs it holds.
+#[derive(Debug)]
+pub struct Workers {
+    shared: Arc<Shared>,
+    tasks: JoinSet<()>,
+}
+
+/// What slots, heartbeats and the rescuer have in common.
+struct Shared {
+    store: Arc<dyn Store>,
+    blobs: Blobs,
+    executor: Arc<dyn Executor>,
+    hints: Arc<Hints>,
+    options: WorkerOptions,
+    worker: WorkerId,
+    /// No new claims.
+    stopping: CancellationToken,
+    /// Running jobs are to be handed back.
+    abandoning: CancellationToken,
+    held: Mutex<HashMap<usize, Lease>>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Shared").field("worker", &self.worker).field("options", &self.options).finish()
+    }
+}
+
+impl Workers {
+    /// Starts slots and rescuer. With 0 slots only the rescuer runs, for workers elsewhere.
+    pub fn start(
+        store: Arc<dyn Store>,
+        blobs: Blobs,
+        executor: Arc<dyn Executor>,
+        hints: Arc<Hints>,
+        options: WorkerOptions,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            store,
+            blobs,
+            executor,
+            hints,
+            options,
+            worker: WorkerId::random(),
+            stopping: CancellationToken::new(),
+            abandoning: CancellationToken::new(),
+            held: Mutex::default(),
+        });
+        let mut tasks = JoinSet::new();
+        for slot in 0..shared.options.slots {
+            tasks.spawn(slot::run(Arc::clone(&shared), slot));
+        }
+        tasks.spawn(rescuer::run(Arc::clone(&shared)));
+        Self { shared, tasks }
+    }
+
+    /// The id under which this process claims.
+    pub fn id(&self) -> &WorkerId {
+        &self.shared.worker
+    }
+
+    /// Jobs that run now.
+    pub fn busy(&self) -> usize {
+        self.shared.held().len()
+    }
+
+    /// Stops in good order: no new jobs; running ones may finish within [`WorkerOptions::finish_within`] and are then
+    /// handed back, which costs them nothing.
+    pub async fn stop(mut self) {
+        self.shared.stopping.cancel();
+        let finish = Instant::now() + self.shared.options.finish_within;
+        let done = tokio::select! {
+            () = join(&mut self.tasks) => true,
+            () = sleep_until(finish) => false,
+        };
+        if done {
+            return;
+        }
+        self.shared.abandoning.cancel();
+        let hand_back = Instant::now() + self.shared.options.hand_back_within;
+        if timeout_at(hand_back, join(&mut self.tasks)).await.is_ok() {
+            return;
+        }
+        // What does not listen is cut off. The fence keeps it from writing, so its jobs can be handed back for it.
+        self.tasks.shutdown().await;
+        let held: Vec<Lease> = self.shared.held().drain().map(|(_, lease)| lease).collect();
+        for lease in held {
+            let outcome = self.shared.store.release(&lease).await;
+            tracing::warn!(job = %lease.job, ?outcome, "job did not stop and was handed back");
+        }
+    }
+}
+
+async fn join(tasks: &mut JoinSet<()>) {
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "worker task failed");
+        }
+    }
+}
+
+impl Shared {
+    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<usize, Lease>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,76 @@
+//! Keeps one lease alive while its job runs, and listens for its end.
+
+use super::{Control, Shared};
+use crate::{JobId, Lease, Renewed};
+use std::sync::Arc;
+use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
+
+/// A running heartbeat; ends when dropped.
+pub(super) struct Heartbeat(AbortOnDropHandle<()>);
+
+impl Heartbeat {
+    pub(super) fn stop(self) {
+        drop(self.0);
+    }
+}
+
+/// Starts renewing. A task of its own, so that nothing the job does can hold it up.
+pub(super) fn start(shared: &Arc<Shared>, slot: usize, lease: &Lease, control: &Control) -> Heartbeat {
+    // Subscribed before the first renewal reads the flag: no request falls in between.
+    let requests = shared.hints.cancel_requests();
+    let task = tokio::spawn(run(Arc::clone(shared), slot, lease.clone(), control.clone(), requests));
+    Heartbeat(AbortOnDropHandle::new(task))
+}
+
+async fn run(
+    shared: Arc<Shared>,
+    slot: usize,
+    lease: Lease,
+    control: Control,
+    mut requests: broadcast::Receiver<JobId>,
+) {
+    loop {
+        tokio::select! {
+            () = sleep(shared.options.renew_every) => {}
+            request = next_request(&mut requests, &lease.job) => if request == Request::ThisJob {
+                control.cancel.cancel();
+            },
+        }
+        // A dead engine must not be kept in its job by a live process.
+        if !shared.executor.is_alive(slot) {
+            tracing::warn!(job = %lease.job, slot, "engine is not alive; lease is left to run out");
+            continue;
+        }
+        match shared.store.renew(&lease, shared.options.lease).await {
+            Ok(Renewed::Held { cancel_requested: true }) => control.cancel.cancel(),
+            Ok(Renewed::Held { cancel_requested: false }) => {}
+            Ok(Renewed::Lost) => {
+                tracing::warn!(job = %lease.job, attempt = lease.attempt, "lease lost");
+                control.abandon.cancel();
+                return;
+            }
+            // The next beat tries again. Should the lease run out meanwhile, the fence decides.
+            Err(error) => tracing::warn!(job = %lease.job, %error, "cannot renew the lease"),
+        }
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Request {
+    ThisJob,
+    /// Requests were missed; the renewal tells whether this job's was among them.
+    Unknown,
+}
+
+async fn next_request(requests: &mut broadcast::Receiver<JobId>, job: &JobId) -> Request {
+    loop {
+        match requests.recv().await {
+            Ok(requested) if requested == *job => return Request::ThisJob,
+            Ok(_) => {}
+            Err(RecvError::Lagged(_)) => return Request::Unknown,
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! From an execution to the job's end: files first, then one transaction that makes them the result.
+
+use super::{Encoded, Produced, Shared};
+use crate::{Blobs, Failure, FailureKind, Fenced, Job, JobResult, JobState, Lease, Output, OutputFormat, Result};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// A worker's last word on a claim.
+pub(super) enum Ending {
+    Succeeded(JobResult),
+    Failed(Failure),
+    PutBack(Failure, Duration),
+    Cancelled,
+    Crashed(String),
+    Released,
+}
+
+/// Stores what was made. Storage that stays unavailable puts the job back.
+pub(super) async fn store_pictures(shared: &Shared, lease: &Lease, job: &Job, produced: Produced) -> Ending {
+    let until = Instant::now() + shared.options.storage_patience;
+    let mut outputs = Vec::with_capacity(produced.pictures.len());
+    for picture in produced.pictures {
+        match store_picture(shared, lease, job.spec.output.format, picture, until).await {
+            Ok(output) => outputs.push(output),
+            Err(error) => {
+                tracing::error!(job = %job.id, %error, "cannot store the result");
+                return failed(shared, job, Failure::new(FailureKind::Storage, "the result could not be stored"));
+            }
+        }
+    }
+    Ending::Succeeded(JobResult {
+        outputs,
+        seed: produced.seed,
+        inference_ms: produced.inference_ms,
+        timings: produced.timings,
+        facts: produced.facts,
+    })
+}
+
+/// A failure's consequence: storage may come back, anything else would fail again.
+pub(super) fn failed(shared: &Shared, job: &Job, failure: Failure) -> Ending {
+    if failure.kind == FailureKind::Storage {
+        return Ending::PutBack(failure, pause_after(shared, job.retries));
+    }
+    Ending::Failed(failure)
+}
+
+/// Writes the end down. Tries until the store answers: it says whether the claim still counts, however long that took.
+pub(super) async fn record(shared: &Shared, lease: &Lease, ending: Ending) {
+    let mut failures = 0;
+    let fenced = loop {
+        match write(shared, lease, &ending).await {
+            Ok(fenced) => break fenced,
+            Err(error) => {
+                tracing::warn!(job = %lease.job, %error, "cannot record the end of the job");
+                sleep(pause_after(shared, failures)).await;
+                failures += 1;
+            }
+        }
+    };
+    tracing::info!(job = %lease.job, attempt = lease.attempt, end = name_of(&ending), ?fenced, "job left the worker");
+    if let (Fenced::Lost, Ending::Succeeded(result)) = (fenced, &ending) {
+        discard(shared, lease, result).await;
+    }
+}
+
+async fn write(shared: &Shared, lease: &Lease, ending: &Ending) -> Result<Fenced> {
+    let store = &shared.store;
+    match ending {
+        Ending::Succeeded(result) => store.succeed(lease, result.clone()).await,
+        Ending::Failed(failure) => store.fail(lease, failure.clone()).await,
+        Ending::PutBack(failure, delay) => store.retry(lease, failure.clone(), *delay).await,
+        Ending::Cancelled => store.cancelled(lease).await,
+        Ending::Crashed(message) => store.crashed(lease, message).await,
+        Ending::Released => store.release(lease).await,
+    }
+}
+
+async fn store_picture(
+    shared: &Shared,
+    lease: &Lease,
+    format: OutputFormat,
+    picture: Encoded,
+    until: Instant,
+) -> Result<Output> {
+    let sha256 = Blobs::sha256(&picture.bytes);
+    let output = Output {
+        blob: Blobs::result_path(lease, &sha256, format),
+        content_type: picture.content_type,
+        width: picture.width,
+        height: picture.height,
+        bytes: picture.bytes.len() as u64,
+        sha256,
+    };
+    let mut failures = 0;
+    loop {
+        let error = match shared.blobs.put(&output.blob, picture.bytes.clone()).await {
+            Ok(()) => return Ok(output),
+            Err(error) => error,
+        };
+        let pause = pause_after(shared, failures);
+        failures += 1;
+        if Instant::now() + pause > until {
+            return Err(error);
+        }
+        tracing::warn!(job = %lease.job, %error, "cannot store a picture yet");
+        sleep(pause).await;
+    }
+}
+
+/// Removes files that no job points to. "Lost" may also mean that an earlier try was written although its answer did
+/// not arrive; then this very claim succeeded and its files stay. What cannot be decided or removed is an orphan for
+/// the sweeper.
+async fn discard(shared: &Shared, lease: &Lease, result: &JobResult) {
+    let written = match shared.store.job(&lease.job).await {
+        Ok(Some(job)) => job.state == JobState::Succeeded && job.attempt == lease.attempt,
+        Ok(None) => false,
+        Err(_) => return,
+    };
+    if written {
+        return;
+    }
+    for output in &result.outputs {
+        if let Err(error) = shared.blobs.delete(&output.blob).await {
+            tracing::warn!(job = %lease.job, %error, "cannot remove a discarded picture");
+        }
+    }
+}
+
+/// Doubles with every failure.
+fn pause_after(shared: &Shared, failures: u32) -> Duration {
+    let factor = 2_u32.saturating_pow(failures.min(16));
+    shared.options.first_pause.saturating_mul(factor).min(shared.options.longest_pause)
+}
+
+const fn name_of(ending: &Ending) -> &'static str {
+    match ending {
+        Ending::Succeeded(_) => "succeeded",
+        Ending::Failed(_) => "failed",
+        Ending::PutBack(..) => "put back",
+        Ending::Cancelled => "cancelled",
+        Ending::Crashed(_) => "crashed",
+        Ending::Released => "released",
+    }
+}

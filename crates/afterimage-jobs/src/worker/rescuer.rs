@@ -1,0 +1,64 @@
+//! Finds jobs whose worker is gone, and jobs that nobody took in time.
+
+use super::Shared;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::time::{Instant, sleep};
+
+/// Difference between clocks, beyond what scheduling explains.
+const JUMP: Duration = Duration::from_secs(1);
+
+/// Looks until the workers stop.
+pub(super) async fn run(shared: Arc<Shared>) {
+    let mut trust = Trust::new();
+    loop {
+        tokio::select! {
+            () = sleep(shared.options.rescue_every) => {}
+            () = shared.stopping.cancelled() => return,
+        }
+        if !trust.allows(&shared) {
+            tracing::warn!("clock jumped, process stood still or store was away; holders get time to renew");
+            sleep(shared.options.renew_every + JUMP).await;
+            trust = Trust::new();
+        }
+        trust.store_answered = look(&shared).await;
+    }
+}
+
+async fn look(shared: &Shared) -> bool {
+    let ended = match (shared.store.rescue().await, shared.store.time_out_starts().await) {
+        (Ok(rescued), Ok(late)) => [rescued, late].concat(),
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::warn!(%error, "cannot look for lost jobs");
+            return false;
+        }
+    };
+    for job in &ended {
+        tracing::warn!(%job, "job was rescued or timed out");
+        // One hint each way: it has ended or waits again.
+        shared.hints.ended(job);
+        shared.hints.submitted();
+    }
+    true
+}
+
+/// Whether a lease that looks run out may have had no chance to be renewed: the wall clock jumped, the process was
+/// stopped, the machine slept, or the store was away. Acting then would count an unclean end against jobs that run.
+struct Trust {
+    monotonic: Instant,
+    wall: SystemTime,
+    store_answered: bool,
+}
+
+impl Trust {
+    fn new() -> Self {
+        Self { monotonic: Instant::now(), wall: SystemTime::now(), store_answered: true }
+    }
+
+    fn allows(&mut self, shared: &Shared) -> bool {
+        let before = std::mem::replace(self, Self::new());
+        let passed = self.monotonic - before.monotonic;
+        let wall_passed = self.wall.duration_since(before.wall).unwrap_or_default();
+        before.store_answered && passed < shared.options.rescue_every + JUMP && wall_passed.abs_diff(passed) < JUMP
+    }
+}

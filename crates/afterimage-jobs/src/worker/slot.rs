@@ -1,0 +1,62 @@
+//! One slot: claim, run, record, again.
+
+use super::recorder::{self, Ending};
+use super::{Control, Execution, Shared, heartbeat};
+use crate::Job;
+use std::sync::Arc;
+use tokio::time::sleep;
+
+/// Runs jobs until the workers stop.
+pub(super) async fn run(shared: Arc<Shared>, slot: usize) {
+    while !shared.stopping.is_cancelled() {
+        // Never given up half way: a claim that nobody hears of would have to run out.
+        let pause = match shared.store.claim(&shared.worker, shared.options.lease).await {
+            Ok(Some(job)) => {
+                run_job(&shared, slot, job).await;
+                continue;
+            }
+            Ok(None) => shared.options.poll_every,
+            Err(error) => {
+                tracing::warn!(%error, "cannot claim a job");
+                shared.options.longest_pause
+            }
+        };
+        tokio::select! {
+            () = shared.hints.next_submitted() => {}
+            () = sleep(pause) => {}
+            () = shared.stopping.cancelled() => {}
+        }
+    }
+}
+
+async fn run_job(shared: &Arc<Shared>, slot: usize, job: Job) {
+    let lease = job.lease(&shared.worker);
+    let job = Arc::new(job);
+    tracing::info!(job = %job.id, attempt = job.attempt, slot, "job started");
+    shared.held().insert(slot, lease.clone());
+    let control = Control { abandon: shared.abandoning.child_token(), ..Control::default() };
+    let heartbeat = heartbeat::start(shared, slot, &lease, &control);
+    let ending = match execute(shared, slot, &job, &control).await {
+        Execution::Succeeded(produced) => recorder::store_pictures(shared, &lease, &job, produced).await,
+        Execution::Failed(failure) => recorder::failed(shared, &job, failure),
+        Execution::Cancelled => Ending::Cancelled,
+        Execution::Crashed { message } => Ending::Crashed(message),
+        Execution::HandedBack => Ending::Released,
+    };
+    recorder::record(shared, &lease, ending).await;
+    heartbeat.stop();
+    shared.held().remove(&slot);
+    shared.hints.ended(&job.id);
+}
+
+/// Runs the executor in a task of its own, so that its panic ends this job only.
+async fn execute(shared: &Arc<Shared>, slot: usize, job: &Arc<Job>, control: &Control) -> Execution {
+    let (executor, job, control) = (Arc::clone(&shared.executor), Arc::clone(job), control.clone());
+    let task = tokio::spawn(async move { executor.execute(slot, &job, &control).await });
+    // When the slot is cut off at shutdown, so is what it runs.
+    let abort = tokio_util::task::AbortOnDropHandle::new(task);
+    match abort.await {
+        Ok(execution) => execution,
+        Err(error) => Execution::Crashed { message: format!("executor failed: {error}") },
+    }
+}
