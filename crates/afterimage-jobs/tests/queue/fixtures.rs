@@ -1,0 +1,162 @@
+//! What the tests start from.
+
+use afterimage_core::{GenerationRequest, Task};
+use afterimage_jobs::{
+    DataFolderLock, Failure, FailureKind, Job, JobId, JobResult, JobSpec, KeyId, KeyStore, ManualClock, MemoryStore,
+    NewJob, NewKey, Output, OutputFormat, OutputSpec, Priority, Source, SqliteStore, Store, Timestamp, Webhook,
+    WorkerId,
+};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// The lease that tests claim with.
+pub const LEASE: Duration = Duration::from_secs(12);
+
+/// A moment to start at: 2026-01-01.
+pub const START: Timestamp = Timestamp(1_767_225_600_000);
+
+/// Which implementation a test runs against.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    Memory,
+    Sqlite,
+}
+
+/// A store with a clock that stands still, and two keys.
+pub struct Harness {
+    pub store: Arc<dyn Store>,
+    pub clock: Arc<ManualClock>,
+    pub key: KeyId,
+    pub other_key: KeyId,
+    pub worker: WorkerId,
+    backing: Backing,
+}
+
+enum Backing {
+    Memory(MemoryStore),
+    Sqlite { folder: TempDir, lock: Option<DataFolderLock> },
+}
+
+impl Harness {
+    pub async fn new(kind: Kind) -> Self {
+        let clock = Arc::new(ManualClock::at(START));
+        let (store, backing): (Arc<dyn Store>, Backing) = match kind {
+            Kind::Memory => {
+                let store = MemoryStore::new(clock.clone());
+                (Arc::new(store.clone()), Backing::Memory(store))
+            }
+            Kind::Sqlite => {
+                let folder = tempfile::tempdir().unwrap();
+                let lock = DataFolderLock::acquire(folder.path()).unwrap();
+                let store = SqliteStore::open(folder.path(), clock.clone()).await.unwrap();
+                (Arc::new(store), Backing::Sqlite { folder, lock: Some(lock) })
+            }
+        };
+        let key = create_key(&*store, "one", None).await;
+        let other_key = create_key(&*store, "two", None).await;
+        Self { store, clock, key, other_key, worker: WorkerId::random(), backing }
+    }
+
+    /// What a crash of the server and its next start do: every process that could hold a lease is gone.
+    pub async fn restart(&mut self) -> Vec<JobId> {
+        self.worker = WorkerId::random();
+        match &mut self.backing {
+            Backing::Memory(store) => store.expire_leases(),
+            Backing::Sqlite { folder, lock } => {
+                drop(lock.take());
+                let held = DataFolderLock::acquire(folder.path()).unwrap();
+                // The old store is dropped, not closed, as a crash would.
+                let store = SqliteStore::open(folder.path(), self.clock.clone()).await.unwrap();
+                let rescued = store.expire_leases(&held).await.unwrap();
+                *lock = Some(held);
+                self.store = Arc::new(store);
+                rescued
+            }
+        }
+    }
+
+    pub async fn submit(&self, job: NewJob) -> Job {
+        self.store.submit(job).await.unwrap().into_job()
+    }
+
+    pub async fn submit_plain(&self) -> Job {
+        self.submit(new_job(&self.key)).await
+    }
+
+    pub async fn claim(&self) -> Job {
+        self.store.claim(&self.worker, LEASE).await.unwrap().expect("a job to claim")
+    }
+
+    pub async fn claim_nothing(&self) {
+        assert_eq!(self.store.claim(&self.worker, LEASE).await.unwrap(), None);
+    }
+
+    pub async fn job(&self, id: &JobId) -> Job {
+        self.store.job(id).await.unwrap().expect("the job")
+    }
+
+    pub async fn key_with_limit(&self, limit: u32) -> KeyId {
+        create_key(&*self.store, "limited", Some(limit)).await
+    }
+
+    pub fn advance_seconds(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+}
+
+pub async fn create_key(store: &dyn Store, name: &str, concurrency: Option<u32>) -> KeyId {
+    let new = NewKey { name: name.to_owned(), concurrency, secret: None };
+    KeyStore::create_key(store, new).await.unwrap().0.id
+}
+
+pub fn new_job(key: &KeyId) -> NewJob {
+    let mut request = GenerationRequest::new(Task::ImageToImage { strength: 0.7 });
+    request.prompt = Some("a lighthouse".to_owned());
+    NewJob {
+        id: JobId::random(),
+        key: key.clone(),
+        dialect: "wavespeed".to_owned(),
+        model: "wavespeed-ai/flux-redux-dev".to_owned(),
+        input: json!({"prompt": "a lighthouse", "seed": 0}),
+        spec: JobSpec {
+            request,
+            sources: vec![Source::Url { url: "https://example.com/a.png".to_owned() }],
+            output: OutputSpec { format: OutputFormat::Jpeg },
+        },
+        webhook: None,
+        idempotency: None,
+        priority: Priority::Normal,
+        user: None,
+        cost_micros: 12_000,
+        start_within: None,
+        store_io: true,
+    }
+}
+
+pub fn with_webhook(mut job: NewJob) -> NewJob {
+    job.webhook = Some(Webhook { url: "https://example.com/hook".to_owned(), dialect: "wavespeed".to_owned() });
+    job
+}
+
+pub fn result() -> JobResult {
+    JobResult {
+        outputs: vec![Output {
+            blob: "results/x/1/y.jpg".to_owned(),
+            content_type: "image/jpeg".to_owned(),
+            width: 64,
+            height: 32,
+            bytes: 5,
+            sha256: "00".repeat(32),
+        }],
+        seed: u64::MAX,
+        inference_ms: 1234,
+        timings: json!({"denoise_ms": 1200.5}),
+        facts: json!({"device": "cpu"}),
+    }
+}
+
+pub fn failure(kind: FailureKind) -> Failure {
+    Failure { kind, field: Some("image".to_owned()), message: "it is broken".to_owned() }
+}

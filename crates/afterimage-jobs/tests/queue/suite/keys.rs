@@ -1,0 +1,50 @@
+use crate::fixtures::Harness;
+use afterimage_jobs::{Error, KeyId, NewKey, Secret};
+
+fn given(text: &str) -> NewKey {
+    NewKey { name: "given".to_owned(), concurrency: Some(3), secret: Some(Secret::new(text)) }
+}
+
+pub async fn a_key_is_found_by_its_text_only(mut harness: Harness) {
+    let (key, secret) = harness.store.create_key(NewKey::default()).await.unwrap();
+    let text = secret.expose().to_owned();
+    assert!(text.starts_with(&format!("ai_{}_", key.id)) && text.len() > 64, "{text}");
+    assert!(!format!("{secret:?}").contains(&text));
+    harness.restart().await;
+    assert_eq!(harness.store.find_key(&text).await.unwrap(), Some(key.clone()));
+    let almost = format!("{}x", &text[..text.len() - 1]);
+    for wrong in ["", "ai_", key.id.as_str(), &almost, &text.to_uppercase(), &format!("{text} "), "' OR 1=1 --"] {
+        assert_eq!(harness.store.find_key(wrong).await.unwrap(), None, "{wrong:?}");
+    }
+    assert!(harness.store.keys().await.unwrap().contains(&key));
+}
+
+pub async fn given_texts_work_and_are_kept_once(harness: Harness) {
+    let (key, secret) = harness.store.create_key(given("hunter2-hunter2")).await.unwrap();
+    assert_eq!(secret.expose(), "hunter2-hunter2");
+    let count = harness.store.keys().await.unwrap().len();
+    let (again, _) = harness.store.create_key(given("hunter2-hunter2")).await.unwrap();
+    assert_eq!(again, key);
+    assert_eq!(harness.store.keys().await.unwrap().len(), count);
+    assert_eq!(harness.store.find_key("hunter2-hunter2").await.unwrap().unwrap().concurrency, Some(3));
+    assert!(matches!(harness.store.create_key(given("short")).await, Err(Error::UnusableKey { .. })));
+}
+
+pub async fn revoked_keys_are_not_found(harness: Harness) {
+    let (key, _) = harness.store.create_key(given("hunter2-hunter2")).await.unwrap();
+    assert!(harness.store.revoke_key(&key.id).await.unwrap());
+    assert!(!harness.store.revoke_key(&key.id).await.unwrap());
+    assert!(!harness.store.revoke_key(&KeyId::from("nobody")).await.unwrap());
+    assert_eq!(harness.store.find_key("hunter2-hunter2").await.unwrap(), None);
+    let listed = harness.store.keys().await.unwrap().into_iter().find(|listed| listed.id == key.id).unwrap();
+    assert!(listed.revoked_at.is_some());
+    // A script that still passes it at start must not bring it back.
+    assert!(matches!(harness.store.create_key(given("hunter2-hunter2")).await, Err(Error::UnusableKey { .. })));
+}
+
+pub async fn the_server_secret_stays(mut harness: Harness) {
+    let secret = harness.store.server_secret().await.unwrap();
+    assert_ne!(secret, [0; 32]);
+    harness.restart().await;
+    assert_eq!(harness.store.server_secret().await.unwrap(), secret);
+}

@@ -1,0 +1,57 @@
+//! The suite that every store must pass.
+
+mod claiming;
+mod endings;
+mod keys;
+mod outbox;
+mod reading;
+mod retention;
+mod submitting;
+mod uploads;
+
+use crate::fixtures::{Harness, Kind};
+
+macro_rules! for_every_store {
+    ($($module:ident: $($case:ident),+;)+) => {
+        for_every_store!(@store memory, Kind::Memory, $($module: $($case),+;)+);
+        for_every_store!(@store sqlite, Kind::Sqlite, $($module: $($case),+;)+);
+    };
+    (@store $store:ident, $kind:expr, $($module:ident: $($case:ident),+;)+) => {
+        mod $store {
+            use super::*;
+            $(mod $module {
+                use super::*;
+                $(
+                    #[tokio::test]
+                    async fn $case() {
+                        super::super::$module::$case(Harness::new($kind).await).await;
+                    }
+                )+
+            })+
+        }
+    };
+}
+
+for_every_store! {
+    submitting: a_job_comes_back_as_it_was_sent, it_survives_a_restart, the_same_id_finds_the_same_job,
+        an_idempotency_key_finds_its_job, another_body_is_a_conflict, keys_do_not_share_idempotency_keys,
+        an_unknown_key_is_refused;
+    claiming: first_come_first_served, a_burst_does_not_starve_others, priorities_are_worth_a_fixed_time,
+        a_high_job_passes_its_own_burst, limits_per_key_are_kept, claims_do_not_share_a_job,
+        a_job_not_started_in_time_fails, a_started_job_has_no_start_limit;
+    endings: success_is_recorded, failure_is_recorded, a_paused_worker_is_refused, two_rescuers_count_once,
+        two_deaths_end_in_quarantine, an_orderly_release_costs_nothing, storage_failures_are_retried_then_final,
+        cancelling_a_waiting_job_ends_it, cancelling_a_running_job_asks_its_worker, a_cancelled_job_does_not_run_again,
+        completion_beats_a_request_to_cancel, another_worker_cannot_write, renewal_keeps_a_job,
+        terminal_states_never_change, restarts_rerun_running_jobs, a_clock_that_steps_back_is_harmless;
+    reading: lists_are_newest_first_and_paged, lists_can_be_filtered, keys_see_only_their_own, positions_count_jobs_ahead,
+        depth_counts, spending_is_summed;
+    retention: deleting_removes_what_was_said, deleting_a_waiting_job_cancels_it, deleting_a_running_job_stops_it,
+        old_jobs_expire_and_are_forgotten, jobs_with_open_webhooks_are_kept, files_follow_their_rows,
+        orphans_are_found;
+    outbox: every_ending_writes_its_webhook_once, leases_keep_two_senders_apart, failures_are_tried_again_or_given_up,
+        deliveries_survive_a_restart;
+    keys: a_key_is_found_by_its_text_only, given_texts_work_and_are_kept_once, revoked_keys_are_not_found,
+        the_server_secret_stays;
+    uploads: an_upload_is_completed_once, an_upload_can_come_complete, uploads_expire;
+}

@@ -1,0 +1,144 @@
+use crate::fixtures::{Harness, new_job, result, with_webhook};
+use afterimage_jobs::retention::{Retention, Swept, sweep, sweep_orphans};
+use afterimage_jobs::{
+    Blobs, JobId, JobSpec, JobState, Lease, ListFilter, NewJob, NewUpload, OutputFormat, Renewed, Timestamp,
+    UploadFacts, UploadId,
+};
+use bytes::Bytes;
+use std::time::Duration;
+
+const DAY: u64 = 24 * 3600;
+
+async fn listed(harness: &Harness) -> u64 {
+    harness.store.list(&harness.key, &ListFilter::default()).await.unwrap().total
+}
+
+async fn delete(harness: &Harness, id: &JobId) -> u64 {
+    harness.store.delete(&harness.key, std::slice::from_ref(id)).await.unwrap()
+}
+
+async fn finish(harness: &Harness, new: NewJob) -> Lease {
+    harness.submit(new).await;
+    let lease = harness.claim().await.lease(&harness.worker);
+    harness.store.succeed(&lease, result()).await.unwrap();
+    lease
+}
+
+pub async fn deleting_removes_what_was_said(harness: Harness) {
+    let id = finish(&harness, new_job(&harness.key)).await.job;
+    assert_eq!(delete(&harness, &id).await, 1);
+    assert_eq!(delete(&harness, &id).await, 0);
+    let job = harness.job(&id).await;
+    assert_eq!((job.state, job.deleted, job.result), (JobState::Succeeded, true, None));
+    assert_eq!((job.input, job.spec), (serde_json::Value::Null, JobSpec::emptied()));
+    assert_eq!(listed(&harness).await, 0);
+    assert_eq!(harness.store.spending(&harness.key, None).await.unwrap().jobs, 1);
+}
+
+pub async fn deleting_a_waiting_job_cancels_it(harness: Harness) {
+    let id = harness.submit_plain().await.id;
+    assert_eq!(delete(&harness, &id).await, 1);
+    let job = harness.job(&id).await;
+    assert_eq!((job.state, job.deleted), (JobState::Cancelled, true));
+    harness.claim_nothing().await;
+    assert_eq!(harness.store.unswept_jobs(10).await.unwrap(), [id]);
+}
+
+pub async fn deleting_a_running_job_stops_it(harness: Harness) {
+    harness.submit_plain().await;
+    let lease = harness.claim().await.lease(&harness.worker);
+    assert_eq!(delete(&harness, &lease.job).await, 1);
+    assert_eq!(listed(&harness).await, 0);
+    assert_ne!(harness.job(&lease.job).await.spec, JobSpec::emptied(), "the worker still needs it");
+    assert!(harness.store.unswept_jobs(10).await.unwrap().is_empty());
+    let renewed = harness.store.renew(&lease, Duration::from_secs(12)).await.unwrap();
+    assert_eq!(renewed, Renewed::Held { cancel_requested: true });
+    harness.store.succeed(&lease, result()).await.unwrap();
+    let job = harness.job(&lease.job).await;
+    assert_eq!((job.deleted, job.result, job.spec), (true, None, JobSpec::emptied()));
+    assert_eq!(harness.store.unswept_jobs(10).await.unwrap(), [lease.job]);
+}
+
+pub async fn old_jobs_expire_and_are_forgotten(harness: Harness) {
+    let old = finish(&harness, new_job(&harness.key)).await.job;
+    let waiting = harness.submit_plain().await.id;
+    harness.advance_seconds(8 * DAY);
+    let blobs = Blobs::memory();
+    let retention = Retention::default();
+    let now = crate::fixtures::START.plus(Duration::from_secs(8 * DAY));
+    let swept = sweep(&*harness.store, &blobs, &retention, now).await.unwrap();
+    assert_eq!(swept, Swept { expired_jobs: 1, swept_jobs: 1, ..Swept::default() });
+    assert!(harness.job(&old).await.deleted);
+    assert_eq!(harness.job(&waiting).await.state, JobState::Queued);
+    let later = now.plus(Duration::from_secs(30 * DAY));
+    assert_eq!(sweep(&*harness.store, &blobs, &retention, later).await.unwrap().pruned_jobs, 1);
+    assert_eq!(harness.store.job(&old).await.unwrap(), None);
+    assert_eq!(sweep(&*harness.store, &blobs, &retention, later).await.unwrap(), Swept::default());
+    assert_eq!(harness.claim().await.id, waiting);
+}
+
+pub async fn jobs_with_open_webhooks_are_kept(harness: Harness) {
+    let id = finish(&harness, with_webhook(new_job(&harness.key))).await.job;
+    delete(&harness, &id).await;
+    harness.store.mark_jobs_swept(std::slice::from_ref(&id)).await.unwrap();
+    assert_eq!(harness.store.prune_jobs(Timestamp(i64::MAX), 10).await.unwrap(), 0);
+    let delivery = harness.store.due_deliveries(1, Duration::from_secs(60)).await.unwrap().remove(0);
+    harness.store.delivered(delivery.id, delivery.attempt).await.unwrap();
+    assert_eq!(harness.store.prune_jobs(Timestamp(i64::MAX), 10).await.unwrap(), 1);
+    assert_eq!(harness.store.job(&id).await.unwrap(), None);
+}
+
+pub async fn files_follow_their_rows(harness: Harness) {
+    let blobs = Blobs::memory();
+    let lease = finish(&harness, new_job(&harness.key)).await;
+    let upload = UploadId::random();
+    let paths = [
+        Blobs::input_path(&lease.job, 0),
+        Blobs::result_path(&lease, &"00".repeat(32), OutputFormat::Jpeg),
+        Blobs::upload_path(&upload),
+    ];
+    for path in &paths {
+        blobs.put(path, Bytes::from_static(b"x")).await.unwrap();
+    }
+    let facts =
+        UploadFacts { blob: paths[2].clone(), content_type: "image/png".to_owned(), bytes: 1, width: 1, height: 1 };
+    let new = NewUpload {
+        id: upload.clone(),
+        key: harness.key.clone(),
+        filename: "../../x".to_owned(),
+        declared_type: "text/html".to_owned(),
+        facts: Some(facts),
+    };
+    harness.store.create_upload(new).await.unwrap();
+    let now = crate::fixtures::START.plus(Duration::from_secs(8 * DAY));
+    let swept = sweep(&*harness.store, &blobs, &Retention::default(), now).await.unwrap();
+    assert_eq!((swept.swept_jobs, swept.uploads), (1, 1));
+    for path in &paths {
+        assert_eq!(blobs.get(path).await.unwrap(), None, "{path}");
+    }
+    assert_eq!(harness.store.upload(&upload).await.unwrap(), None);
+}
+
+pub async fn orphans_are_found(harness: Harness) {
+    let blobs = Blobs::memory();
+    harness.submit_plain().await;
+    let lease = harness.claim().await.lease(&harness.worker);
+    let kept = Blobs::input_path(&lease.job, 0);
+    let wanted = Blobs::result_path(&lease, "aa", OutputFormat::Jpeg);
+    let stale = Blobs::result_path(&lease, "bb", OutputFormat::Jpeg);
+    let unknown = [Blobs::input_path(&JobId::random(), 0), Blobs::upload_path(&UploadId::random())];
+    for path in [&kept, &wanted, &stale].into_iter().chain(&unknown) {
+        blobs.put(path, Bytes::from_static(b"x")).await.unwrap();
+    }
+    let orphans = async |now| sweep_orphans(&*harness.store, &blobs, &Retention::default(), now).await.unwrap();
+    let stored_at = blobs.list("inputs").await.unwrap()[0].modified_at;
+    assert_eq!(orphans(stored_at).await, 0, "they are too young");
+    let later = stored_at.plus(Duration::from_secs(2 * DAY));
+    assert_eq!(orphans(later).await, 2, "a running job may still need its files");
+    let mut made = result();
+    made.outputs[0].blob.clone_from(&wanted);
+    harness.store.succeed(&lease, made).await.unwrap();
+    assert_eq!(orphans(later).await, 1);
+    assert!(blobs.get(&wanted).await.unwrap().is_some() && blobs.get(&kept).await.unwrap().is_some());
+    assert!(blobs.get(&stale).await.unwrap().is_none());
+}

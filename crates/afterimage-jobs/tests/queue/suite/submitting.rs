@@ -1,0 +1,75 @@
+use crate::fixtures::{Harness, new_job, with_webhook};
+use afterimage_jobs::{Error, Idempotency, JobState, KeyId, NewJob, Priority, Submitted};
+use std::time::Duration;
+
+fn idempotent(mut job: NewJob, key: &str, fingerprint: &str) -> NewJob {
+    job.idempotency = Some(Idempotency { key: key.to_owned(), fingerprint: fingerprint.to_owned() });
+    job
+}
+
+pub async fn a_job_comes_back_as_it_was_sent(harness: Harness) {
+    let mut new = with_webhook(new_job(&harness.key));
+    new.priority = Priority::High;
+    new.user = Some("someone".to_owned());
+    new.start_within = Some(Duration::from_secs(9));
+    new.store_io = false;
+    let Submitted::Created(submitted) = harness.store.submit(new.clone()).await.unwrap() else { panic!("not new") };
+    let job = harness.job(&new.id).await;
+    assert_eq!(job, submitted);
+    assert_eq!((job.key, job.dialect, job.model), (new.key, new.dialect, new.model));
+    assert_eq!((job.input, job.spec, job.webhook), (new.input, new.spec, new.webhook));
+    assert_eq!((job.priority, job.user, job.cost_micros), (new.priority, new.user, new.cost_micros));
+    assert_eq!(job.start_by, Some(job.created_at.plus(Duration::from_secs(9))));
+    assert_eq!((job.state, job.attempt, job.store_io, job.deleted), (JobState::Queued, 0, false, false));
+}
+
+pub async fn it_survives_a_restart(mut harness: Harness) {
+    let jobs = [harness.submit_plain().await, harness.submit_plain().await];
+    assert!(harness.restart().await.is_empty());
+    for job in &jobs {
+        assert_eq!(harness.job(&job.id).await, *job);
+    }
+    assert_eq!(harness.claim().await.id, jobs[0].id);
+}
+
+pub async fn the_same_id_finds_the_same_job(harness: Harness) {
+    let new = new_job(&harness.key);
+    let first = harness.submit(new.clone()).await;
+    assert_eq!(harness.store.submit(new.clone()).await.unwrap(), Submitted::Existing(first));
+    let stolen = NewJob { key: harness.other_key.clone(), ..new };
+    assert!(matches!(harness.store.submit(stolen).await, Err(Error::IdempotencyConflict { .. })));
+    assert_eq!(harness.store.queue_depth().await.unwrap().queued, 1);
+}
+
+pub async fn an_idempotency_key_finds_its_job(mut harness: Harness) {
+    let first = harness.submit(idempotent(new_job(&harness.key), "k", "f")).await;
+    let again = harness.store.submit(idempotent(new_job(&harness.key), "k", "f")).await.unwrap();
+    assert_eq!(again, Submitted::Existing(first.clone()));
+    harness.restart().await;
+    harness.claim().await;
+    let later = harness.submit(idempotent(new_job(&harness.key), "k", "f")).await;
+    assert_eq!((later.id, later.state), (first.id.clone(), JobState::Running));
+    // With the job goes its key.
+    harness.store.cancelled(&harness.job(&first.id).await.lease(&harness.worker)).await.unwrap();
+    harness.store.delete(&harness.key, std::slice::from_ref(&first.id)).await.unwrap();
+    let fresh = harness.submit(idempotent(new_job(&harness.key), "k", "other")).await;
+    assert_ne!(fresh.id, first.id);
+}
+
+pub async fn another_body_is_a_conflict(harness: Harness) {
+    let first = harness.submit(idempotent(new_job(&harness.key), "k", "f")).await;
+    let error = harness.store.submit(idempotent(new_job(&harness.key), "k", "g")).await.unwrap_err();
+    assert!(matches!(error, Error::IdempotencyConflict { job } if job == first.id));
+}
+
+pub async fn keys_do_not_share_idempotency_keys(harness: Harness) {
+    let one = harness.submit(idempotent(new_job(&harness.key), "k", "f")).await;
+    let two = harness.submit(idempotent(new_job(&harness.other_key), "k", "g")).await;
+    assert_ne!(one.id, two.id);
+}
+
+pub async fn an_unknown_key_is_refused(harness: Harness) {
+    let error = harness.store.submit(new_job(&KeyId::from("nobody"))).await.unwrap_err();
+    assert!(matches!(error, Error::UnknownKey { key } if key.as_str() == "nobody"));
+    harness.claim_nothing().await;
+}

@@ -1,0 +1,62 @@
+use crate::fixtures::{Harness, START};
+use afterimage_jobs::{Blobs, Error, KeyId, NewUpload, UploadFacts, UploadId, UploadState};
+use std::time::Duration;
+
+fn facts(id: &UploadId) -> UploadFacts {
+    UploadFacts {
+        blob: Blobs::upload_path(id),
+        content_type: "image/png".to_owned(),
+        bytes: 50_000_000,
+        width: 10_000,
+        height: 9_999,
+    }
+}
+
+fn pending(key: &KeyId) -> NewUpload {
+    NewUpload {
+        id: UploadId::random(),
+        key: key.clone(),
+        filename: "C:\\ü\u{0}.png".to_owned(),
+        declared_type: "image/png".to_owned(),
+        facts: None,
+    }
+}
+
+pub async fn an_upload_is_completed_once(mut harness: Harness) {
+    let new = pending(&harness.key);
+    let noted = harness.store.create_upload(new.clone()).await.unwrap();
+    assert_eq!((noted.state, &noted.filename), (UploadState::Pending, &new.filename));
+    harness.restart().await;
+    let done = harness.store.finish_upload(&new.id, facts(&new.id)).await.unwrap().unwrap();
+    assert_eq!(done.state, UploadState::Ready(facts(&new.id)));
+    assert_eq!(harness.store.finish_upload(&new.id, facts(&UploadId::random())).await.unwrap(), None);
+    assert_eq!(harness.store.upload(&new.id).await.unwrap(), Some(done));
+    assert_eq!(harness.store.finish_upload(&UploadId::random(), facts(&new.id)).await.unwrap(), None);
+}
+
+pub async fn an_upload_can_come_complete(harness: Harness) {
+    let new = pending(&harness.key);
+    let complete = NewUpload { facts: Some(facts(&new.id)), ..new.clone() };
+    let noted = harness.store.create_upload(complete).await.unwrap();
+    assert_eq!(harness.store.upload(&new.id).await.unwrap(), Some(noted));
+    assert_eq!(harness.store.finish_upload(&new.id, facts(&new.id)).await.unwrap(), None);
+    let nobodys = pending(&KeyId::from("nobody"));
+    assert!(matches!(harness.store.create_upload(nobodys).await, Err(Error::UnknownKey { .. })));
+}
+
+pub async fn uploads_expire(harness: Harness) {
+    let old = pending(&harness.key);
+    harness.store.create_upload(old.clone()).await.unwrap();
+    harness.advance_seconds(10);
+    let young = pending(&harness.key);
+    harness.store.create_upload(young.clone()).await.unwrap();
+    let limit = START.plus(Duration::from_secs(10));
+    assert_eq!(harness.store.expire_uploads(limit, 10).await.unwrap(), 1);
+    assert_eq!(harness.store.upload(&old.id).await.unwrap(), None);
+    assert_eq!(harness.store.finish_upload(&old.id, facts(&old.id)).await.unwrap(), None);
+    assert!(harness.store.upload(&young.id).await.unwrap().is_some());
+    assert_eq!(harness.store.unswept_uploads(10).await.unwrap(), [old.id.clone()]);
+    harness.store.forget_uploads(&[old.id, young.id.clone()]).await.unwrap();
+    assert!(harness.store.unswept_uploads(10).await.unwrap().is_empty());
+    assert!(harness.store.upload(&young.id).await.unwrap().is_some());
+}
