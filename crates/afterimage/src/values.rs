@@ -6,6 +6,7 @@ use afterimage_engine::DeviceChoice;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// `--steps`.
 pub fn steps(text: &str) -> Result<u32, String> {
@@ -40,6 +41,11 @@ pub fn downsample(text: &str) -> Result<f64, String> {
 /// One number of `--image-weight`.
 pub fn image_weight(text: &str) -> Result<f64, String> {
     number(text, &(-10.0..=10.0))
+}
+
+/// `--alive-interval` and `--stall-limit`.
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    number(text, &(0.01..=86_400.0)).map(Duration::from_secs_f64)
 }
 
 /// `--size`.

@@ -1,11 +1,13 @@
 //! One file for each command.
 
 mod bench;
+mod engine_process;
 mod img2img;
 mod models;
 mod vary;
 
 pub use bench::Bench;
+pub use engine_process::EngineProcess;
 pub use img2img::Img2Img;
 pub use models::{Models, ModelsCommand};
 pub use vary::Vary;

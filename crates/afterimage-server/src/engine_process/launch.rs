@@ -1,0 +1,130 @@
+//! How an engine process is started: the program, its arguments, and an environment without secrets.
+
+use super::child::ChildSettings;
+use afterimage_engine::{DtypeChoice, EngineOptions};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+/// Name of the hidden command.
+pub const COMMAND: &str = "engine-process";
+
+/// Parts of the names of variables that hold secrets, ours and those of databases and object stores.
+const SECRET_PARTS: [&str; 8] =
+    ["SECRET", "TOKEN", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "_KEY", "DATABASE_URL"];
+
+/// How to start an engine process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineCommand {
+    /// The binary.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+}
+
+impl EngineCommand {
+    /// This very program with the hidden command. Everything it should know is in the arguments: the server's
+    /// environment variables and configuration file may have changed by the time that a process is started again.
+    ///
+    /// # Errors
+    /// When the operating system cannot tell where the program is.
+    pub fn this_program(options: &EngineOptions, settings: &ChildSettings) -> std::io::Result<Self> {
+        // On Linux this names the running program even after an upgrade has replaced its file, so that both sides of
+        // the pipe stay of one version.
+        let running = Path::new("/proc/self/exe");
+        let program = if cfg!(target_os = "linux") && running.exists() {
+            running.to_path_buf()
+        } else {
+            std::env::current_exe()?
+        };
+        Ok(Self { program, arguments: arguments(options, settings) })
+    }
+
+    pub(super) fn build(&self) -> tokio::process::Command {
+        let mut command = tokio::process::Command::new(&self.program);
+        command
+            .args(&self.arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        for (name, _) in std::env::vars_os() {
+            if is_withheld(&name.to_string_lossy()) {
+                command.env_remove(name);
+            }
+        }
+        command
+    }
+}
+
+/// Whether a variable stays with the server. Its own settings would override the arguments' defaults.
+fn is_withheld(name: &str) -> bool {
+    let name = name.to_uppercase();
+    name.starts_with("AFTERIMAGE_") || SECRET_PARTS.iter().any(|part| name.contains(part))
+}
+
+fn arguments(options: &EngineOptions, settings: &ChildSettings) -> Vec<OsString> {
+    let flag = |name: &str, value: &dyn AsRef<std::ffi::OsStr>| {
+        let mut argument = OsString::from(format!("--{name}="));
+        argument.push(value);
+        argument
+    };
+    let dtype = match options.dtype {
+        DtypeChoice::Auto => "auto",
+        DtypeChoice::F32 => "f32",
+        DtypeChoice::Bf16 => "bf16",
+    };
+    let mut arguments = vec![OsString::from(COMMAND)];
+    for (name, path) in [("base", &options.base), ("redux", &options.redux), ("transformer", &options.transformer)] {
+        arguments.extend(path.as_ref().map(|path| flag(name, path)));
+    }
+    arguments.push(flag("device", &options.device.to_string()));
+    arguments.push(flag("dtype", &dtype));
+    arguments.push(flag("alive-interval", &settings.alive_interval.as_secs_f64().to_string()));
+    arguments.push(flag("stall-limit", &settings.stall_limit.as_secs_f64().to_string()));
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use afterimage_engine::DeviceChoice;
+
+    #[test]
+    fn secrets_and_settings_stay_with_the_server() {
+        for name in [
+            "AFTERIMAGE_API_KEY",
+            "AFTERIMAGE_BASE",
+            "AWS_SECRET_ACCESS_KEY",
+            "aws_session_token",
+            "PGPASSWORD",
+            "DATABASE_URL",
+        ] {
+            assert!(is_withheld(name), "{name}");
+        }
+        for name in ["PATH", "HOME", "RAYON_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "LANG"] {
+            assert!(!is_withheld(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_option_is_an_argument() {
+        let options = EngineOptions {
+            base: Some("-odd name".into()),
+            device: DeviceChoice::Cuda(1),
+            dtype: DtypeChoice::Bf16,
+            ..EngineOptions::default()
+        };
+        assert_eq!(
+            arguments(&options, &ChildSettings::default()),
+            [
+                "engine-process",
+                "--base=-odd name",
+                "--device=cuda:1",
+                "--dtype=bf16",
+                "--alive-interval=1",
+                "--stall-limit=600"
+            ]
+        );
+    }
+}

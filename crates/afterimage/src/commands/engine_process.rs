@@ -1,0 +1,51 @@
+//! `afterimage engine-process`: what the server starts for itself.
+
+use crate::failure::Failure;
+use crate::flags::ModelFlags;
+use crate::origin::Origins;
+use crate::values;
+use afterimage_server::engine_process::child::{self, ChildError, ChildSettings};
+use clap::Args;
+use std::time::Duration;
+
+/// Run the models for a server that talks to it over standard input and output
+///
+/// Started by `serve`; of no use to people.
+#[derive(Args, Debug)]
+pub struct EngineProcess {
+    /// Seconds between two signs of life
+    #[arg(
+        long,
+        env = "AFTERIMAGE_ALIVE_INTERVAL",
+        hide_env_values = true,
+        value_name = "SECONDS",
+        default_value = "1",
+        value_parser = values::seconds
+    )]
+    alive_interval: Duration,
+
+    /// Seconds without progress after which a computation counts as stuck
+    #[arg(
+        long,
+        env = "AFTERIMAGE_STALL_LIMIT",
+        hide_env_values = true,
+        value_name = "SECONDS",
+        default_value = "600",
+        value_parser = values::seconds
+    )]
+    stall_limit: Duration,
+
+    #[command(flatten)]
+    models: ModelFlags,
+}
+
+impl EngineProcess {
+    /// Runs the command.
+    pub fn run(&self, origins: &Origins) -> Result<(), Failure> {
+        let settings = ChildSettings { alive_interval: self.alive_interval, stall_limit: self.stall_limit };
+        child::run(self.models.engine_options(), settings).map_err(|error| match error {
+            ChildError::CannotOpen(error) => Failure::from_error(&error, origins),
+            other => Failure::other(other.to_string()),
+        })
+    }
+}

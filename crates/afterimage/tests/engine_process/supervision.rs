@@ -1,0 +1,256 @@
+//! What the server makes of a process that works, dies or hangs.
+
+use afterimage_core::{GenerationRequest, Size, Task, VariationSettings};
+use afterimage_engine::EngineOptions;
+use afterimage_jobs::worker::Control;
+use afterimage_jobs::{JobId, OutputFormat};
+use afterimage_server::engine_process::child::ChildSettings;
+use afterimage_server::engine_process::{
+    EngineCommand, EngineProcesses, Event, Events, FailureKind, Limits, Outcome, ProcessState, Summary, Work,
+};
+use bytes::Bytes;
+use image::{DynamicImage, ImageFormat, RgbImage};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::time::{sleep, timeout};
+
+/// Longest that anything in here may take; it takes a fraction of it on an idle machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Server {
+    processes: Arc<EngineProcesses>,
+    events: Events,
+}
+
+impl Server {
+    async fn start(limits: Limits) -> Self {
+        let settings = ChildSettings { alive_interval: Duration::from_millis(50), ..ChildSettings::default() };
+        let mut command = EngineCommand::this_program(&EngineOptions::default(), &settings).unwrap();
+        command.program = env!("CARGO_BIN_EXE_afterimage").into();
+        let processes = Arc::new(EngineProcesses::start(&command, limits, 1));
+        let facts = processes.opened().await.unwrap();
+        assert_eq!((facts.device.as_str(), facts.dtype.as_str()), ("cpu", "f32"));
+        Self { processes, events: Events::default() }
+    }
+
+    fn pid(&self) -> u32 {
+        self.processes.statuses()[0].pid.unwrap()
+    }
+
+    async fn run(&self, work: Work) -> Outcome {
+        let attempt = self.events.begin(&JobId::random());
+        timeout(PATIENCE, self.processes.generate(work, &Control::default(), attempt)).await.unwrap()
+    }
+
+    /// Starts `work` and waits until its first step is done.
+    async fn begin(&self, work: Work, control: &Control) -> tokio::task::JoinHandle<Outcome> {
+        let job = JobId::random();
+        let mut watcher = self.events.watch(&job, false);
+        let (processes, attempt, control) = (Arc::clone(&self.processes), self.events.begin(&job), control.clone());
+        let running = tokio::spawn(async move { processes.generate(work, &control, attempt).await });
+        let first_step = async { while !matches!(watcher.next().await, Some(Event::Step { done: 1.., .. })) {} };
+        timeout(PATIENCE, first_step).await.unwrap();
+        running
+    }
+
+    fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([name, &self.pid().to_string()]).status().unwrap().success());
+    }
+}
+
+fn png(width: u32, height: u32) -> Bytes {
+    let picture = RgbImage::from_fn(width, height, |x, y| image::Rgb([(x * 5) as u8, (y * 7) as u8, 90]));
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    DynamicImage::ImageRgb8(picture).write_to(&mut bytes, ImageFormat::Png).unwrap();
+    bytes.into_inner().into()
+}
+
+fn small() -> Work {
+    let request = GenerationRequest {
+        size: Some(Size::new(64, 64)),
+        steps: 2,
+        seed: Some(5),
+        ..GenerationRequest::new(Task::Variation(VariationSettings::default()))
+    };
+    Work { request, format: OutputFormat::Png, sources: vec![png(48, 32)] }
+}
+
+/// A job that takes minutes, with short steps.
+fn long() -> Work {
+    let mut work = small();
+    (work.request.size, work.request.steps, work.request.num_images) = (Some(Size::new(256, 256)), 50, 4);
+    work
+}
+
+fn done(outcome: Outcome) -> (Summary, Vec<Bytes>) {
+    match outcome {
+        Outcome::Done { summary, files } => (*summary, files),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn files_are_those_of_the_command_line() {
+    let server = Server::start(Limits::default()).await;
+    let (summary, files) = done(server.run(small()).await);
+    assert_eq!((summary.seed, summary.size, summary.steps_run), (5, Size::new(64, 64), 2));
+    assert!(summary.timings.total_ms > 0.0);
+
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("photo.png"), png(48, 32)).unwrap();
+    let arguments = ["vary", "photo.png", "--size", "64x64", "--steps", "2", "--seed", "5", "--output", "out.png"];
+    let status =
+        Command::new(env!("CARGO_BIN_EXE_afterimage")).args(arguments).current_dir(&folder).output().unwrap().status;
+    assert!(status.success());
+    assert_eq!(files, [Bytes::from(std::fs::read(folder.path().join("out.png")).unwrap())]);
+
+    let (_, jpegs) = done(server.run(Work { format: OutputFormat::Jpeg, ..small() }).await);
+    assert!(jpegs[0].starts_with(b"\xff\xd8"));
+}
+
+#[tokio::test]
+async fn models_are_loaded_once() {
+    let server = Server::start(Limits::default()).await;
+    let (first, _) = done(server.run(small()).await);
+    let (second, _) = done(server.run(small()).await);
+    assert!(first.timings.load_ms > 0.0);
+    assert!(second.timings.load_ms == 0.0, "{:?}", second.timings);
+    assert_eq!(server.processes.statuses()[0].restarts, 0);
+}
+
+#[tokio::test]
+async fn bad_input_fails_the_job_and_names_the_field() {
+    let server = Server::start(Limits::default()).await;
+    let cases: [(&str, fn(&mut Work)); 4] = [
+        ("image", |work| work.sources = vec![Bytes::from_static(b"no picture")]),
+        ("image", |work| work.sources = vec![png(8, 8).slice(..40)]),
+        ("steps", |work| work.request.steps = 0),
+        ("guidance", |work| work.request.guidance = f64::NAN),
+    ];
+    for (field, spoil) in cases {
+        let mut work = small();
+        spoil(&mut work);
+        let Outcome::Failed(failure) = server.run(work).await else { panic!("{field}") };
+        assert_eq!((failure.kind, failure.field.as_deref()), (FailureKind::Request, Some(field)));
+        assert!(!failure.message.is_empty());
+    }
+    assert_eq!(server.processes.statuses()[0].restarts, 0);
+    done(server.run(small()).await);
+}
+
+#[tokio::test]
+async fn cancelling_takes_effect_within_a_step() {
+    let server = Server::start(Limits::default()).await;
+    let control = Control::default();
+    let running = server.begin(long(), &control).await;
+    let asked = Instant::now();
+    control.cancel.cancel();
+    assert_eq!(running.await.unwrap(), Outcome::Cancelled);
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+
+    let control = Control::default();
+    let running = server.begin(long(), &control).await;
+    control.abandon.cancel();
+    assert_eq!(running.await.unwrap(), Outcome::HandedBack);
+
+    // Nobody waits any more.
+    let running = server.begin(long(), &Control::default()).await;
+    running.abort();
+    done(server.run(small()).await);
+    assert_eq!(server.processes.statuses()[0].restarts, 0);
+}
+
+#[tokio::test]
+async fn a_killed_process_costs_its_job_and_nothing_else() {
+    let server = Server::start(Limits::default()).await;
+    let running = server.begin(long(), &Control::default()).await;
+    server.signal("-KILL");
+    let Outcome::Crashed { reason } = running.await.unwrap() else { panic!("crashed") };
+    assert!(reason.contains("signal 9"), "{reason}");
+    done(server.run(small()).await);
+    assert_eq!(server.processes.statuses()[0].restarts, 1);
+    assert!(server.processes.is_open());
+
+    // Also while it has nothing to do.
+    let before = server.pid();
+    server.signal("-KILL");
+    done(server.run(small()).await);
+    assert_ne!(server.pid(), before);
+}
+
+#[tokio::test]
+async fn a_process_that_gives_no_sign_of_life_is_killed() {
+    let server = Server::start(Limits { silence: Duration::from_millis(800), ..Limits::default() }).await;
+    let running = server.begin(long(), &Control::default()).await;
+    server.signal("-STOP");
+    let Outcome::Crashed { reason } = timeout(PATIENCE, running).await.unwrap().unwrap() else { panic!("crashed") };
+    assert!(reason.contains("no sign of life"), "{reason}");
+    done(server.run(small()).await);
+}
+
+#[tokio::test]
+async fn a_process_that_does_not_stop_is_killed() {
+    let limits = Limits { cancel: Duration::from_millis(100), ..Limits::default() };
+    let server = Server::start(limits).await;
+    let control = Control::default();
+    let running = server.begin(long(), &control).await;
+    server.signal("-STOP");
+    control.cancel.cancel();
+    assert_eq!(timeout(PATIENCE, running).await.unwrap().unwrap(), Outcome::Cancelled);
+    done(server.run(small()).await);
+    assert_eq!(server.processes.statuses()[0].restarts, 1);
+}
+
+#[tokio::test]
+async fn a_process_that_the_system_asks_to_end_hands_its_job_back() {
+    let server = Server::start(Limits::default()).await;
+    let running = server.begin(long(), &Control::default()).await;
+    server.signal("-TERM");
+    assert_eq!(running.await.unwrap(), Outcome::HandedBack);
+    done(server.run(small()).await);
+}
+
+#[tokio::test]
+async fn shutting_down_finishes_what_it_can_and_hands_back_the_rest() {
+    let server = Server::start(Limits::default()).await;
+    let running = server.begin(long(), &Control::default()).await;
+    let pid = server.pid();
+    let waiting = tokio::spawn({
+        let (processes, attempt) = (Arc::clone(&server.processes), server.events.begin(&JobId::random()));
+        async move { processes.generate(small(), &Control::default(), attempt).await }
+    });
+    server.processes.shut_down(Duration::from_millis(100)).await;
+    assert_eq!(running.await.unwrap(), Outcome::HandedBack);
+    assert_eq!(waiting.await.unwrap(), Outcome::HandedBack);
+    assert!(matches!(server.processes.statuses()[0].state, ProcessState::Stopped));
+    assert!(!Command::new("kill").args(["-0", &pid.to_string()]).output().unwrap().status.success());
+    assert_eq!(server.run(small()).await, Outcome::HandedBack);
+
+    let server = Server::start(Limits::default()).await;
+    let mut work = long();
+    (work.request.steps, work.request.num_images) = (3, 1);
+    let running = server.begin(work, &Control::default()).await;
+    server.processes.shut_down(PATIENCE).await;
+    done(running.await.unwrap());
+}
+
+#[tokio::test]
+async fn models_that_cannot_be_opened_are_told_and_tried_again() {
+    let options = EngineOptions { base: Some("nowhere".into()), ..EngineOptions::default() };
+    let mut command = EngineCommand::this_program(&options, &ChildSettings::default()).unwrap();
+    command.program = env!("CARGO_BIN_EXE_afterimage").into();
+    let processes = EngineProcesses::start(&command, Limits::default(), 1);
+    let failure = processes.opened().await.unwrap_err();
+    assert!(failure.bad_input && failure.message.contains("nowhere"), "{failure:?}");
+    assert!(!processes.is_open());
+    while processes.statuses()[0].restarts < 2 {
+        sleep(Duration::from_millis(20)).await;
+    }
+
+    // A job that waits for it can still be cancelled.
+    let control = Control::default();
+    control.cancel.cancel();
+    let attempt = Events::default().begin(&JobId::random());
+    assert_eq!(processes.generate(small(), &control, attempt).await, Outcome::Cancelled);
+}
