@@ -39,6 +39,19 @@ pub trait Observer: Sync {
         let _ = (done, total);
     }
 
+    /// Whether to make a preview after step `done` of `total`; asked after every step but the last. A preview costs the
+    /// decoding of about 256×256 pixels and does not change the result.
+    fn wants_preview(&self, done: u32, total: u32) -> bool {
+        let _ = (done, total);
+        false
+    }
+
+    /// What the first picture of the request will look like, as far as the model knows by now; its longer side has at
+    /// most about 256 pixels.
+    fn preview(&self, picture: Picture) {
+        let _ = picture;
+    }
+
     /// Whether the generation should end with [`afterimage_core::Error::Cancelled`].
     fn is_cancelled(&self) -> bool {
         false
@@ -59,7 +72,7 @@ pub struct Timings {
     pub image_encode_ms: f64,
     /// T5 and CLIP.
     pub text_encode_ms: f64,
-    /// All transformer steps.
+    /// All transformer steps, and previews between them.
     pub denoise_ms: f64,
     /// VAE decoder.
     pub decode_ms: f64,
@@ -93,6 +106,10 @@ pub struct Generation {
     pub steps_run: u32,
     /// Time of each stage.
     pub timings: Timings,
+    /// The input pictures' tokens were known from earlier requests; `false` without such tokens.
+    pub image_cached: bool,
+    /// The prompt was known from an earlier request.
+    pub text_cached: bool,
     /// Name of the model, for people.
     pub model: String,
     /// Device that ran it.

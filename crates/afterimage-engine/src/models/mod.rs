@@ -2,6 +2,7 @@
 //! on plain f32 slices, row-major, one token a row.
 
 mod activation;
+mod area;
 mod clip;
 mod encoder;
 pub mod flux;
@@ -12,6 +13,7 @@ mod t5;
 pub mod vae;
 
 pub use activation::Activation;
+pub use area::area_average;
 pub use clip::{ClipTextConfig, ClipTextModel};
 pub use redux::{ReduxConfig, ReduxEmbedder, downsample, downsampled_side};
 pub use siglip::{SiglipConfig, SiglipVisionModel};

@@ -1,12 +1,12 @@
 //! The Redux adapter: SigLIP's tokens in the space of T5's, and fewer of them on request.
 
+use super::area::area_average;
 use crate::config::check::Check;
 use crate::layers::silu;
 use crate::weights::{Bundle, Scope};
 use afterimage_core::{Error, Result};
 use afterimage_kernels::gemm::linear;
 use afterimage_kernels::matrix::Matrix;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -98,38 +98,13 @@ pub fn downsampled_side(grid_side: usize, factor: f64) -> usize {
     ((grid_side as f64 / factor).round_ties_even() as usize).clamp(1, grid_side.max(1))
 }
 
-/// Averages a grid of tokens `[grid_side², width]` down to [`downsampled_side`] squared, as torch's
-/// `interpolate(mode="area")` does: output cell i covers the inputs from ⌊i·n/m⌋ to ⌈(i+1)·n/m⌉, so neighbouring cells
-/// may share some.
+/// Averages a grid of tokens `[grid_side², width]` down to [`downsampled_side`] squared; see [`area_average`].
 ///
 /// # Panics
 /// When `tokens` is not a whole number of rows for each of the grid's cells, or `grid_side` is 0.
 pub fn downsample(tokens: &[f32], grid_side: usize, factor: f64) -> Vec<f32> {
-    let cells = grid_side * grid_side;
-    assert!(cells > 0 && tokens.len().is_multiple_of(cells), "tokens on a grid of {grid_side}x{grid_side}");
-    let width = tokens.len() / cells;
     let side = downsampled_side(grid_side, factor);
-    if side == grid_side || width == 0 {
-        return tokens.to_vec();
-    }
-    let span = |cell: usize| cell * grid_side / side..((cell + 1) * grid_side).div_ceil(side);
-    let mut averages = vec![0.0; side * side * width];
-    averages.par_chunks_mut(width).enumerate().for_each(|(cell, average)| {
-        let (rows, columns) = (span(cell / side), span(cell % side));
-        let count = (rows.len() * columns.len()) as f32;
-        for row in rows {
-            for column in columns.clone() {
-                let token = &tokens[(row * grid_side + column) * width..][..width];
-                for (sum, value) in average.iter_mut().zip(token) {
-                    *sum += value;
-                }
-            }
-        }
-        for sum in average {
-            *sum /= count;
-        }
-    });
-    averages
+    area_average(tokens, [grid_side; 2], [side; 2])
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! Prompt and pictures to the tokens that condition the transformer.
 
+use super::encodings::{Known, PictureKey};
 use super::models::Models;
 use crate::models::downsample;
 use crate::models::flux::TokenBias;
 use afterimage_core::{EmptyPrompt, Picture, Result, VariationSettings};
 use afterimage_imaging::{Filter, resize};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What the transformer is conditioned on besides timestep and guidance.
@@ -38,18 +40,35 @@ pub(super) fn encode_text(models: &Models, text: &str) -> Result<Text> {
 }
 
 /// The text part of a variation: the prompt, or what its absence feeds.
-pub(super) fn variation_text(models: &Models, prompt: Option<&str>, empty: EmptyPrompt) -> Result<Text> {
+pub(super) fn variation_text(models: &Models, prompt: Option<&str>, empty: EmptyPrompt) -> Result<Known<Text>> {
     match (prompt, empty) {
-        (Some(prompt), _) => encode_text(models, prompt),
-        (None, EmptyPrompt::Encode) => encode_text(models, ""),
-        // Equal tokens at equal positions stay equal through every block, so one of them with the attention weight of
-        // all (a bias of ln n on its key) computes the same and saves their work.
-        (None, EmptyPrompt::Zeros) => Ok(Text {
-            tokens: vec![0.0; models.flux_config().joint_attention_dim],
-            pooled: vec![0.0; models.flux_config().pooled_projection_dim],
-            repeated: models.t5_length()?,
-        }),
+        (Some(prompt), _) => known_text(models, prompt),
+        (None, EmptyPrompt::Encode) => known_text(models, ""),
+        (None, EmptyPrompt::Zeros) => Ok(Known { value: Arc::new(zeros(models)?), cached: false }),
     }
+}
+
+/// Equal tokens at equal positions stay equal through every block, so one of them with the attention weight of all (a
+/// bias of ln n on its key) computes the same and saves their work.
+fn zeros(models: &Models) -> Result<Text> {
+    Ok(Text {
+        tokens: vec![0.0; models.flux_config().joint_attention_dim],
+        pooled: vec![0.0; models.flux_config().pooled_projection_dim],
+        repeated: models.t5_length()?,
+    })
+}
+
+/// [`encode_text`], unless an earlier request did.
+pub(super) fn known_text(models: &Models, text: &str) -> Result<Known<Text>> {
+    let bytes = |encoded: &Text| text.len() + size_of_val(&encoded.tokens[..]) + size_of_val(&encoded.pooled[..]);
+    models.encodings().texts.get_or_make(text.to_owned(), bytes, || encode_text(models, text))
+}
+
+/// [`encode_picture`], unless an earlier request did.
+pub(super) fn known_picture(models: &Models, picture: &Picture, downsample_factor: f64) -> Result<Known<Vec<f32>>> {
+    let key = PictureKey::new(picture, downsample_factor);
+    let bytes = |tokens: &Vec<f32>| size_of_val(&tokens[..]);
+    models.encodings().pictures.get_or_make(key, bytes, || encode_picture(models, picture, downsample_factor))
 }
 
 /// Redux tokens of one picture, on the grid that `downsample_factor` leaves: `[tokens, joint_attention_dim]`.
@@ -66,7 +85,7 @@ pub(super) fn encode_picture(models: &Models, picture: &Picture, downsample_fact
 /// leaves a single picture and the scale of the text unchanged.
 ///
 /// `width` is the tokens' width; all pictures have the same number of tokens.
-pub(super) fn join(width: usize, text: Text, pictures: &[Vec<f32>], settings: &VariationSettings) -> Context {
+pub(super) fn join(width: usize, text: Text, pictures: &[Arc<Vec<f32>>], settings: &VariationSettings) -> Context {
     let weights: Vec<f32> = if settings.image_weights.is_empty() {
         vec![1.0 / pictures.len().max(1) as f32; pictures.len()]
     } else {
@@ -78,9 +97,9 @@ pub(super) fn join(width: usize, text: Text, pictures: &[Vec<f32>], settings: &V
     for value in tokens.iter_mut().chain(&mut pooled) {
         *value *= total;
     }
-    let mut image = vec![0.0; pictures.first().map_or(0, Vec::len)];
+    let mut image = vec![0.0; pictures.first().map_or(0, |picture| picture.len())];
     for (picture, weight) in pictures.iter().zip(weights) {
-        for (sum, value) in image.iter_mut().zip(picture) {
+        for (sum, value) in image.iter_mut().zip(picture.iter()) {
             *sum += weight * value;
         }
     }
@@ -126,6 +145,6 @@ pub fn bench_context(models: &Models, picture: &Picture) -> Result<EncodedForBen
     let text = encode_text(models, "a red sailing boat on a calm lake, in the style of a woodcut")?;
     let text_encode_ms = milliseconds(start);
     let width = models.flux_config().joint_attention_dim;
-    let Context { tokens, pooled, .. } = join(width, text, &[image], &VariationSettings::default());
+    let Context { tokens, pooled, .. } = join(width, text, &[Arc::new(image)], &VariationSettings::default());
     Ok(EncodedForBench { tokens, pooled, load_ms, image_encode_ms, text_encode_ms })
 }

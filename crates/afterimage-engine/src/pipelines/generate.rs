@@ -1,16 +1,19 @@
 //! The order of things: encode, condition, sample, decode.
 
-use super::context::{Context, encode_picture, encode_text, join, variation_text};
+use super::clock::Clock;
+use super::context::{Context, Text, join, known_picture, known_text, variation_text};
 use super::latents::{euler_step, noised, pack, picture_of, pixels_of, unpack, usable_size};
 use super::models::Models;
-use crate::engine::{Generation, Observer, Stage, Timings};
+use super::preview::{predicted_clean, reduced};
+use crate::engine::{Generation, Observer, Stage};
 use crate::models::flux::{ConditioningInputs, Grid, Workspace};
 use crate::sampling::{TorchGenerator, img2img_start, sigmas, timesteps};
 use afterimage_core::{Error, GenerationRequest, Limits, Picture, Result, Size, Task};
 use afterimage_imaging::{Filter, resize};
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 /// Runs `request` on the decoded input pictures.
 ///
@@ -24,25 +27,24 @@ pub fn generate(
 ) -> Result<Generation> {
     request.validate(&Limits::default(), sources.len())?;
     let run = Run { models, request, observer, size: output_size(models, request, sources)? };
-    let start = Instant::now();
-    let mut clock = Clock { models, observer, timings: Timings::default(), load: Duration::ZERO };
+    let mut clock = Clock::new(models, observer);
     let seed = request.seed.unwrap_or_else(draw_seed);
     let mut generator = TorchGenerator::new(seed);
 
-    let context = run.context(sources, &mut clock)?;
+    let conditions = run.conditions(sources, &mut clock)?;
     let (first_step, image) = run.start(sources, &mut generator, &mut clock)?;
-    let (latents, steps_run) = run.sample(&context, first_step, image.as_deref(), &mut generator, &mut clock)?;
+    let (latents, steps_run) =
+        run.sample(&conditions.context, first_step, image.as_deref(), &mut generator, &mut clock)?;
     let pictures = run.decode(&latents, &mut clock)?;
 
-    let Clock { mut timings, load, .. } = clock;
-    timings.load_ms = milliseconds(load);
-    timings.total_ms = milliseconds(start.elapsed());
     Ok(Generation {
         pictures,
         seed,
         size: run.size,
         steps_run,
-        timings,
+        timings: clock.timings(),
+        image_cached: conditions.image_cached,
+        text_cached: conditions.text_cached,
         model: models.name(),
         device: models.device().to_owned(),
         dtype: models.dtype().to_owned(),
@@ -76,36 +78,11 @@ fn draw_seed() -> u64 {
     u64::from(RandomState::new().hash_one(Instant::now()) as u32)
 }
 
-fn milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
-}
-
-/// Measures stages, with the building of models kept apart.
-struct Clock<'a> {
-    models: &'a Models,
-    observer: &'a dyn Observer,
-    timings: Timings,
-    load: Duration,
-}
-
-impl Clock<'_> {
-    fn time<T>(
-        &mut self,
-        stage: Stage,
-        target: fn(&mut Timings) -> &mut f64,
-        work: impl FnOnce() -> Result<T>,
-    ) -> Result<T> {
-        if self.observer.is_cancelled() {
-            return Err(Error::Cancelled);
-        }
-        self.observer.stage(stage);
-        let start = Instant::now();
-        let done = work();
-        let load = self.models.take_load_time();
-        *target(&mut self.timings) += milliseconds(start.elapsed().saturating_sub(load));
-        self.load += load;
-        done
-    }
+/// What a request is conditioned on, and what of it was known before.
+struct Conditions {
+    context: Context,
+    image_cached: bool,
+    text_cached: bool,
 }
 
 /// One request under way.
@@ -131,35 +108,41 @@ impl Run<'_> {
         self.grid().tokens() * 4 * self.models.vae_config().latent_channels
     }
 
-    fn context(&self, sources: &[Picture], clock: &mut Clock) -> Result<Context> {
+    fn conditions(&self, sources: &[Picture], clock: &mut Clock) -> Result<Conditions> {
+        let prompt = self.request.prompt_text();
         match &self.request.task {
             Task::Variation(settings) => {
-                let mut pictures = Vec::new();
                 // Strength 0 means no image tokens at all, so their encoders need not run.
-                if settings.redux_strength > 0.0 {
-                    for source in sources {
-                        let factor = settings.redux_downsample;
-                        pictures.push(clock.time(
-                            Stage::ImageEncode,
-                            |t| &mut t.image_encode_ms,
-                            || encode_picture(self.models, source, factor),
-                        )?);
-                    }
+                let used = if settings.redux_strength > 0.0 { sources } else { &[] };
+                let mut image_cached = !used.is_empty();
+                let mut pictures = Vec::new();
+                for source in used {
+                    let known = clock.time(
+                        Stage::ImageEncode,
+                        |t| &mut t.image_encode_ms,
+                        || known_picture(self.models, source, settings.redux_downsample),
+                    )?;
+                    image_cached &= known.cached;
+                    pictures.push(known.value);
                 }
                 let text = clock.time(
                     Stage::TextEncode,
                     |t| &mut t.text_encode_ms,
-                    || variation_text(self.models, self.request.prompt_text(), settings.empty_prompt),
+                    || variation_text(self.models, prompt, settings.empty_prompt),
                 )?;
-                Ok(join(self.models.flux_config().joint_attention_dim, text, &pictures, settings))
+                let width = self.models.flux_config().joint_attention_dim;
+                let context = join(width, Arc::unwrap_or_clone(text.value), &pictures, settings);
+                Ok(Conditions { context, image_cached, text_cached: text.cached })
             }
             Task::ImageToImage { .. } | Task::TextToImage => {
                 let text = clock.time(
                     Stage::TextEncode,
                     |t| &mut t.text_encode_ms,
-                    || encode_text(self.models, self.request.prompt_text().unwrap_or_default()),
+                    || known_text(self.models, prompt.unwrap_or_default()),
                 )?;
-                Ok(Context { tokens: text.tokens, pooled: text.pooled, bias: None })
+                let Text { tokens, pooled, .. } = Arc::unwrap_or_clone(text.value);
+                let context = Context { tokens, pooled, bias: None };
+                Ok(Conditions { context, image_cached: false, text_cached: text.cached })
             }
         }
     }
@@ -240,17 +223,31 @@ impl Run<'_> {
                 let mut velocity = vec![0.0; self.latent_numbers()];
                 self.observer.step(0, steps);
                 for step in 0..steps as usize {
-                    for latents in &mut latents {
+                    let (done, mut foreseen) = (step as u32 + 1, None);
+                    for (index, latents) in latents.iter_mut().enumerate() {
                         self.check()?;
                         transformer.forward(&conditioning, step, latents, &mut workspace, &mut velocity)?;
                         euler_step(latents, &velocity, schedule[step], schedule[step + 1]);
+                        if index == 0 && done < steps && self.observer.wants_preview(done, steps) {
+                            foreseen = Some(predicted_clean(latents, &velocity, schedule[step + 1]));
+                        }
                     }
-                    self.observer.step(step as u32 + 1, steps);
+                    self.observer.step(done, steps);
+                    if let Some(latents) = foreseen {
+                        self.observer.preview(self.small_picture(&latents)?);
+                    }
                 }
                 Ok(())
             },
         )?;
         Ok((latents, steps))
+    }
+
+    /// The picture of packed `latents`, decoded at a preview's size.
+    fn small_picture(&self, latents: &[f32]) -> Result<Picture> {
+        let config = self.models.vae_config();
+        let planes = reduced(unpack(latents, config.latent_channels, self.grid()), config.spatial_factor());
+        picture_of(&self.models.decoder()?.decode(&planes, &|| self.check())?)
     }
 
     fn decode(&self, latents: &[Vec<f32>], clock: &mut Clock) -> Result<Vec<Picture>> {

@@ -3,14 +3,20 @@
 //! | file | what |
 //! |---|---|
 //! | `models.rs` | the models of one base and Redux pair, each built when first needed |
+//! | `encodings.rs` | encoded prompts and pictures of earlier requests |
 //! | `context.rs` | prompt and pictures to the tokens that condition the transformer |
 //! | `latents.rs` | packing, the start of sampling, pixels |
+//! | `preview.rs` | what the picture will look like, while it is being made |
+//! | `clock.rs` | the stages' times |
 //! | `generate.rs` | the order of things |
 
+mod clock;
 mod context;
+mod encodings;
 mod generate;
 mod latents;
 mod models;
+mod preview;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! The models of one base and Redux pair.
 
+use super::encodings::Encodings;
 use crate::config::{FluxConfig, SchedulerConfig, VaeConfig};
 use crate::models::flux::FluxTransformer;
 use crate::models::vae::Autoencoder;
@@ -68,6 +69,7 @@ pub struct Models {
     autoencoder: Lazy<Autoencoder>,
     text: Lazy<TextEncoders>,
     image: Lazy<ImageEncoders>,
+    encodings: Encodings,
     load_time: Mutex<Duration>,
 }
 
@@ -122,6 +124,7 @@ impl Models {
             autoencoder: Lazy::new(),
             text: Lazy::new(),
             image: Lazy::new(),
+            encodings: Encodings::default(),
             load_time: Mutex::new(Duration::ZERO),
         })
     }
@@ -165,6 +168,11 @@ impl Models {
 
     pub(super) fn vae_config(&self) -> &VaeConfig {
         &self.vae_config
+    }
+
+    /// Prompts and pictures that earlier requests encoded.
+    pub(super) fn encodings(&self) -> &Encodings {
+        &self.encodings
     }
 
     pub(super) fn flux_config(&self) -> &FluxConfig {

@@ -15,6 +15,7 @@ use afterimage_imaging::{Filter, read_file, resize};
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 const TOLERANCE: f32 = 1e-4;
 
@@ -42,11 +43,11 @@ fn conditioning(case: &Case, models: &Models, text: Option<Text>) -> Conditionin
     let sigmas = &case.tensor("sigmas").unwrap().values;
     let prompt = case.flag("--prompt");
     let empty = if case.flag("--empty-prompt") == Some("zeros") { EmptyPrompt::Zeros } else { EmptyPrompt::Encode };
-    let text = text.unwrap_or_else(|| variation_text(models, prompt, empty).unwrap());
+    let text = text.unwrap_or_else(|| variation_text(models, prompt, empty).unwrap().value.as_ref().clone());
     let variation = case.flag("--strength").is_none();
     let settings = VariationSettings::default();
     let pictures = if variation && number(case, "--redux-strength", 1.0) > 0.0 {
-        vec![encode_picture(models, &input(case), 1.0).unwrap()]
+        vec![Arc::new(encode_picture(models, &input(case), 1.0).unwrap())]
     } else {
         Vec::new()
     };
@@ -166,7 +167,7 @@ fn decoded_latents_are_those_of_diffusers() {
 fn one_token_for_many_equal_ones_computes_the_same() {
     let case = cases().into_iter().find(|case| case.name == "vary-zeros").unwrap();
     let models = models(&case);
-    let collapsed = variation_text(&models, None, EmptyPrompt::Zeros).unwrap();
+    let collapsed = variation_text(&models, None, EmptyPrompt::Zeros).unwrap().value.as_ref().clone();
     assert_eq!(collapsed.repeated, 512);
     let whole = Text { tokens: collapsed.tokens.repeat(512), repeated: 1, ..collapsed.clone() };
     let whole = first_velocity(&case, &models, &conditioning(&case, &models, Some(whole)));
@@ -226,6 +227,77 @@ fn a_cancelled_generation_ends_before_the_next_step() {
     let ended = generate(&models(&case), &request, &[input(&case)], &observer);
     assert!(matches!(ended, Err(Error::Cancelled)), "{ended:?}");
     assert_eq!(observer.1.load(Ordering::Relaxed), 2);
+}
+
+/// Notes previews; wants them after every step.
+#[derive(Default)]
+struct Watcher {
+    wanted_after: Mutex<Vec<(u32, u32)>>,
+    previews: Mutex<Vec<Picture>>,
+}
+
+impl Observer for Watcher {
+    fn wants_preview(&self, done: u32, total: u32) -> bool {
+        self.wanted_after.lock().unwrap().push((done, total));
+        true
+    }
+
+    fn preview(&self, picture: Picture) {
+        self.previews.lock().unwrap().push(picture);
+    }
+}
+
+/// A variation with two pictures in three steps.
+fn small_variation(seed: u64) -> GenerationRequest {
+    let mut request = GenerationRequest::new(Task::Variation(VariationSettings::default()));
+    (request.size, request.steps, request.seed, request.num_images) = (Some(Size::new(288, 64)), 3, Some(seed), 2);
+    request
+}
+
+#[test]
+fn previews_change_nothing_and_come_after_every_step_but_the_last() {
+    let case = cases().into_iter().find(|case| case.name == "vary-two").unwrap();
+    let models = models(&case);
+    let watcher = Watcher::default();
+    let unwatched = generate(&models, &small_variation(5), &[input(&case)], &Silent).unwrap();
+    let watched = generate(&models, &small_variation(5), &[input(&case)], &watcher).unwrap();
+    assert_eq!(watched.pictures, unwatched.pictures);
+    assert_eq!(*watcher.wanted_after.lock().unwrap(), [(1, 3), (2, 3)]);
+    let previews = watcher.previews.into_inner().unwrap();
+    assert_eq!(previews.len(), 2);
+    assert!(previews.iter().all(|preview| (preview.width(), preview.height()) == (256, 56)), "{previews:?}");
+    // The last preview is one small step away from the first picture, and not from the second.
+    let distance = |picture: &Picture| {
+        let small = resize(picture, Size::new(256, 56), Filter::Bicubic).unwrap();
+        let levels = small.rgb().iter().zip(previews[1].rgb()).map(|(a, b)| u64::from(a.abs_diff(*b)));
+        levels.sum::<u64>()
+    };
+    assert!(distance(&watched.pictures[0]) < distance(&watched.pictures[1]));
+}
+
+#[test]
+fn known_prompts_and_pictures_are_not_encoded_again() {
+    let case = cases().into_iter().find(|case| case.name == "vary-prompt").unwrap();
+    let models = models(&case);
+    let run = |prompt: &str, source: Picture| {
+        let request = GenerationRequest { prompt: Some(prompt.to_owned()), ..small_variation(1) };
+        let generation = generate(&models, &request, &[source], &Silent).unwrap();
+        (generation.image_cached, generation.text_cached, generation.pictures)
+    };
+    let other = Picture::from_rgb(16, 8, vec![200; 16 * 8 * 3]).unwrap();
+    let (image, text, first) = run("blue", input(&case));
+    assert!(!image && !text);
+    let (image, text, again) = run("blue", input(&case));
+    assert!(image && text);
+    assert_eq!(again, first);
+    let (image, text, varied) = run("blue", other.clone());
+    assert!(!image && text);
+    assert_ne!(varied, first);
+    let (image, text, _) = run("red", input(&case));
+    assert!(image && !text);
+    let (image, text, after) = run("blue", other);
+    assert!(image && text);
+    assert_eq!(after, varied, "pictures are not mixed up");
 }
 
 #[test]

@@ -1,0 +1,53 @@
+//! The stages' times.
+
+use super::models::Models;
+use crate::engine::{Observer, Stage, Timings};
+use afterimage_core::{Error, Result};
+use std::time::{Duration, Instant};
+
+/// Measures stages, with the building of models kept apart.
+pub(super) struct Clock<'a> {
+    models: &'a Models,
+    observer: &'a dyn Observer,
+    timings: Timings,
+    load: Duration,
+    start: Instant,
+}
+
+impl<'a> Clock<'a> {
+    /// Starts the total.
+    pub fn new(models: &'a Models, observer: &'a dyn Observer) -> Self {
+        Self { models, observer, timings: Timings::default(), load: Duration::ZERO, start: Instant::now() }
+    }
+
+    /// Announces `stage`, does `work` and adds its time to `target`.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] when the observer asked to stop, and those of `work`.
+    pub fn time<T>(
+        &mut self,
+        stage: Stage,
+        target: fn(&mut Timings) -> &mut f64,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        if self.observer.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        self.observer.stage(stage);
+        let start = Instant::now();
+        let done = work();
+        let load = self.models.take_load_time();
+        *target(&mut self.timings) += milliseconds(start.elapsed().saturating_sub(load));
+        self.load += load;
+        done
+    }
+
+    /// The times so far.
+    pub fn timings(&self) -> Timings {
+        Timings { load_ms: milliseconds(self.load), total_ms: milliseconds(self.start.elapsed()), ..self.timings }
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
