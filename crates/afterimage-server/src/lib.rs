@@ -2,7 +2,25 @@
 //!
 //! This crate knows nothing of tensors; the engine runs in a child process (see [`engine_process`]).
 
+pub mod app;
+pub mod auth;
+pub mod cost;
 pub mod decode;
+pub mod dialects;
+pub mod docs;
 pub mod engine_process;
 pub mod fetch;
+pub mod files;
+pub mod http;
+pub mod intake;
+pub mod listen;
+pub mod operations;
+pub mod options;
+pub mod playground;
+pub mod refusal;
+pub mod router;
+pub mod serve;
+pub mod sources;
+pub mod submit;
+pub mod wait;
 pub mod webhooks;

@@ -1,6 +1,6 @@
 //! The command line as a whole: parsing it, twice when a configuration file is named.
 
-use crate::commands::{Bench, EngineProcess, Img2Img, Models, ModelsCommand, Vary};
+use crate::commands::{Bench, EngineProcess, Img2Img, Keys, KeysCommand, Models, ModelsCommand, Serve, Vary};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::origin::Origins;
@@ -38,6 +38,8 @@ pub enum Task {
     Img2Img(Img2Img),
     Models(Models),
     Bench(Bench),
+    Serve(Serve),
+    Keys(Keys),
     #[command(hide = true)]
     EngineProcess(EngineProcess),
 }
@@ -51,6 +53,10 @@ impl Task {
             Self::Models(Models { command: ModelsCommand::List(command) }) => command.run(origins),
             Self::Models(Models { command: ModelsCommand::Inspect(command) }) => command.run(origins),
             Self::Bench(command) => command.run(origins),
+            Self::Serve(command) => command.run(origins),
+            Self::Keys(Keys { command: KeysCommand::Create(command) }) => command.run(origins),
+            Self::Keys(Keys { command: KeysCommand::List(command) }) => command.run(origins),
+            Self::Keys(Keys { command: KeysCommand::Revoke(command) }) => command.run(origins),
             Self::EngineProcess(command) => command.run(origins),
         }
     }

@@ -12,6 +12,7 @@ mod config;
 mod failure;
 mod flags;
 mod generate;
+mod logging;
 mod origin;
 mod output;
 mod progress;

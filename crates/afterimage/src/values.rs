@@ -3,10 +3,13 @@
 use crate::failure::shortened;
 use afterimage_core::{Limits, Size};
 use afterimage_engine::DeviceChoice;
+use afterimage_jobs::Secret;
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
+use url::Url;
 
 /// `--steps`.
 pub fn steps(text: &str) -> Result<u32, String> {
@@ -46,6 +49,60 @@ pub fn image_weight(text: &str) -> Result<f64, String> {
 /// `--alive-interval` and `--stall-limit`.
 pub fn seconds(text: &str) -> Result<Duration, String> {
     number(text, &(0.01..=86_400.0)).map(Duration::from_secs_f64)
+}
+
+/// `--retention-days`.
+pub fn days(text: &str) -> Result<Duration, String> {
+    number(text, &(0.001..=3650.0)).map(|days| Duration::from_secs_f64(days * 86_400.0))
+}
+
+/// `--cost-rate`.
+pub fn rate(text: &str) -> Result<f64, String> {
+    number(text, &(0.0..=1000.0))
+}
+
+/// `--workers`.
+pub fn workers(text: &str) -> Result<usize, String> {
+    whole_number(text, &(0..=64)).map(|count| count as usize)
+}
+
+/// `--concurrency`.
+pub fn concurrency(text: &str) -> Result<u32, String> {
+    whole_number(text, &(1..=10_000))
+}
+
+/// `--public-url`.
+pub fn web_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok().filter(|url| ["http", "https"].contains(&url.scheme()) && url.host().is_some());
+    url.filter(|url| url.query().is_none() && url.fragment().is_none())
+        .ok_or_else(|| format!("{} is not an address such as https://pictures.example", quoted(text)))
+}
+
+/// `--api-key`.
+pub fn secret(text: &str) -> Result<Secret, String> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if text.len() < Secret::MIN_BYTES || !plain {
+        // The text itself is a secret and is not repeated.
+        return Err(format!("a key has at least {} printable characters and no spaces", Secret::MIN_BYTES));
+    }
+    Ok(Secret::new(text))
+}
+
+/// `--listen`.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("{} is not an address such as 127.0.0.1:8080", quoted(text)))
+}
+
+/// `--admin-listen`: `None` for `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OptionalAddress(pub Option<SocketAddr>);
+
+/// `--admin-listen`.
+pub fn address_or_off(text: &str) -> Result<OptionalAddress, String> {
+    if text == "off" {
+        return Ok(OptionalAddress(None));
+    }
+    address(text).map(|address| OptionalAddress(Some(address)))
 }
 
 /// `--size`.

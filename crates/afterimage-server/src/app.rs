@@ -1,0 +1,50 @@
+//! What every handler can reach.
+
+use crate::auth::{GuessGuard, KnownKeys};
+use crate::cost::Rates;
+use crate::decode::DecodePool;
+use crate::engine_process::{EngineProcesses, Events};
+use crate::fetch::{Fetcher, Outbound};
+use crate::files::FileLinks;
+use crate::http::{BodyReader, PublicUrl};
+use crate::operations::metrics::Metrics;
+use afterimage_jobs::worker::Hints;
+use afterimage_jobs::{Blobs, Store};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The application: one per server, shared by all requests.
+pub struct App {
+    /// Jobs, keys, uploads, outbox.
+    pub store: Arc<dyn Store>,
+    /// Bytes of inputs, results and uploads.
+    pub blobs: Blobs,
+    /// Wakes workers and passes on cancellations within this process.
+    pub hints: Arc<Hints>,
+    /// The engine processes; none when this server only answers requests.
+    pub engines: Arc<EngineProcesses>,
+    /// Progress of running jobs.
+    pub events: Events,
+    /// Fetches what requests name.
+    pub fetcher: Arc<Fetcher>,
+    /// Checks addresses that requests name.
+    pub outbound: Outbound,
+    /// Checks pictures within bounded memory.
+    pub decode: DecodePool,
+    /// Reads bodies within bounded memory.
+    pub bodies: BodyReader,
+    /// Signed addresses of files.
+    pub links: FileLinks,
+    /// What addresses in answers start with.
+    pub public_url: PublicUrl,
+    /// Keys found a moment ago.
+    pub known_keys: KnownKeys,
+    /// Those who guess keys.
+    pub guesses: GuessGuard,
+    /// What a picture costs.
+    pub rates: Rates,
+    /// Counters and histograms.
+    pub metrics: Arc<Metrics>,
+    /// How long a synchronous request waits.
+    pub sync_timeout: Duration,
+}

@@ -1,0 +1,95 @@
+//! JSON bodies, read within limits.
+
+use crate::app::App;
+use crate::http::body::JSON_LIMIT;
+use crate::refusal::Refusal;
+use afterimage_jobs::Idempotency;
+use axum::body::Body;
+use axum::http::HeaderMap;
+use bytes::Bytes;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+/// Reads the body of a request as a JSON object. An empty body is an empty object. The declared content type is not
+/// looked at: clients send JSON under many names.
+///
+/// # Errors
+/// [`Refusal::BadBody`] and those of reading.
+pub async fn read_object(app: &App, headers: &HeaderMap, body: Body) -> Result<(Map<String, Value>, Bytes), Refusal> {
+    let bytes = app.bodies.read(headers, body, JSON_LIMIT).await?;
+    Ok((parse_object(&bytes)?, bytes))
+}
+
+fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, Refusal> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Map::new());
+    }
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(Refusal::BadBody("the body must be a JSON object".to_owned())),
+        Err(error) => Err(Refusal::BadBody(format!("the body is not JSON: {error}"))),
+    }
+}
+
+/// Longest idempotency key.
+const IDEMPOTENCY_KEY_BYTES: usize = 255;
+
+/// The `Idempotency-Key` header, with a digest of what it stands for.
+///
+/// # Errors
+/// [`Refusal::BadBody`] for one that is empty, too long or not text.
+pub fn idempotency(headers: &HeaderMap, path: &str, body: &[u8]) -> Result<Option<Idempotency>, Refusal> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let key =
+        value.to_str().ok().filter(|key| !key.is_empty() && key.len() <= IDEMPOTENCY_KEY_BYTES).ok_or_else(|| {
+            let message = format!("Idempotency-Key: must be 1 to {IDEMPOTENCY_KEY_BYTES} printable characters");
+            Refusal::BadBody(message)
+        })?;
+    let mut digest = Sha256::new();
+    digest.update(path.as_bytes());
+    digest.update([0]);
+    digest.update(body);
+    Ok(Some(Idempotency { key: key.to_owned(), fingerprint: hex::encode(digest.finalize()) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn only_objects_are_taken() {
+        assert_eq!(parse_object(b"").unwrap(), Map::new());
+        assert_eq!(parse_object(b" {\"a\": 1} ").unwrap()["a"], 1);
+        for bad in [
+            &b"[]"[..],
+            b"1",
+            b"null",
+            b"{",
+            b"{\"a\": 1e400}",
+            b"{\"a\": \"\\ud800\"}",
+            b"\xff\xfe",
+            "[".repeat(10_000).as_bytes(),
+            format!("{}1{}", "{\"a\":".repeat(10_000), "}".repeat(10_000)).as_bytes(),
+        ] {
+            assert!(matches!(parse_object(bad), Err(Refusal::BadBody(_))), "{:?}", &bad[..bad.len().min(20)]);
+        }
+    }
+
+    #[test]
+    fn the_same_key_on_another_path_or_body_has_another_fingerprint() {
+        let headers: HeaderMap = [("idempotency-key".parse().unwrap(), "k".parse().unwrap())].into_iter().collect();
+        let of = |path: &str, body: &[u8]| idempotency(&headers, path, body).unwrap().unwrap().fingerprint;
+        assert_eq!(of("/a", b"x"), of("/a", b"x"));
+        assert_ne!(of("/a", b"x"), of("/b", b"x"));
+        assert_ne!(of("/a", b"x"), of("/a", b"y"));
+        assert_eq!(idempotency(&HeaderMap::new(), "/a", b"").unwrap(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>) {
+            let _ = parse_object(&bytes);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The parameters of a model, declared once: checking a request, the JSON schema, the OpenAPI document and the tables in
+//! the documentation are all made from the same list.
+
+mod parse;
+mod schema;
+
+pub use parse::{Problem, ProblemKind, Values, parse};
+pub use schema::json_schema;
+
+use afterimage_core::Size;
+use std::ops::RangeInclusive;
+
+/// One parameter of a model as a dialect names it.
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    /// Name in the request.
+    pub name: &'static str,
+    /// Whether a request without it is refused. `null` counts as absent.
+    pub required: bool,
+    /// Type, range and default.
+    pub kind: Kind,
+    /// One sentence for people.
+    pub description: &'static str,
+}
+
+/// Type, range and default of a [`Parameter`]. All ranges are inclusive.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// A whole number; `28.0` is one.
+    Integer {
+        /// Accepted values.
+        range: RangeInclusive<i64>,
+        /// What absence means, if that is a number.
+        default: Option<i64>,
+    },
+    /// A finite number.
+    Number {
+        /// Accepted values.
+        range: RangeInclusive<f64>,
+        /// What absence means.
+        default: f64,
+    },
+    /// `true` or `false`.
+    Switch {
+        /// What absence means.
+        default: bool,
+    },
+    /// One of a few words.
+    Choice {
+        /// The words.
+        options: &'static [&'static str],
+        /// What absence means.
+        default: &'static str,
+    },
+    /// Text of at most so many bytes.
+    Text {
+        /// Limit of its UTF-8 form.
+        max_bytes: usize,
+    },
+    /// A picture: URL, `data:` URI, or plain base64.
+    Picture,
+    /// `WIDTH*HEIGHT` in pixels.
+    Size {
+        /// Accepted pixels per side.
+        side: RangeInclusive<u32>,
+        /// What absence means.
+        default: Size,
+    },
+}
+
+impl Parameter {
+    /// An optional parameter.
+    pub const fn optional(name: &'static str, kind: Kind, description: &'static str) -> Self {
+        Self { name, required: false, kind, description }
+    }
+
+    /// A required parameter.
+    pub const fn required(name: &'static str, kind: Kind, description: &'static str) -> Self {
+        Self { name, required: true, kind, description }
+    }
+}

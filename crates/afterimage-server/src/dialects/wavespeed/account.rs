@@ -1,0 +1,149 @@
+//! The catalogue, prices and the balance.
+
+use super::error::Answer;
+use super::models::{MODELS, Model};
+use super::prediction::Envelope;
+use crate::app::App;
+use crate::cost::dollars;
+use crate::dialects::json::read_object;
+use crate::dialects::parameters::{Parameter, Problem, ProblemKind, json_schema, parse};
+use crate::refusal::Refusal;
+use afterimage_core::Size;
+use afterimage_jobs::ApiKey;
+use axum::Json;
+use axum::extract::{Extension, Request, State};
+use axum::http::HeaderMap;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// What an account starts with. Nobody is charged; programs that watch a balance see it fall by what their jobs cost.
+const STARTING_BALANCE: f64 = 1_000_000.0;
+
+/// One model of the catalogue.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CatalogueItem {
+    model_id: &'static str,
+    name: &'static str,
+    description: &'static str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    base_price: f64,
+    sort_order: usize,
+    formula: String,
+    api_schema: Value,
+}
+
+/// The price of one request.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Pricing {
+    model_id: &'static str,
+    unit_price: f64,
+    currency: &'static str,
+}
+
+/// The price of one request, in the newer form.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Price {
+    model_id: &'static str,
+    price: f64,
+    discounted_price: f64,
+    discount_rate: f64,
+    currency: &'static str,
+}
+
+/// What is left of the starting balance.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Balance {
+    balance: f64,
+    currency: &'static str,
+}
+
+/// The models and their parameters
+#[utoipa::path(get, path = "/api/v3/models", tag = "wavespeed", responses((status = 200, description = "The catalogue", body = Envelope<Vec<CatalogueItem>>)))]
+pub async fn models(State(app): State<Arc<App>>, headers: HeaderMap) -> Json<Envelope<Vec<CatalogueItem>>> {
+    let server = app.public_url.for_request(&headers);
+    let rate = app.rates.dollars;
+    let item = |(index, model): (usize, &'static Model)| CatalogueItem {
+        model_id: model.id,
+        name: model.name,
+        description: model.description,
+        kind: "image-to-image",
+        base_price: rate,
+        sort_order: index + 1,
+        formula: format!("{rate} * (width / 1024) * (height / 1024) * (num_inference_steps / 25) * num_images"),
+        api_schema: json!({"api_schemas": [{
+            "type": "model_run",
+            "method": "POST",
+            "server": server,
+            "api_path": format!("/api/v3/{}", model.id),
+            "request_schema": json_schema(&model.parameters()),
+        }]}),
+    };
+    Json(Envelope::success(MODELS.iter().enumerate().map(item).collect()))
+}
+
+/// Price of a request
+#[utoipa::path(post, path = "/api/v3/model/pricing", tag = "wavespeed", responses((status = 200, description = "The price", body = Envelope<Pricing>)))]
+pub async fn pricing(State(app): State<Arc<App>>, request: Request) -> Answer<Json<Envelope<Pricing>>> {
+    let (model, price) = price_of_request(&app, request).await?;
+    Ok(Json(Envelope::success(Pricing { model_id: model.id, unit_price: price, currency: "USD" })))
+}
+
+/// Price of a request, newer form
+#[utoipa::path(post, path = "/api/v3/model/price", tag = "wavespeed", responses((status = 200, description = "The price", body = Envelope<Price>)))]
+pub async fn price(State(app): State<Arc<App>>, request: Request) -> Answer<Json<Envelope<Price>>> {
+    let (model, price) = price_of_request(&app, request).await?;
+    Ok(Json(Envelope::success(Price {
+        model_id: model.id,
+        price,
+        discounted_price: price,
+        discount_rate: 1.0,
+        currency: "USD",
+    })))
+}
+
+/// Starting balance less what this key's tasks cost
+///
+/// Nobody is charged. Also served as `/api/v3/account/balance`.
+#[utoipa::path(get, path = "/api/v3/balance", tag = "wavespeed", responses((status = 200, description = "The balance", body = Envelope<Balance>)))]
+pub async fn balance(
+    State(app): State<Arc<App>>,
+    Extension(key): Extension<ApiKey>,
+) -> Answer<Json<Envelope<Balance>>> {
+    let spent = dollars(app.store.spending(&key.id, None).await?.cost_micros);
+    Ok(Json(Envelope::success(Balance { balance: STARTING_BALANCE - spent, currency: "USD" })))
+}
+
+/// JSON schema of a price's request.
+pub fn price_schema() -> Value {
+    let ids: Vec<&str> = MODELS.iter().map(|model| model.id).collect();
+    json!({
+        "type": "object",
+        "properties": {"model_id": {"type": "string", "enum": ids}, "inputs": {"type": ["object", "null"]}},
+        "required": ["model_id"],
+    })
+}
+
+async fn price_of_request(app: &App, request: Request) -> Result<(&'static Model, f64), Refusal> {
+    let (parts, body) = request.into_parts();
+    let (object, _) = read_object(app, &parts.headers, body).await?;
+    let id = object.get("model_id").and_then(Value::as_str).unwrap_or_default();
+    let model = Model::find(id).ok_or_else(|| {
+        let known: Vec<&str> = MODELS.iter().map(|model| model.id).collect();
+        Problem::new("model_id", ProblemKind::OutOfRange, format!("expected one of {}", known.join(", ")))
+    })?;
+    let inputs = match object.get("inputs") {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(inputs)) => inputs.clone(),
+        Some(_) => return Err(Problem::new("inputs", ProblemKind::WrongType, "expected an object").into()),
+    };
+    // A price may be asked for before there is a picture.
+    let parameters: Vec<Parameter> =
+        model.parameters().into_iter().map(|parameter| Parameter { required: false, ..parameter }).collect();
+    let values = parse(&parameters, &inputs)?;
+    let whole = |name: &str| values.integer(name).and_then(|value| u32::try_from(value).ok()).unwrap_or(1);
+    let size = values.size("size").unwrap_or(Size::new(1024, 1024));
+    Ok((model, dollars(app.rates.micros(size, whole("num_inference_steps"), whole("num_images")))))
+}

@@ -1,0 +1,90 @@
+//! Two additions to the dialect that the playground uses: progress as server-sent events, and cancelling.
+
+use super::error::Answer;
+use super::prediction::{Envelope, Prediction};
+use super::{own_job, render};
+use crate::app::App;
+use crate::engine_process::{Event as Progress, Watcher};
+use crate::submit::cancel;
+use afterimage_jobs::{ApiKey, JobId};
+use axum::Json;
+use axum::extract::{Extension, Path, State};
+use axum::http::HeaderMap;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::Stream;
+use futures_util::stream::unfold;
+use serde_json::{Value, json};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The store is asked this often whether the job has ended, since it may run in another process.
+const POLL: Duration = Duration::from_millis(500);
+
+/// Time in which a finished attempt's result is usually recorded.
+const AFTER_ATTEMPT: Duration = Duration::from_millis(20);
+
+/// Progress as server-sent events
+///
+/// `stage`, `step` and `preview` events until the task ends. An addition to the service's interface.
+#[utoipa::path(get, path = "/api/v3/predictions/{id}/events", tag = "wavespeed", params(("id" = String, Path, description = "Id of the task")), responses((status = 200, description = "Events", content_type = "text/event-stream")))]
+pub async fn events(
+    State(app): State<Arc<App>>,
+    Extension(key): Extension<ApiKey>,
+    Path(id): Path<String>,
+) -> Answer<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
+    let job = own_job(&app, &key, &id).await?;
+    let watcher = app.events.watch(&job.id, true);
+    let stream = unfold((app, watcher, job.id), |(app, mut watcher, id)| async move {
+        let event = next_event(&app, &mut watcher, &id).await?;
+        Some((Ok(Event::default().data(event.to_string())), (app, watcher, id)))
+    });
+    Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
+}
+
+/// The next thing to tell, or `None` when the job has ended.
+async fn next_event(app: &App, watcher: &mut Watcher, id: &JobId) -> Option<Value> {
+    loop {
+        match tokio::time::timeout(POLL, watcher.next()).await {
+            Ok(Some(event)) => return Some(rendered(event)),
+            // The attempt is over: the job ends in a moment, or waits for another attempt.
+            Ok(None) => {
+                *watcher = app.events.watch(id, true);
+                tokio::time::sleep(AFTER_ATTEMPT).await;
+            }
+            Err(_) => {}
+        }
+        let job = app.store.job(id).await.ok().flatten()?;
+        if job.state.is_terminal() {
+            return None;
+        }
+    }
+}
+
+fn rendered(event: Progress) -> Value {
+    match event {
+        Progress::Stage(stage) => json!({"type": "stage", "stage": stage}),
+        Progress::Step { done, total } => json!({"type": "step", "done": done, "total": total}),
+        Progress::Preview(jpeg) => {
+            json!({"type": "preview", "url": format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg))})
+        }
+    }
+}
+
+/// Cancel a task
+///
+/// Takes effect within one step. An addition to the service's interface.
+#[utoipa::path(post, path = "/api/v3/predictions/{id}/cancel", tag = "wavespeed", params(("id" = String, Path, description = "Id of the task")), responses((status = 200, description = "The task", body = Envelope<Prediction>)))]
+pub async fn cancel_task(
+    State(app): State<Arc<App>>,
+    Extension(key): Extension<ApiKey>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Answer<Json<Envelope<Prediction>>> {
+    let job = own_job(&app, &key, &id).await?;
+    cancel(&app, &key, &job.id).await?;
+    let job = own_job(&app, &key, &id).await?;
+    Ok(Json(Envelope::success(render(&app, &job, &app.public_url.for_request(&headers)).await?)))
+}

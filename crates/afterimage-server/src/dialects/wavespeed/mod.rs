@@ -1,0 +1,80 @@
+//! WaveSpeed v3: submit a task, poll its result.
+
+pub mod account;
+mod error;
+pub mod events;
+mod models;
+mod prediction;
+pub mod predictions;
+mod submit;
+pub mod uploads;
+pub mod webhook;
+
+pub use error::{ErrorBody, respond};
+pub use models::{Flow, MODELS, Model};
+pub use prediction::{Envelope, Prediction};
+
+use crate::app::App;
+use crate::auth::{Gate, require_key};
+use crate::refusal::Refusal;
+use afterimage_jobs::{Job, JobId};
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use axum::{Router, middleware};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// The dialect's name in the store.
+pub const DIALECT: &str = "wavespeed";
+
+/// Routes under `/api/v3`, also served under `/api/v2` for the uploads of old clients.
+pub fn router(app: &Arc<App>) -> Router {
+    let gate = Gate { app: Arc::clone(app), render: respond };
+    Router::new()
+        .route("/predictions", post(predictions::list))
+        .route("/predictions/delete", post(predictions::delete))
+        .route("/predictions/{id}", get(predictions::result))
+        .route("/predictions/{id}/result", get(predictions::result))
+        .route("/predictions/{id}/events", get(events::events))
+        .route("/predictions/{id}/cancel", post(events::cancel_task))
+        .route("/models", get(account::models))
+        .route("/model/pricing", post(account::pricing))
+        .route("/model/price", post(account::price))
+        .route("/balance", get(account::balance))
+        .route("/account/balance", get(account::balance))
+        .route("/media/upload/binary", post(uploads::binary))
+        .route("/media/uploads", post(uploads::ticket))
+        .route("/webhook/secret", get(webhook::secret))
+        .route("/{*model}", post(submit::submit_task))
+        .fallback(|| async { respond(&Refusal::NotFound("no such path".to_owned())) })
+        .method_not_allowed_fallback(|| async { respond(&Refusal::MethodNotAllowed) })
+        .layer(middleware::from_fn_with_state(gate, require_key))
+        // Handlers read bodies themselves, within limits of their own.
+        .layer(DefaultBodyLimit::disable())
+        .with_state(Arc::clone(app))
+}
+
+/// `job` as this dialect shows it, with the results themselves where base64 was asked for.
+async fn render(app: &App, job: &Job, base: &str) -> Result<Prediction, Refusal> {
+    let mut prediction = Prediction::new(job, base, &app.links);
+    let inline = job.input.get("enable_base64_output").and_then(Value::as_bool) == Some(true);
+    if let Some(result) = job.result.as_ref().filter(|_| inline) {
+        prediction.outputs.clear();
+        for output in &result.outputs {
+            let bytes = app.blobs.get(&output.blob).await?.ok_or(Refusal::Unavailable)?;
+            prediction.outputs.push(STANDARD.encode(bytes));
+        }
+    }
+    Ok(prediction)
+}
+
+/// The job `id` of `key`.
+async fn own_job(app: &App, key: &afterimage_jobs::ApiKey, id: &str) -> Result<Job, Refusal> {
+    let unknown = || Refusal::NotFound("no such prediction".to_owned());
+    let id = JobId::parse(id).ok_or_else(unknown)?;
+    let job =
+        app.store.job(&id).await?.filter(|job| job.key == key.id && job.dialect == DIALECT).ok_or_else(unknown)?;
+    if job.deleted { Err(Refusal::Gone("this prediction was deleted".to_owned())) } else { Ok(job) }
+}

@@ -1,0 +1,111 @@
+//! Both upload flows: the file in a form, and a ticket with the bytes following by PUT.
+
+use super::error::Answer;
+use super::prediction::Envelope;
+use crate::app::App;
+use crate::dialects::json::read_object;
+use crate::dialects::parameters::{Kind, Parameter, Problem, ProblemKind, parse};
+use crate::files::{create_ticket, store_upload};
+use crate::http::body::UPLOAD_LIMIT;
+use crate::http::multipart::parts;
+use crate::refusal::Refusal;
+use afterimage_jobs::{ApiKey, UploadState};
+use axum::Json;
+use axum::extract::{Extension, Request, State};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// A stored file.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Uploaded {
+    /// `image`.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// Where to read it; usable as `image`.
+    download_url: String,
+    /// As sent.
+    filename: String,
+    /// Bytes.
+    size: u64,
+}
+
+/// Where to send the bytes.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Ticket {
+    /// Where the file will be; usable as `image` once the bytes are there.
+    download_url: String,
+    /// The request that takes the bytes, without a key.
+    upload: TicketRequest,
+}
+
+/// The request that takes the bytes.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TicketRequest {
+    /// `PUT`.
+    method: &'static str,
+    /// Its address.
+    url: String,
+    /// Headers to send with it.
+    headers: BTreeMap<&'static str, String>,
+}
+
+/// Upload a picture in a form
+#[utoipa::path(post, path = "/api/v3/media/upload/binary", tag = "wavespeed", responses((status = 200, description = "The stored file", body = Envelope<Uploaded>)))]
+pub async fn binary(
+    State(app): State<Arc<App>>,
+    Extension(key): Extension<ApiKey>,
+    request: Request,
+) -> Answer<Json<Envelope<Uploaded>>> {
+    let (head, body) = request.into_parts();
+    let bytes = app.bodies.read(&head.headers, body, UPLOAD_LIMIT).await.map_err(Refusal::from)?;
+    let parts = parts(&head.headers, bytes).await.map_err(|error| Refusal::BadBody(error.to_string()))?;
+    let file = parts.into_iter().find(|part| part.name == "file").ok_or_else(|| {
+        Refusal::from(Problem::new("file", ProblemKind::Missing, "missing; expected a form field with the picture"))
+    })?;
+    let filename = file.filename.unwrap_or_default();
+    let upload = store_upload(&app, &key.id, &filename, file.bytes).await?;
+    let UploadState::Ready(facts) = &upload.state else { return Err(Refusal::Internal.into()) };
+    let base = app.public_url.for_request(&head.headers);
+    Ok(Json(Envelope::success(Uploaded {
+        kind: "image",
+        download_url: app.links.upload(&base, &upload, &facts.content_type),
+        filename: upload.filename.clone(),
+        size: facts.bytes,
+    })))
+}
+
+/// Ask where to send a picture
+///
+/// The bytes follow by the request that the answer describes.
+#[utoipa::path(post, path = "/api/v3/media/uploads", tag = "wavespeed", responses((status = 200, description = "Where to send it", body = Envelope<Ticket>)))]
+pub async fn ticket(
+    State(app): State<Arc<App>>,
+    Extension(key): Extension<ApiKey>,
+    request: Request,
+) -> Answer<Json<Envelope<Ticket>>> {
+    let (head, body) = request.into_parts();
+    let (object, _) = read_object(&app, &head.headers, body).await?;
+    let values = parse(&ticket_parameters(), &object).map_err(Refusal::from)?;
+    let declared_type = values.text("content_type").unwrap_or_default();
+    let upload = create_ticket(&app, &key.id, values.text("filename").unwrap_or_default(), declared_type).await?;
+    let base = app.public_url.for_request(&head.headers);
+    let mut headers = BTreeMap::new();
+    if !declared_type.is_empty() {
+        headers.insert("Content-Type", declared_type.to_owned());
+    }
+    Ok(Json(Envelope::success(Ticket {
+        download_url: app.links.upload(&base, &upload, declared_type),
+        upload: TicketRequest { method: "PUT", url: app.links.put(&base, &upload), headers },
+    })))
+}
+
+/// What a ticket's request takes.
+pub fn ticket_parameters() -> [Parameter; 3] {
+    [
+        Parameter::optional("filename", Kind::Text { max_bytes: 16 * 1024 }, "Name for showing."),
+        Parameter::optional("size", Kind::Integer { range: 0..=UPLOAD_LIMIT as i64, default: None }, "Bytes."),
+        Parameter::optional("content_type", Kind::Text { max_bytes: 255 }, "Media type."),
+    ]
+}

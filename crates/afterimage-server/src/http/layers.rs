@@ -1,0 +1,93 @@
+//! Layers around every route: request ids, logs without secrets, panics, CORS, headers.
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use std::any::Any;
+use std::time::Duration;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{AllowHeaders, AllowOrigin, Any as AnyOrigin, CorsLayer};
+use tower_http::set_header::SetResponseHeaderLayer;
+use tracing::{Instrument, Span, error, field, info};
+
+/// Carries the id of a request in both directions.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The id of a request, in its extensions.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub String);
+
+/// Wraps `router` in the layers that every listener has.
+pub fn wrap(router: Router) -> Router {
+    router
+        .layer(CatchPanicLayer::custom(|payload: Box<dyn Any + Send>| panicked(payload.as_ref())))
+        .layer(cors())
+        // What comes back is data, whatever a browser might make of it.
+        .layer(SetResponseHeaderLayer::if_not_present(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ))
+        .layer(SetResponseHeaderLayer::if_not_present(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")))
+        .layer(middleware::from_fn(identify_and_log))
+}
+
+/// Browsers may call from any page: requests authenticate by a header that no page gets without its user, never by a
+/// cookie.
+fn cors() -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::from(AnyOrigin))
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS])
+        // Named one by one: a star does not cover Authorization.
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers(AnyOrigin)
+        .max_age(Duration::from_secs(3600))
+}
+
+/// Gives the request an id (the client's, when it is a plain word) and logs it with its status and time. Neither
+/// query strings nor headers are logged: they hold signatures and keys.
+async fn identify_and_log(mut request: Request, next: Next) -> Response {
+    let id = client_id(&request).unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let span = tracing::info_span!(
+        "request",
+        request_id = %id,
+        method = %request.method(),
+        path = request.uri().path(),
+        job_id = field::Empty
+    );
+    let start = std::time::Instant::now();
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let status = response.status();
+    let milliseconds = start.elapsed().as_secs_f64() * 1e3;
+    span.in_scope(|| info!(status = status.as_u16(), milliseconds, "answered"));
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+/// Notes the job that the request under way is about, for its log lines.
+pub fn note_job(id: &str) {
+    Span::current().record("job_id", id);
+}
+
+fn client_id(request: &Request) -> Option<String> {
+    let text = request.headers().get(REQUEST_ID)?.to_str().ok()?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (!text.is_empty() && text.len() <= 64 && text.bytes().all(plain)).then(|| text.to_owned())
+}
+
+fn panicked(payload: &(dyn Any + Send)) -> Response {
+    let message =
+        payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    error!(message = message.unwrap_or("no message"), "a request handler panicked");
+    let body = axum::Json(serde_json::json!({
+        "code": 500,
+        "message": "internal error",
+        "detail": "internal error",
+        "error": {"message": "internal error", "type": "server_error", "param": null, "code": null},
+    }));
+    (axum::http::StatusCode::INTERNAL_SERVER_ERROR, body).into_response()
+}

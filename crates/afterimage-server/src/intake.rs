@@ -1,0 +1,112 @@
+//! Pictures that requests name: inlined ones are checked at once, our own files are used where they lie, and foreign
+//! addresses are noted for the worker.
+
+use crate::app::App;
+use crate::dialects::parameters::{Problem, ProblemKind};
+use crate::fetch::{data_uri, parse_web_url};
+use crate::files::OwnFile;
+use crate::refusal::Refusal;
+use afterimage_core::Size;
+use afterimage_jobs::UploadState;
+use bytes::Bytes;
+use url::Host;
+
+/// Bytes of an inlined picture.
+const PICTURE_BYTES: u64 = 50_000_000;
+
+/// A picture that a request may use.
+#[derive(Clone, Debug)]
+pub enum SourcePicture {
+    /// Came with the request; readable.
+    Inline {
+        /// The file.
+        bytes: Bytes,
+        /// Its size.
+        size: Size,
+    },
+    /// Lies in our store.
+    Stored {
+        /// Blob path.
+        blob: String,
+        /// Its size.
+        size: Size,
+    },
+    /// To be fetched by the worker.
+    Remote {
+        /// As the client gave it.
+        url: String,
+    },
+}
+
+impl SourcePicture {
+    /// The size, where it is known before the picture is fetched.
+    pub const fn size(&self) -> Option<Size> {
+        match self {
+            Self::Inline { size, .. } | Self::Stored { size, .. } => Some(*size),
+            Self::Remote { .. } => None,
+        }
+    }
+}
+
+/// Takes what `field` of a request says: `data:` URI, address, or plain base64.
+///
+/// # Errors
+/// [`Refusal::Field`] for everything that can be known to be unusable without waiting for another host.
+pub async fn take_text(app: &App, field: &str, text: &str) -> Result<SourcePicture, Refusal> {
+    let text = text.trim();
+    let malformed = |message: String| Refusal::Field(Problem::new(field, ProblemKind::Malformed, message));
+    if data_uri::is_data_uri(text) {
+        let bytes = data_uri::parse(text, PICTURE_BYTES).map_err(|error| malformed(error.to_string()))?;
+        return take_bytes(app, field, bytes).await;
+    }
+    if let Some(file) = app.links.recognise(text) {
+        return own_file(app, field, file).await;
+    }
+    if text.contains("://") {
+        let url = parse_web_url(text).map_err(|problem| malformed(problem.to_string()))?;
+        // A name takes time to look up, so that is left to the worker; an address does not.
+        if matches!(url.host(), Some(Host::Ipv4(_) | Host::Ipv6(_))) {
+            app.outbound.check_target(text).await.map_err(|error| malformed(error.to_string()))?;
+        }
+        return Ok(SourcePicture::Remote { url: text.to_owned() });
+    }
+    match data_uri::parse_base64(text, PICTURE_BYTES) {
+        Ok(bytes) => take_bytes(app, field, bytes).await,
+        Err(_) => Err(malformed("is neither an http(s) URL, nor a data URI, nor base64 of a picture".to_owned())),
+    }
+}
+
+/// Takes a file that came with the request.
+///
+/// # Errors
+/// [`Refusal::Field`] when it is no picture that can be read within the limits.
+pub async fn take_bytes(app: &App, field: &str, bytes: Bytes) -> Result<SourcePicture, Refusal> {
+    let facts = app
+        .decode
+        .inspect(bytes.clone())
+        .await
+        .map_err(|error| Refusal::Field(Problem::new(field, ProblemKind::Malformed, error.to_string())))?;
+    Ok(SourcePicture::Inline { bytes, size: Size::new(facts.width, facts.height) })
+}
+
+async fn own_file(app: &App, field: &str, file: OwnFile) -> Result<SourcePicture, Refusal> {
+    let gone = || {
+        let message = "this file of ours does not exist (any more)";
+        Refusal::Field(Problem::new(field, ProblemKind::Malformed, message))
+    };
+    match file {
+        OwnFile::Upload(id) => {
+            let upload = app.store.upload(&id).await?.ok_or_else(gone)?;
+            let UploadState::Ready(facts) = upload.state else {
+                let message = "this upload's bytes have not been sent yet";
+                return Err(Problem::new(field, ProblemKind::Malformed, message).into());
+            };
+            Ok(SourcePicture::Stored { blob: facts.blob, size: Size::new(facts.width, facts.height) })
+        }
+        OwnFile::Result { job, index } => {
+            let job = app.store.job(&job).await?.filter(|job| !job.deleted).ok_or_else(gone)?;
+            let output = job.result.and_then(|result| result.outputs.into_iter().nth(index)).ok_or_else(gone)?;
+            Ok(SourcePicture::Stored { blob: output.blob, size: Size::new(output.width, output.height) })
+        }
+    }
+}

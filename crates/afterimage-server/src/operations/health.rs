@@ -1,0 +1,34 @@
+//! Whether the process is up, and whether a job would be run.
+
+use crate::app::App;
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use std::sync::Arc;
+
+/// `GET /healthz`: 200 while the process answers.
+#[utoipa::path(get, path = "/healthz", tag = "operations", responses((status = 200, description = "The process is up")))]
+pub async fn healthz() -> Response {
+    Json(json!({"status": "ok"})).into_response()
+}
+
+/// `GET /readyz`: 200 when the store answers and an engine process can take a job, else 503 with the reason.
+#[utoipa::path(get, path = "/readyz", tag = "operations", responses(
+    (status = 200, description = "A worker can take a job"),
+    (status = 503, description = "The store does not answer, or no worker can take a job")
+))]
+pub async fn readyz(State(app): State<Arc<App>>) -> Response {
+    let store = app.store.queue_depth().await;
+    let engines = app.engines.is_open();
+    let problem = match (&store, engines) {
+        (Err(_), _) => "the database does not answer",
+        (Ok(_), false) => "no engine process can take a job",
+        (Ok(_), true) => return Json(json!({"status": "ready"})).into_response(),
+    };
+    let body = Json(json!({"status": "not ready", "reason": problem}));
+    let mut response = (StatusCode::SERVICE_UNAVAILABLE, body).into_response();
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+    response
+}

@@ -1,0 +1,138 @@
+//! Counters and histograms, served as OpenMetrics text on the admin listener only.
+
+use crate::app::App;
+use crate::refusal::Refusal;
+use afterimage_jobs::JobState;
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// All metrics of one server.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    request_seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
+    jobs: Family<StateLabels, Counter>,
+    inference_seconds: Histogram,
+    queue: Family<StateLabels, Gauge>,
+    open_webhooks: Gauge,
+    ready_engines: Gauge,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    route: String,
+    status: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RouteLabels {
+    route: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct StateLabels {
+    state: &'static str,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("afterimage");
+        let requests = Family::default();
+        registry.register("http_requests", "Answered requests", requests.clone());
+        let request_seconds: Family<RouteLabels, Histogram, fn() -> Histogram> =
+            Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 2.0, 16)));
+        registry.register_with_unit(
+            "http_request_duration",
+            "Time to the answer",
+            Unit::Seconds,
+            request_seconds.clone(),
+        );
+        let jobs = Family::default();
+        registry.register("jobs_ended", "Jobs that ended, by their end", jobs.clone());
+        let inference_seconds = Histogram::new(exponential_buckets(0.05, 2.0, 16));
+        registry.register_with_unit("inference", "Time in the engine", Unit::Seconds, inference_seconds.clone());
+        let queue = Family::default();
+        registry.register("queue_jobs", "Jobs waiting and running", queue.clone());
+        let open_webhooks = Gauge::default();
+        registry.register("webhooks_open", "Webhooks neither delivered nor given up", open_webhooks.clone());
+        let ready_engines = Gauge::default();
+        registry.register("engines_ready", "Engine processes that can take a job", ready_engines.clone());
+        Self { registry, requests, request_seconds, jobs, inference_seconds, queue, open_webhooks, ready_engines }
+    }
+}
+
+impl Metrics {
+    /// Notes the end of a job.
+    pub fn job_ended(&self, state: JobState, inference: Option<Duration>) {
+        self.jobs.get_or_create(&StateLabels { state: state_name(state) }).inc();
+        if let Some(inference) = inference {
+            self.inference_seconds.observe(inference.as_secs_f64());
+        }
+    }
+
+    /// Sets the number of engines that can take a job.
+    pub fn set_ready_engines(&self, ready: usize) {
+        self.ready_engines.set(ready as i64);
+    }
+
+    async fn text(&self, app: &App) -> Result<String, Refusal> {
+        let depth = app.store.queue_depth().await?;
+        for (state, count) in [("queued", depth.queued), ("running", depth.running)] {
+            self.queue.get_or_create(&StateLabels { state }).set(count as i64);
+        }
+        self.open_webhooks.set(app.store.open_deliveries().await? as i64);
+        let mut text = String::new();
+        encode(&mut text, &self.registry).map_err(|_| Refusal::Internal)?;
+        Ok(text)
+    }
+}
+
+const fn state_name(state: JobState) -> &'static str {
+    match state {
+        JobState::Queued => "queued",
+        JobState::Running => "running",
+        JobState::Succeeded => "succeeded",
+        JobState::Failed => "failed",
+        JobState::Cancelled => "cancelled",
+    }
+}
+
+/// Counts and times requests by route pattern: paths hold ids, of which there is no end.
+pub async fn measure(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "unmatched".to_owned(), |path| format!("{} {}", request.method(), path.as_str()));
+    let start = Instant::now();
+    let response = next.run(request).await;
+    metrics.request_seconds.get_or_create(&RouteLabels { route: route.clone() }).observe(start.elapsed().as_secs_f64());
+    metrics.requests.get_or_create(&RequestLabels { route, status: response.status().as_u16() }).inc();
+    response
+}
+
+/// The admin listener's routes.
+pub fn admin_router(app: Arc<App>) -> Router {
+    Router::new().route("/metrics", get(metrics)).with_state(app)
+}
+
+async fn metrics(State(app): State<Arc<App>>) -> Response {
+    match app.metrics.text(&app).await {
+        Ok(text) => ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
+            .into_response(),
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}

@@ -1,0 +1,5 @@
+//! What operators need: health, metrics, cleaning up.
+
+pub mod health;
+pub mod housekeeping;
+pub mod metrics;

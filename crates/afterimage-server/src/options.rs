@@ -1,0 +1,49 @@
+//! Settings of the server.
+
+use crate::cost::Rates;
+use crate::engine_process::EngineCommand;
+use afterimage_jobs::Secret;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use url::Url;
+
+/// Settings of the server, as the command line or a test makes them.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// API and playground.
+    pub listen: SocketAddr,
+    /// What URLs in answers start with; `None`: what the request was sent to.
+    pub public_url: Option<Url>,
+    /// Database, uploads, results.
+    pub data_dir: PathBuf,
+    /// Metrics; `None`: nowhere.
+    pub admin_listen: Option<SocketAddr>,
+    /// Certificate chain and key, both PEM; `None`: plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// Fetch from and report to private addresses.
+    pub allow_private_networks: bool,
+    /// Engine processes; 0: this server only answers requests.
+    pub workers: usize,
+    /// A key to add at start.
+    pub api_key: Option<Secret>,
+    /// How an engine process is started.
+    pub engine: EngineCommand,
+    /// How long a synchronous request waits.
+    pub sync_timeout: Duration,
+    /// How long jobs, results and uploads are kept.
+    pub retention: Duration,
+    /// What a picture costs.
+    pub rates: Rates,
+    /// How long a stop may take.
+    pub stop_within: Duration,
+}
+
+/// Files of a TLS listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Certificate chain, PEM.
+    pub certificate: PathBuf,
+    /// Private key, PEM.
+    pub key: PathBuf,
+}

@@ -1,0 +1,117 @@
+//! Why a request is not served, independent of the dialect that says so.
+
+use crate::dialects::parameters::Problem;
+use crate::http::BodyError;
+use afterimage_jobs::Error as StoreError;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+
+/// Every reason a request can be refused for. Dialects turn it into their own error shape; the status and the text
+/// are the same in all of them.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// No key, or one that is not known.
+    #[error("{0}")]
+    Unauthorized(&'static str),
+    /// Too many wrong keys from one address.
+    #[error("too many wrong keys; try again later")]
+    TooManyWrongKeys,
+    /// A parameter that cannot be used.
+    #[error(transparent)]
+    Field(#[from] Problem),
+    /// A body that is not what the route takes.
+    #[error("{0}")]
+    BadBody(String),
+    /// A body that came too slowly.
+    #[error("the body did not arrive in time")]
+    TooSlow,
+    /// More bytes than the route takes.
+    #[error("the body is larger than {0} bytes")]
+    TooLarge(usize),
+    /// Nothing under this id or path for this key.
+    #[error("{0}")]
+    NotFound(String),
+    /// It was there, and was deleted.
+    #[error("{0}")]
+    Gone(String),
+    /// The path exists, the method does not.
+    #[error("method not allowed")]
+    MethodNotAllowed,
+    /// The idempotency key came with another body before.
+    #[error("this idempotency key was used with another request")]
+    IdempotencyConflict,
+    /// Something outside of the program is not there right now: disk full, database lost.
+    #[error("the service is not available at the moment; nothing was stored")]
+    Unavailable,
+    /// A fault of the program.
+    #[error("internal error")]
+    Internal,
+}
+
+impl Refusal {
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Self::TooManyWrongKeys => StatusCode::TOO_MANY_REQUESTS,
+            Self::Field(_) | Self::BadBody(_) => StatusCode::BAD_REQUEST,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Gone(_) => StatusCode::GONE,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::IdempotencyConflict => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// Seconds after which another try makes sense, if it does.
+    pub const fn retry_after(&self) -> Option<u32> {
+        match self {
+            Self::Unavailable => Some(5),
+            Self::TooManyWrongKeys => Some(60),
+            _ => None,
+        }
+    }
+
+    /// Adds the headers that belong to the reason, whatever the dialect.
+    pub fn add_headers(&self, response: &mut Response) {
+        if let Some(seconds) = self.retry_after() {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if matches!(self, Self::Unauthorized(_)) {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if matches!(self, Self::TooLarge(_) | Self::TooSlow) {
+            // What is left of the body is not read.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+}
+
+impl From<BodyError> for Refusal {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge { limit } => Self::TooLarge(limit),
+            BodyError::TooSlow => Self::TooSlow,
+            BodyError::Broken => Self::BadBody(error.to_string()),
+        }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::IdempotencyConflict { .. } => Self::IdempotencyConflict,
+            StoreError::Unavailable { .. } => {
+                tracing::error!(%error, "the store is not available");
+                Self::Unavailable
+            }
+            other => {
+                tracing::error!(error = %other, "the store failed");
+                Self::Internal
+            }
+        }
+    }
+}

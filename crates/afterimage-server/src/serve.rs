@@ -1,0 +1,195 @@
+//! Putting the parts together: start, run, stop.
+
+use crate::app::App;
+use crate::auth::{GuessGuard, KnownKeys};
+use crate::decode::DecodePool;
+use crate::engine_process::{EngineExecutor, EngineProcesses, Events, Limits, OpenFailure};
+use crate::fetch::{FetchLimits, Fetcher, Outbound, OutboundOptions};
+use crate::files::{FileLinks, Signer};
+use crate::http::{BodyReader, PublicUrl};
+use crate::listen::{ListenError, Listener};
+use crate::operations::housekeeping;
+use crate::operations::metrics::{Metrics, admin_router};
+use crate::options::ServeOptions;
+use crate::router::router;
+use crate::sources::Sources;
+use afterimage_core::PictureLimits;
+use afterimage_jobs::worker::{Hints, WorkerOptions, Workers};
+use afterimage_jobs::{
+    Blobs, DataFolderLock, Error as StoreError, KeyStore, NewKey, Secret, SettingsStore, SqliteStore, Store,
+    SystemClock,
+};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Memory that pictures under inspection may take together.
+const DECODE_BUDGET: u64 = 1 << 30;
+
+/// Pictures under inspection at once: the rest of the machine belongs to the engine.
+const DECODE_THREADS: usize = 4;
+
+/// Why a server did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address cannot be listened on, or its certificate cannot be used.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The models cannot be opened, and trying again will not help.
+    #[error(transparent)]
+    Engine(#[from] OpenFailure),
+    /// The platform's certificate authorities cannot be read.
+    #[error("certificate authorities: {0}")]
+    Authorities(#[from] rustls::Error),
+}
+
+/// What a person should be told when the server is up.
+#[derive(Clone, Debug)]
+pub struct Started {
+    /// Address of the API and the playground, with its scheme.
+    pub url: String,
+    /// Address of the metrics.
+    pub admin_address: Option<SocketAddr>,
+    /// The key that was made because there was none yet.
+    pub first_key: Option<Secret>,
+}
+
+/// Runs a server until `stop`, then ends it in good order: no new connections, running jobs finish or go back to the
+/// queue within [`ServeOptions::stop_within`]. `started` is called when requests are answered.
+///
+/// # Errors
+/// [`ServeError`] when it cannot start.
+pub async fn serve(
+    options: ServeOptions,
+    stop: CancellationToken,
+    started: impl FnOnce(&Started),
+) -> Result<(), ServeError> {
+    // Both listeners first: a port that is taken should be told before anything is made.
+    let listener = Listener::bind(options.listen, options.tls.as_ref()).await?;
+    let admin = match options.admin_listen {
+        Some(address) => Some(Listener::bind(address, None).await?),
+        None => None,
+    };
+    let lock = DataFolderLock::acquire(&options.data_dir)?;
+    let sqlite = SqliteStore::open(&options.data_dir, Arc::new(SystemClock)).await?;
+    for job in sqlite.expire_leases(&lock).await? {
+        tracing::warn!(job_id = %job, "the server ended while this job ran; it runs again");
+    }
+    let first_key = provide_key(&sqlite, options.api_key.clone()).await?;
+    let links = FileLinks::new(Signer::new(sqlite.server_secret().await?), options.retention);
+    let store: Arc<dyn Store> = Arc::new(sqlite);
+    let outbound = Outbound::system(&OutboundOptions {
+        allow_private_networks: options.allow_private_networks,
+        ..OutboundOptions::default()
+    })?;
+    let app = Arc::new(App {
+        store,
+        blobs: Blobs::local(&options.data_dir)?,
+        hints: Arc::new(Hints::default()),
+        engines: Arc::new(EngineProcesses::start(&options.engine, Limits::default(), options.workers)),
+        events: Events::default(),
+        fetcher: Arc::new(Fetcher::new(outbound.clone(), FetchLimits::default())),
+        outbound,
+        decode: DecodePool::new(PictureLimits::default(), DECODE_BUDGET, DECODE_THREADS),
+        bodies: BodyReader::default(),
+        links,
+        public_url: PublicUrl::new(options.public_url.as_ref(), listener.address().to_string(), options.tls.is_some()),
+        known_keys: KnownKeys::default(),
+        guesses: GuessGuard::default(),
+        rates: options.rates,
+        metrics: Arc::new(Metrics::default()),
+        sync_timeout: options.sync_timeout,
+    });
+    let announced = Started {
+        url: app.public_url.without_request(),
+        admin_address: admin.as_ref().map(Listener::address),
+        first_key,
+    };
+
+    let background = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(housekeeping::run(Arc::clone(&app), options.retention, background.clone()));
+    tasks.spawn(count_ends(Arc::clone(&app), background.clone()));
+    let executor = EngineExecutor::new(
+        Arc::clone(&app.engines),
+        Sources::new(app.blobs.clone(), Arc::clone(&app.fetcher)),
+        app.events.clone(),
+    );
+    let workers = Workers::start(
+        Arc::clone(&app.store),
+        app.blobs.clone(),
+        Arc::new(executor),
+        Arc::clone(&app.hints),
+        WorkerOptions { slots: options.workers, ..WorkerOptions::default() },
+    );
+
+    let closing = CancellationToken::new();
+    let mut servers = JoinSet::new();
+    servers.spawn(listener.serve(router(&app), closing.clone(), options.stop_within));
+    if let Some(admin) = admin {
+        servers.spawn(admin.serve(admin_router(Arc::clone(&app)), closing.clone(), options.stop_within));
+    }
+    started(&announced);
+
+    let outcome = tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        failure = unusable_models(&app.engines, options.workers) => Err(ServeError::Engine(failure)),
+    };
+    tracing::info!("stopping: running jobs finish or go back to the queue");
+    closing.cancel();
+    workers.stop().await;
+    app.engines.shut_down(options.stop_within).await;
+    background.cancel();
+    while servers.join_next().await.is_some() {}
+    while tasks.join_next().await.is_some() {}
+    outcome
+}
+
+/// Adds the key that was named, or makes one when there is none at all; returns the latter.
+async fn provide_key(store: &SqliteStore, named: Option<Secret>) -> Result<Option<Secret>, StoreError> {
+    if let Some(secret) = named {
+        store
+            .create_key(NewKey { name: "from the command line".to_owned(), concurrency: None, secret: Some(secret) })
+            .await?;
+        return Ok(None);
+    }
+    if !store.keys().await?.is_empty() {
+        return Ok(None);
+    }
+    let (_, secret) = store.create_key(NewKey { name: "first".to_owned(), ..NewKey::default() }).await?;
+    Ok(Some(secret))
+}
+
+/// Completes when the models turn out to be unusable: a wrong flag or file, which no restart of a process mends.
+async fn unusable_models(engines: &EngineProcesses, workers: usize) -> OpenFailure {
+    if workers > 0
+        && let Err(failure) = engines.opened().await
+        && failure.bad_input
+    {
+        return failure;
+    }
+    std::future::pending().await
+}
+
+/// Counts how jobs end.
+async fn count_ends(app: Arc<App>, stop: CancellationToken) {
+    let mut ends = app.hints.ends();
+    loop {
+        let ended = tokio::select! {
+            () = stop.cancelled() => return,
+            ended = ends.recv() => ended,
+        };
+        let Ok(id) = ended else { continue };
+        if let Ok(Some(job)) = app.store.job(&id).await
+            && job.state.is_terminal()
+        {
+            let inference = job.result.map(|result| Duration::from_millis(result.inference_ms));
+            app.metrics.job_ended(job.state, inference);
+        }
+    }
+}

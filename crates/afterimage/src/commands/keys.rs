@@ -1,0 +1,131 @@
+//! `afterimage keys`: who may use the server.
+
+use super::serve::{data_dir, store_failure};
+use crate::failure::Failure;
+use crate::origin::Origins;
+use crate::output::print_text;
+use crate::values;
+use afterimage_jobs::{ApiKey, KeyId, KeyStore, NewKey, SqliteStore, SystemClock};
+use clap::{Args, Subcommand};
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Create, list and revoke API keys
+///
+/// They take effect at once, also on a server that runs.
+#[derive(Args, Debug)]
+pub struct Keys {
+    #[command(subcommand)]
+    pub command: KeysCommand,
+}
+
+/// The commands below `keys`.
+#[derive(Subcommand, Debug)]
+pub enum KeysCommand {
+    Create(Create),
+    List(ListKeys),
+    Revoke(Revoke),
+}
+
+/// Make a key and print it, alone, on standard output
+///
+/// It is stored as a digest and cannot be shown again.
+#[derive(Args, Debug)]
+pub struct Create {
+    /// Name for people
+    #[arg(long, env = "AFTERIMAGE_NAME", hide_env_values = true, value_name = "N", default_value = "")]
+    name: String,
+
+    /// Jobs of this key that may run at once; more wait
+    ///
+    /// Default: as many as there are workers.
+    #[arg(long, env = "AFTERIMAGE_CONCURRENCY", hide_env_values = true, value_name = "N", value_parser = values::concurrency)]
+    concurrency: Option<u32>,
+
+    #[command(flatten)]
+    place: Place,
+}
+
+/// List the keys, oldest first: id, name, state
+#[derive(Args, Debug)]
+pub struct ListKeys {
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Withdraw a key
+///
+/// Requests with it are refused from then on; its jobs go on.
+#[derive(Args, Debug)]
+pub struct Revoke {
+    /// The key's id, as `keys list` shows it
+    #[arg(value_name = "ID")]
+    id: String,
+
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Where the keys are.
+#[derive(Args, Debug)]
+struct Place {
+    /// Folder of the server's database
+    ///
+    /// Default: the platform's data folder for `afterimage`.
+    #[arg(long, env = "AFTERIMAGE_DATA_DIR", hide_env_values = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+impl Place {
+    /// Runs `work` on the store.
+    fn with_store<T, F: Future<Output = afterimage_jobs::Result<T>>>(
+        &self,
+        work: impl FnOnce(SqliteStore) -> F,
+    ) -> Result<T, Failure> {
+        let folder = data_dir(self.data_dir.as_ref())?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::other(format!("cannot start the runtime: {error}")))?;
+        runtime
+            .block_on(async { work(SqliteStore::open(&folder, Arc::new(SystemClock)).await?).await })
+            .map_err(|error| store_failure(&error))
+    }
+}
+
+impl Create {
+    /// Runs the command.
+    pub fn run(&self, _origins: &Origins) -> Result<(), Failure> {
+        let key = NewKey { name: self.name.clone(), concurrency: self.concurrency, secret: None };
+        let (_, secret) = self.place.with_store(|store| async move { store.create_key(key).await })?;
+        print_text(secret.expose())
+    }
+}
+
+impl ListKeys {
+    /// Runs the command.
+    pub fn run(&self, _origins: &Origins) -> Result<(), Failure> {
+        let keys = self.place.with_store(|store| async move { store.keys().await })?;
+        let lines: Vec<String> = keys.iter().map(line).collect();
+        print_text(&lines.join("\n"))
+    }
+}
+
+fn line(key: &ApiKey) -> String {
+    let state = if key.revoked_at.is_some() { "revoked" } else { "active" };
+    let concurrency = key.concurrency.map_or_else(|| "-".to_owned(), |limit| limit.to_string());
+    format!("{}  {state:<8} {concurrency:>4}  {}", key.id, key.name)
+}
+
+impl Revoke {
+    /// Runs the command.
+    pub fn run(&self, _origins: &Origins) -> Result<(), Failure> {
+        let id = KeyId::from(self.id.as_str());
+        let revoked = self.place.with_store(|store| async move { store.revoke_key(&id).await })?;
+        if revoked {
+            return Ok(());
+        }
+        Err(Failure::bad_input("ID", "no such key, or it was revoked before; see `afterimage keys list`"))
+    }
+}

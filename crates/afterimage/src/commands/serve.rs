@@ -1,0 +1,245 @@
+//! `afterimage serve`: the server.
+
+use crate::failure::Failure;
+use crate::flags::ModelFlags;
+use crate::logging::{LogFormat, start_logging};
+use crate::origin::Origins;
+use crate::values;
+use afterimage_jobs::{Error as StoreError, Secret};
+use afterimage_server::cost::Rates;
+use afterimage_server::engine_process::EngineCommand;
+use afterimage_server::engine_process::child::ChildSettings;
+use afterimage_server::listen::ListenError;
+use afterimage_server::options::{ServeOptions, TlsFiles};
+use afterimage_server::serve::{ServeError, Started, serve};
+use clap::Args;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::signal;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+/// Start the server: queue, workers, API and playground
+///
+/// The first start makes a key and prints the playground's address with it. Jobs are on disk before they are
+/// acknowledged: a server that is killed and started again goes on where it was. Ctrl-C or SIGTERM lets running jobs
+/// finish for up to 30 seconds; what is not finished then waits for the next start.
+#[derive(Args, Debug)]
+pub struct Serve {
+    /// Address of the API and the playground
+    ///
+    /// Every request needs a key, so another address than loopback is possible; use TLS there, or a proxy that does.
+    #[arg(
+        long,
+        env = "AFTERIMAGE_LISTEN",
+        hide_env_values = true,
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8080",
+        value_parser = values::address
+    )]
+    listen: SocketAddr,
+
+    /// What result URLs start with
+    ///
+    /// Needed behind a proxy that does not pass the host on, and for webhooks whose receiver is elsewhere. Default: what
+    /// the request was sent to.
+    #[arg(long, env = "AFTERIMAGE_PUBLIC_URL", hide_env_values = true, value_name = "URL", value_parser = values::web_url)]
+    public_url: Option<Url>,
+
+    /// Folder for database, uploads and results
+    ///
+    /// Only one server may use it at a time. Default: the platform's data folder for `afterimage`.
+    #[arg(long, env = "AFTERIMAGE_DATA_DIR", hide_env_values = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// Address of the metrics, without a key; `off` for none
+    ///
+    /// Keep it on an address that only operators reach.
+    #[arg(
+        long,
+        env = "AFTERIMAGE_ADMIN_LISTEN",
+        hide_env_values = true,
+        value_name = "ADDR",
+        default_value = "127.0.0.1:9090",
+        value_parser = values::address_or_off
+    )]
+    admin_listen: values::OptionalAddress,
+
+    /// Certificate chain for HTTPS, a PEM file
+    #[arg(long, env = "AFTERIMAGE_TLS_CERT", hide_env_values = true, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+
+    /// Private key for HTTPS, a PEM file
+    #[arg(long, env = "AFTERIMAGE_TLS_KEY", hide_env_values = true, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+
+    /// Fetch pictures from, and send webhooks to, private and loopback addresses
+    ///
+    /// Anybody with a key can then make this machine send requests into its own network.
+    #[arg(long, env = "AFTERIMAGE_ALLOW_PRIVATE_NETWORKS", hide_env_values = true, value_parser = values::switch)]
+    allow_private_networks: bool,
+
+    /// Generations at once; 0 only answers requests
+    ///
+    /// Each has a process and the models' memory of its own. Default: one per device.
+    #[arg(long, env = "AFTERIMAGE_WORKERS", hide_env_values = true, value_name = "N", default_value = "1", value_parser = values::workers)]
+    workers: usize,
+
+    /// Add this key at start, for scripts
+    ///
+    /// At least 8 characters. On the command line other users of the machine can see it; the environment variable is
+    /// the better place. People get theirs by `afterimage keys create`.
+    #[arg(long, env = "AFTERIMAGE_API_KEY", hide_env_values = true, value_name = "KEY", value_parser = values::secret)]
+    api_key: Option<Secret>,
+
+    /// Seconds that a synchronous request waits before it is told to ask again
+    #[arg(
+        long,
+        env = "AFTERIMAGE_SYNC_TIMEOUT",
+        hide_env_values = true,
+        value_name = "SECONDS",
+        default_value = "600",
+        value_parser = values::seconds
+    )]
+    sync_timeout: Duration,
+
+    /// Days that jobs, results and uploads are kept
+    #[arg(
+        long,
+        env = "AFTERIMAGE_RETENTION_DAYS",
+        hide_env_values = true,
+        value_name = "DAYS",
+        default_value = "7",
+        value_parser = values::days
+    )]
+    retention_days: Duration,
+
+    /// Dollars that a picture of 1024x1024 in 25 steps costs, for accounts
+    ///
+    /// A job costs rate × (width / 1024) × (height / 1024) × (steps / 25) for each picture. Nobody is charged.
+    #[arg(
+        long,
+        env = "AFTERIMAGE_COST_RATE",
+        hide_env_values = true,
+        value_name = "DOLLARS",
+        default_value = "0.012",
+        value_parser = values::rate
+    )]
+    cost_rate: f64,
+
+    /// Form of the log on standard error; how much is set by `RUST_LOG`
+    #[arg(
+        long,
+        env = "AFTERIMAGE_LOG_FORMAT",
+        hide_env_values = true,
+        value_name = "FORMAT",
+        default_value = "pretty"
+    )]
+    log_format: LogFormat,
+
+    #[command(flatten)]
+    models: ModelFlags,
+}
+
+impl Serve {
+    /// Runs the command.
+    pub fn run(&self, origins: &Origins) -> Result<(), Failure> {
+        start_logging(self.log_format)?;
+        let options = self.options()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::other(format!("cannot start the runtime: {error}")))?;
+        let outcome = runtime.block_on(async {
+            let stop = CancellationToken::new();
+            tokio::spawn(watch_signals(stop.clone()));
+            serve(options, stop, announce).await
+        });
+        // Blocking work that is left (a decode of an abandoned request) must not hold up the end.
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        outcome.map_err(|error| failure(&error, origins))
+    }
+
+    fn options(&self) -> Result<ServeOptions, Failure> {
+        let engine = EngineCommand::this_program(&self.models.engine_options(), &ChildSettings::default())
+            .map_err(|error| Failure::other(format!("cannot tell where this program is: {error}")))?;
+        let tls = self.tls_cert.clone().zip(self.tls_key.clone());
+        Ok(ServeOptions {
+            listen: self.listen,
+            public_url: self.public_url.clone(),
+            data_dir: data_dir(self.data_dir.as_ref())?,
+            admin_listen: self.admin_listen.0,
+            tls: tls.map(|(certificate, key)| TlsFiles { certificate, key }),
+            allow_private_networks: self.allow_private_networks,
+            workers: self.workers,
+            api_key: self.api_key.clone(),
+            engine,
+            sync_timeout: self.sync_timeout,
+            retention: self.retention_days,
+            rates: Rates { dollars: self.cost_rate },
+            stop_within: Duration::from_secs(30),
+        })
+    }
+}
+
+/// The folder named by `--data-dir`, or the platform's.
+pub fn data_dir(named: Option<&PathBuf>) -> Result<PathBuf, Failure> {
+    if let Some(folder) = named {
+        return Ok(folder.clone());
+    }
+    let platform = dirs::data_dir().map(|folder| folder.join("afterimage"));
+    platform.ok_or_else(|| Failure::bad_input("--data-dir", "this platform has no data folder; name one"))
+}
+
+/// Which exit code and subject an error has.
+pub fn store_failure(error: &StoreError) -> Failure {
+    match error {
+        StoreError::UnusableKey { reason } => Failure::bad_input("--api-key", reason),
+        other => Failure::other(other.to_string()),
+    }
+}
+
+fn failure(error: &ServeError, origins: &Origins) -> Failure {
+    match error {
+        ServeError::Listen(ListenError::Certificate { .. }) => Failure::bad_input(origins.subject("tls_cert"), error),
+        ServeError::Store(error) => store_failure(error),
+        ServeError::Engine(failure) if failure.bad_input => Failure::usage(failure.to_string()),
+        other => Failure::other(other.to_string()),
+    }
+}
+
+/// Tells where the server is: the only thing on standard output.
+fn announce(started: &Started) {
+    let mut lines = format!("Afterimage listens on {}\n", started.url);
+    if let Some(key) = &started.first_key {
+        let key = key.expose();
+        lines.push_str(&format!("playground  {}/#key={key}\nkey         {key}  (shown once)\n", started.url));
+    }
+    let mut output = io::stdout().lock();
+    // A reader that is gone must not end the server.
+    let _ = output.write_all(lines.as_bytes()).and_then(|()| output.flush());
+}
+
+/// The first signal asks for an orderly end, the second ends at once.
+async fn watch_signals(stop: CancellationToken) {
+    next_signal().await;
+    stop.cancel();
+    next_signal().await;
+    std::process::exit(1);
+}
+
+#[cfg(unix)]
+async fn next_signal() {
+    let Ok(mut terminate) = signal::unix::signal(signal::unix::SignalKind::terminate()) else { return };
+    tokio::select! {
+        _ = signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn next_signal() {
+    let _ = signal::ctrl_c().await;
+}
