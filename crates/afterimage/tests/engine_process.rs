@@ -6,6 +6,9 @@
     reason = "a failure anywhere in a test should end it; clippy's exception covers only the test functions"
 )]
 
+#[cfg(target_os = "linux")]
+#[path = "engine_process/orphans.rs"]
+mod orphans;
 #[path = "engine_process/pipes.rs"]
 mod pipes;
 #[path = "engine_process/supervision.rs"]

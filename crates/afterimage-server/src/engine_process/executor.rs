@@ -91,6 +91,8 @@ fn produced(summary: &Summary, files: Vec<Bytes>, format: OutputFormat) -> Produ
             "device": summary.model.device,
             "dtype": summary.model.dtype,
             "steps_run": summary.steps_run,
+            "image_cached": summary.image_cached,
+            "text_cached": summary.text_cached,
         }),
     }
 }

@@ -124,6 +124,10 @@ pub struct Summary {
     pub steps_run: u32,
     /// Wall-clock milliseconds of the stages.
     pub timings: Timings,
+    /// The source pictures' tokens were known from earlier jobs.
+    pub image_cached: bool,
+    /// The prompt was known from an earlier job.
+    pub text_cached: bool,
     /// Wall-clock milliseconds of decoding the sources and encoding the files, which `timings` does not include.
     pub files_ms: f64,
     /// What ran.

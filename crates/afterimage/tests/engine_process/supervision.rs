@@ -110,19 +110,56 @@ async fn files_are_those_of_the_command_line() {
 }
 
 #[tokio::test]
-async fn models_are_loaded_once() {
+async fn models_are_loaded_once_and_known_inputs_are_not_encoded_again() {
     let server = Server::start(Limits::default()).await;
-    let (first, _) = done(server.run(small()).await);
-    let (second, _) = done(server.run(small()).await);
-    assert!(first.timings.load_ms > 0.0);
-    assert!(second.timings.load_ms == 0.0, "{:?}", second.timings);
+    let (first, files) = done(server.run(small()).await);
+    assert!(first.timings.load_ms > 0.0 && !first.image_cached && !first.text_cached);
+    let (second, same_files) = done(server.run(small()).await);
+    assert!(second.timings.load_ms == 0.0 && second.image_cached && second.text_cached, "{second:?}");
+    assert_eq!(files, same_files);
+    let (other, _) = done(server.run(Work { sources: vec![png(9, 9)], ..small() }).await);
+    assert!(!other.image_cached && other.text_cached);
     assert_eq!(server.processes.statuses()[0].restarts, 0);
 }
 
 #[tokio::test]
-async fn bad_input_fails_the_job_and_names_the_field() {
+async fn previews_are_made_only_while_somebody_watches_them() {
     let server = Server::start(Limits::default()).await;
-    let cases: [(&str, fn(&mut Work)); 4] = [
+    let job = JobId::random();
+    let (mut uninterested, attempt) = (server.events.watch(&job, false), server.events.begin(&job));
+    let (processes, control) = (Arc::clone(&server.processes), Control::default());
+    let running = tokio::spawn({
+        let control = control.clone();
+        async move { processes.generate(long(), &control, attempt).await }
+    });
+    // The job runs already when somebody begins to watch.
+    while !matches!(uninterested.next().await, Some(Event::Step { done: 1.., .. })) {}
+    let mut watcher = server.events.watch(&job, true);
+    let preview = async {
+        loop {
+            if let Some(Event::Preview(jpeg)) = watcher.next().await {
+                return jpeg;
+            }
+        }
+    };
+    let jpeg = timeout(PATIENCE, preview).await.unwrap();
+    let size = image::load_from_memory_with_format(&jpeg, ImageFormat::Jpeg).unwrap();
+    assert!(size.width() <= 256 && size.width() == size.height());
+    drop(watcher);
+    control.cancel.cancel();
+    assert_eq!(running.await.unwrap(), Outcome::Cancelled);
+    while let Some(event) = uninterested.next().await {
+        assert!(!matches!(event, Event::Preview(_)));
+    }
+    drop(uninterested);
+    assert!(server.events.is_empty());
+}
+
+#[tokio::test]
+async fn bad_input_fails_the_job_and_names_the_field() {
+    type Spoil = fn(&mut Work);
+    let server = Server::start(Limits::default()).await;
+    let cases: [(&str, Spoil); 4] = [
         ("image", |work| work.sources = vec![Bytes::from_static(b"no picture")]),
         ("image", |work| work.sources = vec![png(8, 8).slice(..40)]),
         ("steps", |work| work.request.steps = 0),

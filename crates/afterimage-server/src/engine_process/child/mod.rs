@@ -21,9 +21,9 @@ use outbox::Outbox;
 use pulse::Pulse;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 use work::{Reporter, Switches, Work};
@@ -160,8 +160,13 @@ fn compute(options: &EngineOptions, tasks: &Receiver<Task>, shared: &Shared) -> 
         shared.pulse.beat();
         let switches = Arc::clone(&work.switches);
         shared.outbox.send(Report::Started { ticket: switches.ticket })?;
-        let reporter =
-            Reporter { switches: &switches, stopping: &shared.stopping, pulse: &shared.pulse, outbox: &shared.outbox };
+        let reporter = Reporter {
+            switches: &switches,
+            stopping: &shared.stopping,
+            pulse: &shared.pulse,
+            outbox: &shared.outbox,
+            previews: Mutex::default(),
+        };
         let ended = catch_unwind(AssertUnwindSafe(|| work.run(&engine, &reporter)));
         let panicked = ended.is_err();
         let report = ended.unwrap_or_else(|_| failure_of_the_engine(&switches, "internal error"));

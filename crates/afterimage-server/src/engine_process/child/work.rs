@@ -6,10 +6,10 @@ use crate::engine_process::frame::Frame;
 use crate::engine_process::protocol::{GenerationFailure, Report, Summary, Ticket};
 use afterimage_core::{Error, GenerationRequest, Picture, PictureLimits, Result};
 use afterimage_engine::{Engine, Observer, Stage, encode_pictures};
-use afterimage_imaging::{OutputFormat, decode};
+use afterimage_imaging::{OutputFormat, OutputMetadata, decode, encode};
 use bytes::Bytes;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A job as the server sent it.
@@ -27,6 +27,19 @@ pub struct Switches {
     pub previews: AtomicBool,
 }
 
+/// Previews may take this share of a job's time: one part of five.
+const PREVIEW_SHARE: u32 = 4;
+
+/// Least time between two previews; a watcher could not tell them apart.
+const PREVIEW_INTERVAL: Duration = Duration::from_millis(200);
+
+/// When the next preview is due.
+#[derive(Default)]
+pub struct PreviewClock {
+    begun: Option<Instant>,
+    due: Option<Instant>,
+}
+
 /// Passes the engine's progress on to the server, and the server's wishes on to the engine.
 pub struct Reporter<'a> {
     pub switches: &'a Switches,
@@ -34,6 +47,7 @@ pub struct Reporter<'a> {
     pub stopping: &'a AtomicBool,
     pub pulse: &'a Pulse,
     pub outbox: &'a Outbox,
+    pub previews: Mutex<PreviewClock>,
 }
 
 impl Work {
@@ -59,6 +73,8 @@ impl Work {
             size: generation.size,
             steps_run: generation.steps_run,
             timings: generation.timings,
+            image_cached: generation.image_cached,
+            text_cached: generation.text_cached,
             files_ms: milliseconds(decoded + generated.elapsed()),
             model: engine.facts(),
         };
@@ -90,6 +106,25 @@ impl Observer for Reporter<'_> {
 
     fn step(&self, done: u32, total: u32) {
         self.report(Report::Step { ticket: self.switches.ticket, done, total });
+    }
+
+    fn wants_preview(&self, _done: u32, _total: u32) -> bool {
+        let now = Instant::now();
+        let mut previews = self.previews.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = self.switches.previews.load(Ordering::Relaxed) && previews.due.is_none_or(|due| due <= now);
+        previews.begun = wanted.then_some(now);
+        wanted
+    }
+
+    fn preview(&self, picture: Picture) {
+        // One that cannot be encoded is left out: the job does not need it.
+        if let Ok(jpeg) = encode(&picture, OutputFormat::Jpeg, &OutputMetadata::new("{}")) {
+            let message = Report::Preview { ticket: self.switches.ticket };
+            self.report(Frame { message, attachments: vec![jpeg.into()] });
+        }
+        let mut previews = self.previews.lock().unwrap_or_else(PoisonError::into_inner);
+        let cost = previews.begun.map_or(Duration::ZERO, |begun| begun.elapsed());
+        previews.due = Some(Instant::now() + (cost * PREVIEW_SHARE).max(PREVIEW_INTERVAL));
     }
 
     fn is_cancelled(&self) -> bool {

@@ -38,6 +38,8 @@ fn reports() {
         size: Size::new(64, 64),
         steps_run: 2,
         timings: Timings::default(),
+        image_cached: false,
+        text_cached: true,
         files_ms: 0.5,
         model: facts(),
     };
