@@ -2,6 +2,7 @@
 
 use afterimage_imaging::{PictureFormat, PictureHeader, PictureLimits, decode, read_header};
 use bytes::Bytes;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -40,6 +41,15 @@ pub struct DecodePool {
     pieces: u32,
     memory: Arc<Semaphore>,
     threads: Arc<Semaphore>,
+}
+
+impl Default for DecodePool {
+    /// The usual limits of pictures, 1 GiB, and as many threads as there are processors.
+    fn default() -> Self {
+        const BUDGET_BYTES: u64 = 1 << 30;
+        let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Self::new(PictureLimits::default(), BUDGET_BYTES, threads)
+    }
 }
 
 impl DecodePool {

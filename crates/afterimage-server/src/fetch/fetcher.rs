@@ -56,12 +56,9 @@ impl Fetcher {
         Self { outbound, limits, turns }
     }
 
-    /// Checks an address without connecting to it; see [`Outbound::check_target`].
-    ///
-    /// # Errors
-    /// [`FetchError::Url`] and [`FetchError::Unreachable`].
-    pub async fn check_target(&self, text: &str) -> Result<(), FetchError> {
-        self.outbound.check_target(text).await
+    /// How connections are made, for checking addresses and for webhooks.
+    pub const fn outbound(&self) -> &Outbound {
+        &self.outbound
     }
 
     /// Fetches the picture at an `http` or `https` address. The bytes begin like a picture; whether they are one, only

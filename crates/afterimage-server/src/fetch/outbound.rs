@@ -76,6 +76,19 @@ impl Outbound {
         self.admit(&parse_web_url(text)?).await.map(drop)
     }
 
+    /// Checks what can be known about an address without asking anybody: its form, and an address in place of a name.
+    /// For picture addresses, which a request should not wait for.
+    ///
+    /// # Errors
+    /// [`FetchError::Url`] and [`FetchError::Unreachable`].
+    pub fn check_text(&self, text: &str) -> Result<(), FetchError> {
+        let url = parse_web_url(text)?;
+        match literal_address(&url) {
+            Some(address) => self.permit(&url, vec![address]).map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// A client for one request to `url`, which can connect to nothing but the checked addresses of its host.
     ///
     /// It follows no redirects, uses no proxy, keeps no cookies and no connection, and unpacks no compression.
@@ -105,11 +118,18 @@ impl Outbound {
             })
     }
 
-    /// All addresses of the host, every one of them permitted. One that is not spoils the others: nobody mixes public
-    /// and private addresses with good intent.
     async fn admit(&self, url: &Url) -> Result<Vec<SocketAddr>, FetchError> {
+        let addresses = match literal_address(url) {
+            Some(address) => vec![address],
+            None => self.resolve(url.domain().unwrap_or_default()).await?,
+        };
+        self.permit(url, addresses)
+    }
+
+    /// The addresses with the port, every one of them permitted. One that is not spoils the others: nobody mixes public
+    /// and private addresses with good intent.
+    fn permit(&self, url: &Url, addresses: Vec<IpAddr>) -> Result<Vec<SocketAddr>, FetchError> {
         let port = url.port_or_known_default().ok_or(FetchError::Unreachable)?;
-        let addresses = self.resolve(url).await?;
         let addresses: Vec<_> = addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect();
         if let Some(address) = addresses.iter().find(|&&address| !(self.permits)(address)) {
             tracing::debug!(host = url.host_str(), %address, "an address that must not be reached was refused");
@@ -122,13 +142,7 @@ impl Outbound {
         Ok(addresses)
     }
 
-    async fn resolve(&self, url: &Url) -> Result<Vec<IpAddr>, FetchError> {
-        let name = match url.host() {
-            Some(Host::Ipv4(address)) => return Ok(vec![address.into()]),
-            Some(Host::Ipv6(address)) => return Ok(vec![address.into()]),
-            Some(Host::Domain(name)) => name,
-            None => return Err(FetchError::Unreachable),
-        };
+    async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, FetchError> {
         match tokio::time::timeout(self.connect_limit, self.resolver.resolve(name)).await {
             Ok(Ok(addresses)) => Ok(addresses),
             Ok(Err(error)) => {
@@ -140,6 +154,15 @@ impl Outbound {
                 Err(FetchError::Unreachable)
             }
         }
+    }
+}
+
+/// The address that stands in place of a name.
+fn literal_address(url: &Url) -> Option<IpAddr> {
+    match url.host()? {
+        Host::Ipv4(address) => Some(address.into()),
+        Host::Ipv6(address) => Some(address.into()),
+        Host::Domain(_) => None,
     }
 }
 
@@ -256,6 +279,16 @@ mod tests {
         }
         let answer = outbound(true).check_target("http://unknown.example/").await;
         assert_eq!(answer, Err(FetchError::Unreachable));
+    }
+
+    #[test]
+    fn literal_addresses_are_refused_without_a_lookup() {
+        let outbound = outbound(false);
+        assert_eq!(outbound.check_text("http://0x7f.1/"), Err(FetchError::Unreachable));
+        assert_eq!(outbound.check_text("http://[fd00::1]/"), Err(FetchError::Unreachable));
+        assert!(matches!(outbound.check_text("ftp://1.1.1.1/"), Err(FetchError::Url(_))));
+        assert_eq!(outbound.check_text("http://1.1.1.1/"), Ok(()));
+        assert_eq!(outbound.check_text("http://localhost/"), Ok(()));
     }
 
     #[test]

@@ -245,7 +245,7 @@ async fn certificates_are_checked_and_https_stays_https() {
     let names = || Names::new([("good.example", &["127.0.0.1"][..]), ("other.example", &["127.0.0.1"])]);
     let permitted: [SocketAddr; 2] = [server.address, plain.address];
     let outbound = |tls| {
-        let outbound = crate::fetch::Outbound::new(&OutboundOptions::default(), names(), tls);
+        let outbound = Outbound::new(&OutboundOptions::default(), names(), tls);
         outbound.with_rule(move |address| permitted.contains(&address))
     };
     let trusting = Fetcher::new(outbound(tls), limits());
@@ -282,5 +282,5 @@ async fn only_so_many_are_fetched_at_once() {
 async fn bad_texts_are_refused_at_once() {
     let fetcher = Fetcher::new(outbound_to(Names::new([]), &[]), limits());
     assert_eq!(fetcher.fetch_picture("ftp://a/").await, Err(FetchError::Url(UrlProblem::Scheme)));
-    assert_eq!(fetcher.check_target("http://a@b/").await, Err(FetchError::Url(UrlProblem::Credentials)));
+    assert_eq!(fetcher.outbound().check_target("http://a@b/").await, Err(FetchError::Url(UrlProblem::Credentials)));
 }

@@ -1,0 +1,253 @@
+//! From the outbox to the receivers.
+
+use super::lanes::{Lanes, Place};
+use super::message::{Message, Render};
+use super::schedule::{Schedule, random_jitter};
+use crate::fetch::{FetchError, Outbound, parse_web_url};
+use afterimage_jobs::{Clock, Delivery, Fenced, NextTry, Store, SystemClock};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
+use reqwest::Response;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+/// Webhooks sent to one host at once.
+const PARALLEL_PER_HOST: usize = 4;
+
+/// Webhooks that wait in this process for the same host. More go back to the outbox, so they take no place from others.
+const WAITING_PER_HOST: usize = 8;
+
+/// Webhooks held by this process, sent or waiting.
+const HELD: usize = 1024;
+
+/// Longest wait for a turn at a host.
+const TURN_LIMIT: Duration = Duration::from_secs(10);
+
+/// Time for everything but the sending itself, which a lease has to cover too.
+const LEASE_SLACK: Duration = Duration::from_secs(5);
+
+/// How often the outbox is asked for what is due.
+const POLL: Duration = Duration::from_millis(250);
+
+/// Pause of a webhook whose host is busy.
+const BUSY_PAUSE: Duration = Duration::from_secs(30);
+
+/// Time that webhooks on their way get when the server stops. What is not answered by then is sent again later.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+/// Bytes of an answer that are read, so that a polite receiver sees its answer taken. They are not used.
+const ANSWER_BYTES: usize = 64 * 1024;
+
+/// Time for reading them.
+const ANSWER_LIMIT: Duration = Duration::from_secs(1);
+
+/// Sends webhooks.
+pub struct Deliverer {
+    sender: Arc<Sender>,
+    lease: Duration,
+    lanes: Lanes,
+}
+
+/// What every delivery needs.
+struct Sender {
+    store: Arc<dyn Store>,
+    renderers: HashMap<String, Arc<dyn Render>>,
+    outbound: Outbound,
+}
+
+/// Why an attempt failed.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error(transparent)]
+    Address(#[from] FetchError),
+    #[error("the receiver answered with status {0}")]
+    Status(u16),
+    #[error("the receiver answered with a redirect, which is not followed")]
+    Redirect,
+    #[error("the receiver did not answer within {} seconds", .0.as_secs())]
+    TooSlow(Duration),
+    #[error("{0}")]
+    Rendering(#[from] super::RenderError),
+    /// Asking again would change nothing.
+    #[error("{0}")]
+    Hopeless(&'static str),
+}
+
+impl Deliverer {
+    /// Sends what `store` has in its outbox, by the renderer of each dialect's name, to addresses that `outbound`
+    /// permits.
+    pub fn new(store: Arc<dyn Store>, renderers: HashMap<String, Arc<dyn Render>>, outbound: Outbound) -> Self {
+        let longest = renderers.values().map(|renderer| renderer.schedule().response_limit).max().unwrap_or_default();
+        let lease = TURN_LIMIT + longest + ANSWER_LIMIT + LEASE_SLACK;
+        let sender = Arc::new(Sender { store, renderers, outbound });
+        Self { sender, lease, lanes: Lanes::new(PARALLEL_PER_HOST, WAITING_PER_HOST) }
+    }
+
+    /// Sends webhooks until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut tasks = JoinSet::new();
+        while !stop.is_cancelled() {
+            while let Some(ended) = tasks.try_join_next() {
+                log_panic(ended);
+            }
+            let taken = self.take(HELD - tasks.len(), &mut tasks).await;
+            // A full answer means that more is due.
+            if taken == 0 {
+                tokio::select! {
+                    () = tokio::time::sleep(POLL) => {}
+                    () = stop.cancelled() => {}
+                }
+            }
+        }
+        let finish = async { while tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP_LIMIT, finish).await.is_err() {
+            tracing::info!("webhooks on their way were left to the next start");
+        }
+    }
+
+    /// Takes up to `room` due webhooks and starts sending them; returns how many.
+    async fn take(&self, room: usize, tasks: &mut JoinSet<()>) -> usize {
+        const BATCH: usize = 64;
+        if room == 0 {
+            return 0;
+        }
+        let due = match self.sender.store.due_deliveries(room.min(BATCH) as u32, self.lease).await {
+            Ok(due) => due,
+            Err(error) => {
+                tracing::warn!(%error, "the outbox could not be read");
+                return 0;
+            }
+        };
+        let taken = due.len();
+        for delivery in due {
+            let sender = Arc::clone(&self.sender);
+            let Ok(url) = parse_web_url(&delivery.url) else {
+                tasks.spawn(async move { sender.note(&delivery, Err(Failed::Hopeless("no usable address"))).await });
+                continue;
+            };
+            match self.lanes.enter(url.host_str().unwrap_or_default()) {
+                Some(place) => tasks.spawn(async move { sender.deliver(&delivery, url, &place).await }),
+                None => tasks.spawn(async move { sender.postpone(&delivery).await }),
+            };
+        }
+        taken
+    }
+}
+
+impl Sender {
+    async fn deliver(&self, delivery: &Delivery, url: Url, place: &Place) {
+        let Ok(Some(_turn)) = tokio::time::timeout(TURN_LIMIT, place.turn()).await else {
+            return self.postpone(delivery).await;
+        };
+        let outcome = self.attempt(delivery, url).await;
+        self.note(delivery, outcome).await;
+    }
+
+    async fn attempt(&self, delivery: &Delivery, url: Url) -> Result<(), Failed> {
+        let renderer = self.renderer(delivery).ok_or(Failed::Hopeless("no such dialect"))?;
+        let job = match self.store.job(&delivery.job).await {
+            Ok(job) => job,
+            Err(error) => return Err(super::RenderError(error.to_string()).into()),
+        };
+        let job = job.filter(|job| !job.deleted).ok_or(Failed::Hopeless("the job was deleted"))?;
+        let message = renderer.render(&job, delivery, SystemClock.now()).await?;
+        let limit = renderer.schedule().response_limit;
+        let answer = tokio::time::timeout(limit, self.post(url, message, limit)).await;
+        let answer = answer.map_err(|_| Failed::TooSlow(limit))??;
+        let status = answer.status();
+        read_away(answer).await;
+        match status {
+            _ if status.is_success() => Ok(()),
+            StatusCode::GONE => Err(Failed::Hopeless("the receiver wants no more (status 410)")),
+            _ if status.is_redirection() => Err(Failed::Redirect),
+            _ => Err(Failed::Status(status.as_u16())),
+        }
+    }
+
+    async fn post(&self, url: Url, message: Message, limit: Duration) -> Result<Response, Failed> {
+        let client = self.outbound.client_for(&url, limit).await?;
+        let mut headers = message.headers;
+        headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+        client.post(url).headers(headers).body(message.body).send().await.map_err(|error| {
+            let error = error.without_url();
+            tracing::debug!(error = &error as &dyn std::error::Error, "a webhook could not be sent");
+            FetchError::Unreachable.into()
+        })
+    }
+
+    /// Writes down what came of an attempt.
+    async fn note(&self, delivery: &Delivery, outcome: Result<(), Failed>) {
+        let (id, attempt) = (delivery.id, delivery.attempt);
+        let written = match outcome {
+            Ok(()) => {
+                tracing::info!(job = %delivery.job, delivery = id, attempt, "webhook delivered");
+                self.store.delivered(id, attempt).await
+            }
+            Err(failed) => {
+                let next = self.next_try(delivery, &failed);
+                tracing::info!(job = %delivery.job, delivery = id, attempt, error = %failed, ?next, "webhook not delivered");
+                self.store.delivery_failed(id, attempt, next, &failed.to_string()).await
+            }
+        };
+        log_unwritten(delivery, written);
+    }
+
+    /// Puts a webhook back whose host has enough to do. That never gives it up: only an attempt that failed does.
+    async fn postpone(&self, delivery: &Delivery) {
+        let pause = BUSY_PAUSE + BUSY_PAUSE.mul_f64(f64::from(random_jitter()) / 255.0);
+        tracing::debug!(job = %delivery.job, delivery = delivery.id, "webhook postponed, its host is busy");
+        let message = "other webhooks of this host are not answered";
+        let written = self.store.delivery_failed(delivery.id, delivery.attempt, NextTry::After(pause), message).await;
+        log_unwritten(delivery, written);
+    }
+
+    fn next_try(&self, delivery: &Delivery, failed: &Failed) -> NextTry {
+        if matches!(failed, Failed::Hopeless(_)) {
+            return NextTry::GiveUp;
+        }
+        let schedule = self.renderer(delivery).map_or_else(Schedule::default, |renderer| renderer.schedule());
+        schedule.pause_after(delivery.attempt, random_jitter()).map_or(NextTry::GiveUp, NextTry::After)
+    }
+
+    fn renderer(&self, delivery: &Delivery) -> Option<&dyn Render> {
+        self.renderers.get(&delivery.dialect).map(AsRef::as_ref)
+    }
+}
+
+/// Reads the beginning of an answer's body.
+async fn read_away(mut answer: Response) {
+    let read = async {
+        let mut bytes = 0;
+        while let Ok(Some(chunk)) = answer.chunk().await {
+            bytes += chunk.len();
+            if bytes >= ANSWER_BYTES {
+                break;
+            }
+        }
+    };
+    // The status has said all; whether the rest comes is nobody's concern.
+    let _ = tokio::time::timeout(ANSWER_LIMIT, read).await;
+}
+
+fn log_unwritten(delivery: &Delivery, written: afterimage_jobs::Result<Fenced>) {
+    match written {
+        Ok(Fenced::Done) => {}
+        Ok(Fenced::Lost) => tracing::warn!(delivery = delivery.id, "a later attempt of this webhook has taken over"),
+        Err(error) => {
+            tracing::warn!(delivery = delivery.id, %error, "a webhook's attempt was not noted; it is repeated")
+        }
+    }
+}
+
+fn log_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "sending a webhook failed; it is repeated");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! Webhooks to receivers that misbehave.
+
+use super::*;
+use crate::fetch::testing::{Answer, Names, Received, TestServer, outbound_to, response};
+use crate::webhooks::RenderError;
+use afterimage_core::{GenerationRequest, Task};
+use afterimage_jobs::{
+    Failure, FailureKind, Job, JobId, JobSpec, JobStore, KeyStore, MemoryStore, NewJob, NewKey, Outbox, OutputFormat,
+    OutputSpec, Priority, Timestamp, Webhook, WorkerId,
+};
+use async_trait::async_trait;
+use axum::http::HeaderMap;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+/// Sends the job's id.
+struct JobIds;
+
+#[async_trait]
+impl Render for JobIds {
+    async fn render(&self, job: &Job, delivery: &Delivery, sent_at: Timestamp) -> Result<Message, RenderError> {
+        let mut headers = HeaderMap::new();
+        headers.insert("webhook-id", HeaderValue::from(delivery.id));
+        headers.insert("webhook-timestamp", HeaderValue::from(sent_at.0 / 1000));
+        Ok(Message { body: job.id.to_string().into(), headers })
+    }
+
+    fn schedule(&self) -> Schedule {
+        Schedule { attempts: 6, first_pause: Duration::from_millis(2), response_limit: Duration::from_millis(400) }
+    }
+}
+
+struct World {
+    store: Arc<MemoryStore>,
+    stop: CancellationToken,
+}
+
+impl World {
+    fn start(names: Arc<Names>, permitted: &[SocketAddr]) -> Self {
+        Self::start_with(outbound_to(names, permitted))
+    }
+
+    fn start_with(outbound: Outbound) -> Self {
+        let store = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
+        let renderers: HashMap<String, Arc<dyn Render>> = HashMap::from([("test".to_owned(), Arc::new(JobIds) as _)]);
+        let stop = CancellationToken::new();
+        let deliverer = Deliverer::new(Arc::clone(&store) as Arc<dyn Store>, renderers, outbound);
+        tokio::spawn(deliverer.run(stop.clone()));
+        Self { store, stop }
+    }
+
+    /// Submits a job and fails it, which puts its webhook into the outbox.
+    async fn finished_job(&self, url: &str) -> JobId {
+        let (key, _) = self.store.create_key(NewKey::default()).await.unwrap();
+        let id = JobId::random();
+        let webhook = Webhook { url: url.to_owned(), dialect: "test".to_owned() };
+        let job = NewJob {
+            id: id.clone(),
+            key: key.id,
+            dialect: "test".to_owned(),
+            model: "model".to_owned(),
+            input: serde_json::Value::Null,
+            spec: JobSpec {
+                request: GenerationRequest::new(Task::TextToImage),
+                sources: Vec::new(),
+                output: OutputSpec { format: OutputFormat::Png },
+            },
+            webhook: Some(webhook),
+            idempotency: None,
+            priority: Priority::Normal,
+            user: None,
+            cost_micros: 0,
+            start_within: None,
+            store_io: true,
+        };
+        self.store.submit(job).await.unwrap();
+        let worker = WorkerId::random();
+        let claimed = self.store.claim(&worker, Duration::from_secs(60)).await.unwrap().unwrap();
+        let failure = Failure::new(FailureKind::Engine, "no");
+        self.store.fail(&claimed.lease(&worker), failure).await.unwrap();
+        id
+    }
+
+    /// Waits until nothing is left to send.
+    async fn settled(&self) {
+        let start = Instant::now();
+        while self.store.open_deliveries().await.unwrap() > 0 {
+            assert!(start.elapsed() < Duration::from_secs(10), "webhooks are still open");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Sends one webhook to a server until it is delivered or given up; returns the requests that arrived.
+async fn send_to(answer: impl Fn(usize, &Received) -> Answer + Send + Sync + 'static) -> Vec<Received> {
+    let server = TestServer::start(answer).await;
+    let world = World::start(Names::new([]), &[server.address]);
+    world.finished_job(&server.url("/hook?token=1")).await;
+    world.settled().await;
+    server.received()
+}
+
+#[tokio::test]
+async fn a_webhook_is_posted_once_when_it_is_taken() {
+    let server = TestServer::start(|_, _| response("204 No Content", "", b"")).await;
+    let world = World::start(Names::new([("good.example", &["127.0.0.1"][..])]), &[server.address]);
+    let id = world.finished_job(&format!("http://good.example:{}/hook?token=1", server.port())).await;
+    world.settled().await;
+    let received = server.received();
+    assert_eq!(received.len(), 1);
+    assert!(received[0].head.starts_with("POST /hook?token=1 HTTP/1.1\r\n"), "{}", received[0].head);
+    assert_eq!(received[0].header("content-type"), Some("application/json"));
+    assert_eq!(received[0].header("host"), Some(&*format!("good.example:{}", server.port())));
+    assert_eq!(received[0].body, id.as_str().as_bytes());
+}
+
+#[tokio::test]
+async fn a_receiver_that_fails_five_times_is_tried_a_sixth_time() {
+    let received = send_to(|earlier, _| match earlier {
+        0..5 => response("500 Oops", "", b""),
+        _ => response("200 OK", "", b""),
+    })
+    .await;
+    assert_eq!(received.len(), 6);
+    // All attempts are about the same delivery.
+    assert!(received.iter().all(|request| request.header("webhook-id") == received[0].header("webhook-id")));
+}
+
+#[tokio::test]
+async fn attempts_end() {
+    assert_eq!(send_to(|_, _| response("503 Busy", "", b"")).await.len(), 6);
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_gone_is_left_alone() {
+    assert_eq!(send_to(|_, _| response("410 Gone", "", b"")).await.len(), 1);
+}
+
+#[tokio::test]
+async fn redirects_are_failures_and_not_followed() {
+    let private = TestServer::start(|_, _| response("200 OK", "", b"")).await;
+    let location = format!("location: {}\r\n", private.url("/"));
+    let received = send_to(move |_, _| response("301 Moved", &location, b"")).await;
+    assert_eq!(received.len(), 6);
+    assert!(private.received().is_empty());
+}
+
+#[tokio::test]
+async fn giant_answers_do_not_matter() {
+    let start = Instant::now();
+    let received = send_to(|_, _| Answer::Endless {
+        head: b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec(),
+        piece: [&b"2000\r\n"[..], &[b'x'; 0x2000], b"\r\n"].concat(),
+        pause: Duration::ZERO,
+    })
+    .await;
+    assert_eq!(received.len(), 1);
+    assert!(start.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn receivers_that_refuse_and_bad_certificates_are_given_up() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = listener.local_addr().unwrap();
+    drop(listener);
+    // Its certificate is vouched for by nobody.
+    let (server, _) = TestServer::start_tls("good.example", |_, _| response("200 OK", "", b"")).await;
+    let names = Names::new([("good.example", &["127.0.0.1"][..])]);
+    let world = World::start(names, &[closed, server.address]);
+    world.finished_job(&format!("http://{closed}/")).await;
+    world.finished_job(&format!("https://good.example:{}/", server.port())).await;
+    world.settled().await;
+    assert!(server.received().is_empty());
+}
+
+#[tokio::test]
+async fn a_name_that_has_become_private_is_refused() {
+    let server = TestServer::start(|_, _| response("500 Oops", "", b"")).await;
+    let names = Names::rebinding("good.example", &["127.0.0.1", "127.0.0.2"]);
+    let private = std::net::TcpListener::bind(("127.0.0.2", server.port())).unwrap();
+    private.set_nonblocking(true).unwrap();
+    let world = World::start(Arc::clone(&names), &[server.address]);
+    world.finished_job(&format!("http://good.example:{}/", server.port())).await;
+    world.settled().await;
+    assert_eq!(server.received().len(), 1);
+    assert_eq!(names.lookups(), 6);
+    assert!(private.accept().is_err(), "somebody connected");
+}
+
+#[tokio::test]
+async fn a_receiver_that_hangs_holds_up_nobody_else() {
+    let slow = TestServer::start(|_, _| Answer::Hang).await;
+    let quick = TestServer::start(|_, _| response("200 OK", "", b"")).await;
+    let names = Names::new([("slow.example", &["127.0.0.1"][..]), ("quick.example", &["127.0.0.1"])]);
+    let world = World::start(names, &[slow.address, quick.address]);
+    for _ in 0..50 {
+        world.finished_job(&format!("http://slow.example:{}/", slow.port())).await;
+    }
+    let start = Instant::now();
+    for _ in 0..10 {
+        world.finished_job(&format!("http://quick.example:{}/", quick.port())).await;
+    }
+    while quick.received().len() < 10 {
+        assert!(start.elapsed() < Duration::from_secs(2), "only {} arrived", quick.received().len());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Nor do many arrive there at once: four hang, and after each limit four more.
+    let rounds = 1 + start.elapsed().as_millis() / 400;
+    assert!(slow.received().len() <= PARALLEL_PER_HOST * (rounds as usize + 1), "{}", slow.received().len());
+}
+
+#[tokio::test]
+async fn what_cannot_be_sent_is_given_up() {
+    let world = World::start(Names::new([]), &[]);
+    world.finished_job("gopher://good.example/").await;
+    world.settled().await;
+}
