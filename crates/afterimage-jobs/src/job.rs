@@ -45,6 +45,10 @@ pub struct JobSpec {
     pub sources: Vec<Source>,
     /// What to make of the pixels.
     pub output: OutputSpec,
+    /// What addresses in reports about the job start with: where its submit came in. Readers of the report have no
+    /// request to tell it from.
+    #[serde(default)]
+    pub public_url: String,
 }
 
 impl JobSpec {
@@ -54,6 +58,7 @@ impl JobSpec {
             request: GenerationRequest::new(Task::TextToImage),
             sources: Vec::new(),
             output: OutputSpec { format: OutputFormat::Png },
+            public_url: String::new(),
         }
     }
 }

@@ -124,6 +124,7 @@ pub fn new_job(key: &KeyId) -> NewJob {
             request,
             sources: vec![Source::Url { url: "https://example.com/a.png".to_owned() }],
             output: OutputSpec { format: OutputFormat::Jpeg },
+            public_url: String::new(),
         },
         webhook: None,
         idempotency: None,

@@ -1,1 +1,177 @@
+//! The state machine explored: two workers that may pause for any time and write late, rescuers, an owner who cancels,
+//! in every order.
 
+use afterimage_jobs::state::{Lifecycle, Phase, Refusal};
+use afterimage_jobs::{FailureKind, JobId, Lease, MAX_ATTEMPTS, MAX_UNCLEAN_ENDS, Timestamp, WorkerId};
+use stateright::{Checker, Model, Property};
+
+/// Bounds of the exploration; nothing new happens beyond.
+const LAST_MOMENT: i64 = 5;
+const LAST_ATTEMPT: u32 = 6;
+const LEASE: i64 = 1;
+
+struct OneJob;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct World {
+    job: Lifecycle,
+    now: i64,
+    /// What each worker believes to hold. Only its own write makes it stop believing.
+    held: [Option<u32>; 2],
+    /// Writes that ended the job, and the attempt of the one that did.
+    ends: u32,
+    ended_by: Option<u32>,
+    claimed_after_cancel: bool,
+    refused_late_write: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Action {
+    Tick,
+    Claim(usize),
+    Renew(usize),
+    Succeed(usize),
+    Fail(usize),
+    ConfirmCancel(usize),
+    Release(usize),
+    Crashed(usize),
+    Retry(usize),
+    Rescue,
+    Cancel,
+}
+
+fn worker(index: usize) -> WorkerId {
+    WorkerId::from(format!("worker {index}"))
+}
+
+impl World {
+    fn lease(&self, index: usize) -> Option<Lease> {
+        Some(Lease { job: JobId::from("job"), attempt: self.held[index]?, worker: worker(index) })
+    }
+
+    fn write(&self, index: usize, step: impl FnOnce(Lifecycle, &Lease) -> Result<Lifecycle, Refusal>) -> Option<Self> {
+        let lease = self.lease(index)?;
+        let mut next = self.clone();
+        next.held[index] = None;
+        match step(self.job.clone(), &lease) {
+            Ok(job) => next.follow(job, Some(lease.attempt)),
+            Err(_) => next.refused_late_write = true,
+        }
+        Some(next)
+    }
+
+    fn follow(&mut self, job: Lifecycle, by: Option<u32>) {
+        if job.state().is_terminal() {
+            self.ends += 1;
+            self.ended_by = by;
+        }
+        self.job = job;
+    }
+}
+
+impl Model for OneJob {
+    type State = World;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<World> {
+        vec![World {
+            job: Lifecycle::default(),
+            now: 0,
+            held: [None, None],
+            ends: 0,
+            ended_by: None,
+            claimed_after_cancel: false,
+            refused_late_write: false,
+        }]
+    }
+
+    fn actions(&self, world: &World, actions: &mut Vec<Action>) {
+        if world.now < LAST_MOMENT {
+            actions.push(Action::Tick);
+        }
+        actions.extend([Action::Rescue, Action::Cancel]);
+        for index in 0..2 {
+            if world.held[index].is_none() {
+                actions.push(Action::Claim(index));
+            } else {
+                actions.extend([
+                    Action::Renew(index),
+                    Action::Succeed(index),
+                    Action::Fail(index),
+                    Action::ConfirmCancel(index),
+                    Action::Release(index),
+                    Action::Crashed(index),
+                    Action::Retry(index),
+                ]);
+            }
+        }
+    }
+
+    fn next_state(&self, world: &World, action: Action) -> Option<World> {
+        let now = Timestamp(world.now);
+        let mut next = world.clone();
+        match action {
+            Action::Tick => next.now += 1,
+            Action::Claim(index) => {
+                next.job = world.job.clone().claim(&worker(index), now, Timestamp(world.now + LEASE)).ok()?;
+                next.held[index] = Some(next.job.attempt);
+                next.claimed_after_cancel |= world.job.cancel_requested;
+            }
+            Action::Renew(index) => {
+                let lease = world.lease(index)?;
+                next.job = world.job.clone().renew(&lease, Timestamp(world.now + LEASE)).ok()?;
+            }
+            Action::Succeed(index) => return world.write(index, Lifecycle::succeed),
+            Action::Fail(index) => return world.write(index, |job, lease| job.fail(lease, FailureKind::Engine)),
+            Action::ConfirmCancel(index) => return world.write(index, Lifecycle::confirm_cancel),
+            Action::Release(index) => return world.write(index, Lifecycle::release),
+            Action::Crashed(index) => return world.write(index, Lifecycle::crashed),
+            Action::Retry(index) => {
+                return world.write(index, |job, lease| job.retry(lease, FailureKind::Storage, now));
+            }
+            Action::Rescue => next.follow(world.job.clone().rescue(now).ok()?, None),
+            Action::Cancel => next.follow(world.job.clone().cancel().ok()?, None),
+        }
+        Some(next)
+    }
+
+    fn within_boundary(&self, world: &World) -> bool {
+        world.job.attempt <= LAST_ATTEMPT
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always("at most one end", |_, world: &World| {
+                world.ends == u32::from(world.job.state().is_terminal())
+            }),
+            Property::always("only the latest claim ends a job", |_, world: &World| {
+                world.ended_by.is_none_or(|attempt| attempt == world.job.attempt)
+            }),
+            Property::always("deaths are bounded", |_, world: &World| {
+                world.job.unclean_ends <= MAX_UNCLEAN_ENDS && world.job.retries + world.job.unclean_ends <= MAX_ATTEMPTS
+            }),
+            Property::always("quarantine means the last death", |_, world: &World| {
+                !world.job.quarantined || world.job.phase == Phase::Failed(FailureKind::Crashed)
+            }),
+            Property::always("what should be cancelled never starts", |_, world: &World| !world.claimed_after_cancel),
+            Property::always("two never hold the latest claim", |_, world: &World| {
+                world.held.iter().filter(|held| **held == Some(world.job.attempt)).count() <= 1
+            }),
+            Property::sometimes("a late write is refused", |_, world: &World| world.refused_late_write),
+            Property::sometimes("a rescued job succeeds", |_, world: &World| {
+                world.job.unclean_ends > 0 && world.job.phase == Phase::Succeeded
+            }),
+            Property::sometimes("completion beats a cancel", |_, world: &World| {
+                world.job.cancel_requested && world.job.phase == Phase::Succeeded
+            }),
+            Property::sometimes("quarantine", |_, world: &World| world.job.quarantined),
+        ]
+    }
+}
+
+#[test]
+fn every_order_of_events_keeps_the_promises() {
+    let checker = OneJob.checker().spawn_bfs().join();
+    checker.assert_properties();
+    assert!(checker.unique_state_count() > 10_000, "{} states", checker.unique_state_count());
+}

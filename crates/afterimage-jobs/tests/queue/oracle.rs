@@ -1,1 +1,255 @@
+//! SQLite against the memory store: the same random calls must have the same answers and leave the same jobs.
 
+use crate::fixtures::{Harness, Kind, LEASE, failure, new_job, result, with_webhook};
+use afterimage_jobs::{
+    Delivery, Error, FailureKind, Fenced, Idempotency, Job, JobId, KeyId, Lease, ListFilter, NewJob, NextTry, Priority,
+    Submitted, Timestamp,
+};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use std::time::Duration;
+
+#[derive(Clone, Debug)]
+enum Call {
+    Submit { key: usize, priority: Priority, idempotency: Option<(u8, u8)>, webhook: bool, start_within: Option<u64> },
+    Cancel { key: usize, job: Index },
+    Delete { key: usize, job: Index },
+    Claim,
+    Renew(Index),
+    Succeed(Index),
+    Fail(Index),
+    Cancelled(Index),
+    Release(Index),
+    Crashed(Index),
+    Retry(Index, u64),
+    Rescue,
+    TimeOutStarts,
+    Advance(u64),
+    Restart,
+    Send,
+    Delivered(Index),
+    DeliveryFailed(Index, Option<u64>),
+    Expire(u64),
+    Sweep,
+    Prune(u64),
+}
+
+fn call() -> impl Strategy<Value = Call> {
+    let priority = prop_oneof![Just(Priority::Low), Just(Priority::Normal), Just(Priority::High)];
+    let submit = (
+        0..3_usize,
+        priority,
+        prop::option::weighted(0.2, (0..3_u8, 0..2_u8)),
+        any::<bool>(),
+        prop::option::weighted(0.2, 0..100_u64),
+    );
+    let index = any::<Index>;
+    prop_oneof![
+        6 => submit.prop_map(|(key, priority, idempotency, webhook, start_within)| {
+            Call::Submit { key, priority, idempotency, webhook, start_within }
+        }),
+        2 => (0..3_usize, index()).prop_map(|(key, job)| Call::Cancel { key, job }),
+        1 => (0..3_usize, index()).prop_map(|(key, job)| Call::Delete { key, job }),
+        6 => Just(Call::Claim),
+        2 => index().prop_map(Call::Renew),
+        3 => index().prop_map(Call::Succeed),
+        1 => index().prop_map(Call::Fail),
+        1 => index().prop_map(Call::Cancelled),
+        1 => index().prop_map(Call::Release),
+        1 => index().prop_map(Call::Crashed),
+        2 => (index(), 0..100_u64).prop_map(|(lease, delay)| Call::Retry(lease, delay)),
+        2 => Just(Call::Rescue),
+        1 => Just(Call::TimeOutStarts),
+        3 => (0..2000_u64).prop_map(Call::Advance),
+        1 => Just(Call::Restart),
+        2 => Just(Call::Send),
+        1 => index().prop_map(Call::Delivered),
+        1 => (index(), prop::option::of(0..100_u64)).prop_map(|(delivery, after)| Call::DeliveryFailed(delivery, after)),
+        1 => (0..5000_u64).prop_map(Call::Expire),
+        1 => Just(Call::Sweep),
+        1 => (0..5000_u64).prop_map(Call::Prune),
+    ]
+}
+
+/// One of the two stores with what its calls returned.
+struct Side {
+    harness: Harness,
+    keys: [KeyId; 3],
+    leases: Vec<Lease>,
+    deliveries: Vec<Delivery>,
+}
+
+impl Side {
+    async fn new(kind: Kind) -> Self {
+        let harness = Harness::new(kind).await;
+        let keys = [harness.key.clone(), harness.other_key.clone(), harness.key_with_limit(1).await];
+        Self { harness, keys, leases: Vec::new(), deliveries: Vec::new() }
+    }
+
+    /// Does a call; its answer in a form that is comparable, since keys are drawn by each store itself.
+    async fn answer(&mut self, call: &Call, jobs: &[JobId]) -> String {
+        let store = self.harness.store.clone();
+        let lease = |index: &Index| (!self.leases.is_empty()).then(|| index.get(&self.leases).clone());
+        let fenced = |answer: Option<Fenced>| format!("{answer:?}");
+        match call {
+            Call::Submit { .. } => unreachable!("handled by the caller, who draws the id"),
+            Call::Cancel { key, job } => match (!jobs.is_empty()).then(|| job.get(jobs)) {
+                Some(job) => format!("{:?}", store.cancel(&self.keys[*key], job).await.unwrap()),
+                None => String::new(),
+            },
+            Call::Delete { key, job } => match (!jobs.is_empty()).then(|| job.get(jobs)) {
+                Some(job) => {
+                    format!("{:?}", store.delete(&self.keys[*key], std::slice::from_ref(job)).await.unwrap())
+                }
+                None => String::new(),
+            },
+            Call::Claim => {
+                let claimed = store.claim(&self.harness.worker, LEASE).await.unwrap();
+                self.leases.extend(claimed.as_ref().map(|job| job.lease(&self.harness.worker)));
+                format!("{:?}", claimed.map(|job| self.normal(job)))
+            }
+            Call::Renew(index) => match lease(index) {
+                Some(lease) => format!("{:?}", store.renew(&lease, LEASE).await.unwrap()),
+                None => String::new(),
+            },
+            Call::Succeed(index) => match lease(index) {
+                Some(lease) => fenced(store.succeed(&lease, result()).await.ok()),
+                None => String::new(),
+            },
+            Call::Fail(index) => match lease(index) {
+                Some(lease) => fenced(store.fail(&lease, failure(FailureKind::Engine)).await.ok()),
+                None => String::new(),
+            },
+            Call::Cancelled(index) => match lease(index) {
+                Some(lease) => fenced(store.cancelled(&lease).await.ok()),
+                None => String::new(),
+            },
+            Call::Release(index) => match lease(index) {
+                Some(lease) => fenced(store.release(&lease).await.ok()),
+                None => String::new(),
+            },
+            Call::Crashed(index) => match lease(index) {
+                Some(lease) => fenced(store.crashed(&lease, "boom").await.ok()),
+                None => String::new(),
+            },
+            Call::Retry(index, delay) => match lease(index) {
+                Some(lease) => {
+                    let delay = Duration::from_secs(*delay);
+                    fenced(store.retry(&lease, failure(FailureKind::Storage), delay).await.ok())
+                }
+                None => String::new(),
+            },
+            Call::Rescue => format!("{:?}", store.rescue().await.unwrap()),
+            Call::TimeOutStarts => format!("{:?}", store.time_out_starts().await.unwrap()),
+            Call::Advance(seconds) => {
+                self.harness.advance_seconds(*seconds);
+                String::new()
+            }
+            Call::Restart => format!("{:?}", self.harness.restart().await),
+            Call::Send => {
+                let mut due = store.due_deliveries(1000, Duration::from_secs(60)).await.unwrap();
+                due.sort_by(|one, other| one.job.cmp(&other.job));
+                self.deliveries.extend(due.clone());
+                let plain = due.into_iter().map(|delivery| (delivery.job, delivery.attempt, delivery.created_at));
+                format!("{:?}", plain.collect::<Vec<_>>())
+            }
+            Call::Delivered(index) => match (!self.deliveries.is_empty()).then(|| index.get(&self.deliveries)) {
+                Some(delivery) => fenced(store.delivered(delivery.id, delivery.attempt).await.ok()),
+                None => String::new(),
+            },
+            Call::DeliveryFailed(index, after) => {
+                match (!self.deliveries.is_empty()).then(|| index.get(&self.deliveries)) {
+                    Some(delivery) => {
+                        let next = after.map_or(NextTry::GiveUp, |after| NextTry::After(Duration::from_secs(after)));
+                        fenced(store.delivery_failed(delivery.id, delivery.attempt, next, "refused").await.ok())
+                    }
+                    None => String::new(),
+                }
+            }
+            Call::Expire(age) => {
+                let mut expired = store.expire_jobs(self.before(*age), 1000).await.unwrap();
+                expired.sort();
+                format!("{expired:?}")
+            }
+            Call::Sweep => {
+                let mut unswept = store.unswept_jobs(1000).await.unwrap();
+                store.mark_jobs_swept(&unswept).await.unwrap();
+                unswept.sort();
+                format!("{unswept:?}")
+            }
+            Call::Prune(age) => format!("{:?}", store.prune_jobs(self.before(*age), 1000).await.unwrap()),
+        }
+    }
+
+    async fn submit(&self, key: usize, new: NewJob) -> String {
+        let new = NewJob { key: self.keys[key].clone(), ..new };
+        match self.harness.store.submit(new).await {
+            Ok(Submitted::Created(job)) => format!("created {:?}", self.normal(job)),
+            Ok(Submitted::Existing(job)) => format!("existing {:?}", self.normal(job)),
+            Err(Error::IdempotencyConflict { job }) => format!("conflict with {job}"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Everything that readers can see.
+    async fn view(&self, jobs: &[JobId]) -> Vec<String> {
+        let store = &self.harness.store;
+        let mut seen = vec![
+            format!("{:?}", store.queue_depth().await.unwrap()),
+            format!("{} open deliveries", store.open_deliveries().await.unwrap()),
+        ];
+        for id in jobs {
+            let job = store.job(id).await.unwrap().map(|job| self.normal(job));
+            seen.push(format!("{job:?} at {:?}", store.position(id).await.unwrap()));
+        }
+        for key in &self.keys {
+            let page = store.list(key, &ListFilter { page_size: 100, ..ListFilter::default() }).await.unwrap();
+            let ids: Vec<JobId> = page.jobs.into_iter().map(|job| job.id).collect();
+            seen.push(format!("{} {ids:?} {:?}", page.total, store.spending(key, None).await.unwrap()));
+        }
+        seen
+    }
+
+    fn before(&self, age: u64) -> Timestamp {
+        afterimage_jobs::Clock::now(&*self.harness.clock).minus(Duration::from_secs(age))
+    }
+
+    fn normal(&self, job: Job) -> Job {
+        let number = self.keys.iter().position(|key| *key == job.key).unwrap();
+        Job { key: KeyId::from(format!("key {number}")), ..job }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn sqlite_does_what_memory_does(calls in prop::collection::vec(call(), 1..80)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (mut memory, mut sqlite) = (Side::new(Kind::Memory).await, Side::new(Kind::Sqlite).await);
+            let mut jobs = Vec::new();
+            for call in &calls {
+                let (expected, actual) = if let Call::Submit { key, priority, idempotency, webhook, start_within } = call {
+                    let mut new = new_job(&memory.keys[0]);
+                    if *webhook {
+                        new = with_webhook(new);
+                    }
+                    new.priority = *priority;
+                    new.start_within = start_within.map(Duration::from_secs);
+                    new.idempotency = idempotency.map(|(key, fingerprint)| Idempotency {
+                        key: key.to_string(),
+                        fingerprint: fingerprint.to_string(),
+                    });
+                    jobs.push(new.id.clone());
+                    (memory.submit(*key, new.clone()).await, sqlite.submit(*key, new).await)
+                } else {
+                    (memory.answer(call, &jobs).await, sqlite.answer(call, &jobs).await)
+                };
+                prop_assert_eq!(expected, actual, "{:?}", call);
+            }
+            prop_assert_eq!(memory.view(&jobs).await, sqlite.view(&jobs).await);
+            Ok(())
+        })?;
+    }
+}

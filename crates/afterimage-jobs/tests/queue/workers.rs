@@ -1,1 +1,322 @@
+//! The worker loop with engines that misbehave on request.
 
+use crate::fixtures::{create_key, failure, new_job};
+use afterimage_jobs::worker::{Control, Encoded, Execution, Executor, Hints, Produced, WorkerOptions, Workers};
+use afterimage_jobs::{
+    Blobs, FailureKind, Job, JobId, JobState, KeyId, MAX_ATTEMPTS, MemoryStore, Output, SqliteStore, Store,
+    SystemClock, WorkerId,
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Does what the job's model says.
+#[derive(Default)]
+struct Engine {
+    started: AtomicUsize,
+    lifeless: AtomicBool,
+}
+
+#[async_trait]
+impl Executor for Engine {
+    async fn execute(&self, _slot: usize, job: &Job, control: &Control) -> Execution {
+        self.started.fetch_add(1, Ordering::SeqCst);
+        match job.model.as_str() {
+            "picture" => picture(),
+            "bad" => Execution::Failed(failure(FailureKind::BadInput)),
+            "panic" => panic!("engine bug"),
+            "crash" => Execution::Crashed { message: "killed".to_owned() },
+            "no storage" => Execution::Failed(failure(FailureKind::Storage)),
+            "stubborn" => std::future::pending().await,
+            "slow" => {
+                tokio::time::sleep(Duration::from_millis(150)).await;
+                picture()
+            }
+            // Works until told to stop, and takes a moment to notice, like steps of a model.
+            _ => {
+                tokio::select! {
+                    () = control.cancel.cancelled() => Execution::Cancelled,
+                    () = control.abandon.cancelled() => {
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                        if job.model == "late" { picture() } else { Execution::HandedBack }
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_alive(&self, _slot: usize) -> bool {
+        !self.lifeless.load(Ordering::SeqCst)
+    }
+}
+
+fn picture() -> Execution {
+    Execution::Succeeded(Produced {
+        pictures: vec![Encoded {
+            bytes: Bytes::from_static(b"pixels"),
+            content_type: "image/jpeg".to_owned(),
+            width: 3,
+            height: 2,
+        }],
+        seed: 7,
+        inference_ms: 1,
+        timings: json!({"total_ms": 1}),
+        facts: json!({"device": "test"}),
+    })
+}
+
+struct Setup {
+    store: Arc<dyn Store>,
+    blobs: Blobs,
+    blob_folder: TempDir,
+    engine: Arc<Engine>,
+    hints: Arc<Hints>,
+    key: KeyId,
+}
+
+fn fast() -> WorkerOptions {
+    WorkerOptions {
+        lease: Duration::from_millis(300),
+        renew_every: Duration::from_millis(50),
+        rescue_every: Duration::from_millis(50),
+        poll_every: Duration::from_millis(20),
+        first_pause: Duration::from_millis(5),
+        longest_pause: Duration::from_millis(20),
+        storage_patience: Duration::from_millis(100),
+        finish_within: Duration::from_millis(400),
+        hand_back_within: Duration::from_millis(200),
+        ..WorkerOptions::default()
+    }
+}
+
+impl Setup {
+    async fn new() -> Self {
+        Self::on(Arc::new(MemoryStore::new(Arc::new(SystemClock)))).await
+    }
+
+    async fn on(store: Arc<dyn Store>) -> Self {
+        let blob_folder = tempfile::tempdir().unwrap();
+        let key = create_key(&*store, "one", None).await;
+        Self {
+            store,
+            blobs: Blobs::local(blob_folder.path()).unwrap(),
+            blob_folder,
+            engine: Arc::default(),
+            hints: Arc::default(),
+            key,
+        }
+    }
+
+    fn start(&self, options: WorkerOptions) -> Workers {
+        let executor = self.engine.clone();
+        Workers::start(self.store.clone(), self.blobs.clone(), executor, self.hints.clone(), options)
+    }
+
+    async fn submit(&self, model: &str) -> JobId {
+        let new = afterimage_jobs::NewJob { model: model.to_owned(), ..new_job(&self.key) };
+        let id = self.store.submit(new).await.unwrap().into_job().id;
+        self.hints.submitted();
+        id
+    }
+
+    async fn job(&self, id: &JobId) -> Job {
+        self.store.job(id).await.unwrap().unwrap()
+    }
+
+    async fn until(&self, id: &JobId, wanted: impl Fn(&Job) -> bool) -> Job {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            let job = self.job(id).await;
+            if wanted(&job) {
+                return job;
+            }
+            assert!(Instant::now() < deadline, "still {:?}", job.state);
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    async fn ended(&self, id: &JobId) -> Job {
+        self.until(id, |job| job.state.is_terminal()).await
+    }
+
+    async fn started(&self, id: &JobId) -> Job {
+        self.until(id, |job| job.state == JobState::Running).await
+    }
+}
+
+#[tokio::test]
+async fn a_job_runs_and_its_pictures_are_stored() {
+    let setup = Setup::new().await;
+    let mut ends = setup.hints.ends();
+    let workers = setup.start(fast());
+    let id = setup.submit("picture").await;
+    assert_eq!(ends.recv().await.unwrap(), id);
+    let job = setup.job(&id).await;
+    let result = job.result.unwrap();
+    let sha256 = Blobs::sha256(b"pixels");
+    let output = Output {
+        blob: format!("results/{id}/1/{sha256}.jpg"),
+        content_type: "image/jpeg".to_owned(),
+        width: 3,
+        height: 2,
+        bytes: 6,
+        sha256,
+    };
+    assert_eq!((result.outputs, result.seed), (vec![output.clone()], 7));
+    assert_eq!(setup.blobs.get(&output.blob).await.unwrap(), Some(Bytes::from_static(b"pixels")));
+    workers.stop().await;
+}
+
+#[tokio::test]
+async fn hints_make_it_immediate() {
+    let setup = Setup::new().await;
+    let slow = Duration::from_secs(60);
+    let mut ends = setup.hints.ends();
+    let workers = setup.start(WorkerOptions { poll_every: slow, renew_every: slow, lease: slow * 4, ..fast() });
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let start = Instant::now();
+    let picture = setup.submit("picture").await;
+    assert_eq!(ends.recv().await.unwrap(), picture);
+    let endless = setup.submit("endless").await;
+    setup.started(&endless).await;
+    setup.store.cancel(&setup.key, &endless).await.unwrap();
+    setup.hints.cancel_requested(&endless);
+    assert_eq!(ends.recv().await.unwrap(), endless);
+    assert_eq!(setup.job(&endless).await.state, JobState::Cancelled);
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    workers.stop().await;
+}
+
+#[tokio::test]
+async fn without_hints_polling_and_renewing_find_the_same() {
+    let setup = Setup::new().await;
+    let workers = setup.start(fast());
+    let new = afterimage_jobs::NewJob { model: "endless".to_owned(), ..new_job(&setup.key) };
+    let id = setup.store.submit(new).await.unwrap().into_job().id;
+    setup.started(&id).await;
+    // Another job's request must not touch this one.
+    setup.hints.cancel_requested(&JobId::random());
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(setup.job(&id).await.state, JobState::Running, "renewed beyond its first lease");
+    setup.store.cancel(&setup.key, &id).await.unwrap();
+    assert_eq!(setup.ended(&id).await.state, JobState::Cancelled);
+    workers.stop().await;
+}
+
+#[tokio::test]
+async fn failures_are_final_and_crashes_are_not_until_the_second() {
+    let setup = Setup::new().await;
+    let workers = setup.start(fast());
+    let [bad, panicking, crashing, behind] = [
+        setup.submit("bad").await,
+        setup.submit("panic").await,
+        setup.submit("crash").await,
+        setup.submit("picture").await,
+    ];
+    assert_eq!(setup.ended(&bad).await.failure, Some(failure(FailureKind::BadInput)));
+    for id in [panicking, crashing] {
+        let job = setup.ended(&id).await;
+        assert_eq!((job.attempt, job.quarantined, job.failure.unwrap().kind), (2, true, FailureKind::Crashed));
+    }
+    assert_eq!(setup.ended(&behind).await.state, JobState::Succeeded);
+    assert_eq!(setup.engine.started.load(Ordering::SeqCst), 6);
+    workers.stop().await;
+}
+
+#[tokio::test]
+async fn a_lifeless_engine_loses_its_job_and_its_late_result() {
+    let setup = Setup::new().await;
+    let workers = setup.start(WorkerOptions { slots: 1, ..fast() });
+    let id = setup.submit("late").await;
+    setup.started(&id).await;
+    setup.engine.lifeless.store(true, Ordering::SeqCst);
+    setup.until(&id, |job| job.unclean_ends == 1).await;
+    // Somebody else takes it and finishes, as after a pause of this process.
+    let other = WorkerId::random();
+    let claimed = setup.store.claim(&other, Duration::from_secs(60)).await.unwrap().unwrap();
+    assert_eq!((&claimed.id, claimed.attempt), (&id, 2));
+    // Now the engine wakes up: the renewal finds the lease lost, the executor stops, its pictures are thrown away.
+    setup.engine.lifeless.store(false, Ordering::SeqCst);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while workers.busy() > 0 {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(setup.blobs.list("results").await.unwrap().is_empty());
+    assert_eq!(setup.job(&id).await.attempt, 2);
+    assert_eq!(setup.job(&id).await.state, JobState::Running);
+    workers.stop().await;
+}
+
+#[tokio::test]
+async fn an_orderly_stop_finishes_or_hands_back() {
+    let setup = Setup::new().await;
+    let workers = setup.start(WorkerOptions { slots: 3, ..fast() });
+    let (slow, endless, stubborn) =
+        (setup.submit("slow").await, setup.submit("endless").await, setup.submit("stubborn").await);
+    for id in [&slow, &endless, &stubborn] {
+        setup.started(id).await;
+    }
+    let waiting = setup.submit("picture").await;
+    let start = Instant::now();
+    workers.stop().await;
+    assert!(start.elapsed() < Duration::from_secs(2));
+    assert_eq!(setup.job(&slow).await.state, JobState::Succeeded);
+    for id in [&endless, &stubborn, &waiting] {
+        let job = setup.job(id).await;
+        assert_eq!((job.state, job.unclean_ends, job.retries), (JobState::Queued, 0, 0), "{}", job.model);
+    }
+}
+
+#[tokio::test]
+async fn a_result_waits_for_storage_to_come_back() {
+    let setup = Setup::new().await;
+    // A file where the folder should be.
+    let obstacle = setup.blob_folder.path().join("results");
+    std::fs::write(&obstacle, "").unwrap();
+    let workers = setup.start(WorkerOptions { storage_patience: Duration::from_secs(10), ..fast() });
+    let id = setup.submit("picture").await;
+    setup.started(&id).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    std::fs::remove_file(&obstacle).unwrap();
+    let job = setup.ended(&id).await;
+    assert_eq!((job.state, job.attempt), (JobState::Succeeded, 1));
+    workers.stop().await;
+}
+
+#[tokio::test]
+async fn storage_that_stays_away_ends_the_job_after_five_attempts() {
+    let setup = Setup::new().await;
+    std::fs::write(setup.blob_folder.path().join("results"), "").unwrap();
+    let workers = setup.start(WorkerOptions { storage_patience: Duration::ZERO, ..fast() });
+    for model in ["picture", "no storage"] {
+        let id = setup.submit(model).await;
+        let job = setup.ended(&id).await;
+        assert_eq!((job.state, job.attempt), (JobState::Failed, MAX_ATTEMPTS), "{model}");
+        assert_eq!(job.failure.unwrap().kind, FailureKind::Storage);
+    }
+    workers.stop().await;
+}
+
+#[tokio::test]
+async fn a_result_waits_for_the_database_to_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path(), Arc::new(SystemClock)).await.unwrap();
+    let setup = Setup::on(Arc::new(store)).await;
+    let workers = setup.start(fast());
+    let id = setup.submit("slow").await;
+    setup.started(&id).await;
+    let (path, away) = (folder.path().join(SqliteStore::FILE_NAME), folder.path().join("away"));
+    std::fs::rename(&path, &away).unwrap();
+    // Longer than the lease: nobody could renew it, and nobody may hold that against the job.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(setup.store.submit(new_job(&setup.key)).await.is_err());
+    std::fs::rename(&away, &path).unwrap();
+    let job = setup.ended(&id).await;
+    assert_eq!((job.state, job.attempt, job.unclean_ends), (JobState::Succeeded, 1, 0));
+    workers.stop().await;
+}

@@ -11,6 +11,9 @@ use std::time::Duration;
 /// Wait for another process's transaction (`keys create` beside a running server).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Log length at which a commit moves it into the database itself, should the checkpoint task fall behind: 40 MiB.
+const LARGEST_LOG_PAGES: &str = "10240";
+
 /// Connections that only read.
 const READERS: u32 = 4;
 
@@ -74,6 +77,7 @@ impl DatabaseFile {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT)
+            .pragma("wal_autocheckpoint", LARGEST_LOG_PAGES)
             .disable_statement_logging()
     }
 }

@@ -1,4 +1,4 @@
-//! Lists of a key's jobs. Count and order come from one covering index; only the page's rows are read in full.
+//! Lists of a key's jobs. The order comes from an index that covers all filters; only the page's rows are read in full.
 
 use super::rows::{self, column, name_of};
 use super::unavailable;
@@ -9,14 +9,25 @@ use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 pub(super) async fn list(readers: &SqlitePool, key: &KeyId, filter: &ListFilter) -> Result<Page> {
     let mut snapshot = readers.begin().await.map_err(unavailable)?;
 
-    let mut count = QueryBuilder::new("SELECT COUNT(*) AS total FROM jobs");
-    push_condition(&mut count, key, filter)?;
-    let row = count.build().fetch_one(&mut *snapshot).await.map_err(unavailable)?;
+    let mut total = if filter.created_after.is_some() || filter.created_before.is_some() {
+        QueryBuilder::new("SELECT COUNT(*) AS total FROM jobs WHERE NOT deleted AND key_id = ")
+    } else {
+        QueryBuilder::new("SELECT CAST(COALESCE(SUM(jobs), 0) AS BIGINT) AS total FROM job_counts WHERE key_id = ")
+    };
+    push_filter(&mut total, key, filter)?;
+    let row = total.build().fetch_one(&mut *snapshot).await.map_err(unavailable)?;
     let total = column::<i64>(&row, "total")?.unsigned_abs();
 
     let (skip, size) = filter.window();
-    let mut page = QueryBuilder::new(rows::select_jobs!("WHERE jobs.seq IN (SELECT seq FROM jobs"));
-    push_condition(&mut page, key, filter)?;
+    // Nothing is searched for beyond what the total promises.
+    let size = size.min(total.saturating_sub(skip));
+    if size == 0 {
+        return Ok(Page { jobs: Vec::new(), total });
+    }
+    let mut page = QueryBuilder::new(rows::select_jobs!(
+        "WHERE jobs.seq IN (SELECT seq FROM jobs WHERE NOT deleted AND key_id = "
+    ));
+    push_filter(&mut page, key, filter)?;
     page.push(" ORDER BY created_at DESC, seq DESC LIMIT ")
         .push_bind(size as i64)
         .push(" OFFSET ")
@@ -26,8 +37,8 @@ pub(super) async fn list(readers: &SqlitePool, key: &KeyId, filter: &ListFilter)
     Ok(Page { jobs: rows.iter().map(rows::job).collect::<Result<_>>()?, total })
 }
 
-fn push_condition(query: &mut QueryBuilder<Sqlite>, key: &KeyId, filter: &ListFilter) -> Result<()> {
-    query.push(" WHERE NOT deleted AND key_id = ").push_bind(key.as_str().to_owned());
+fn push_filter(query: &mut QueryBuilder<Sqlite>, key: &KeyId, filter: &ListFilter) -> Result<()> {
+    query.push_bind(key.as_str().to_owned());
     if let Some(model) = &filter.model {
         query.push(" AND model = ").push_bind(model.clone());
     }

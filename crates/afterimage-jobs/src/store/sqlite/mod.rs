@@ -3,6 +3,7 @@
 //! One connection writes (see [`writer`]), a few read. The state machine of `crate::state` decides every transition;
 //! [`transition`] reads a job's state, asks it, and writes the answer on condition that nothing changed meanwhile.
 
+mod checkpoints;
 mod claim;
 mod file;
 mod jobs;
@@ -24,6 +25,7 @@ use file::DatabaseFile;
 use sqlx::{Connection, SqlitePool};
 use std::path::Path;
 use std::sync::Arc;
+use tokio_util::task::AbortOnDropHandle;
 use writer::Writer;
 
 /// Jobs, keys, uploads, webhooks and settings in one SQLite file. Clones share it.
@@ -31,6 +33,8 @@ use writer::Writer;
 pub struct SqliteStore {
     writer: Writer,
     readers: SqlitePool,
+    // Ends with the last clone.
+    _checkpoints: Arc<AbortOnDropHandle<()>>,
 }
 
 impl SqliteStore {
@@ -51,8 +55,11 @@ impl SqliteStore {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(unavailable)?;
         migrations::run(&mut transaction).await?;
         transaction.commit().await.map_err(unavailable)?;
-        let readers = file.readers();
-        Ok(Self { writer: Writer::start(file, connection, clock), readers })
+        Ok(Self {
+            readers: file.readers(),
+            _checkpoints: Arc::new(checkpoints::start(file.clone())),
+            writer: Writer::start(file, connection, clock),
+        })
     }
 
     /// Treats every running job as one whose worker died; returns them. To be called before workers start: the lock
@@ -73,4 +80,50 @@ impl SqliteStore {
 /// Whatever goes wrong below is a reason to come back later; the log has the details.
 fn unavailable(error: sqlx::Error) -> Error {
     Error::unavailable("database", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{KeyStore, NewKey, Secret, SystemClock};
+
+    /// SQLite's own limit on the file stands in for a full disk: the same error, at the same places.
+    #[tokio::test]
+    async fn a_full_disk_refuses_and_keeps_what_was_acknowledged() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path(), Arc::new(SystemClock)).await.unwrap();
+        limit_pages(&store, 60).await;
+        let large_key = |number: usize| NewKey {
+            name: "x".repeat(20_000),
+            secret: Some(Secret::new(format!("secret number {number}"))),
+            ..NewKey::default()
+        };
+        let mut acknowledged = 0;
+        let refusal = loop {
+            match store.create_key(large_key(acknowledged)).await {
+                Ok(_) => acknowledged += 1,
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(refusal, Error::Unavailable { .. }), "{refusal}");
+        assert!(refusal.to_string().contains("full"), "{refusal}");
+        assert_eq!(store.keys().await.unwrap().len(), acknowledged);
+        limit_pages(&store, 1 << 20).await;
+        store.create_key(large_key(acknowledged)).await.unwrap();
+        assert_eq!(store.keys().await.unwrap().len(), acknowledged + 1);
+    }
+
+    async fn limit_pages(store: &SqliteStore, pages: u32) {
+        store
+            .writer
+            .write(move |connection, _| {
+                Box::pin(async move {
+                    let limit = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
+                    sqlx::query(limit).execute(connection).await.map_err(unavailable)?;
+                    Ok(())
+                })
+            })
+            .await
+            .unwrap();
+    }
 }

@@ -69,14 +69,14 @@ pub(super) async fn renew(
 
 /// Ends or requeues running jobs whose lease ran out before `now`.
 pub(super) async fn rescue(connection: &mut SqliteConnection, now: Timestamp) -> Result<Vec<JobId>> {
-    let due = sqlx::query("SELECT id FROM jobs WHERE state = 'running' AND lease_until < ?1").bind(now.0);
+    let due = sqlx::query("SELECT id FROM jobs WHERE state = 'running' AND lease_until < ?1 ORDER BY seq").bind(now.0);
     let rows = due.fetch_all(&mut *connection).await.map_err(unavailable)?;
     end_uncleanly(connection, now, &rows, move |job| job.rescue(now)).await
 }
 
 /// Ends or requeues all running jobs.
 pub(super) async fn expire_leases(connection: &mut SqliteConnection, now: Timestamp) -> Result<Vec<JobId>> {
-    let running = sqlx::query("SELECT id FROM jobs WHERE state = 'running'");
+    let running = sqlx::query("SELECT id FROM jobs WHERE state = 'running' ORDER BY seq");
     let rows = running.fetch_all(&mut *connection).await.map_err(unavailable)?;
     end_uncleanly(connection, now, &rows, |job| job.rescue(Timestamp(i64::MAX))).await
 }
@@ -102,7 +102,7 @@ async fn end_uncleanly(
 pub(super) async fn time_out_starts(connection: &mut SqliteConnection, now: Timestamp) -> Result<Vec<JobId>> {
     let rows = sqlx::query(
         "SELECT id, start_by FROM jobs WHERE state = 'queued' AND attempt = 0 AND start_by IS NOT NULL \
-         AND start_by <= ?1",
+         AND start_by <= ?1 ORDER BY seq",
     )
     .bind(now.0)
     .fetch_all(&mut *connection)
