@@ -11,5 +11,5 @@ mod size;
 pub use error::{Error, Result};
 pub use limits::{Limits, PictureLimits};
 pub use picture::Picture;
-pub use request::{EmptyPrompt, GenerationRequest, Task, VariationSettings};
+pub use request::{EmptyPrompt, Enlarge, GenerationRequest, Task, VariationSettings};
 pub use size::{ParseSizeError, Size};

@@ -21,6 +21,23 @@ pub struct GenerationRequest {
     pub seed: Option<u64>,
     /// Pictures to make, 1..=4. One noise stream continues from one to the next.
     pub num_images: u32,
+    /// Whether a large picture is made small first, then enlarged and refined.
+    #[serde(default)]
+    pub enlarge: Enlarge,
+}
+
+/// Whether a picture larger than what a model knows is made in two passes: small, in the same shape; then enlarged and
+/// refined by image-to-image under the same condition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Enlarge {
+    /// When the model's own `afterimage.json` asks for it.
+    #[default]
+    Auto,
+    /// Never: one pass at the size asked for.
+    Off,
+    /// Whatever the model: the first pass has about this many pixels, 256..=16,777,216, when more than these are asked for.
+    FromPixels(u64),
 }
 
 /// The three things the engine can do.
@@ -77,7 +94,16 @@ pub enum EmptyPrompt {
 impl GenerationRequest {
     /// A request with the command line's defaults: 28 steps, guidance 3.5, one picture, a drawn seed.
     pub fn new(task: Task) -> Self {
-        Self { task, prompt: None, size: None, steps: 28, guidance: 3.5, seed: None, num_images: 1 }
+        Self {
+            task,
+            prompt: None,
+            size: None,
+            steps: 28,
+            guidance: 3.5,
+            seed: None,
+            num_images: 1,
+            enlarge: Enlarge::Auto,
+        }
     }
 
     /// The prompt, or `None` when there is nothing but an empty string.
@@ -123,6 +149,12 @@ impl GenerationRequest {
                 "prompt",
                 format!("{} bytes are too long; at most {} are accepted", prompt.len(), limits.prompt_bytes),
             ));
+        }
+        if let Enlarge::FromPixels(pixels) = self.enlarge {
+            let (low, high) = (u64::from(*limits.side.start()).pow(2), u64::from(*limits.side.end()).pow(2));
+            if !(low..=high).contains(&pixels) {
+                return Err(out_of_range("enlarge", format!("{pixels} pixels"), low, high));
+            }
         }
         self.validate_task(limits, sources)
     }

@@ -25,6 +25,15 @@ impl Size {
         Self { width: self.width - self.width % step, height: self.height - self.height % step }
     }
 
+    /// A size of the same shape with about `pixels` pixels: both sides rounded to multiples of `step`, at least one of
+    /// them and at most what they are now.
+    #[must_use]
+    pub fn shrunk_to(self, pixels: u64, step: u32) -> Self {
+        let scale = (pixels as f64 / self.pixels().max(1) as f64).sqrt().min(1.0);
+        let side = |side: u32| ((f64::from(side) * scale / f64::from(step)).round() as u32 * step).max(step).min(side);
+        Self { width: side(self.width), height: side(self.height) }
+    }
+
     /// Width × height.
     pub const fn pixels(self) -> u64 {
         self.width as u64 * self.height as u64
@@ -77,7 +86,26 @@ mod tests {
         }
     }
 
+    #[test]
+    fn shrinking_keeps_the_shape() {
+        let shrunk = |width, height, pixels| Size::new(width, height).shrunk_to(pixels, 16);
+        assert_eq!(shrunk(512, 512, 65_536), Size::new(256, 256));
+        assert_eq!(shrunk(640, 384, 65_536), Size::new(336, 192));
+        assert_eq!(shrunk(3136, 1344, 1 << 20), Size::new(1568, 672));
+        assert_eq!(shrunk(4096, 16, 65_536), Size::new(4096, 16));
+        assert_eq!(shrunk(1024, 16, 4096), Size::new(512, 16), "a side does not vanish");
+        assert_eq!(shrunk(128, 96, 65_536), Size::new(128, 96), "small enough already");
+    }
+
     proptest! {
+        #[test]
+        fn shrunk_sides_are_usable(width in 1_u32..=256, height in 1_u32..=256, pixels in 256_u64..1 << 24) {
+            let size = Size::new(16 * width, 16 * height);
+            let shrunk = size.shrunk_to(pixels, 16);
+            prop_assert_eq!(shrunk.rounded_down_to(16), shrunk);
+            prop_assert!((16..=size.width).contains(&shrunk.width) && (16..=size.height).contains(&shrunk.height));
+        }
+
         #[test]
         fn printed_sizes_are_read_back(width: u32, height: u32) {
             let size = Size::new(width, height);

@@ -2,7 +2,7 @@
 
 use crate::options::EngineOptions;
 use crate::pipelines::{Models, generate};
-use afterimage_core::{GenerationRequest, Picture, Result, Size};
+use afterimage_core::{Enlarge, GenerationRequest, Picture, Result, Size};
 use serde::{Deserialize, Serialize};
 
 /// The models of one base and Redux pair. Weights are mapped when it is opened and each model is built when a request
@@ -34,7 +34,8 @@ pub trait Observer: Sync {
         let _ = stage;
     }
 
-    /// `done` of `total` transformer steps are finished; first called with 0 when the first step starts.
+    /// `done` of `total` transformer steps are finished; first called with 0 when the first step starts. Two passes count
+    /// as one.
     fn step(&self, done: u32, total: u32) {
         let _ = (done, total);
     }
@@ -102,8 +103,12 @@ pub struct Generation {
     pub seed: u64,
     /// Size of each picture.
     pub size: Size,
-    /// Transformer steps that ran.
+    /// Transformer steps that ran, in both passes together when there were two.
     pub steps_run: u32,
+    /// How the request's `enlarge` was understood, never [`Enlarge::Auto`].
+    pub enlarge: Enlarge,
+    /// Size of the first pass, when there were two.
+    pub enlarged_from: Option<Size>,
     /// Time of each stage.
     pub timings: Timings,
     /// The input pictures' tokens were known from earlier requests; `false` without such tokens.

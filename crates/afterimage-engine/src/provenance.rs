@@ -26,7 +26,12 @@ pub fn encode_pictures(
     format: OutputFormat,
 ) -> Result<Vec<Vec<u8>>> {
     // What was drawn or left to the model is recorded as what it became.
-    let request = GenerationRequest { seed: Some(generation.seed), size: Some(generation.size), ..request.clone() };
+    let request = GenerationRequest {
+        seed: Some(generation.seed),
+        size: Some(generation.size),
+        enlarge: generation.enlarge,
+        ..request.clone()
+    };
     let parameters = Parameters {
         request: &request,
         model: &generation.model,

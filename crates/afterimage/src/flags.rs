@@ -1,7 +1,7 @@
 //! Groups of flags that commands share. The doc comments are the help.
 
 use crate::values::{self, Seed};
-use afterimage_core::Size;
+use afterimage_core::{Enlarge, Size};
 use afterimage_engine::{DeviceChoice, DtypeChoice, EngineOptions};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ pub struct ModelPaths {
     ///
     /// The folder holds `transformer/`, `vae/`, `text_encoder/`, `text_encoder_2/`, `tokenizer/`, `tokenizer_2/` and
     /// `scheduler/`; sizes are read from each `config.json`, so small and full-size models both work. Without it the
-    /// embedded demo model runs: it needs no download, but keeps only the palette and the horizon of a picture.
+    /// embedded demo model runs: it needs no download, but keeps a picture's colours and layout, not what it shows.
     #[arg(long, env = "AFTERIMAGE_BASE", hide_env_values = true, value_name = "DIR")]
     pub base: Option<PathBuf>,
 
@@ -173,6 +173,32 @@ pub struct RequestFlags {
         value_parser = values::num_images
     )]
     pub num_images: u32,
+
+    /// Whether a large picture is made small first, then enlarged and refined
+    ///
+    /// Models lose their composition far above the size they were trained on. With two passes it is made at that size and
+    /// in the same shape; the second pass adds detail under the same condition. Its steps come on top of --steps, about a
+    /// third of them. `img2img` does so where --strength is above what the second pass redraws.
+    #[arg(long, env = "AFTERIMAGE_ENLARGE", hide_env_values = true, value_name = "WHEN", default_value = "auto")]
+    pub enlarge: EnlargeFlag,
+}
+
+/// Values of `--enlarge`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EnlargeFlag {
+    /// When the model's `afterimage.json` asks for it, as the embedded demo model's does; FLUX.1 has none
+    Auto,
+    /// Never: one pass at the full size, as diffusers does
+    Off,
+}
+
+impl From<EnlargeFlag> for Enlarge {
+    fn from(flag: EnlargeFlag) -> Self {
+        match flag {
+            EnlargeFlag::Auto => Self::Auto,
+            EnlargeFlag::Off => Self::Off,
+        }
+    }
 }
 
 /// Where the result goes.
@@ -195,7 +221,8 @@ pub struct OutputFlags {
 
     /// Print one JSON object on standard output instead of file names
     ///
-    /// Its fields: `outputs`, `seed`, `width`, `height`, `timings` (`load_ms`, `image_encode_ms`, `text_encode_ms`,
+    /// Its fields: `outputs`, `seed`, `width`, `height`, `steps` (all that ran), `enlarged_from` (`width` and `height` of
+    /// the first pass, null when there was one pass), `timings` (`load_ms`, `image_encode_ms`, `text_encode_ms`,
     /// `denoise_ms`, `decode_ms`, `total_ms`), `model`, `device`, `dtype`.
     #[arg(long, env = "AFTERIMAGE_JSON", hide_env_values = true, value_parser = values::switch)]
     pub json: bool,

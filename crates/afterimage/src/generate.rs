@@ -6,7 +6,7 @@ use crate::flags::{ModelFlags, OutputFlags, RequestFlags};
 use crate::origin::Origins;
 use crate::output::{Plan, print_text, write_pictures};
 use crate::progress::Progress;
-use afterimage_core::{Error, GenerationRequest, Limits, Picture, PictureLimits, Task};
+use afterimage_core::{Error, GenerationRequest, Limits, Picture, PictureLimits, Size, Task};
 use afterimage_engine::{Engine, Generation, Timings, encode_pictures};
 use afterimage_imaging::{read_file, read_stream};
 use serde::Serialize;
@@ -36,6 +36,8 @@ struct Report<'a> {
     seed: u64,
     width: u32,
     height: u32,
+    steps: u32,
+    enlarged_from: Option<Size>,
     timings: Timings,
     model: &'a str,
     device: &'a str,
@@ -73,6 +75,7 @@ impl Job<'_> {
             guidance: self.request.guidance,
             seed: self.request.seed.0,
             num_images: self.request.num_images,
+            enlarge: self.request.enlarge.into(),
         }
     }
 
@@ -83,7 +86,8 @@ impl Job<'_> {
             let seconds = generation.timings.total_ms / 1000.0;
             let (size, seed, steps) = (generation.size, generation.seed, generation.steps_run);
             let plural = if steps == 1 { "" } else { "s" };
-            let _ = writeln!(io::stderr().lock(), "{size}, seed {seed}, {steps} step{plural} in {seconds:.1} s");
+            let from = generation.enlarged_from.map_or(String::new(), |from| format!(" enlarged from {from}"));
+            let _ = writeln!(io::stderr().lock(), "{size}{from}, seed {seed}, {steps} step{plural} in {seconds:.1} s");
         }
         if self.output.json {
             let report = Report {
@@ -91,6 +95,8 @@ impl Job<'_> {
                 seed: generation.seed,
                 width: generation.size.width,
                 height: generation.size.height,
+                steps: generation.steps_run,
+                enlarged_from: generation.enlarged_from,
                 timings: generation.timings,
                 model: &generation.model,
                 device: &generation.device,

@@ -2,12 +2,12 @@
 
 use super::clock::Clock;
 use super::context::{Context, Text, join, known_picture, known_text, variation_text};
-use super::latents::{euler_step, noised, pack, picture_of, pixels_of, unpack, usable_size};
+use super::latents::usable_size;
 use super::models::Models;
-use super::preview::{predicted_clean, reduced};
+use super::pass::{Pass, Sampling};
+use super::plan::Plan;
 use crate::engine::{Generation, Observer, Stage};
-use crate::models::flux::{ConditioningInputs, Grid, Workspace};
-use crate::sampling::{TorchGenerator, img2img_start, sigmas, timesteps};
+use crate::sampling::{TorchGenerator, img2img_start, refining_sigmas, sigmas};
 use afterimage_core::{Error, GenerationRequest, Limits, Picture, Result, Size, Task};
 use afterimage_imaging::{Filter, resize};
 use std::collections::hash_map::RandomState;
@@ -26,22 +26,22 @@ pub fn generate(
     observer: &dyn Observer,
 ) -> Result<Generation> {
     request.validate(&Limits::default(), sources.len())?;
-    let run = Run { models, request, observer, size: output_size(models, request, sources)? };
+    let size = output_size(models, request, sources)?;
+    let plan = Plan::new(request, size, models.size_step(), models.enlarge_config());
+    let run = Run { models, request, observer, plan };
     let mut clock = Clock::new(models, observer);
     let seed = request.seed.unwrap_or_else(draw_seed);
     let mut generator = TorchGenerator::new(seed);
 
     let conditions = run.conditions(sources, &mut clock)?;
-    let (first_step, image) = run.start(sources, &mut generator, &mut clock)?;
-    let (latents, steps_run) =
-        run.sample(&conditions.context, first_step, image.as_deref(), &mut generator, &mut clock)?;
-    let pictures = run.decode(&latents, &mut clock)?;
-
+    let (pictures, steps_run) = run.pictures(&conditions.context, sources, &mut generator, &mut clock)?;
     Ok(Generation {
         pictures,
         seed,
-        size: run.size,
+        size,
         steps_run,
+        enlarge: run.plan.enlarge(),
+        enlarged_from: run.plan.refinement.map(|_| run.plan.first_size),
         timings: clock.timings(),
         image_cached: conditions.image_cached,
         text_cached: conditions.text_cached,
@@ -90,22 +90,12 @@ struct Run<'a> {
     models: &'a Models,
     request: &'a GenerationRequest,
     observer: &'a dyn Observer,
-    size: Size,
+    plan: Plan,
 }
 
 impl Run<'_> {
-    fn check(&self) -> Result<()> {
-        if self.observer.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
-    }
-
-    fn grid(&self) -> Grid {
-        let step = self.models.size_step();
-        Grid { rows: self.size.height as usize / step, columns: self.size.width as usize / step }
-    }
-
-    /// Numbers of one picture's latents.
-    fn latent_numbers(&self) -> usize {
-        self.grid().tokens() * 4 * self.models.vae_config().latent_channels
+    fn pass(&self, size: Size) -> Pass<'_> {
+        Pass { models: self.models, observer: self.observer, size }
     }
 
     fn conditions(&self, sources: &[Picture], clock: &mut Clock) -> Result<Conditions> {
@@ -147,123 +137,81 @@ impl Run<'_> {
         }
     }
 
-    /// The first step that runs, and for image-to-image the picture's scaled latents in planes. Draws the posterior's
-    /// noise, one draw for all pictures of the request, before any other.
-    fn start(
+    /// The finished pictures, and the steps that ran.
+    fn pictures(
         &self,
+        context: &Context,
         sources: &[Picture],
         generator: &mut TorchGenerator,
         clock: &mut Clock,
-    ) -> Result<(u32, Option<Vec<f32>>)> {
-        let (Task::ImageToImage { strength }, Some(source)) = (&self.request.task, sources.first()) else {
-            return Ok((0, None));
+    ) -> Result<(Vec<Picture>, u32)> {
+        let first = self.pass(self.plan.first_size);
+        let last = self.plan.refinement.map(|refinement| (self.pass(refinement.size), refinement));
+        let schedule = self.schedule(&first)?;
+        let refining = last.as_ref().map_or(Vec::new(), |(_, refinement)| {
+            let tokens = first.grid().tokens();
+            refining_sigmas(self.models.scheduler(), tokens, self.request.steps, refinement.strength)
+        });
+        let steps = [&schedule, &refining].map(|levels| (levels.len() as u32).saturating_sub(1));
+        let sampling = |schedule, steps_before| Sampling {
+            context,
+            guidance: self.request.guidance as f32,
+            schedule,
+            steps_before,
+            steps_in_all: steps[0] + steps[1],
         };
-        let first_step = img2img_start(self.request.steps, *strength);
-        if first_step >= self.request.steps {
-            return Err(Error::field(
-                "strength",
-                format!(
-                    "{strength} of {} steps leaves none to run; raise it or the number of steps",
-                    self.request.steps
-                ),
-            ));
+        if last.is_some() {
+            // The refinement needs the whole autoencoder; built first, its decoder serves the small pictures too.
+            clock.time(Stage::Load, |t| &mut t.load_ms, || self.models.autoencoder())?;
         }
-        let latents = clock.time(
-            Stage::ImageEncode,
-            |t| &mut t.image_encode_ms,
-            || {
-                let resized = resize(source, self.size, Filter::Lanczos)?;
-                let autoencoder = self.models.autoencoder()?;
-                let posterior = autoencoder.encode(pixels_of(&resized), &|| self.check())?;
-                let mut latents = posterior.sample(&generator.randn_f32(posterior.mean.data.len())).data;
-                autoencoder.scale(&mut latents);
-                Ok(latents)
-            },
-        )?;
-        Ok((first_step, Some(latents)))
+
+        // The posterior's noise, one draw for all pictures, comes before any other.
+        let image = match (&self.request.task, sources.first()) {
+            (Task::ImageToImage { .. }, Some(source)) => Some(clock.time(
+                Stage::ImageEncode,
+                |t| &mut t.image_encode_ms,
+                || first.encode(&resize(source, first.size, Filter::Lanczos)?, Some(generator)),
+            )?),
+            _ => None,
+        };
+        // One draw for everything else: each picture's passes, then the next picture's, so that the first of several
+        // pictures is the only one of one.
+        let numbers = [first.latent_numbers(), last.as_ref().map_or(0, |(pass, _)| pass.latent_numbers())];
+        let noise = generator.randn_f32(self.request.num_images as usize * (numbers[0] + numbers[1]));
+        let noise: Vec<_> =
+            noise.chunks_exact(numbers[0] + numbers[1]).map(|noise| noise.split_at(numbers[0])).collect();
+
+        let mut latents: Vec<_> =
+            noise.iter().map(|(noise, _)| first.start(image.as_deref(), noise, schedule[0])).collect();
+        let mut pictures = first.run(&sampling(&schedule, 0), &mut latents, clock)?;
+        if let Some((last, _)) = last {
+            let mut latents = clock.time(
+                Stage::ImageEncode,
+                |t| &mut t.image_encode_ms,
+                || {
+                    let starts = pictures.iter().zip(&noise).map(|(picture, (_, noise))| {
+                        // The mean: what the posterior's noise would add, the refinement's covers.
+                        let image = last.encode(&resize(picture, last.size, Filter::Bicubic)?, None)?;
+                        Ok(last.start(Some(&image), noise, refining[0]))
+                    });
+                    starts.collect::<Result<Vec<_>>>()
+                },
+            )?;
+            pictures = last.run(&sampling(&refining, steps[0]), &mut latents, clock)?;
+        }
+        Ok((pictures, steps[0] + steps[1]))
     }
 
-    /// Packed latents of every picture after the last step, and the steps that ran.
-    fn sample(
-        &self,
-        context: &Context,
-        first_step: u32,
-        image: Option<&[f32]>,
-        generator: &mut TorchGenerator,
-        clock: &mut Clock,
-    ) -> Result<(Vec<Vec<f32>>, u32)> {
-        let grid = self.grid();
-        let channels = self.models.vae_config().latent_channels;
-        let schedule = sigmas(self.models.scheduler(), grid.tokens(), self.request.steps);
-        let schedule = &schedule[first_step as usize..];
-        let steps = schedule.len() as u32 - 1;
-        // One draw for all pictures: the stream runs on from one to the next.
-        let noise = generator.randn_f32(self.request.num_images as usize * self.latent_numbers());
-        let mut latents: Vec<Vec<f32>> = noise
-            .chunks_exact(self.latent_numbers())
-            .map(|noise| match image {
-                Some(image) => pack(&noised(image, noise, schedule[0]), channels, grid),
-                None => pack(noise, channels, grid),
-            })
-            .collect();
-        clock.time(
-            Stage::Denoise,
-            |t| &mut t.denoise_ms,
-            || {
-                let transformer = self.models.transformer()?;
-                let conditioning = transformer.condition(&ConditioningInputs {
-                    context: &context.tokens,
-                    pooled: &context.pooled,
-                    timesteps: &timesteps(self.models.scheduler(), &schedule[..steps as usize]),
-                    guidance: self.request.guidance as f32,
-                    grid,
-                    bias: context.bias.clone(),
-                })?;
-                let mut workspace = Workspace::default();
-                let mut velocity = vec![0.0; self.latent_numbers()];
-                self.observer.step(0, steps);
-                for step in 0..steps as usize {
-                    let (done, mut foreseen) = (step as u32 + 1, None);
-                    for (index, latents) in latents.iter_mut().enumerate() {
-                        self.check()?;
-                        transformer.forward(&conditioning, step, latents, &mut workspace, &mut velocity)?;
-                        euler_step(latents, &velocity, schedule[step], schedule[step + 1]);
-                        if index == 0 && done < steps && self.observer.wants_preview(done, steps) {
-                            foreseen = Some(predicted_clean(latents, &velocity, schedule[step + 1]));
-                        }
-                    }
-                    self.observer.step(done, steps);
-                    if let Some(latents) = foreseen {
-                        self.observer.preview(self.small_picture(&latents)?);
-                    }
-                }
-                Ok(())
-            },
-        )?;
-        Ok((latents, steps))
-    }
-
-    /// The picture of packed `latents`, decoded at a preview's size.
-    fn small_picture(&self, latents: &[f32]) -> Result<Picture> {
-        let config = self.models.vae_config();
-        let planes = reduced(unpack(latents, config.latent_channels, self.grid()), config.spatial_factor());
-        picture_of(&self.models.decoder()?.decode(&planes, &|| self.check())?)
-    }
-
-    fn decode(&self, latents: &[Vec<f32>], clock: &mut Clock) -> Result<Vec<Picture>> {
-        let channels = self.models.vae_config().latent_channels;
-        clock.time(
-            Stage::Decode,
-            |t| &mut t.decode_ms,
-            || {
-                let decoder = self.models.decoder()?;
-                latents
-                    .iter()
-                    .map(|latents| {
-                        picture_of(&decoder.decode(&unpack(latents, channels, self.grid()), &|| self.check())?)
-                    })
-                    .collect()
-            },
-        )
+    /// Noise levels of the first pass.
+    fn schedule(&self, pass: &Pass) -> Result<Vec<f32>> {
+        let steps = self.request.steps;
+        let mut schedule = sigmas(self.models.scheduler(), pass.grid().tokens(), steps);
+        let Task::ImageToImage { strength } = self.request.task else { return Ok(schedule) };
+        let start = img2img_start(steps, strength);
+        if start >= steps {
+            let problem = format!("{strength} of {steps} steps leaves none to run; raise it or the number of steps");
+            return Err(Error::field("strength", problem));
+        }
+        Ok(schedule.split_off(start as usize))
     }
 }

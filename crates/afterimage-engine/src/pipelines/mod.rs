@@ -8,6 +8,8 @@
 //! | `latents.rs` | packing, the start of sampling, pixels |
 //! | `preview.rs` | what the picture will look like, while it is being made |
 //! | `clock.rs` | the stages' times |
+//! | `plan.rs` | one pass, or a small one and a refinement |
+//! | `pass.rs` | once through the sampler, at one size |
 //! | `generate.rs` | the order of things |
 
 mod clock;
@@ -16,6 +18,8 @@ mod encodings;
 mod generate;
 mod latents;
 mod models;
+mod pass;
+mod plan;
 mod preview;
 
 #[cfg(test)]

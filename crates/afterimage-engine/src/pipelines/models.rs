@@ -1,7 +1,7 @@
 //! The models of one base and Redux pair.
 
 use super::encodings::Encodings;
-use crate::config::{FluxConfig, SchedulerConfig, VaeConfig};
+use crate::config::{AfterimageConfig, EnlargeConfig, FluxConfig, SchedulerConfig, VaeConfig};
 use crate::models::flux::FluxTransformer;
 use crate::models::vae::Autoencoder;
 use crate::models::{
@@ -64,6 +64,7 @@ pub struct Models {
     flux_config: FluxConfig,
     vae_config: VaeConfig,
     scheduler: SchedulerConfig,
+    wishes: AfterimageConfig,
     transformer: Lazy<FluxTransformer>,
     decoder: Lazy<Autoencoder>,
     autoencoder: Lazy<Autoencoder>,
@@ -112,6 +113,7 @@ impl Models {
             ));
         }
         let scheduler = SchedulerConfig::read(&base.folder("scheduler"))?;
+        let wishes = AfterimageConfig::read(&base)?;
         Ok(Self {
             base,
             redux,
@@ -119,6 +121,7 @@ impl Models {
             flux_config: base_config,
             vae_config,
             scheduler,
+            wishes,
             transformer: Lazy::new(),
             decoder: Lazy::new(),
             autoencoder: Lazy::new(),
@@ -168,6 +171,11 @@ impl Models {
 
     pub(super) fn vae_config(&self) -> &VaeConfig {
         &self.vae_config
+    }
+
+    /// How the model wants large pictures made, when it says so.
+    pub(super) fn enlarge_config(&self) -> Option<EnlargeConfig> {
+        self.wishes.enlarge
     }
 
     /// Prompts and pictures that earlier requests encoded.

@@ -1,16 +1,20 @@
 //! The pipelines against what diffusers recorded on its way through the parity cases.
 
+use super::clock::Clock;
 use super::context::{Text, encode_picture, join, variation_text};
 use super::latents::{pack, pixels_of, unpack};
+use super::pass::{Pass, Sampling};
 use super::{Models, generate};
 use crate::engine::{Observer, Silent};
 use crate::models::flux::{Conditioning, ConditioningInputs, Grid, Workspace};
 use crate::models::vae::{Autoencoder, Tensor3};
 use crate::options::EngineOptions;
 use crate::parity::{Case, Recorded, cases, component, relative_difference};
-use crate::sampling::{TorchGenerator, img2img_start, sigmas};
+use crate::sampling::{TorchGenerator, img2img_start, refining_sigmas, sigmas};
 use crate::weights::layout;
-use afterimage_core::{EmptyPrompt, Error, GenerationRequest, Picture, PictureLimits, Size, Task, VariationSettings};
+use afterimage_core::{
+    EmptyPrompt, Enlarge, Error, GenerationRequest, Picture, PictureLimits, Size, Task, VariationSettings,
+};
 use afterimage_imaging::{Filter, read_file, resize};
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
@@ -273,6 +277,64 @@ fn previews_change_nothing_and_come_after_every_step_but_the_last() {
         levels.sum::<u64>()
     };
     assert!(distance(&watched.pictures[0]) < distance(&watched.pictures[1]));
+}
+
+#[test]
+fn large_pictures_are_made_small_enlarged_and_refined() {
+    let case = cases().into_iter().find(|case| case.name == "vary-prompt").unwrap();
+    let models = models(&case);
+    let source = [input(&case)];
+    let mut request = small_variation(2);
+    (request.size, request.num_images) = (Some(Size::new(96, 64)), 1);
+    let run =
+        |request: &GenerationRequest, observer: &dyn Observer| generate(&models, request, &source, observer).unwrap();
+    let once = run(&request, &Silent);
+    assert_eq!((once.enlarge, once.enlarged_from, once.steps_run), (Enlarge::Off, None, 3));
+
+    request.enlarge = Enlarge::FromPixels(48 * 32);
+    let watcher = Watcher::default();
+    let twice = run(&request, &watcher);
+    assert_eq!((twice.size, twice.enlarged_from), (Size::new(96, 64), Some(Size::new(48, 32))));
+    assert_eq!((twice.enlarge, twice.steps_run), (request.enlarge, 5));
+    assert_ne!(twice.pictures, once.pictures);
+    // Steps are counted through both passes.
+    assert_eq!(*watcher.wanted_after.lock().unwrap(), [(1, 5), (2, 5), (3, 5), (4, 5)]);
+
+    // The small picture is that of the same seed; the noise runs on to its refinement, under the same condition.
+    let small = GenerationRequest { size: Some(Size::new(48, 32)), enlarge: Enlarge::Off, ..request.clone() };
+    let small = run(&small, &Silent).pictures.remove(0);
+    let last = Pass { models: &models, observer: &Silent, size: Size::new(96, 64) };
+    let noise = TorchGenerator::new(2).randn_f32(last.latent_numbers() / 4 * 5);
+    let levels = refining_sigmas(models.scheduler(), 3 * 2, 3, 0.35);
+    let image = last.encode(&resize(&small, last.size, Filter::Bicubic).unwrap(), None).unwrap();
+    let start = last.start(Some(&image), &noise[last.latent_numbers() / 4..], levels[0]);
+    let text = variation_text(&models, None, EmptyPrompt::Encode).unwrap().value.as_ref().clone();
+    let tokens = [Arc::new(encode_picture(&models, &source[0], 1.0).unwrap())];
+    let context = join(models.flux_config().joint_attention_dim, text, &tokens, &VariationSettings::default());
+    let sampling = Sampling { context: &context, guidance: 3.5, schedule: &levels, steps_before: 0, steps_in_all: 2 };
+    let refined = last.run(&sampling, &mut [start], &mut Clock::new(&models, &Silent)).unwrap();
+    assert_eq!(refined, twice.pictures);
+
+    // The first of several is the only one of one.
+    request.num_images = 2;
+    let several = run(&request, &Silent);
+    assert_eq!(several.pictures[0], twice.pictures[0]);
+    assert_ne!(several.pictures[1], twice.pictures[0]);
+}
+
+#[test]
+fn a_large_image_to_image_starts_from_the_shrunk_source() {
+    let case = cases().into_iter().find(|case| case.name == "img2img").unwrap();
+    let models = models(&case);
+    let mut request = GenerationRequest::new(Task::ImageToImage { strength: 0.9 });
+    request.prompt = Some("blue".to_owned());
+    (request.size, request.steps, request.seed) = (Some(Size::new(64, 64)), 4, Some(9));
+    request.enlarge = Enlarge::FromPixels(32 * 32);
+    let run = |request: &GenerationRequest| generate(&models, request, &[input(&case)], &Silent).unwrap();
+    let generation = run(&request);
+    assert_eq!((generation.enlarged_from, generation.steps_run), (Some(Size::new(32, 32)), 6));
+    request.task = Task::ImageToImage { strength: 0.3 };
+    assert_eq!(run(&request).enlarged_from, None);
 }
 
 #[test]

@@ -7,4 +7,4 @@ mod sigmas;
 mod tests;
 
 pub use noise::TorchGenerator;
-pub use sigmas::{img2img_start, log_shift, sigmas, timesteps};
+pub use sigmas::{img2img_start, log_shift, refining_sigmas, sigmas, timesteps};

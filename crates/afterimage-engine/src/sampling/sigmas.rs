@@ -42,6 +42,20 @@ pub fn img2img_start(steps: u32, strength: f64) -> u32 {
     (steps - (steps * strength).min(steps)).max(0.0) as u32
 }
 
+/// Noise levels for refining an enlarged picture: the last `strength` (above 0 to 1) of a schedule, in as many steps as
+/// image-to-image runs of `steps`.
+///
+/// Two things differ from image-to-image. The shift is that of the small picture's `image_tokens`: the shift grows with
+/// the picture without end, at 4 megapixels so far that a strength of 0.35 would start from 93 % noise and draw the
+/// picture anew. And the strength holds however few steps are asked for, where image-to-image of one step always starts
+/// from pure noise.
+pub fn refining_sigmas(config: &SchedulerConfig, image_tokens: usize, steps: u32, strength: f64) -> Vec<f32> {
+    let run = (f64::from(steps) * strength).ceil().max(1.0);
+    let length = (run / strength).round().max(run);
+    let schedule = sigmas(config, image_tokens, length as u32);
+    schedule[(length - run) as usize..].to_vec()
+}
+
 /// numpy's `linspace(1, 1/steps, steps)`: the last number is the end itself.
 fn linspace(steps: u32) -> impl Iterator<Item = f64> {
     let end = 1.0 / f64::from(steps);
@@ -148,7 +162,27 @@ mod tests {
         }
     }
 
+    #[test]
+    fn refining_starts_at_its_strength_whatever_the_steps() {
+        // Without a shift a noise level is the strength itself.
+        let plain = SchedulerConfig::default();
+        for (steps, expected_steps) in [(1, 1), (4, 2), (28, 10), (50, 18)] {
+            let levels = refining_sigmas(&plain, 256, steps, 0.35);
+            assert_eq!(levels.len() - 1, expected_steps, "{steps} steps");
+            assert!((levels[0] - 0.35).abs() < 0.03, "{steps} steps start at {}", levels[0]);
+        }
+        let dev = SchedulerConfig::flux_dev();
+        assert_eq!(refining_sigmas(&dev, 256, 28, 1.0), sigmas(&dev, 256, 28));
+    }
+
     proptest! {
+        #[test]
+        fn refining_falls_to_zero(steps in 1_u32..=50, strength in 0.01_f64..=1.0) {
+            let levels = refining_sigmas(&SchedulerConfig::flux_dev(), 256, steps, strength);
+            prop_assert!(levels.len() >= 2 && levels.last() == Some(&0.0));
+            prop_assert!(levels.windows(2).all(|pair| pair[0] > pair[1]));
+        }
+
         #[test]
         fn sigmas_fall_from_one_to_zero(steps in 1_u32..=50, image_tokens in 1_usize..70_000, dynamic: bool) {
             let config = SchedulerConfig { use_dynamic_shifting: dynamic, ..SchedulerConfig::flux_dev() };
