@@ -9,6 +9,7 @@ the same specification) and a control.
 
 import argparse
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,6 @@ from afterimage_demo.prompt_tokens import PromptTokens
 from afterimage_demo.scenes import Frame
 
 DECODE_AT_ONCE = 8
-REFINE_STRENGTH = 0.35  # second pass of a two-pass generation
 
 
 class Model:
@@ -66,11 +66,19 @@ class Model:
         return Frame(self.options.size, self.options.size)
 
     def two_pass(self, prompts, pictures, side, seed=0):
-        """Generate at the native size, enlarge, refine by image-to-image: for sizes above the native one."""
+        """Generate at the native size, enlarge, refine by image-to-image: for sizes above the native one.
+
+        As the engine does it: the small picture's time shift, and as many steps as the strength's share, rounded up.
+        """
         native = Frame(self.preset.native_side, self.preset.native_side)
         small = self.generate(prompts, pictures, native, seed)
         large = functional.interpolate(small, (side, side), mode="bicubic", antialias=True).clamp(0, 1)
-        return self.generate(prompts, pictures, Frame(side, side), seed, start=self.encode(large), strength=REFINE_STRENGTH)
+        strength = self.preset.refine_strength
+        run = math.ceil(self.options.steps * strength)
+        steps = max(run, round(run / strength))
+        # a little more than the share, so that rounding down leaves the steps that are meant
+        return self.generate(prompts, pictures, Frame(side, side), seed + 1, start=self.encode(large), steps=steps,
+                             strength=(run + 0.5) / steps, shift_tokens=native.whole_tokens())  # fmt: skip
 
 
 def paint_all(specs, frame, seed=0):

@@ -39,6 +39,11 @@ def preprocessing(side):
     }  # fmt: skip
 
 
+def two_passes(preset):
+    """What Afterimage reads beside diffusers' files: larger pictures are made at the native size, enlarged and refined."""
+    return {"enlarge": {"from_pixels": preset.native_side**2, "refine_strength": preset.refine_strength}}
+
+
 def load_trained(preset, folder, average=True):
     """(vae, networks) of a training folder, in f32, for evaluation or export."""
     folder = Path(folder)
@@ -95,6 +100,7 @@ def write_bundle(preset, folder, bundle):
         (bundle / "redux/feature_extractor/preprocessor_config.json", preprocessing(preset.siglip["image_size"])),
         (bundle / "model_index.json", FLUX_CLASSES),
         (bundle / "redux/model_index.json", REDUX_CLASSES),
+        (bundle / "afterimage.json", two_passes(preset)),
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, value)

@@ -58,15 +58,19 @@ def velocity(networks, x, sigmas, guidance, context, pooled, positions):
 
 
 @torch.no_grad()
-def sample(networks, tokens, prompts, frame, views=None, *, steps=28, guidance=3.5, seed=0, side=0, start=None, strength=1.0):
-    """Latents [count, 16, height / 8, width / 8] by FLUX's Euler steps with dynamic shift; `start` makes it image-to-image."""
+def sample(networks, tokens, prompts, frame, views=None, *, steps=28, guidance=3.5, seed=0, side=0, start=None, strength=1.0,
+           shift_tokens=None):  # fmt: skip
+    """Latents [count, 16, height / 8, width / 8] by FLUX's Euler steps with dynamic shift; `start` makes it image-to-image.
+
+    `shift_tokens` replaces the number of image tokens that the shift follows.
+    """
     device = next(networks.parameters()).device
     rows, columns = frame.tokens
     context, pooled = encode_prompts(networks, tokens, prompts, device)
     if views is not None:
         redux = redux_tokens(networks, views)
         context = torch.cat([context, pool_tokens(redux, side) if side else redux], 1)
-    sigmas = shifted(torch.linspace(1, 1 / steps, steps), frame.whole_tokens())
+    sigmas = shifted(torch.linspace(1, 1 / steps, steps), shift_tokens or frame.whole_tokens())
     sigmas = torch.cat([sigmas, torch.zeros(1)])[steps - min(int(steps * strength), steps) :]
     generator = torch.Generator().manual_seed(seed)
     x = pack(torch.randn(len(prompts), 16, 2 * rows, 2 * columns, generator=generator).to(device))

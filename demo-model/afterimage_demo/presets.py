@@ -50,6 +50,7 @@ class Preset:
     vae_crop: int = 64
     vae_picture: int = 192
     native_side: int = 256
+    refine_strength: float = 0.35  # share of the schedule that refines an enlarged picture
     autocast: bool = False
     extra: dict = field(default_factory=dict)
 

@@ -15,6 +15,7 @@ macro_rules! bundle {
 
 /// Every file as relative path (separated by `/`) and contents.
 pub static FILES: &[(&str, &[u8])] = bundle![
+    "afterimage.json",
     "model_index.json",
     "redux/feature_extractor/preprocessor_config.json",
     "redux/image_embedder/config.json",
