@@ -56,11 +56,6 @@ impl Fetcher {
         Self { outbound, limits, turns }
     }
 
-    /// How connections are made, for checking addresses and for webhooks.
-    pub const fn outbound(&self) -> &Outbound {
-        &self.outbound
-    }
-
     /// Fetches the picture at an `http` or `https` address. The bytes begin like a picture; whether they are one, only
     /// decoding tells.
     ///

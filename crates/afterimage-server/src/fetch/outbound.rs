@@ -67,26 +67,13 @@ impl Outbound {
         self
     }
 
-    /// Checks an address without connecting to it, for refusing a webhook when it is submitted. The answer may be
-    /// another one later, so every delivery checks again.
+    /// Checks an address without connecting to it, for refusing it when it is submitted. A name is looked up, which
+    /// takes time. The answer may be another one later, so every connection checks again.
     ///
     /// # Errors
     /// [`FetchError::Url`] and [`FetchError::Unreachable`].
     pub async fn check_target(&self, text: &str) -> Result<(), FetchError> {
         self.admit(&parse_web_url(text)?).await.map(drop)
-    }
-
-    /// Checks what can be known about an address without asking anybody: its form, and an address in place of a name.
-    /// For picture addresses, which a request should not wait for.
-    ///
-    /// # Errors
-    /// [`FetchError::Url`] and [`FetchError::Unreachable`].
-    pub fn check_text(&self, text: &str) -> Result<(), FetchError> {
-        let url = parse_web_url(text)?;
-        match literal_address(&url) {
-            Some(address) => self.permit(&url, vec![address]).map(drop),
-            None => Ok(()),
-        }
     }
 
     /// A client for one request to `url`, which can connect to nothing but the checked addresses of its host.
@@ -279,16 +266,6 @@ mod tests {
         }
         let answer = outbound(true).check_target("http://unknown.example/").await;
         assert_eq!(answer, Err(FetchError::Unreachable));
-    }
-
-    #[test]
-    fn literal_addresses_are_refused_without_a_lookup() {
-        let outbound = outbound(false);
-        assert_eq!(outbound.check_text("http://0x7f.1/"), Err(FetchError::Unreachable));
-        assert_eq!(outbound.check_text("http://[fd00::1]/"), Err(FetchError::Unreachable));
-        assert!(matches!(outbound.check_text("ftp://1.1.1.1/"), Err(FetchError::Url(_))));
-        assert_eq!(outbound.check_text("http://1.1.1.1/"), Ok(()));
-        assert_eq!(outbound.check_text("http://localhost/"), Ok(()));
     }
 
     #[test]

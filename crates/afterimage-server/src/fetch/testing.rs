@@ -195,7 +195,7 @@ async fn converse(
                 tokio::time::sleep(pause).await;
             }
         }
-        Answer::Hang => tokio::time::sleep(Duration::from_secs(60)).await,
+        Answer::Hang => tokio::time::sleep(Duration::from_mins(1)).await,
     }
     stream.shutdown().await
 }

@@ -209,7 +209,7 @@ impl Sender {
         if matches!(failed, Failed::Hopeless(_)) {
             return NextTry::GiveUp;
         }
-        let schedule = self.renderer(delivery).map_or_else(Schedule::default, |renderer| renderer.schedule());
+        let schedule = self.renderer(delivery).map_or_else(Schedule::default, Render::schedule);
         schedule.pause_after(delivery.attempt, random_jitter()).map_or(NextTry::GiveUp, NextTry::After)
     }
 
@@ -238,7 +238,7 @@ fn log_unwritten(delivery: &Delivery, written: afterimage_jobs::Result<Fenced>) 
         Ok(Fenced::Done) => {}
         Ok(Fenced::Lost) => tracing::warn!(delivery = delivery.id, "a later attempt of this webhook has taken over"),
         Err(error) => {
-            tracing::warn!(delivery = delivery.id, %error, "a webhook's attempt was not noted; it is repeated")
+            tracing::warn!(delivery = delivery.id, %error, "a webhook's attempt was not noted; it is repeated");
         }
     }
 }

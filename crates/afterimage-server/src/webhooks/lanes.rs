@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub(super) struct Lanes {
     width: usize,
     waiting: usize,
-    lanes: Mutex<HashMap<String, Weak<Semaphore>>>,
+    by_host: Mutex<HashMap<String, Weak<Semaphore>>>,
 }
 
 /// A place in a host's lane, moving or waiting. It is free again when this is dropped.
@@ -19,7 +19,7 @@ pub(super) struct Place(Arc<Semaphore>);
 impl Lanes {
     /// Lanes in which `width` webhooks move at once and `waiting` more wait.
     pub(super) fn new(width: usize, waiting: usize) -> Self {
-        Self { width, waiting, lanes: Mutex::default() }
+        Self { width, waiting, by_host: Mutex::default() }
     }
 
     /// A place in the lane of `host`, `None` when it is full.
@@ -38,7 +38,7 @@ impl Lanes {
     }
 
     fn lanes(&self) -> MutexGuard<'_, HashMap<String, Weak<Semaphore>>> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_host.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

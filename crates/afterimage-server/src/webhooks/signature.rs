@@ -1,4 +1,4 @@
-//! Signatures of webhooks as WaveSpeed makes them.
+//! Signatures of webhooks as `WaveSpeed` makes them.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;

@@ -282,5 +282,5 @@ async fn only_so_many_are_fetched_at_once() {
 async fn bad_texts_are_refused_at_once() {
     let fetcher = Fetcher::new(outbound_to(Names::new([]), &[]), limits());
     assert_eq!(fetcher.fetch_picture("ftp://a/").await, Err(FetchError::Url(UrlProblem::Scheme)));
-    assert_eq!(fetcher.outbound().check_target("http://a@b/").await, Err(FetchError::Url(UrlProblem::Credentials)));
+    assert_eq!(fetcher.outbound.check_target("http://a@b/").await, Err(FetchError::Url(UrlProblem::Credentials)));
 }

@@ -64,6 +64,7 @@ impl World {
                 request: GenerationRequest::new(Task::TextToImage),
                 sources: Vec::new(),
                 output: OutputSpec { format: OutputFormat::Png },
+                public_url: String::new(),
             },
             webhook: Some(webhook),
             idempotency: None,
@@ -75,7 +76,7 @@ impl World {
         };
         self.store.submit(job).await.unwrap();
         let worker = WorkerId::random();
-        let claimed = self.store.claim(&worker, Duration::from_secs(60)).await.unwrap().unwrap();
+        let claimed = self.store.claim(&worker, Duration::from_mins(1)).await.unwrap().unwrap();
         let failure = Failure::new(FailureKind::Engine, "no");
         self.store.fail(&claimed.lease(&worker), failure).await.unwrap();
         id
