@@ -28,7 +28,7 @@ pub struct Retention {
 impl Default for Retention {
     /// Seven days for jobs and uploads, thirty for tombstones, a day for orphans.
     fn default() -> Self {
-        let day = Duration::from_secs(24 * 3600);
+        let day = Duration::from_hours(24);
         Self { jobs: 7 * day, tombstones: 30 * day, uploads: 7 * day, orphans: day }
     }
 }

@@ -14,10 +14,10 @@ use crate::{Priority, Timestamp};
 use std::time::Duration;
 
 /// Distance of a key's waiting jobs. Long against a generation, so that a burst leaves room for others.
-pub(crate) const KEY_SPACING: Duration = Duration::from_secs(60);
+pub(crate) const KEY_SPACING: Duration = Duration::from_mins(1);
 
 /// What one step of priority is worth.
-pub(crate) const HEAD_START: Duration = Duration::from_secs(600);
+pub(crate) const HEAD_START: Duration = Duration::from_mins(10);
 
 /// When a job submitted `now` is due; `last_due` is the latest one among the waiting jobs of its key and priority.
 pub(crate) fn due(now: Timestamp, last_due: Option<Timestamp>, priority: Priority) -> Timestamp {

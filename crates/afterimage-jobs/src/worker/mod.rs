@@ -89,7 +89,11 @@ struct Shared {
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Shared").field("worker", &self.worker).field("options", &self.options).finish()
+        formatter
+            .debug_struct("Shared")
+            .field("worker", &self.worker)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
     }
 }
 

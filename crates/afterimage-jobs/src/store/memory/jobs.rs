@@ -85,29 +85,29 @@ impl JobStore for MemoryStore {
     }
 
     async fn succeed(&self, lease: &Lease, result: JobResult) -> Result<Fenced> {
-        self.end(lease, Payload::Result(result), |job| job.succeed(lease))
+        Ok(self.end(lease, Payload::Result(result), |job| job.succeed(lease)))
     }
 
     async fn fail(&self, lease: &Lease, failure: Failure) -> Result<Fenced> {
         let kind = failure.kind;
-        self.end(lease, Payload::Failure(failure), |job| job.fail(lease, kind))
+        Ok(self.end(lease, Payload::Failure(failure), |job| job.fail(lease, kind)))
     }
 
     async fn cancelled(&self, lease: &Lease) -> Result<Fenced> {
-        self.end(lease, Payload::Nothing, |job| job.confirm_cancel(lease))
+        Ok(self.end(lease, Payload::Nothing, |job| job.confirm_cancel(lease)))
     }
 
     async fn release(&self, lease: &Lease) -> Result<Fenced> {
-        self.end(lease, Payload::Nothing, |job| job.release(lease))
+        Ok(self.end(lease, Payload::Nothing, |job| job.release(lease)))
     }
 
     async fn crashed(&self, lease: &Lease, message: &str) -> Result<Fenced> {
-        self.end(lease, Payload::Failure(endings::quarantine(message)), |job| job.crashed(lease))
+        Ok(self.end(lease, Payload::Failure(endings::quarantine(message)), |job| job.crashed(lease)))
     }
 
     async fn retry(&self, lease: &Lease, failure: Failure, delay: Duration) -> Result<Fenced> {
         let (kind, ready_at) = (failure.kind, self.clock.now().plus(delay));
-        self.end(lease, Payload::Failure(failure), |job| job.retry(lease, kind, ready_at))
+        Ok(self.end(lease, Payload::Failure(failure), |job| job.retry(lease, kind, ready_at)))
     }
 
     async fn rescue(&self) -> Result<Vec<JobId>> {
@@ -184,9 +184,9 @@ impl MemoryStore {
         lease: &Lease,
         payload: Payload,
         step: impl FnOnce(Lifecycle) -> Result<Lifecycle, crate::state::Refusal>,
-    ) -> Result<Fenced> {
+    ) -> Fenced {
         let now = self.clock.now();
-        Ok(self.tables().apply_fenced(now, lease, payload, step))
+        self.tables().apply_fenced(now, lease, payload, step)
     }
 }
 
