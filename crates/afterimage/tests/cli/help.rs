@@ -4,8 +4,20 @@ use crate::context::{finish, program};
 use insta::assert_snapshot;
 
 /// Every command with a help of its own.
-pub const COMMANDS: [&[&str]; 7] =
-    [&[], &["vary"], &["img2img"], &["models"], &["models", "list"], &["models", "inspect"], &["bench"]];
+pub const COMMANDS: [&[&str]; 12] = [
+    &[],
+    &["vary"],
+    &["img2img"],
+    &["models"],
+    &["models", "list"],
+    &["models", "inspect"],
+    &["bench"],
+    &["serve"],
+    &["keys"],
+    &["keys", "create"],
+    &["keys", "list"],
+    &["keys", "revoke"],
+];
 
 /// The long help of the command `names`.
 pub fn help(names: &[&str]) -> String {

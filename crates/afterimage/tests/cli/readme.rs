@@ -32,12 +32,12 @@ fn the_help_in_the_readme_is_up_to_date() {
     assert!(readme == current, "out of date: run AFTERIMAGE_UPDATE_README=1 cargo test --release -p afterimage readme");
 }
 
-/// Command 1 of the README, in an empty folder, with fewer steps.
+/// The README's command that needs no server, in an empty folder, with fewer steps. Its first one is tested in `sdk.rs`.
 #[test]
-fn the_first_command_makes_a_picture() {
+fn the_command_without_a_server_makes_a_picture() {
     let folder = tempfile::tempdir().unwrap();
     let readme = fs::read_to_string(repository().join("README.md")).unwrap();
-    let command = readme.lines().find_map(|line| line.strip_prefix("$ cargo run --release -- ")).expect("command 1");
+    let command = readme.lines().find_map(|line| line.strip_prefix("$ cargo run --release -- ")).expect("the command");
     let arguments: Vec<String> = command
         .split(' ')
         .map(|word| match word.strip_prefix("docs/") {

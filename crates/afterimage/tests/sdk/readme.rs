@@ -1,0 +1,90 @@
+//! What the README prints, run as it is printed.
+
+use crate::packages::{folder, javascript, present, python, unless_missing};
+use crate::process::succeed;
+use crate::server::Server;
+use crate::{KEY, repository};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// Where the README's first command listens, and so what its examples name.
+const ADDRESS: &str = "http://127.0.0.1:8080";
+
+fn readme() -> String {
+    fs::read_to_string(repository().join("README.md")).unwrap()
+}
+
+/// The contents of the README's fenced blocks in `language`.
+fn blocks(language: &str) -> Vec<String> {
+    let readme = readme();
+    let fence = format!("```{language}\n");
+    readme.split(&fence).skip(1).filter_map(|rest| Some(rest.split_once("```")?.0.to_owned())).collect()
+}
+
+/// Runs the README's example that contains `mark`, in a folder that has of the repository what it names, and asserts
+/// that `picture` is on disk afterwards. Only the port differs from what is printed.
+fn run_example(mark: &str, picture: &str) {
+    let examples: Vec<String> = blocks("sh").into_iter().filter(|block| block.contains(mark)).collect();
+    let [example] = &examples[..] else { panic!("{} examples with {mark}", examples.len()) };
+    assert!(example.contains(ADDRESS) && example.contains(KEY), "{example}");
+
+    // Kept between runs, since the examples install into `target`.
+    let (folder, _lock) = folder(&format!("readme-{picture}"));
+    let _ = fs::remove_file(folder.join(picture));
+    fs::create_dir_all(folder.join("docs/photos")).unwrap();
+    fs::copy(repository().join("docs/photos/lake.jpg"), folder.join("docs/photos/lake.jpg")).unwrap();
+
+    let server = Server::start(&[]);
+    let script = example.replace(ADDRESS, server.address());
+    succeed(Command::new("sh").args(["-e", "-c", &script]).current_dir(&folder));
+    assert_is_a_picture(&folder.join(picture));
+}
+
+fn assert_is_a_picture(path: &Path) {
+    let picture = image::open(path).unwrap().into_rgb8();
+    assert_eq!(picture.dimensions(), (256, 256));
+    let first = picture.get_pixel(0, 0);
+    assert!(picture.pixels().any(|pixel| pixel != first), "{} is empty", path.display());
+}
+
+#[test]
+fn the_curl_example_leaves_a_picture() {
+    if unless_missing(present("curl", &["--version"])).is_some() {
+        run_example("curl", "lake-curl.jpeg");
+    }
+}
+
+#[test]
+fn the_python_example_leaves_a_picture() {
+    if unless_missing(python()).is_some() {
+        run_example("pip install", "lake-python.jpeg");
+    }
+}
+
+#[test]
+fn the_javascript_example_leaves_a_picture() {
+    if unless_missing(javascript()).is_some() {
+        run_example("npm install", "lake-javascript.jpeg");
+    }
+}
+
+/// The examples fit the command that is printed before them.
+#[test]
+fn the_first_command_starts_the_server_of_the_examples() {
+    let readme = readme();
+    let first = readme.lines().find_map(|line| line.strip_prefix("$ ")).unwrap();
+    assert_eq!(first, format!("AFTERIMAGE_API_KEY={KEY} cargo run --release -- serve"));
+    let help = succeed(Command::new(env!("CARGO_BIN_EXE_afterimage")).args(["serve", "--help"]));
+    let default = format!("[default: {}]", ADDRESS.trim_start_matches("http://"));
+    assert!(help.contains(&default), "{help}");
+}
+
+/// The SDK checks verify webhooks by the code that the README prints.
+#[test]
+fn the_webhook_code_is_the_one_that_is_tested() {
+    let tested = fs::read_to_string(repository().join("tests/sdk/python/webhook_signature.py")).unwrap();
+    let (_, code) = tested.split_once("\n\nimport").unwrap();
+    let printed = blocks("python");
+    assert!(printed.iter().any(|block| block.trim() == format!("import{code}").trim()), "README.md: {printed:?}");
+}
