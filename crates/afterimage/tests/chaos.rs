@@ -1,0 +1,182 @@
+//! The server and its engine process are killed at random moments while clients submit, cancel and poll. Whatever was
+//! acknowledged has to end exactly once.
+//!
+//! `AFTERIMAGE_CHAOS_ROUNDS` sets the number of kills (default 6; 200 for the long form, about 10 minutes),
+//! `AFTERIMAGE_CHAOS_SEED` repeats the moments of an earlier run, and `AFTERIMAGE_CHAOS_SUMMARY` names a file for the
+//! figures, which are printed anyway.
+
+#![cfg(target_os = "linux")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failure anywhere in a test should end it; clippy's exception covers only the test functions"
+)]
+
+#[path = "chaos/aftermath.rs"]
+mod aftermath;
+#[path = "chaos/blows.rs"]
+mod blows;
+#[path = "chaos/clients.rs"]
+mod clients;
+#[path = "chaos/ledger.rs"]
+mod ledger;
+#[path = "support/processes.rs"]
+mod processes;
+#[path = "chaos/receiver.rs"]
+mod receiver;
+#[path = "support/server.rs"]
+mod server;
+
+use blows::{Blow, Round};
+use clients::{World, poll_all, poll_some, submit_tasks};
+use processes::{marked, signal};
+use serde_json::json;
+use server::{Installation, PATIENCE, Server, png};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// Tasks submitting at once.
+const CLIENTS: u64 = 3;
+
+/// Longest time from the last kill until every job has ended and every webhook has arrived. A webhook whose sender
+/// was killed is sent again when its lease has run out.
+const QUIET_WITHIN: Duration = Duration::from_mins(3);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_ends_exactly_once() {
+    let rounds = number_from("AFTERIMAGE_CHAOS_ROUNDS").unwrap_or(6);
+    let seed = number_from("AFTERIMAGE_CHAOS_SEED").unwrap_or_else(|| fastrand::u64(..));
+    println!("{rounds} rounds, AFTERIMAGE_CHAOS_SEED={seed}");
+    let began = Instant::now();
+
+    let installation = Installation::new();
+    let mut server = installation.start();
+    let client = installation.client();
+    client.ready().await;
+    let uploaded = client.upload(&png()).await;
+    let world = Arc::new(World::new(client.clone(), receiver::start().await, uploaded));
+
+    let stop = CancellationToken::new();
+    let mut submitters = JoinSet::new();
+    for number in 0..CLIENTS {
+        submitters.spawn(submit_tasks(Arc::clone(&world), seed.wrapping_add(number), stop.clone()));
+    }
+    let poller = tokio::spawn(poll_some(Arc::clone(&world), stop.clone()));
+
+    let mut struck = [0_u64; 3];
+    let mut pauses = 0;
+    let mut slowest_end = Duration::ZERO;
+    let mut random = fastrand::Rng::with_seed(seed);
+    for number in 0..rounds {
+        let round = Round::draw(&mut random, rounds >= 50);
+        println!("round {number}: {round:?}");
+        sleep(round.after).await;
+        if let Some(pause) = round.pause {
+            pause.happen(&server).await;
+            pauses += 1;
+        }
+        struck[round.blow as usize] += 1;
+        if round.blow == Blow::Engine {
+            signal("-KILL", &server.engines());
+            continue;
+        }
+        if round.blow == Blow::Both {
+            signal("-KILL", &server.engines());
+        }
+        let mark = server.kill();
+        sleep(round.down).await;
+        server = installation.start();
+        slowest_end = slowest_end.max(ended(&mark).await);
+    }
+
+    stop.cancel();
+    while let Some(ended) = submitters.join_next().await {
+        ended.unwrap();
+    }
+    poller.await.unwrap();
+    client.ready().await;
+    quiet(&world).await;
+    check_results(&world).await;
+    // Whoever changes what has ended would do it now, with nothing else to do.
+    sleep(Duration::from_secs(1)).await;
+    poll_all(&world).await;
+    stopped(&mut server).await;
+
+    let remains = aftermath::examine(&installation.data(), &world.ledger).await;
+    let summary = json!({
+        "rounds": rounds,
+        "seed": seed,
+        "seconds": began.elapsed().as_secs(),
+        "kills": {"server": struck[0], "engine": struck[1], "both": struck[2]},
+        "pauses": pauses,
+        "slowest_end_of_an_orphaned_engine_ms": slowest_end.as_millis(),
+        "jobs": world.ledger.summary(),
+        "webhooks": world.receiver.summary(&world.ledger),
+        "data_folder": remains.summary(),
+    });
+    let summary = serde_json::to_string_pretty(&summary).unwrap();
+    println!("{summary}");
+    if let Ok(path) = std::env::var("AFTERIMAGE_CHAOS_SUMMARY") {
+        std::fs::write(path, summary + "\n").unwrap();
+    }
+    let violations = [world.ledger.violations(), world.receiver.violations(&world.ledger), remains.violations].concat();
+    assert!(violations.is_empty(), "{}\n{}", violations.join("\n"), installation.log());
+    assert!(world.ledger.succeeded() > 0, "nothing succeeded, so nothing was shown");
+}
+
+fn number_from(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap())
+}
+
+/// How long the processes of a server that was killed outlive it.
+async fn ended(mark: &str) -> Duration {
+    let start = Instant::now();
+    while !marked(mark).is_empty() {
+        assert!(start.elapsed() < PATIENCE, "an engine process survives its server: {:?}", marked(mark));
+        sleep(Duration::from_millis(5)).await;
+    }
+    start.elapsed()
+}
+
+/// Waits until all acknowledged jobs have ended and their webhooks have arrived.
+async fn quiet(world: &World) {
+    let start = Instant::now();
+    loop {
+        poll_all(world).await;
+        let (open, missing) = (world.ledger.open(), world.receiver.missing(&world.ledger));
+        if open == 0 && missing.is_empty() {
+            return;
+        }
+        if start.elapsed() > QUIET_WITHIN {
+            println!("not quiet: {open} jobs have not ended, webhooks missing of {missing:?}");
+            return;
+        }
+        sleep(Duration::from_millis(300)).await;
+    }
+}
+
+/// Reads every result and makes sure that it is the picture that was asked for.
+async fn check_results(world: &World) {
+    for (id, addresses) in world.ledger.results() {
+        for address in addresses {
+            let answer = world.client.http.get(&address).send().await.unwrap();
+            let status = answer.status();
+            let file = answer.bytes().await.unwrap();
+            match image::load_from_memory(&file) {
+                Ok(picture) if (picture.width(), picture.height()) == (256, 256) => {}
+                Ok(picture) => {
+                    world.ledger.violation(&id, &format!("result of {}x{}", picture.width(), picture.height()));
+                }
+                Err(error) => world.ledger.violation(&id, &format!("{status}, result cannot be read: {error}")),
+            }
+        }
+    }
+}
+
+async fn stopped(server: &mut Server) {
+    server.signal("-TERM");
+    assert!(server.ended(PATIENCE).await.success());
+    assert_eq!(server.engines(), [] as [u32; 0]);
+}

@@ -1,0 +1,123 @@
+//! What lies in the data folder when everything is over.
+
+use crate::ledger::Ledger;
+use afterimage_jobs::retention::{Retention, sweep_orphans};
+use afterimage_jobs::{
+    Blobs, Clock, DataFolderLock, FailureKind, JobId, JobState, JobStore, KeyStore, ListFilter, Outbox, SqliteStore,
+    SystemClock, Timestamp,
+};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Findings.
+#[derive(Default)]
+pub struct Remains {
+    pub violations: Vec<String>,
+    jobs: u64,
+    succeeded: u64,
+    quarantined: u64,
+    most_attempts: u32,
+    unclean_ends: u32,
+    result_files: usize,
+    orphans: u64,
+}
+
+/// Looks through database and files of a server that has ended.
+pub async fn examine(data: &Path, ledger: &Ledger) -> Remains {
+    let _lock = DataFolderLock::acquire(data).unwrap();
+    let store = SqliteStore::open(data, Arc::new(SystemClock)).await.unwrap();
+    let blobs = Blobs::local(data).unwrap();
+    let mut remains = Remains::default();
+
+    // Nothing is written any more, so every file without a row is an orphan, however young.
+    let retention = Retention { orphans: Duration::ZERO, ..Retention::default() };
+    let later = Timestamp(SystemClock.now().0 + 60_000);
+    remains.orphans = sweep_orphans(&store, &blobs, &retention, later).await.unwrap();
+    remains.compare_with_ledger(&store, ledger).await;
+    remains.compare_with_files(data, &store).await;
+
+    let open = store.open_deliveries().await.unwrap();
+    if open > 0 {
+        remains.violations.push(format!("{open} webhooks are still to be sent"));
+    }
+    remains
+}
+
+impl Remains {
+    async fn compare_with_ledger(&mut self, store: &SqliteStore, ledger: &Ledger) {
+        for id in ledger.ids() {
+            let job = store.job(&JobId::parse(&id).unwrap()).await.unwrap();
+            match job {
+                None => self.violations.push(format!("{id}: acknowledged, but not in the database")),
+                Some(job) if !job.state.is_terminal() => {
+                    self.violations.push(format!("{id}: still {:?} in the database", job.state));
+                }
+                Some(job) => {
+                    let crashed = job.failure.is_some_and(|failure| failure.kind == FailureKind::Crashed);
+                    if crashed != job.quarantined || (crashed && job.unclean_ends < 2) {
+                        self.violations.push(format!("{id}: failed after {} unclean ends", job.unclean_ends));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Every file under `results` belongs to exactly one job that succeeded, and every one of those has its file.
+    async fn compare_with_files(&mut self, data: &Path, store: &SqliteStore) {
+        let key = store.keys().await.unwrap().remove(0).id;
+        let mut wanted = BTreeSet::new();
+        for page in 1.. {
+            let filter = ListFilter { page, page_size: 100, ..ListFilter::default() };
+            let jobs = store.list(&key, &filter).await.unwrap().jobs;
+            if jobs.is_empty() {
+                break;
+            }
+            for job in jobs {
+                self.jobs += 1;
+                self.succeeded += u64::from(job.state == JobState::Succeeded);
+                self.quarantined += u64::from(job.quarantined);
+                self.most_attempts = self.most_attempts.max(job.attempt);
+                self.unclean_ends += job.unclean_ends;
+                wanted
+                    .extend(job.result.iter().flat_map(|result| &result.outputs).map(|output| data.join(&output.blob)));
+            }
+        }
+        let found = files_in(&data.join("results"));
+        self.result_files = found.len();
+        let describe = |path: &Path| path.strip_prefix(data).unwrap().display().to_string();
+        self.violations.extend(wanted.difference(&found).map(|path| format!("{}: result is missing", describe(path))));
+        self.violations.extend(found.difference(&wanted).map(|path| format!("{}: nobody's result", describe(path))));
+
+        // Every success is counted once, in the transaction that records it.
+        let counted = store.spending(&key, None).await.unwrap().jobs;
+        if counted != self.succeeded {
+            self.violations.push(format!("{counted} results were recorded for {} jobs", self.succeeded));
+        }
+    }
+
+    /// Figures.
+    pub fn summary(&self) -> Value {
+        json!({
+            "jobs": self.jobs,
+            "succeeded": self.succeeded,
+            "quarantined": self.quarantined,
+            "most_attempts_of_one_job": self.most_attempts,
+            "unclean_ends": self.unclean_ends,
+            "result_files": self.result_files,
+            "orphaned_files_swept": self.orphans,
+        })
+    }
+}
+
+fn files_in(folder: &Path) -> BTreeSet<std::path::PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return BTreeSet::new() };
+    entries
+        .flat_map(|entry| {
+            let path = entry.unwrap().path();
+            if path.is_dir() { files_in(&path) } else { BTreeSet::from([path]) }
+        })
+        .collect()
+}

@@ -1,0 +1,154 @@
+//! What the server acknowledged, what was seen of it since, and what should never have been seen.
+
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+
+/// Everything acknowledged.
+#[derive(Default)]
+pub struct Ledger {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: BTreeMap<String, Acknowledged>,
+    violations: Vec<String>,
+    observations: u64,
+    resubmits: u64,
+}
+
+/// One acknowledged job.
+#[derive(Clone, Default)]
+struct Acknowledged {
+    webhook: bool,
+    cancelled_by_us: bool,
+    end: Option<End>,
+}
+
+/// The first terminal state that was seen of a job.
+#[derive(Clone, Debug, PartialEq)]
+struct End {
+    status: String,
+    error: String,
+    outputs: Vec<String>,
+}
+
+impl Ledger {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// The server answered a submit with 200.
+    pub fn acknowledged(&self, id: &str, webhook: bool) {
+        let job = Acknowledged { webhook, ..Acknowledged::default() };
+        self.state().jobs.entry(id.to_owned()).or_insert(job);
+    }
+
+    /// An idempotency key was sent again; both answers should name the same job.
+    pub fn repeated(&self, first: &str, second: &str) {
+        self.state().resubmits += 1;
+        if first != second {
+            self.violation(first, &format!("the same idempotency key also made {second}"));
+        }
+    }
+
+    /// We ask for its end, whether or not the request arrives.
+    pub fn to_be_cancelled(&self, id: &str) {
+        if let Some(job) = self.state().jobs.get_mut(id) {
+            job.cancelled_by_us = true;
+        }
+    }
+
+    /// A job as the server shows it now. Jobs whose acknowledgement was lost are passed over.
+    pub fn observe(&self, prediction: &Value) {
+        let id = prediction["id"].as_str().unwrap().to_owned();
+        let status = prediction["status"].as_str().unwrap().to_owned();
+        let outputs = prediction["outputs"].as_array().unwrap();
+        let outputs = outputs.iter().map(|output| output.as_str().unwrap().to_owned()).collect::<Vec<_>>();
+        let error = prediction["error"].as_str().unwrap_or_default().to_owned();
+        let terminal = ["completed", "failed", "cancelled"].contains(&status.as_str());
+        let mut state = self.state();
+        state.observations += 1;
+        let Some(job) = state.jobs.get_mut(&id) else { return };
+        let now = terminal.then_some(End { status, error, outputs });
+        let problem = match (&job.end, &now) {
+            (Some(before), now) if now.as_ref() != Some(before) => format!("was {before:?} and is {now:?}"),
+            (None, Some(end)) if (end.status == "completed") != (end.outputs.len() == 1) => {
+                format!("ended with the wrong number of results: {end:?}")
+            }
+            (None, Some(end)) if end.status == "cancelled" && !job.cancelled_by_us => {
+                "was cancelled, which nobody asked for".to_owned()
+            }
+            _ => {
+                job.end = now;
+                return;
+            }
+        };
+        state.violations.push(format!("{id}: {problem}"));
+    }
+
+    /// Notes what should not be.
+    pub fn violation(&self, id: &str, problem: &str) {
+        self.state().violations.push(format!("{id}: {problem}"));
+    }
+
+    /// Everything that should not have been, and the jobs that have not ended.
+    pub fn violations(&self) -> Vec<String> {
+        let state = self.state();
+        let open = state.jobs.iter().filter(|(_, job)| job.end.is_none()).map(|(id, _)| format!("{id}: has not ended"));
+        state.violations.iter().cloned().chain(open).collect()
+    }
+
+    /// Jobs not seen in a terminal state yet.
+    pub fn open(&self) -> usize {
+        self.state().jobs.values().filter(|job| job.end.is_none()).count()
+    }
+
+    /// Ids of all acknowledged jobs.
+    pub fn ids(&self) -> Vec<String> {
+        self.state().jobs.keys().cloned().collect()
+    }
+
+    /// Jobs with a webhook and how they ended.
+    pub fn webhooks(&self) -> Vec<(String, Option<String>)> {
+        let end = |job: &Acknowledged| job.end.as_ref().map(|end| end.status.clone());
+        let state = self.state();
+        state.jobs.iter().filter(|(_, job)| job.webhook).map(|(id, job)| (id.clone(), end(job))).collect()
+    }
+
+    /// Addresses of all results.
+    pub fn results(&self) -> Vec<(String, Vec<String>)> {
+        let state = self.state();
+        state.jobs.iter().filter_map(|(id, job)| Some((id.clone(), job.end.as_ref()?.outputs.clone()))).collect()
+    }
+
+    /// Jobs that were seen completed.
+    pub fn succeeded(&self) -> usize {
+        self.count("completed")
+    }
+
+    fn count(&self, status: &str) -> usize {
+        let state = self.state();
+        state.jobs.values().filter(|job| job.end.as_ref().is_some_and(|end| end.status == status)).count()
+    }
+
+    /// Figures.
+    pub fn summary(&self) -> Value {
+        let ends = [self.succeeded(), self.count("cancelled"), self.count("failed")];
+        let state = self.state();
+        let mut failures: BTreeMap<&str, u64> = BTreeMap::new();
+        for end in state.jobs.values().filter_map(|job| job.end.as_ref()).filter(|end| end.status == "failed") {
+            *failures.entry(&end.error).or_default() += 1;
+        }
+        json!({
+            "acknowledged": state.jobs.len(),
+            "completed": ends[0],
+            "cancelled": ends[1],
+            "failed": ends[2],
+            "failures": failures,
+            "observations": state.observations,
+            "repeated_submits": state.resubmits,
+        })
+    }
+}

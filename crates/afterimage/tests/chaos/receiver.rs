@@ -1,0 +1,69 @@
+//! Receives webhooks.
+
+use crate::ledger::Ledger;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::post;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+type Seen = Arc<Mutex<BTreeMap<String, Vec<String>>>>;
+
+/// A running receiver.
+pub struct Receiver {
+    /// Where webhooks are to be sent.
+    pub url: String,
+    seen: Seen,
+}
+
+/// Starts a receiver that lives as long as the test.
+pub async fn start() -> Receiver {
+    let seen = Seen::default();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let router = Router::new().route("/hook", post(receive)).with_state(Arc::clone(&seen));
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    Receiver { url, seen }
+}
+
+/// Takes note of a webhook. Some are refused at first, so that they have to be sent again.
+async fn receive(State(seen): State<Seen>, Json(prediction): Json<Value>) -> StatusCode {
+    let (Some(id), Some(status)) = (prediction["id"].as_str(), prediction["status"].as_str()) else {
+        return StatusCode::BAD_REQUEST;
+    };
+    let mut seen = seen.lock().unwrap();
+    let statuses = seen.entry(id.to_owned()).or_default();
+    let refused = statuses.is_empty() && id.starts_with('0');
+    statuses.push(status.to_owned());
+    if refused { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK }
+}
+
+impl Receiver {
+    /// Jobs of which no webhook has arrived.
+    pub fn missing(&self, ledger: &Ledger) -> Vec<String> {
+        let seen = self.seen.lock().unwrap();
+        ledger.webhooks().into_iter().map(|(id, _)| id).filter(|id| !seen.contains_key(id)).collect()
+    }
+
+    /// Webhooks that are missing or tell something else than the job's end.
+    pub fn violations(&self, ledger: &Ledger) -> Vec<String> {
+        let missing = self.missing(ledger).into_iter().map(|id| format!("{id}: no webhook has arrived"));
+        let seen = self.seen.lock().unwrap();
+        let wrong = ledger.webhooks().into_iter().filter_map(|(id, end)| {
+            let statuses = seen.get(&id)?;
+            let differs = statuses.iter().any(|status| Some(status) != end.as_ref());
+            differs.then(|| format!("{id}: ended as {end:?}, its webhooks say {statuses:?}"))
+        });
+        missing.chain(wrong).collect()
+    }
+
+    /// Figures.
+    pub fn summary(&self, ledger: &Ledger) -> Value {
+        let seen = self.seen.lock().unwrap();
+        let repeated = seen.values().filter(|statuses| statuses.len() > 1).count();
+        let wanted = ledger.webhooks().len();
+        json!({"wanted": wanted, "received": seen.values().map(Vec::len).sum::<usize>(), "jobs_with_several": repeated})
+    }
+}
