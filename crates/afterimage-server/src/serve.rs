@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::auth::{GuessGuard, KnownKeys};
 use crate::decode::DecodePool;
+use crate::dialects::wavespeed;
 use crate::engine_process::{EngineExecutor, EngineProcesses, Events, Limits, OpenFailure};
 use crate::fetch::{FetchLimits, Fetcher, Outbound, OutboundOptions};
 use crate::files::{FileLinks, Signer};
@@ -13,12 +14,14 @@ use crate::operations::metrics::{Metrics, admin_router};
 use crate::options::ServeOptions;
 use crate::router::router;
 use crate::sources::Sources;
+use crate::webhooks::{Deliverer, Render};
 use afterimage_core::PictureLimits;
 use afterimage_jobs::worker::{Hints, WorkerOptions, Workers};
 use afterimage_jobs::{
     Blobs, DataFolderLock, Error as StoreError, KeyStore, NewKey, Secret, SettingsStore, SqliteStore, Store,
     SystemClock,
 };
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,7 +109,7 @@ pub async fn serve(
         sync_timeout: options.sync_timeout,
     });
     let announced = Started {
-        url: app.public_url.without_request(),
+        url: format!("{}://{}", if options.tls.is_some() { "https" } else { "http" }, listener.address()),
         admin_address: admin.as_ref().map(Listener::address),
         first_key,
     };
@@ -115,6 +118,10 @@ pub async fn serve(
     let mut tasks = JoinSet::new();
     tasks.spawn(housekeeping::run(Arc::clone(&app), options.retention, background.clone()));
     tasks.spawn(count_ends(Arc::clone(&app), background.clone()));
+    let renderer: Arc<dyn Render> = Arc::new(wavespeed::WebhookRenderer::new(app.links.clone()));
+    let renderers = HashMap::from([(wavespeed::DIALECT.to_owned(), renderer)]);
+    let deliverer = Deliverer::new(Arc::clone(&app.store), renderers, app.outbound.clone());
+    tasks.spawn(deliverer.run(background.clone()));
     let executor = EngineExecutor::new(
         Arc::clone(&app.engines),
         Sources::new(app.blobs.clone(), Arc::clone(&app.fetcher)),

@@ -28,6 +28,8 @@ pub struct Submission {
     pub pictures: Vec<SourcePicture>,
     /// File format of the results.
     pub format: OutputFormat,
+    /// What addresses in reports start with.
+    pub public_url: String,
     /// Where to report the end.
     pub webhook: Option<Webhook>,
     /// Makes repetitions find the first one's job.
@@ -81,7 +83,12 @@ pub async fn submit(
         dialect: submission.dialect.to_owned(),
         model: submission.model,
         input: submission.input,
-        spec: JobSpec { request: submission.request, sources, output: OutputSpec { format: submission.format } },
+        spec: JobSpec {
+            request: submission.request,
+            sources,
+            output: OutputSpec { format: submission.format },
+            public_url: submission.public_url,
+        },
         webhook: submission.webhook,
         idempotency: submission.idempotency,
         priority: submission.priority,

@@ -48,6 +48,9 @@ impl GuessGuard {
 /// How long a key that was found is trusted without asking the store: the time until a revocation takes effect.
 const TRUST: Duration = Duration::from_secs(2);
 
+/// How long a key counts as one in use, which guesses from the same address do not lock out.
+const IN_USE: Duration = Duration::from_secs(600);
+
 const REMEMBERED_KEYS: usize = 1_000;
 
 /// Keys found a moment ago, by the hash of their secret.
@@ -65,11 +68,17 @@ impl KnownKeys {
         (found.elapsed() < TRUST).then(|| key.clone())
     }
 
+    /// Whether `secret` was a known key within the last minutes.
+    pub fn is_in_use(&self, secret: &str) -> bool {
+        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.get(&digest(secret)).is_some_and(|(found, _)| found.elapsed() < IN_USE)
+    }
+
     /// Notes that `secret` is that of `key`.
     pub fn remember(&self, secret: &str, key: &ApiKey) {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         if keys.len() >= REMEMBERED_KEYS {
-            keys.retain(|_, (found, _)| found.elapsed() < TRUST);
+            keys.retain(|_, (found, _)| found.elapsed() < IN_USE);
         }
         if keys.len() < REMEMBERED_KEYS {
             keys.insert(digest(secret), (Instant::now(), key.clone()));

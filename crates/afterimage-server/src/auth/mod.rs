@@ -48,8 +48,8 @@ async fn authenticate(app: &App, address: IpAddr, secret: Option<&str>) -> Resul
     if let Some(key) = app.known_keys.get(secret) {
         return Ok(key);
     }
-    // A known key always passes; only guessing is slowed down.
-    if app.guesses.is_blocked(address) {
+    // Whoever shares an address with somebody who guesses keeps working; a key that was not in use has to wait.
+    if app.guesses.is_blocked(address) && !app.known_keys.is_in_use(secret) {
         return Err(Refusal::TooManyWrongKeys);
     }
     let Some(key) = app.store.find_key(secret).await? else {

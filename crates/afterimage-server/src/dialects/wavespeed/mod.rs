@@ -13,6 +13,7 @@ pub mod webhook;
 pub use error::{ErrorBody, respond};
 pub use models::{Flow, MODELS, Model};
 pub use prediction::{Envelope, Prediction};
+pub use webhook::WebhookRenderer;
 
 use crate::app::App;
 use crate::auth::{Gate, require_key};

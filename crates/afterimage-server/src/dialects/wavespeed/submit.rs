@@ -57,6 +57,7 @@ pub async fn submit_task(
         request: generation(model.flow, &values, picture.is_some()),
         pictures: picture.into_iter().collect(),
         format: if values.text("output_format") == Some("png") { OutputFormat::Png } else { OutputFormat::Jpeg },
+        public_url: base.clone(),
         webhook: webhook.map(|url| Webhook { url, dialect: DIALECT.to_owned() }),
         idempotency: idempotency(&parts.headers, parts.uri.path(), &bytes)?,
         priority: Priority::Normal,

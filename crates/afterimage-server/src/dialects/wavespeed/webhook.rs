@@ -1,13 +1,17 @@
 //! Webhooks of this dialect: the bare prediction, signed by the key's secret.
 
-use super::prediction::Envelope;
+use super::prediction::{Envelope, Prediction};
 use crate::app::App;
-use crate::files::Signer;
-use afterimage_jobs::{ApiKey, KeyId};
+use crate::files::{FileLinks, Signer};
+use crate::webhooks::{Message, Render, RenderError, Schedule, signature};
+use afterimage_jobs::{ApiKey, Delivery, Job, KeyId, Timestamp};
+use async_trait::async_trait;
 use axum::Json;
 use axum::extract::{Extension, State};
+use axum::http::{HeaderMap, HeaderValue};
 use serde::Serialize;
 use std::sync::Arc;
+use std::time::Duration;
 use utoipa::ToSchema;
 
 /// The secret that signs a key's webhooks.
@@ -24,5 +28,43 @@ pub async fn secret(State(app): State<Arc<App>>, Extension(key): Extension<ApiKe
 
 /// The secret of `key`: derived, so that it needs no storing and is the same on all servers of one database.
 fn secret_of(signer: &Signer, key: &KeyId) -> String {
-    format!("whsec_{}", signer.derive(&format!("wavespeed-webhook/{key}")))
+    format!("{}{}", signature::SECRET_PREFIX, signer.derive(&format!("wavespeed-webhook/{key}")))
+}
+
+/// Renders this dialect's webhooks.
+#[derive(Debug)]
+pub struct WebhookRenderer {
+    links: FileLinks,
+}
+
+impl WebhookRenderer {
+    /// Results are addressed by `links`.
+    pub const fn new(links: FileLinks) -> Self {
+        Self { links }
+    }
+}
+
+#[async_trait]
+impl Render for WebhookRenderer {
+    async fn render(&self, job: &Job, delivery: &Delivery, sent_at: Timestamp) -> Result<Message, RenderError> {
+        let prediction = Prediction::new(job, &job.spec.public_url, &self.links);
+        let body = serde_json::to_vec(&prediction).map_err(|error| RenderError(error.to_string()))?;
+        let id = format!("{}-{}", job.id, delivery.id);
+        let timestamp = sent_at.0 / 1000;
+        let signed = signature::sign_v3(&secret_of(self.links.signer(), &job.key), &id, timestamp, &body);
+        let mut headers = HeaderMap::new();
+        for (name, value) in
+            [("webhook-id", id), ("webhook-timestamp", timestamp.to_string()), ("webhook-signature", signed)]
+        {
+            let value = HeaderValue::from_str(&value).map_err(|error| RenderError(error.to_string()))?;
+            headers.insert(name, value);
+        }
+        Ok(Message { body: body.into(), headers })
+    }
+
+    /// Up to three repetitions. The service lets receivers take twenty minutes; five are patient enough here, where a
+    /// receiver that hangs holds one of four connections to its host.
+    fn schedule(&self) -> Schedule {
+        Schedule { attempts: 4, response_limit: Duration::from_secs(300), ..Schedule::default() }
+    }
 }

@@ -1,0 +1,232 @@
+//! Puts load on a running server and prints what a client sees, as one JSON object:
+//! `cargo run --release -p afterimage-server --example load -- URL KEY MEASUREMENT [NUMBER] [NUMBER]`.
+//!
+//! | measurement | numbers | what |
+//! |---|---|---|
+//! | `submits` | rate, seconds | submits at a steady rate, however slow the answers are |
+//! | `fill` | jobs | submits as fast as the server takes them |
+//! | `reads` | repetitions | results and lists, one at a time |
+//! | `overhead` | jobs | synchronous jobs one at a time: what the client waits beyond the engine's own time |
+//!
+//! `bench/load/run.py` starts the servers and runs all of them.
+
+use rustls::crypto::ring;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+
+type AnyError = Box<dyn Error + Send + Sync>;
+
+/// Submits under way while filling.
+const FILLERS: u64 = 64;
+
+#[tokio::main]
+async fn main() -> Result<(), AnyError> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [url, key, measurement, numbers @ ..] = arguments.as_slice() else {
+        return Err("usage: load URL KEY submits|fill|reads|overhead [NUMBER] [NUMBER]".into());
+    };
+    let number = |index: usize, default: u64| numbers.get(index).map_or(Ok(default), |text| text.parse());
+    let target = Arc::new(Target::new(url, key).await?);
+    let figures = match measurement.as_str() {
+        "submits" => submits(&target, number(0, 200)?, number(1, 60)?).await?,
+        "fill" => fill(&target, number(0, 100_000)?).await?,
+        "reads" => reads(&target, number(0, 500)?).await?,
+        "overhead" => overhead(&target, number(0, 50)?).await?,
+        other => return Err(format!("no such measurement: {other}").into()),
+    };
+    println!("{figures}");
+    Ok(())
+}
+
+/// A server, with a picture that lies on it.
+struct Target {
+    http: reqwest::Client,
+    url: String,
+    key: String,
+    picture: String,
+    seed: AtomicU64,
+}
+
+impl Target {
+    async fn new(url: &str, key: &str) -> Result<Self, AnyError> {
+        // The only provider of this process.
+        let _ = ring::default_provider().install_default();
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        let (url, key) = (url.trim_end_matches('/').to_owned(), key.to_owned());
+        let mut target = Self { http, url, key, picture: String::new(), seed: AtomicU64::new(1) };
+        let (_, ticket) = target.post("/api/v3/media/uploads", &json!({"filename": "picture.png"})).await?;
+        let text = |value: &Value| value.as_str().map(str::to_owned).ok_or("the upload was not answered as expected");
+        let put = target.http.put(text(&ticket["data"]["upload"]["url"])?).body(PICTURE);
+        put.send().await?.error_for_status()?;
+        target.picture = text(&ticket["data"]["download_url"])?;
+        Ok(target)
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Result<(u16, Value), AnyError> {
+        let request = self.http.post(format!("{}{path}", self.url)).body(body.to_string());
+        self.answer(request).await
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<(u16, Value), AnyError> {
+        let response = request.bearer_auth(&self.key).header("content-type", "application/json").send().await?;
+        let status = response.status().as_u16();
+        Ok((status, serde_json::from_slice(&response.bytes().await?).unwrap_or_default()))
+    }
+
+    /// Submits a small task with a seed of its own.
+    async fn submit(&self, synchronous: bool) -> Result<(u16, Value), AnyError> {
+        let body = json!({
+            "image": self.picture,
+            "size": "256*256",
+            "num_inference_steps": 1,
+            "seed": self.seed.fetch_add(1, Ordering::Relaxed),
+            "enable_sync_mode": synchronous,
+        });
+        self.post("/api/v3/wavespeed-ai/flux-redux-dev", &body).await
+    }
+}
+
+/// 16×16 pixels of one colour, so that the program needs no other file.
+const PICTURE: &[u8] = include_bytes!("load/picture.png");
+
+/// Times of one kind of request, and answers other than 200.
+#[derive(Default)]
+struct Series {
+    times: Vec<Duration>,
+    refused: BTreeMap<String, u64>,
+}
+
+impl Series {
+    fn note(&mut self, elapsed: Duration, answer: &Result<(u16, Value), AnyError>) {
+        self.times.push(elapsed);
+        let reason = match answer {
+            Ok((200, _)) => return,
+            Ok((status, _)) => status.to_string(),
+            Err(error) => error.to_string(),
+        };
+        *self.refused.entry(reason).or_default() += 1;
+    }
+
+    fn figures(mut self) -> Value {
+        self.times.sort();
+        let at = |share: f64| match self.times.len() {
+            0 => Value::Null,
+            count => milliseconds(self.times[((count - 1) as f64 * share).round() as usize]),
+        };
+        json!({
+            "count": self.times.len(),
+            "p50_ms": at(0.5),
+            "p90_ms": at(0.9),
+            "p99_ms": at(0.99),
+            "max_ms": at(1.0),
+            "not_200": self.refused,
+        })
+    }
+}
+
+fn milliseconds(time: Duration) -> Value {
+    json!((time.as_secs_f64() * 1e5).round() / 100.0)
+}
+
+/// Times count from when a request was due, so that a server that stands still is not asked less often for it.
+async fn submits(target: &Arc<Target>, rate: u64, seconds: u64) -> Result<Value, AnyError> {
+    let mut requests = JoinSet::new();
+    let start = Instant::now();
+    for number in 0..rate * seconds {
+        let due = start + Duration::from_secs_f64(number as f64 / rate as f64);
+        sleep_until(due).await;
+        let target = Arc::clone(target);
+        requests.spawn(async move {
+            let answer = target.submit(false).await;
+            (due.elapsed(), answer)
+        });
+    }
+    let mut series = Series::default();
+    while let Some(ended) = requests.join_next().await {
+        let (elapsed, answer) = ended?;
+        series.note(elapsed, &answer);
+    }
+    let taken = start.elapsed();
+    Ok(json!({"rate": rate, "seconds": taken.as_secs_f64().round(), "submit": series.figures()}))
+}
+
+async fn fill(target: &Arc<Target>, jobs: u64) -> Result<Value, AnyError> {
+    let left = Arc::new(AtomicU64::new(jobs));
+    let start = Instant::now();
+    let mut fillers = JoinSet::new();
+    for _ in 0..FILLERS {
+        let (target, left) = (Arc::clone(target), Arc::clone(&left));
+        fillers.spawn(async move {
+            let mut series = Series::default();
+            while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
+                let sent = Instant::now();
+                let answer = target.submit(false).await;
+                series.note(sent.elapsed(), &answer);
+            }
+            series
+        });
+    }
+    let mut series = Series::default();
+    while let Some(ended) = fillers.join_next().await {
+        let part = ended?;
+        series.times.extend(part.times);
+        for (reason, count) in part.refused {
+            *series.refused.entry(reason).or_default() += count;
+        }
+    }
+    let per_second = jobs as f64 / start.elapsed().as_secs_f64();
+    Ok(json!({"per_second": per_second.round(), "submit": series.figures()}))
+}
+
+async fn reads(target: &Target, repetitions: u64) -> Result<Value, AnyError> {
+    let page = |number: u64, size: u64| json!({"page": number, "page_size": size});
+    let (_, first) = target.post("/api/v3/predictions", &page(1, 100)).await?;
+    let total = first["data"]["total"].as_u64().unwrap_or_default();
+    let deep = (total / 20 / 2).max(1);
+    let ids: Vec<&str> =
+        first["data"]["items"].as_array().into_iter().flatten().filter_map(|item| item["id"].as_str()).collect();
+    if ids.is_empty() {
+        return Err("there are no tasks to read".into());
+    }
+    let filtered = json!({"status": "completed", "model": "wavespeed-ai/flux-redux-dev"});
+    let mut series: BTreeMap<&str, Series> = BTreeMap::new();
+    for number in 0..repetitions {
+        let id = ids[number as usize % ids.len()];
+        let sent = Instant::now();
+        let result = target.http.get(format!("{}/api/v3/predictions/{id}/result", target.url));
+        let answer = target.answer(result).await;
+        series.entry("result").or_default().note(sent.elapsed(), &answer);
+        for (name, body) in [("list", &page(1, 20)), ("list_amid", &page(deep, 20)), ("list_filtered", &filtered)] {
+            let sent = Instant::now();
+            let answer = target.post("/api/v3/predictions", body).await;
+            series.entry(name).or_default().note(sent.elapsed(), &answer);
+        }
+    }
+    let mut figures: serde_json::Map<String, Value> =
+        series.into_iter().map(|(name, series)| (name.to_owned(), series.figures())).collect();
+    figures.insert("tasks".to_owned(), json!(total));
+    Ok(Value::Object(figures))
+}
+
+async fn overhead(target: &Target, jobs: u64) -> Result<Value, AnyError> {
+    // The first job reads the weights and encodes the picture.
+    target.submit(true).await?;
+    let (mut added, mut walls, mut engine) = (Series::default(), Series::default(), Series::default());
+    for _ in 0..jobs {
+        let sent = Instant::now();
+        let answer = target.submit(true).await;
+        let wall = sent.elapsed();
+        let inference = answer.as_ref().ok().and_then(|(_, body)| body["data"]["timings"]["inference"].as_u64());
+        let inference = Duration::from_millis(inference.unwrap_or_default());
+        walls.note(wall, &answer);
+        engine.note(inference, &answer);
+        added.note(wall.saturating_sub(inference), &answer);
+    }
+    Ok(json!({"added": added.figures(), "wall": walls.figures(), "engine": engine.figures()}))
+}
