@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
-const LEASE: Duration = Duration::from_secs(600);
+const LEASE: Duration = Duration::from_mins(10);
 const SUBMITS_PER_SECOND: u32 = 200;
 
 #[tokio::main]
