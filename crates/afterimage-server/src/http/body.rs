@@ -50,11 +50,12 @@ pub enum BodyError {
 #[derive(Clone, Debug)]
 pub struct BodyReader {
     budget: Arc<Semaphore>,
+    base_time: Duration,
 }
 
 impl Default for BodyReader {
     fn default() -> Self {
-        Self { budget: Arc::new(Semaphore::new(BUDGET_MEBIBYTES)) }
+        Self { budget: Arc::new(Semaphore::new(BUDGET_MEBIBYTES)), base_time: BASE_TIME }
     }
 }
 
@@ -68,7 +69,8 @@ impl BodyReader {
         if declared.is_some_and(|length| length > limit as u64) {
             return Err(BodyError::TooLarge { limit });
         }
-        let deadline = Instant::now() + time_for(declared.map_or(limit, |length| length as usize));
+        let deadline =
+            Instant::now() + self.base_time + transfer_time(declared.map_or(limit, |length| length as usize));
         let mut read = BytesMut::new();
         let mut share = None;
         loop {
@@ -113,8 +115,9 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn time_for(bytes: usize) -> Duration {
-    BASE_TIME + Duration::from_secs((bytes / SLOWEST_BYTES_PER_SECOND) as u64)
+/// Time that the slowest accepted sender needs.
+fn transfer_time(bytes: usize) -> Duration {
+    Duration::from_secs((bytes / SLOWEST_BYTES_PER_SECOND) as u64)
 }
 
 #[cfg(test)]
@@ -146,10 +149,11 @@ mod tests {
         assert!(matches!(refused, Err(BodyError::TooLarge { .. })));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_stalled_body_ends() {
         let never = Body::from_stream(stream::pending::<Result<Bytes, io::Error>>());
-        let refused = BodyReader::default().read(&HeaderMap::new(), never, 100).await;
+        let reader = BodyReader { base_time: Duration::from_millis(30), ..BodyReader::default() };
+        let refused = reader.read(&HeaderMap::new(), never, 100).await;
         assert!(matches!(refused, Err(BodyError::TooSlow)));
     }
 

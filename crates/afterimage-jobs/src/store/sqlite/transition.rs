@@ -74,8 +74,14 @@ pub(super) async fn rescue(connection: &mut SqliteConnection, now: Timestamp) ->
     end_uncleanly(connection, now, &rows, move |job| job.rescue(now)).await
 }
 
-/// Ends or requeues all running jobs.
+/// Ends or requeues all running jobs, and makes webhooks due that were on their way for the first time; those that
+/// failed before keep their pause.
 pub(super) async fn expire_leases(connection: &mut SqliteConnection, now: Timestamp) -> Result<Vec<JobId>> {
+    sqlx::query("UPDATE deliveries SET next_at = ?1 WHERE finished_at IS NULL AND last_error IS NULL AND next_at > ?1")
+        .bind(now.0)
+        .execute(&mut *connection)
+        .await
+        .map_err(unavailable)?;
     let running = sqlx::query("SELECT id FROM jobs WHERE state = 'running' ORDER BY seq");
     let rows = running.fetch_all(&mut *connection).await.map_err(unavailable)?;
     end_uncleanly(connection, now, &rows, |job| job.rescue(Timestamp(i64::MAX))).await

@@ -62,9 +62,9 @@ impl Render for WebhookRenderer {
         Ok(Message { body: body.into(), headers })
     }
 
-    /// Up to three repetitions. The service lets receivers take twenty minutes; five are patient enough here, where a
-    /// receiver that hangs holds one of four connections to its host.
+    /// Up to three repetitions. The service lets receivers take twenty minutes; half a minute is patient enough here,
+    /// where one that hangs holds one of four connections to its host.
     fn schedule(&self) -> Schedule {
-        Schedule { attempts: 4, response_limit: Duration::from_secs(300), ..Schedule::default() }
+        Schedule { attempts: 4, response_limit: Duration::from_secs(30), ..Schedule::default() }
     }
 }
