@@ -70,7 +70,11 @@ fn json_has_exactly_the_promised_fields() {
     let outcome = vary(&context, &["photo.png", "--json", "--output", "out"]);
     let report: Value = serde_json::from_slice(&outcome.succeeded().stdout).unwrap();
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    assert_eq!(keys(&report), ["device", "dtype", "height", "model", "outputs", "seed", "timings", "width"]);
+    assert_eq!(
+        keys(&report),
+        ["device", "dtype", "enlarged_from", "height", "model", "outputs", "seed", "steps", "timings", "width"]
+    );
+    assert!(report["enlarged_from"].is_null());
     assert_eq!(
         keys(&report["timings"]),
         ["decode_ms", "denoise_ms", "image_encode_ms", "load_ms", "text_encode_ms", "total_ms"]
@@ -79,6 +83,22 @@ fn json_has_exactly_the_promised_fields() {
     let output = report["outputs"][0].as_str().unwrap();
     assert_eq!(Path::new(output), Path::new("out").join("photo-variation.png"));
     assert_eq!(outcome.stderr, "");
+}
+
+#[test]
+fn large_pictures_of_the_demo_model_are_enlarged_unless_told_otherwise() {
+    let context = Context::new();
+    let report = |arguments: &[&str]| -> Value {
+        let common =
+            ["vary", "photo.png", "--size", "288x256", "--steps", "1", "--seed", "1", "--json", "--output", "out"];
+        let all: Vec<&str> = common.iter().chain(arguments).copied().collect();
+        serde_json::from_slice(&context.run(&all).succeeded().stdout).unwrap()
+    };
+    let enlarged = report(&[]);
+    assert_eq!((enlarged["steps"].as_u64(), enlarged["width"].as_u64()), (Some(2), Some(288)));
+    assert_eq!(enlarged["enlarged_from"], serde_json::json!({"width": 272, "height": 240}));
+    let once = report(&["--enlarge", "off"]);
+    assert_eq!((once["steps"].as_u64(), &once["enlarged_from"]), (Some(1), &Value::Null));
 }
 
 #[test]
