@@ -10,7 +10,7 @@
 //! Nothing that a user typed is ever part of a path.
 
 use crate::data_folder::create_private;
-use crate::{Error, JobId, Lease, OutputFormat, Result, Timestamp, UploadId};
+use crate::{Error, JobId, Lease, OutputFormat, Result, Timestamp, UploadId, unfinished};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
@@ -28,6 +28,8 @@ const UPLOADS: &str = "uploads";
 #[derive(Clone, Debug)]
 pub struct Blobs {
     store: Arc<dyn ObjectStore>,
+    /// Where the files are, if they are local.
+    folder: Option<Arc<Path>>,
 }
 
 /// A stored file, as a listing tells of it.
@@ -53,17 +55,17 @@ impl Blobs {
             .map_err(|error| Error::unavailable(format!("folder {}", folder.display()), error))?
             .with_fsync(true)
             .with_automatic_cleanup(true);
-        Ok(Self { store: Arc::new(store) })
+        Ok(Self { store: Arc::new(store), folder: Some(folder.into()) })
     }
 
     /// Files in memory, for tests.
     pub fn memory() -> Self {
-        Self { store: Arc::new(InMemory::new()) }
+        Self { store: Arc::new(InMemory::new()), folder: None }
     }
 
     /// Any other object store.
     pub fn new(store: Arc<dyn ObjectStore>) -> Self {
-        Self { store }
+        Self { store, folder: None }
     }
 
     /// Path of a job's `number`th input.
@@ -135,6 +137,16 @@ impl Blobs {
             })
             .try_collect()
             .await
+    }
+
+    /// Removes what processes were killed amid writing before `before`; returns how many files. Only local files can
+    /// be unfinished.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn remove_unfinished(&self, before: Timestamp) -> Result<u64> {
+        let Some(folder) = &self.folder else { return Ok(0) };
+        unfinished::remove(BlobOwner::FOLDERS.map(|name| folder.join(name)).into(), before).await
     }
 
     /// Removes all files of a job.

@@ -13,6 +13,7 @@ mod job;
 pub mod retention;
 pub mod state;
 mod store;
+mod unfinished;
 pub mod worker;
 
 pub use blobs::{Blobs, StoredBlob};

@@ -93,16 +93,17 @@ pub async fn sweep(store: &dyn Store, blobs: &Blobs, retention: &Retention, now:
     }
 }
 
-/// Removes files older than [`Retention::orphans`] that no row points to; returns how many. Reads the row of every
-/// such file: for quiet hours.
+/// Removes files older than [`Retention::orphans`] that no row points to or that were never finished; returns how many.
+/// Reads the row of every such file: for quiet hours.
 ///
 /// # Errors
 /// [`crate::Error::Unavailable`]; what was done stays done.
 pub async fn sweep_orphans(store: &dyn Store, blobs: &Blobs, retention: &Retention, now: Timestamp) -> Result<u64> {
-    let mut removed = 0;
+    let before = now.minus(retention.orphans);
+    let mut removed = blobs.remove_unfinished(before).await?;
     for folder in BlobOwner::FOLDERS {
         for blob in blobs.list(folder).await? {
-            if blob.modified_at >= now.minus(retention.orphans) || is_wanted(store, &blob.path).await? {
+            if blob.modified_at >= before || is_wanted(store, &blob.path).await? {
                 continue;
             }
             blobs.delete(&blob.path).await?;
