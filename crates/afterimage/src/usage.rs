@@ -131,7 +131,8 @@ fn used_command<'a>(command: &'a Command, arguments: &[OsString]) -> &'a Command
 }
 
 fn commands(command: &Command) -> String {
-    let names: Vec<&str> = command.get_subcommands().map(Command::get_name).filter(|name| *name != "help").collect();
+    let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
+    let names: Vec<&str> = shown.map(Command::get_name).filter(|name| *name != "help").collect();
     names.join(", ")
 }
 
