@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 /// How often the store is asked. Files without a row, which crashes leave, are looked for at the first time and at
 /// every 24th after it.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
 
 /// Removes jobs, results and uploads older than `kept`, until `stop`.
 pub async fn run(app: Arc<App>, kept: Duration, stop: CancellationToken) {

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -56,9 +56,10 @@ pub async fn submit_tasks(world: Arc<World>, seed: u64, stop: CancellationToken)
         if random.u8(..5) == 0 {
             sleep(Duration::from_millis(random.u64(..600))).await;
             world.ledger.to_be_cancelled(&id);
+            let asked = Instant::now();
             let answer = world.client.post(&format!("/api/v3/predictions/{id}/cancel"), &Value::Null).await;
             if let Some(prediction) = world.take("cancel", answer) {
-                world.ledger.observe(&prediction);
+                world.ledger.observe(asked, &prediction);
             }
         }
     }
@@ -88,18 +89,16 @@ async fn submit_one(world: &World, random: &mut fastrand::Rng, stop: &Cancellati
                 world.ledger.acknowledged(&id, webhook);
                 return Some(id);
             }
-            Some(id) => match &first {
-                Some(first) => {
+            Some(id) => {
+                if let Some(first) = &first {
                     world.ledger.repeated(first, &id);
                     return Some(id);
                 }
-                None => {
-                    world.ledger.acknowledged(&id, webhook);
-                    first = Some(id);
-                    // Whatever happens to the server in between, the second answer is to be the first one's.
-                    sleep(Duration::from_millis(random.u64(..500))).await;
-                }
-            },
+                world.ledger.acknowledged(&id, webhook);
+                first = Some(id);
+                // Whatever happens to the server in between, the second answer is to be the first one's.
+                sleep(Duration::from_millis(random.u64(..500))).await;
+            }
             None if !repeated || stop.is_cancelled() => return first,
             None => sleep(Duration::from_millis(50)).await,
         }
@@ -120,17 +119,19 @@ pub async fn poll_some(world: Arc<World>, stop: CancellationToken) {
 /// Reads the result of every acknowledged job.
 pub async fn poll_all(world: &World) {
     for id in world.ledger.ids() {
+        let asked = Instant::now();
         let answer = world.client.get(&format!("/api/v3/predictions/{id}/result")).await;
         if let Some(prediction) = world.take(&id, answer) {
-            world.ledger.observe(&prediction);
+            world.ledger.observe(asked, &prediction);
         }
     }
 }
 
 async fn poll_page(world: &World, page: u64) {
+    let asked = Instant::now();
     let answer = world.client.post("/api/v3/predictions", &json!({"page": page, "page_size": 100})).await;
     let Some(data) = world.take("list", answer) else { return };
     for prediction in data["items"].as_array().unwrap() {
-        world.ledger.observe(prediction);
+        world.ledger.observe(asked, prediction);
     }
 }

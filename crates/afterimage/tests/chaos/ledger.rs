@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
+use std::time::Instant;
 
 /// Everything acknowledged.
 #[derive(Default)]
@@ -23,10 +24,11 @@ struct State {
 struct Acknowledged {
     webhook: bool,
     cancelled_by_us: bool,
-    end: Option<End>,
+    /// The first terminal state that was seen, and when.
+    end: Option<(End, Instant)>,
 }
 
-/// The first terminal state that was seen of a job.
+/// A terminal state.
 #[derive(Clone, Debug, PartialEq)]
 struct End {
     status: String,
@@ -60,8 +62,8 @@ impl Ledger {
         }
     }
 
-    /// A job as the server shows it now. Jobs whose acknowledgement was lost are passed over.
-    pub fn observe(&self, prediction: &Value) {
+    /// A job as the server showed it when it was asked at `asked`. Jobs whose acknowledgement was lost are passed over.
+    pub fn observe(&self, asked: Instant, prediction: &Value) {
         let id = prediction["id"].as_str().unwrap().to_owned();
         let status = prediction["status"].as_str().unwrap().to_owned();
         let outputs = prediction["outputs"].as_array().unwrap();
@@ -73,15 +75,18 @@ impl Ledger {
         let Some(job) = state.jobs.get_mut(&id) else { return };
         let now = terminal.then_some(End { status, error, outputs });
         let problem = match (&job.end, &now) {
-            (Some(before), now) if now.as_ref() != Some(before) => format!("was {before:?} and is {now:?}"),
+            // The answer may be older than what another client was told meanwhile.
+            (Some((_, seen)), None) if asked < *seen => return,
+            (Some((before, _)), now) if now.as_ref() != Some(before) => format!("was {before:?} and is {now:?}"),
+            (Some(_), _) => return,
             (None, Some(end)) if (end.status == "completed") != (end.outputs.len() == 1) => {
                 format!("ended with the wrong number of results: {end:?}")
             }
             (None, Some(end)) if end.status == "cancelled" && !job.cancelled_by_us => {
                 "was cancelled, which nobody asked for".to_owned()
             }
-            _ => {
-                job.end = now;
+            (None, _) => {
+                job.end = now.map(|end| (end, Instant::now()));
                 return;
             }
         };
@@ -112,7 +117,7 @@ impl Ledger {
 
     /// Jobs with a webhook and how they ended.
     pub fn webhooks(&self) -> Vec<(String, Option<String>)> {
-        let end = |job: &Acknowledged| job.end.as_ref().map(|end| end.status.clone());
+        let end = |job: &Acknowledged| job.end.as_ref().map(|(end, _)| end.status.clone());
         let state = self.state();
         state.jobs.iter().filter(|(_, job)| job.webhook).map(|(id, job)| (id.clone(), end(job))).collect()
     }
@@ -120,7 +125,7 @@ impl Ledger {
     /// Addresses of all results.
     pub fn results(&self) -> Vec<(String, Vec<String>)> {
         let state = self.state();
-        state.jobs.iter().filter_map(|(id, job)| Some((id.clone(), job.end.as_ref()?.outputs.clone()))).collect()
+        state.jobs.iter().filter_map(|(id, job)| Some((id.clone(), job.end.as_ref()?.0.outputs.clone()))).collect()
     }
 
     /// Jobs that were seen completed.
@@ -130,7 +135,7 @@ impl Ledger {
 
     fn count(&self, status: &str) -> usize {
         let state = self.state();
-        state.jobs.values().filter(|job| job.end.as_ref().is_some_and(|end| end.status == status)).count()
+        state.jobs.values().filter(|job| job.end.as_ref().is_some_and(|(end, _)| end.status == status)).count()
     }
 
     /// Figures.
@@ -138,7 +143,8 @@ impl Ledger {
         let ends = [self.succeeded(), self.count("cancelled"), self.count("failed")];
         let state = self.state();
         let mut failures: BTreeMap<&str, u64> = BTreeMap::new();
-        for end in state.jobs.values().filter_map(|job| job.end.as_ref()).filter(|end| end.status == "failed") {
+        for (end, _) in state.jobs.values().filter_map(|job| job.end.as_ref()).filter(|(end, _)| end.status == "failed")
+        {
             *failures.entry(&end.error).or_default() += 1;
         }
         json!({

@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""Measures the server around the engine: submits, reads of a deep queue, claims, time added to a job, time to start.
+
+Needs only the standard library. Build first:
+
+    cargo build --release -p afterimage
+    cargo build --release -p afterimage-server --example load
+    cargo build --release -p afterimage-jobs --example queue_bench
+"""
+
+import argparse
+import json
+import os
+import platform
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+KEY = "a-key-for-measuring"
+
+
+def free_address():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return "127.0.0.1:%d" % listener.getsockname()[1]
+
+
+class Server:
+    """A server in a process of its own."""
+
+    def __init__(self, binary, data, workers):
+        address = free_address()
+        self.url = f"http://{address}"
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("AFTERIMAGE_")}
+        environment |= {"AFTERIMAGE_API_KEY": KEY, "RUST_LOG": "info"}
+        command = [binary, "serve", "--data-dir", data, "--listen", address, "--admin-listen", "off"]
+        command += ["--workers", str(workers)]
+        self.log = open(data + ".log", "ab")
+        self.began = time.perf_counter()
+        self.process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=self.log)
+
+    def wait_for(self, path):
+        """Seconds from the start of the process until `path` answers 200."""
+        while time.perf_counter() - self.began < 60:
+            try:
+                with urllib.request.urlopen(self.url + path, timeout=5):
+                    return time.perf_counter() - self.began
+            except (urllib.error.URLError, ConnectionError):
+                time.sleep(0.002)
+        sys.exit(f"{path} does not answer")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+        self.log.close()
+
+
+def disk_flushes(folder):
+    """Milliseconds that a plain append of 4 KiB and its flush take on this disk: the floor under every durable write."""
+    times = []
+    with open(f"{folder}/flushes", "ab", buffering=0) as file:
+        for _ in range(300):
+            began = time.perf_counter()
+            file.write(b"x" * 4096)
+            os.fdatasync(file.fileno())
+            times.append((time.perf_counter() - began) * 1000)
+    times.sort()
+    return {"p50_ms": round(times[150], 2), "p99_ms": round(times[297], 2), "max_ms": round(times[299], 2)}
+
+
+def processor():
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--target", default=str(ROOT / "target" / "release"), help="folder with the built programs")
+    parser.add_argument("--seconds", type=int, default=60, help="length of the steady load")
+    parser.add_argument("--queued", type=int, default=100_000, help="tasks waiting while reads are measured")
+    parser.add_argument("--folder", help="where data folders are made, on the disk to be measured; default: the temporary one")
+    parser.add_argument("--output", default=str(Path(__file__).parent / "results" / "latest.json"))
+    options = parser.parse_args()
+    target = Path(options.target)
+    binary = str(target / "afterimage")
+
+    def load(server, *arguments):
+        command = [str(target / "examples" / "load"), server.url, KEY, *map(str, arguments)]
+        figures = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+        print(*arguments, json.dumps(figures), flush=True)
+        return figures
+
+    results = {
+        "machine": {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform()},
+        "load_average_before": os.getloadavg(),
+    }
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        results["disk_flush_before"] = disk_flushes(folder)
+        starts = []
+        for number in range(10):
+            with Server(binary, f"{folder}/start-{number % 2}", 1) as server:
+                starts.append(server.wait_for("/readyz"))
+        results["ready_s"] = [round(start, 3) for start in starts]
+        print("ready", results["ready_s"], flush=True)
+
+        with Server(binary, f"{folder}/jobs", 1) as server:
+            server.wait_for("/readyz")
+            results["overhead"] = load(server, "overhead", 50)
+
+        with Server(binary, f"{folder}/queue", 0) as server:
+            server.wait_for("/healthz")
+            results["submits"] = load(server, "submits", 200, options.seconds)
+            missing = max(0, options.queued - 200 * options.seconds)
+            results["fill"] = load(server, "fill", missing)
+            results["reads"] = load(server, "reads", 500)
+            results["submits_with_deep_queue"] = load(server, "submits", 200, 20)
+
+        bench = [str(target / "examples" / "queue_bench"), str(options.queued), "20"]
+        text = subprocess.run(bench, check=True, stdout=subprocess.PIPE, text=True).stdout
+        print(text)
+        results["queue_bench"] = text.splitlines()
+        results["disk_flush_after"] = disk_flushes(folder)
+        print("disk flushes", results["disk_flush_before"], results["disk_flush_after"])
+    results["load_average_after"] = os.getloadavg()
+    Path(options.output).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+//! What the server does when something outside of it fails: ports, folders, disks, files, senders.
+
+#![cfg(target_os = "linux")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failure anywhere in a test should end it; clippy's exception covers only the test functions"
+)]
+
+#[path = "server_failures/disk.rs"]
+mod disk;
+#[path = "support/processes.rs"]
+mod processes;
+#[path = "server_failures/requests.rs"]
+mod requests;
+#[path = "server_failures/senders.rs"]
+mod senders;
+#[path = "support/server.rs"]
+mod server;
+#[path = "server_failures/starting.rs"]
+mod starting;
+#[path = "server_failures/stopping.rs"]
+mod stopping;

@@ -1,0 +1,100 @@
+//! Senders that are too slow or send too much.
+
+use crate::requests::{up, without_workers};
+use crate::server::{Installation, KEY};
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+/// The server gives a request's headers 30 seconds.
+const HEADERS_WITHIN: Duration = Duration::from_secs(45);
+
+#[tokio::test]
+async fn headers_that_trickle_are_cut_off() {
+    let installation = Installation::new();
+    let _server = installation.start_by(without_workers(&installation));
+    let client = up(&installation).await;
+    let mut slow: Vec<TcpStream> = (0..20).map(|_| TcpStream::connect(&installation.address).unwrap()).collect();
+    for sender in &mut slow {
+        sender.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n").unwrap();
+        sender.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+    }
+    let start = Instant::now();
+    let mut number = 0;
+    while !slow.is_empty() {
+        assert!(start.elapsed() < HEADERS_WITHIN, "{} of 20 slow senders are still connected", slow.len());
+        // Others are answered meanwhile.
+        assert!(client.get("/healthz").await.unwrap().status.is_success());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        number += 1;
+        slow.retain_mut(|sender| {
+            let sent = sender.write_all(format!("X-{number}: y\r\n").as_bytes());
+            sent.is_ok() && !is_closed(sender)
+        });
+    }
+}
+
+/// Whether the other side has closed; what it said before is skipped.
+fn is_closed(stream: &mut TcpStream) -> bool {
+    let mut bytes = [0; 1024];
+    loop {
+        match stream.read(&mut bytes) {
+            Ok(0) => return true,
+            Ok(_) => {}
+            Err(error) => return !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused_without_reading_on() {
+    let installation = Installation::new();
+    let _server = installation.start_by(without_workers(&installation));
+    up(&installation).await;
+    for (path, limit) in
+        [("/api/v3/wavespeed-ai/flux-redux-dev", 80_u64 << 20), ("/api/v3/media/upload/binary", 300 << 20)]
+    {
+        let declared = format!("content-length: {}\r\n\r\n", limit + 1);
+        let (answer, sent) = send_endlessly(&installation.address, path, &declared, limit);
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{path}: {answer}");
+        // What fits into the buffers on the way may have been sent before the answer was seen.
+        assert!(sent < 32 << 20, "{path}: {sent} bytes were taken");
+    }
+    // An undeclared length shows only on the way.
+    let chunked = "transfer-encoding: chunked\r\n\r\n";
+    let limit = 80 << 20;
+    let (answer, sent) = send_endlessly(&installation.address, "/api/v3/wavespeed-ai/flux-redux-dev", chunked, limit);
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert!(sent < limit + (32 << 20), "{sent} bytes were taken");
+}
+
+/// Sends until the other side closes or twice `limit` is reached; its answer and the bytes that it took.
+fn send_endlessly(address: &str, path: &str, framing: &str, limit: u64) -> (String, u64) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\ncontent-type: text/plain\r\n{framing}"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut chunk = vec![b' '; 1 << 16];
+    if framing.contains("chunked") {
+        chunk.splice(..0, b"10000\r\n".iter().copied());
+        chunk.extend(b"\r\n");
+    }
+    let reader = std::thread::spawn({
+        let mut stream = stream.try_clone().unwrap();
+        move || {
+            let mut bytes = vec![0; 4096];
+            let read = stream.read(&mut bytes).unwrap_or(0);
+            String::from_utf8_lossy(&bytes[..read]).into_owned()
+        }
+    });
+    let mut sent = 0;
+    while sent < 2 * limit && !reader.is_finished() {
+        if stream.write_all(&chunk).is_err() {
+            break;
+        }
+        sent += chunk.len() as u64;
+    }
+    (reader.join().unwrap(), sent)
+}
