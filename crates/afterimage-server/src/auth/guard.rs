@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// Wrong keys that one address may send within [`WINDOW`].
 const WRONG_KEYS: u32 = 30;
 
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 
 /// Addresses remembered at once; beyond it the oldest are forgotten.
 const ADDRESSES: usize = 10_000;
@@ -49,7 +49,7 @@ impl GuessGuard {
 const TRUST: Duration = Duration::from_secs(2);
 
 /// How long a key counts as one in use, which guesses from the same address do not lock out.
-const IN_USE: Duration = Duration::from_secs(600);
+const IN_USE: Duration = Duration::from_mins(10);
 
 const REMEMBERED_KEYS: usize = 1_000;
 

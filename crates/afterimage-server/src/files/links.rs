@@ -14,7 +14,7 @@ pub struct FileLinks {
 }
 
 /// How long the address of a [`Purpose::Put`] takes bytes.
-const PUT_LIFETIME: Duration = Duration::from_secs(3600);
+const PUT_LIFETIME: Duration = Duration::from_hours(1);
 
 /// A file of ours that an address names and its signature allows to use.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -42,7 +42,7 @@ fn cors() -> CorsLayer {
         // Named one by one: a star does not cover Authorization.
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers(AnyOrigin)
-        .max_age(Duration::from_secs(3600))
+        .max_age(Duration::from_hours(1))
 }
 
 /// Gives the request an id (the client's, when it is a plain word) and logs it with its status and time. Neither

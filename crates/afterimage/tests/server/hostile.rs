@@ -117,7 +117,7 @@ async fn file_names_are_labels_and_never_paths() {
         let (status, answer) = server.upload_form("file", name, &picture(16, 16)).await;
         assert_eq!(status, 200, "{name}: {answer}");
         let address = answer["data"]["download_url"].as_str().unwrap();
-        assert!(address.split('?').next().unwrap().ends_with(".png"), "{address}");
+        assert!(address.contains(".png?"), "{address}");
         assert!(answer["data"]["filename"].as_str().unwrap().chars().count() <= 200);
     }
     let outside: Vec<_> =

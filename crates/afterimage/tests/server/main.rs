@@ -1,5 +1,7 @@
 //! The server over real sockets, with the real engine process where a job has to run.
 
+#![expect(clippy::unwrap_used, reason = "a failure in a helper is a failure of the test")]
+
 mod account;
 mod hostile;
 mod isolation;

@@ -148,8 +148,8 @@ pub fn options(folder: &Path) -> ServeOptions {
         workers: 0,
         api_key: Some(Secret::new(KEY)),
         engine,
-        sync_timeout: Duration::from_secs(60),
-        retention: Duration::from_secs(86_400),
+        sync_timeout: Duration::from_mins(1),
+        retention: Duration::from_hours(24),
         rates: Rates::default(),
         stop_within: Duration::from_secs(5),
     }

@@ -45,7 +45,7 @@ pub struct Pricing {
 
 /// The price of one request, in the newer form.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Price {
+pub struct Quote {
     model_id: &'static str,
     price: f64,
     discounted_price: f64,
@@ -92,10 +92,10 @@ pub async fn pricing(State(app): State<Arc<App>>, request: Request) -> Answer<Js
 }
 
 /// Price of a request, newer form
-#[utoipa::path(post, path = "/api/v3/model/price", tag = "wavespeed", responses((status = 200, description = "The price", body = Envelope<Price>)))]
-pub async fn price(State(app): State<Arc<App>>, request: Request) -> Answer<Json<Envelope<Price>>> {
+#[utoipa::path(post, path = "/api/v3/model/price", tag = "wavespeed", responses((status = 200, description = "The price", body = Envelope<Quote>)))]
+pub async fn price(State(app): State<Arc<App>>, request: Request) -> Answer<Json<Envelope<Quote>>> {
     let (model, price) = price_of_request(&app, request).await?;
-    Ok(Json(Envelope::success(Price {
+    Ok(Json(Envelope::success(Quote {
         model_id: model.id,
         price,
         discounted_price: price,

@@ -1,14 +1,14 @@
 //! WaveSpeed v3: submit a task, poll its result.
 
-pub mod account;
+pub(crate) mod account;
 mod error;
-pub mod events;
+pub(crate) mod events;
 mod models;
 mod prediction;
-pub mod predictions;
+pub(crate) mod predictions;
 mod submit;
-pub mod uploads;
-pub mod webhook;
+pub(crate) mod uploads;
+pub(crate) mod webhook;
 
 pub use error::{ErrorBody, respond};
 pub use models::{Flow, MODELS, Model};
