@@ -48,6 +48,8 @@ struct StoredDelivery {
     delivery: crate::Delivery,
     next_at: Timestamp,
     finished: bool,
+    /// An attempt failed, so `next_at` may be a pause rather than a lease.
+    failed_before: bool,
 }
 
 struct StoredUpload {
@@ -61,10 +63,12 @@ impl MemoryStore {
         Self { clock, tables: Arc::default() }
     }
 
-    /// Treats every running job as one whose worker died, as a restart does.
+    /// Treats every running job as one whose worker died, and webhooks on their way as not sent, as a restart does.
     pub fn expire_leases(&self) -> Vec<JobId> {
         let now = self.clock.now();
-        self.tables().rescue_expired(now, Timestamp(i64::MAX))
+        let mut tables = self.tables();
+        tables.free_deliveries(now);
+        tables.rescue_expired(now, Timestamp(i64::MAX))
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {

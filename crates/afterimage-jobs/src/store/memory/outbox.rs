@@ -30,9 +30,12 @@ impl Outbox for MemoryStore {
 
     async fn delivery_failed(&self, id: i64, attempt: u32, next: NextTry, _error: &str) -> Result<Fenced> {
         let now = self.clock.now();
-        Ok(self.tables().settle_delivery(id, attempt, |stored| match next {
-            NextTry::After(delay) => stored.next_at = now.plus(delay),
-            NextTry::GiveUp => stored.finished = true,
+        Ok(self.tables().settle_delivery(id, attempt, |stored| {
+            stored.failed_before = true;
+            match next {
+                NextTry::After(delay) => stored.next_at = now.plus(delay),
+                NextTry::GiveUp => stored.finished = true,
+            }
         }))
     }
 
@@ -53,7 +56,16 @@ impl Tables {
             attempt: 0,
             created_at: now,
         };
-        self.deliveries.push(StoredDelivery { delivery, next_at: now, finished: false });
+        self.deliveries.push(StoredDelivery { delivery, next_at: now, finished: false, failed_before: false });
+    }
+
+    /// Makes deliveries due whose sender is gone.
+    pub(super) fn free_deliveries(&mut self, now: Timestamp) {
+        for stored in &mut self.deliveries {
+            if !stored.finished && !stored.failed_before {
+                stored.next_at = stored.next_at.min(now);
+            }
+        }
     }
 
     pub(super) fn has_open_delivery(&self, job: &JobId) -> bool {

@@ -62,8 +62,9 @@ impl SqliteStore {
         })
     }
 
-    /// Treats every running job as one whose worker died; returns them. To be called before workers start: the lock
-    /// proves that every process that could hold a lease has ended, so nobody has to wait for leases to run out.
+    /// Treats every running job as one whose worker died, and webhooks on their way as not sent; returns the jobs. To
+    /// be called before workers start: the lock proves that every process that could hold a lease has ended, so nobody
+    /// has to wait for leases to run out.
     ///
     /// # Errors
     /// [`Error::Unavailable`].

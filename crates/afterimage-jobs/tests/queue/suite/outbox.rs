@@ -82,7 +82,14 @@ pub async fn deliveries_survive_a_restart(mut harness: Harness) {
     harness.restart().await;
     let delivery = due(&harness).await.remove(0);
     assert_eq!(delivery.job, id);
+    // Its sender is gone, so nobody waits for its lease; a pause after a failure is kept.
     harness.restart().await;
+    let again = due(&harness).await.remove(0);
+    assert_eq!((again.id, again.attempt), (delivery.id, 2));
+    let next = NextTry::After(SENDING);
+    harness.store.delivery_failed(again.id, 2, next, "refused").await.unwrap();
+    harness.restart().await;
+    assert!(due(&harness).await.is_empty());
     harness.clock.advance(SENDING);
     assert_eq!(due(&harness).await.len(), 1);
 }
