@@ -212,14 +212,15 @@ fn failure(error: &ServeError, origins: &Origins) -> Failure {
 
 /// Tells where the server is: the only thing on standard output.
 fn announce(started: &Started) {
-    let mut lines = format!("Afterimage listens on {}\n", started.url);
-    if let Some(key) = &started.first_key {
+    let url = &started.url;
+    let key = started.first_key.as_ref().map(|key| {
         let key = key.expose();
-        lines.push_str(&format!("playground  {}/#key={key}\nkey         {key}  (shown once)\n", started.url));
-    }
+        format!("playground  {url}/#key={key}\nkey         {key}  (shown once)\n")
+    });
     let mut output = io::stdout().lock();
     // A reader that is gone must not end the server.
-    let _ = output.write_all(lines.as_bytes()).and_then(|()| output.flush());
+    let written = write!(output, "Afterimage listens on {url}\n{}", key.unwrap_or_default());
+    let _ = written.and_then(|()| output.flush());
 }
 
 /// The first signal asks for an orderly end, the second ends at once.
