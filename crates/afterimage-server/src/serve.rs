@@ -9,13 +9,13 @@ use crate::fetch::{FetchLimits, Fetcher, Outbound, OutboundOptions};
 use crate::files::{FileLinks, Signer};
 use crate::http::{BodyReader, PublicUrl};
 use crate::listen::{ListenError, Listener};
-use crate::operations::housekeeping;
 use crate::operations::metrics::{Metrics, admin_router};
 use crate::options::ServeOptions;
 use crate::router::router;
 use crate::sources::Sources;
 use crate::webhooks::{Deliverer, Render};
 use afterimage_core::PictureLimits;
+use afterimage_jobs::retention::{Retention, run_sweeper};
 use afterimage_jobs::worker::{Hints, WorkerOptions, Workers};
 use afterimage_jobs::{
     Blobs, DataFolderLock, Error as StoreError, KeyStore, NewKey, Secret, SettingsStore, SqliteStore, Store,
@@ -116,7 +116,7 @@ pub async fn serve(
 
     let background = CancellationToken::new();
     let mut tasks = JoinSet::new();
-    tasks.spawn(housekeeping::run(Arc::clone(&app), options.retention, background.clone()));
+    tasks.spawn(clean_up(Arc::clone(&app), options.retention, background.clone()));
     tasks.spawn(count_ends(Arc::clone(&app), background.clone()));
     let renderer: Arc<dyn Render> = Arc::new(wavespeed::WebhookRenderer::new(app.links.clone()));
     let renderers = HashMap::from([(wavespeed::DIALECT.to_owned(), renderer)]);
@@ -181,6 +181,15 @@ async fn unusable_models(engines: &EngineProcesses, workers: usize) -> OpenFailu
         return failure;
     }
     std::future::pending().await
+}
+
+/// How often files and rows past their time are removed.
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
+
+/// Removes what is older than `kept`. A tombstone tells "deleted" from "unknown" for as long again.
+async fn clean_up(app: Arc<App>, kept: Duration, stop: CancellationToken) {
+    let retention = Retention { jobs: kept, tombstones: 2 * kept, uploads: kept, ..Retention::default() };
+    run_sweeper(app.store.as_ref(), &app.blobs, &retention, &SystemClock, SWEEP_EVERY, stop).await;
 }
 
 /// Counts how jobs end.

@@ -1,5 +1,4 @@
-//! What operators need: health, metrics, cleaning up.
+//! What operators need: health and metrics.
 
 pub mod health;
-pub mod housekeeping;
 pub mod metrics;
