@@ -88,56 +88,83 @@ def processor():
     return platform.processor()
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--target", default=str(ROOT / "target" / "release"), help="folder with the built programs")
-    parser.add_argument("--seconds", type=int, default=60, help="length of the steady load")
-    parser.add_argument("--queued", type=int, default=100_000, help="tasks waiting while reads are measured")
-    parser.add_argument("--folder", help="where data folders are made, on the disk to be measured; default: the temporary one")
-    parser.add_argument("--output", default=str(Path(__file__).parent / "results" / "latest.json"))
-    options = parser.parse_args()
-    target = Path(options.target)
-    binary = str(target / "afterimage")
+class Bench:
+    """The measurements; each starts what it needs in a folder of its own."""
 
-    def load(server, *arguments):
-        command = [str(target / "examples" / "load"), server.url, KEY, *map(str, arguments)]
+    def __init__(self, options):
+        self.options = options
+        self.target = Path(options.target)
+        self.binary = str(self.target / "afterimage")
+
+    def load(self, server, *arguments):
+        command = [str(self.target / "examples" / "load"), server.url, KEY, *map(str, arguments)]
         figures = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
         print(*arguments, json.dumps(figures), flush=True)
         return figures
 
-    results = {
-        "machine": {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform()},
-        "load_average_before": os.getloadavg(),
-    }
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        results["disk_flush_before"] = disk_flushes(folder)
-        starts = []
+    def start(self, folder):
+        """Time from the start of the process until it is ready, on new and on used folders."""
+        seconds = []
         for number in range(10):
-            with Server(binary, f"{folder}/start-{number % 2}", 1) as server:
-                starts.append(server.wait_for("/readyz"))
-        results["ready_s"] = [round(start, 3) for start in starts]
-        print("ready", results["ready_s"], flush=True)
+            with Server(self.binary, f"{folder}/data-{number % 2}", 1) as server:
+                seconds.append(round(server.wait_for("/readyz"), 3))
+        print("ready", seconds, flush=True)
+        return {"ready_s": seconds}
 
-        with Server(binary, f"{folder}/jobs", 1) as server:
+    def jobs(self, folder):
+        """Time that a job takes beyond the engine's own."""
+        with Server(self.binary, f"{folder}/data", 1) as server:
             server.wait_for("/readyz")
-            results["overhead"] = load(server, "overhead", 50)
+            return self.load(server, "overhead", 50)
 
-        with Server(binary, f"{folder}/queue", 0) as server:
+    def submits(self, folder):
+        """Steady load on a server whose engine is idle."""
+        with Server(self.binary, f"{folder}/data", 0) as server:
             server.wait_for("/healthz")
-            results["submits"] = load(server, "submits", 200, options.seconds)
-            missing = max(0, options.queued - 200 * options.seconds)
-            results["fill"] = load(server, "fill", missing)
-            results["reads"] = load(server, "reads", 500)
-            results["submits_with_deep_queue"] = load(server, "submits", 200, 20)
+            return self.load(server, "submits", 200, self.options.seconds)
 
-        bench = [str(target / "examples" / "queue_bench"), str(options.queued), "20"]
+    def deep_queue(self, folder):
+        """Reads and submits while many tasks wait."""
+        with Server(self.binary, f"{folder}/data", 0) as server:
+            server.wait_for("/healthz")
+            fill = self.load(server, "fill", self.options.queued)
+            reads = self.load(server, "reads", 500)
+            return {"fill": fill, "reads": reads, "submits": self.load(server, "submits", 200, 20)}
+
+    def claims(self, _):
+        """The queue alone: claims, renewals and ends beside submits."""
+        bench = [str(self.target / "examples" / "queue_bench"), str(self.options.queued), "20"]
         text = subprocess.run(bench, check=True, stdout=subprocess.PIPE, text=True).stdout
-        print(text)
-        results["queue_bench"] = text.splitlines()
-        results["disk_flush_after"] = disk_flushes(folder)
-        print("disk flushes", results["disk_flush_before"], results["disk_flush_after"])
-    results["load_average_after"] = os.getloadavg()
-    Path(options.output).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        print(text, flush=True)
+        return text.splitlines()
+
+
+MEASUREMENTS = ["start", "jobs", "submits", "deep_queue", "claims"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("measurements", nargs="*", metavar="MEASUREMENT", help=f"of {', '.join(MEASUREMENTS)}; default: all")
+    parser.add_argument("--target", default=str(ROOT / "target" / "release"), help="folder with the built programs")
+    parser.add_argument("--seconds", type=int, default=60, help="length of the steady load")
+    parser.add_argument("--queued", type=int, default=100_000, help="tasks waiting while reads are measured")
+    parser.add_argument("--folder", help="where data folders are made, on the disk to be measured; default: the temporary one")
+    parser.add_argument("--output", default=str(Path(__file__).parent / "results" / "load.json"), help="measurements left out stay")
+    options = parser.parse_args()
+    chosen = options.measurements or MEASUREMENTS
+    if unknown := set(chosen) - set(MEASUREMENTS):
+        parser.error(f"no such measurement: {', '.join(unknown)}")
+
+    bench = Bench(options)
+    output = Path(options.output)
+    results = json.loads(output.read_text(encoding="utf-8")) if options.measurements and output.exists() else {}
+    results["machine"] = {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform()}
+    for name in chosen:
+        with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+            before = {"load_average": os.getloadavg()[0], "disk_flush": disk_flushes(folder)}
+            figures = getattr(bench, name)(folder)
+            results[name] = {"figures": figures, "before": before, "disk_flush_after": disk_flushes(folder)}
+        output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,14 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-type Seen = Arc<Mutex<BTreeMap<String, Vec<String>>>>;
+type Seen = Arc<Mutex<BTreeMap<String, Webhooks>>>;
+
+/// What arrived for one job.
+#[derive(Default)]
+struct Webhooks {
+    statuses: Vec<String>,
+    accepted: bool,
+}
 
 /// A running receiver.
 pub struct Receiver {
@@ -34,25 +41,26 @@ async fn receive(State(seen): State<Seen>, Json(prediction): Json<Value>) -> Sta
         return StatusCode::BAD_REQUEST;
     };
     let mut seen = seen.lock().unwrap();
-    let statuses = seen.entry(id.to_owned()).or_default();
-    let refused = statuses.is_empty() && id.starts_with('0');
-    statuses.push(status.to_owned());
-    if refused { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK }
+    let webhooks = seen.entry(id.to_owned()).or_default();
+    webhooks.accepted = !webhooks.statuses.is_empty() || !id.starts_with('0');
+    webhooks.statuses.push(status.to_owned());
+    if webhooks.accepted { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR }
 }
 
 impl Receiver {
-    /// Jobs of which no webhook has arrived.
+    /// Jobs of which no webhook was accepted.
     pub fn missing(&self, ledger: &Ledger) -> Vec<String> {
         let seen = self.seen.lock().unwrap();
-        ledger.webhooks().into_iter().map(|(id, _)| id).filter(|id| !seen.contains_key(id)).collect()
+        let accepted = |id: &String| seen.get(id).is_some_and(|webhooks| webhooks.accepted);
+        ledger.webhooks().into_iter().map(|(id, _)| id).filter(|id| !accepted(id)).collect()
     }
 
     /// Webhooks that are missing or tell something else than the job's end.
     pub fn violations(&self, ledger: &Ledger) -> Vec<String> {
-        let missing = self.missing(ledger).into_iter().map(|id| format!("{id}: no webhook has arrived"));
+        let missing = self.missing(ledger).into_iter().map(|id| format!("{id}: no webhook was accepted"));
         let seen = self.seen.lock().unwrap();
         let wrong = ledger.webhooks().into_iter().filter_map(|(id, end)| {
-            let statuses = seen.get(&id)?;
+            let statuses = &seen.get(&id)?.statuses;
             let differs = statuses.iter().any(|status| Some(status) != end.as_ref());
             differs.then(|| format!("{id}: ended as {end:?}, its webhooks say {statuses:?}"))
         });
@@ -62,8 +70,10 @@ impl Receiver {
     /// Figures.
     pub fn summary(&self, ledger: &Ledger) -> Value {
         let seen = self.seen.lock().unwrap();
-        let repeated = seen.values().filter(|statuses| statuses.len() > 1).count();
-        let wanted = ledger.webhooks().len();
-        json!({"wanted": wanted, "received": seen.values().map(Vec::len).sum::<usize>(), "jobs_with_several": repeated})
+        json!({
+            "wanted": ledger.webhooks().len(),
+            "received": seen.values().map(|webhooks| webhooks.statuses.len()).sum::<usize>(),
+            "jobs_with_several": seen.values().filter(|webhooks| webhooks.statuses.len() > 1).count(),
+        })
     }
 }
