@@ -144,12 +144,14 @@ MEASUREMENTS = ["start", "jobs", "submits", "deep_queue", "claims"]
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("measurements", nargs="*", metavar="MEASUREMENT", help=f"of {', '.join(MEASUREMENTS)}; default: all")
+    known = ", ".join(MEASUREMENTS)
+    parser.add_argument("measurements", nargs="*", metavar="MEASUREMENT", help=f"of {known}; default: all")
     parser.add_argument("--target", default=str(ROOT / "target" / "release"), help="folder with the built programs")
     parser.add_argument("--seconds", type=int, default=60, help="length of the steady load")
     parser.add_argument("--queued", type=int, default=100_000, help="tasks waiting while reads are measured")
-    parser.add_argument("--folder", help="where data folders are made, on the disk to be measured; default: the temporary one")
-    parser.add_argument("--output", default=str(Path(__file__).parent / "results" / "load.json"), help="measurements left out stay")
+    parser.add_argument("--folder", help="on the disk to be measured; default: the temporary one")
+    output = Path(__file__).parent / "results" / "load.json"
+    parser.add_argument("--output", default=str(output), help="file of the results; those of measurements left out stay")
     options = parser.parse_args()
     chosen = options.measurements or MEASUREMENTS
     if unknown := set(chosen) - set(MEASUREMENTS):
