@@ -13,6 +13,7 @@ use afterimage_server::listen::ListenError;
 use afterimage_server::options::{ServeOptions, TlsFiles};
 use afterimage_server::serve::{ServeError, Started, serve};
 use clap::Args;
+use etcetera::base_strategy::{BaseStrategy, choose_native_strategy};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -189,8 +190,10 @@ pub fn data_dir(named: Option<&PathBuf>) -> Result<PathBuf, Failure> {
     if let Some(folder) = named {
         return Ok(folder.clone());
     }
-    let platform = dirs::data_dir().map(|folder| folder.join("afterimage"));
-    platform.ok_or_else(|| Failure::bad_input("--data-dir", "this platform has no data folder; name one"))
+    let platform = choose_native_strategy().map_err(|error| {
+        Failure::bad_input("--data-dir", format_args!("the data folder is unknown, name one: {error}"))
+    })?;
+    Ok(platform.data_dir().join("afterimage"))
 }
 
 /// Which exit code and subject an error has.
