@@ -15,8 +15,12 @@ pub struct ServeOptions {
     pub listen: SocketAddr,
     /// What URLs in answers start with; `None`: what the request was sent to.
     pub public_url: Option<Url>,
-    /// Database, uploads, results.
+    /// Database, uploads and results, unless they are named below; holds the lock that keeps a second server off.
     pub data_dir: PathBuf,
+    /// The SQLite file; `None`: in the data folder.
+    pub database: Option<PathBuf>,
+    /// Folder of inputs, uploads and results; `None`: the data folder.
+    pub storage: Option<PathBuf>,
     /// Metrics; `None`: nowhere.
     pub admin_listen: Option<SocketAddr>,
     /// Certificate chain and key, both PEM; `None`: plain HTTP.

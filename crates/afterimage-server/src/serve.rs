@@ -79,7 +79,14 @@ pub async fn serve(
         None => None,
     };
     let lock = DataFolderLock::acquire(&options.data_dir)?;
-    let sqlite = SqliteStore::open(&options.data_dir, Arc::new(SystemClock)).await?;
+    let in_folder = options.data_dir.join(SqliteStore::FILE_NAME);
+    let database = options.database.as_ref().unwrap_or(&in_folder);
+    // A database elsewhere has a lock of its own: another server may come to it from another data folder.
+    let _database_lock = match database.parent().filter(|folder| *folder != options.data_dir) {
+        Some(folder) => Some(DataFolderLock::acquire(folder)?),
+        None => None,
+    };
+    let sqlite = SqliteStore::open_file(database, Arc::new(SystemClock)).await?;
     for job in sqlite.expire_leases(&lock).await? {
         tracing::warn!(job_id = %job, "the server ended while this job ran; it runs again");
     }
@@ -92,7 +99,7 @@ pub async fn serve(
     })?;
     let app = Arc::new(App {
         store,
-        blobs: Blobs::local(&options.data_dir)?,
+        blobs: Blobs::local(options.storage.as_ref().unwrap_or(&options.data_dir))?,
         hints: Arc::new(Hints::default()),
         engines: Arc::new(EngineProcesses::start(&options.engine, Limits::default(), options.workers)),
         events: Events::default(),

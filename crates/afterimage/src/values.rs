@@ -7,6 +7,7 @@ use afterimage_jobs::Secret;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 use url::Url;
@@ -76,6 +77,30 @@ pub fn web_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).ok().filter(|url| ["http", "https"].contains(&url.scheme()) && url.host().is_some());
     url.filter(|url| url.query().is_none() && url.fragment().is_none())
         .ok_or_else(|| format!("{} is not an address such as https://pictures.example", quoted(text)))
+}
+
+/// `--database-url`: the file.
+pub fn database_url(text: &str) -> Result<PathBuf, String> {
+    local_path(text, "sqlite:").ok_or_else(|| {
+        format!(
+            "{} is not a database of this version; expected sqlite:FILE, such as sqlite:/srv/afterimage.sqlite",
+            quoted(text)
+        )
+    })
+}
+
+/// `--storage-url`: the folder.
+pub fn storage_url(text: &str) -> Result<PathBuf, String> {
+    local_path(text, "file:").ok_or_else(|| {
+        format!("{} is not a storage of this version; expected file:FOLDER, such as file:/srv/afterimage", quoted(text))
+    })
+}
+
+/// The path after `scheme`, written as `file:/srv/a`, `file:///srv/a` or `file:a`.
+fn local_path(text: &str, scheme: &str) -> Option<PathBuf> {
+    let path = text.strip_prefix(scheme)?;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    (!path.is_empty()).then(|| PathBuf::from(path))
 }
 
 /// `--api-key`.

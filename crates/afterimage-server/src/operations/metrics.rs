@@ -30,6 +30,7 @@ pub struct Metrics {
     queue: Family<StateLabels, Gauge>,
     open_webhooks: Gauge,
     ready_engines: Gauge,
+    engine_restarts: Gauge,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -71,7 +72,19 @@ impl Default for Metrics {
         registry.register("webhooks_open", "Webhooks neither delivered nor given up", open_webhooks.clone());
         let ready_engines = Gauge::default();
         registry.register("engines_ready", "Engine processes that can take a job", ready_engines.clone());
-        Self { registry, requests, request_seconds, jobs, inference_seconds, queue, open_webhooks, ready_engines }
+        let engine_restarts = Gauge::default();
+        registry.register("engine_restarts", "Deaths of engine processes since the start", engine_restarts.clone());
+        Self {
+            registry,
+            requests,
+            request_seconds,
+            jobs,
+            inference_seconds,
+            queue,
+            open_webhooks,
+            ready_engines,
+            engine_restarts,
+        }
     }
 }
 
@@ -84,16 +97,14 @@ impl Metrics {
         }
     }
 
-    /// Sets the number of engines that can take a job.
-    pub fn set_ready_engines(&self, ready: usize) {
-        self.ready_engines.set(ready as i64);
-    }
-
     async fn text(&self, app: &App) -> Result<String, Refusal> {
         let depth = app.store.queue_depth().await?;
         for (state, count) in [("queued", depth.queued), ("running", depth.running)] {
             self.queue.get_or_create(&StateLabels { state }).set(count as i64);
         }
+        let engines = app.engines.statuses();
+        self.ready_engines.set(engines.iter().filter(|engine| engine.state.is_open()).count() as i64);
+        self.engine_restarts.set(engines.iter().map(|engine| engine.restarts).sum::<u64>() as i64);
         self.open_webhooks.set(app.store.open_deliveries().await? as i64);
         let mut text = String::new();
         encode(&mut text, &self.registry).map_err(|_| Refusal::Internal)?;

@@ -1,6 +1,6 @@
 //! `afterimage keys`: who may use the server.
 
-use super::serve::{data_dir, store_failure};
+use super::serve::{DatabaseFlag, data_dir, store_failure};
 use crate::failure::Failure;
 use crate::origin::Origins;
 use crate::output::print_text;
@@ -75,6 +75,9 @@ struct Place {
     /// Default: the platform's data folder for `afterimage`.
     #[arg(long, env = "AFTERIMAGE_DATA_DIR", hide_env_values = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    database: DatabaseFlag,
 }
 
 impl Place {
@@ -83,13 +86,16 @@ impl Place {
         &self,
         work: impl FnOnce(SqliteStore) -> F,
     ) -> Result<T, Failure> {
-        let folder = data_dir(self.data_dir.as_ref())?;
+        let file = match self.database.file() {
+            Some(file) => file.clone(),
+            None => data_dir(self.data_dir.as_ref())?.join(SqliteStore::FILE_NAME),
+        };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| Failure::other(format!("cannot start the runtime: {error}")))?;
         runtime
-            .block_on(async { work(SqliteStore::open(&folder, Arc::new(SystemClock)).await?).await })
+            .block_on(async { work(SqliteStore::open_file(&file, Arc::new(SystemClock)).await?).await })
             .map_err(|error| store_failure(&error))
     }
 }

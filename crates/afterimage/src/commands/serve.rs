@@ -55,6 +55,21 @@ pub struct Serve {
     #[arg(long, env = "AFTERIMAGE_DATA_DIR", hide_env_values = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
+    #[command(flatten)]
+    database: DatabaseFlag,
+
+    /// Where inputs, uploads and results are kept: `file:FOLDER`
+    ///
+    /// Object stores (`s3:`) are not supported by this version. Default: the data folder.
+    #[arg(
+        long,
+        env = "AFTERIMAGE_STORAGE_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        value_parser = values::storage_url
+    )]
+    storage_url: Option<PathBuf>,
+
     /// Address of the metrics, without a key; `off` for none
     ///
     /// Keep it on an address that only operators reach.
@@ -144,6 +159,29 @@ pub struct Serve {
     models: ModelFlags,
 }
 
+/// Which database.
+#[derive(Args, Debug)]
+pub struct DatabaseFlag {
+    /// Where jobs and keys are kept: `sqlite:FILE`
+    ///
+    /// PostgreSQL (`postgres:`) is not supported by this version. Default: a SQLite file in the data folder.
+    #[arg(
+        long,
+        env = "AFTERIMAGE_DATABASE_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        value_parser = values::database_url
+    )]
+    database_url: Option<PathBuf>,
+}
+
+impl DatabaseFlag {
+    /// The file, when one was named.
+    pub fn file(&self) -> Option<&PathBuf> {
+        self.database_url.as_ref()
+    }
+}
+
 impl Serve {
     /// Runs the command.
     pub fn run(&self, origins: &Origins) -> Result<(), Failure> {
@@ -171,6 +209,8 @@ impl Serve {
             listen: self.listen,
             public_url: self.public_url.clone(),
             data_dir: data_dir(self.data_dir.as_ref())?,
+            database: self.database.file().cloned(),
+            storage: self.storage_url.clone(),
             admin_listen: self.admin_listen.0,
             tls: tls.map(|(certificate, key)| TlsFiles { certificate, key }),
             allow_private_networks: self.allow_private_networks,

@@ -37,6 +37,9 @@ async fn a_task_ends_with_pictures_and_its_result_stays_the_same() {
     // The same again takes picture and prompt from the cache and gives the same pixels; a result serves as input.
     let again = server.ended(&server.submit(REDUX, &body).await).await;
     assert_eq!(decoded(&server, again["outputs"][0].as_str().unwrap()).await, first);
+    let cached = |task: &Value| ["image_cached", "text_cached"].map(|name| task["timings"]["stages"][name].clone());
+    assert_eq!(cached(&task), [json!(false), json!(false)], "{task}");
+    assert_eq!(cached(&again), [json!(true), json!(true)], "{again}");
     let chained = server.ended(&server.submit(REDUX, &small(task["outputs"][0].as_str().unwrap())).await).await;
     assert_eq!(chained["status"], "completed", "{chained}");
 }

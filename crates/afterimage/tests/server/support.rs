@@ -142,6 +142,8 @@ pub fn options(folder: &Path) -> ServeOptions {
         listen: "127.0.0.1:0".parse().unwrap(),
         public_url: None,
         data_dir: folder.join("data"),
+        database: None,
+        storage: None,
         admin_listen: None,
         tls: None,
         allow_private_networks: false,

@@ -48,8 +48,18 @@ impl SqliteStore {
     /// [`Error::Unavailable`] when the folder or file cannot be made, read or written, is no database, or was written
     /// by a newer version.
     pub async fn open(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
-        create_private(folder)?;
-        let file = DatabaseFile::create(&folder.join(Self::FILE_NAME))?;
+        Self::open_file(&folder.join(Self::FILE_NAME), clock).await
+    }
+
+    /// The same for a database file of any name; its folder is made unless it is there.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub async fn open_file(path: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            create_private(folder)?;
+        }
+        let file = DatabaseFile::create(path)?;
         let mut connection = file.connect().await.map_err(unavailable)?;
         // The transaction keeps two processes from migrating at once.
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(unavailable)?;

@@ -1,7 +1,7 @@
 //! A job as this dialect shows it.
 
 use crate::files::FileLinks;
-use afterimage_jobs::{FailureKind, Job, JobState, Timestamp};
+use afterimage_jobs::{FailureKind, Job, JobResult, JobState, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -69,6 +69,9 @@ pub struct Urls {
 pub struct PredictionTimings {
     /// Milliseconds the models took.
     pub inference: u64,
+    /// An addition: milliseconds of each stage, and whether picture and prompt were known from an earlier task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stages: Option<Value>,
 }
 
 /// Code of an answer that stopped waiting; the task goes on.
@@ -95,7 +98,10 @@ impl Prediction {
             error: error(job),
             code: job.failure.as_ref().map(|failure| failure_code(failure.kind)),
             execution_time: execution_time(job),
-            timings: PredictionTimings { inference: job.result.as_ref().map_or(0, |result| result.inference_ms) },
+            timings: PredictionTimings {
+                inference: job.result.as_ref().map_or(0, |result| result.inference_ms),
+                stages: job.result.as_ref().map(stages),
+            },
         }
     }
 
@@ -135,6 +141,19 @@ pub fn rfc3339(timestamp: Timestamp) -> String {
         .ok()
         .and_then(|time| time.format(&Rfc3339).ok())
         .unwrap_or_default()
+}
+
+/// Milliseconds of the stages, with what was taken from the engine's caches.
+fn stages(result: &JobResult) -> Value {
+    let mut stages = result.timings.clone();
+    if let Some(stages) = stages.as_object_mut() {
+        for name in ["image_cached", "text_cached"] {
+            if let Some(cached) = result.facts.get(name) {
+                stages.insert(name.to_owned(), cached.clone());
+            }
+        }
+    }
+    stages
 }
 
 fn error(job: &Job) -> String {
