@@ -1,7 +1,7 @@
 //! The durable queue: job states, store, leases, outbox, blobs, and the worker loop.
 //!
 //! One database is the only system of record. A dialect turns a request into a [`NewJob`]; [`JobStore::submit`] makes
-//! it durable; a worker claims it under a lease, runs it through an [`Executor`] and records its end together with the
+//! it durable; a worker claims it under a lease, runs it through an [`worker::Executor`] and records its end together with the
 //! webhook that reports it. This crate knows nothing of HTTP and tensors.
 
 mod blobs;
