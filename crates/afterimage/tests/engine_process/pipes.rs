@@ -73,12 +73,14 @@ impl Engine {
 
 /// A job that takes minutes.
 fn endless(ticket: u64) -> Order {
-    use afterimage_core::{GenerationRequest, Size, Task};
+    use afterimage_core::{Enlarge, GenerationRequest, Size, Task};
     let request = GenerationRequest {
         prompt: Some("a lake".to_owned()),
         size: Some(Size::new(512, 512)),
         steps: 50,
         num_images: 4,
+        // One long pass: the first of two would be small and its steps short.
+        enlarge: Enlarge::Off,
         ..GenerationRequest::new(Task::TextToImage)
     };
     Order::Generate { ticket, request, format: afterimage_jobs::OutputFormat::Png, previews: false }
