@@ -76,9 +76,8 @@ fn endless(ticket: u64) -> Order {
     use afterimage_core::{Enlarge, GenerationRequest, Size, Task};
     let request = GenerationRequest {
         prompt: Some("a lake".to_owned()),
-        size: Some(Size::new(512, 512)),
+        size: Some(Size::new(1024, 1024)),
         steps: 50,
-        num_images: 4,
         // One long pass: the first of two would be small and its steps short.
         enlarge: Enlarge::Off,
         ..GenerationRequest::new(Task::TextToImage)
