@@ -88,7 +88,7 @@ pub async fn serve(
     };
     let sqlite = SqliteStore::open_file(database, Arc::new(SystemClock)).await?;
     for job in sqlite.expire_leases(&lock).await? {
-        tracing::warn!(job_id = %job, "the server ended while this job ran; it runs again");
+        tracing::warn!(job_id = %job, "the server ended while this job ran; that attempt counts as unclean");
     }
     let first_key = provide_key(&sqlite, options.api_key.clone()).await?;
     let links = FileLinks::new(Signer::new(sqlite.server_secret().await?), options.retention);
