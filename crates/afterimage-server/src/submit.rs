@@ -40,6 +40,8 @@ pub struct Submission {
     pub user: Option<String>,
     /// Fail unless started within this time.
     pub start_within: Option<Duration>,
+    /// Whether input and result may be shown to later readers.
+    pub store_io: bool,
 }
 
 /// How a dialect calls the fields that the engine checks.
@@ -95,7 +97,7 @@ pub async fn submit(
         user: submission.user,
         cost_micros,
         start_within: submission.start_within,
-        store_io: true,
+        store_io: submission.store_io,
     };
     let submitted = app.store.submit(job).await;
     match &submitted {

@@ -1,8 +1,9 @@
 //! Waiting for a job's end on behalf of a synchronous request.
 
 use crate::app::App;
+use crate::http::layers::note_job;
 use crate::refusal::Refusal;
-use crate::submit::cancel;
+use crate::submit::{FieldName, Submission, cancel, submit};
 use afterimage_jobs::{ApiKey, Job, JobId};
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,25 @@ pub async fn until_ended(app: &App, id: &JobId, timeout: Duration) -> Result<Job
             }
         }
     }
+}
+
+/// Submits on behalf of a synchronous request and waits for the end, at most [`App::sync_timeout`]; returns the job as
+/// it then is, ended or not. A client that hangs up meanwhile cancels it.
+///
+/// # Errors
+/// Those of [`submit`] and [`until_ended`].
+pub async fn submit_and_wait(
+    app: &Arc<App>,
+    key: &ApiKey,
+    submission: Submission,
+    field_name: FieldName,
+) -> Result<Job, Refusal> {
+    let job = submit(app, key, submission, field_name).await?.into_job();
+    note_job(job.id.as_str());
+    let guard = CancelOnDrop::new(Arc::clone(app), key.clone(), job.id.clone());
+    let job = until_ended(app, &job.id, app.sync_timeout).await?;
+    guard.disarm();
+    Ok(job)
 }
 
 /// Cancels the job when dropped, unless disarmed: a client that hangs up on a synchronous request drops its future.

@@ -50,8 +50,14 @@ fn columns(kind: &Kind) -> (&'static str, String, String) {
         }
         Kind::Text { max_bytes } => ("string", format!("up to {} KiB", max_bytes / 1024), String::new()),
         Kind::Picture => ("string", String::new(), String::new()),
-        Kind::Size { side, default } => {
-            ("string", format!("`W*H`, {} each", span(side)), format!("`{}*{}`", default.width, default.height))
+        Kind::Size { side, default, separator } => {
+            let values = format!("`W{separator}H`, {} each", span(side));
+            ("string", values, format!("`{}{separator}{}`", default.width, default.height))
+        }
+        Kind::NamedSize { presets, default, side, .. } => {
+            let names: Vec<String> = presets.iter().map(|(name, size)| format!("`{name}` ({size})")).collect();
+            let values = format!("{}, or `{{\"width\", \"height\"}}`, {} each", names.join(", "), span(side));
+            ("string or object", values, format!("`{default}`"))
         }
     }
 }

@@ -1,10 +1,13 @@
 //! The parameters of a model, declared once: checking a request, the JSON schema, the OpenAPI document and the tables in
 //! the documentation are all made from the same list.
 
+pub mod common;
+mod echo;
 mod parse;
 mod schema;
 
-pub use parse::{Problem, ProblemKind, Values, parse};
+pub use echo::echo;
+pub use parse::{Numbers, Problem, ProblemKind, Values, parse, parse_with};
 pub use schema::json_schema;
 
 use afterimage_core::Size;
@@ -59,12 +62,25 @@ pub enum Kind {
     },
     /// A picture: URL, `data:` URI, or plain base64.
     Picture,
-    /// `WIDTH*HEIGHT` in pixels.
+    /// `WIDTH*HEIGHT` or `WIDTHxHEIGHT` in pixels; both are read.
     Size {
         /// Accepted pixels per side.
         side: RangeInclusive<u32>,
         /// What absence means.
         default: Size,
+        /// What the service's documents write between the numbers.
+        separator: char,
+    },
+    /// A word for a size, or `{"width", "height"}` in pixels.
+    NamedSize {
+        /// The words.
+        presets: &'static [(&'static str, Size)],
+        /// The word that absence means; one of `presets`.
+        default: &'static str,
+        /// Accepted pixels per side of an object.
+        side: RangeInclusive<u32>,
+        /// Pixels of a side that an object leaves out.
+        absent_side: u32,
     },
 }
 

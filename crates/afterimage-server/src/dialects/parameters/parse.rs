@@ -5,6 +5,7 @@ use afterimage_core::Size;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::ops::RangeInclusive;
 
 /// Why a parameter was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +14,15 @@ pub enum ProblemKind {
     Missing,
     /// Another JSON type than the parameter has.
     WrongType,
-    /// Right type, but outside of the range or not one of the words.
+    /// Right type, but below the range.
+    TooSmall,
+    /// Right type, but above the range.
+    TooLarge,
+    /// Right type, but more of it than is accepted: bytes of a text, items of a list.
+    TooLong,
+    /// Not one of the words.
+    NotAnOption,
+    /// Right type, but not usable together with the rest of the request.
     OutOfRange,
     /// Right type, but not readable as what it should be.
     Malformed,
@@ -90,16 +99,34 @@ impl Values {
     }
 }
 
+/// How numbers and switches may be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbers {
+    /// As JSON numbers and booleans.
+    Typed,
+    /// Also as text: form fields have no other type, and services built on pydantic read `"28"` as 28.
+    OrText,
+}
+
+/// Checks `object` against `parameters`, numbers being JSON numbers; see [`parse_with`].
+///
+/// # Errors
+/// Those of [`parse_with`].
+pub fn parse(parameters: &[Parameter], object: &Map<String, Value>) -> Result<Values, Problem> {
+    parse_with(Numbers::Typed, parameters, object)
+}
+
 /// Checks `object` against `parameters`. `null` means absent; names that are not parameters are ignored, since schemas
 /// of hosted services drift and clients send the union of what they ever were.
 ///
 /// # Errors
 /// The first parameter, in the list's order, that is missing, of the wrong type or out of range.
-pub fn parse(parameters: &[Parameter], object: &Map<String, Value>) -> Result<Values, Problem> {
+pub fn parse_with(numbers: Numbers, parameters: &[Parameter], object: &Map<String, Value>) -> Result<Values, Problem> {
     let mut values = BTreeMap::new();
     for parameter in parameters {
         let given = object.get(parameter.name).filter(|value| !value.is_null());
-        let checked = match given {
+        let retyped = given.filter(|_| numbers == Numbers::OrText).and_then(|value| from_text(&parameter.kind, value));
+        let checked = match retyped.as_ref().or(given) {
             Some(value) => Some(check(parameter, value)?),
             None if parameter.required => {
                 let message = format!("missing; {} is required", expected(&parameter.kind));
@@ -121,6 +148,7 @@ fn default(kind: &Kind) -> Option<Checked> {
         Kind::Switch { default } => Some(Checked::Switch(*default)),
         Kind::Choice { default, .. } => Some(Checked::Text((*default).to_owned())),
         Kind::Size { default, .. } => Some(Checked::Size(*default)),
+        Kind::NamedSize { presets, default, .. } => preset(presets, default).map(Checked::Size),
         Kind::Text { .. } | Kind::Picture => None,
     }
 }
@@ -134,9 +162,39 @@ fn expected(kind: &Kind) -> String {
         Kind::Choice { options, .. } => format!("one of {}", options.join(", ")),
         Kind::Text { .. } => "a text".to_owned(),
         Kind::Picture => "a picture as URL, data URI or base64".to_owned(),
-        Kind::Size { side, .. } => {
-            format!("WIDTH*HEIGHT with {} to {} pixels per side, such as 1024*768", side.start(), side.end())
+        Kind::Size { side, separator, .. } => format!(
+            "WIDTH{separator}HEIGHT with {} to {} pixels per side, such as 1024{separator}768",
+            side.start(),
+            side.end()
+        ),
+        Kind::NamedSize { presets, side, .. } => {
+            let names: Vec<&str> = presets.iter().map(|(name, _)| *name).collect();
+            let (low, high) = (side.start(), side.end());
+            format!("one of {}, or {{\"width\", \"height\"}} with {low} to {high} pixels each", names.join(", "))
         }
+    }
+}
+
+fn preset(presets: &[(&str, Size)], name: &str) -> Option<Size> {
+    presets.iter().find(|(known, _)| *known == name).map(|(_, size)| *size)
+}
+
+/// The number or switch that a text stands for, or `None` when it is none; the check of the text then says so.
+fn from_text(kind: &Kind, value: &Value) -> Option<Value> {
+    let text = value.as_str()?.trim();
+    match kind {
+        Kind::Integer { .. } | Kind::Number { .. } => {
+            if let Ok(whole) = text.parse::<i64>() {
+                return Some(Value::from(whole));
+            }
+            text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Value::from)
+        }
+        Kind::Switch { .. } => match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "on" | "yes" => Some(Value::Bool(true)),
+            "false" | "0" | "off" | "no" => Some(Value::Bool(false)),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -146,10 +204,10 @@ fn check(parameter: &Parameter, value: &Value) -> Result<Checked, Problem> {
         let message = format!("is {}; expected {expected}", type_name(value));
         Problem::new(parameter.name, ProblemKind::WrongType, message)
     };
-    let out_of_range = |value: &dyn Display| {
-        let message = format!("{value} is out of range; expected {expected}");
-        Problem::new(parameter.name, ProblemKind::OutOfRange, message)
+    let out_of_range = |kind: ProblemKind, value: &dyn Display| {
+        Problem::new(parameter.name, kind, format!("{value} is out of range; expected {expected}"))
     };
+    let beyond = |is_small: bool| if is_small { ProblemKind::TooSmall } else { ProblemKind::TooLarge };
     match &parameter.kind {
         Kind::Integer { range, .. } => {
             let number = value.as_number().ok_or_else(wrong_type)?;
@@ -159,17 +217,20 @@ fn check(parameter: &Parameter, value: &Value) -> Result<Checked, Problem> {
             });
             match whole {
                 Some(whole) if range.contains(&whole) => Ok(Checked::Integer(whole)),
-                Some(whole) => Err(out_of_range(&whole)),
+                Some(whole) => Err(out_of_range(beyond(whole < *range.start()), &whole)),
                 None if number.as_f64().is_some_and(|float| float.fract() != 0.0) => {
                     let message = format!("{number} is not a whole number; expected {expected}");
                     Err(Problem::new(parameter.name, ProblemKind::WrongType, message))
                 }
-                None => Err(out_of_range(number)),
+                None => Err(out_of_range(beyond(number.as_f64().is_some_and(|float| float < 0.0)), number)),
             }
         }
         Kind::Number { range, .. } => {
             let number = value.as_f64().ok_or_else(wrong_type)?;
-            if range.contains(&number) { Ok(Checked::Number(number)) } else { Err(out_of_range(&number)) }
+            if range.contains(&number) {
+                return Ok(Checked::Number(number));
+            }
+            Err(out_of_range(beyond(number < *range.start()), &number))
         }
         Kind::Switch { .. } => value.as_bool().map(Checked::Switch).ok_or_else(wrong_type),
         Kind::Choice { options, .. } => {
@@ -177,13 +238,13 @@ fn check(parameter: &Parameter, value: &Value) -> Result<Checked, Problem> {
             if options.contains(&word) {
                 return Ok(Checked::Text(word.to_owned()));
             }
-            Err(out_of_range(&format_args!("{:?}", shortened(word))))
+            Err(out_of_range(ProblemKind::NotAnOption, &format_args!("{:?}", shortened(word))))
         }
         Kind::Text { max_bytes } => {
             let text = value.as_str().ok_or_else(wrong_type)?;
             if text.len() > *max_bytes {
                 let message = format!("{} bytes are too long; at most {max_bytes} are accepted", text.len());
-                return Err(Problem::new(parameter.name, ProblemKind::OutOfRange, message));
+                return Err(Problem::new(parameter.name, ProblemKind::TooLong, message));
             }
             Ok(Checked::Text(text.to_owned()))
         }
@@ -202,10 +263,40 @@ fn check(parameter: &Parameter, value: &Value) -> Result<Checked, Problem> {
                 Problem::new(parameter.name, ProblemKind::Malformed, message)
             })?;
             if !side.contains(&size.width) || !side.contains(&size.height) {
-                return Err(out_of_range(&size));
+                let is_small = size.width.min(size.height) < *side.start();
+                return Err(out_of_range(beyond(is_small), &size));
             }
             Ok(Checked::Size(size))
         }
+        Kind::NamedSize { presets, side, absent_side, .. } => match value {
+            Value::String(name) => preset(presets, name)
+                .map(Checked::Size)
+                .ok_or_else(|| out_of_range(ProblemKind::NotAnOption, &format_args!("{:?}", shortened(name)))),
+            Value::Object(sides) => {
+                let width = side_of(parameter.name, "width", sides, side, *absent_side)?;
+                let height = side_of(parameter.name, "height", sides, side, *absent_side)?;
+                Ok(Checked::Size(Size::new(width, height)))
+            }
+            _ => Err(wrong_type()),
+        },
+    }
+}
+
+/// Pixels of the side `name` in the object `sides` that `parameter` is; problems name both, as `parameter.name`.
+fn side_of(
+    parameter: &str,
+    name: &'static str,
+    sides: &Map<String, Value>,
+    range: &RangeInclusive<u32>,
+    absent: u32,
+) -> Result<u32, Problem> {
+    let Some(value) = sides.get(name).filter(|value| !value.is_null()) else { return Ok(absent) };
+    let kind = Kind::Integer { range: i64::from(*range.start())..=i64::from(*range.end()), default: None };
+    let checked = check(&Parameter::optional(name, kind, ""), value)
+        .map_err(|problem| Problem { field: format!("{parameter}.{name}"), ..problem })?;
+    match checked {
+        Checked::Integer(pixels) => Ok(pixels as u32),
+        _ => Ok(absent),
     }
 }
 
@@ -235,6 +326,8 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
+    const PRESETS: [(&str, Size); 2] = [("square", Size::new(512, 512)), ("wide", Size::new(1024, 576))];
+
     fn parameters() -> Vec<Parameter> {
         vec![
             Parameter::required("image", Kind::Picture, ""),
@@ -244,7 +337,16 @@ mod tests {
             Parameter::optional("format", Kind::Choice { options: &["jpeg", "png"], default: "jpeg" }, ""),
             Parameter::optional("checked", Kind::Switch { default: true }, ""),
             Parameter::optional("prompt", Kind::Text { max_bytes: 10 }, ""),
-            Parameter::optional("size", Kind::Size { side: 256..=1536, default: Size::new(1024, 1024) }, ""),
+            Parameter::optional(
+                "size",
+                Kind::Size { side: 256..=1536, default: Size::new(1024, 1024), separator: '*' },
+                "",
+            ),
+            Parameter::optional(
+                "image_size",
+                Kind::NamedSize { presets: &PRESETS, default: "wide", side: 16..=2048, absent_side: 512 },
+                "",
+            ),
         ]
     }
 
@@ -284,31 +386,61 @@ mod tests {
 
     #[test]
     fn each_problem_names_its_field_and_kind() {
-        use ProblemKind::{Malformed, Missing, OutOfRange, WrongType};
+        use ProblemKind::{Malformed, Missing, NotAnOption, TooLarge, TooLong, TooSmall, WrongType};
         for (body, field, kind) in [
             (json!({}), "image", Missing),
             (json!({"image": null}), "image", Missing),
             (json!({"image": ""}), "image", Missing),
             (json!({"image": ["x"]}), "image", WrongType),
             (json!({"image": "x", "seed": "7"}), "seed", WrongType),
-            (json!({"image": "x", "seed": -2}), "seed", OutOfRange),
-            (json!({"image": "x", "seed": 2_147_483_648_u64}), "seed", OutOfRange),
-            (json!({"image": "x", "seed": 1e300}), "seed", OutOfRange),
-            (json!({"image": "x", "seed": u64::MAX}), "seed", OutOfRange),
+            (json!({"image": "x", "seed": -2}), "seed", TooSmall),
+            (json!({"image": "x", "seed": 2_147_483_648_u64}), "seed", TooLarge),
+            (json!({"image": "x", "seed": 1e300}), "seed", TooLarge),
+            (json!({"image": "x", "seed": u64::MAX}), "seed", TooLarge),
             (json!({"image": "x", "steps": 1.5}), "steps", WrongType),
-            (json!({"image": "x", "steps": 0}), "steps", OutOfRange),
-            (json!({"image": "x", "guidance": 5.01}), "guidance", OutOfRange),
+            (json!({"image": "x", "steps": 0}), "steps", TooSmall),
+            (json!({"image": "x", "guidance": 5.01}), "guidance", TooLarge),
             (json!({"image": "x", "guidance": true}), "guidance", WrongType),
-            (json!({"image": "x", "format": "gif"}), "format", OutOfRange),
+            (json!({"image": "x", "format": "gif"}), "format", NotAnOption),
             (json!({"image": "x", "checked": "yes"}), "checked", WrongType),
-            (json!({"image": "x", "prompt": "more than ten"}), "prompt", OutOfRange),
+            (json!({"image": "x", "prompt": "more than ten"}), "prompt", TooLong),
             (json!({"image": "x", "size": "1024"}), "size", Malformed),
-            (json!({"image": "x", "size": "255*256"}), "size", OutOfRange),
+            (json!({"image": "x", "size": "255*256"}), "size", TooSmall),
             (json!({"image": "x", "size": {"width": 256}}), "size", WrongType),
+            (json!({"image": "x", "image_size": "huge"}), "image_size", NotAnOption),
+            (json!({"image": "x", "image_size": [1, 2]}), "image_size", WrongType),
+            (json!({"image": "x", "image_size": {"width": 8}}), "image_size.width", TooSmall),
+            (json!({"image": "x", "image_size": {"height": "tall"}}), "image_size.height", WrongType),
         ] {
             let problem = parsed(&body).unwrap_err();
             assert_eq!((problem.field.as_str(), problem.kind), (field, kind), "{body}");
             assert!(!problem.message.is_empty());
+        }
+    }
+
+    #[test]
+    fn sizes_have_names_or_sides() {
+        let size = |value: Value| parsed(&json!({"image": "x", "image_size": value})).unwrap().size("image_size");
+        assert_eq!(size(Value::Null), Some(Size::new(1024, 576)));
+        assert_eq!(size(json!("square")), Some(Size::new(512, 512)));
+        assert_eq!(size(json!({"width": 640, "height": 2048})), Some(Size::new(640, 2048)));
+        assert_eq!(size(json!({"width": 16, "height": null})), Some(Size::new(16, 512)));
+        assert_eq!(size(json!({})), Some(Size::new(512, 512)));
+    }
+
+    #[test]
+    fn form_fields_are_numbers_and_switches_as_text() {
+        let read = |field: &str, text: &str| {
+            let body = json!({"image": "x", field: text});
+            parse_with(Numbers::OrText, &parameters(), body.as_object().unwrap())
+        };
+        assert_eq!(read("steps", " 7 ").unwrap().integer("steps"), Some(7));
+        assert_eq!(read("steps", "7.0").unwrap().integer("steps"), Some(7));
+        assert_eq!(read("guidance", "2.5").unwrap().number("guidance"), Some(2.5));
+        assert!(!read("checked", "False").unwrap().switch("checked"));
+        for (field, text) in [("steps", ""), ("steps", "many"), ("steps", "51"), ("guidance", "NaN"), ("checked", "2")]
+        {
+            assert_eq!(read(field, text).unwrap_err().field, field, "{text}");
         }
     }
 
@@ -333,7 +465,7 @@ mod tests {
         #[test]
         fn whatever_is_sent_either_passes_in_range_or_names_a_parameter(
             values in prop::collection::vec((prop::sample::select(vec![
-                "image", "seed", "steps", "guidance", "format", "checked", "prompt", "size", "other",
+                "image", "seed", "steps", "guidance", "format", "checked", "prompt", "size", "image_size", "other",
             ]), any_json()), 0..8),
         ) {
             let object: Map<String, Value> = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
@@ -344,7 +476,8 @@ mod tests {
                     prop_assert!(values.text("image").is_some());
                 }
                 Err(problem) => {
-                    prop_assert!(parameters().iter().any(|parameter| parameter.name == problem.field));
+                    let field = problem.field.split('.').next();
+                    prop_assert!(parameters().iter().any(|parameter| Some(parameter.name) == field));
                 }
             }
         }

@@ -35,13 +35,27 @@ fn property(parameter: &Parameter) -> Value {
         Kind::Choice { options, default } => json!({"type": "string", "enum": options, "default": default}),
         Kind::Text { max_bytes } => json!({"type": "string", "maxLength": max_bytes}),
         Kind::Picture => json!({"type": "string", "minLength": 1}),
-        Kind::Size { side, default } => json!({
+        Kind::Size { side, default, separator } => json!({
             "type": "string",
             "pattern": r"^\s*\d+\s*[*xX]\s*\d+\s*$",
-            "default": format!("{}*{}", default.width, default.height),
+            "default": format!("{}{separator}{}", default.width, default.height),
             "x-minimum-side": side.start(),
             "x-maximum-side": side.end(),
         }),
+        Kind::NamedSize { presets, default, side, absent_side } => {
+            let names: Vec<&str> = presets.iter().map(|(name, _)| *name).collect();
+            let pixels = json!({
+                "type": ["integer", "null"], "minimum": side.start(), "maximum": side.end(), "default": absent_side,
+            });
+            let mut forms = vec![
+                json!({"type": "string", "enum": names}),
+                json!({"type": "object", "properties": {"width": pixels, "height": pixels}}),
+            ];
+            if !parameter.required {
+                forms.push(json!({"type": "null"}));
+            }
+            json!({"anyOf": forms, "default": default})
+        }
     };
     property["description"] = json!(parameter.description);
     // Clients behind gateways send every field, with null for "use the default".

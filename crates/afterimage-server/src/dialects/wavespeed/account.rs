@@ -1,10 +1,11 @@
 //! The catalogue, prices and the balance.
 
 use super::error::Answer;
-use super::models::{MODELS, Model};
+use super::models::MODELS;
 use super::prediction::Envelope;
 use crate::app::App;
 use crate::cost::dollars;
+use crate::dialects::Model;
 use crate::dialects::json::read_object;
 use crate::dialects::parameters::{Parameter, Problem, ProblemKind, json_schema, parse};
 use crate::refusal::Refusal;
@@ -130,9 +131,9 @@ async fn price_of_request(app: &App, request: Request) -> Result<(&'static Model
     let (parts, body) = request.into_parts();
     let (object, _) = read_object(app, &parts.headers, body).await?;
     let id = object.get("model_id").and_then(Value::as_str).unwrap_or_default();
-    let model = Model::find(id).ok_or_else(|| {
+    let model = Model::find(&MODELS, id).ok_or_else(|| {
         let known: Vec<&str> = MODELS.iter().map(|model| model.id).collect();
-        Problem::new("model_id", ProblemKind::OutOfRange, format!("expected one of {}", known.join(", ")))
+        Problem::new("model_id", ProblemKind::NotAnOption, format!("expected one of {}", known.join(", ")))
     })?;
     let inputs = match object.get("inputs") {
         None | Some(Value::Null) => Map::new(),

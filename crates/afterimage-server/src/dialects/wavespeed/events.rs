@@ -2,7 +2,7 @@
 
 use super::error::Answer;
 use super::prediction::{Envelope, Prediction};
-use super::{own_job, render};
+use super::{own_task, render};
 use crate::app::App;
 use crate::engine_process::{Event as Progress, Watcher};
 use crate::submit::cancel;
@@ -35,7 +35,7 @@ pub async fn events(
     Extension(key): Extension<ApiKey>,
     Path(id): Path<String>,
 ) -> Answer<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
-    let job = own_job(&app, &key, &id).await?;
+    let job = own_task(&app, &key, &id).await?;
     let watcher = app.events.watch(&job.id, true);
     let stream = unfold((app, watcher, job.id), |(app, mut watcher, id)| async move {
         let event = next_event(&app, &mut watcher, &id).await?;
@@ -83,8 +83,8 @@ pub async fn cancel_task(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Answer<Json<Envelope<Prediction>>> {
-    let job = own_job(&app, &key, &id).await?;
+    let job = own_task(&app, &key, &id).await?;
     cancel(&app, &key, &job.id).await?;
-    let job = own_job(&app, &key, &id).await?;
+    let job = own_task(&app, &key, &id).await?;
     Ok(Json(Envelope::success(render(&app, &job, &app.public_url.for_request(&headers)).await?)))
 }

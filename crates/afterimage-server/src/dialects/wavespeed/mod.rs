@@ -11,14 +11,15 @@ pub(crate) mod uploads;
 pub(crate) mod webhook;
 
 pub use error::{ErrorBody, respond};
-pub use models::{Flow, MODELS, Model};
+pub use models::MODELS;
 pub use prediction::{Envelope, Prediction};
 pub use webhook::WebhookRenderer;
 
 use crate::app::App;
 use crate::auth::{Gate, require_key};
+use crate::dialects::own_job;
 use crate::refusal::Refusal;
-use afterimage_jobs::{Job, JobId};
+use afterimage_jobs::{ApiKey, Job};
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use axum::{Router, middleware};
@@ -71,11 +72,7 @@ async fn render(app: &App, job: &Job, base: &str) -> Result<Prediction, Refusal>
     Ok(prediction)
 }
 
-/// The job `id` of `key`.
-async fn own_job(app: &App, key: &afterimage_jobs::ApiKey, id: &str) -> Result<Job, Refusal> {
-    let unknown = || Refusal::NotFound("no such prediction".to_owned());
-    let id = JobId::parse(id).ok_or_else(unknown)?;
-    let job =
-        app.store.job(&id).await?.filter(|job| job.key == key.id && job.dialect == DIALECT).ok_or_else(unknown)?;
-    if job.deleted { Err(Refusal::Gone("this prediction was deleted".to_owned())) } else { Ok(job) }
+/// The task `id` of `key`.
+async fn own_task(app: &App, key: &ApiKey, id: &str) -> Result<Job, Refusal> {
+    own_job(app, key, DIALECT, "prediction", id).await
 }

@@ -2,7 +2,7 @@
 
 use super::error::Answer;
 use super::prediction::{Envelope, Prediction, states};
-use super::{own_job, render};
+use super::{own_task, render};
 use crate::app::App;
 use crate::dialects::json::read_object;
 use crate::dialects::parameters::{Kind, Parameter, Problem, ProblemKind, json_schema, parse};
@@ -47,7 +47,7 @@ pub async fn result(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Answer<Json<Envelope<Prediction>>> {
-    let job = own_job(&app, &key, &id).await?;
+    let job = own_task(&app, &key, &id).await?;
     note_job(job.id.as_str());
     let prediction = render(&app, &job, &app.public_url.for_request(&headers)).await?;
     Ok(Json(Envelope::success(prediction)))
@@ -101,7 +101,7 @@ fn ids(object: &Map<String, Value>) -> Result<Vec<JobId>, Refusal> {
     let values =
         value.as_array().ok_or_else(|| problem(ProblemKind::WrongType, "expected an array of prediction ids"))?;
     if values.len() > MOST_IDS {
-        return Err(problem(ProblemKind::OutOfRange, "at most 1000 ids are accepted at once"));
+        return Err(problem(ProblemKind::TooLong, "at most 1000 ids are accepted at once"));
     }
     values
         .iter()
@@ -142,7 +142,7 @@ fn filter(object: &Map<String, Value>) -> Result<ListFilter, Refusal> {
     let status = |text: &str| {
         states(text).ok_or_else(|| {
             let message = "expected created, processing, completed, failed or cancelled";
-            Problem::new("status", ProblemKind::OutOfRange, message)
+            Problem::new("status", ProblemKind::NotAnOption, message)
         })
     };
     let time = |name: &'static str| -> Result<Option<Timestamp>, Problem> {

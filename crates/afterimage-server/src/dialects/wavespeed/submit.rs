@@ -1,18 +1,18 @@
 //! Submitting a task.
 
 use super::error::{Answer, ErrorBody};
-use super::models::{Flow, MODELS, Model};
+use super::models::MODELS;
 use super::prediction::{Envelope, Prediction};
 use super::{DIALECT, render};
 use crate::app::App;
 use crate::dialects::json::{idempotency, read_object};
-use crate::dialects::parameters::{Kind, Problem, ProblemKind, Values, parse};
+use crate::dialects::parameters::{Problem, ProblemKind, echo, parse};
+use crate::dialects::{Model, field_name, generation};
 use crate::http::layers::note_job;
 use crate::intake::take_text;
 use crate::refusal::Refusal;
 use crate::submit::{Submission, submit};
-use crate::wait::{CancelOnDrop, until_ended};
-use afterimage_core::{GenerationRequest, Size, Task, VariationSettings};
+use crate::wait::submit_and_wait;
 use afterimage_jobs::{ApiKey, OutputFormat, Priority, Webhook};
 use axum::Json;
 use axum::extract::{Extension, Path, Query, Request, State};
@@ -36,10 +36,11 @@ pub async fn submit_task(
     Query(query): Query<SubmitQuery>,
     request: Request,
 ) -> Answer {
-    let model = Model::find(&model).ok_or_else(|| unknown_model(&model))?;
+    let model = Model::find(&MODELS, &model).ok_or_else(|| unknown_model(&model))?;
     let (parts, body) = request.into_parts();
     let (object, bytes) = read_object(&app, &parts.headers, body).await?;
-    let values = parse(&model.parameters(), &object).map_err(Refusal::from)?;
+    let parameters = model.parameters();
+    let values = parse(&parameters, &object).map_err(Refusal::from)?;
     let base = app.public_url.for_request(&parts.headers);
 
     let webhook = webhook_url(query, &object)?;
@@ -53,8 +54,8 @@ pub async fn submit_task(
     let submission = Submission {
         dialect: DIALECT,
         model: model.id.to_owned(),
-        input: echo(model, &object),
-        request: generation(model.flow, &values, picture.is_some()),
+        input: echo(&parameters, &object),
+        request: generation(model.flow, &values, values.size("size"), picture.is_some()),
         pictures: picture.into_iter().collect(),
         format: if values.text("output_format") == Some("png") { OutputFormat::Png } else { OutputFormat::Jpeg },
         public_url: base.clone(),
@@ -63,55 +64,17 @@ pub async fn submit_task(
         priority: Priority::Normal,
         user: None,
         start_within: None,
+        store_io: true,
     };
-    let job = submit(&app, &key, submission, field_name).await?.into_job();
-    note_job(job.id.as_str());
-
     if !values.switch("enable_sync_mode") {
+        let job = submit(&app, &key, submission, field_name).await?.into_job();
+        note_job(job.id.as_str());
         return Ok(Json(Envelope::success(render(&app, &job, &base).await?)).into_response());
     }
-    let guard = CancelOnDrop::new(Arc::clone(&app), key, job.id.clone());
-    let job = until_ended(&app, &job.id, app.sync_timeout).await?;
-    guard.disarm();
+    let job = submit_and_wait(&app, &key, submission, field_name).await?;
     let prediction = render(&app, &job, &base).await?;
     let prediction = if job.state.is_terminal() { prediction } else { prediction.with_sync_timeout() };
     Ok(Json(Envelope::<Prediction>::success(prediction)).into_response())
-}
-
-/// The engine's names of fields in this dialect.
-fn field_name(field: &'static str) -> &'static str {
-    match field {
-        "steps" => "num_inference_steps",
-        "guidance" => "guidance_scale",
-        other => other,
-    }
-}
-
-fn generation(flow: Flow, values: &Values, with_picture: bool) -> GenerationRequest {
-    let task = match (flow, with_picture) {
-        (Flow::Variation, _) => Task::Variation(VariationSettings::default()),
-        (Flow::ImageToImage, true) => Task::ImageToImage { strength: values.number("strength").unwrap_or(0.8) },
-        (Flow::ImageToImage, false) => Task::TextToImage,
-    };
-    let mut request = GenerationRequest::new(task);
-    request.prompt = values.text("prompt").map(str::to_owned);
-    request.size = match (flow, with_picture) {
-        (Flow::Variation, _) => values.size("size"),
-        (Flow::ImageToImage, true) => None,
-        (Flow::ImageToImage, false) => Some(Size::new(1024, 1024)),
-    };
-    if let Some(steps) = values.integer("num_inference_steps") {
-        request.steps = steps as u32;
-    }
-    if let Some(guidance) = values.number("guidance_scale") {
-        request.guidance = guidance;
-    }
-    if let Some(num_images) = values.integer("num_images") {
-        request.num_images = num_images as u32;
-    }
-    // Only -1 and absence draw a seed; 0 is one.
-    request.seed = values.integer("seed").and_then(|seed| u64::try_from(seed).ok());
-    request
 }
 
 /// `?webhook=` or, as newer documentation of the service has it, the field `webhook_url`.
@@ -124,24 +87,6 @@ fn webhook_url(query: SubmitQuery, object: &Map<String, Value>) -> Result<Option
         }
     };
     Ok(query.webhook.or(in_body).filter(|url| !url.is_empty()))
-}
-
-/// Longest text of an echoed picture: a URL, but not an inlined file.
-const ECHOED_BYTES: usize = 2048;
-
-/// What the client sent, as results show it: the model's own parameters, inlined pictures cut short.
-fn echo(model: &Model, object: &Map<String, Value>) -> Value {
-    let known = model.parameters().into_iter().filter_map(|parameter| {
-        let value = object.get(parameter.name)?;
-        let value = match (&parameter.kind, value) {
-            (Kind::Picture, Value::String(text)) if text.starts_with("data:") || text.len() > ECHOED_BYTES => {
-                Value::from(text.chars().take(32).chain(std::iter::once('…')).collect::<String>())
-            }
-            (_, value) => value.clone(),
-        };
-        Some((parameter.name.to_owned(), value))
-    });
-    Value::Object(known.collect())
 }
 
 fn unknown_model(id: &str) -> Refusal {
@@ -159,12 +104,13 @@ fn base64_with_webhook() -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use afterimage_core::{GenerationRequest, Size, Task};
     use serde_json::json;
 
     fn request(model: &str, body: &Value, with_picture: bool) -> GenerationRequest {
-        let model = Model::find(model).unwrap();
+        let model = Model::find(&MODELS, model).unwrap();
         let values = parse(&model.parameters(), body.as_object().unwrap()).unwrap();
-        generation(model.flow, &values, with_picture)
+        generation(model.flow, &values, values.size("size"), with_picture)
     }
 
     #[test]
@@ -193,15 +139,5 @@ mod tests {
         assert_eq!((alone.task, alone.size), (Task::TextToImage, Some(Size::new(1024, 1024))));
         let with = request(model, &json!({"prompt": "a lake", "image": "x"}), true);
         assert_eq!((with.task, with.size), (Task::ImageToImage { strength: 0.8 }, None));
-    }
-
-    #[test]
-    fn inlined_pictures_are_not_echoed() {
-        let model = Model::find("wavespeed-ai/flux-redux-dev").unwrap();
-        let body = json!({"image": format!("data:image/png;base64,{}", "A".repeat(9999)), "seed": 7, "secret": "x"});
-        let echoed = echo(model, body.as_object().unwrap());
-        assert_eq!(echoed["seed"], 7);
-        assert!(echoed.get("secret").is_none());
-        assert!(echoed.to_string().len() < 100, "{echoed}");
     }
 }

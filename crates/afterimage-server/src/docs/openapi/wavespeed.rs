@@ -1,20 +1,14 @@
-//! The OpenAPI document: paths and answers from the handlers, requests from the dialects' parameter lists.
+//! The part of `WaveSpeed` v3.
 
+use super::add_refusals;
 use crate::dialects::parameters::json_schema;
-use crate::dialects::wavespeed;
-use crate::operations::health;
+use crate::dialects::{Model, wavespeed};
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
 #[derive(OpenApi)]
 #[openapi(
-    info(
-        title = "Afterimage",
-        description = "Variations of pictures with FLUX.1 Redux, and image-to-image. Send a key as `Authorization: Bearer KEY`.",
-    ),
     paths(
-        health::healthz,
-        health::readyz,
         wavespeed::predictions::result,
         wavespeed::predictions::list,
         wavespeed::predictions::delete,
@@ -46,12 +40,13 @@ const REFUSALS: [(&str, &str); 10] = [
     ("503", "Database or disk not available; see Retry-After. Nothing was stored"),
 ];
 
-/// The document, OpenAPI 3.1.
-pub fn document() -> Value {
-    let mut document = serde_json::to_value(Handlers::openapi()).unwrap_or_else(|_| json!({}));
-    document["components"]["securitySchemes"] = json!({
-        "key": {"type": "http", "scheme": "bearer", "description": "`Authorization: Key KEY` is accepted too"}
-    });
+/// Paths and answers from the handlers.
+pub fn handlers() -> utoipa::openapi::OpenApi {
+    Handlers::openapi()
+}
+
+/// Adds what the handlers do not say: requests, models, refusals.
+pub fn complete(document: &mut Value) {
     for model in &wavespeed::MODELS {
         document["paths"][format!("/api/v3/{}", model.id)] = json!({"post": submit_operation(model)});
     }
@@ -73,11 +68,10 @@ pub fn document() -> Value {
             "required": ["file"],
         }}},
     });
-    add_refusals(&mut document);
-    document
+    add_refusals(document, &["/api/v3/"], &REFUSALS, "ErrorBody");
 }
 
-fn submit_operation(model: &wavespeed::Model) -> Value {
+fn submit_operation(model: &Model) -> Value {
     json!({
         "tags": ["wavespeed"],
         "summary": model.name,
@@ -98,50 +92,10 @@ fn submit_operation(model: &wavespeed::Model) -> Value {
     })
 }
 
-/// Adds what every operation behind a key may answer, in the dialect's error shape.
-fn add_refusals(document: &mut Value) {
-    let Some(paths) = document["paths"].as_object_mut() else { return };
-    let operations = paths
-        .iter_mut()
-        .filter(|(path, _)| path.starts_with("/api/"))
-        .filter_map(|(_, methods)| methods.as_object_mut())
-        .flat_map(|methods| methods.values_mut());
-    for operation in operations {
-        operation["security"] = json!([{"key": []}]);
-        for (status, description) in REFUSALS {
-            operation["responses"][status] = json!({
-                "description": description,
-                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}},
-            });
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_reference_leads_somewhere() {
-        fn references(value: &Value, found: &mut Vec<String>) {
-            match value {
-                Value::Object(object) => {
-                    found.extend(object.get("$ref").and_then(Value::as_str).map(str::to_owned));
-                    object.values().for_each(|value| references(value, found));
-                }
-                Value::Array(array) => array.iter().for_each(|value| references(value, found)),
-                _ => {}
-            }
-        }
-        let document = document();
-        let mut found = Vec::new();
-        references(&document, &mut found);
-        assert!(!found.is_empty());
-        for reference in found {
-            let pointer = reference.trim_start_matches('#');
-            assert!(document.pointer(pointer).is_some(), "{reference} is missing");
-        }
-    }
+    use crate::docs::openapi::document;
 
     #[test]
     fn every_model_is_there_with_its_parameters() {

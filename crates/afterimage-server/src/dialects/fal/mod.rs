@@ -1,0 +1,9 @@
+//! fal: synchronous requests, a queue with status, result and cancelling, streams, and the helpers of its clients.
+
+pub mod error;
+pub mod output;
+
+pub use error::respond;
+
+/// The dialect's name in the store.
+pub const DIALECT: &str = "fal";

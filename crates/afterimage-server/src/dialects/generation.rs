@@ -1,0 +1,50 @@
+//! From checked values to a generation request. Settings of the same name mean the same in all dialects.
+
+use super::parameters::Values;
+use afterimage_core::{GenerationRequest, Size, Task, VariationSettings};
+
+/// What a model does with its parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// FLUX Redux.
+    Variation,
+    /// Image-to-image; text-to-image when no picture comes, where the dialect allows that.
+    ImageToImage,
+}
+
+/// Size of text-to-image, which has no picture to take it from.
+const WITHOUT_PICTURE: Size = Size::new(1024, 1024);
+
+/// The request that `values` describe: `prompt`, `strength`, `num_inference_steps`, `guidance_scale`, `num_images` and
+/// `seed`. `size` counts for variations; the result of image-to-image has its picture's size.
+pub fn generation(flow: Flow, values: &Values, size: Option<Size>, with_picture: bool) -> GenerationRequest {
+    let (task, size) = match (flow, with_picture) {
+        (Flow::Variation, _) => (Task::Variation(VariationSettings::default()), size),
+        (Flow::ImageToImage, true) => (Task::ImageToImage { strength: values.number("strength").unwrap_or(0.8) }, None),
+        (Flow::ImageToImage, false) => (Task::TextToImage, Some(WITHOUT_PICTURE)),
+    };
+    let mut request = GenerationRequest::new(task);
+    request.prompt = values.text("prompt").map(str::to_owned);
+    request.size = size;
+    if let Some(steps) = values.integer("num_inference_steps") {
+        request.steps = steps as u32;
+    }
+    if let Some(guidance) = values.number("guidance_scale") {
+        request.guidance = guidance;
+    }
+    if let Some(num_images) = values.integer("num_images") {
+        request.num_images = num_images as u32;
+    }
+    // Only -1 and absence draw a seed; 0 is one.
+    request.seed = values.integer("seed").and_then(|seed| u64::try_from(seed).ok());
+    request
+}
+
+/// The engine's names of fields as all dialects call them, for [`crate::submit::FieldName`].
+pub fn field_name(field: &'static str) -> &'static str {
+    match field {
+        "steps" => "num_inference_steps",
+        "guidance" => "guidance_scale",
+        other => other,
+    }
+}

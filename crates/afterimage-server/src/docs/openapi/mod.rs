@@ -1,0 +1,77 @@
+//! The OpenAPI document: paths and answers from the handlers, requests from the dialects' parameter lists. Each dialect
+//! adds its own part.
+
+mod wavespeed;
+
+use crate::operations::health;
+use serde_json::{Value, json};
+use utoipa::OpenApi;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Afterimage",
+        description = "Variations of pictures with FLUX.1 Redux, and image-to-image. Send a key as `Authorization: Bearer KEY`.",
+    ),
+    paths(health::healthz, health::readyz)
+)]
+struct Common;
+
+/// The document, OpenAPI 3.1.
+pub fn document() -> Value {
+    let mut openapi = Common::openapi();
+    openapi.merge(wavespeed::handlers());
+    let mut document = serde_json::to_value(openapi).unwrap_or_else(|_| json!({}));
+    document["components"]["securitySchemes"] = json!({
+        "key": {"type": "http", "scheme": "bearer", "description": "`Authorization: Key KEY` is accepted too"}
+    });
+    wavespeed::complete(&mut document);
+    document
+}
+
+/// Requires a key for every operation of `document` whose path starts with one of `prefixes`, and adds what such
+/// operations may be refused with: pairs of status and description, in the error shape that `error` refers to.
+fn add_refusals(document: &mut Value, prefixes: &[&str], refusals: &[(&str, &str)], error: &str) {
+    let Some(paths) = document["paths"].as_object_mut() else { return };
+    let operations = paths
+        .iter_mut()
+        .filter(|(path, _)| prefixes.iter().any(|prefix| path.starts_with(prefix)))
+        .filter_map(|(_, methods)| methods.as_object_mut())
+        .flat_map(|methods| methods.values_mut());
+    for operation in operations {
+        operation["security"] = json!([{"key": []}]);
+        for (status, description) in refusals {
+            operation["responses"][status] = json!({
+                "description": description,
+                "content": {"application/json": {"schema": {"$ref": format!("#/components/schemas/{error}")}}},
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        fn references(value: &Value, found: &mut Vec<String>) {
+            match value {
+                Value::Object(object) => {
+                    found.extend(object.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                    object.values().for_each(|value| references(value, found));
+                }
+                Value::Array(array) => array.iter().for_each(|value| references(value, found)),
+                _ => {}
+            }
+        }
+        let document = document();
+        let mut found = Vec::new();
+        references(&document, &mut found);
+        assert!(!found.is_empty());
+        for reference in found {
+            let pointer = reference.trim_start_matches('#');
+            assert!(document.pointer(pointer).is_some(), "{reference} is missing");
+        }
+    }
+}
