@@ -6,5 +6,6 @@ mod account;
 mod hostile;
 mod isolation;
 mod jobs;
+mod openai;
 mod support;
 mod validation;

@@ -1,6 +1,8 @@
 //! fal: synchronous requests, a queue with status, result and cancelling, streams, and the helpers of its clients.
 
+pub(crate) mod cdn;
 pub mod error;
+pub(crate) mod files;
 mod models;
 pub mod output;
 mod path;
@@ -9,6 +11,9 @@ mod requests;
 pub mod status;
 mod stream;
 mod submission;
+pub mod token;
+pub(crate) mod uploads;
+pub(crate) mod webhook;
 
 pub use error::respond;
 pub use models::MODELS;
@@ -50,13 +55,13 @@ enum Form {
     Gateway,
 }
 
-/// Everything of this dialect; `files` are the routes of uploads, which the proxy reaches too.
-pub fn router(app: &Arc<App>, files: Router) -> Router {
+/// Everything of this dialect. The proxy reaches all of it.
+pub fn router(app: &Arc<App>) -> Router {
     let routes = Router::new()
         .nest("/fal-ai", form(app, Form::Run))
         .nest("/queue/fal-ai", form(app, Form::Queue))
         .nest("/gateway/fal-ai", form(app, Form::Gateway))
-        .merge(files);
+        .merge(files::router(app));
     let proxy = any(proxy::forward).with_state(routes.clone());
     routes.route("/api/fal/proxy", proxy)
 }
