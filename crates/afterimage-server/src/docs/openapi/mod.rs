@@ -1,6 +1,7 @@
 //! The OpenAPI document: paths and answers from the handlers, requests from the dialects' parameter lists. Each dialect
 //! adds its own part.
 
+mod fal_files;
 mod wavespeed;
 
 use crate::operations::health;
@@ -21,11 +22,13 @@ struct Common;
 pub fn document() -> Value {
     let mut openapi = Common::openapi();
     openapi.merge(wavespeed::handlers());
+    openapi.merge(fal_files::handlers());
     let mut document = serde_json::to_value(openapi).unwrap_or_else(|_| json!({}));
     document["components"]["securitySchemes"] = json!({
         "key": {"type": "http", "scheme": "bearer", "description": "`Authorization: Key KEY` is accepted too"}
     });
     wavespeed::complete(&mut document);
+    fal_files::complete(&mut document);
     document
 }
 
