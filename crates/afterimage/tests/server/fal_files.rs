@@ -6,7 +6,7 @@ use afterimage_jobs::{
     ApiKey, Blobs, Clock, Failure, FailureKind, JobId, JobSpec, JobStore, KeyStore, NewJob, NewKey, OutputFormat,
     OutputSpec, Priority, SettingsStore, SqliteStore, SystemClock, UploadId, UploadStore, Webhook, WorkerId,
 };
-use afterimage_server::dialects::fal::{DIALECT, cdn::make_token};
+use afterimage_server::dialects::fal::{DIALECT, token::make_token};
 use afterimage_server::files::Signer;
 use axum::body::to_bytes;
 use axum::extract::Request;

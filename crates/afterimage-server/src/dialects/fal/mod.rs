@@ -1,11 +1,12 @@
 //! fal: synchronous requests, a queue with status, result and cancelling, streams, and the helpers of its clients.
 
-pub mod cdn;
+pub(crate) mod cdn;
 pub mod error;
-pub mod files;
+pub(crate) mod files;
 pub mod output;
-pub mod uploads;
-pub mod webhook;
+pub mod token;
+pub(crate) mod uploads;
+pub(crate) mod webhook;
 
 pub use error::respond;
 
