@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a failure in a helper is a failure of the test")]
 
 mod account;
+mod fal;
+mod fal_files;
 mod hostile;
 mod isolation;
 mod jobs;
