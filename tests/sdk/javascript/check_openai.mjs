@@ -30,6 +30,28 @@ for (const [base, shape] of [["/v1/openai", "b64_json"], ["/v1", "url"]]) {
   const image = await toFile(files[0], "a.png");
   const edit = await client.images.edit({ image: [image], prompt: "a lake", num_inference_steps: 2 });
   assert.equal((await file(edit.data[0])).subarray(1, 4).toString(), "PNG");
+
+  const events = [];
+  const prompt = "a lake";
+  const stream = { image, prompt, stream: true, partial_images: 2, num_inference_steps: 50 };
+  for await (const event of await client.images.edit(stream)) events.push(event);
+  const last = events.pop();
+  assert.equal(last.type, "image_edit.completed");
+  assert.ok(events.length >= 1 && events.length <= 2, `${events.length} previews`);
+  events.forEach((event, index) => {
+    assert.equal(event.type, "image_edit.partial_image");
+    assert.equal(event.partial_image_index, index);
+  });
+  for (const event of [...events, last]) {
+    assert.equal((await file(event)).subarray(1, 4).toString(), "PNG");
+    assert.equal(event.size, "256x256");
+  }
+  await assert.rejects(client.images.edit({ image, prompt, n: 2, stream: true }), (error) => {
+    assert.ok(error instanceof OpenAI.BadRequestError, error);
+    assert.equal(error.param, "n");
+    return true;
+  });
+
   await assert.rejects(client.images.createVariation({ image, n: 9 }), (error) => {
     assert.ok(error instanceof OpenAI.BadRequestError, error);
     assert.equal(error.param, "n");

@@ -42,11 +42,44 @@ def check_pictures(client, by_address):
     return pictures
 
 
+def check_stream(client, picture):
+    stream = client.images.edit(
+        image=picture,
+        prompt="a lake",
+        stream=True,
+        partial_images=3,
+        extra_body={"num_inference_steps": 50, "seed": 1},
+    )
+    events = list(stream)
+    assert all(event.type == "image_edit.partial_image" for event in events[:-1]), events
+    assert [event.partial_image_index for event in events[:-1]] == list(range(len(events) - 1))
+    assert 1 <= len(events) - 1 <= 3, f"{len(events) - 1} previews"
+    last = events[-1]
+    assert last.type == "image_edit.completed" and last.size == "256x256" and last.usage.total_tokens == 0, last.type
+    for event in events:
+        assert event.output_format == "png" and base64.b64decode(event.b64_json).startswith(PNG)
+        assert abs(event.created_at - time.time()) < 60
+
+    # An address instead of a file is fetched by the worker, when the stream has begun: the error is an event, which
+    # the SDK raises and does not answer by repeating the request.
+    address = (None, b"http://no-such-host.invalid/a.png")
+    stream = client.images.edit(image=address, prompt="x", stream=True)
+    try:
+        list(stream)
+    except openai.APIError as error:
+        assert not isinstance(error, openai.APIStatusError) and "image: " in error.message, error
+        assert error.param == "image" and error.type == "invalid_request_error", error
+    else:
+        raise AssertionError("a picture that cannot be fetched: no error")
+
+
 def check_errors(client, picture):
     for kind, param, call in [
         (openai.BadRequestError, "n", lambda: client.images.create_variation(image=picture, n=9)),
         (openai.BadRequestError, "image", lambda: client.images.edit(image=[picture, picture], prompt="x")),
         (openai.BadRequestError, "mask", lambda: client.images.edit(image=picture, mask=picture, prompt="x")),
+        (openai.BadRequestError, "n", lambda: client.images.edit(image=picture, prompt="x", n=2, stream=True)),
+        (openai.BadRequestError, "partial_images", lambda: client.images.edit(image=picture, prompt="x", partial_images=1)),
         (openai.NotFoundError, "model", lambda: client.images.create_variation(image=picture, model="dall-e-2")),
         (openai.NotFoundError, None, lambda: client.images.generate(prompt="x")),
     ]:
@@ -66,6 +99,7 @@ def main():
         assert [model.id for model in client.models.list()] == [MODEL]
         assert client.models.retrieve(MODEL).id == MODEL
         made.append(check_pictures(client, by_address))
+        check_stream(client, made[-1][0])
         check_errors(client, made[-1][0])
     assert made[0] == made[1], "the same seed makes the same pictures"
     try:

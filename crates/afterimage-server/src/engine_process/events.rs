@@ -224,6 +224,11 @@ pub struct Watcher {
 }
 
 impl Watcher {
+    /// Watches the same job from now on, with previews if this one receives them.
+    pub fn renewed(&self) -> Self {
+        self.hub.watch(&self.job, self.previews)
+    }
+
     /// The next event; `None` when the attempt is over: the store then knows more, and if the job has not ended,
     /// watch again. Events that came too fast are left out.
     pub async fn next(&mut self) -> Option<Event> {

@@ -1,6 +1,6 @@
 //! Uploads of fal clients of both generations, and webhooks that the served keys verify.
 
-use crate::support::{KEY, REDUX, Server, answer, picture};
+use crate::support::{KEY, REDUX, Server, answer, picture, receiver};
 use afterimage_core::{GenerationRequest, Task};
 use afterimage_jobs::{
     ApiKey, Blobs, Clock, Failure, FailureKind, JobId, JobSpec, JobStore, KeyStore, NewJob, NewKey, OutputFormat,
@@ -8,9 +8,6 @@ use afterimage_jobs::{
 };
 use afterimage_server::dialects::fal::{DIALECT, token::make_token};
 use afterimage_server::files::Signer;
-use axum::body::to_bytes;
-use axum::extract::Request;
-use axum::http::HeaderMap;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
@@ -20,7 +17,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 const INITIATE: &str = "/storage/upload/initiate?storage_type=fal-cdn-v3";
 const TOKEN: &str = "/storage/auth/token?storage_type=fal-cdn-v3";
@@ -188,23 +185,6 @@ async fn an_upload_over_the_limit_is_refused_without_reading_on() {
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     assert!(answer.contains(r#"{"detail":"the body is larger than"#), "{answer}");
     assert!(start.elapsed() < Duration::from_secs(5));
-}
-
-/// Takes webhooks; the address and what arrived.
-async fn receiver() -> (String, tokio::sync::mpsc::UnboundedReceiver<(HeaderMap, Bytes)>) {
-    let (sender, received) = tokio::sync::mpsc::unbounded_channel();
-    let take = move |request: Request| {
-        let sender = sender.clone();
-        async move {
-            let (head, body) = request.into_parts();
-            sender.send((head.headers, to_bytes(body, 1 << 20).await.unwrap())).unwrap();
-        }
-    };
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/hook", listener.local_addr().unwrap());
-    let service = axum::Router::new().fallback(take);
-    tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
-    (url, received)
 }
 
 /// Stores a request that has failed, with a webhook.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failure in a helper is a failure of the test")]
 
 mod account;
+mod dialects;
 mod fal;
 mod fal_files;
 mod hostile;

@@ -7,12 +7,18 @@ use afterimage_server::engine_process::EngineCommand;
 use afterimage_server::engine_process::child::ChildSettings;
 use afterimage_server::options::ServeOptions;
 use afterimage_server::serve::serve;
+use axum::body::to_bytes;
+use axum::extract::Request;
+use axum::http::HeaderMap;
+use bytes::Bytes;
 use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -155,6 +161,23 @@ pub fn options(folder: &Path) -> ServeOptions {
         rates: Rates::default(),
         stop_within: Duration::from_secs(5),
     }
+}
+
+/// Takes webhooks; the address and what arrives.
+pub async fn receiver() -> (String, UnboundedReceiver<(HeaderMap, Bytes)>) {
+    let (sender, received) = unbounded_channel();
+    let take = move |request: Request| {
+        let sender = sender.clone();
+        async move {
+            let (head, body) = request.into_parts();
+            sender.send((head.headers, to_bytes(body, 16 << 20).await.unwrap())).unwrap();
+        }
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let service = axum::Router::new().fallback(take);
+    tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
+    (url, received)
 }
 
 /// A small real PNG.

@@ -131,7 +131,8 @@ impl Failed {
         }
     }
 
-    fn from_refusal(refusal: &Refusal) -> Self {
+    /// `refusal` in this dialect.
+    pub fn from_refusal(refusal: &Refusal) -> Self {
         let status = refusal.status();
         let (message, param, code) = match refusal {
             Refusal::Field(problem) => {
@@ -154,15 +155,19 @@ impl Failed {
         }
     }
 
-    /// In OpenAI's envelope.
-    fn enveloped(self) -> Response {
+    /// What OpenAI's envelope says.
+    pub fn facts(self) -> ErrorFacts {
         let message = match &self.param {
             Some(param) => format!("{param}: {}", self.message),
             None => self.message.clone(),
         };
-        let (status, retry, kind) = (self.status, self.retry, self.kind());
-        let error = ErrorFacts { message, kind, param: self.param, code: self.code };
-        with_retry(retry, (status, Json(ErrorBody { error })).into_response())
+        ErrorFacts { message, kind: self.kind(), param: self.param, code: self.code }
+    }
+
+    /// In OpenAI's envelope.
+    fn enveloped(self) -> Response {
+        let (status, retry) = (self.status, self.retry);
+        with_retry(retry, (status, Json(ErrorBody { error: self.facts() })).into_response())
     }
 
     /// In the native route's shape.

@@ -5,10 +5,11 @@ use super::form::Form;
 use super::models::{self, MODEL};
 use super::output::Images;
 use super::run::{FORM_NAMES, run};
+use super::stream::stream;
 use super::{Base, DIALECT};
 use crate::app::App;
 use crate::dialects::json::idempotency;
-use crate::dialects::parameters::{Numbers, Problem, ProblemKind, echo, parse_with};
+use crate::dialects::parameters::{Numbers, Problem, ProblemKind, Values, echo, parse_with};
 use crate::dialects::{Flow, generation};
 use crate::intake::SourcePicture;
 use crate::submit::Submission;
@@ -16,6 +17,7 @@ use afterimage_core::Size;
 use afterimage_jobs::{ApiKey, OutputFormat, Priority};
 use axum::Json;
 use axum::extract::{Extension, Request, State};
+use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -25,7 +27,7 @@ pub async fn variations(
     Extension(key): Extension<ApiKey>,
     Extension(base): Extension<Base>,
     request: Request,
-) -> Result<Json<Images>, Error> {
+) -> Result<Response, Error> {
     make(&app, &key, base, Flow::Variation, request).await
 }
 
@@ -35,20 +37,39 @@ pub async fn edits(
     Extension(key): Extension<ApiKey>,
     Extension(base): Extension<Base>,
     request: Request,
-) -> Result<Json<Images>, Error> {
+) -> Result<Response, Error> {
     make(&app, &key, base, Flow::ImageToImage, request).await
 }
 
-async fn make(app: &Arc<App>, key: &ApiKey, base: Base, flow: Flow, request: Request) -> Result<Json<Images>, Error> {
+/// How the pictures reach the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Delivery {
+    Inlined,
+    Addresses,
+    Streamed { partial_images: u32 },
+}
+
+async fn make(app: &Arc<App>, key: &ApiKey, base: Base, flow: Flow, request: Request) -> Result<Response, Error> {
+    let (submission, delivery) = read(app, base, flow, request).await?;
+    let public_url = submission.public_url.clone();
+    let images = match delivery {
+        Delivery::Streamed { partial_images } => return stream(app, key, submission, partial_images).await,
+        Delivery::Addresses => {
+            Images::with_addresses(&run(app, key, submission, FORM_NAMES).await?, &public_url, &app.links)?
+        }
+        Delivery::Inlined => Images::inlined(&app.blobs, &run(app, key, submission, FORM_NAMES).await?).await?,
+    };
+    Ok(Json(images).into_response())
+}
+
+/// Reads and checks a request.
+async fn read(app: &App, base: Base, flow: Flow, request: Request) -> Result<(Submission, Delivery), Error> {
     let (head, body) = request.into_parts();
     let form = Form::read(app, &head.headers, body).await?;
     models::check(form.object.get("model").and_then(Value::as_str))?;
     let parameters = models::form_parameters(flow, base);
     let values = parse_with(Numbers::OrText, &parameters, &form.object)?;
-    if values.switch("stream") {
-        return Err(Problem::new("stream", ProblemKind::NotAnOption, "not supported; leave it off").into());
-    }
-    let public_url = app.public_url.for_request(&head.headers);
+    let delivery = delivery(flow, &values, form.object.contains_key("response_format"))?;
     let idempotency = idempotency(&head.headers, head.uri.path(), &form.digest)?;
     let input = echo(&parameters, &form.object);
     let picture = form.picture(app).await?;
@@ -66,19 +87,38 @@ async fn make(app: &Arc<App>, key: &ApiKey, base: Base, flow: Flow, request: Req
         request: generation,
         pictures: vec![picture],
         format: if values.text("output_format") == Some("jpeg") { OutputFormat::Jpeg } else { OutputFormat::Png },
-        public_url: public_url.clone(),
+        public_url: app.public_url.for_request(&head.headers),
         webhook: None,
         idempotency,
         priority: Priority::Normal,
-        user: values.text("user").map(str::to_owned),
+        user: values.text("safety_identifier").or_else(|| values.text("user")).map(str::to_owned),
         start_within: None,
         store_io: true,
     };
-    let job = run(app, key, submission, FORM_NAMES).await?;
-    if values.text("response_format") == Some("url") {
-        return Ok(Json(Images::with_addresses(&job, &public_url, &app.links)?));
+    Ok((submission, delivery))
+}
+
+/// How the client wants its pictures. A stream takes what the service's takes: one picture, and base64 only.
+fn delivery(flow: Flow, values: &Values, format_is_given: bool) -> Result<Delivery, Problem> {
+    let refused = |field: &str, message: &str| Err(Problem::new(field, ProblemKind::OutOfRange, message));
+    let addresses = values.text("response_format") == Some("url");
+    let partial_images = values.integer("partial_images").unwrap_or(0) as u32;
+    if !values.switch("stream") {
+        if partial_images > 0 {
+            return refused("partial_images", "there are previews only in streams; set stream, or leave this out");
+        }
+        return Ok(if addresses { Delivery::Addresses } else { Delivery::Inlined });
     }
-    Ok(Json(Images::inlined(&app.blobs, &job).await?))
+    if flow == Flow::Variation {
+        return refused("stream", "variations do not stream; leave it off");
+    }
+    if values.integer("n").is_some_and(|n| n > 1) {
+        return refused("n", "a stream has one picture; send 1, or leave stream off");
+    }
+    if addresses && format_is_given {
+        return refused("response_format", "a stream has the picture itself; send b64_json, or leave stream off");
+    }
+    Ok(Delivery::Streamed { partial_images })
 }
 
 /// Image-to-image keeps the picture's size, so any other one is refused rather than ignored.
@@ -131,6 +171,29 @@ mod tests {
             let values = parse_with(Numbers::OrText, &parameters, fields.as_object().unwrap()).unwrap();
             assert_eq!(values.text("response_format"), Some(expected));
         }
+    }
+
+    #[test]
+    fn a_stream_has_one_picture_as_base64_and_previews() {
+        let of = |flow: Flow, fields: Value| {
+            let fields = fields.as_object().unwrap();
+            let values = parse_with(Numbers::OrText, &models::form_parameters(flow, Base::OpenAi), fields).unwrap();
+            delivery(flow, &values, fields.contains_key("response_format")).map_err(|problem| problem.field)
+        };
+        let edit = |more: Value| {
+            let mut fields = json!({"image": "x", "prompt": "p"});
+            fields.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            of(Flow::ImageToImage, fields)
+        };
+        assert_eq!(edit(json!({})), Ok(Delivery::Addresses));
+        assert_eq!(edit(json!({"response_format": "b64_json", "partial_images": "0"})), Ok(Delivery::Inlined));
+        assert_eq!(edit(json!({"stream": "true"})), Ok(Delivery::Streamed { partial_images: 0 }));
+        let streamed = json!({"stream": "true", "partial_images": "3", "n": "1", "response_format": "b64_json"});
+        assert_eq!(edit(streamed), Ok(Delivery::Streamed { partial_images: 3 }));
+        assert_eq!(edit(json!({"partial_images": "1"})), Err("partial_images".to_owned()));
+        assert_eq!(edit(json!({"stream": "true", "n": "2"})), Err("n".to_owned()));
+        assert_eq!(edit(json!({"stream": "true", "response_format": "url"})), Err("response_format".to_owned()));
+        assert_eq!(of(Flow::Variation, json!({"image": "x", "stream": "true"})), Err("stream".to_owned()));
     }
 
     #[test]

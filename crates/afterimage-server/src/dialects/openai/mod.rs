@@ -8,11 +8,13 @@ pub(crate) mod models;
 mod native;
 mod output;
 mod run;
+mod stream;
 mod webhook;
 
 pub use error::{ErrorBody, NativeErrorBody, respond, respond_native};
-pub use models::MODEL;
+pub use models::{MODEL, form_parameters, native_parameters};
 pub use output::{Images, NativeResult};
+pub use stream::StreamEvent;
 pub use webhook::WebhookRenderer;
 
 use crate::app::App;

@@ -4,7 +4,7 @@ use super::Base;
 use super::error::{Error, Failed};
 use crate::dialects::Flow;
 use crate::dialects::parameters::common::{
-    PROMPT_BYTES, guidance, num_images, output_format, required_prompt, restyling_prompt, seed, steps, strength,
+    guidance, num_images, output_format, required_prompt, restyling_prompt, seed, steps, strength,
 };
 use crate::dialects::parameters::{Kind, Parameter};
 use afterimage_core::Size;
@@ -28,6 +28,9 @@ const STEPS: i64 = 25;
 
 /// Bytes of a name: of a model, of an end user.
 const NAME_BYTES: usize = 512;
+
+/// Bytes of a size that is only compared with the picture's.
+const SIZE_BYTES: usize = 64;
 
 /// Accepted pixels per side.
 const SIDE: std::ops::RangeInclusive<u32> = 256..=1536;
@@ -104,7 +107,11 @@ pub fn check(id: Option<&str>) -> Result<(), Failed> {
 /// Parameters of `images/variations` and `images/edits` under `base`.
 pub fn form_parameters(flow: Flow, base: Base) -> Vec<Parameter> {
     let mut parameters = vec![
-        Parameter::required("image", Kind::Picture, "The picture: a file; exactly one."),
+        Parameter::required(
+            "image",
+            Kind::Picture,
+            "The picture, exactly one: a file, or as text its URL, data URI or base64.",
+        ),
         Parameter::optional("model", Kind::Text { max_bytes: NAME_BYTES }, "The model; there is one."),
     ];
     parameters.extend(match flow {
@@ -120,10 +127,15 @@ pub fn form_parameters(flow: Flow, base: Base) -> Vec<Parameter> {
             required_prompt(),
             Parameter::optional(
                 "size",
-                Kind::Text { max_bytes: PROMPT_BYTES },
+                Kind::Text { max_bytes: SIZE_BYTES },
                 "`auto`, which is what absence means, or the picture's size as WIDTHxHEIGHT: the result keeps it.",
             ),
             strength(0.8),
+            Parameter::optional(
+                "background",
+                Kind::Choice { options: &["auto", "opaque"], default: "auto" },
+                "Results are opaque either way.",
+            ),
         ],
     });
     parameters.extend([
@@ -138,8 +150,31 @@ pub fn form_parameters(flow: Flow, base: Base) -> Vec<Parameter> {
         steps(STEPS),
         guidance(1.0..=20.0),
         Parameter::optional("user", Kind::Text { max_bytes: NAME_BYTES }, "The caller's own end user."),
-        Parameter::optional("stream", Kind::Switch { default: false }, "Not supported: only `false` is accepted."),
     ]);
+    parameters.extend(match flow {
+        Flow::Variation => vec![Parameter::optional(
+            "stream",
+            Kind::Switch { default: false },
+            "Variations do not stream: only `false` is accepted.",
+        )],
+        Flow::ImageToImage => vec![
+            Parameter::optional(
+                "safety_identifier",
+                Kind::Text { max_bytes: NAME_BYTES },
+                "The newer name of `user`, which it goes before.",
+            ),
+            Parameter::optional(
+                "stream",
+                Kind::Switch { default: false },
+                "Answer with server-sent events; takes `n` 1 and always sends base64.",
+            ),
+            Parameter::optional(
+                "partial_images",
+                Kind::Integer { range: 0..=3, default: Some(0) },
+                "With `stream`: previews to send at most; there are fewer when the result is there sooner.",
+            ),
+        ],
+    });
     parameters
 }
 

@@ -63,7 +63,8 @@ impl Images {
     }
 }
 
-fn created(job: &Job) -> i64 {
+/// When `job` ended, in seconds since 1970.
+pub fn created(job: &Job) -> i64 {
     job.finished_at.unwrap_or(job.created_at).0 / 1000
 }
 

@@ -5,37 +5,31 @@ use super::prediction::{Envelope, Prediction};
 use super::{own_task, render};
 use crate::app::App;
 use crate::engine_process::Event as Progress;
-use crate::progress::next_event;
+use crate::progress::{event_stream, next_event};
 use crate::submit::cancel;
 use afterimage_jobs::ApiKey;
 use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::HeaderMap;
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::Event;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use futures_util::Stream;
 use futures_util::stream::unfold;
 use serde_json::{Value, json};
-use std::convert::Infallible;
 use std::sync::Arc;
 
 /// Progress as server-sent events
 ///
 /// `stage`, `step` and `preview` events until the task ends. An addition to the service's interface.
 #[utoipa::path(get, path = "/api/v3/predictions/{id}/events", tag = "wavespeed", params(("id" = String, Path, description = "Id of the task")), responses((status = 200, description = "Events", content_type = "text/event-stream")))]
-pub async fn events(
-    State(app): State<Arc<App>>,
-    Extension(key): Extension<ApiKey>,
-    Path(id): Path<String>,
-) -> Answer<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
+pub async fn events(State(app): State<Arc<App>>, Extension(key): Extension<ApiKey>, Path(id): Path<String>) -> Answer {
     let job = own_task(&app, &key, &id).await?;
     let watcher = app.events.watch(&job.id, true);
     let stream = unfold((app, watcher, job.id), |(app, mut watcher, id)| async move {
         let event = next_event(&app, &mut watcher, &id).await?;
-        Some((Ok(Event::default().data(rendered(event).to_string())), (app, watcher, id)))
+        Some((Event::default().data(rendered(event).to_string()), (app, watcher, id)))
     });
-    Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
+    Ok(event_stream(stream))
 }
 
 fn rendered(event: Progress) -> Value {

@@ -2,8 +2,7 @@
 
 use super::add_refusals;
 use crate::dialects::Flow;
-use crate::dialects::openai::models::{self, form_parameters, native_parameters};
-use crate::dialects::openai::{self, Base, Images, MODEL, NativeResult};
+use crate::dialects::openai::{self, Base, Images, MODEL, NativeResult, form_parameters, models, native_parameters};
 use crate::dialects::parameters::json_schema;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
@@ -13,6 +12,7 @@ use utoipa::OpenApi;
     openai::ErrorBody,
     openai::NativeErrorBody,
     Images,
+    openai::StreamEvent,
     NativeResult,
     models::Models,
     models::ModelFacts
@@ -50,6 +50,11 @@ pub fn complete(document: &mut Value) {
             let mut post = operation(&format!("{path}/images/{name}"), "post", summary, "OpenAiImages");
             post["parameters"] = idempotency_key();
             post["requestBody"] = json!({"required": true, "content": {"multipart/form-data": {"schema": schema}}});
+            if flow == Flow::ImageToImage {
+                let done = &mut post["responses"]["200"];
+                done["description"] = json!("Done; with `stream` each event's data is an OpenAiStreamEvent");
+                done["content"]["text/event-stream"] = json!({});
+            }
             paths[format!("{path}/images/{name}")] = json!({"post": post});
         }
         let list = operation(&format!("{path}/models"), "get", "List the models", "OpenAiModels");
@@ -122,7 +127,11 @@ mod tests {
             assert_eq!(schema["properties"]["image"]["format"], "binary");
             assert_eq!(schema["properties"]["n"]["maximum"], 4);
             assert_eq!(post["responses"]["400"]["description"], super::FIELD.1);
+            assert!(post["responses"]["200"]["content"]["text/event-stream"].is_null(), "{path}");
+            let edits = &document["paths"][path.replace("variations", "edits")]["post"];
+            assert!(edits["responses"]["200"]["content"]["text/event-stream"].is_object(), "{path}");
         }
+        assert!(document["components"]["schemas"]["OpenAiStreamEvent"].is_object());
         let native = &document["paths"][format!("/v1/inference/{}", super::MODEL)]["post"];
         assert_eq!(
             native["requestBody"]["content"]["application/json"]["schema"]["properties"]["width"]["default"],

@@ -1,4 +1,7 @@
-//! OpenAI's images routes and DeepInfra's native route, as their clients use them.
+//! OpenAI's images routes, as their clients use them; DeepInfra's native route is in `native`, streams in `stream`.
+
+mod native;
+mod stream;
 
 use crate::support::{KEY, Server, answer, data_uri, picture};
 use base64::Engine;
@@ -7,22 +10,22 @@ use reqwest::{Body, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-const MODEL: &str = "black-forest-labs/FLUX-1-Redux-dev";
-const NATIVE: &str = "/v1/inference/black-forest-labs/FLUX-1-Redux-dev";
+pub const MODEL: &str = "black-forest-labs/FLUX-1-Redux-dev";
+pub const NATIVE: &str = "/v1/inference/black-forest-labs/FLUX-1-Redux-dev";
 const BASES: [&str; 2] = ["/v1/openai", "/v1"];
 
 /// One part of a form: its name, its file name, its bytes.
-type Part<'a> = (&'a str, Option<&'a str>, &'a [u8]);
+pub type Part<'a> = (&'a str, Option<&'a str>, &'a [u8]);
 
-fn text<'a>(name: &'a str, value: &'a str) -> Part<'a> {
+pub fn text<'a>(name: &'a str, value: &'a str) -> Part<'a> {
     (name, None, value.as_bytes())
 }
 
-fn file<'a>(name: &'a str, bytes: &'a [u8]) -> Part<'a> {
+pub fn file<'a>(name: &'a str, bytes: &'a [u8]) -> Part<'a> {
     (name, Some("upload"), bytes)
 }
 
-fn form(parts: &[Part<'_>]) -> Vec<u8> {
+pub fn form(parts: &[Part<'_>]) -> Vec<u8> {
     let mut body = Vec::new();
     for (name, filename, bytes) in parts {
         let filename = filename.map_or_else(String::new, |filename| {
@@ -37,11 +40,11 @@ fn form(parts: &[Part<'_>]) -> Vec<u8> {
     body
 }
 
-fn post(server: &Server, path: &str, body: impl Into<Body>) -> RequestBuilder {
+pub fn post(server: &Server, path: &str, body: impl Into<Body>) -> RequestBuilder {
     server.request(Method::POST, path).header("content-type", "multipart/form-data; boundary=BOUNDARY").body(body)
 }
 
-async fn send(server: &Server, path: &str, parts: &[Part<'_>]) -> (StatusCode, Value) {
+pub async fn send(server: &Server, path: &str, parts: &[Part<'_>]) -> (StatusCode, Value) {
     answer(post(server, path, form(parts)).send().await.unwrap()).await
 }
 
@@ -51,7 +54,7 @@ fn size_of(bytes: &[u8]) -> (u32, u32) {
 }
 
 /// The files of an answer in base64.
-fn inlined(answer: &Value) -> Vec<Vec<u8>> {
+pub fn inlined(answer: &Value) -> Vec<Vec<u8>> {
     let data = answer["data"].as_array().unwrap();
     data.iter().map(|item| STANDARD.decode(item["b64_json"].as_str().unwrap()).unwrap()).collect()
 }
@@ -197,7 +200,21 @@ async fn bad_fields_are_named_before_anything_runs() {
         ("edits", vec![image, text("prompt", "")], "prompt"),
         ("edits", vec![text("prompt", "p")], "image"),
         ("edits", vec![image, text("prompt", "p"), file("mask", &png)], "mask"),
-        ("edits", vec![image, text("prompt", "p"), text("stream", "true")], "stream"),
+        ("variations", vec![image, text("stream", "true")], "stream"),
+        ("edits", vec![image, text("prompt", "p"), text("stream", "maybe")], "stream"),
+        (
+            "edits",
+            vec![image, text("prompt", "p"), text("stream", "true"), text("partial_images", "4")],
+            "partial_images",
+        ),
+        ("edits", vec![image, text("prompt", "p"), text("partial_images", "1")], "partial_images"),
+        ("edits", vec![image, text("prompt", "p"), text("stream", "true"), text("n", "2")], "n"),
+        (
+            "edits",
+            vec![image, text("prompt", "p"), text("stream", "true"), text("response_format", "url")],
+            "response_format",
+        ),
+        ("edits", vec![image, text("prompt", "p"), text("background", "transparent")], "background"),
         ("edits", vec![image, text("prompt", "p"), text("strength", "1.1")], "strength"),
         ("edits", vec![image, text("prompt", "p"), text("size", "1024x1024")], "size"),
         ("edits", vec![image, text("prompt", "p"), file("image[]", &png)], "image"),
@@ -297,75 +314,6 @@ async fn the_model_is_listed_and_found_by_its_id() {
             assert_eq!(model["object"], "model");
         }
     }
-}
-
-#[tokio::test]
-async fn the_native_route_takes_json_and_forms() {
-    let server = Server::with_worker().await;
-    let png = picture(64, 48);
-    let fields = json!({
-        "image": data_uri(&png), "width": "272", "height": 256, "num_images": 2, "num_inference_steps": 1, "seed": 5,
-    });
-    let (status, body) = server.post(NATIVE, &fields).await;
-    assert_eq!(status, 200, "{body}");
-    let images = body["images"].as_array().unwrap();
-    assert_eq!(images.len(), 2);
-    for image in images {
-        let bytes = STANDARD.decode(image.as_str().unwrap().strip_prefix("data:image/png;base64,").unwrap()).unwrap();
-        assert_eq!(size_of(&bytes), (272, 256));
-    }
-    assert_eq!(body["nsfw_content_detected"], json!([false, false]));
-    assert_eq!(body["seed"], 5);
-    assert!(!body["request_id"].as_str().unwrap().is_empty());
-    let inference = &body["inference_status"];
-    assert_eq!(inference["status"], "succeeded");
-    assert!(inference["runtime_ms"].as_u64().unwrap() > 0, "{inference}");
-    let price = 2.0 * 0.012 * (272.0 / 1024.0) * (256.0 / 1024.0) / 25.0;
-    assert!((inference["cost"].as_f64().unwrap() - price).abs() < 1e-6, "{inference}");
-    assert!(inference["tokens_generated"].is_null() && inference["tokens_input"].is_null());
-
-    let parts = [
-        text("width", "272"),
-        text("height", "256"),
-        text("num_images", "2"),
-        text("num_inference_steps", "1"),
-        text("seed", "5"),
-        file("image", &png),
-    ];
-    let (status, in_a_form) = send(&server, NATIVE, &parts).await;
-    assert_eq!(status, 200, "{in_a_form}");
-    assert_eq!(in_a_form["images"], body["images"], "the same request in another form");
-}
-
-#[tokio::test]
-async fn the_native_route_has_errors_of_its_own() {
-    let server = Server::without_workers().await;
-    let image = data_uri(&picture(32, 32));
-    for (body, field, kind) in [
-        (json!({}), "image", "missing"),
-        (json!({"image": 7}), "image", "type_error"),
-        (json!({"image": "no picture"}), "image", "value_error"),
-        (json!({"image": image, "width": 255}), "width", "value_error"),
-        (json!({"image": image, "height": "wide"}), "height", "type_error"),
-        (json!({"image": image, "num_images": 5}), "num_images", "value_error"),
-        (json!({"image": image, "webhook": "http://127.0.0.1/hook"}), "webhook", "value_error"),
-    ] {
-        let (status, answer) = server.post(NATIVE, &body).await;
-        assert_eq!(status, 422, "{answer}");
-        let problem = &answer["detail"][0];
-        assert_eq!(problem["loc"], json!(["body", field]), "{answer}");
-        assert_eq!(problem["type"], kind, "{answer}");
-        assert!(!problem["msg"].as_str().unwrap().is_empty());
-    }
-    let (status, body) = answer(server.request(Method::POST, NATIVE).body("{").send().await.unwrap()).await;
-    assert_eq!((status.as_u16(), &body["detail"][0]["loc"]), (422, &json!(["body"])), "{body}");
-    let (status, body) = answer(server.client.post(format!("{}{NATIVE}", server.url)).send().await.unwrap()).await;
-    assert_eq!(status, 401);
-    assert!(body["detail"]["error"].is_string(), "{body}");
-    let (status, body) = server.post("/v1/inference/some/model", &json!({})).await;
-    assert_eq!((status.as_u16(), body), (404, json!({"error": "Model not found"})));
-    let (status, body) = server.get(NATIVE).await;
-    assert_eq!((status.as_u16(), body), (405, json!({"error": "method not allowed"})));
 }
 
 #[tokio::test]
