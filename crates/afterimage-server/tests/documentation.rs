@@ -5,8 +5,9 @@
     reason = "a failure anywhere in a test should end it; clippy's exception covers only the test functions"
 )]
 
+use afterimage_server::dialects::openai::{self, Base};
 use afterimage_server::dialects::parameters::{Kind, Parameter};
-use afterimage_server::dialects::{Model, fal, wavespeed};
+use afterimage_server::dialects::{Flow, Model, fal, wavespeed};
 use std::fmt::Write;
 use std::fs;
 use std::ops::RangeInclusive;
@@ -15,17 +16,41 @@ use std::path::Path;
 const BEGIN: &str = "<!-- parameters: generated, see crates/afterimage-server/tests/documentation.rs -->\n";
 const END: &str = "<!-- end of parameters -->\n";
 
+/// One table: what it is of, a line about it, its parameters.
+type Table = (String, String, Vec<Parameter>);
+
+fn of_models(models: &[Model]) -> Vec<Table> {
+    models.iter().map(|model| (model.id.to_owned(), model.description.to_owned(), model.parameters())).collect()
+}
+
+fn of_openai() -> Vec<Table> {
+    let default = |base: Base| format!("`{}` under `{}`", base.response_format(), base.path());
+    let defaults = format!("`response_format` is {}, {}.", default(Base::OpenAi), default(Base::DeepInfra));
+    let form = |name: &str, flow, what: &str| {
+        let parameters = openai::form_parameters(flow, Base::OpenAi);
+        (
+            format!("POST images/{name}"),
+            format!("{what} A form (`multipart/form-data`). By default {defaults}"),
+            parameters,
+        )
+    };
+    let native = "DeepInfra's native form. JSON, or a form with the picture as a file.";
+    vec![
+        form("variations", Flow::Variation, "Varies a picture."),
+        form("edits", Flow::ImageToImage, "Reshapes a picture towards a prompt; the result has its size."),
+        (format!("POST /v1/inference/{}", openai::MODEL), native.to_owned(), openai::native_parameters()),
+    ]
+}
+
 /// `document` with what is between the markers replaced by the current tables.
-fn with_current_tables(document: &str, models: &[Model]) -> String {
+fn with_current_tables(document: &str, tables: &[Table]) -> String {
     let start = document.find(BEGIN).expect("the begin marker") + BEGIN.len();
     let end = document.find(END).expect("the end marker");
     let mut text = document[..start].to_owned();
-    for model in models {
-        write!(text, "\n### `{}`\n\n{}\n\n", model.id, model.description).unwrap();
+    for (name, description, parameters) in tables {
+        write!(text, "\n### `{name}`\n\n{description}\n\n").unwrap();
         text.push_str("| parameter | type | values | default | |\n|---|---|---|---|---|\n");
-        for parameter in model.parameters() {
-            text.push_str(&row(&parameter));
-        }
+        text.extend(parameters.iter().map(row));
     }
     text + "\n" + &document[end..]
 }
@@ -48,6 +73,7 @@ fn columns(kind: &Kind) -> (&'static str, String, String) {
             let words: Vec<String> = options.iter().map(|word| format!("`{word}`")).collect();
             ("string", words.join(", "), format!("`{default}`"))
         }
+        Kind::Text { max_bytes } if *max_bytes < 1024 => ("string", format!("up to {max_bytes} bytes"), String::new()),
         Kind::Text { max_bytes } => ("string", format!("up to {} KiB", max_bytes / 1024), String::new()),
         Kind::Picture => ("string", String::new(), String::new()),
         Kind::Size { side, default, separator } => {
@@ -69,10 +95,14 @@ fn span<T: std::fmt::Display>(range: &RangeInclusive<T>) -> String {
 /// `AFTERIMAGE_UPDATE_DOCS=1 cargo test --release -p afterimage-server --test documentation` writes the current tables.
 #[test]
 fn the_parameters_in_the_guides_are_up_to_date() {
-    for (file, models) in [("wavespeed.md", &wavespeed::MODELS[..]), ("fal.md", &fal::MODELS[..])] {
+    for (file, tables) in [
+        ("wavespeed.md", of_models(&wavespeed::MODELS)),
+        ("fal.md", of_models(&fal::MODELS)),
+        ("openai.md", of_openai()),
+    ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(file);
         let document = fs::read_to_string(&path).unwrap();
-        let current = with_current_tables(&document, models);
+        let current = with_current_tables(&document, &tables);
         if std::env::var_os("AFTERIMAGE_UPDATE_DOCS").is_some() {
             fs::write(&path, &current).unwrap();
             continue;
