@@ -1,6 +1,6 @@
 //! What the README prints, run as it is printed.
 
-use crate::packages::{folder, javascript, present, python, unless_missing};
+use crate::packages::{folder, javascript, present, python, python_openai, unless_missing};
 use crate::process::succeed;
 use crate::server::Server;
 use crate::{KEY, repository};
@@ -22,11 +22,11 @@ fn blocks(language: &str) -> Vec<String> {
     readme.split(&fence).skip(1).filter_map(|rest| Some(rest.split_once("```")?.0.to_owned())).collect()
 }
 
-/// Runs the README's example that contains `mark`, in a folder that has of the repository what it names, and asserts
-/// that `picture` is on disk afterwards. Only the port differs from what is printed.
-fn run_example(mark: &str, picture: &str) {
-    let examples: Vec<String> = blocks("sh").into_iter().filter(|block| block.contains(mark)).collect();
-    let [example] = &examples[..] else { panic!("{} examples with {mark}", examples.len()) };
+/// Runs the README's example that makes `picture`, in a folder that has of the repository what it names, and asserts that
+/// the picture is on disk afterwards. Only the port differs from what is printed.
+fn run_example(picture: &str) {
+    let examples: Vec<String> = blocks("sh").into_iter().filter(|block| block.contains(picture)).collect();
+    let [example] = &examples[..] else { panic!("{} examples make {picture}", examples.len()) };
     assert!(example.contains(ADDRESS) && example.contains(KEY), "{example}");
 
     // Kept between runs, since the examples install into `target`.
@@ -49,23 +49,32 @@ fn assert_is_a_picture(path: &Path) {
 }
 
 #[test]
-fn the_curl_example_leaves_a_picture() {
+fn the_curl_examples_leave_a_picture_each() {
     if unless_missing(present("curl", &["--version"])).is_some() {
-        run_example("curl", "lake-curl.jpeg");
+        for picture in ["lake-curl.jpeg", "lake-fal.jpeg", "lake-openai.png", "lake-deepinfra.png"] {
+            run_example(picture);
+        }
     }
 }
 
 #[test]
 fn the_python_example_leaves_a_picture() {
     if unless_missing(python()).is_some() {
-        run_example("pip install", "lake-python.jpeg");
+        run_example("lake-python.jpeg");
+    }
+}
+
+#[test]
+fn the_python_example_of_openai_leaves_a_picture() {
+    if unless_missing(python_openai()).is_some() {
+        run_example("lake-openai-python.png");
     }
 }
 
 #[test]
 fn the_javascript_example_leaves_a_picture() {
     if unless_missing(javascript()).is_some() {
-        run_example("npm install", "lake-javascript.jpeg");
+        run_example("lake-javascript.jpeg");
     }
 }
 
