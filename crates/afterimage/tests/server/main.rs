@@ -4,6 +4,7 @@
 
 mod account;
 mod fal;
+mod fal_clients;
 mod fal_files;
 mod hostile;
 mod isolation;

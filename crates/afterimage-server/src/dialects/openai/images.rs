@@ -72,7 +72,7 @@ async fn make(app: &Arc<App>, key: &ApiKey, base: Base, flow: Flow, request: Req
         priority: Priority::Normal,
         user: values.text("user").map(str::to_owned),
         start_within: None,
-        store_io: true,
+        kept_for: None,
     };
     let job = run(app, key, submission, FORM_NAMES).await?;
     if values.text("response_format") == Some("url") {
