@@ -158,7 +158,7 @@ fn new_job(key: &KeyId) -> NewJob {
         user: None,
         cost_micros: 12_000,
         start_within: None,
-        store_io: true,
+        kept_for: None,
     }
 }
 

@@ -32,8 +32,8 @@ pub struct NewJob {
     pub cost_micros: i64,
     /// The job fails with [`FailureKind::StartTimeout`] unless a worker takes it within this time.
     pub start_within: Option<Duration>,
-    /// Whether the dialect may show input and output to later readers.
-    pub store_io: bool,
+    /// Deleted this long after its end, if that comes before the general rule; not while a webhook of it is open.
+    pub kept_for: Option<Duration>,
 }
 
 /// What the worker needs to run a job.
@@ -192,8 +192,8 @@ pub struct Job {
     pub user: Option<String>,
     /// See [`NewJob::cost_micros`].
     pub cost_micros: i64,
-    /// See [`NewJob::store_io`].
-    pub store_io: bool,
+    /// See [`NewJob::kept_for`].
+    pub kept_for: Option<Duration>,
     /// When the job fails unless a worker took it before.
     pub start_by: Option<Timestamp>,
     /// Where it stands.
@@ -237,7 +237,7 @@ impl Job {
             priority: new.priority,
             user: new.user.clone(),
             cost_micros: new.cost_micros,
-            store_io: new.store_io,
+            kept_for: new.kept_for,
             start_by: new.start_within.map(|limit| now.plus(limit)),
             state: JobState::Queued,
             attempt: 0,

@@ -40,8 +40,8 @@ pub struct Submission {
     pub user: Option<String>,
     /// Fail unless started within this time.
     pub start_within: Option<Duration>,
-    /// Whether input and result may be shown to later readers.
-    pub store_io: bool,
+    /// How long input and result are kept after the end, if that is shorter than usual.
+    pub kept_for: Option<Duration>,
 }
 
 /// How a dialect calls the fields that the engine checks.
@@ -63,7 +63,7 @@ pub async fn submit(
         app.outbound
             .check_target(&webhook.url)
             .await
-            .map_err(|error| Refusal::Field(Problem::new("webhook", ProblemKind::Malformed, error.to_string())))?;
+            .map_err(|error| Problem::new(field_name("webhook"), ProblemKind::Malformed, error.to_string()))?;
     }
     let id = JobId::random();
     let cost_micros = cost(app, &submission);
@@ -97,7 +97,7 @@ pub async fn submit(
         user: submission.user,
         cost_micros,
         start_within: submission.start_within,
-        store_io: submission.store_io,
+        kept_for: submission.kept_for,
     };
     let submitted = app.store.submit(job).await;
     match &submitted {

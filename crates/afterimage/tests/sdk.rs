@@ -10,6 +10,10 @@
     reason = "a failure anywhere in a test should end it; clippy's exception covers only the test functions"
 )]
 
+#[path = "sdk/certificate.rs"]
+mod certificate;
+#[path = "sdk/fal.rs"]
+mod fal;
 #[path = "sdk/openai.rs"]
 mod openai;
 #[path = "sdk/packages.rs"]

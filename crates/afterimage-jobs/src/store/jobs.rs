@@ -178,7 +178,8 @@ pub trait JobStore: Send + Sync + 'static {
     /// What succeeded jobs of a key (of one of its users) cost.
     async fn spending(&self, key: &KeyId, user: Option<&str>) -> Result<Spending>;
 
-    /// Deletes at most `limit` jobs that ended before `finished_before`, as their owners could; returns them.
+    /// Deletes at most `limit` jobs that ended before `finished_before` or whose [`Job::kept_for`] is over, as their
+    /// owners could; returns them.
     async fn expire_jobs(&self, finished_before: Timestamp, limit: u32) -> Result<Vec<JobId>>;
 
     /// At most `limit` deleted and ended jobs whose blobs have not been removed yet.

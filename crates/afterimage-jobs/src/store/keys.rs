@@ -67,6 +67,9 @@ pub trait KeyStore: Send + Sync + 'static {
     /// The key with this text, unless it is revoked. The comparison takes the same time for any text.
     async fn find_key(&self, secret: &str) -> Result<Option<ApiKey>>;
 
+    /// The key with this public part, unless it is revoked.
+    async fn key(&self, id: &KeyId) -> Result<Option<ApiKey>>;
+
     /// All keys, oldest first, also revoked ones.
     async fn keys(&self) -> Result<Vec<ApiKey>>;
 

@@ -2,6 +2,7 @@
 
 use crate::{KeyId, Result, Timestamp, UploadId};
 use async_trait::async_trait;
+use std::time::Duration;
 
 /// An upload to note.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct NewUpload {
     pub declared_type: String,
     /// What has been stored already; `None` when the bytes come in a later request.
     pub facts: Option<UploadFacts>,
+    /// Expires this long after now, if that comes before the general rule.
+    pub kept_for: Option<Duration>,
 }
 
 /// What we found out about an uploaded file.
@@ -57,6 +60,8 @@ pub struct Upload {
     pub state: UploadState,
     /// When it was noted.
     pub created_at: Timestamp,
+    /// See [`NewUpload::kept_for`].
+    pub kept_for: Option<Duration>,
 }
 
 /// The table of uploads.
@@ -74,7 +79,8 @@ pub trait UploadStore: Send + Sync + 'static {
     /// The upload, whosever it is, unless it has expired.
     async fn upload(&self, id: &UploadId) -> Result<Option<Upload>>;
 
-    /// Hides at most `limit` uploads made before `created_before`; returns how many.
+    /// Hides at most `limit` uploads made before `created_before`, and as many whose [`Upload::kept_for`] is over;
+    /// returns how many in all.
     async fn expire_uploads(&self, created_before: Timestamp, limit: u32) -> Result<u64>;
 
     /// At most `limit` expired uploads whose blobs have not been removed yet.

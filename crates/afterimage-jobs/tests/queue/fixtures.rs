@@ -132,7 +132,7 @@ pub fn new_job(key: &KeyId) -> NewJob {
         user: None,
         cost_micros: 12_000,
         start_within: None,
-        store_io: true,
+        kept_for: None,
     }
 }
 

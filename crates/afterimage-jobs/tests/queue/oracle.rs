@@ -11,9 +11,22 @@ use std::time::Duration;
 
 #[derive(Clone, Debug)]
 enum Call {
-    Submit { key: usize, priority: Priority, idempotency: Option<(u8, u8)>, webhook: bool, start_within: Option<u64> },
-    Cancel { key: usize, job: Index },
-    Delete { key: usize, job: Index },
+    Submit {
+        key: usize,
+        priority: Priority,
+        idempotency: Option<(u8, u8)>,
+        webhook: bool,
+        start_within: Option<u64>,
+        kept_for: Option<u64>,
+    },
+    Cancel {
+        key: usize,
+        job: Index,
+    },
+    Delete {
+        key: usize,
+        job: Index,
+    },
     Claim,
     Renew(Index),
     Succeed(Index),
@@ -42,11 +55,12 @@ fn call() -> impl Strategy<Value = Call> {
         prop::option::weighted(0.2, (0..3_u8, 0..2_u8)),
         any::<bool>(),
         prop::option::weighted(0.2, 0..100_u64),
+        prop::option::weighted(0.3, 0..3000_u64),
     );
     let index = any::<Index>;
     prop_oneof![
-        6 => submit.prop_map(|(key, priority, idempotency, webhook, start_within)| {
-            Call::Submit { key, priority, idempotency, webhook, start_within }
+        6 => submit.prop_map(|(key, priority, idempotency, webhook, start_within, kept_for)| {
+            Call::Submit { key, priority, idempotency, webhook, start_within, kept_for }
         }),
         2 => (0..3_usize, index()).prop_map(|(key, job)| Call::Cancel { key, job }),
         1 => (0..3_usize, index()).prop_map(|(key, job)| Call::Delete { key, job }),
@@ -230,13 +244,16 @@ proptest! {
             let (mut memory, mut sqlite) = (Side::new(Kind::Memory).await, Side::new(Kind::Sqlite).await);
             let mut jobs = Vec::new();
             for call in &calls {
-                let (expected, actual) = if let Call::Submit { key, priority, idempotency, webhook, start_within } = call {
+                let (expected, actual) = if let Call::Submit {
+                    key, priority, idempotency, webhook, start_within, kept_for
+                } = call {
                     let mut new = new_job(&memory.keys[0]);
                     if *webhook {
                         new = with_webhook(new);
                     }
                     new.priority = *priority;
                     new.start_within = start_within.map(Duration::from_secs);
+                    new.kept_for = kept_for.map(Duration::from_secs);
                     new.idempotency = idempotency.map(|(key, fingerprint)| Idempotency {
                         key: key.to_string(),
                         fingerprint: fingerprint.to_string(),

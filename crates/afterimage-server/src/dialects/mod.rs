@@ -8,8 +8,10 @@ mod model;
 pub mod openai;
 pub mod parameters;
 mod stored;
+mod time_text;
 pub mod wavespeed;
 
 pub use generation::{Flow, field_name, generation};
 pub use model::Model;
 pub use stored::own_job;
+pub use time_text::{rfc3339, rfc3339_with_offset};

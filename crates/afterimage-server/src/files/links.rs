@@ -9,7 +9,7 @@ use url::Url;
 #[derive(Clone, Debug)]
 pub struct FileLinks {
     signer: Signer,
-    /// How long a file can be read after it was made: as long as it is kept.
+    /// How long a file can be read after it was made, unless less was asked for: as long as it is kept.
     lifetime: Duration,
 }
 
@@ -46,14 +46,19 @@ impl FileLinks {
         let made = job.finished_at.unwrap_or(job.created_at);
         let file = format!("{index}.{}", extension(&output.content_type));
         let subject = format!("{}/{index}", job.id);
-        self.address(base, &format!("results/{}/{file}", job.id), Purpose::Result, &subject, made.plus(self.lifetime))
+        let expires = made.plus(self.lifetime(job.kept_for));
+        self.address(base, &format!("results/{}/{file}", job.id), Purpose::Result, &subject, expires)
+    }
+
+    fn lifetime(&self, kept_for: Option<Duration>) -> Duration {
+        kept_for.map_or(self.lifetime, |own| own.min(self.lifetime))
     }
 
     /// Address of `upload` under `base`; `content_type` decides the extension.
     pub fn upload(&self, base: &str, upload: &Upload, content_type: &str) -> String {
         let id = &upload.id;
         let file = format!("{id}.{}", extension(content_type));
-        let expires = upload.created_at.plus(self.lifetime);
+        let expires = upload.created_at.plus(self.lifetime(upload.kept_for));
         self.address(base, &format!("uploads/{file}"), Purpose::Upload, id.as_str(), expires)
     }
 
@@ -127,6 +132,7 @@ mod tests {
             declared_type: String::new(),
             state: UploadState::Pending,
             created_at: SystemClock.now(),
+            kept_for: None,
         }
     }
 
@@ -155,6 +161,8 @@ mod tests {
         ] {
             assert_eq!(links.recognise(&bad), None, "{bad}");
         }
+        let brief = Upload { kept_for: Some(Duration::ZERO), ..upload.clone() };
+        assert_eq!(links.recognise(&links.upload("http://h", &brief, "image/png")), None);
         assert_eq!(self::links(0).recognise(&self::links(0).upload("http://h", &upload, "image/png")), None);
     }
 }

@@ -23,6 +23,8 @@ pub enum Purpose {
     Put,
     /// Send new files in the name of a key.
     Send,
+    /// Call models in the name of a key.
+    Call,
 }
 
 impl Purpose {
@@ -32,6 +34,7 @@ impl Purpose {
             Self::Upload => "upload",
             Self::Put => "put",
             Self::Send => "send",
+            Self::Call => "call",
         }
     }
 }

@@ -4,15 +4,23 @@ use crate::app::App;
 use crate::refusal::Refusal;
 use afterimage_jobs::{Blobs, KeyId, NewUpload, Upload, UploadFacts, UploadId};
 use bytes::Bytes;
+use std::time::Duration;
 
 /// Longest file name that is kept, for showing.
 const FILENAME_CHARACTERS: usize = 200;
 
-/// Checks `bytes` as a picture and stores them as an upload of `key`.
+/// Checks `bytes` as a picture and stores them as an upload of `key`, which expires after `kept_for` if that is shorter
+/// than usual.
 ///
 /// # Errors
 /// [`Refusal::BadBody`] for anything that is not a readable picture within the limits; those of the store.
-pub async fn store_upload(app: &App, key: &KeyId, filename: &str, bytes: Bytes) -> Result<Upload, Refusal> {
+pub async fn store_upload(
+    app: &App,
+    key: &KeyId,
+    filename: &str,
+    bytes: Bytes,
+    kept_for: Option<Duration>,
+) -> Result<Upload, Refusal> {
     let id = UploadId::random();
     let facts = store_bytes(app, &id, bytes).await?;
     let upload = NewUpload {
@@ -21,21 +29,29 @@ pub async fn store_upload(app: &App, key: &KeyId, filename: &str, bytes: Bytes) 
         filename: shown_name(filename),
         declared_type: facts.content_type.clone(),
         facts: Some(facts),
+        kept_for,
     };
     Ok(app.store.create_upload(upload).await?)
 }
 
-/// Notes an upload whose bytes come later.
+/// Notes an upload whose bytes come later. It expires as [`store_upload`]'s.
 ///
 /// # Errors
 /// Those of the store.
-pub async fn create_ticket(app: &App, key: &KeyId, filename: &str, declared_type: &str) -> Result<Upload, Refusal> {
+pub async fn create_ticket(
+    app: &App,
+    key: &KeyId,
+    filename: &str,
+    declared_type: &str,
+    kept_for: Option<Duration>,
+) -> Result<Upload, Refusal> {
     let upload = NewUpload {
         id: UploadId::random(),
         key: key.clone(),
         filename: shown_name(filename),
         declared_type: shown_name(declared_type),
         facts: None,
+        kept_for,
     };
     Ok(app.store.create_upload(upload).await?)
 }

@@ -1,6 +1,6 @@
 //! OpenAI's SDK, by the scripts in `tests/sdk`.
 
-use crate::packages::{javascript, python_openai, unless_missing};
+use crate::packages::{javascript, python_with, unless_missing};
 use crate::process::succeed;
 use crate::server::Server;
 use crate::{KEY, repository};
@@ -8,7 +8,7 @@ use std::process::Command;
 
 #[test]
 fn the_python_sdk_works() {
-    let Some(interpreter) = unless_missing(python_openai()) else { return };
+    let Some(interpreter) = unless_missing(python_with("openai")) else { return };
     let server = Server::start(&[]);
     let output = succeed(
         Command::new(&interpreter)

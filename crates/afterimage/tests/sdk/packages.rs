@@ -74,16 +74,17 @@ pub fn python() -> Result<Python, String> {
     Ok(Python { interpreter, old_sdk })
 }
 
-/// Python with OpenAI's SDK, in an environment of its own: what the two services' SDKs need does not have to agree.
+/// Python with what `requirements-SDK.txt` pins, in an environment of its own: what the services' SDKs need does not have
+/// to agree.
 ///
 /// # Errors
 /// What is missing.
-pub fn python_openai() -> Result<PathBuf, String> {
+pub fn python_with(sdk: &str) -> Result<PathBuf, String> {
     present("python3", &["-c", "import ensurepip, venv"])?;
-    let (folder, _lock) = folder("sdk-python-openai");
+    let (folder, _lock) = folder(&format!("sdk-python-{sdk}"));
     let environment = folder.join("venv");
     let interpreter = environment.join("bin/python");
-    let requirements = repository().join("tests/sdk/python/requirements-openai.txt");
+    let requirements = repository().join(format!("tests/sdk/python/requirements-{sdk}.txt"));
     install(&folder, &[&requirements], |_| {
         install_step(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
         install_step(

@@ -36,13 +36,19 @@ impl Server {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let server =
             Self { child, address: line.trim_start_matches("Afterimage listens on ").trim_end().to_owned(), folder };
-        assert!(server.address.starts_with("http://127.0.0.1:"), "{line:?}\n{}", server.log());
+        let (_, host) = server.address.split_once("://").unwrap_or_default();
+        assert!(host.starts_with("127.0.0.1:"), "{line:?}\n{}", server.log());
         server
     }
 
     /// Scheme, host and port.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Host and port.
+    pub fn host(&self) -> &str {
+        self.address.split_once("://").unwrap().1
     }
 
     /// What it logged so far.

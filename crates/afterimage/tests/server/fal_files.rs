@@ -137,10 +137,10 @@ async fn other_tokens_are_refused() {
     let ended = now() - 1;
     let expired = make_token(&signer, &key, ended);
     for (token, reason) in [
-        (expired.clone(), "the upload token has expired; ask for another one"),
+        (expired.clone(), "the token has expired; ask for another one"),
         (expired.replace(&ended.to_string(), &(ended + 60).to_string()), "unknown key"),
         (make_token(&Signer::new([9; 32]), &key, now() + 60), "unknown key"),
-        (make_token(&signer, &gone.id, now() + 60), "the key of this upload token was revoked"),
+        (make_token(&signer, &gone.id, now() + 60), "the key of this token was revoked"),
         (good[..good.len() - 1].to_owned(), "unknown key"),
     ] {
         let (status, body) = send(&server, &format!("Bearer {token}"), picture(16, 16)).await;
@@ -209,7 +209,7 @@ async fn failed_request(store: &SqliteStore, url: &str) -> JobId {
         user: None,
         cost_micros: 0,
         start_within: None,
-        store_io: true,
+        kept_for: None,
     };
     store.submit(job).await.unwrap();
     let worker = WorkerId::random();

@@ -5,6 +5,7 @@
 mod account;
 mod dialects;
 mod fal;
+mod fal_clients;
 mod fal_files;
 mod hostile;
 mod isolation;

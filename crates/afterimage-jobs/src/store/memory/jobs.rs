@@ -139,13 +139,17 @@ impl JobStore for MemoryStore {
     }
 
     async fn expire_jobs(&self, finished_before: Timestamp, limit: u32) -> Result<Vec<JobId>> {
+        let now = self.clock.now();
         let mut tables = self.tables();
-        let old = tables.ended(|stored| !stored.job.deleted, finished_before, limit);
-        for id in &old {
-            if let Some(stored) = tables.stored(id) {
-                stored.scrub();
-            }
-        }
+        let mut old = tables.ended(|stored| !stored.job.deleted, finished_before, limit);
+        tables.scrub(&old);
+        let is_over = |stored: &StoredJob| {
+            let end = stored.job.finished_at.zip(stored.job.kept_for).map(|(end, kept)| end.plus(kept));
+            end.is_some_and(|end| end < now) && !stored.job.deleted && !tables.has_open_delivery(&stored.job.id)
+        };
+        let own = tables.ended(is_over, Timestamp(i64::MAX), limit.saturating_sub(old.len() as u32));
+        tables.scrub(&own);
+        old.extend(own);
         Ok(old)
     }
 
@@ -260,6 +264,14 @@ impl Tables {
                 && ready_at.is_some_and(|at| at <= now)
             {
                 *ready_at = None;
+            }
+        }
+    }
+
+    fn scrub(&mut self, jobs: &[JobId]) {
+        for id in jobs {
+            if let Some(stored) = self.stored(id) {
+                stored.scrub();
             }
         }
     }

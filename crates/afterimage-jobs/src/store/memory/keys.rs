@@ -31,6 +31,12 @@ impl KeyStore for MemoryStore {
         Ok(found.map(|(key, _)| key.clone()).filter(|key| key.revoked_at.is_none()))
     }
 
+    async fn key(&self, id: &KeyId) -> Result<Option<ApiKey>> {
+        let tables = self.tables();
+        let found = tables.keys.iter().find(|(key, _)| key.id == *id && key.revoked_at.is_none());
+        Ok(found.map(|(key, _)| key.clone()))
+    }
+
     async fn keys(&self) -> Result<Vec<ApiKey>> {
         let mut keys: Vec<ApiKey> = self.tables().keys.iter().map(|(key, _)| key.clone()).collect();
         keys.sort_by(|one, other| (one.created_at, &one.id).cmp(&(other.created_at, &other.id)));

@@ -1,6 +1,6 @@
 //! [`UploadStore`] in memory.
 
-use super::{MemoryStore, StoredUpload};
+use super::{MemoryStore, StoredUpload, Tables};
 use crate::{NewUpload, Result, Timestamp, Upload, UploadFacts, UploadId, UploadState, UploadStore};
 use async_trait::async_trait;
 
@@ -17,6 +17,7 @@ impl UploadStore for MemoryStore {
             declared_type: upload.declared_type,
             state: upload.facts.map_or(UploadState::Pending, UploadState::Ready),
             created_at: now,
+            kept_for: upload.kept_for,
         };
         tables.uploads.insert(upload.id.clone(), StoredUpload { upload: upload.clone(), expired: false });
         Ok(upload)
@@ -38,18 +39,12 @@ impl UploadStore for MemoryStore {
     }
 
     async fn expire_uploads(&self, created_before: Timestamp, limit: u32) -> Result<u64> {
+        let now = self.clock.now();
         let mut tables = self.tables();
-        let mut old: Vec<&mut StoredUpload> = tables
-            .uploads
-            .values_mut()
-            .filter(|stored| !stored.expired && stored.upload.created_at < created_before)
-            .collect();
-        old.sort_by_key(|stored| stored.upload.created_at);
-        old.truncate(limit as usize);
-        for stored in &mut old {
-            stored.expired = true;
-        }
-        Ok(old.len() as u64)
+        let old =
+            tables.expire_uploads(limit, |upload| (upload.created_at < created_before).then_some(upload.created_at));
+        let own_end = |upload: &Upload| Some(upload.created_at.plus(upload.kept_for?)).filter(|end| *end < now);
+        Ok(old + tables.expire_uploads(limit, own_end))
     }
 
     async fn unswept_uploads(&self, limit: u32) -> Result<Vec<UploadId>> {
@@ -68,5 +63,20 @@ impl UploadStore for MemoryStore {
             }
         }
         Ok(())
+    }
+}
+
+impl Tables {
+    /// Hides uploads for which `due` gives a time, those of the earliest times first.
+    fn expire_uploads(&mut self, limit: u32, due: impl Fn(&Upload) -> Option<Timestamp>) -> u64 {
+        let visible = self.uploads.values_mut().filter(|stored| !stored.expired);
+        let mut old: Vec<(Timestamp, &mut StoredUpload)> =
+            visible.filter_map(|stored| Some((due(&stored.upload)?, stored))).collect();
+        old.sort_by_key(|(at, _)| *at);
+        old.truncate(limit as usize);
+        for (_, stored) in &mut old {
+            stored.expired = true;
+        }
+        old.len() as u64
     }
 }

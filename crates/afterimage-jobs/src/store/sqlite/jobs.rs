@@ -143,7 +143,7 @@ impl JobStore for SqliteStore {
 
     async fn expire_jobs(&self, finished_before: Timestamp, limit: u32) -> Result<Vec<JobId>> {
         self.writer
-            .write(move |connection, _| Box::pin(retention::expire_jobs(connection, finished_before, limit)))
+            .write(move |connection, now| Box::pin(retention::expire_jobs(connection, now, finished_before, limit)))
             .await
     }
 

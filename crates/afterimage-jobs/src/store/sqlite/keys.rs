@@ -31,6 +31,11 @@ impl KeyStore for SqliteStore {
         api_key(&row).map(Some)
     }
 
+    async fn key(&self, id: &KeyId) -> Result<Option<ApiKey>> {
+        let query = sqlx::query("SELECT * FROM keys WHERE id = ?1 AND revoked_at IS NULL").bind(id.as_str());
+        query.fetch_optional(&self.readers).await.map_err(unavailable)?.as_ref().map(api_key).transpose()
+    }
+
     async fn keys(&self) -> Result<Vec<ApiKey>> {
         let query = sqlx::query("SELECT * FROM keys ORDER BY created_at, id");
         query.fetch_all(&self.readers).await.map_err(unavailable)?.iter().map(api_key).collect()

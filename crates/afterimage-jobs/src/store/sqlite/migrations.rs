@@ -5,7 +5,10 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{SqlSafeStr, SqliteConnection};
 use std::borrow::Cow;
 
-const HISTORY: [(i64, &str, &str); 1] = [(1, "queue", include_str!("migrations/0001_queue.sql"))];
+const HISTORY: [(i64, &str, &str); 2] = [
+    (1, "queue", include_str!("migrations/0001_queue.sql")),
+    (2, "kept for", include_str!("migrations/0002_kept_for.sql")),
+];
 
 /// Brings the schema to this program's version; one that is newer or was changed is refused.
 pub(super) async fn run(connection: &mut SqliteConnection) -> Result<()> {

@@ -3,29 +3,44 @@
 use super::rows::column;
 use super::{transition, unavailable};
 use crate::{JobId, Result, Timestamp};
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Sqlite, SqliteConnection, SqlitePool};
 
-/// Deletes jobs that ended long ago.
+/// Deletes jobs that ended long ago, then those whose own time is over.
 pub(super) async fn expire_jobs(
     connection: &mut SqliteConnection,
+    now: Timestamp,
     finished_before: Timestamp,
     limit: u32,
 ) -> Result<Vec<JobId>> {
-    let rows = sqlx::query(
+    let old = sqlx::query(
         "SELECT seq, id FROM jobs WHERE finished_at IS NOT NULL AND NOT deleted AND finished_at < ?1 \
          ORDER BY finished_at LIMIT ?2",
-    )
-    .bind(finished_before.0)
-    .bind(limit)
-    .fetch_all(&mut *connection)
-    .await
-    .map_err(unavailable)?;
-    let mut expired = Vec::with_capacity(rows.len());
-    for row in &rows {
+    );
+    let mut expired = Vec::new();
+    scrub(connection, old.bind(finished_before.0).bind(limit), &mut expired).await?;
+    let left = limit.saturating_sub(expired.len() as u32);
+    let own = sqlx::query(
+        "SELECT seq, id FROM jobs WHERE kept_for IS NOT NULL AND finished_at IS NOT NULL AND NOT deleted \
+         AND (finished_at + kept_for) < ?1 AND NOT EXISTS \
+         (SELECT 1 FROM deliveries WHERE deliveries.job_seq = jobs.seq AND deliveries.finished_at IS NULL) \
+         ORDER BY (finished_at + kept_for) LIMIT ?2",
+    );
+    scrub(connection, own.bind(now.0).bind(left), &mut expired).await?;
+    Ok(expired)
+}
+
+async fn scrub(
+    connection: &mut SqliteConnection,
+    query: Query<'_, Sqlite, SqliteArguments>,
+    expired: &mut Vec<JobId>,
+) -> Result<()> {
+    for row in &query.fetch_all(&mut *connection).await.map_err(unavailable)? {
         transition::scrub(connection, column(row, "seq")?).await?;
         expired.push(JobId::from(column::<String>(row, "id")?));
     }
-    Ok(expired)
+    Ok(())
 }
 
 /// Deleted jobs that still have blobs.

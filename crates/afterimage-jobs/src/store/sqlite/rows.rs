@@ -5,6 +5,7 @@ use crate::{Error, Failure, FailureKind, Job, JobResult, JobSpec, JobState, Prio
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row, Sqlite, Type};
+use std::time::Duration;
 
 /// A statement that selects whole jobs.
 macro_rules! select_jobs {
@@ -29,6 +30,16 @@ where
 /// A time that may be absent.
 pub(super) fn time(row: &SqliteRow, name: &str) -> Result<Option<Timestamp>> {
     Ok(column::<Option<i64>>(row, name)?.map(Timestamp))
+}
+
+/// A duration that may be absent.
+pub(super) fn duration(row: &SqliteRow, name: &str) -> Result<Option<Duration>> {
+    Ok(column::<Option<i64>>(row, name)?.map(|milliseconds| Duration::from_millis(milliseconds.unsigned_abs())))
+}
+
+/// A duration as [`duration`] reads it.
+pub(super) fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// An enum's name as serde spells it, so that the database and the wire agree.
@@ -98,7 +109,7 @@ pub(super) fn job(row: &SqliteRow) -> Result<Job> {
         priority: priority_numbered(column(row, "priority")?),
         user: column(row, "user_name")?,
         cost_micros: column(row, "cost_micros")?,
-        store_io: column(row, "store_io")?,
+        kept_for: duration(row, "kept_for")?,
         start_by: time(row, "start_by")?,
         state: named::<JobState>(column(row, "state")?)?,
         attempt: column(row, "attempt")?,

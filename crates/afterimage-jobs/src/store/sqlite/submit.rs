@@ -1,6 +1,6 @@
 //! New jobs.
 
-use super::rows::{self, column, priority_number, select_jobs, to_json};
+use super::rows::{self, column, milliseconds, priority_number, select_jobs, to_json};
 use super::unavailable;
 use crate::store::order;
 use crate::{Error, Idempotency, Job, KeyId, NewJob, Priority, Result, Submitted, Timestamp};
@@ -78,7 +78,7 @@ async fn insert(connection: &mut SqliteConnection, now: Timestamp, new: &NewJob,
     let idempotency = new.idempotency.as_ref();
     let row = sqlx::query(
         "INSERT INTO jobs (id, key_id, dialect, model, webhook_url, webhook_dialect, idempotency_key, \
-         idempotency_fingerprint, priority, user_name, cost_micros, store_io, start_by, due, state, created_at) \
+         idempotency_fingerprint, priority, user_name, cost_micros, kept_for, start_by, due, state, created_at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 'queued', ?15) RETURNING seq",
     )
     .bind(new.id.as_str())
@@ -92,7 +92,7 @@ async fn insert(connection: &mut SqliteConnection, now: Timestamp, new: &NewJob,
     .bind(priority_number(new.priority))
     .bind(new.user.as_deref())
     .bind(new.cost_micros)
-    .bind(new.store_io)
+    .bind(new.kept_for.map(milliseconds))
     .bind(new.start_within.map(|limit| now.plus(limit).0))
     .bind(due.0)
     .bind(now.0)

@@ -1,6 +1,6 @@
 //! [`UploadStore`] in SQLite.
 
-use super::rows::column;
+use super::rows::{column, duration, milliseconds};
 use super::{SqliteStore, submit, unavailable};
 use crate::{KeyId, NewUpload, Result, Timestamp, Upload, UploadFacts, UploadId, UploadState, UploadStore};
 use async_trait::async_trait;
@@ -25,7 +25,7 @@ impl UploadStore for SqliteStore {
 
     async fn expire_uploads(&self, created_before: Timestamp, limit: u32) -> Result<u64> {
         self.writer
-            .write(move |connection, _| Box::pin(async move { expire(connection, created_before, limit).await }))
+            .write(move |connection, now| Box::pin(async move { expire(connection, now, created_before, limit).await }))
             .await
     }
 
@@ -46,7 +46,7 @@ async fn create(connection: &mut SqliteConnection, now: Timestamp, new: NewUploa
     let facts = new.facts.as_ref();
     sqlx::query(
         "INSERT INTO uploads (id, key_id, filename, declared_type, created_at, blob, content_type, bytes, width, \
-         height) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+         height, kept_for) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )
     .bind(new.id.as_str())
     .bind(new.key.as_str())
@@ -58,6 +58,7 @@ async fn create(connection: &mut SqliteConnection, now: Timestamp, new: NewUploa
     .bind(facts.map(|facts| facts.bytes as i64))
     .bind(facts.map(|facts| facts.width))
     .bind(facts.map(|facts| facts.height))
+    .bind(new.kept_for.map(milliseconds))
     .execute(connection)
     .await
     .map_err(unavailable)?;
@@ -68,6 +69,7 @@ async fn create(connection: &mut SqliteConnection, now: Timestamp, new: NewUploa
         declared_type: new.declared_type,
         state: new.facts.map_or(UploadState::Pending, UploadState::Ready),
         created_at: now,
+        kept_for: new.kept_for,
     })
 }
 
@@ -88,17 +90,29 @@ async fn finish(connection: &mut SqliteConnection, id: &UploadId, facts: &Upload
     row.as_ref().map(upload).transpose()
 }
 
-async fn expire(connection: &mut SqliteConnection, created_before: Timestamp, limit: u32) -> Result<u64> {
-    let changed = sqlx::query(
-        "UPDATE uploads SET expired = TRUE WHERE id IN \
-         (SELECT id FROM uploads WHERE NOT expired AND created_at < ?1 ORDER BY created_at LIMIT ?2)",
-    )
-    .bind(created_before.0)
-    .bind(limit)
-    .execute(connection)
-    .await
-    .map_err(unavailable)?;
-    Ok(changed.rows_affected())
+async fn expire(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+    created_before: Timestamp,
+    limit: u32,
+) -> Result<u64> {
+    let mut changed = 0;
+    for (statement, before) in [
+        (
+            "UPDATE uploads SET expired = TRUE WHERE id IN \
+             (SELECT id FROM uploads WHERE NOT expired AND created_at < ?1 ORDER BY created_at LIMIT ?2)",
+            created_before,
+        ),
+        (
+            "UPDATE uploads SET expired = TRUE WHERE id IN (SELECT id FROM uploads WHERE kept_for IS NOT NULL \
+             AND NOT expired AND (created_at + kept_for) < ?1 ORDER BY (created_at + kept_for) LIMIT ?2)",
+            now,
+        ),
+    ] {
+        let query = sqlx::query(statement).bind(before.0).bind(limit);
+        changed += query.execute(&mut *connection).await.map_err(unavailable)?.rows_affected();
+    }
+    Ok(changed)
 }
 
 async fn forget(connection: &mut SqliteConnection, uploads: &[UploadId]) -> Result<()> {
@@ -130,5 +144,6 @@ fn upload(row: &SqliteRow) -> Result<Upload> {
         declared_type: column(row, "declared_type")?,
         state,
         created_at: Timestamp(column(row, "created_at")?),
+        kept_for: duration(row, "kept_for")?,
     })
 }

@@ -17,6 +17,8 @@ pub async fn a_key_is_found_by_its_text_only(mut harness: Harness) {
         assert_eq!(harness.store.find_key(wrong).await.unwrap(), None, "{wrong:?}");
     }
     assert!(harness.store.keys().await.unwrap().contains(&key));
+    assert_eq!(harness.store.key(&key.id).await.unwrap(), Some(key));
+    assert_eq!(harness.store.key(&KeyId::from("nobody")).await.unwrap(), None);
 }
 
 pub async fn given_texts_work_and_are_kept_once(harness: Harness) {
@@ -36,6 +38,7 @@ pub async fn revoked_keys_are_not_found(harness: Harness) {
     assert!(!harness.store.revoke_key(&key.id).await.unwrap());
     assert!(!harness.store.revoke_key(&KeyId::from("nobody")).await.unwrap());
     assert_eq!(harness.store.find_key("hunter2-hunter2").await.unwrap(), None);
+    assert_eq!(harness.store.key(&key.id).await.unwrap(), None);
     let listed = harness.store.keys().await.unwrap().into_iter().find(|listed| listed.id == key.id).unwrap();
     assert!(listed.revoked_at.is_some());
     // A script that still passes it at start must not bring it back.

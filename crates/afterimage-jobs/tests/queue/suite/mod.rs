@@ -47,11 +47,12 @@ for_every_store! {
     reading: lists_are_newest_first_and_paged, lists_can_be_filtered, keys_see_only_their_own, positions_count_jobs_ahead,
         depth_counts, spending_is_summed;
     retention: deleting_removes_what_was_said, deleting_a_waiting_job_cancels_it, deleting_a_running_job_stops_it,
-        old_jobs_expire_and_are_forgotten, jobs_with_open_webhooks_are_kept, files_follow_their_rows,
+        old_jobs_expire_and_are_forgotten, jobs_can_expire_earlier, jobs_with_open_webhooks_are_kept, files_follow_their_rows,
         orphans_are_found;
     outbox: every_ending_writes_its_webhook_once, leases_keep_two_senders_apart, failures_are_tried_again_or_given_up,
         deliveries_survive_a_restart;
     keys: a_key_is_found_by_its_text_only, given_texts_work_and_are_kept_once, revoked_keys_are_not_found,
         the_server_secret_stays;
-    uploads: an_upload_is_completed_once, an_upload_can_come_complete, uploads_expire;
+    uploads: an_upload_is_completed_once, an_upload_can_come_complete, uploads_expire,
+        uploads_can_expire_earlier;
 }

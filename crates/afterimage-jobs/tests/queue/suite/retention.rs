@@ -77,6 +77,26 @@ pub async fn old_jobs_expire_and_are_forgotten(harness: Harness) {
     assert_eq!(harness.claim().await.id, waiting);
 }
 
+pub async fn jobs_can_expire_earlier(harness: Harness) {
+    let brief = |new: NewJob| NewJob { kept_for: Some(Duration::from_secs(60)), ..new };
+    let alone = finish(&harness, brief(new_job(&harness.key))).await.job;
+    let reported = finish(&harness, brief(with_webhook(new_job(&harness.key)))).await.job;
+    let plain = finish(&harness, new_job(&harness.key)).await.job;
+    let waiting = harness.submit(brief(new_job(&harness.key))).await.id;
+    let never = Timestamp(0);
+    harness.advance_seconds(60);
+    assert!(harness.store.expire_jobs(never, 10).await.unwrap().is_empty(), "its time is not over yet");
+    harness.advance_seconds(1);
+    assert!(harness.store.expire_jobs(never, 0).await.unwrap().is_empty());
+    assert_eq!(harness.store.expire_jobs(never, 10).await.unwrap(), [alone.clone()]);
+    assert!(harness.job(&alone).await.deleted);
+    // The report needs what the job made.
+    let delivery = harness.store.due_deliveries(1, Duration::from_secs(60)).await.unwrap().remove(0);
+    harness.store.delivered(delivery.id, delivery.attempt).await.unwrap();
+    assert_eq!(harness.store.expire_jobs(never, 10).await.unwrap(), [reported]);
+    assert!(!harness.job(&plain).await.deleted && !harness.job(&waiting).await.deleted);
+}
+
 pub async fn jobs_with_open_webhooks_are_kept(harness: Harness) {
     let id = finish(&harness, with_webhook(new_job(&harness.key))).await.job;
     delete(&harness, &id).await;
@@ -108,6 +128,7 @@ pub async fn files_follow_their_rows(harness: Harness) {
         filename: "../../x".to_owned(),
         declared_type: "text/html".to_owned(),
         facts: Some(facts),
+        kept_for: None,
     };
     harness.store.create_upload(new).await.unwrap();
     let now = crate::fixtures::START.plus(Duration::from_secs(8 * DAY));

@@ -12,7 +12,7 @@ pub async fn a_job_comes_back_as_it_was_sent(harness: Harness) {
     new.priority = Priority::High;
     new.user = Some("someone".to_owned());
     new.start_within = Some(Duration::from_secs(9));
-    new.store_io = false;
+    new.kept_for = Some(Duration::from_secs(90));
     let Submitted::Created(submitted) = harness.store.submit(new.clone()).await.unwrap() else { panic!("not new") };
     let job = harness.job(&new.id).await;
     assert_eq!(job, submitted);
@@ -20,7 +20,7 @@ pub async fn a_job_comes_back_as_it_was_sent(harness: Harness) {
     assert_eq!((job.input, job.spec, job.webhook), (new.input, new.spec, new.webhook));
     assert_eq!((job.priority, job.user, job.cost_micros), (new.priority, new.user, new.cost_micros));
     assert_eq!(job.start_by, Some(job.created_at.plus(Duration::from_secs(9))));
-    assert_eq!((job.state, job.attempt, job.store_io, job.deleted), (JobState::Queued, 0, false, false));
+    assert_eq!((job.state, job.attempt, job.kept_for, job.deleted), (JobState::Queued, 0, new.kept_for, false));
 }
 
 pub async fn it_survives_a_restart(mut harness: Harness) {

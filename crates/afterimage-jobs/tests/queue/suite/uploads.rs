@@ -19,6 +19,7 @@ fn pending(key: &KeyId) -> NewUpload {
         filename: "C:\\ü\u{0}.png".to_owned(),
         declared_type: "image/png".to_owned(),
         facts: None,
+        kept_for: None,
     }
 }
 
@@ -59,4 +60,21 @@ pub async fn uploads_expire(harness: Harness) {
     harness.store.forget_uploads(&[old.id, young.id.clone()]).await.unwrap();
     assert!(harness.store.unswept_uploads(10).await.unwrap().is_empty());
     assert!(harness.store.upload(&young.id).await.unwrap().is_some());
+}
+
+pub async fn uploads_can_expire_earlier(mut harness: Harness) {
+    let plain = pending(&harness.key);
+    let brief = NewUpload { kept_for: Some(Duration::from_secs(60)), ..pending(&harness.key) };
+    for new in [&plain, &brief] {
+        let noted = harness.store.create_upload(new.clone()).await.unwrap();
+        assert_eq!(noted.kept_for, new.kept_for);
+    }
+    harness.restart().await;
+    assert_eq!(harness.store.upload(&brief.id).await.unwrap().unwrap().kept_for, brief.kept_for);
+    harness.advance_seconds(60);
+    assert_eq!(harness.store.expire_uploads(START, 10).await.unwrap(), 0);
+    harness.advance_seconds(1);
+    assert_eq!(harness.store.expire_uploads(START, 10).await.unwrap(), 1);
+    assert_eq!(harness.store.unswept_uploads(10).await.unwrap(), [brief.id]);
+    assert!(harness.store.upload(&plain.id).await.unwrap().is_some());
 }

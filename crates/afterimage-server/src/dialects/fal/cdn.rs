@@ -1,14 +1,16 @@
 //! Uploads with a token: a client trades its key for a token that can do nothing but send files, and sends them.
 
 use super::error::{Answer, Error, respond};
-use super::token::{TokenState, make_token, read_token};
+use super::lifecycle::kept_for;
+use super::token::{EXPIRED, TokenState, key_of_token, make_token, read_token};
 use super::uploads::parts_refusal;
 use crate::app::App;
 use crate::auth::{Gate, credentials, require_key};
+use crate::dialects::rfc3339_with_offset;
 use crate::files::store_upload;
 use crate::http::body::{UPLOAD_LIMIT, drain};
 use crate::refusal::Refusal;
-use afterimage_jobs::{ApiKey, Clock, KeyId, SystemClock, Timestamp, UploadState};
+use afterimage_jobs::{ApiKey, Clock, SystemClock, Timestamp, UploadState};
 use axum::Json;
 use axum::extract::{Extension, Request, State};
 use axum::middleware::Next;
@@ -16,8 +18,6 @@ use axum::response::Response;
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
 /// How long a token sends files.
@@ -60,12 +60,13 @@ pub async fn token(
     let (head, body) = request.into_parts();
     // Nothing in the body matters.
     drain(&head.headers, body).await;
-    let expires = SystemClock.now().plus(TOKEN_LIFETIME);
+    // Whole seconds: Pythons before 3.11 read three or six digits after them, or none.
+    let expires = SystemClock.now().plus(TOKEN_LIFETIME).0 / 1000;
     Ok(Json(UploadAccess {
-        token: make_token(app.links.signer(), &key.id, expires.0 / 1000),
+        token: make_token(app.links.signer(), &key.id, expires),
         token_type: "Bearer",
         base_url: app.public_url.for_request(&head.headers),
-        expires_at: with_offset(expires).ok_or(Refusal::Internal)?,
+        expires_at: rfc3339_with_offset(Timestamp(expires * 1000)),
     }))
 }
 
@@ -79,9 +80,10 @@ pub async fn upload(
     request: Request,
 ) -> Answer<Json<Uploaded>> {
     let (head, body) = request.into_parts();
+    let kept_for = kept_for(&head.headers)?;
     let bytes = app.bodies.read(&head.headers, body, UPLOAD_LIMIT).await?;
     let name = head.headers.get(FILE_NAME).map(|value| String::from_utf8_lossy(value.as_bytes())).unwrap_or_default();
-    let upload = store_upload(&app, &key.id, &name, bytes).await?;
+    let upload = store_upload(&app, &key.id, &name, bytes, kept_for).await?;
     let UploadState::Ready(facts) = &upload.state else { return Err(Refusal::Internal.into()) };
     let base = app.public_url.for_request(&head.headers);
     Ok(Json(Uploaded { access_url: app.links.upload(&base, &upload, &facts.content_type) }))
@@ -102,8 +104,8 @@ pub async fn require_key_or_token(State(gate): State<Gate>, mut request: Request
     let outcome = match credentials(request.headers()).map(|text| read_token(signer, text, now)) {
         // A key, or a token that somebody made up, which then counts as a wrong key.
         None | Some(TokenState::NoToken) => return require_key(State(gate), request, next).await,
-        Some(TokenState::Of(id)) => key_in_use(&gate.app, &id).await,
-        Some(TokenState::Expired) => Err(Refusal::Unauthorized("the upload token has expired; ask for another one")),
+        Some(TokenState::Of(id)) => key_of_token(&gate.app, &id).await,
+        Some(TokenState::Expired) => Err(Refusal::Unauthorized(EXPIRED)),
     };
     match outcome {
         Ok(key) => {
@@ -115,28 +117,5 @@ pub async fn require_key_or_token(State(gate): State<Gate>, mut request: Request
             drain(&head.headers, body).await;
             respond(&refusal)
         }
-    }
-}
-
-/// The key `id`, which may have been revoked since its token was made.
-async fn key_in_use(app: &App, id: &KeyId) -> Result<ApiKey, Refusal> {
-    let keys = app.store.keys().await?;
-    let key = keys.into_iter().find(|key| key.id == *id && key.revoked_at.is_none());
-    key.ok_or(Refusal::Unauthorized("the key of this upload token was revoked"))
-}
-
-/// `timestamp` with its offset in numbers: Pythons before 3.11 do not read `Z`.
-fn with_offset(timestamp: Timestamp) -> Option<String> {
-    let time = OffsetDateTime::from_unix_timestamp(timestamp.0 / 1000).ok()?.format(&Rfc3339).ok()?;
-    Some(time.replace('Z', "+00:00"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_have_a_numeric_offset() {
-        assert_eq!(with_offset(Timestamp(1_750_000_000_999)).unwrap(), "2025-06-15T15:06:40+00:00");
     }
 }

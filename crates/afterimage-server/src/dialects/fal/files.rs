@@ -1,8 +1,8 @@
-//! Routes for files and webhook keys.
+//! Routes for files, tokens and webhook keys.
 
 use super::cdn::{self, require_key_or_token};
 use super::error::respond;
-use super::{uploads, webhook};
+use super::{call_token, uploads, webhook};
 use crate::app::App;
 use crate::auth::{Gate, require_key};
 use crate::refusal::Refusal;
@@ -18,6 +18,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/storage/upload/initiate", post(uploads::initiate))
         .route("/storage/upload/initiate-multipart", post(uploads::initiate_parts))
         .route("/storage/auth/token", post(cdn::token))
+        .route("/tokens/", post(call_token::token))
         .route_layer(middleware::from_fn_with_state(gate.clone(), require_key));
     let by_token = Router::new()
         .route("/files/upload", post(cdn::upload))

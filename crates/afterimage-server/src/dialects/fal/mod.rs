@@ -1,8 +1,10 @@
 //! fal: synchronous requests, a queue with status, result and cancelling, streams, and the helpers of its clients.
 
+pub(crate) mod call_token;
 pub(crate) mod cdn;
 pub mod error;
 pub(crate) mod files;
+mod lifecycle;
 mod models;
 pub mod output;
 mod path;
@@ -19,7 +21,7 @@ pub use error::respond;
 pub use models::MODELS;
 
 use crate::app::App;
-use crate::auth::{Gate, require_key};
+use crate::auth::Gate;
 use crate::refusal::Refusal;
 use crate::submit::submit;
 use crate::wait::submit_and_wait;
@@ -30,6 +32,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use axum::{Json, Router, middleware};
+use call_token::require_key_or_token;
 use error::{Answer, BILLABLE_UNITS};
 use models::field_name;
 use path::{Part, Target};
@@ -37,6 +40,7 @@ use serde_json::json;
 use status::Ticket;
 use std::sync::Arc;
 use submission::{Asked, model, read, timed_out};
+use token::Caller;
 
 /// The dialect's name in the store.
 pub const DIALECT: &str = "fal";
@@ -62,7 +66,11 @@ pub fn router(app: &Arc<App>) -> Router {
         .nest("/queue/fal-ai", form(app, Form::Queue))
         .nest("/gateway/fal-ai", form(app, Form::Gateway))
         .merge(files::router(app));
-    let proxy = any(proxy::forward).with_state(routes.clone());
+    let foreign = |request: Request| async move {
+        let path: String = request.uri().path().chars().take(200).collect();
+        respond(&Refusal::NotFound(format!("Path {path} not found; the models here begin with fal-ai/")))
+    };
+    let proxy = any(proxy::forward).with_state(routes.clone().fallback(foreign));
     routes.route("/api/fal/proxy", proxy)
 }
 
@@ -71,7 +79,7 @@ fn form(app: &Arc<App>, form: Form) -> Router {
     Router::new()
         .route("/{*path}", any(answer))
         .fallback(|| async { respond(&Refusal::NotFound("no such path".to_owned())) })
-        .layer(middleware::from_fn_with_state(gate, require_key))
+        .layer(middleware::from_fn_with_state(gate, require_key_or_token))
         // Handlers read bodies themselves, within limits of their own.
         .layer(DefaultBodyLimit::disable())
         .with_state((Arc::clone(app), form))
@@ -80,23 +88,27 @@ fn form(app: &Arc<App>, form: Form) -> Router {
 async fn answer(
     State((app, form)): State<(Arc<App>, Form)>,
     Extension(key): Extension<ApiKey>,
+    caller: Option<Extension<Caller>>,
     Path(path): Path<String>,
     request: Request,
 ) -> Answer {
     let unknown = || Refusal::NotFound(format!("Path /{} not found", path.chars().take(200).collect::<String>()));
+    let caller = caller.as_ref().map(|Extension(caller)| caller);
     let form = if form == Form::Run && is_queue_host(request.headers()) { Form::Queue } else { form };
     match path::parse(&path).ok_or_else(unknown)? {
         Target::Request { .. } if form == Form::Run => Err(unknown().into()),
-        Target::Request { id, part } => about_request(app, key, &id, part, request.into_parts().0).await,
+        Target::Request { id, part } => about_request(app, key, caller, &id, part, request.into_parts().0).await,
         Target::Stream(_) if form != Form::Run => Err(unknown().into()),
         Target::Model(_) | Target::Stream(_) if request.method() != Method::POST => {
             Err(Refusal::MethodNotAllowed.into())
         }
         Target::Stream(id) => {
+            call_token::check(caller, &id)?;
             let asked = read(&app, model(&id)?, request).await?;
             stream::stream(app, key, asked).await
         }
         Target::Model(id) => {
+            call_token::check(caller, &id)?;
             let asked = read(&app, model(&id)?, request).await?;
             match form {
                 Form::Run => {
@@ -116,7 +128,14 @@ fn is_queue_host(headers: &HeaderMap) -> bool {
     host.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("queue."))
 }
 
-async fn about_request(app: Arc<App>, key: ApiKey, id: &str, part: Part, request: Parts) -> Answer {
+async fn about_request(
+    app: Arc<App>,
+    key: ApiKey,
+    caller: Option<&Caller>,
+    id: &str,
+    part: Part,
+    request: Parts,
+) -> Answer {
     let wanted = if part == Part::Cancel { Method::PUT } else { Method::GET };
     let logs = requests::wants_logs(request.uri.query());
     if request.method != wanted {
@@ -127,6 +146,7 @@ async fn about_request(app: Arc<App>, key: ApiKey, id: &str, part: Part, request
         Err(refusal) if part == Part::Cancel => return Ok(requests::not_found_to_cancel(refusal)),
         Err(refusal) => return Err(refusal.into()),
     };
+    call_token::check(caller, &job.model)?;
     let base = app.public_url.for_request(&request.headers);
     match part {
         Part::Result => requests::result(&app, &job, &base).await,

@@ -1,5 +1,6 @@
 //! The models this dialect offers and their parameters.
 
+use super::submission::WEBHOOK;
 use crate::dialects::parameters::common::{
     guidance, num_images, output_format, required_prompt, restyling_prompt, seed, steps, strength,
 };
@@ -214,6 +215,7 @@ pub fn field_name(field: &'static str) -> &'static str {
     match field {
         "image" => "image_url",
         "size" => "image_size",
+        "webhook" => WEBHOOK,
         other => crate::dialects::field_name(other),
     }
 }

@@ -4,14 +4,13 @@ use super::error::Failed;
 use super::output::seconds;
 use super::path::app_of;
 use crate::app::App;
+use crate::dialects::rfc3339_with_offset;
 use crate::engine_process::{Event, Noted};
 use crate::refusal::Refusal;
 use afterimage_engine::Stage;
-use afterimage_jobs::{Job, JobState, Timestamp};
+use afterimage_jobs::{Job, JobState};
 use axum::http::StatusCode;
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
 /// Answer to a submit.
@@ -164,14 +163,5 @@ fn log(noted: &Noted) -> Log {
         Event::Step { done, total } => format!("step {done} of {total}"),
         Event::Preview(_) => String::new(),
     };
-    Log { message, level: "INFO", source: "USER", timestamp: rfc3339(noted.at) }
-}
-
-/// `timestamp` with its offset written as `+00:00`, which old Pythons can read, unlike `Z`.
-fn rfc3339(timestamp: Timestamp) -> String {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(timestamp.0) * 1_000_000)
-        .ok()
-        .and_then(|time| time.format(&Rfc3339).ok())
-        .map(|text| text.replace('Z', "+00:00"))
-        .unwrap_or_default()
+    Log { message, level: "INFO", source: "USER", timestamp: rfc3339_with_offset(noted.at) }
 }

@@ -1,5 +1,6 @@
 //! From a request of any of this dialect's forms to a submission.
 
+use super::lifecycle::kept_for;
 use super::models::{MODELS, request};
 use super::{DIALECT, error::Failed};
 use crate::app::App;
@@ -15,6 +16,12 @@ use axum::http::HeaderMap;
 use serde_json::{Value, json};
 use std::time::Duration;
 use url::form_urlencoded;
+
+/// The parameter of the query that says where to report the end.
+pub const WEBHOOK: &str = "fal_webhook";
+
+/// How long a request's result is there to be read when nothing of it is to be stored.
+const UNSTORED: Duration = Duration::from_hours(1);
 
 /// A checked request.
 #[derive(Debug)]
@@ -49,15 +56,16 @@ pub async fn read(app: &App, model: &'static Model, request_: Request) -> Result
     let values = parse_with(Numbers::OrText, &parameters, &object)?;
     let start_within = start_limit(headers)?;
     let webhook = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
-        .find(|(name, value)| name == "fal_webhook" && !value.is_empty())
+        .find(|(name, value)| name == WEBHOOK && !value.is_empty())
         .map(|(_, url)| Webhook { url: url.into_owned(), dialect: DIALECT.to_owned() });
     let picture = take_text(app, "image_url", values.text("image_url").unwrap_or_default()).await?;
     let sync_mode = values.switch("sync_mode");
-    let store_io = text(headers, "x-fal-store-io") != Some("0");
+    let is_stored = text(headers, "x-fal-store-io") != Some("0");
+    let kept_for = kept_for(headers)?;
     let submission = Submission {
         dialect: DIALECT,
         model: model.id.to_owned(),
-        input: if store_io { echo(&parameters, &object) } else { json!({"sync_mode": sync_mode}) },
+        input: if is_stored { echo(&parameters, &object) } else { json!({"sync_mode": sync_mode}) },
         request: request(model, &values),
         pictures: vec![picture],
         format: if values.text("output_format") == Some("png") { OutputFormat::Png } else { OutputFormat::Jpeg },
@@ -70,7 +78,7 @@ pub async fn read(app: &App, model: &'static Model, request_: Request) -> Result
         },
         user: None,
         start_within,
-        store_io,
+        kept_for: if is_stored { kept_for } else { Some(kept_for.map_or(UNSTORED, |own| own.min(UNSTORED))) },
     };
     Ok(Asked { submission, sync_mode })
 }

@@ -1,41 +1,110 @@
-//! Tokens that stand for a key while they last, and only for sending files.
+//! Tokens that stand for a key for a while and for one purpose only: they hold the key's public part and are signed.
 
+use crate::app::App;
 use crate::files::{Purpose, Signer};
-use afterimage_jobs::KeyId;
+use crate::refusal::Refusal;
+use afterimage_jobs::{ApiKey, KeyId};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
 
-/// What every token starts with.
-const TOKEN_PREFIX: &str = "send";
-
-/// What a text says about who sends it.
+/// What a text that may be a token is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TokenState {
-    /// A token of this key.
-    Of(KeyId),
+pub enum TokenState<T> {
+    /// A token that says this.
+    Of(T),
     /// A token that has ended.
     Expired,
-    /// Not a token that this installation made.
+    /// Not a token of this kind that this installation made.
     NoToken,
+}
+
+/// What a token that calls models says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caller {
+    /// Whose requests they are.
+    pub key: String,
+    /// What may be called; see [`Caller::may_call`].
+    pub apps: Vec<String>,
+}
+
+impl Caller {
+    /// Whether it may call `model`, such as `fal-ai/flux-1/dev/redux`. Clients name an app by its second part, by its
+    /// first two, or by all of it with or without a form at the end.
+    pub fn may_call(&self, model: &str) -> bool {
+        let parts: Vec<&str> = model.split('/').collect();
+        self.apps.iter().any(|app| {
+            let app: Vec<&str> = app.trim_matches('/').trim_end_matches("/stream").split('/').collect();
+            parts.get(1) == app.first() && app.len() == 1 || app.len() > 1 && parts.starts_with(&app)
+        })
+    }
 }
 
 /// A token that sends files in the name of `key` until `expires` (seconds since 1970).
 pub fn make_token(signer: &Signer, key: &KeyId, expires: i64) -> String {
-    let signature = signer.sign(Purpose::Send, key.as_str(), expires);
-    format!("{TOKEN_PREFIX}.{}.{expires}.{signature}", URL_SAFE_NO_PAD.encode(key.as_str()))
+    make(signer, Purpose::Send, key.as_str(), expires)
 }
 
-/// Reads `text` at `now` (seconds since 1970).
-pub fn read_token(signer: &Signer, text: &str, now: i64) -> TokenState {
+/// Reads `text` at `now` (seconds since 1970) as a token of [`make_token`].
+pub fn read_token(signer: &Signer, text: &str, now: i64) -> TokenState<KeyId> {
+    match read(signer, Purpose::Send, text, now) {
+        TokenState::Of(key) => TokenState::Of(KeyId::from(key.as_str())),
+        TokenState::Expired => TokenState::Expired,
+        TokenState::NoToken => TokenState::NoToken,
+    }
+}
+
+/// A token that calls models as `caller` until `expires` (seconds since 1970).
+pub fn make_call_token(signer: &Signer, caller: &Caller, expires: i64) -> String {
+    make(signer, Purpose::Call, &serde_json::json!(caller).to_string(), expires)
+}
+
+/// Reads `text` at `now` (seconds since 1970) as a token of [`make_call_token`].
+pub fn read_call_token(signer: &Signer, text: &str, now: i64) -> TokenState<Caller> {
+    match read(signer, Purpose::Call, text, now) {
+        TokenState::Of(caller) => serde_json::from_str(&caller).map_or(TokenState::NoToken, TokenState::Of),
+        TokenState::Expired => TokenState::Expired,
+        TokenState::NoToken => TokenState::NoToken,
+    }
+}
+
+/// Tells the holder of a token what to do.
+pub const EXPIRED: &str = "the token has expired; ask for another one";
+
+/// The key `id`, which may have been revoked since its token was made.
+///
+/// # Errors
+/// [`Refusal::Unauthorized`]; those of the store.
+pub async fn key_of_token(app: &App, id: &KeyId) -> Result<ApiKey, Refusal> {
+    app.store.key(id).await?.ok_or(Refusal::Unauthorized("the key of this token was revoked"))
+}
+
+/// Where every token begins. A key never begins so, and the word also tells people what they are looking at.
+const fn prefix(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Send => "send",
+        Purpose::Call => "call",
+        Purpose::Result | Purpose::Upload | Purpose::Put => "none",
+    }
+}
+
+fn make(signer: &Signer, purpose: Purpose, subject: &str, expires: i64) -> String {
+    let signature = signer.sign(purpose, subject, expires);
+    format!("{}.{}.{expires}.{signature}", prefix(purpose), URL_SAFE_NO_PAD.encode(subject))
+}
+
+fn read(signer: &Signer, purpose: Purpose, text: &str, now: i64) -> TokenState<String> {
     let parts: Vec<&str> = text.split('.').collect();
-    let [TOKEN_PREFIX, key, expires, signature] = parts[..] else { return TokenState::NoToken };
-    let key = URL_SAFE_NO_PAD.decode(key).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let (Some(key), Ok(expires)) = (key, expires.parse::<i64>()) else { return TokenState::NoToken };
+    let [word, subject, expires, signature] = parts[..] else { return TokenState::NoToken };
+    let subject = URL_SAFE_NO_PAD.decode(subject).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let (Some(subject), Ok(expires), true) = (subject, expires.parse::<i64>(), word == prefix(purpose)) else {
+        return TokenState::NoToken;
+    };
     // Whether it is ours comes first, so that a made-up token is never called an expired one.
-    if !signer.check(Purpose::Send, &key, expires, signature, i64::MIN) {
+    if !signer.check(purpose, &subject, expires, signature, i64::MIN) {
         return TokenState::NoToken;
     }
-    if now < expires { TokenState::Of(KeyId::from(key.as_str())) } else { TokenState::Expired }
+    if now < expires { TokenState::Of(subject) } else { TokenState::Expired }
 }
 
 #[cfg(test)]
@@ -66,10 +135,39 @@ mod tests {
         assert_eq!(read_token(&signer, &forged, 99), TokenState::NoToken);
     }
 
+    #[test]
+    fn a_token_is_for_one_purpose() {
+        let signer = Signer::new([1; 32]);
+        let caller = Caller { key: "k".to_owned(), apps: vec!["flux-1".to_owned()] };
+        let call = make_call_token(&signer, &caller, 100);
+        assert_eq!(read_call_token(&signer, &call, 99), TokenState::Of(caller));
+        assert_eq!(read_call_token(&signer, &call, 100), TokenState::Expired);
+        assert_eq!(read_token(&signer, &call, 99), TokenState::NoToken);
+        assert_eq!(read_token(&signer, &call.replace("call.", "send."), 99), TokenState::NoToken);
+        let send = make_token(&signer, &KeyId::from("k"), 100);
+        assert_eq!(read_call_token(&signer, &send, 99), TokenState::NoToken);
+        assert_eq!(read_call_token(&signer, &send.replace("send.", "call."), 99), TokenState::NoToken);
+    }
+
+    #[test]
+    fn apps_are_named_in_several_ways() {
+        let may = |app: &str, model: &str| Caller { key: String::new(), apps: vec![app.to_owned()] }.may_call(model);
+        for app in
+            ["flux-1", "fal-ai/flux-1", "fal-ai/flux-1/dev/redux", "fal-ai/flux-1/dev/redux/stream", "/fal-ai/flux-1/"]
+        {
+            assert!(may(app, "fal-ai/flux-1/dev/redux"), "{app}");
+            assert!(!may(app, "fal-ai/flux-pro/v1.1/redux"), "{app}");
+        }
+        for app in ["", "/", "fal-ai", "flux", "fal-ai/flux", "dev", "redux", "fal-ai/flux-1/dev/redux/other", "*"] {
+            assert!(!may(app, "fal-ai/flux-1/dev/redux"), "{app}");
+        }
+    }
+
     proptest! {
         #[test]
-        fn no_other_text_is_a_token(text in r"(send\.)?[a-zA-Z0-9_.-]{0,60}") {
+        fn no_other_text_is_a_token(text in r"((send|call)\.)?[a-zA-Z0-9_.-]{0,60}") {
             prop_assert_eq!(read_token(&Signer::new([1; 32]), &text, 0), TokenState::NoToken);
+            prop_assert_eq!(read_call_token(&Signer::new([1; 32]), &text, 0), TokenState::NoToken);
         }
     }
 }

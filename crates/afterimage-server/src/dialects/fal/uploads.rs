@@ -1,6 +1,7 @@
 //! Uploads by ticket: the answer says where to send the bytes, and where they will be.
 
 use super::error::{Answer, Error};
+use super::lifecycle::kept_for;
 use crate::app::App;
 use crate::dialects::json::read_object;
 use crate::dialects::parameters::{Kind, Parameter, parse};
@@ -37,7 +38,8 @@ pub async fn initiate(
     let (object, _) = read_object(&app, &head.headers, body).await?;
     let values = parse(&ticket_parameters(), &object).map_err(Refusal::from)?;
     let declared_type = values.text("content_type").unwrap_or_default();
-    let upload = create_ticket(&app, &key.id, values.text("file_name").unwrap_or_default(), declared_type).await?;
+    let name = values.text("file_name").unwrap_or_default();
+    let upload = create_ticket(&app, &key.id, name, declared_type, kept_for(&head.headers)?).await?;
     let base = app.public_url.for_request(&head.headers);
     Ok(Json(Ticket {
         upload_url: app.links.put(&base, &upload),

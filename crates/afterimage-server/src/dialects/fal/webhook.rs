@@ -129,7 +129,7 @@ mod tests {
             user: None,
             cost_micros: 0,
             start_within: None,
-            store_io: true,
+            kept_for: None,
         };
         let mut job = store.submit(new).await.unwrap().into_job();
         job.key = KeyId::from("key-1");

@@ -93,7 +93,7 @@ async fn read(app: &App, base: Base, flow: Flow, request: Request) -> Result<(Su
         priority: Priority::Normal,
         user: values.text("safety_identifier").or_else(|| values.text("user")).map(str::to_owned),
         start_within: None,
-        store_io: true,
+        kept_for: None,
     };
     Ok((submission, delivery))
 }

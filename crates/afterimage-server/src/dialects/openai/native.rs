@@ -62,7 +62,7 @@ async fn make(app: &Arc<App>, key: &ApiKey, head: &Parts, body: Body) -> Result<
         priority: Priority::Normal,
         user: None,
         start_within: None,
-        store_io: true,
+        kept_for: None,
     };
     if submission.webhook.is_some() {
         let job = submit(app, key, submission, field_name).await?.into_job();

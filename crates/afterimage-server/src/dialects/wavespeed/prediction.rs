@@ -1,11 +1,10 @@
 //! A job as this dialect shows it.
 
+use crate::dialects::rfc3339;
 use crate::files::FileLinks;
-use afterimage_jobs::{FailureKind, Job, JobResult, JobState, Timestamp};
+use afterimage_jobs::{FailureKind, Job, JobResult, JobState};
 use serde::Serialize;
 use serde_json::Value;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
 /// The wrapper of every answer.
@@ -132,15 +131,6 @@ pub fn states(status: &str) -> Option<JobState> {
     [JobState::Queued, JobState::Running, JobState::Succeeded, JobState::Failed, JobState::Cancelled]
         .into_iter()
         .find(|state| self::status(*state) == status)
-}
-
-/// `timestamp` as the service writes times.
-pub fn rfc3339(timestamp: Timestamp) -> String {
-    let milliseconds = i128::from(timestamp.0);
-    OffsetDateTime::from_unix_timestamp_nanos(milliseconds * 1_000_000)
-        .ok()
-        .and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_default()
 }
 
 /// Milliseconds of the stages, with what was taken from the engine's caches.

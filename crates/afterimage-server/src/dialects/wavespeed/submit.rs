@@ -64,7 +64,7 @@ pub async fn submit_task(
         priority: Priority::Normal,
         user: None,
         start_within: None,
-        store_io: true,
+        kept_for: None,
     };
     if !values.switch("enable_sync_mode") {
         let job = submit(&app, &key, submission, field_name).await?.into_job();

@@ -65,7 +65,7 @@ pub async fn binary(
         Refusal::from(Problem::new("file", ProblemKind::Missing, "missing; expected a form field with the picture"))
     })?;
     let filename = file.filename.unwrap_or_default();
-    let upload = store_upload(&app, &key.id, &filename, file.bytes).await?;
+    let upload = store_upload(&app, &key.id, &filename, file.bytes, None).await?;
     let UploadState::Ready(facts) = &upload.state else { return Err(Refusal::Internal.into()) };
     let base = app.public_url.for_request(&head.headers);
     Ok(Json(Envelope::success(Uploaded {
@@ -89,7 +89,8 @@ pub async fn ticket(
     let (object, _) = read_object(&app, &head.headers, body).await?;
     let values = parse(&ticket_parameters(), &object).map_err(Refusal::from)?;
     let declared_type = values.text("content_type").unwrap_or_default();
-    let upload = create_ticket(&app, &key.id, values.text("filename").unwrap_or_default(), declared_type).await?;
+    let filename = values.text("filename").unwrap_or_default();
+    let upload = create_ticket(&app, &key.id, filename, declared_type, None).await?;
     let base = app.public_url.for_request(&head.headers);
     let mut headers = BTreeMap::new();
     if !declared_type.is_empty() {

@@ -14,6 +14,7 @@ use utoipa::OpenApi;
         fal::cdn::token,
         fal::cdn::upload,
         fal::cdn::upload_parts,
+        fal::call_token::token,
         fal::webhook::keys,
     ),
     components(schemas(fal::error::ErrorBody))
@@ -56,7 +57,9 @@ pub fn complete(document: &mut Value) {
             "name": "storage_type", "in": "query", "schema": {"type": "string"}, "description": "Without effect.",
         }]);
     }
-    add_refusals(document, &["/storage/", "/files/"], &REFUSALS, "FalError");
+    document["paths"]["/tokens/"]["post"]["requestBody"] =
+        json!({"required": true, "content": {"application/json": {"schema": fal::call_token::schema()}}});
+    add_refusals(document, &["/storage/", "/files/", "/tokens/"], &REFUSALS, "FalError");
 }
 
 #[cfg(test)]
@@ -67,7 +70,7 @@ mod tests {
     #[test]
     fn uploads_need_a_key_and_the_webhook_keys_do_not() {
         let document = document();
-        for path in ["/storage/upload/initiate", "/storage/auth/token", "/files/upload"] {
+        for path in ["/storage/upload/initiate", "/storage/auth/token", "/files/upload", "/tokens/"] {
             let operation = &document["paths"][path]["post"];
             assert_eq!(operation["security"], json!([{"key": []}]), "{path}");
             assert_eq!(operation["responses"]["401"]["description"], REFUSALS[1].1, "{path}");

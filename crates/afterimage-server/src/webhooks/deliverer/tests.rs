@@ -72,7 +72,7 @@ impl World {
             user: None,
             cost_micros: 0,
             start_within: None,
-            store_io: true,
+            kept_for: None,
         };
         self.store.submit(job).await.unwrap();
         let worker = WorkerId::random();
