@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a failure in a helper is a failure of the test")]
 
 mod account;
+mod connections;
 mod hostile;
+mod http2;
 mod isolation;
 mod jobs;
 mod support;
