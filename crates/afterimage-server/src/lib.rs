@@ -17,6 +17,7 @@ pub mod listen;
 pub mod operations;
 pub mod options;
 pub mod playground;
+pub mod progress;
 pub mod refusal;
 pub mod router;
 pub mod serve;

@@ -1,7 +1,7 @@
 //! All routes of the public listener.
 
 use crate::app::App;
-use crate::dialects::wavespeed;
+use crate::dialects::{fal, openai, wavespeed};
 use crate::http::layers;
 use crate::operations::{health, metrics};
 use crate::refusal::Refusal;
@@ -23,6 +23,8 @@ pub fn router(app: &Arc<App>) -> Router {
         .nest("/media", files::router(Arc::clone(app)))
         .nest("/api/v3", wavespeed::router(app))
         .nest("/api/v2", wavespeed::router(app))
+        .nest("/v1", openai::router(app))
+        .merge(fal::router(app))
         .fallback(|request: Request| async move { unknown(&request) })
         .method_not_allowed_fallback(|| async { neutral(&Refusal::MethodNotAllowed) })
         .route_layer(middleware::from_fn_with_state(Arc::clone(&app.metrics), metrics::measure));

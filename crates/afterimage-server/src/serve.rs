@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::auth::{GuessGuard, KnownKeys};
 use crate::decode::DecodePool;
-use crate::dialects::wavespeed;
+use crate::dialects::{fal, openai, wavespeed};
 use crate::engine_process::{EngineExecutor, EngineProcesses, Events, Limits, OpenFailure};
 use crate::fetch::{FetchLimits, Fetcher, Outbound, OutboundOptions};
 use crate::files::{FileLinks, Signer};
@@ -128,8 +128,11 @@ pub async fn serve(
     let mut tasks = JoinSet::new();
     tasks.spawn(clean_up(Arc::clone(&app), options.retention, background.clone()));
     tasks.spawn(count_ends(Arc::clone(&app), background.clone()));
-    let renderer: Arc<dyn Render> = Arc::new(wavespeed::WebhookRenderer::new(app.links.clone()));
-    let renderers = HashMap::from([(wavespeed::DIALECT.to_owned(), renderer)]);
+    let renderers: HashMap<String, Arc<dyn Render>> = HashMap::from([
+        (wavespeed::DIALECT.to_owned(), Arc::new(wavespeed::WebhookRenderer::new(app.links.clone())) as _),
+        (fal::DIALECT.to_owned(), Arc::new(fal::webhook::WebhookRenderer::new(app.links.clone())) as _),
+        (openai::DIALECT.to_owned(), Arc::new(openai::WebhookRenderer::new(app.blobs.clone())) as _),
+    ]);
     let deliverer = Deliverer::new(Arc::clone(&app.store), renderers, app.outbound.clone());
     tasks.spawn(deliverer.run(background.clone()));
     let executor = EngineExecutor::new(

@@ -6,7 +6,7 @@
 )]
 
 use afterimage_server::dialects::parameters::{Kind, Parameter};
-use afterimage_server::dialects::wavespeed::MODELS;
+use afterimage_server::dialects::{Model, fal, wavespeed};
 use std::fmt::Write;
 use std::fs;
 use std::ops::RangeInclusive;
@@ -16,11 +16,11 @@ const BEGIN: &str = "<!-- parameters: generated, see crates/afterimage-server/te
 const END: &str = "<!-- end of parameters -->\n";
 
 /// `document` with what is between the markers replaced by the current tables.
-fn with_current_tables(document: &str) -> String {
+fn with_current_tables(document: &str, models: &[Model]) -> String {
     let start = document.find(BEGIN).expect("the begin marker") + BEGIN.len();
     let end = document.find(END).expect("the end marker");
     let mut text = document[..start].to_owned();
-    for model in &MODELS {
+    for model in models {
         write!(text, "\n### `{}`\n\n{}\n\n", model.id, model.description).unwrap();
         text.push_str("| parameter | type | values | default | |\n|---|---|---|---|---|\n");
         for parameter in model.parameters() {
@@ -66,19 +66,20 @@ fn span<T: std::fmt::Display>(range: &RangeInclusive<T>) -> String {
     format!("{} to {}", range.start(), range.end())
 }
 
-/// `AFTERIMAGE_UPDATE_DOCS=1 cargo test --release -p afterimage-server --test documentation` writes the current tables
-/// into it.
+/// `AFTERIMAGE_UPDATE_DOCS=1 cargo test --release -p afterimage-server --test documentation` writes the current tables.
 #[test]
-fn the_parameters_in_the_wavespeed_guide_are_up_to_date() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/wavespeed.md");
-    let document = fs::read_to_string(&path).unwrap();
-    let current = with_current_tables(&document);
-    if std::env::var_os("AFTERIMAGE_UPDATE_DOCS").is_some() {
-        fs::write(&path, &current).unwrap();
-        return;
+fn the_parameters_in_the_guides_are_up_to_date() {
+    for (file, models) in [("wavespeed.md", &wavespeed::MODELS[..]), ("fal.md", &fal::MODELS[..])] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(file);
+        let document = fs::read_to_string(&path).unwrap();
+        let current = with_current_tables(&document, models);
+        if std::env::var_os("AFTERIMAGE_UPDATE_DOCS").is_some() {
+            fs::write(&path, &current).unwrap();
+            continue;
+        }
+        assert!(
+            document == current,
+            "{file} is out of date: run AFTERIMAGE_UPDATE_DOCS=1 cargo test --release -p afterimage-server --test documentation"
+        );
     }
-    assert!(
-        document == current,
-        "out of date: run AFTERIMAGE_UPDATE_DOCS=1 cargo test --release -p afterimage-server --test documentation"
-    );
 }

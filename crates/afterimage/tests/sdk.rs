@@ -10,6 +10,8 @@
     reason = "a failure anywhere in a test should end it; clippy's exception covers only the test functions"
 )]
 
+#[path = "sdk/openai.rs"]
+mod openai;
 #[path = "sdk/packages.rs"]
 mod packages;
 #[path = "sdk/process.rs"]

@@ -69,7 +69,7 @@ fn client_address(request: &Request) -> IpAddr {
 }
 
 /// The key in `Authorization: Bearer K` or `Authorization: Key K`; the scheme in any case.
-fn credentials(headers: &HeaderMap) -> Option<&str> {
+pub fn credentials(headers: &HeaderMap) -> Option<&str> {
     let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?.trim();
     let (scheme, key) = text.split_once(' ')?;
     let known = scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("key");

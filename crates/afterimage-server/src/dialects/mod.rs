@@ -5,6 +5,7 @@ pub mod fal;
 mod generation;
 pub mod json;
 mod model;
+pub mod openai;
 pub mod parameters;
 mod stored;
 pub mod wavespeed;

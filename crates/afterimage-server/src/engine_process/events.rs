@@ -3,9 +3,9 @@
 //! Losing an event is harmless: the store knows how a job ends, and each event supersedes the one before.
 
 use afterimage_engine::Stage;
-use afterimage_jobs::JobId;
+use afterimage_jobs::{Clock, JobId, SystemClock, Timestamp};
 use bytes::Bytes;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{broadcast, watch};
 
@@ -32,6 +32,47 @@ pub enum Event {
 #[derive(Clone, Debug, Default)]
 pub struct Events {
     channels: Arc<Mutex<HashMap<JobId, Channel>>>,
+    histories: Arc<Mutex<Histories>>,
+}
+
+/// Something that happened, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Noted {
+    /// When.
+    pub at: Timestamp,
+    /// What; never a preview.
+    pub event: Event,
+}
+
+/// What happened to the jobs that began last.
+#[derive(Debug, Default)]
+struct Histories {
+    notes: HashMap<JobId, Vec<Noted>>,
+    /// The jobs above, oldest first.
+    order: VecDeque<JobId>,
+}
+
+/// Jobs whose history is kept.
+const HISTORIES: usize = 512;
+
+/// Events of one job that are kept: stages and steps of two passes, and of a few attempts.
+const NOTES: usize = 400;
+
+impl Histories {
+    fn note(&mut self, job: &JobId, event: Event) {
+        if !self.notes.contains_key(job) {
+            self.order.push_back(job.clone());
+            if self.order.len() > HISTORIES
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.notes.remove(&oldest);
+            }
+        }
+        let notes = self.notes.entry(job.clone()).or_default();
+        if notes.len() < NOTES {
+            notes.push(Noted { at: SystemClock.now(), event });
+        }
+    }
 }
 
 /// One job that runs or is watched.
@@ -88,6 +129,12 @@ impl Events {
         Attempt { hub: self.clone(), job: job.clone(), watched: channel.previews.subscribe() }
     }
 
+    /// What happened to `job` so far, oldest first; empty for one that has not begun, ran elsewhere or is long over.
+    pub fn history(&self, job: &JobId) -> Vec<Noted> {
+        let histories = self.histories.lock().unwrap_or_else(PoisonError::into_inner);
+        histories.notes.get(job).cloned().unwrap_or_default()
+    }
+
     /// Jobs that run here or are watched, for metrics and tests.
     pub fn len(&self) -> usize {
         self.lock().len()
@@ -124,6 +171,9 @@ pub struct Attempt {
 impl Attempt {
     /// Tells the watchers.
     pub fn publish(&self, event: Event) {
+        if !matches!(event, Event::Preview(_)) {
+            self.hub.histories.lock().unwrap_or_else(PoisonError::into_inner).note(&self.job, event.clone());
+        }
         let mut channels = self.hub.lock();
         let Some(channel) = channels.get_mut(&self.job) else { return };
         match &event {
@@ -205,6 +255,27 @@ impl Drop for Watcher {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn histories_outlive_their_attempts_and_are_bounded() {
+        let events = Events::default();
+        let first = JobId::random();
+        let attempt = events.begin(&first);
+        attempt.publish(Event::Step { done: 1, total: 2 });
+        attempt.publish(Event::Preview(Bytes::new()));
+        drop(attempt);
+        let history = events.history(&first);
+        assert_eq!(history.len(), 1);
+        assert_eq!(history[0].event, Event::Step { done: 1, total: 2 });
+        for _ in 0..HISTORIES {
+            let attempt = events.begin(&JobId::random());
+            (0..NOTES + 5).for_each(|_| attempt.publish(Event::Step { done: 1, total: 2 }));
+        }
+        assert!(events.history(&first).is_empty(), "the oldest is forgotten");
+        let histories = events.histories.lock().unwrap();
+        assert_eq!((histories.notes.len(), histories.order.len()), (HISTORIES, HISTORIES));
+        assert!(histories.notes.values().all(|notes| notes.len() == NOTES));
+    }
 
     #[tokio::test]
     async fn watchers_get_what_happens_and_what_had_happened() {

@@ -19,7 +19,7 @@ mod launch;
 mod protocol;
 mod supervisor;
 
-pub use events::{Attempt, Event, Events, Watcher};
+pub use events::{Attempt, Event, Events, Noted, Watcher};
 pub use executor::{EngineExecutor, SourceReader};
 pub use frame::{Frame, FrameCodec, FrameError, FrameReader};
 pub use launch::EngineCommand;

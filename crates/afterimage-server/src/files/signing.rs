@@ -21,6 +21,8 @@ pub enum Purpose {
     Upload,
     /// Write the bytes of an upload, once.
     Put,
+    /// Send new files in the name of a key.
+    Send,
 }
 
 impl Purpose {
@@ -29,6 +31,7 @@ impl Purpose {
             Self::Result => "result",
             Self::Upload => "upload",
             Self::Put => "put",
+            Self::Send => "send",
         }
     }
 }

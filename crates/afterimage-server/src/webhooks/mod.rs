@@ -5,6 +5,7 @@
 //! attempts of its dialect, which also decides body, headers and signature ([`Render`]).
 
 mod deliverer;
+pub mod ed25519;
 mod lanes;
 mod message;
 mod schedule;

@@ -74,6 +74,28 @@ pub fn python() -> Result<Python, String> {
     Ok(Python { interpreter, old_sdk })
 }
 
+/// Python with OpenAI's SDK, in an environment of its own: what the two services' SDKs need does not have to agree.
+///
+/// # Errors
+/// What is missing.
+pub fn python_openai() -> Result<PathBuf, String> {
+    present("python3", &["-c", "import ensurepip, venv"])?;
+    let (folder, _lock) = folder("sdk-python-openai");
+    let environment = folder.join("venv");
+    let interpreter = environment.join("bin/python");
+    let requirements = repository().join("tests/sdk/python/requirements-openai.txt");
+    install(&folder, &[&requirements], |_| {
+        install_step(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
+        install_step(
+            Command::new(&interpreter)
+                .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"])
+                .arg("--requirement")
+                .arg(&requirements),
+        )
+    })?;
+    Ok(interpreter)
+}
+
 /// A folder with the scripts of `tests/sdk/javascript` beside the SDK that they pin.
 ///
 /// # Errors

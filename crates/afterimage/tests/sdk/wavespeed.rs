@@ -55,7 +55,12 @@ fn the_javascript_sdk_works() {
 #[test]
 fn lock_files_name_digests_and_no_hosts() {
     let folder = repository().join("tests/sdk");
-    for name in ["python/requirements.txt", "python/requirements-1.0.8.txt", "javascript/package-lock.json"] {
+    for name in [
+        "python/requirements.txt",
+        "python/requirements-1.0.8.txt",
+        "python/requirements-openai.txt",
+        "javascript/package-lock.json",
+    ] {
         let text = std::fs::read_to_string(folder.join(name)).unwrap();
         assert!(!text.contains("://") && !text.contains("\"resolved\""), "{name}");
         assert!(text.contains("--hash=sha256:") || text.contains("\"integrity\": \"sha512-"), "{name}");

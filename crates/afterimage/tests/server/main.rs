@@ -4,9 +4,12 @@
 
 mod account;
 mod connections;
+mod fal;
+mod fal_files;
 mod hostile;
 mod http2;
 mod isolation;
 mod jobs;
+mod openai;
 mod support;
 mod validation;

@@ -94,6 +94,25 @@ impl Failed {
         Self::text(refusal.status(), error_type, refusal.to_string())
     }
 
+    /// The time of a synchronous request is over.
+    pub fn gateway_timeout(message: String) -> Self {
+        Self::text(StatusCode::GATEWAY_TIMEOUT, Some("request_timeout"), message)
+    }
+
+    /// A request that cannot be answered yet.
+    pub fn not_yet() -> Self {
+        Self::text(StatusCode::BAD_REQUEST, Some("bad_request"), "Request is still in progress")
+    }
+
+    /// The category, also of problems of fields.
+    pub fn error_type(&self) -> &'static str {
+        match (&self.body.error_type, &self.body.detail) {
+            (Some(error_type), _) => error_type,
+            (None, Detail::Fields(problems)) => problems.first().map_or("value_error", |problem| problem.kind),
+            (None, Detail::Text(_)) => "internal_error",
+        }
+    }
+
     /// Why `job` has no result, or `None` when it has one or has not ended.
     pub fn of_job(job: &Job) -> Option<Self> {
         match (job.state, &job.failure) {

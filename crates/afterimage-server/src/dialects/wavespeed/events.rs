@@ -4,9 +4,10 @@ use super::error::Answer;
 use super::prediction::{Envelope, Prediction};
 use super::{own_task, render};
 use crate::app::App;
-use crate::engine_process::{Event as Progress, Watcher};
+use crate::engine_process::Event as Progress;
+use crate::progress::next_event;
 use crate::submit::cancel;
-use afterimage_jobs::{ApiKey, JobId};
+use afterimage_jobs::ApiKey;
 use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::HeaderMap;
@@ -18,13 +19,6 @@ use futures_util::stream::unfold;
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// The store is asked this often whether the job has ended, since it may run in another process.
-const POLL: Duration = Duration::from_millis(500);
-
-/// Time in which a finished attempt's result is usually recorded.
-const AFTER_ATTEMPT: Duration = Duration::from_millis(20);
 
 /// Progress as server-sent events
 ///
@@ -39,28 +33,9 @@ pub async fn events(
     let watcher = app.events.watch(&job.id, true);
     let stream = unfold((app, watcher, job.id), |(app, mut watcher, id)| async move {
         let event = next_event(&app, &mut watcher, &id).await?;
-        Some((Ok(Event::default().data(event.to_string())), (app, watcher, id)))
+        Some((Ok(Event::default().data(rendered(event).to_string())), (app, watcher, id)))
     });
     Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
-}
-
-/// The next thing to tell, or `None` when the job has ended.
-async fn next_event(app: &App, watcher: &mut Watcher, id: &JobId) -> Option<Value> {
-    loop {
-        match tokio::time::timeout(POLL, watcher.next()).await {
-            Ok(Some(event)) => return Some(rendered(event)),
-            // The attempt is over: the job ends in a moment, or waits for another attempt.
-            Ok(None) => {
-                *watcher = app.events.watch(id, true);
-                tokio::time::sleep(AFTER_ATTEMPT).await;
-            }
-            Err(_) => {}
-        }
-        let job = app.store.job(id).await.ok().flatten()?;
-        if job.state.is_terminal() {
-            return None;
-        }
-    }
 }
 
 fn rendered(event: Progress) -> Value {

@@ -1,6 +1,9 @@
 //! The OpenAPI document: paths and answers from the handlers, requests from the dialects' parameter lists. Each dialect
 //! adds its own part.
 
+mod fal;
+mod fal_files;
+mod openai;
 mod wavespeed;
 
 use crate::operations::health;
@@ -21,11 +24,17 @@ struct Common;
 pub fn document() -> Value {
     let mut openapi = Common::openapi();
     openapi.merge(wavespeed::handlers());
+    openapi.merge(openai::schemas());
+    openapi.merge(fal::schemas());
+    openapi.merge(fal_files::handlers());
     let mut document = serde_json::to_value(openapi).unwrap_or_else(|_| json!({}));
     document["components"]["securitySchemes"] = json!({
         "key": {"type": "http", "scheme": "bearer", "description": "`Authorization: Key KEY` is accepted too"}
     });
     wavespeed::complete(&mut document);
+    openai::complete(&mut document);
+    fal::complete(&mut document);
+    fal_files::complete(&mut document);
     document
 }
 

@@ -1,0 +1,140 @@
+//! What a client asks about a queued request: status, result, cancelling.
+
+use super::error::{Answer, Error, Failed};
+use super::status::Status;
+use super::submission::wants_data_uris;
+use super::{DIALECT, with_job};
+use crate::app::App;
+use crate::dialects::fal::output::Output;
+use crate::dialects::own_job;
+use crate::http::layers::note_job;
+use crate::refusal::Refusal;
+use crate::submit::cancel;
+use afterimage_jobs::{ApiKey, CancelOutcome, Job};
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::unfold;
+use serde_json::json;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use url::form_urlencoded;
+
+/// How often a status stream looks.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// How often a quiet stream shows that it lives.
+const PING: Duration = Duration::from_secs(15);
+
+/// The request `id` of `key`.
+///
+/// # Errors
+/// [`Refusal::NotFound`] and [`Refusal::Gone`].
+pub async fn own_request(app: &App, key: &ApiKey, id: &str) -> Result<Job, Refusal> {
+    let job = own_job(app, key, DIALECT, "request", id).await?;
+    note_job(job.id.as_str());
+    Ok(job)
+}
+
+/// Whether `?logs=` asks for them: clients write `1` or `true`.
+pub fn wants_logs(query: Option<&str>) -> bool {
+    form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+        .any(|(name, value)| name == "logs" && (value == "1" || value.eq_ignore_ascii_case("true")))
+}
+
+/// Its status.
+pub async fn status(app: &App, job: &Job, base: &str, logs: bool) -> Answer {
+    let status = Status::of(app, job, base, logs).await?;
+    Ok(with_job((status.http_status(), Json(status)).into_response(), job))
+}
+
+/// Its status whenever it changes, as server-sent events, until it is completed. Each event has the log lines since
+/// the one before.
+pub fn status_stream(app: Arc<App>, job: &Job, base: String, logs: bool) -> Response {
+    struct Follower {
+        app: Arc<App>,
+        job: Job,
+        base: String,
+        logs: bool,
+        told: Option<Status>,
+        lines: usize,
+    }
+    let stream = unfold(Follower { app, job: job.clone(), base, logs, told: None, lines: 0 }, |mut follower| async {
+        if follower.told.as_ref().is_some_and(Status::is_completed) {
+            return None;
+        }
+        loop {
+            let mut status = Status::of(&follower.app, &follower.job, &follower.base, follower.logs).await.ok()?;
+            let all = status.logs.as_ref().map_or(0, Vec::len);
+            if let Some(lines) = &mut status.logs {
+                lines.drain(..follower.lines.min(all));
+            }
+            let news = status.logs.as_ref().is_some_and(|lines| !lines.is_empty());
+            let same = follower
+                .told
+                .as_ref()
+                .is_some_and(|told| Status { logs: None, ..told.clone() } == Status { logs: None, ..status.clone() });
+            if news || !same {
+                follower.lines = all;
+                let event = Event::default().json_data(&status).ok()?;
+                follower.told = Some(status);
+                return Some((Ok::<_, Infallible>(event), follower));
+            }
+            tokio::time::sleep(LOOK).await;
+            follower.job = follower.app.store.job(&follower.job.id).await.ok().flatten()?;
+        }
+    });
+    let sse = Sse::new(stream).keep_alive(KeepAlive::new().interval(PING).text("ping"));
+    with_job(sse.into_response(), job)
+}
+
+/// Its result, or the error that it ended with.
+pub async fn result(app: &App, job: &Job, base: &str) -> Answer {
+    finished(app, job, base, wants_data_uris(job)).await
+}
+
+/// The end of `job`, with the pictures inlined or addressed under `base`.
+pub async fn finished(app: &App, job: &Job, base: &str, inline: bool) -> Answer {
+    if let Some(failed) = Failed::of_job(job) {
+        return Ok(with_job(failed.into_response(), job));
+    }
+    let output = if inline { Output::inlined(app, job).await? } else { Output::with_addresses(job, base, &app.links) };
+    Ok(match output {
+        Some(output) => with_job(Json(output).into_response(), job),
+        None => with_job(Failed::not_yet().into_response(), job),
+    })
+}
+
+/// Ends it.
+pub async fn cancel_request(app: &App, key: &ApiKey, job: &Job) -> Answer {
+    let (status, word) = match cancel(app, key, &job.id).await? {
+        CancelOutcome::Cancelled | CancelOutcome::Requested => (StatusCode::ACCEPTED, "CANCELLATION_REQUESTED"),
+        CancelOutcome::AlreadyFinished => (StatusCode::BAD_REQUEST, "ALREADY_COMPLETED"),
+        CancelOutcome::NotFound => (StatusCode::NOT_FOUND, "NOT_FOUND"),
+    };
+    Ok(with_job((status, Json(json!({"status": word}))).into_response(), job))
+}
+
+/// Cancelling what is not there has a body of its own.
+pub fn not_found_to_cancel(refusal: Refusal) -> Response {
+    match refusal {
+        Refusal::NotFound(message) => {
+            let body = json!({"status": "NOT_FOUND", "detail": message, "message": message});
+            (StatusCode::NOT_FOUND, Json(body)).into_response()
+        }
+        other => Error(other).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logs_are_asked_for_in_two_ways() {
+        assert!(wants_logs(Some("logs=1")) && wants_logs(Some("a=b&logs=true")) && wants_logs(Some("logs=True")));
+        assert!(!wants_logs(None) && !wants_logs(Some("logs=0")) && !wants_logs(Some("logs=false")));
+    }
+}

@@ -1,0 +1,177 @@
+//! How far a queued request is.
+
+use super::error::Failed;
+use super::output::seconds;
+use super::path::app_of;
+use crate::app::App;
+use crate::engine_process::{Event, Noted};
+use crate::refusal::Refusal;
+use afterimage_engine::Stage;
+use afterimage_jobs::{Job, JobState, Timestamp};
+use axum::http::StatusCode;
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use utoipa::ToSchema;
+
+/// Answer to a submit.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FalTicket)]
+pub struct Ticket {
+    /// `IN_QUEUE`.
+    pub status: &'static str,
+    /// Id of the request.
+    pub request_id: String,
+    /// The same; nothing stands before this server.
+    pub gateway_request_id: String,
+    /// Requests before it.
+    pub queue_position: u64,
+    /// Where its result will be.
+    pub response_url: String,
+    /// Where its status is.
+    pub status_url: String,
+    /// Where to cancel it.
+    pub cancel_url: String,
+}
+
+/// A request's status.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = FalStatus)]
+pub struct Status {
+    /// `IN_QUEUE`, `IN_PROGRESS` or `COMPLETED`. There is no other: a failed request is completed, too.
+    pub status: &'static str,
+    /// Id of the request.
+    pub request_id: String,
+    /// Requests before it, while it waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_position: Option<u64>,
+    /// What happened so far; null unless asked for.
+    pub logs: Option<Vec<Log>>,
+    /// Where its result is.
+    pub response_url: String,
+    /// Where its status is.
+    pub status_url: String,
+    /// Where to cancel it.
+    pub cancel_url: String,
+    /// Times, when it is completed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<Metrics>,
+    /// Why it has no result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Category of `error`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_type: Option<String>,
+}
+
+/// A line of a request's log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = FalLog)]
+pub struct Log {
+    /// The line.
+    pub message: String,
+    /// `INFO`.
+    pub level: &'static str,
+    /// `USER`.
+    pub source: &'static str,
+    /// RFC 3339.
+    pub timestamp: String,
+}
+
+/// Times of a completed request.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = FalMetrics)]
+pub struct Metrics {
+    /// Seconds the models took.
+    pub inference_time: f64,
+}
+
+/// Addresses of `job` under `base`: result, status, cancelling.
+fn addresses(job: &Job, base: &str) -> (String, String, String) {
+    let response = format!("{base}/queue/{}/requests/{}", app_of(&job.model), job.id);
+    (response.clone(), format!("{response}/status"), format!("{response}/cancel"))
+}
+
+impl Ticket {
+    /// The ticket of `job`.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn of(app: &App, job: &Job, base: &str) -> Result<Self, Refusal> {
+        let (response_url, status_url, cancel_url) = addresses(job, base);
+        let request_id = job.id.to_string();
+        Ok(Self {
+            status: "IN_QUEUE",
+            gateway_request_id: request_id.clone(),
+            request_id,
+            queue_position: app.store.position(&job.id).await?.unwrap_or(0),
+            response_url,
+            status_url,
+            cancel_url,
+        })
+    }
+}
+
+impl Status {
+    /// The status of `job`.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn of(app: &App, job: &Job, base: &str, with_logs: bool) -> Result<Self, Refusal> {
+        let (response_url, status_url, cancel_url) = addresses(job, base);
+        let failed = Failed::of_job(job);
+        Ok(Self {
+            status: match job.state {
+                JobState::Queued => "IN_QUEUE",
+                JobState::Running => "IN_PROGRESS",
+                JobState::Succeeded | JobState::Failed | JobState::Cancelled => "COMPLETED",
+            },
+            request_id: job.id.to_string(),
+            queue_position: match job.state {
+                JobState::Queued => Some(app.store.position(&job.id).await?.unwrap_or(0)),
+                _ => None,
+            },
+            logs: with_logs.then(|| app.events.history(&job.id).iter().map(log).collect()),
+            response_url,
+            status_url,
+            cancel_url,
+            metrics: job.state.is_terminal().then(|| Metrics {
+                inference_time: job.result.as_ref().map_or(0.0, |result| seconds(result.inference_ms)),
+            }),
+            error: failed.as_ref().map(|failed| failed.body.message.clone()),
+            error_type: failed.map(|failed| failed.error_type().to_owned()),
+        })
+    }
+
+    /// Whether this is the last status there will be.
+    pub fn is_completed(&self) -> bool {
+        self.status == "COMPLETED"
+    }
+
+    /// The HTTP status that goes with it.
+    pub fn http_status(&self) -> StatusCode {
+        if self.is_completed() { StatusCode::OK } else { StatusCode::ACCEPTED }
+    }
+}
+
+fn log(noted: &Noted) -> Log {
+    let message = match &noted.event {
+        Event::Stage(Stage::Load) => "loading models".to_owned(),
+        Event::Stage(Stage::ImageEncode) => "encoding the picture".to_owned(),
+        Event::Stage(Stage::TextEncode) => "encoding the prompt".to_owned(),
+        Event::Stage(Stage::Denoise) => "sampling".to_owned(),
+        Event::Stage(Stage::Decode) => "decoding".to_owned(),
+        Event::Step { done, total } => format!("step {done} of {total}"),
+        Event::Preview(_) => String::new(),
+    };
+    Log { message, level: "INFO", source: "USER", timestamp: rfc3339(noted.at) }
+}
+
+/// `timestamp` with its offset written as `+00:00`, which old Pythons can read, unlike `Z`.
+fn rfc3339(timestamp: Timestamp) -> String {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(timestamp.0) * 1_000_000)
+        .ok()
+        .and_then(|time| time.format(&Rfc3339).ok())
+        .map(|text| text.replace('Z', "+00:00"))
+        .unwrap_or_default()
+}

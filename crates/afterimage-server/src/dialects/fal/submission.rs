@@ -1,0 +1,125 @@
+//! From a request of any of this dialect's forms to a submission.
+
+use super::models::{MODELS, request};
+use super::{DIALECT, error::Failed};
+use crate::app::App;
+use crate::dialects::Model;
+use crate::dialects::json::{idempotency, read_object};
+use crate::dialects::parameters::{Numbers, echo, parse_with};
+use crate::intake::take_text;
+use crate::refusal::Refusal;
+use crate::submit::Submission;
+use afterimage_jobs::{Job, OutputFormat, Priority, Webhook};
+use axum::extract::Request;
+use axum::http::HeaderMap;
+use serde_json::{Value, json};
+use std::time::Duration;
+use url::form_urlencoded;
+
+/// A checked request.
+#[derive(Debug)]
+pub struct Asked {
+    /// What to queue.
+    pub submission: Submission,
+    /// The field of that name, which means something else in each form.
+    pub sync_mode: bool,
+}
+
+/// The model `id`.
+///
+/// # Errors
+/// [`Refusal::NotFound`] that names all there are.
+pub fn model(id: &str) -> Result<&'static Model, Refusal> {
+    Model::find(&MODELS, id).ok_or_else(|| {
+        let known: Vec<&str> = MODELS.iter().map(|model| model.id).collect();
+        let shown: String = id.chars().take(100).collect();
+        Refusal::NotFound(format!("Application {shown:?} not found; there are {}", known.join(", ")))
+    })
+}
+
+/// Reads and checks a request for `model`.
+///
+/// # Errors
+/// [`Refusal`] for everything that can be known to be wrong before a model runs.
+pub async fn read(app: &App, model: &'static Model, request_: Request) -> Result<Asked, Refusal> {
+    let (parts, body) = request_.into_parts();
+    let headers = &parts.headers;
+    let (object, bytes) = read_object(app, headers, body).await?;
+    let parameters = model.parameters();
+    let values = parse_with(Numbers::OrText, &parameters, &object)?;
+    let start_within = start_limit(headers)?;
+    let webhook = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
+        .find(|(name, value)| name == "fal_webhook" && !value.is_empty())
+        .map(|(_, url)| Webhook { url: url.into_owned(), dialect: DIALECT.to_owned() });
+    let picture = take_text(app, "image_url", values.text("image_url").unwrap_or_default()).await?;
+    let sync_mode = values.switch("sync_mode");
+    let store_io = text(headers, "x-fal-store-io") != Some("0");
+    let submission = Submission {
+        dialect: DIALECT,
+        model: model.id.to_owned(),
+        input: if store_io { echo(&parameters, &object) } else { json!({"sync_mode": sync_mode}) },
+        request: request(model, &values),
+        pictures: vec![picture],
+        format: if values.text("output_format") == Some("png") { OutputFormat::Png } else { OutputFormat::Jpeg },
+        public_url: app.public_url.for_request(headers),
+        webhook,
+        idempotency: idempotency(headers, parts.uri.path(), &bytes)?,
+        priority: match text(headers, "x-fal-queue-priority") {
+            Some(word) if word.eq_ignore_ascii_case("low") => Priority::Low,
+            _ => Priority::Normal,
+        },
+        user: None,
+        start_within,
+        store_io,
+    };
+    Ok(Asked { submission, sync_mode })
+}
+
+/// Whether `job`'s results are to be inlined.
+pub fn wants_data_uris(job: &Job) -> bool {
+    match job.input.get("sync_mode") {
+        Some(Value::Bool(inline)) => *inline,
+        Some(Value::String(text)) => ["true", "1", "on", "yes"].contains(&text.to_ascii_lowercase().as_str()),
+        _ => false,
+    }
+}
+
+/// Time within which a worker must take the request, under either of its names.
+fn start_limit(headers: &HeaderMap) -> Result<Option<Duration>, Refusal> {
+    const NAMES: [&str; 2] = ["x-fal-request-start-timeout", "x-fal-request-timeout"];
+    let Some((name, text)) = NAMES.iter().find_map(|name| Some((name, text(headers, name)?))) else {
+        return Ok(None);
+    };
+    let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds > 0.0 && *seconds <= 1e7);
+    let refused = || Refusal::BadBody(format!("{name}: expected seconds, such as 30"));
+    seconds.map(Duration::from_secs_f64).map(Some).ok_or_else(refused)
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok().map(str::trim)
+}
+
+/// The error that a synchronous request gets when its time is over before its job is.
+pub fn timed_out(job: &Job) -> Failed {
+    Failed::gateway_timeout(format!("the request takes longer than this server waits; read it as {}", job.id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &'static str, value: &str) -> HeaderMap {
+        [(axum::http::HeaderName::from_static(name), value.parse().unwrap())].into_iter().collect()
+    }
+
+    #[test]
+    fn both_names_of_the_start_limit_are_read() {
+        for name in ["x-fal-request-timeout", "x-fal-request-start-timeout"] {
+            assert_eq!(start_limit(&headers(name, "2.5")).unwrap(), Some(Duration::from_millis(2500)));
+            for bad in ["", "soon", "0", "-1", "NaN", "inf", "1e300"] {
+                assert!(start_limit(&headers(name, bad)).is_err(), "{bad}");
+            }
+        }
+        assert_eq!(start_limit(&HeaderMap::new()).unwrap(), None);
+    }
+}

@@ -1,0 +1,318 @@
+//! This dialect's errors: OpenAI's envelope, and the shapes of DeepInfra's native route.
+
+use super::models::MODEL;
+use crate::dialects::parameters::{Problem, ProblemKind};
+use crate::refusal::Refusal;
+use afterimage_jobs::{FailureKind, Job, JobState};
+use axum::Json;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Tells the SDKs whether to repeat a request; without it they repeat every 408, 409, 429 and 5xx, and so would pay for
+/// a generation that fails three times.
+pub const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// Body of every refused request.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OpenAiError)]
+pub struct ErrorBody {
+    /// What is wrong.
+    pub error: ErrorFacts,
+}
+
+/// What is wrong. All keys are always there.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OpenAiErrorFacts)]
+pub struct ErrorFacts {
+    /// The field, what is wrong with it, and what would be right.
+    pub message: String,
+    /// `invalid_request_error`, `rate_limit_exceeded` or `server_error`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The field.
+    pub param: Option<String>,
+    /// Category.
+    pub code: Option<&'static str>,
+}
+
+/// Body of a request that the native route refused: one of the two.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = DeepInfraError)]
+pub struct NativeErrorBody {
+    /// A key or fields that cannot be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<NativeDetail>,
+    /// Anything else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// What is wrong with the key or with fields.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = DeepInfraErrorDetail)]
+pub enum NativeDetail {
+    /// The key.
+    Key {
+        /// What is wrong with it.
+        error: String,
+    },
+    /// Fields.
+    Fields(Vec<NativeProblem>),
+}
+
+/// One field that cannot be used.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DeepInfraFieldProblem)]
+pub struct NativeProblem {
+    /// Where it is: `body`, then its name.
+    pub loc: Vec<String>,
+    /// What is wrong with it and what would be right.
+    pub msg: String,
+    /// Category.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+}
+
+/// An error before it has a shape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// The status on OpenAI's routes.
+    pub status: StatusCode,
+    /// What is wrong.
+    pub message: String,
+    /// The field.
+    pub param: Option<String>,
+    /// Category.
+    pub code: Option<&'static str>,
+    /// Whether the same request may succeed later.
+    pub retry: bool,
+}
+
+impl Failed {
+    /// An error about the request as a whole that repeating does not mend.
+    pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), param: None, code: None, retry: false }
+    }
+
+    /// A model that is not served.
+    pub fn unknown_model(id: &str) -> Self {
+        let shown: String = id.chars().take(100).collect();
+        let message = format!("{shown:?} is not known; there is {MODEL}");
+        Self {
+            param: Some("model".to_owned()),
+            code: Some("model_not_found"),
+            ..Self::new(StatusCode::NOT_FOUND, message)
+        }
+    }
+
+    /// Why `job` has no result, or `None` when it has one or has not ended. `name` translates the core's names of
+    /// fields.
+    pub fn of_job(job: &Job, name: fn(&str) -> &str) -> Option<Self> {
+        match (job.state, &job.failure) {
+            (JobState::Cancelled, _) => Some(Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the request was cancelled")),
+            (JobState::Failed, Some(failure)) => {
+                let status = match failure.kind {
+                    FailureKind::BadInput | FailureKind::SourceUnavailable => StatusCode::BAD_REQUEST,
+                    FailureKind::StartTimeout => StatusCode::GATEWAY_TIMEOUT,
+                    FailureKind::Engine | FailureKind::Crashed | FailureKind::Storage | FailureKind::Internal => {
+                        StatusCode::INTERNAL_SERVER_ERROR
+                    }
+                };
+                // Only the picture can turn out to be unusable after the request was checked.
+                let field = failure.field.as_deref().or((status == StatusCode::BAD_REQUEST).then_some("image"));
+                let param = field.map(|field| name(field).to_owned());
+                Some(Self { param, ..Self::new(status, failure.message.clone()) })
+            }
+            (JobState::Failed, None) => Some(Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error")),
+            _ => None,
+        }
+    }
+
+    fn from_refusal(refusal: &Refusal) -> Self {
+        let status = refusal.status();
+        let (message, param, code) = match refusal {
+            Refusal::Field(problem) => {
+                (problem.message.clone(), Some(problem.field.clone()), Some(problem_code(problem.kind)))
+            }
+            Refusal::Unauthorized(_) => (refusal.to_string(), None, Some("invalid_api_key")),
+            Refusal::TooManyWrongKeys => (refusal.to_string(), None, Some("rate_limit_exceeded")),
+            _ => (refusal.to_string(), None, None),
+        };
+        let retry = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE]
+            .contains(&status);
+        Self { status, message, param, code, retry }
+    }
+
+    const fn kind(&self) -> &'static str {
+        match self.status.as_u16() {
+            429 => "rate_limit_exceeded",
+            500.. => "server_error",
+            _ => "invalid_request_error",
+        }
+    }
+
+    /// In OpenAI's envelope.
+    fn enveloped(self) -> Response {
+        let message = match &self.param {
+            Some(param) => format!("{param}: {}", self.message),
+            None => self.message.clone(),
+        };
+        let (status, retry, kind) = (self.status, self.retry, self.kind());
+        let error = ErrorFacts { message, kind, param: self.param, code: self.code };
+        with_retry(retry, (status, Json(ErrorBody { error })).into_response())
+    }
+
+    /// In the native route's shape.
+    fn native(self) -> Response {
+        let retry = self.retry;
+        let (status, body) = match self.status {
+            StatusCode::UNAUTHORIZED => {
+                let detail = NativeDetail::Key { error: self.message };
+                (self.status, NativeErrorBody { detail: Some(detail), error: None })
+            }
+            StatusCode::BAD_REQUEST => {
+                let kind = match self.code {
+                    Some("missing_required_parameter") => "missing",
+                    Some("invalid_type") => "type_error",
+                    _ => "value_error",
+                };
+                let loc = std::iter::once("body".to_owned()).chain(self.param).collect();
+                let detail = NativeDetail::Fields(vec![NativeProblem { loc, msg: self.message, kind }]);
+                (StatusCode::UNPROCESSABLE_ENTITY, NativeErrorBody { detail: Some(detail), error: None })
+            }
+            status => (status, NativeErrorBody { detail: None, error: Some(self.message) }),
+        };
+        with_retry(retry, (status, Json(body)).into_response())
+    }
+}
+
+const fn problem_code(kind: ProblemKind) -> &'static str {
+    match kind {
+        ProblemKind::Missing => "missing_required_parameter",
+        ProblemKind::WrongType => "invalid_type",
+        _ => "invalid_value",
+    }
+}
+
+fn with_retry(retry: bool, mut response: Response) -> Response {
+    let value = HeaderValue::from_static(if retry { "true" } else { "false" });
+    response.headers_mut().insert(SHOULD_RETRY, value);
+    response
+}
+
+/// Renders `refusal` in OpenAI's envelope.
+pub fn respond(refusal: &Refusal) -> Response {
+    let mut response = Failed::from_refusal(refusal).enveloped();
+    refusal.add_headers(&mut response);
+    response
+}
+
+/// Renders `refusal` in the native route's shape.
+pub fn respond_native(refusal: &Refusal) -> Response {
+    let mut response = Failed::from_refusal(refusal).native();
+    refusal.add_headers(&mut response);
+    response
+}
+
+/// Why a handler of this dialect has no result to give.
+#[derive(Debug)]
+pub enum Error {
+    /// For a reason that all dialects share.
+    Refusal(Refusal),
+    /// For one of this dialect's own.
+    Failed(Failed),
+}
+
+impl Error {
+    /// In the native route's shape.
+    pub fn native(self) -> Response {
+        match self {
+            Self::Refusal(refusal) => respond_native(&refusal),
+            Self::Failed(failed) => failed.native(),
+        }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refusal(refusal)
+    }
+}
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Self {
+        Self::Refusal(problem.into())
+    }
+}
+
+impl From<Failed> for Error {
+    fn from(failed: Failed) -> Self {
+        Self::Failed(failed)
+    }
+}
+
+/// In OpenAI's envelope.
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Refusal(refusal) => respond(&refusal),
+            Self::Failed(failed) => failed.enveloped(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+    use serde_json::{Value, json};
+
+    async fn shown(response: Response) -> (u16, String, Value) {
+        let status = response.status().as_u16();
+        let retry = response.headers()[SHOULD_RETRY].to_str().unwrap().to_owned();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        (status, retry, serde_json::from_slice(&bytes).unwrap())
+    }
+
+    #[tokio::test]
+    async fn every_refusal_has_all_four_keys_and_says_whether_to_repeat() {
+        for (refusal, status, retry, kind, code) in [
+            (Refusal::Unauthorized("no key"), 401, "false", "invalid_request_error", json!("invalid_api_key")),
+            (Refusal::TooManyWrongKeys, 429, "true", "rate_limit_exceeded", json!("rate_limit_exceeded")),
+            (Refusal::BadBody("x".into()), 400, "false", "invalid_request_error", Value::Null),
+            (Refusal::TooSlow, 408, "true", "invalid_request_error", Value::Null),
+            (Refusal::TooLarge(1), 413, "false", "invalid_request_error", Value::Null),
+            (Refusal::NotFound("x".into()), 404, "false", "invalid_request_error", Value::Null),
+            (Refusal::MethodNotAllowed, 405, "false", "invalid_request_error", Value::Null),
+            (Refusal::IdempotencyConflict, 422, "false", "invalid_request_error", Value::Null),
+            (Refusal::Unavailable, 503, "true", "server_error", Value::Null),
+            (Refusal::Internal, 500, "false", "server_error", Value::Null),
+        ] {
+            let expected = json!({
+                "error": {"message": refusal.to_string(), "type": kind, "param": null, "code": code},
+            });
+            assert_eq!(shown(respond(&refusal)).await, (status, retry.to_owned(), expected));
+        }
+    }
+
+    #[tokio::test]
+    async fn fields_are_named_in_both_shapes() {
+        let refusal = || Refusal::from(Problem::new("n", ProblemKind::WrongType, "is a text"));
+        let (status, _, body) = shown(respond(&refusal())).await;
+        assert_eq!(status, 400);
+        assert_eq!(
+            body["error"],
+            json!({"message": "n: is a text", "type": "invalid_request_error", "param": "n", "code": "invalid_type"})
+        );
+        let (status, _, body) = shown(respond_native(&refusal())).await;
+        assert_eq!(status, 422);
+        assert_eq!(body, json!({"detail": [{"loc": ["body", "n"], "msg": "is a text", "type": "type_error"}]}));
+        let (status, _, body) = shown(Error::from(Failed::unknown_model("x")).native()).await;
+        assert_eq!((status, body), (404, json!({"error": format!("\"x\" is not known; there is {MODEL}")})));
+        let (status, _, body) = shown(respond_native(&Refusal::Unauthorized("no key"))).await;
+        assert_eq!((status, body), (401, json!({"detail": {"error": "no key"}})));
+    }
+}

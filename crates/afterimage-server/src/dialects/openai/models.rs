@@ -1,0 +1,171 @@
+//! The one model of this dialect, its parameters on every route, and the list of models.
+
+use super::Base;
+use super::error::{Error, Failed};
+use crate::dialects::Flow;
+use crate::dialects::parameters::common::{
+    PROMPT_BYTES, guidance, num_images, output_format, required_prompt, restyling_prompt, seed, steps, strength,
+};
+use crate::dialects::parameters::{Kind, Parameter};
+use afterimage_core::Size;
+use axum::Json;
+use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The model's id.
+pub const MODEL: &str = "black-forest-labs/FLUX-1-Redux-dev";
+
+/// What the model is, for people.
+pub const DESCRIPTION: &str = "Variations of a picture with the open FLUX.1 Redux adapter, and image-to-image.";
+
+/// When the model was published, in seconds since 1970.
+const PUBLISHED: u64 = 1_732_147_200;
+
+/// Steps that the service's price is given for, which are its default.
+const STEPS: i64 = 25;
+
+/// Bytes of a name: of a model, of an end user.
+const NAME_BYTES: usize = 512;
+
+/// Accepted pixels per side.
+const SIDE: std::ops::RangeInclusive<u32> = 256..=1536;
+
+const SIZE: Size = Size::new(1024, 1024);
+
+/// The list of models.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OpenAiModels)]
+pub struct Models {
+    /// `list`.
+    pub object: &'static str,
+    /// The models.
+    pub data: Vec<ModelFacts>,
+}
+
+/// One model.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OpenAiModel)]
+pub struct ModelFacts {
+    /// Its id.
+    pub id: &'static str,
+    /// `model`.
+    pub object: &'static str,
+    /// When it was published, in seconds since 1970.
+    pub created: u64,
+    /// Who made it.
+    pub owned_by: &'static str,
+    /// More about it.
+    pub metadata: Metadata,
+}
+
+/// More about a model.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OpenAiModelMetadata)]
+pub struct Metadata {
+    /// What it does.
+    pub description: &'static str,
+}
+
+const fn facts() -> ModelFacts {
+    ModelFacts {
+        id: MODEL,
+        object: "model",
+        created: PUBLISHED,
+        owned_by: "black-forest-labs",
+        metadata: Metadata { description: DESCRIPTION },
+    }
+}
+
+/// `GET models`
+pub async fn list() -> Json<Models> {
+    Json(Models { object: "list", data: vec![facts()] })
+}
+
+/// `GET models/{id}`
+pub async fn one(id: Result<Path<String>, PathRejection>) -> Result<Json<ModelFacts>, Error> {
+    let id = id.map(|Path(id)| id).unwrap_or_default();
+    check(Some(&id))?;
+    Ok(Json(facts()))
+}
+
+/// Whether `id` is the model; absence means it.
+///
+/// # Errors
+/// [`Failed::unknown_model`].
+pub fn check(id: Option<&str>) -> Result<(), Failed> {
+    match id {
+        Some(id) if id != MODEL => Err(Failed::unknown_model(id)),
+        _ => Ok(()),
+    }
+}
+
+/// Parameters of `images/variations` and `images/edits` under `base`.
+pub fn form_parameters(flow: Flow, base: Base) -> Vec<Parameter> {
+    let mut parameters = vec![
+        Parameter::required("image", Kind::Picture, "The picture: a file; exactly one."),
+        Parameter::optional("model", Kind::Text { max_bytes: NAME_BYTES }, "The model; there is one."),
+    ];
+    parameters.extend(match flow {
+        Flow::Variation => vec![
+            restyling_prompt(),
+            Parameter::optional(
+                "size",
+                Kind::Size { side: SIDE, default: SIZE, separator: 'x' },
+                "Pixels of the results, WIDTHxHEIGHT; rounded down to multiples of 16.",
+            ),
+        ],
+        Flow::ImageToImage => vec![
+            required_prompt(),
+            Parameter::optional(
+                "size",
+                Kind::Text { max_bytes: PROMPT_BYTES },
+                "`auto`, which is what absence means, or the picture's size as WIDTHxHEIGHT: the result keeps it.",
+            ),
+            strength(0.8),
+        ],
+    });
+    parameters.extend([
+        Parameter::optional("n", Kind::Integer { range: 1..=4, default: Some(1) }, "Pictures to make."),
+        Parameter::optional(
+            "response_format",
+            Kind::Choice { options: &["b64_json", "url"], default: base.response_format() },
+            "Whether the answer has the pictures themselves or their addresses.",
+        ),
+        output_format("png"),
+        seed(),
+        steps(STEPS),
+        guidance(1.0..=20.0),
+        Parameter::optional("user", Kind::Text { max_bytes: NAME_BYTES }, "The caller's own end user."),
+        Parameter::optional("stream", Kind::Switch { default: false }, "Not supported: only `false` is accepted."),
+    ]);
+    parameters
+}
+
+/// Parameters of the native route.
+pub fn native_parameters() -> Vec<Parameter> {
+    let side = |name, description| {
+        let kind = Kind::Integer {
+            range: i64::from(*SIDE.start())..=i64::from(*SIDE.end()),
+            default: Some(i64::from(SIZE.width)),
+        };
+        Parameter::optional(name, kind, description)
+    };
+    vec![
+        Parameter::required("image", Kind::Picture, "The picture to vary: URL, data URI, base64, or a file in a form."),
+        restyling_prompt(),
+        side("width", "Pixels across; rounded down to a multiple of 16."),
+        side("height", "Pixels down; rounded down to a multiple of 16."),
+        num_images(),
+        steps(STEPS),
+        guidance(1.0..=20.0),
+        seed(),
+        output_format("png"),
+        Parameter::optional(
+            "webhook",
+            Kind::Text { max_bytes: 2048 },
+            "Where to report the end; the answer then does not wait for it.",
+        ),
+    ]
+}

@@ -1,0 +1,136 @@
+//! The part of fal: each model in its forms, and what is asked about queued requests.
+
+use super::add_refusals;
+use crate::dialects::fal::MODELS;
+use crate::dialects::fal::error::ErrorBody;
+use crate::dialects::fal::output::Output;
+use crate::dialects::fal::status::{Status, Ticket};
+use crate::dialects::parameters::json_schema;
+use serde_json::{Value, json};
+use utoipa::OpenApi;
+
+#[derive(OpenApi)]
+#[openapi(components(schemas(ErrorBody, Output, Status, Ticket)))]
+struct Schemas;
+
+/// Refusals that any operation of the dialect may answer with.
+const REFUSALS: [(&str, &str); 11] = [
+    ("400", "A body or header that cannot be used, or a result asked for too early"),
+    ("401", "No key, or an unknown one"),
+    ("404", "Nothing under this id or path for this key"),
+    ("405", "The path has no such method"),
+    ("408", "The body did not arrive in time"),
+    ("410", "It was deleted"),
+    ("413", "The body is too large"),
+    ("422", "A field that cannot be used; `detail` names it"),
+    ("429", "Too many wrong keys; see Retry-After"),
+    ("500", "A fault of the server"),
+    ("503", "Database or disk not available; see Retry-After. Nothing was stored"),
+];
+
+/// Refusals of what may end a job or wait for it.
+const ENDINGS: [(&str, &str); 2] =
+    [("499", "The request was cancelled"), ("504", "The request did not start or end within its time")];
+
+/// Shapes of the dialect's answers.
+pub fn schemas() -> utoipa::openapi::OpenApi {
+    Schemas::openapi()
+}
+
+/// Adds the operations.
+pub fn complete(document: &mut Value) {
+    for model in &MODELS {
+        let operation = |form: &str, answers: Value| {
+            json!({"post": {
+                "tags": ["fal"],
+                "summary": format!("{} ({form})", model.name),
+                "description": model.description,
+                "operationId": format!("{form}-{}", model.id.replace('/', "-")),
+                "requestBody": {
+                    "required": true,
+                    "content": {"application/json": {"schema": json_schema(&model.parameters())}},
+                },
+                "responses": {"200": answers},
+            }})
+        };
+        let of = |schema: &str| json!({"$ref": format!("#/components/schemas/{schema}")});
+        let answer = |description: &str, schema: Value| json!({"description": description, "content": {"application/json": {"schema": schema}}});
+        let (result, ticket) = (of("FalOutput"), of("FalTicket"));
+        let paths = &mut document["paths"];
+        let mut run = operation("run", answer("The result", result.clone()));
+        add_endings(&mut run["post"]);
+        paths[format!("/{}", model.id)] = run;
+        let stream = json!({"description": "Progress, then the result", "content": {"text/event-stream": {}}});
+        paths[format!("/{}/stream", model.id)] = operation("stream", stream);
+        let mut queue = operation("queue", answer("The ticket", ticket.clone()));
+        queue["post"]["parameters"] = json!([{
+            "name": "fal_webhook", "in": "query", "schema": {"type": "string"},
+            "description": "Where to report the end; signed, see /.well-known/jwks.json.",
+        }]);
+        paths[format!("/queue/{}", model.id)] = queue;
+        let either = json!({"anyOf": [result, ticket]});
+        let mut gateway = operation("gateway", answer("The result with sync_mode, else the ticket", either));
+        add_endings(&mut gateway["post"]);
+        paths[format!("/gateway/{}", model.id)] = gateway;
+    }
+    let parameters = json!([
+        {"name": "app", "in": "path", "required": true, "schema": {"type": "string"},
+         "description": "The second part of the model's id, such as flux-1."},
+        {"name": "id", "in": "path", "required": true, "schema": {"type": "string"}, "description": "Id of the request."},
+    ]);
+    let about = |summary: &str, answers: Value| json!({"tags": ["fal"], "summary": summary, "parameters": parameters, "responses": answers});
+    let status = json!({"application/json": {"schema": {"$ref": "#/components/schemas/FalStatus"}}});
+    let word = json!({"application/json": {"schema": {
+        "type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"],
+    }}});
+    let output = json!({"application/json": {"schema": {"$ref": "#/components/schemas/FalOutput"}}});
+    let path = "/queue/fal-ai/{app}/requests/{id}";
+    let mut result =
+        json!({"get": about("Result of a request", json!({"200": {"description": "The result", "content": output}}))});
+    add_endings(&mut result["get"]);
+    let paths = &mut document["paths"];
+    paths[path] = result;
+    paths[format!("{path}/status")] = json!({"get": about("Status of a request", json!({
+        "200": {"description": "Completed", "content": status},
+        "202": {"description": "Waiting or running", "content": status},
+    }))});
+    paths[format!("{path}/status/stream")] = json!({"get": about("Status of a request as it changes", json!({
+        "200": {"description": "Statuses", "content": {"text/event-stream": {}}},
+    }))});
+    paths[format!("{path}/cancel")] = json!({"put": about("Cancel a request", json!({
+        "202": {"description": "It ends within one step", "content": word},
+    }))});
+    add_refusals(document, &["/fal-ai/", "/queue/fal-ai/", "/gateway/fal-ai/"], &REFUSALS, "FalError");
+    // These two have a shape of their own.
+    for status in ["400", "404"] {
+        document["paths"][format!("{path}/cancel")]["put"]["responses"][status]["content"] = word.clone();
+    }
+}
+
+fn add_endings(operation: &mut Value) {
+    for (status, description) in ENDINGS {
+        operation["responses"][status] = json!({
+            "description": description,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/FalError"}}},
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::docs::openapi::document;
+
+    #[test]
+    fn every_model_is_there_in_every_form() {
+        let document = document();
+        for model in &MODELS {
+            for path in ["", "/queue", "/gateway"] {
+                let operation = &document["paths"][format!("{path}/{}", model.id)]["post"];
+                let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+                assert_eq!(schema["required"][0], "image_url", "{path} {}", model.id);
+                assert_eq!(operation["responses"]["422"]["description"], REFUSALS[7].1);
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The part of OpenAI's images routes and of DeepInfra's native route.
+
+use super::add_refusals;
+use crate::dialects::Flow;
+use crate::dialects::openai::models::{self, form_parameters, native_parameters};
+use crate::dialects::openai::{self, Base, Images, MODEL, NativeResult};
+use crate::dialects::parameters::json_schema;
+use serde_json::{Value, json};
+use utoipa::OpenApi;
+
+#[derive(OpenApi)]
+#[openapi(components(schemas(
+    openai::ErrorBody,
+    openai::NativeErrorBody,
+    Images,
+    NativeResult,
+    models::Models,
+    models::ModelFacts
+)))]
+struct Schemas;
+
+/// Refusals that any operation may answer with.
+const REFUSALS: [(&str, &str); 9] = [
+    ("401", "No key, or an unknown one"),
+    ("404", "No such path or model"),
+    ("405", "The path has no such method"),
+    ("408", "The body did not arrive in time"),
+    ("413", "The body is too large"),
+    ("429", "Too many wrong keys; see Retry-After"),
+    ("500", "A fault of the server; x-should-retry is false once work was done"),
+    ("503", "Database or disk not available; see Retry-After. Nothing was stored"),
+    ("504", "Not done within the time that the server waits"),
+];
+
+/// Schemas of the answers.
+pub fn schemas() -> utoipa::openapi::OpenApi {
+    Schemas::openapi()
+}
+
+/// Adds the paths.
+pub fn complete(document: &mut Value) {
+    let paths = &mut document["paths"];
+    for base in [Base::DeepInfra, Base::OpenAi] {
+        let path = base.path();
+        for (name, flow, summary) in [
+            ("variations", Flow::Variation, "Vary a picture"),
+            ("edits", Flow::ImageToImage, "Reshape a picture towards a prompt"),
+        ] {
+            let schema = file_schema(json_schema(&form_parameters(flow, base)));
+            let mut post = operation(&format!("{path}/images/{name}"), "post", summary, "OpenAiImages");
+            post["parameters"] = idempotency_key();
+            post["requestBody"] = json!({"required": true, "content": {"multipart/form-data": {"schema": schema}}});
+            paths[format!("{path}/images/{name}")] = json!({"post": post});
+        }
+        let list = operation(&format!("{path}/models"), "get", "List the models", "OpenAiModels");
+        paths[format!("{path}/models")] = json!({"get": list});
+        let mut one = operation(&format!("{path}/models/id"), "get", "Read a model", "OpenAiModel");
+        one["parameters"] = json!([{
+            "name": "id", "in": "path", "required": true, "schema": {"type": "string"}, "example": MODEL,
+        }]);
+        paths[format!("{path}/models/{{id}}")] = json!({"get": one});
+    }
+    let native = format!("/v1/inference/{MODEL}");
+    let schema = json_schema(&native_parameters());
+    let mut post = operation(&native, "post", "Vary a picture, DeepInfra's native form", "DeepInfraResult");
+    post["parameters"] = idempotency_key();
+    post["requestBody"] = json!({"required": true, "content": {
+        "application/json": {"schema": schema},
+        "multipart/form-data": {"schema": file_schema(schema.clone())},
+    }});
+    paths[native.as_str()] = json!({"post": post});
+
+    let forms = ["/v1/openai/", "/v1/images/", "/v1/models"];
+    add_refusals(document, &forms, &REFUSALS, "OpenAiError");
+    add_refusals(document, &["/v1/openai/images/", "/v1/images/"], &[FIELD, CONFLICT], "OpenAiError");
+    add_refusals(document, &["/v1/inference/"], &REFUSALS, "DeepInfraError");
+    add_refusals(document, &["/v1/inference/"], &[NATIVE_FIELD], "DeepInfraError");
+}
+
+const FIELD: (&str, &str) = ("400", "A field that cannot be used; `param` names it");
+const CONFLICT: (&str, &str) = ("422", "The idempotency key was used with another request");
+const NATIVE_FIELD: (&str, &str) =
+    ("422", "A field that cannot be used; `loc` names it. Or the idempotency key was used with another request");
+
+fn operation(path: &str, method: &str, summary: &str, answer: &str) -> Value {
+    json!({
+        "tags": ["openai"],
+        "summary": summary,
+        "operationId": format!("{method}{}", path.replace('/', "-")),
+        "responses": {"200": {
+            "description": "Done",
+            "content": {"application/json": {"schema": {"$ref": format!("#/components/schemas/{answer}")}}},
+        }},
+    })
+}
+
+fn idempotency_key() -> Value {
+    json!([{
+        "name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+        "description": "Repetitions with the same key and content get the first one's result.",
+    }])
+}
+
+/// `schema` with the picture as a file.
+fn file_schema(mut schema: Value) -> Value {
+    let image = &mut schema["properties"]["image"];
+    *image = json!({"type": "string", "format": "binary", "description": image["description"]});
+    schema
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::docs::openapi::document;
+
+    #[test]
+    fn both_bases_are_there_with_their_defaults() {
+        let document = document();
+        for (path, expected) in [("/v1/openai/images/variations", "b64_json"), ("/v1/images/variations", "url")] {
+            let post = &document["paths"][path]["post"];
+            let schema = &post["requestBody"]["content"]["multipart/form-data"]["schema"];
+            assert_eq!(schema["properties"]["response_format"]["default"], expected);
+            assert_eq!(schema["properties"]["image"]["format"], "binary");
+            assert_eq!(schema["properties"]["n"]["maximum"], 4);
+            assert_eq!(post["responses"]["400"]["description"], super::FIELD.1);
+        }
+        let native = &document["paths"][format!("/v1/inference/{}", super::MODEL)]["post"];
+        assert_eq!(
+            native["requestBody"]["content"]["application/json"]["schema"]["properties"]["width"]["default"],
+            1024
+        );
+    }
+}

@@ -1,0 +1,34 @@
+//! OpenAI's SDK, by the scripts in `tests/sdk`.
+
+use crate::packages::{javascript, python_openai, unless_missing};
+use crate::process::succeed;
+use crate::server::Server;
+use crate::{KEY, repository};
+use std::process::Command;
+
+#[test]
+fn the_python_sdk_works() {
+    let Some(interpreter) = unless_missing(python_openai()) else { return };
+    let server = Server::start(&[]);
+    let output = succeed(
+        Command::new(&interpreter)
+            .arg(repository().join("tests/sdk/python/check_openai.py"))
+            .args([server.address(), KEY])
+            .arg(repository().join("docs/photos/lake.jpg"))
+            .env("PYTHONDONTWRITEBYTECODE", "1"),
+    );
+    assert!(output.ends_with("checks passed\n"), "{output}");
+}
+
+#[test]
+fn the_javascript_sdk_works() {
+    let Some(folder) = unless_missing(javascript()) else { return };
+    let server = Server::start(&[]);
+    let output = succeed(
+        Command::new("node")
+            .arg(folder.join("check_openai.mjs"))
+            .args([server.address(), KEY])
+            .arg(repository().join("docs/photos/lake.jpg")),
+    );
+    assert!(output.ends_with("checks passed\n"), "{output}");
+}

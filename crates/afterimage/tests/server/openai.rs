@@ -1,0 +1,405 @@
+//! OpenAI's images routes and DeepInfra's native route, as their clients use them.
+
+use crate::support::{KEY, Server, answer, data_uri, picture};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::{Body, Method, RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const MODEL: &str = "black-forest-labs/FLUX-1-Redux-dev";
+const NATIVE: &str = "/v1/inference/black-forest-labs/FLUX-1-Redux-dev";
+const BASES: [&str; 2] = ["/v1/openai", "/v1"];
+
+/// One part of a form: its name, its file name, its bytes.
+type Part<'a> = (&'a str, Option<&'a str>, &'a [u8]);
+
+fn text<'a>(name: &'a str, value: &'a str) -> Part<'a> {
+    (name, None, value.as_bytes())
+}
+
+fn file<'a>(name: &'a str, bytes: &'a [u8]) -> Part<'a> {
+    (name, Some("upload"), bytes)
+}
+
+fn form(parts: &[Part<'_>]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (name, filename, bytes) in parts {
+        let filename = filename.map_or_else(String::new, |filename| {
+            format!("; filename=\"{filename}\"\r\nContent-Type: application/octet-stream")
+        });
+        let head = format!("--BOUNDARY\r\nContent-Disposition: form-data; name=\"{name}\"{filename}\r\n\r\n");
+        body.extend_from_slice(head.as_bytes());
+        body.extend_from_slice(bytes);
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(b"--BOUNDARY--\r\n");
+    body
+}
+
+fn post(server: &Server, path: &str, body: impl Into<Body>) -> RequestBuilder {
+    server.request(Method::POST, path).header("content-type", "multipart/form-data; boundary=BOUNDARY").body(body)
+}
+
+async fn send(server: &Server, path: &str, parts: &[Part<'_>]) -> (StatusCode, Value) {
+    answer(post(server, path, form(parts)).send().await.unwrap()).await
+}
+
+fn size_of(bytes: &[u8]) -> (u32, u32) {
+    let picture = image::load_from_memory(bytes).unwrap();
+    (picture.width(), picture.height())
+}
+
+/// The files of an answer in base64.
+fn inlined(answer: &Value) -> Vec<Vec<u8>> {
+    let data = answer["data"].as_array().unwrap();
+    data.iter().map(|item| STANDARD.decode(item["b64_json"].as_str().unwrap()).unwrap()).collect()
+}
+
+/// Checks that `body` has the envelope with all four keys.
+fn envelope(body: &Value, param: Option<&str>, code: Option<&str>) {
+    let error = body["error"].as_object().unwrap_or_else(|| panic!("{body}"));
+    let keys: Vec<&str> = error.keys().map(String::as_str).collect();
+    assert_eq!(keys.len(), 4, "{keys:?}");
+    assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()), "{body}");
+    assert!(error["type"].is_string(), "{body}");
+    assert_eq!(error["param"].as_str(), param, "{body}");
+    assert!(error.contains_key("code"), "{body}");
+    if code.is_some() {
+        assert_eq!(error["code"].as_str(), code, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn variations_come_inlined_or_by_address() {
+    let server = Server::with_worker().await;
+    let png = picture(64, 48);
+    // Texts first, as the Python SDK sends them.
+    let parts = [
+        text("model", MODEL),
+        text("n", "2"),
+        text("size", "256x256"),
+        text("num_inference_steps", "1"),
+        text("seed", "7"),
+        text("user", "somebody"),
+        file("image", &png),
+    ];
+    let response = post(&server, "/v1/openai/images/variations", form(&parts)).send().await.unwrap();
+    let headers = response.headers().clone();
+    let (status, body) = answer(response).await;
+    assert_eq!(status, 200, "{body}");
+    assert!(body["created"].as_i64().unwrap() > 1_700_000_000);
+    let files = inlined(&body);
+    assert_eq!(files.len(), 2);
+    assert_ne!(files[0], files[1]);
+    for bytes in &files {
+        assert_eq!(image::guess_format(bytes).unwrap(), image::ImageFormat::Png);
+        assert_eq!(size_of(bytes), (256, 256));
+    }
+    let item = body["data"][0].as_object().unwrap();
+    assert!(item["revised_prompt"].is_null() && !item.contains_key("url"), "{:?}", item.keys());
+
+    let header = |name: &str| headers[name].to_str().unwrap().to_owned();
+    assert!(!header("x-request-id").is_empty());
+    assert!(header("openai-processing-ms").parse::<u64>().unwrap() > 0);
+    assert_eq!(header("openai-version"), "2020-10-01");
+    assert_eq!(header("x-ratelimit-limit-requests"), "200");
+    assert_eq!(header("x-ratelimit-remaining-requests"), "199");
+    assert_eq!(header("x-ratelimit-reset-requests"), "0s");
+    assert!(headers.get("x-should-retry").is_none());
+
+    // The file first and the body in chunks, as the JavaScript SDK sends it.
+    let mut reversed = parts;
+    reversed.reverse();
+    let path = server.folder.path().join("body");
+    std::fs::write(&path, form(&reversed)).unwrap();
+    let chunks = tokio::fs::File::open(&path).await.unwrap();
+    let (status, body) = answer(post(&server, "/v1/images/variations", chunks).send().await.unwrap()).await;
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(body["data"].as_array().unwrap().len(), 2);
+    for (item, expected) in body["data"].as_array().unwrap().iter().zip(&files) {
+        assert!(item.get("b64_json").is_none(), "{item}");
+        let url = item["url"].as_str().unwrap();
+        assert!(url.starts_with(&server.url), "{url}");
+        let file = server.client.get(url).send().await.unwrap();
+        assert_eq!(file.headers()["content-type"], "image/png");
+        assert_eq!(file.bytes().await.unwrap(), expected.as_slice(), "the same seed makes the same picture");
+    }
+
+    // Either base makes either format.
+    let few = [text("size", "256x272"), text("num_inference_steps", "1"), file("image[]", &png)];
+    for (base, format, key) in [("/v1/openai", "url", "url"), ("/v1", "b64_json", "b64_json")] {
+        let mut parts = few.to_vec();
+        parts.extend([text("response_format", format), text("output_format", "jpeg")]);
+        let (status, body) = send(&server, &format!("{base}/images/variations"), &parts).await;
+        assert_eq!(status, 200, "{body}");
+        assert!(body["data"][0][key].is_string(), "{body}");
+        if key == "b64_json" {
+            let files = inlined(&body);
+            assert_eq!(image::guess_format(&files[0]).unwrap(), image::ImageFormat::Jpeg);
+            assert_eq!(size_of(&files[0]), (256, 272));
+        }
+    }
+}
+
+#[tokio::test]
+async fn edits_keep_the_size_of_their_picture() {
+    let server = Server::with_worker().await;
+    let png = picture(272, 256);
+    let mut made = Vec::new();
+    for (base, prompt) in BASES.into_iter().zip(["a red lake", "a green forest"]) {
+        let parts = [
+            file("image[]", &png),
+            text("prompt", prompt),
+            text("num_inference_steps", "2"),
+            text("strength", "0.9"),
+            text("seed", "3"),
+            text("size", "auto"),
+            text("response_format", "b64_json"),
+            text("stream", "false"),
+        ];
+        let (status, body) = send(&server, &format!("{base}/images/edits"), &parts).await;
+        assert_eq!(status, 200, "{body}");
+        let files = inlined(&body);
+        assert_eq!(files.len(), 1);
+        assert_eq!(size_of(&files[0]), (272, 256));
+        made.extend(files);
+    }
+    assert_ne!(made[0], made[1], "the prompt counts");
+}
+
+#[tokio::test]
+async fn bad_fields_are_named_before_anything_runs() {
+    let server = Server::without_workers().await;
+    let png = picture(256, 256);
+    let image = file("image", &png);
+    for (route, parts, param) in [
+        ("variations", vec![], "image"),
+        ("variations", vec![text("image", "")], "image"),
+        ("variations", vec![file("image", b"no picture")], "image"),
+        ("variations", vec![file("image", b"")], "image"),
+        ("variations", vec![image, image], "image"),
+        ("variations", vec![text("image", "http://127.0.0.1/a.png")], "image"),
+        ("variations", vec![image, text("n", "0")], "n"),
+        ("variations", vec![image, text("n", "5")], "n"),
+        ("variations", vec![image, text("n", "two")], "n"),
+        ("variations", vec![image, text("n", "1.5")], "n"),
+        ("variations", vec![image, text("size", "255x256")], "size"),
+        ("variations", vec![image, text("size", "256x1537")], "size"),
+        ("variations", vec![image, text("size", "auto")], "size"),
+        ("variations", vec![image, text("response_format", "jpeg")], "response_format"),
+        ("variations", vec![image, text("output_format", "webp")], "output_format"),
+        ("variations", vec![image, text("seed", "x")], "seed"),
+        ("variations", vec![image, text("num_inference_steps", "51")], "num_inference_steps"),
+        ("variations", vec![image, text("guidance_scale", "NaN")], "guidance_scale"),
+        ("variations", vec![image, ("n", None, b"\xff")], "n"),
+        ("edits", vec![image], "prompt"),
+        ("edits", vec![image, text("prompt", "")], "prompt"),
+        ("edits", vec![text("prompt", "p")], "image"),
+        ("edits", vec![image, text("prompt", "p"), file("mask", &png)], "mask"),
+        ("edits", vec![image, text("prompt", "p"), text("stream", "true")], "stream"),
+        ("edits", vec![image, text("prompt", "p"), text("strength", "1.1")], "strength"),
+        ("edits", vec![image, text("prompt", "p"), text("size", "1024x1024")], "size"),
+        ("edits", vec![image, text("prompt", "p"), file("image[]", &png)], "image"),
+    ] {
+        for base in BASES {
+            let path = format!("{base}/images/{route}");
+            let response = post(&server, &path, form(&parts)).send().await.unwrap();
+            let retry = response.headers()["x-should-retry"].clone();
+            let (status, body) = answer(response).await;
+            assert_eq!(status, 400, "{path} {param}: {body}");
+            assert_eq!(retry, "false");
+            envelope(&body, Some(param), None);
+            assert!(body["error"]["message"].as_str().unwrap().starts_with(&format!("{param}: ")), "{body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_error_has_the_envelope() {
+    let server = Server::without_workers().await;
+    let png = picture(64, 64);
+    for base in BASES {
+        let variations = format!("{base}/images/variations");
+        let (status, body) = send(&server, &variations, &[file("image", &png), text("model", "dall-e-2")]).await;
+        assert_eq!(status, 404, "{body}");
+        envelope(&body, Some("model"), Some("model_not_found"));
+
+        let (status, body) = server.get(&format!("{base}/models/gpt-image-1")).await;
+        assert_eq!(status, 404, "{body}");
+        envelope(&body, Some("model"), Some("model_not_found"));
+
+        for key in [None, Some("wrong")] {
+            let mut request = server.client.post(format!("{}{variations}", server.url)).body(form(&[]));
+            if let Some(key) = key {
+                request = request.bearer_auth(key);
+            }
+            let response = request.send().await.unwrap();
+            assert_eq!(response.headers()["x-should-retry"], "false");
+            assert_eq!(response.headers()["openai-version"], "2020-10-01");
+            assert_eq!(response.headers()["www-authenticate"], "Bearer");
+            let (status, body) = answer(response).await;
+            assert_eq!(status, 401, "{body}");
+            envelope(&body, None, Some("invalid_api_key"));
+        }
+
+        for path in ["/images/generations", "/images", "/models/", "/nothing/at/all"] {
+            let (status, body) = send(&server, &format!("{base}{path}"), &[file("image", &png)]).await;
+            assert!([404, 405].contains(&status.as_u16()), "{path}: {status} {body}");
+            envelope(&body, None, None);
+        }
+        let (status, body) = server.get(&variations).await;
+        assert_eq!(status, 405, "{body}");
+        envelope(&body, None, None);
+
+        let (status, body) = server.post(&variations, &json!({"image": data_uri(&png)})).await;
+        assert_eq!(status, 400, "{body}");
+        envelope(&body, None, None);
+        assert!(body["error"]["message"].as_str().unwrap().contains("multipart/form-data"), "{body}");
+
+        let (status, body) =
+            answer(post(&server, &variations, &b"--BOUNDARY\r\nno form"[..]).send().await.unwrap()).await;
+        assert_eq!(status, 400, "{body}");
+        envelope(&body, None, None);
+    }
+
+    let too_long = "content-length: 99999999\r\ncontent-type: multipart/form-data; boundary=b";
+    let (head, body) = raw(&server, "/v1/images/variations", too_long).await;
+    assert!(head.starts_with("HTTP/1.1 413"), "{head}");
+    envelope(&body, None, None);
+}
+
+/// Sends a head alone; the head and the body of the answer.
+async fn raw(server: &Server, path: &str, headers: &str) -> (String, Value) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
+    let head = format!("POST {path} HTTP/1.1\r\nhost: h\r\nauthorization: Bearer {KEY}\r\n{headers}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), serde_json::from_str(body).unwrap_or_else(|_| panic!("{text}")))
+}
+
+#[tokio::test]
+async fn the_model_is_listed_and_found_by_its_id() {
+    let server = Server::without_workers().await;
+    for base in BASES {
+        let (status, list) = server.get(&format!("{base}/models")).await;
+        assert_eq!((status.as_u16(), &list["object"]), (200, &json!("list")));
+        let ids: Vec<&Value> = list["data"].as_array().unwrap().iter().map(|model| &model["id"]).collect();
+        assert_eq!(ids, [MODEL]);
+        // SDKs send slashes of an id either way.
+        for id in [MODEL.to_owned(), MODEL.replace('/', "%2F")] {
+            let (status, model) = server.get(&format!("{base}/models/{id}")).await;
+            assert_eq!(status, 200, "{id}: {model}");
+            assert_eq!(model, list["data"][0]);
+            assert_eq!(model["object"], "model");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_native_route_takes_json_and_forms() {
+    let server = Server::with_worker().await;
+    let png = picture(64, 48);
+    let fields = json!({
+        "image": data_uri(&png), "width": "272", "height": 256, "num_images": 2, "num_inference_steps": 1, "seed": 5,
+    });
+    let (status, body) = server.post(NATIVE, &fields).await;
+    assert_eq!(status, 200, "{body}");
+    let images = body["images"].as_array().unwrap();
+    assert_eq!(images.len(), 2);
+    for image in images {
+        let bytes = STANDARD.decode(image.as_str().unwrap().strip_prefix("data:image/png;base64,").unwrap()).unwrap();
+        assert_eq!(size_of(&bytes), (272, 256));
+    }
+    assert_eq!(body["nsfw_content_detected"], json!([false, false]));
+    assert_eq!(body["seed"], 5);
+    assert!(!body["request_id"].as_str().unwrap().is_empty());
+    let inference = &body["inference_status"];
+    assert_eq!(inference["status"], "succeeded");
+    assert!(inference["runtime_ms"].as_u64().unwrap() > 0, "{inference}");
+    let price = 2.0 * 0.012 * (272.0 / 1024.0) * (256.0 / 1024.0) / 25.0;
+    assert!((inference["cost"].as_f64().unwrap() - price).abs() < 1e-6, "{inference}");
+    assert!(inference["tokens_generated"].is_null() && inference["tokens_input"].is_null());
+
+    let parts = [
+        text("width", "272"),
+        text("height", "256"),
+        text("num_images", "2"),
+        text("num_inference_steps", "1"),
+        text("seed", "5"),
+        file("image", &png),
+    ];
+    let (status, in_a_form) = send(&server, NATIVE, &parts).await;
+    assert_eq!(status, 200, "{in_a_form}");
+    assert_eq!(in_a_form["images"], body["images"], "the same request in another form");
+}
+
+#[tokio::test]
+async fn the_native_route_has_errors_of_its_own() {
+    let server = Server::without_workers().await;
+    let image = data_uri(&picture(32, 32));
+    for (body, field, kind) in [
+        (json!({}), "image", "missing"),
+        (json!({"image": 7}), "image", "type_error"),
+        (json!({"image": "no picture"}), "image", "value_error"),
+        (json!({"image": image, "width": 255}), "width", "value_error"),
+        (json!({"image": image, "height": "wide"}), "height", "type_error"),
+        (json!({"image": image, "num_images": 5}), "num_images", "value_error"),
+        (json!({"image": image, "webhook": "http://127.0.0.1/hook"}), "webhook", "value_error"),
+    ] {
+        let (status, answer) = server.post(NATIVE, &body).await;
+        assert_eq!(status, 422, "{answer}");
+        let problem = &answer["detail"][0];
+        assert_eq!(problem["loc"], json!(["body", field]), "{answer}");
+        assert_eq!(problem["type"], kind, "{answer}");
+        assert!(!problem["msg"].as_str().unwrap().is_empty());
+    }
+    let (status, body) = answer(server.request(Method::POST, NATIVE).body("{").send().await.unwrap()).await;
+    assert_eq!((status.as_u16(), &body["detail"][0]["loc"]), (422, &json!(["body"])), "{body}");
+    let (status, body) = answer(server.client.post(format!("{}{NATIVE}", server.url)).send().await.unwrap()).await;
+    assert_eq!(status, 401);
+    assert!(body["detail"]["error"].is_string(), "{body}");
+    let (status, body) = server.post("/v1/inference/some/model", &json!({})).await;
+    assert_eq!((status.as_u16(), body), (404, json!({"error": "Model not found"})));
+    let (status, body) = server.get(NATIVE).await;
+    assert_eq!((status.as_u16(), body), (405, json!({"error": "method not allowed"})));
+}
+
+#[tokio::test]
+async fn a_request_that_is_not_done_in_time_says_so() {
+    let server = Server::start(|options| options.sync_timeout = Duration::from_millis(300)).await;
+    let png = picture(64, 64);
+    let parts = [text("size", "256x256"), file("image", &png)];
+    let response = post(&server, "/v1/images/variations", form(&parts)).send().await.unwrap();
+    assert_eq!(response.headers()["x-should-retry"], "false");
+    let (status, body) = answer(response).await;
+    assert_eq!(status, 504, "{body}");
+    envelope(&body, None, None);
+
+    // With a key the repetition finds the first one's job, whatever boundary it is sent with.
+    let again = |boundary: &str| {
+        let body = String::from_utf8_lossy(&form(&[text("image", &data_uri(&png))])).replace("BOUNDARY", boundary);
+        server
+            .request(Method::POST, "/v1/images/variations")
+            .header("content-type", format!("multipart/form-data; boundary={boundary}"))
+            .header("idempotency-key", "k")
+            .body(body)
+            .send()
+    };
+    for boundary in ["ONE", "TWO"] {
+        let response = again(boundary).await.unwrap();
+        assert_eq!(response.status(), 504);
+        assert_eq!(response.headers()["x-should-retry"], "true");
+    }
+    let other = post(&server, "/v1/images/variations", form(&parts)).header("idempotency-key", "k");
+    let (status, body) = answer(other.send().await.unwrap()).await;
+    assert_eq!(status, 422, "{body}");
+    envelope(&body, None, None);
+
+    let (status, body) = server.post(NATIVE, &json!({"image": data_uri(&png)})).await;
+    assert_eq!(status, 504);
+    assert!(body["error"].is_string(), "{body}");
+}

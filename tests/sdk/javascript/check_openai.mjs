@@ -1,0 +1,46 @@
+// OpenAI's SDK 6.49.0, unmodified, against a server: it sends the file first and the body in chunks.
+//
+// Usage: check_openai.mjs ADDRESS KEY PICTURE
+
+import assert from "node:assert/strict";
+import { createReadStream } from "node:fs";
+import OpenAI, { toFile } from "openai";
+
+const [address, key, picture] = process.argv.slice(2);
+const model = "black-forest-labs/FLUX-1-Redux-dev";
+const options = { model, n: 2, size: "256x256", seed: 7, num_inference_steps: 1 };
+
+async function file(item) {
+  if (item.b64_json) return Buffer.from(item.b64_json, "base64");
+  return Buffer.from(await (await fetch(item.url)).arrayBuffer());
+}
+
+const made = [];
+for (const [base, shape] of [["/v1/openai", "b64_json"], ["/v1", "url"]]) {
+  const client = new OpenAI({ baseURL: address + base, apiKey: key });
+  assert.equal((await client.models.retrieve(model)).id, model);
+  const answer = await client.images.createVariation({ image: createReadStream(picture), ...options });
+  assert.ok(answer._request_id);
+  assert.ok(answer.data.every((item) => item[shape]), shape);
+  const files = await Promise.all(answer.data.map(file));
+  assert.equal(files.length, 2);
+  assert.ok(!files[0].equals(files[1]));
+  made.push(files);
+
+  const image = await toFile(files[0], "a.png");
+  const edit = await client.images.edit({ image: [image], prompt: "a lake", num_inference_steps: 2 });
+  assert.equal((await file(edit.data[0])).subarray(1, 4).toString(), "PNG");
+  await assert.rejects(client.images.createVariation({ image, n: 9 }), (error) => {
+    assert.ok(error instanceof OpenAI.BadRequestError, error);
+    assert.equal(error.param, "n");
+    return true;
+  });
+  await assert.rejects(client.images.createVariation({ image, model: "dall-e-2" }), (error) => {
+    assert.ok(error instanceof OpenAI.NotFoundError, error);
+    assert.equal(error.code, "model_not_found");
+    return true;
+  });
+}
+// The same seed makes the same pictures.
+assert.deepEqual(made[0], made[1]);
+console.log("checks passed");

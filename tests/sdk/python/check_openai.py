@@ -1,0 +1,80 @@
+"""OpenAI's SDK 3.52.0, unmodified, against a server: variations, edits and models under both bases, and its exceptions.
+
+Usage: check_openai.py ADDRESS KEY PICTURE
+"""
+
+import base64
+import sys
+import time
+import urllib.request
+import warnings
+
+import openai
+
+ADDRESS, KEY, PICTURE = sys.argv[1:]
+MODEL = "black-forest-labs/FLUX-1-Redux-dev"
+PNG = b"\x89PNG\r\n\x1a\n"
+
+# The service that the SDK was made for retired variations; this server is why one still calls them.
+warnings.simplefilter("ignore", DeprecationWarning)
+
+
+def check_pictures(client, by_address):
+    def of(answer):
+        if by_address:
+            assert all(item.b64_json is None for item in answer.data), answer
+            return [urllib.request.urlopen(item.url).read() for item in answer.data]
+        assert all(item.url is None for item in answer.data), "an address that nobody asked for"
+        return [base64.b64decode(item.b64_json) for item in answer.data]
+
+    with open(PICTURE, "rb") as picture:
+        answer = client.images.create_variation(
+            image=picture, model=MODEL, n=2, size="256x256", extra_body={"seed": 7, "num_inference_steps": 1}
+        )
+    assert answer._request_id and abs(answer.created - time.time()) < 60, answer
+    pictures = of(answer)
+    assert len(pictures) == 2 and pictures[0] != pictures[1]
+    assert all(picture.startswith(PNG) for picture in pictures)
+
+    # A picture as bytes comes without a type, and in a list under another name.
+    edited = of(client.images.edit(image=[pictures[0]], prompt="a lake", extra_body={"num_inference_steps": 2}))
+    assert len(edited) == 1 and edited[0].startswith(PNG)
+    return pictures
+
+
+def check_errors(client, picture):
+    for kind, param, call in [
+        (openai.BadRequestError, "n", lambda: client.images.create_variation(image=picture, n=9)),
+        (openai.BadRequestError, "image", lambda: client.images.edit(image=[picture, picture], prompt="x")),
+        (openai.BadRequestError, "mask", lambda: client.images.edit(image=picture, mask=picture, prompt="x")),
+        (openai.NotFoundError, "model", lambda: client.images.create_variation(image=picture, model="dall-e-2")),
+        (openai.NotFoundError, None, lambda: client.images.generate(prompt="x")),
+    ]:
+        try:
+            call()
+        except kind as error:
+            assert error.param == param and error.type == "invalid_request_error", error
+            assert param is None or param in error.message, error.message
+        else:
+            raise AssertionError(f"{param}: no error")
+
+
+def main():
+    made = []
+    for base, by_address in [("/v1/openai", False), ("/v1", True)]:
+        client = openai.OpenAI(base_url=ADDRESS + base, api_key=KEY)
+        assert [model.id for model in client.models.list()] == [MODEL]
+        assert client.models.retrieve(MODEL).id == MODEL
+        made.append(check_pictures(client, by_address))
+        check_errors(client, made[-1][0])
+    assert made[0] == made[1], "the same seed makes the same pictures"
+    try:
+        openai.OpenAI(base_url=ADDRESS + "/v1", api_key="a-wrong-key").models.list()
+    except openai.AuthenticationError as error:
+        assert error.code == "invalid_api_key", error
+    else:
+        raise AssertionError("a wrong key works")
+    print("checks passed")
+
+
+main()
