@@ -126,10 +126,17 @@ SEEDS = {
         b'{"image":"AAAA","prompt":null,"size":"512x512","seed":"7","num_inference_steps":"9","strength":"0.5"}',
         b'{"prompt":"p","strength":1e400}', b'{"prompt":"\\ud83d\\ude00","seed":1e18,"num_images":-0}',
         b'{"image":{},"size":{"width":1,"height":2},"seed":99999999999999999999}',
+        b'{"image_url":"http://x/a.png","image_size":"square_hd","sync_mode":"true","num_images":"2","raw":false,'
+        b'"aspect_ratio":"21:9","image_prompt_strength":0.5,"safety_tolerance":"6","acceleration":"none"}',
+        b'{"image_url":"data:image/png;base64,AA==","image_size":{"width":64,"height":null,"x":[1]},"seed":" 7 "}',
+        b'{"image":"AAAA","n":"2","size":"256x256","response_format":"url","stream":"off","user":"u","model":null}',
+        b'{"image":"AAAA","width":"512","height":256.0,"webhook":"http://h/","num_images":4,"prompt":"p"}',
     ],
     "size": [b"1024x768", b"96*96", b" 1 X 2 ", b'{"width":512,"height":16}', b'{"width":"64","height":null}',
-             b"wide", b'"square"', b"99999999999x1", b"[1,2]", b'{"width":1e3}'],
+             b"square_hd", b'"landscape_16_9"', b"wide", b"null", b'{"width":64,"height":64.0,"depth":1}',
+             b'{}', b"99999999999x1", b"[1,2]", b'{"width":1e3}'],
     "own_address": [
+        b"send.c29tZS1rZXk.1900000000.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
         b"http://h/media/uploads/0f0e0d0c-0b0a-4908-8706-050403020100.png?expires=1900000000&signature=AAAA",
         b"https://h/p/media/results/0f0e0d0c0b0a49088706050403020100/0.png?expires=1900000000&signature="
         b"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",

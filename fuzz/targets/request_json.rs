@@ -1,18 +1,32 @@
-//! JSON bodies against the parameters of every model, typed and as form text.
+//! JSON bodies against the parameters of every model of every dialect, typed and as form text.
 #![no_main]
 
-use afterimage_server::dialects::parameters::{Kind, Numbers, Parameter, Values, parse_with};
-use afterimage_server::dialects::wavespeed::MODELS;
+use afterimage_server::dialects::openai::{Base, form_parameters, native_parameters};
+use afterimage_server::dialects::parameters::{Kind, Numbers, Parameter, Values, echo, parse_with};
+use afterimage_server::dialects::{Flow, fal, wavespeed};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value};
+use std::sync::LazyLock;
+
+/// What every route that makes pictures takes.
+static ROUTES: LazyLock<Vec<Vec<Parameter>>> = LazyLock::new(|| {
+    let mut routes: Vec<_> = wavespeed::MODELS.iter().chain(&fal::MODELS).map(|model| model.parameters()).collect();
+    for flow in [Flow::Variation, Flow::ImageToImage] {
+        routes.push(form_parameters(flow, Base::OpenAi));
+    }
+    routes.push(native_parameters());
+    routes
+});
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(object) = serde_json::from_slice::<Map<String, Value>>(bytes) else { return };
-    for model in &MODELS {
-        let parameters = model.parameters();
+    for parameters in ROUTES.iter() {
         for numbers in [Numbers::Typed, Numbers::OrText] {
-            match parse_with(numbers, &parameters, &object) {
-                Ok(values) => parameters.iter().for_each(|parameter| check(parameter, &values)),
+            match parse_with(numbers, parameters, &object) {
+                Ok(values) => {
+                    parameters.iter().for_each(|parameter| check(parameter, &values));
+                    check_kept(parameters, &echo(parameters, &object));
+                }
                 Err(problem) => {
                     assert!(parameters.iter().any(|parameter| problem.field.starts_with(parameter.name)), "{problem}");
                     // A megabyte sent to the wrong field does not come back.
@@ -22,6 +36,20 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
 });
+
+/// What is stored with an accepted request is bounded, parameter by parameter.
+fn check_kept(parameters: &[Parameter], kept: &Value) {
+    for parameter in parameters {
+        // A character may take six in JSON.
+        let most = match &parameter.kind {
+            Kind::Text { max_bytes } => 6 * max_bytes + 2,
+            Kind::Picture => 6 * 2048 + 2,
+            _ => 600,
+        };
+        let length = kept.get(parameter.name).map_or(0, |value| value.to_string().len());
+        assert!(length <= most, "{}: {length} bytes", parameter.name);
+    }
+}
 
 /// What was accepted is within the declared range.
 fn check(parameter: &Parameter, values: &Values) {

@@ -44,7 +44,7 @@ pub struct Submission {
     pub store_io: bool,
 }
 
-/// How a dialect calls the fields that the engine checks.
+/// How a dialect calls the fields that the engine checks, and `webhook`.
 pub type FieldName = fn(&'static str) -> &'static str;
 
 /// Makes `submission` durable and wakes a worker. Nothing is stored when it is refused.
@@ -60,10 +60,9 @@ pub async fn submit(
 ) -> Result<Submitted, Refusal> {
     check(&submission, field_name)?;
     if let Some(webhook) = &submission.webhook {
-        app.outbound
-            .check_target(&webhook.url)
-            .await
-            .map_err(|error| Refusal::Field(Problem::new("webhook", ProblemKind::Malformed, error.to_string())))?;
+        app.outbound.check_target(&webhook.url).await.map_err(|error| {
+            Refusal::Field(Problem::new(field_name("webhook"), ProblemKind::Malformed, error.to_string()))
+        })?;
     }
     let id = JobId::random();
     let cost_micros = cost(app, &submission);

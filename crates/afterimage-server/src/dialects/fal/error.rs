@@ -1,6 +1,7 @@
 //! This dialect's errors: a problem of a field is a list under `detail`, anything else a text with an `error_type`.
 //! Each body has a `message` besides, which is what users of the JavaScript client are shown.
 
+use super::models::WEBHOOK;
 use crate::dialects::parameters::{Problem, ProblemKind};
 use crate::refusal::Refusal;
 use afterimage_jobs::{Failure, FailureKind, Job, JobState};
@@ -47,7 +48,7 @@ pub enum Detail {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = FalFieldProblem)]
 pub struct FieldProblem {
-    /// Where it is: `body`, then names.
+    /// Where it is: `body` or `query`, then names.
     pub loc: Vec<String>,
     /// What is wrong with it and what would be right.
     pub msg: String,
@@ -72,7 +73,8 @@ impl Failed {
     }
 
     fn field(field: &str, kind: &'static str, message: &str) -> Self {
-        let loc = std::iter::once("body").chain(field.split('.')).map(str::to_owned).collect();
+        let place = if field == WEBHOOK { "query" } else { "body" };
+        let loc = std::iter::once(place).chain(field.split('.')).map(str::to_owned).collect();
         let problem = FieldProblem { loc, msg: message.to_owned(), kind };
         let body = ErrorBody {
             detail: Detail::Fields(vec![problem]),

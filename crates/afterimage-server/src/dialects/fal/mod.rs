@@ -24,6 +24,7 @@ use crate::refusal::Refusal;
 use crate::submit::submit;
 use crate::wait::submit_and_wait;
 use afterimage_jobs::{ApiKey, Job};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, Extension, Path, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -62,7 +63,9 @@ pub fn router(app: &Arc<App>) -> Router {
         .nest("/queue/fal-ai", form(app, Form::Queue))
         .nest("/gateway/fal-ai", form(app, Form::Gateway))
         .merge(files::router(app));
-    let proxy = any(proxy::forward).with_state(routes.clone());
+    // What is not there is said in this dialect's shape, also to those who come by the proxy.
+    let proxied = routes.clone().fallback(|| async { respond(&Refusal::NotFound("no such path".to_owned())) });
+    let proxy = any(proxy::forward).with_state(proxied);
     routes.route("/api/fal/proxy", proxy)
 }
 
@@ -80,9 +83,10 @@ fn form(app: &Arc<App>, form: Form) -> Router {
 async fn answer(
     State((app, form)): State<(Arc<App>, Form)>,
     Extension(key): Extension<ApiKey>,
-    Path(path): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Answer {
+    let Path(path) = path.map_err(|_| Refusal::NotFound("no such path".to_owned()))?;
     let unknown = || Refusal::NotFound(format!("Path /{} not found", path.chars().take(200).collect::<String>()));
     let form = if form == Form::Run && is_queue_host(request.headers()) { Form::Queue } else { form };
     match path::parse(&path).ok_or_else(unknown)? {

@@ -55,6 +55,9 @@ pub static MODELS: [Model; 6] = [
     },
 ];
 
+/// The query parameter with the address that is told the end.
+pub const WEBHOOK: &str = "fal_webhook";
+
 const ULTRA: &str = "fal-ai/flux-pro/v1.1-ultra/redux";
 
 /// The service's named sizes.
@@ -214,6 +217,7 @@ pub fn field_name(field: &'static str) -> &'static str {
     match field {
         "image" => "image_url",
         "size" => "image_size",
+        "webhook" => WEBHOOK,
         other => crate::dialects::field_name(other),
     }
 }

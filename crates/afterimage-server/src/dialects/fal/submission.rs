@@ -1,6 +1,6 @@
 //! From a request of any of this dialect's forms to a submission.
 
-use super::models::{MODELS, request};
+use super::models::{MODELS, WEBHOOK, request};
 use super::{DIALECT, error::Failed};
 use crate::app::App;
 use crate::dialects::Model;
@@ -49,7 +49,7 @@ pub async fn read(app: &App, model: &'static Model, request_: Request) -> Result
     let values = parse_with(Numbers::OrText, &parameters, &object)?;
     let start_within = start_limit(headers)?;
     let webhook = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
-        .find(|(name, value)| name == "fal_webhook" && !value.is_empty())
+        .find(|(name, value)| name == WEBHOOK && !value.is_empty())
         .map(|(_, url)| Webhook { url: url.into_owned(), dialect: DIALECT.to_owned() });
     let picture = take_text(app, "image_url", values.text("image_url").unwrap_or_default()).await?;
     let sync_mode = values.switch("sync_mode");
@@ -79,7 +79,7 @@ pub async fn read(app: &App, model: &'static Model, request_: Request) -> Result
 pub fn wants_data_uris(job: &Job) -> bool {
     match job.input.get("sync_mode") {
         Some(Value::Bool(inline)) => *inline,
-        Some(Value::String(text)) => ["true", "1", "on", "yes"].contains(&text.to_ascii_lowercase().as_str()),
+        Some(Value::String(text)) => ["true", "1", "on", "yes"].contains(&text.trim().to_ascii_lowercase().as_str()),
         _ => false,
     }
 }

@@ -11,7 +11,7 @@ mod run;
 mod webhook;
 
 pub use error::{ErrorBody, NativeErrorBody, respond, respond_native};
-pub use models::MODEL;
+pub use models::{MODEL, form_parameters, native_parameters};
 pub use output::{Images, NativeResult};
 pub use webhook::WebhookRenderer;
 
