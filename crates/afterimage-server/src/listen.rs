@@ -1,24 +1,65 @@
 //! Listening: plain or TLS, with limits on what a connection may hold up.
 
+mod admission;
+mod descriptors;
+mod opening;
+
 use crate::options::TlsFiles;
+use admission::Admission;
 use axum::Router;
 use axum_server::Handle;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use hyper_util::rt::TokioTimer;
+use opening::Opening;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::{fs, io};
 use tokio_util::sync::CancellationToken;
 
-/// Time for a request's headers, and for a kept connection without a next request. Slow-loris senders end here.
-const HEADER_TIME: Duration = Duration::from_secs(30);
-
 /// Bytes of a request's headers.
 const HEADER_BYTES: usize = 64 * 1024;
 
 /// Requests that one HTTP/2 connection may have open.
 const STREAMS: u32 = 64;
+
+/// What connections may hold up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Connections at once; fewer where the system does not grant as many file descriptors.
+    pub total: usize,
+    /// Connections at once from one public address.
+    pub per_address: usize,
+    /// Time to open a connection, for a request's headers, and for a kept connection without a next request.
+    /// Slow-loris senders end here.
+    pub header_time: Duration,
+    /// How long a peer may take nothing of an answer.
+    pub stalled_time: Duration,
+}
+
+impl Default for ConnectionLimits {
+    /// 8,192 connections, 1,024 from one address, 30 seconds and a minute.
+    fn default() -> Self {
+        Self {
+            total: 8192,
+            per_address: 1024,
+            header_time: Duration::from_secs(30),
+            stalled_time: Duration::from_mins(1),
+        }
+    }
+}
+
+impl ConnectionLimits {
+    /// Limits for which there are file descriptors; raises this process's limit on them.
+    #[must_use]
+    pub fn granted(self) -> Self {
+        let total = descriptors::connections(self.total);
+        if total < self.total {
+            tracing::warn!(connections = total, wanted = self.total, "fewer connections: too few open files allowed");
+        }
+        Self { total, ..self }
+    }
+}
 
 /// Why an address cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -72,11 +113,17 @@ impl Listener {
     }
 
     /// Answers requests by `router` until `stop`; then no new connections, and those that work on a request may end it
-    /// within `grace`.
+    /// within `grace`. Connections beyond `limits` are closed.
     ///
     /// # Errors
     /// When the socket fails.
-    pub async fn serve(self, router: Router, stop: CancellationToken, grace: Duration) -> io::Result<()> {
+    pub async fn serve(
+        self,
+        router: Router,
+        limits: ConnectionLimits,
+        stop: CancellationToken,
+        grace: Duration,
+    ) -> io::Result<()> {
         let handle = Handle::new();
         let stopper = handle.clone();
         let watcher = tokio::spawn(async move {
@@ -86,7 +133,7 @@ impl Listener {
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let mut server = axum_server::from_tcp(self.socket)?.handle(handle);
         let builder = server.http_builder();
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIME).max_buf_size(HEADER_BYTES);
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.header_time).max_buf_size(HEADER_BYTES);
         builder
             .http2()
             .timer(TokioTimer::new())
@@ -94,9 +141,13 @@ impl Listener {
             .max_header_list_size(HEADER_BYTES as u32)
             .keep_alive_interval(Duration::from_secs(20))
             .keep_alive_timeout(Duration::from_secs(20));
+        let admission = Admission::new(limits.total, limits.per_address, limits.stalled_time);
         let served = match self.tls {
-            Some(config) => server.acceptor(RustlsAcceptor::new(config)).serve(service).await,
-            None => server.serve(service).await,
+            Some(config) => {
+                let tls = RustlsAcceptor::new(config).acceptor(admission);
+                server.acceptor(Opening::new(tls, limits.header_time)).serve(service).await
+            }
+            None => server.acceptor(Opening::new(admission, limits.header_time)).serve(service).await,
         };
         watcher.abort();
         served

@@ -2,6 +2,7 @@
 
 use crate::cost::Rates;
 use crate::engine_process::EngineCommand;
+use crate::listen::ConnectionLimits;
 use afterimage_jobs::Secret;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,6 +26,8 @@ pub struct ServeOptions {
     pub admin_listen: Option<SocketAddr>,
     /// Certificate chain and key, both PEM; `None`: plain HTTP.
     pub tls: Option<TlsFiles>,
+    /// What connections may hold up.
+    pub connections: ConnectionLimits,
     /// Fetch from and report to private addresses.
     pub allow_private_networks: bool,
     /// Engine processes; 0: this server only answers requests.

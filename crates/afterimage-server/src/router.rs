@@ -7,9 +7,11 @@ use crate::operations::{health, metrics};
 use crate::refusal::Refusal;
 use crate::{docs, files, playground};
 use axum::extract::Request;
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
+use percent_encoding::percent_decode_str;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -27,8 +29,17 @@ pub fn router(app: &Arc<App>) -> Router {
         .merge(fal::router(app))
         .fallback(|request: Request| async move { unknown(&request) })
         .method_not_allowed_fallback(|| async { neutral(&Refusal::MethodNotAllowed) })
-        .route_layer(middleware::from_fn_with_state(Arc::clone(&app.metrics), metrics::measure));
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&app.metrics), metrics::measure))
+        .layer(middleware::from_fn(refuse_unreadable));
     layers::wrap(routes)
+}
+
+/// A path that is no text names nothing; left to the routes, its refusal would not be in the shape of any client.
+async fn refuse_unreadable(request: Request, next: Next) -> Response {
+    match percent_decode_str(request.uri().path()).decode_utf8() {
+        Ok(_) => next.run(request).await,
+        Err(_) => neutral(&Refusal::BadBody("the path is not UTF-8".to_owned())),
+    }
 }
 
 fn unknown(request: &Request) -> Response {

@@ -8,7 +8,7 @@ use crate::engine_process::{EngineExecutor, EngineProcesses, Events, Limits, Ope
 use crate::fetch::{FetchLimits, Fetcher, Outbound, OutboundOptions};
 use crate::files::{FileLinks, Signer};
 use crate::http::{BodyReader, PublicUrl};
-use crate::listen::{ListenError, Listener};
+use crate::listen::{ConnectionLimits, ListenError, Listener};
 use crate::operations::metrics::{Metrics, admin_router};
 use crate::options::ServeOptions;
 use crate::router::router;
@@ -33,6 +33,9 @@ const DECODE_BUDGET: u64 = 1 << 30;
 
 /// Pictures under inspection at once: the rest of the machine belongs to the engine.
 const DECODE_THREADS: usize = 4;
+
+/// Connections to the metrics at once.
+const ADMIN_CONNECTIONS: usize = 64;
 
 /// Why a server did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -147,9 +150,11 @@ pub async fn serve(
 
     let closing = CancellationToken::new();
     let mut servers = JoinSet::new();
-    servers.spawn(listener.serve(router(&app), closing.clone(), options.stop_within));
+    let limits = options.connections.granted();
+    servers.spawn(listener.serve(router(&app), limits, closing.clone(), options.stop_within));
     if let Some(admin) = admin {
-        servers.spawn(admin.serve(admin_router(Arc::clone(&app)), closing.clone(), options.stop_within));
+        let limits = ConnectionLimits { total: limits.total.min(ADMIN_CONNECTIONS), ..limits };
+        servers.spawn(admin.serve(admin_router(Arc::clone(&app)), limits, closing.clone(), options.stop_within));
     }
     started(&announced);
 

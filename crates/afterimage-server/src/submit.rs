@@ -44,7 +44,7 @@ pub struct Submission {
     pub kept_for: Option<Duration>,
 }
 
-/// How a dialect calls the fields that the engine checks.
+/// How a dialect calls the fields that the engine checks, and `webhook`.
 pub type FieldName = fn(&'static str) -> &'static str;
 
 /// Makes `submission` durable and wakes a worker. Nothing is stored when it is refused.

@@ -12,6 +12,8 @@ mod disk;
 mod processes;
 #[path = "server_failures/requests.rs"]
 mod requests;
+#[path = "server_failures/secrets.rs"]
+mod secrets;
 #[path = "server_failures/senders.rs"]
 mod senders;
 #[path = "support/server.rs"]

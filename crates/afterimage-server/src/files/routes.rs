@@ -9,6 +9,7 @@ use crate::router::neutral;
 use afterimage_jobs::{JobId, UploadId, UploadState};
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -31,6 +32,9 @@ struct Ticket {
     expires: i64,
     signature: String,
 }
+
+/// The query of an address; one without a signature looks like one with a wrong one.
+type Signed = Result<Query<Ticket>, QueryRejection>;
 
 /// A refusal of this module: these addresses belong to no dialect.
 struct Error(Refusal);
@@ -55,8 +59,9 @@ fn unknown() -> Refusal {
 async fn result(
     State(app): State<Arc<App>>,
     Path((job, file)): Path<(String, String)>,
-    Query(ticket): Query<Ticket>,
+    ticket: Signed,
 ) -> Result<Response, Error> {
+    let Query(ticket) = ticket.map_err(|_| unknown())?;
     let index: usize = file.split('.').next().and_then(|stem| stem.parse().ok()).ok_or_else(unknown)?;
     let id = JobId::parse(&job).ok_or_else(unknown)?;
     let subject = format!("{id}/{index}");
@@ -72,11 +77,8 @@ async fn result(
     file_response(&app, &output.blob, &output.content_type).await
 }
 
-async fn upload(
-    State(app): State<Arc<App>>,
-    Path(file): Path<String>,
-    Query(ticket): Query<Ticket>,
-) -> Result<Response, Error> {
+async fn upload(State(app): State<Arc<App>>, Path(file): Path<String>, ticket: Signed) -> Result<Response, Error> {
+    let Query(ticket) = ticket.map_err(|_| unknown())?;
     let id = file.split('.').next().and_then(UploadId::parse).ok_or_else(unknown)?;
     if !app.links.allows(Purpose::Upload, id.as_str(), ticket.expires, &ticket.signature) {
         return Err(unknown().into());
@@ -89,9 +91,10 @@ async fn upload(
 async fn put_upload(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    Query(ticket): Query<Ticket>,
+    ticket: Signed,
     request: Request,
 ) -> Result<Response, Error> {
+    let Query(ticket) = ticket.map_err(|_| unknown())?;
     let id = UploadId::parse(&id).ok_or_else(unknown)?;
     if !app.links.allows(Purpose::Put, id.as_str(), ticket.expires, &ticket.signature) {
         return Err(unknown().into());

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderName, HeaderValue, Method, Version, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use std::any::Any;
@@ -30,6 +30,7 @@ pub fn wrap(router: Router) -> Router {
             HeaderValue::from_static("nosniff"),
         ))
         .layer(SetResponseHeaderLayer::if_not_present(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")))
+        .layer(middleware::from_fn(close_after_chunks))
         .layer(middleware::from_fn(identify_and_log))
 }
 
@@ -64,6 +65,17 @@ async fn identify_and_log(mut request: Request, next: Next) -> Response {
     span.in_scope(|| info!(status = status.as_u16(), milliseconds, "answered"));
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+/// Ends the connection after a request in chunks. A `Content-Length` beside them is dropped before anyone here can see
+/// it; a proxy that went by it takes the next bytes for part of this request, we for a new one. RFC 9112, 6.1.
+async fn close_after_chunks(request: Request, next: Next) -> Response {
+    let in_chunks = request.version() == Version::HTTP_11 && request.headers().contains_key(header::TRANSFER_ENCODING);
+    let mut response = next.run(request).await;
+    if in_chunks {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }

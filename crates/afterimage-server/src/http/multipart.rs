@@ -11,6 +11,9 @@ const PARTS: usize = 64;
 /// Bytes of a boundary (RFC 2046 allows 70).
 const BOUNDARY: usize = 70;
 
+/// Bytes of a field's name. Error messages repeat names.
+const NAME: usize = 256;
+
 /// One part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
@@ -37,6 +40,9 @@ pub enum MultipartError {
     /// A part without a name.
     #[error("a part of the multipart body has no name")]
     Unnamed,
+    /// A part with an overlong name.
+    #[error("a part of the multipart body has a name of more than {NAME} bytes")]
+    LongName,
 }
 
 /// Takes `body` apart. Declared types of parts are not looked at: what a file is, its content says.
@@ -57,6 +63,9 @@ pub async fn parts(headers: &HeaderMap, body: Bytes) -> Result<Vec<Part>, Multip
             return Err(MultipartError::TooManyParts);
         }
         let name = field.name().ok_or(MultipartError::Unnamed)?.to_owned();
+        if name.len() > NAME {
+            return Err(MultipartError::LongName);
+        }
         let filename = field.file_name().map(str::to_owned);
         parts.push(Part { name, filename, bytes: field.bytes().await.map_err(malformed)? });
     }
@@ -102,6 +111,7 @@ mod tests {
             (good, Bytes::from_static(b"no boundary at all"), "malformed"),
             (good, body(&[("filename=\"x\"", "")], "--b--"), "no name"),
             (good, body(&[(r#"name="n""#, "2"); PARTS + 1], "--b--"), "more than"),
+            (good, body(&[(&format!("name=\"{}\"", "n".repeat(NAME + 1)), "2")], "--b--"), "a name of more than"),
         ] {
             let error = parts(&headers(content_type), body).await.unwrap_err();
             assert!(error.to_string().contains(expected), "{content_type}: {error}");

@@ -9,7 +9,7 @@ use afterimage_jobs::{Error as StoreError, Secret};
 use afterimage_server::cost::Rates;
 use afterimage_server::engine_process::EngineCommand;
 use afterimage_server::engine_process::child::ChildSettings;
-use afterimage_server::listen::ListenError;
+use afterimage_server::listen::{ConnectionLimits, ListenError};
 use afterimage_server::options::{ServeOptions, TlsFiles};
 use afterimage_server::serve::{ServeError, Started, serve};
 use clap::Args;
@@ -213,6 +213,7 @@ impl Serve {
             storage: self.storage_url.clone(),
             admin_listen: self.admin_listen.0,
             tls: tls.map(|(certificate, key)| TlsFiles { certificate, key }),
+            connections: ConnectionLimits::default(),
             allow_private_networks: self.allow_private_networks,
             workers: self.workers,
             api_key: self.api_key.clone(),

@@ -24,7 +24,7 @@ const TOKEN: &str = "/storage/auth/token?storage_type=fal-cdn-v3";
 const UPLOAD: &str = "/files/upload";
 
 /// The database of `server`, as another server of the same database would open it.
-async fn database(server: &Server) -> SqliteStore {
+pub async fn database(server: &Server) -> SqliteStore {
     let file = server.folder.path().join("data").join(SqliteStore::FILE_NAME);
     SqliteStore::open_file(&file, Arc::new(SystemClock)).await.unwrap()
 }

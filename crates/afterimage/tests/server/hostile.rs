@@ -149,7 +149,7 @@ async fn multipart_bodies_out_of_order_are_refused() {
 }
 
 /// What the server answers to raw bytes, until it closes or falls silent.
-async fn raw(server: &Server, bytes: &[u8]) -> String {
+pub async fn raw(server: &Server, bytes: &[u8]) -> String {
     let address = server.url.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).await.unwrap();
     // The server may answer and close before everything is sent.

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Makes a second key behind the running server's back, as `afterimage keys create` does.
-async fn second_key(server: &Server) -> String {
+pub async fn second_key(server: &Server) -> String {
     let store = SqliteStore::open(&server.folder.path().join("data"), Arc::new(SystemClock)).await.unwrap();
     store.create_key(NewKey { name: "other".into(), ..NewKey::default() }).await.unwrap().1.expose().to_owned()
 }
 
-async fn as_key(server: &Server, key: &str, method: Method, path: &str, body: &Value) -> (u16, Value) {
+pub async fn as_key(server: &Server, key: &str, method: Method, path: &str, body: &Value) -> (u16, Value) {
     let request = server.client.request(method, format!("{}{path}", server.url)).bearer_auth(key);
     let (status, body) = answer(request.body(body.to_string()).send().await.unwrap()).await;
     (status.as_u16(), body)

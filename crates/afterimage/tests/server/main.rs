@@ -3,12 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "a failure in a helper is a failure of the test")]
 
 mod account;
+mod connections;
 mod dialects;
 mod fal;
 mod fal_clients;
 mod fal_files;
 mod hostile;
+mod hostile_dialects;
+mod hostile_forms;
+mod hostile_streams;
+mod http2;
 mod isolation;
+mod isolation_dialects;
 mod jobs;
 mod openai;
 mod support;

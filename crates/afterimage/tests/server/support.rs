@@ -5,6 +5,7 @@ use afterimage_jobs::Secret;
 use afterimage_server::cost::Rates;
 use afterimage_server::engine_process::EngineCommand;
 use afterimage_server::engine_process::child::ChildSettings;
+use afterimage_server::listen::ConnectionLimits;
 use afterimage_server::options::ServeOptions;
 use afterimage_server::serve::serve;
 use axum::body::to_bytes;
@@ -152,6 +153,7 @@ pub fn options(folder: &Path) -> ServeOptions {
         storage: None,
         admin_listen: None,
         tls: None,
+        connections: ConnectionLimits::default(),
         allow_private_networks: false,
         workers: 0,
         api_key: Some(Secret::new(KEY)),

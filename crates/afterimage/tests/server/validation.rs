@@ -4,7 +4,7 @@ use crate::support::{PRO, REDUX, SRPO, Server, data_uri, picture};
 use serde_json::{Value, json};
 
 /// What is stored: files below the data folder other than the database's.
-fn stored_files(server: &Server) -> usize {
+pub fn stored_files(server: &Server) -> usize {
     fn count(folder: &std::path::Path) -> usize {
         let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
         entries

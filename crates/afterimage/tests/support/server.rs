@@ -72,9 +72,14 @@ impl Installation {
         Client { http, base: format!("http://{}", self.address) }
     }
 
+    /// What the servers logged.
+    pub fn whole_log(&self) -> String {
+        fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
     /// The end of what the servers logged.
     pub fn log(&self) -> String {
-        let log = fs::read_to_string(self.log_path()).unwrap_or_default();
+        let log = self.whole_log();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(40)..].join("\n")
     }

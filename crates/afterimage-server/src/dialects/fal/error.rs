@@ -1,7 +1,7 @@
 //! This dialect's errors: a problem of a field is a list under `detail`, anything else a text with an `error_type`.
 //! Each body has a `message` besides, which is what users of the JavaScript client are shown.
 
-use super::submission::WEBHOOK;
+use super::models::WEBHOOK;
 use crate::dialects::parameters::{Problem, ProblemKind};
 use crate::refusal::Refusal;
 use afterimage_jobs::{Failure, FailureKind, Job, JobState};

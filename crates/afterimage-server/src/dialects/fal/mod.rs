@@ -26,6 +26,7 @@ use crate::refusal::Refusal;
 use crate::submit::submit;
 use crate::wait::submit_and_wait;
 use afterimage_jobs::{ApiKey, Job};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, Extension, Path, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -89,9 +90,10 @@ async fn answer(
     State((app, form)): State<(Arc<App>, Form)>,
     Extension(key): Extension<ApiKey>,
     caller: Option<Extension<Caller>>,
-    Path(path): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Answer {
+    let Path(path) = path.map_err(|_| Refusal::NotFound("no such path".to_owned()))?;
     let unknown = || Refusal::NotFound(format!("Path /{} not found", path.chars().take(200).collect::<String>()));
     let caller = caller.as_ref().map(|Extension(caller)| caller);
     let form = if form == Form::Run && is_queue_host(request.headers()) { Form::Queue } else { form };

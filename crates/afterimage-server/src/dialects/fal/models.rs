@@ -1,6 +1,5 @@
 //! The models this dialect offers and their parameters.
 
-use super::submission::WEBHOOK;
 use crate::dialects::parameters::common::{
     guidance, num_images, output_format, required_prompt, restyling_prompt, seed, steps, strength,
 };
@@ -55,6 +54,9 @@ pub static MODELS: [Model; 6] = [
         make_parameters: image_to_image,
     },
 ];
+
+/// The query parameter with the address that is told the end.
+pub const WEBHOOK: &str = "fal_webhook";
 
 const ULTRA: &str = "fal-ai/flux-pro/v1.1-ultra/redux";
 

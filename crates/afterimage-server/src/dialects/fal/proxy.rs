@@ -33,7 +33,10 @@ fn target(headers: &HeaderMap) -> Result<Uri, String> {
     let text = headers.get(TARGET).and_then(|value| value.to_str().ok());
     let text = text.ok_or_else(|| format!("missing the header {TARGET}; it names the address that is meant"))?;
     let url = Url::parse(text).map_err(|error| format!("{TARGET}: {error}"))?;
-    let host = url.host_str().unwrap_or_default();
+    let host = match url.scheme() {
+        "https" | "http" => url.host_str().unwrap_or_default(),
+        _ => "",
+    };
     let path = url.path();
     let local = match host {
         "queue.fal.run" => format!("/queue{path}"),
@@ -91,6 +94,10 @@ mod tests {
             "https://rest.fal.ai/healthz",
             "https://fal.run.evil.example/fal-ai/x",
             "https://user@evil.example/",
+            "https://fal.run@evil.example/fal-ai/x",
+            "https://evil.example/?https://fal.run/fal-ai/x",
+            "file://fal.run/fal-ai/x",
+            "//fal.run/fal-ai/x",
         ] {
             assert!(of(bad).is_err(), "{bad}");
         }

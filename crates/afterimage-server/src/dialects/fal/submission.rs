@@ -1,7 +1,7 @@
 //! From a request of any of this dialect's forms to a submission.
 
 use super::lifecycle::kept_for;
-use super::models::{MODELS, request};
+use super::models::{MODELS, WEBHOOK, request};
 use super::{DIALECT, error::Failed};
 use crate::app::App;
 use crate::dialects::Model;
@@ -16,9 +16,6 @@ use axum::http::HeaderMap;
 use serde_json::{Value, json};
 use std::time::Duration;
 use url::form_urlencoded;
-
-/// The parameter of the query that says where to report the end.
-pub const WEBHOOK: &str = "fal_webhook";
 
 /// How long a request's result is there to be read when nothing of it is to be stored.
 const UNSTORED: Duration = Duration::from_hours(1);
@@ -87,7 +84,7 @@ pub async fn read(app: &App, model: &'static Model, request_: Request) -> Result
 pub fn wants_data_uris(job: &Job) -> bool {
     match job.input.get("sync_mode") {
         Some(Value::Bool(inline)) => *inline,
-        Some(Value::String(text)) => ["true", "1", "on", "yes"].contains(&text.to_ascii_lowercase().as_str()),
+        Some(Value::String(text)) => ["true", "1", "on", "yes"].contains(&text.trim().to_ascii_lowercase().as_str()),
         _ => false,
     }
 }

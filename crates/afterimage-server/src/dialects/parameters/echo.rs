@@ -6,13 +6,18 @@ use serde_json::{Map, Value};
 /// Longest text of an echoed picture: a URL, but not an inlined file.
 const ECHOED_BYTES: usize = 2048;
 
-/// The model's own parameters of `object`; inlined pictures are cut short, anything else is left out.
+/// The model's own parameters of a checked `object`; inlined pictures are cut short, anything else is left out, also
+/// within a size: whatever is kept here is stored with the request.
 pub fn echo(parameters: &[Parameter], object: &Map<String, Value>) -> Value {
     let known = parameters.iter().filter_map(|parameter| {
         let value = object.get(parameter.name)?;
         let value = match (&parameter.kind, value) {
             (Kind::Picture, Value::String(text)) if text.starts_with("data:") || text.len() > ECHOED_BYTES => {
                 Value::from(text.chars().take(32).chain(std::iter::once('…')).collect::<String>())
+            }
+            (Kind::NamedSize { .. }, Value::Object(sides)) => {
+                let known = ["width", "height"].into_iter().filter_map(|name| Some((name, sides.get(name)?)));
+                Value::Object(known.map(|(name, side)| (name.to_owned(), side.clone())).collect())
             }
             (_, value) => value.clone(),
         };
@@ -29,11 +34,17 @@ mod tests {
 
     #[test]
     fn inlined_pictures_and_unknown_fields_are_not_echoed() {
-        let parameters = [Parameter::required("image", Kind::Picture, ""), seed()];
-        let body = json!({"image": format!("data:image/png;base64,{}", "A".repeat(9999)), "seed": 7, "secret": "x"});
+        let size = Kind::NamedSize { presets: &[], default: "", side: 16..=2048, absent_side: 512 };
+        let parameters =
+            [Parameter::required("image", Kind::Picture, ""), seed(), Parameter::optional("image_size", size, "")];
+        let body = json!({
+            "image": format!("data:image/png;base64,{}", "A".repeat(9999)), "seed": 7, "secret": "x",
+            "image_size": {"width": 64, "height": null, "junk": "x".repeat(9999)},
+        });
         let echoed = echo(&parameters, body.as_object().unwrap());
         assert_eq!(echoed["seed"], 7);
+        assert_eq!(echoed["image_size"], json!({"width": 64, "height": null}));
         assert!(echoed.get("secret").is_none());
-        assert!(echoed.to_string().len() < 100, "{echoed}");
+        assert!(echoed.to_string().len() < 150, "{echoed}");
     }
 }

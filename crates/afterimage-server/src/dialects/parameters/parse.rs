@@ -141,6 +141,10 @@ pub fn parse_with(numbers: Numbers, parameters: &[Parameter], object: &Map<Strin
     Ok(Values(values))
 }
 
+/// Bytes of a number, switch or size as text. Without a bound, white space around them could be any amount, which
+/// would be kept with the request.
+const WORD_BYTES: usize = 64;
+
 fn default(kind: &Kind) -> Option<Checked> {
     match kind {
         Kind::Integer { default, .. } => default.map(Checked::Integer),
@@ -181,7 +185,7 @@ fn preset(presets: &[(&str, Size)], name: &str) -> Option<Size> {
 
 /// The number or switch that a text stands for, or `None` when it is none; the check of the text then says so.
 fn from_text(kind: &Kind, value: &Value) -> Option<Value> {
-    let text = value.as_str()?.trim();
+    let text = value.as_str().filter(|text| text.len() <= WORD_BYTES)?.trim();
     match kind {
         Kind::Integer { .. } | Kind::Number { .. } => {
             if let Ok(whole) = text.parse::<i64>() {
@@ -258,7 +262,7 @@ fn check(parameter: &Parameter, value: &Value) -> Result<Checked, Problem> {
         }
         Kind::Size { side, .. } => {
             let text = value.as_str().ok_or_else(wrong_type)?;
-            let size: Size = text.parse().map_err(|_| {
+            let size = text.parse::<Size>().ok().filter(|_| text.len() <= WORD_BYTES).ok_or_else(|| {
                 let message = format!("{:?} is not a size; expected {expected}", shortened(text));
                 Problem::new(parameter.name, ProblemKind::Malformed, message)
             })?;
@@ -448,6 +452,17 @@ mod tests {
     fn a_huge_wrong_value_is_not_echoed() {
         let problem = parsed(&json!({"image": "x", "size": "9".repeat(1_000_000)})).unwrap_err();
         assert!(problem.message.len() < 300, "{} bytes", problem.message.len());
+    }
+
+    #[test]
+    fn words_are_not_padded_without_end() {
+        for (field, word) in [("steps", "7"), ("checked", "true"), ("size", "256*256")] {
+            for (padding, accepted) in [(3, true), (1000, false)] {
+                let body = json!({"image": "x", field: format!("{}{word}", " ".repeat(padding))});
+                let read = parse_with(Numbers::OrText, &parameters(), body.as_object().unwrap());
+                assert_eq!(read.is_ok(), accepted, "{field}, {padding}");
+            }
+        }
     }
 
     fn any_json() -> impl Strategy<Value = Value> {

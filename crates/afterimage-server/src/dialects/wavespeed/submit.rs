@@ -15,6 +15,7 @@ use crate::submit::{Submission, submit};
 use crate::wait::submit_and_wait;
 use afterimage_jobs::{ApiKey, OutputFormat, Priority, Webhook};
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -33,7 +34,7 @@ pub async fn submit_task(
     State(app): State<Arc<App>>,
     Extension(key): Extension<ApiKey>,
     Path(model): Path<String>,
-    Query(query): Query<SubmitQuery>,
+    query: Result<Query<SubmitQuery>, QueryRejection>,
     request: Request,
 ) -> Answer {
     let model = Model::find(&MODELS, &model).ok_or_else(|| unknown_model(&model))?;
@@ -43,6 +44,9 @@ pub async fn submit_task(
     let values = parse(&parameters, &object).map_err(Refusal::from)?;
     let base = app.public_url.for_request(&parts.headers);
 
+    let Query(query) = query.map_err(|_| {
+        Refusal::from(Problem::new("webhook", ProblemKind::Malformed, "is no text, or there are several; send one URL"))
+    })?;
     let webhook = webhook_url(query, &object)?;
     if webhook.is_some() && values.switch("enable_base64_output") {
         return Ok(base64_with_webhook());

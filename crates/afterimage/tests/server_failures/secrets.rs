@@ -1,0 +1,69 @@
+//! What must not be in the log, however much of it is asked for.
+
+use crate::requests::{up, without_workers};
+use crate::server::{Installation, KEY, png};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+/// Words that every secret below is made of.
+const SECRET: &str = "hunter2";
+
+#[tokio::test]
+async fn keys_tokens_signatures_and_queries_are_not_logged() {
+    let installation = Installation::new();
+    let mut command = without_workers(&installation);
+    command.env("RUST_LOG", "debug");
+    let server = installation.start_by(command);
+    let client = up(&installation).await;
+    let base = format!("http://{}", installation.address);
+    let picture = format!("data:image/png;base64,{}", STANDARD.encode(png()));
+    let hook = format!("http://127.0.0.1:9/{SECRET}?token={SECRET}");
+    let body = json!({
+        "image_url": picture, "image": picture, "prompt": format!("the password is {SECRET}"),
+        "webhook": hook, "webhook_url": hook,
+    });
+    let mut secrets = vec![SECRET.to_owned(), KEY.to_owned(), STANDARD.encode(png())];
+    for (path, header) in [
+        (format!("/queue/fal-ai/flux-pro/v1.1/redux?fal_webhook={hook}&fal_jwt_token={SECRET}"), "x-fal-runner-hint"),
+        ("/v1/inference/black-forest-labs/FLUX-1-Redux-dev".to_owned(), "cookie"),
+        ("/api/v3/wavespeed-ai/flux-redux-pro".to_owned(), "x-client-name"),
+        ("/api/fal/proxy".to_owned(), "x-fal-target-url"),
+        ("/storage/upload/initiate".to_owned(), "x-fal-object-lifecycle"),
+    ] {
+        for key in [KEY.to_owned(), format!("wrong-{SECRET}")] {
+            let value = match header {
+                "x-fal-target-url" => format!("https://queue.fal.run/fal-ai/flux-1/dev/redux?fal_webhook={hook}"),
+                _ => SECRET.to_owned(),
+            };
+            let request = client.http.post(format!("{base}{path}")).bearer_auth(key).header(header, value);
+            let answer = request.body(body.to_string()).send().await.unwrap();
+            let status = answer.status().as_u16();
+            let text = answer.text().await.unwrap();
+            assert!([200, 401].contains(&status), "{path}: {status} {text}");
+            // Signatures of the addresses that the answer holds, for a request of those.
+            for signature in text.split("signature=").skip(1) {
+                secrets
+                    .push(signature.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect());
+            }
+            for address in text.split('"').filter(|text| text.starts_with("http") && text.contains("signature=")) {
+                client.http.get(address).send().await.unwrap();
+                client.http.put(address).body(png()).send().await.unwrap();
+            }
+        }
+    }
+    let token =
+        client.post("/storage/auth/token", &json!({})).await.unwrap().body["token"].as_str().unwrap().to_owned();
+    let sent = client.http.post(format!("{base}/files/upload")).bearer_auth(&token).body(png()).send().await.unwrap();
+    assert_eq!(sent.status(), 200);
+    secrets.push(token);
+    assert!(secrets.len() > 5, "{secrets:?}");
+    let log = installation.whole_log();
+    assert!(log.matches("answered").count() > 10, "{log}");
+    for secret in secrets {
+        assert!(!log.contains(&secret), "{secret} is in the log");
+    }
+    // Nor in what other users of the machine see of the process.
+    let arguments = std::fs::read_to_string(format!("/proc/{}/cmdline", server.pid())).unwrap();
+    assert!(!arguments.contains(KEY), "{arguments}");
+}

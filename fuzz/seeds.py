@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+"""Writes a few small inputs for every fuzz target into fuzz/corpus/, all made here."""
+
+import struct
+import zlib
+from pathlib import Path
+
+CORPUS = Path(__file__).parent / "corpus"
+
+
+def png(width, height, colour, depth, *extra):
+    samples = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
+    row = b"\0" + bytes(i * 37 % (1 << min(depth, 8)) if colour == 3 else i * 37 % 256
+                        for i in range((width * samples * depth + 7) // 8))
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    palette = [chunk(b"PLTE", bytes(range(3 * 16))), chunk(b"tRNS", b"\x80")] if colour == 3 else []
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return b"".join([b"\x89PNG\r\n\x1a\n", chunk(b"IHDR", header), *(chunk(*it) for it in extra), *palette,
+                     chunk(b"IDAT", zlib.compress(row * height)), chunk(b"IEND", b"")])
+
+
+def exif(orientation):
+    return b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0" + struct.pack("<I", orientation) + b"\0" * 4
+
+
+def gif():
+    frame = b",\0\0\0\0\x02\0\x02\0\0" + b"\x02\x02\x84\x51\0"
+    return b"GIF89a\x02\0\x02\0\x80\0\0" + b"\0\0\0\xff\xff\xff" + b"!\xf9\x04\x01\0\0\0\0" + frame * 2 + b";"
+
+
+def bmp(bits):
+    palette = b"" if bits > 8 else bytes(4 << bits)
+    row = bytes(range((3 * bits + 31) // 32 * 4))
+    start = 54 + len(palette)
+    header = struct.pack("<IiiHHIIiiII", 40, 3, 2, 1, bits, 0, 2 * len(row), 2835, 2835, 0, 0)
+    return b"BM" + struct.pack("<IHHI", start + 2 * len(row), 0, 0, start) + header + palette + 2 * row
+
+
+def tiff(order, interpretation, samples):
+    mark = {"<": b"II*\0", ">": b"MM\0*"}[order]
+    pixels = bytes(range(2 * 2 * samples))
+    bits_at = 8 + len(pixels)
+    directory_at = bits_at + 2 * samples
+    entries = [(256, 3, 1, 2), (257, 3, 1, 2), (258, 3, samples, 8 if samples == 1 else bits_at), (259, 3, 1, 1),
+               (262, 3, 1, interpretation), (273, 4, 1, 8), (277, 3, 1, samples), (278, 3, 1, 2),
+               (279, 4, 1, len(pixels))]
+
+    def entry(tag, kind, count, value):
+        short = kind == 3 and count == 1
+        return struct.pack(order + "HHI", tag, kind, count) + struct.pack(order + ("HH" if short else "I"),
+                                                                         *([value, 0] if short else [value]))
+
+    return b"".join([mark, struct.pack(order + "I", directory_at), pixels, struct.pack(order + "H", 8) * samples,
+                     struct.pack(order + "H", len(entries)), *(entry(*it) for it in entries), b"\0\0\0\0"])
+
+
+def jpeg(frame, components, sampling, scans):
+    def segment(mark, data):
+        return bytes([0xFF, mark]) + struct.pack(">H", len(data) + 2) + data
+
+    # One code of one bit in either table: difference 0, end of block.
+    tables = b"".join(segment(0xC4, bytes([kind << 4, 1] + 15 * [0] + [0])) for kind in (0, 1))
+    shape = struct.pack(">BHHB", 8, 16, 16, components)
+    shape += b"".join(bytes([i + 1, sampling if i == 0 else 0x11, 0]) for i in range(components))
+    body = b""
+    for first, last, approximation in scans:
+        scan = bytes([components]) + b"".join(bytes([i + 1, 0]) for i in range(components))
+        body += segment(0xDA, scan + bytes([first, last, approximation])) + b"\0" * 6
+    return b"".join([b"\xff\xd8", segment(0xE1, b"Exif\0\0" + exif(6)), segment(0xEE, b"Adobe\0\x64\0\0\0\0\x01"),
+                     segment(0xDB, b"\0" + bytes([8] * 64)), segment(frame, shape), tables, body, b"\xff\xd9"])
+
+
+def webp():
+    def bits(*fields):
+        value = position = 0
+        for number, width in fields:
+            value |= number << position
+            position += width
+        return value.to_bytes((position + 7) // 8, "little")
+
+    # Lossless, every prefix code of one symbol: no bits at all for the pixels.
+    data = b"\x2f" + bits((7, 14), (4, 14), (0, 1), (0, 3), (0, 1), (0, 1), (0, 1), *[(1, 4)] * 5)
+    data += b"\0" * (len(data) % 2)
+    chunk = b"VP8L" + struct.pack("<I", len(data)) + data
+    extended = b"VP8X" + struct.pack("<I", 10) + b"\x08\0\0\0" + b"\x07\0\0\x04\0\0"
+    info = b"EXIF" + struct.pack("<I", len(exif(3))) + exif(3)
+    return [b"RIFF" + struct.pack("<I", 4 + len(it)) + b"WEBP" + it for it in (chunk, extended + chunk + info)]
+
+
+def multipart(boundary, *parts, end=True):
+    body = b"".join(b"--%s\r\nContent-Disposition: form-data; %s\r\n\r\n%s\r\n" % (boundary, how, content)
+                    for how, content in parts)
+    return b"multipart/form-data; boundary=" + boundary + b"\n" + body + (b"--%s--\r\n" % boundary if end else b"")
+
+
+PICTURES = [
+    *(png(5, 3, colour, depth) for colour, depth in
+      [(0, 1), (0, 8), (0, 16), (2, 8), (2, 16), (3, 1), (3, 4), (4, 8), (6, 8), (6, 16)]),
+    png(3, 3, 2, 8, (b"eXIf", exif(8)), (b"iCCP", b"x\0\0" + zlib.compress(b"profile")),
+        (b"zTXt", b"k\0\0" + zlib.compress(b"t" * 99))),
+    png(3, 3, 2, 8, (b"acTL", struct.pack(">II", 2, 0))),
+    gif(), *(bmp(bits) for bits in (1, 4, 8, 16, 24, 32)),
+    *(tiff(order, kind, samples) for order in "<>" for kind, samples in [(1, 1), (2, 3), (2, 4), (5, 4)]),
+    jpeg(0xC0, 1, 0x11, [(0, 63, 0)]), jpeg(0xC0, 3, 0x22, [(0, 63, 0)]), jpeg(0xC0, 4, 0x11, [(0, 63, 0)]),
+    jpeg(0xC2, 3, 0x22, [(0, 0, 0), (0, 0, 0x10)]), *webp(),
+]
+PLAIN = [b'name="n"', b"2"], [b'name="file"; filename="../../x.png"', b"bytes"]
+SEEDS = {
+    "picture": PICTURES,
+    "multipart": [
+        multipart(b"b", *PLAIN), multipart(b'"a b"', *PLAIN), multipart(b"b", *PLAIN, end=False),
+        multipart(b"b", *PLAIN) + b"trailing", multipart(b"b", (b"filename*=UTF-8''%e2%82%ac; name=x", b"")),
+        multipart(b"b", *PLAIN * 40),
+    ],
+    "data_uri": [b"data:image/png;base64,+/+/AA==", b"DATA:;BASE64,-_-_AA", b"data:image/png,%FB%FF%BF%00",
+                 b"data:image/png;charset=utf-8;base64,%2B%2f+/AA%3D%3D", b"+/+/\r\nAA==", b"data:text/html,x"],
+    "web_url": [b"http://example.com/", b"HTTPS://Example.COM:443/a%20b?c=%00@d#e", b"http://[2606:4700::1111]:81/x",
+                b"http://0x7f.1/", "http://b\u00fccher.example./".encode(), b"http://good.com\\@10.0.0.1/",
+                b"http://user@good.com@10.0.0.1", b"http://xn--bcher-kva.example/", b"http://a?@b", b"http://%31/"],
+    "request_json": [
+        b'{"image":"http://x/a.png","prompt":"p","size":"1024*1024","seed":-1,"num_inference_steps":28.0,'
+        b'"guidance_scale":2.5,"num_images":1,"output_format":"png","enable_sync_mode":true}',
+        b'{"image":"AAAA","prompt":null,"size":"512x512","seed":"7","num_inference_steps":"9","strength":"0.5"}',
+        b'{"prompt":"p","strength":1e400}', b'{"prompt":"\\ud83d\\ude00","seed":1e18,"num_images":-0}',
+        b'{"image":{},"size":{"width":1,"height":2},"seed":99999999999999999999}',
+        b'{"image_url":"http://x/a.png","image_size":"square_hd","sync_mode":"true","num_images":"2","raw":false,'
+        b'"aspect_ratio":"21:9","image_prompt_strength":0.5,"safety_tolerance":"6","acceleration":"none"}',
+        b'{"image_url":"data:image/png;base64,AA==","image_size":{"width":64,"height":null,"x":[1]},"seed":" 7 "}',
+        b'{"image":"AAAA","n":"2","size":"256x256","response_format":"url","stream":"off","user":"u","model":null}',
+        b'{"image":"AAAA","width":"512","height":256.0,"webhook":"http://h/","num_images":4,"prompt":"p"}',
+    ],
+    "size": [b"1024x768", b"96*96", b" 1 X 2 ", b'{"width":512,"height":16}', b'{"width":"64","height":null}',
+             b"square_hd", b'"landscape_16_9"', b"wide", b"null", b'{"width":64,"height":64.0,"depth":1}',
+             b'{}', b"99999999999x1", b"[1,2]", b'{"width":1e3}'],
+    "own_address": [
+        b"send.c29tZS1rZXk.1900000000.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        b"http://h/media/uploads/0f0e0d0c-0b0a-4908-8706-050403020100.png?expires=1900000000&signature=AAAA",
+        b"https://h/p/media/results/0f0e0d0c0b0a49088706050403020100/0.png?expires=1900000000&signature="
+        b"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    ],
+}
+
+for target, inputs in SEEDS.items():
+    folder = CORPUS / target
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, data in enumerate(inputs):
+        (folder / f"seed-{number:02}").write_bytes(data)
+print(f"{sum(map(len, SEEDS.values()))} inputs for {len(SEEDS)} targets in {CORPUS}")

@@ -1,0 +1,88 @@
+//! JSON bodies against the parameters of every model of every dialect, typed and as form text.
+#![no_main]
+
+use afterimage_server::dialects::openai::{Base, form_parameters, native_parameters};
+use afterimage_server::dialects::parameters::{Kind, Numbers, Parameter, Values, echo, parse_with};
+use afterimage_server::dialects::{Flow, fal, wavespeed};
+use libfuzzer_sys::fuzz_target;
+use serde_json::{Map, Value};
+use std::sync::LazyLock;
+
+/// What every route that makes pictures takes.
+static ROUTES: LazyLock<Vec<Vec<Parameter>>> = LazyLock::new(|| {
+    let mut routes: Vec<_> = wavespeed::MODELS.iter().chain(&fal::MODELS).map(|model| model.parameters()).collect();
+    for flow in [Flow::Variation, Flow::ImageToImage] {
+        routes.push(form_parameters(flow, Base::OpenAi));
+    }
+    routes.push(native_parameters());
+    routes
+});
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(object) = serde_json::from_slice::<Map<String, Value>>(bytes) else { return };
+    for parameters in ROUTES.iter() {
+        for numbers in [Numbers::Typed, Numbers::OrText] {
+            match parse_with(numbers, parameters, &object) {
+                Ok(values) => {
+                    parameters.iter().for_each(|parameter| check(parameter, &values));
+                    check_kept(parameters, &echo(parameters, &object));
+                }
+                Err(problem) => {
+                    assert!(parameters.iter().any(|parameter| problem.field.starts_with(parameter.name)), "{problem}");
+                    // A megabyte sent to the wrong field does not come back.
+                    assert!(problem.to_string().len() < 2000, "{}", problem.to_string().len());
+                }
+            }
+        }
+    }
+});
+
+/// What is stored with an accepted request is bounded, parameter by parameter.
+fn check_kept(parameters: &[Parameter], kept: &Value) {
+    for parameter in parameters {
+        // A character may take six in JSON.
+        let most = match &parameter.kind {
+            Kind::Text { max_bytes } => 6 * max_bytes + 2,
+            Kind::Picture => 6 * 2048 + 2,
+            _ => 600,
+        };
+        let length = kept.get(parameter.name).map_or(0, |value| value.to_string().len());
+        assert!(length <= most, "{}: {length} bytes", parameter.name);
+    }
+}
+
+/// What was accepted is within the declared range.
+fn check(parameter: &Parameter, values: &Values) {
+    let name = parameter.name;
+    match &parameter.kind {
+        Kind::Integer { range, default } => {
+            let value = values.integer(name);
+            assert!(value.is_some() || default.is_none(), "{name}");
+            assert!(value.is_none_or(|value| range.contains(&value) || Some(value) == *default), "{name}: {value:?}");
+        }
+        Kind::Number { range, .. } => {
+            let value = values.number(name).expect("a number has a default");
+            assert!(value.is_finite() && range.contains(&value), "{name}: {value}");
+        }
+        Kind::Switch { .. } => {
+            let _ = values.switch(name);
+        }
+        Kind::Choice { options, .. } => {
+            assert!(values.text(name).is_some_and(|word| options.contains(&word)), "{name}");
+        }
+        Kind::Text { max_bytes } => {
+            let text = values.text(name);
+            assert!(text.is_some() || !parameter.required, "{name}");
+            assert!(text.is_none_or(|text| text.len() <= *max_bytes), "{name}");
+        }
+        Kind::Picture => {
+            let text = values.text(name);
+            assert!(text.is_some() || !parameter.required, "{name}");
+            assert!(text.is_none_or(|text| !text.trim().is_empty()), "{name}");
+        }
+        Kind::Size { side, .. } | Kind::NamedSize { side, .. } => {
+            let size = values.size(name).expect("a size has a default");
+            assert!(side.contains(&size.width) && side.contains(&size.height), "{name}: {size}");
+        }
+    }
+}
