@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -123,6 +124,30 @@ class Bench:
             server.wait_for("/healthz")
             return self.load(server, "submits", 200, self.options.seconds)
 
+    def crowd(self, folder):
+        """Submits for five minutes amid 1,000 connections of which half idle or hardly move; the server's memory meanwhile."""
+        with Server(self.binary, f"{folder}/data", 0) as server:
+            server.wait_for("/healthz")
+            memory, ended = [], threading.Event()
+            status = Path(f"/proc/{server.process.pid}/status")
+
+            def watch():
+                while not ended.wait(1):
+                    fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+                    memory.append(round(int(fields["VmRSS"].split()[0]) / 1024, 1))
+
+            watcher = threading.Thread(target=watch)
+            watcher.start()
+            try:
+                figures = self.load(server, "crowd", 200, self.options.crowd_seconds, 1000)
+            finally:
+                ended.set()
+                watcher.join()
+            later = memory[60:] or memory
+            figures["memory_mib"] = {"at_60_s": later[0], "least_after": min(later), "most_after": max(later), "every_10_s": memory[::10]}
+            print("memory", json.dumps(figures["memory_mib"]), flush=True)
+            return figures
+
     def deep_queue(self, folder):
         """Reads and submits while many tasks wait."""
         with Server(self.binary, f"{folder}/data", 0) as server:
@@ -139,7 +164,7 @@ class Bench:
         return text.splitlines()
 
 
-MEASUREMENTS = ["start", "jobs", "submits", "deep_queue", "claims"]
+MEASUREMENTS = ["start", "jobs", "submits", "crowd", "deep_queue", "claims"]
 
 
 def main():
@@ -148,6 +173,7 @@ def main():
     parser.add_argument("measurements", nargs="*", metavar="MEASUREMENT", help=f"of {known}; default: all")
     parser.add_argument("--target", default=str(ROOT / "target" / "release"), help="folder with the built programs")
     parser.add_argument("--seconds", type=int, default=60, help="length of the steady load")
+    parser.add_argument("--crowd-seconds", type=int, default=300, help="length of the load amid many connections")
     parser.add_argument("--queued", type=int, default=100_000, help="tasks waiting while reads are measured")
     parser.add_argument("--folder", help="on the disk to be measured; default: the temporary one")
     output = Path(__file__).parent / "results" / "load.json"

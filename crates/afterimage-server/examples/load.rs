@@ -6,6 +6,7 @@
 //! | `submits` | rate, seconds | submits at a steady rate, however slow the answers are |
 //! | `fill` | jobs | submits as fast as the server takes them |
 //! | `reads` | repetitions | results and lists, one at a time |
+//! | `crowd` | rate, seconds, connections | steady submits over half of the connections while the other half idles or sends a byte a second |
 //! | `overhead` | jobs | synchronous jobs one at a time: what the client waits beyond the engine's own time |
 //!
 //! `bench/load/run.py` starts the servers and runs all of them.
@@ -20,6 +21,9 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+#[path = "load/crowd.rs"]
+mod crowd;
+
 type AnyError = Box<dyn Error + Send + Sync>;
 
 /// Submits under way while filling.
@@ -29,12 +33,16 @@ const FILLERS: u64 = 64;
 async fn main() -> Result<(), AnyError> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [url, key, measurement, numbers @ ..] = arguments.as_slice() else {
-        return Err("usage: load URL KEY submits|fill|reads|overhead [NUMBER] [NUMBER]".into());
+        return Err("usage: load URL KEY submits|crowd|fill|reads|overhead [NUMBER] [NUMBER]".into());
     };
     let number = |index: usize, default: u64| numbers.get(index).map_or(Ok(default), |text| text.parse());
     let target = Arc::new(Target::new(url, key).await?);
     let figures = match measurement.as_str() {
         "submits" => submits(&target, number(0, 200)?, number(1, 60)?).await?,
+        "crowd" => {
+            let (rate, seconds) = (number(0, 200)?, number(1, 300)?);
+            crowd::crowd(&target, rate, seconds, number(2, 1000)?).await?
+        }
         "fill" => fill(&target, number(0, 100_000)?).await?,
         "reads" => reads(&target, number(0, 500)?).await?,
         "overhead" => overhead(&target, number(0, 50)?).await?,
@@ -81,6 +89,11 @@ impl Target {
 
     /// Submits a small task with a seed of its own.
     async fn submit(&self, synchronous: bool) -> Result<(u16, Value), AnyError> {
+        self.submit_over(&self.http, synchronous).await
+    }
+
+    /// The same over the connections of `http`.
+    async fn submit_over(&self, http: &reqwest::Client, synchronous: bool) -> Result<(u16, Value), AnyError> {
         let body = json!({
             "image": self.picture,
             "size": "256*256",
@@ -88,7 +101,8 @@ impl Target {
             "seed": self.seed.fetch_add(1, Ordering::Relaxed),
             "enable_sync_mode": synchronous,
         });
-        self.post("/api/v3/wavespeed-ai/flux-redux-dev", &body).await
+        let request = http.post(format!("{}/api/v3/wavespeed-ai/flux-redux-dev", self.url)).body(body.to_string());
+        self.answer(request).await
     }
 }
 

@@ -16,6 +16,8 @@ mod certificate;
 mod fal;
 #[path = "sdk/openai.rs"]
 mod openai;
+#[path = "sdk/openapi.rs"]
+mod openapi;
 #[path = "sdk/packages.rs"]
 mod packages;
 #[path = "sdk/process.rs"]
