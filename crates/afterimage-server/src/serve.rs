@@ -129,9 +129,9 @@ pub async fn serve(
     tasks.spawn(clean_up(Arc::clone(&app), options.retention, background.clone()));
     tasks.spawn(count_ends(Arc::clone(&app), background.clone()));
     let renderers: HashMap<String, Arc<dyn Render>> = HashMap::from([
-        (wavespeed::DIALECT.to_owned(), Arc::new(wavespeed::WebhookRenderer::new(app.links.clone())) as _),
-        (fal::DIALECT.to_owned(), Arc::new(fal::webhook::WebhookRenderer::new(app.links.clone())) as _),
-        (openai::DIALECT.to_owned(), Arc::new(openai::WebhookRenderer::new(app.blobs.clone())) as _),
+        (wavespeed::DIALECT.to_owned(), Arc::new(wavespeed::WebhookRenderer(app.links.clone())) as _),
+        (fal::DIALECT.to_owned(), Arc::new(fal::webhook::WebhookRenderer(app.links.clone())) as _),
+        (openai::DIALECT.to_owned(), Arc::new(openai::WebhookRenderer(app.blobs.clone())) as _),
     ]);
     let deliverer = Deliverer::new(Arc::clone(&app.store), renderers, app.outbound.clone());
     tasks.spawn(deliverer.run(background.clone()));
