@@ -1,12 +1,13 @@
 //! Tokens for pages: whoever has a key trades it for a token that calls some models for a short time, and a script that
 //! must not know the key puts it into the query.
 
-use super::error::{Answer, respond};
+use super::error::{Answer, Shape};
 use super::token::{Caller, EXPIRED, TokenState, key_of_token, make_call_token, read_call_token};
 use crate::app::App;
 use crate::auth::{Gate, credentials, require_key};
 use crate::dialects::json::read_object;
 use crate::dialects::parameters::{Problem, ProblemKind};
+use crate::error_shape::ErrorShape;
 use crate::http::body::drain;
 use crate::refusal::Refusal;
 use afterimage_jobs::{ApiKey, Clock, KeyId, SystemClock};
@@ -124,7 +125,7 @@ pub async fn require_key_or_token(State(gate): State<Gate>, mut request: Request
         Err(refusal) => {
             let (head, body) = request.into_parts();
             drain(&head.headers, body).await;
-            respond(&refusal)
+            Shape::respond(&refusal)
         }
     }
 }
