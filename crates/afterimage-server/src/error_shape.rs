@@ -67,8 +67,12 @@ pub fn behind_key<S: ErrorShape, T: Clone + Send + Sync + 'static>(app: &Arc<App
 /// `routes` with answers of the service `S` for unknown paths and methods.
 pub fn with_fallbacks<S: ErrorShape, T: Clone + Send + Sync + 'static>(routes: Router<T>) -> Router<T> {
     routes
-        .fallback(|request: Request| refuse::<S>(request, Refusal::NotFound("no such path".to_owned())))
-        .method_not_allowed_fallback(|request: Request| refuse::<S>(request, Refusal::MethodNotAllowed))
+        .fallback(|request: Request| async {
+            refuse::<S>(request, &Refusal::NotFound("no such path".to_owned())).await
+        })
+        .method_not_allowed_fallback(|request: Request| async {
+            refuse::<S>(request, &Refusal::MethodNotAllowed).await
+        })
 }
 
 /// `routes` of the service `S` such that no other shape leaves them: a handler that panics and what the framework
@@ -81,11 +85,12 @@ pub fn enclosed<S: ErrorShape, T: Clone + Send + Sync + 'static>(routes: Router<
         .layer(DefaultBodyLimit::disable())
 }
 
-/// The body is read first: clients report a broken connection when they cannot send theirs to its end.
-async fn refuse<S: ErrorShape>(request: Request, refusal: Refusal) -> Response {
+/// Answers `request`, of which nobody has read the body, with `refusal`. The body is read first: clients report a broken
+/// connection when they cannot send theirs to its end.
+pub async fn refuse<S: ErrorShape>(request: Request, refusal: &Refusal) -> Response {
     let (head, body) = request.into_parts();
     drain(&head.headers, body).await;
-    S::respond(&refusal)
+    S::respond(refusal)
 }
 
 /// Answers for a handler that panics as the service `S` does.

@@ -7,8 +7,7 @@ use crate::app::App;
 use crate::auth::{Gate, credentials, require_key};
 use crate::dialects::json::read_object;
 use crate::dialects::parameters::{Problem, ProblemKind};
-use crate::error_shape::ErrorShape;
-use crate::http::body::drain;
+use crate::error_shape::refuse;
 use crate::refusal::Refusal;
 use afterimage_jobs::{ApiKey, Clock, KeyId, SystemClock};
 use axum::Json;
@@ -122,11 +121,7 @@ pub async fn require_key_or_token(State(gate): State<Gate>, mut request: Request
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
-        Err(refusal) => {
-            let (head, body) = request.into_parts();
-            drain(&head.headers, body).await;
-            Shape::respond(&refusal)
-        }
+        Err(refusal) => refuse::<Shape>(request, &refusal).await,
     }
 }
 

@@ -7,7 +7,7 @@ use super::uploads::parts_refusal;
 use crate::app::App;
 use crate::auth::{Gate, credentials, require_key};
 use crate::dialects::rfc3339_with_offset;
-use crate::error_shape::ErrorShape;
+use crate::error_shape::refuse;
 use crate::files::store_upload;
 use crate::http::body::{UPLOAD_LIMIT, drain};
 use crate::refusal::Refusal;
@@ -113,10 +113,6 @@ pub async fn require_key_or_token(State(gate): State<Gate>, mut request: Request
             request.extensions_mut().insert(key);
             next.run(request).await
         }
-        Err(refusal) => {
-            let (head, body) = request.into_parts();
-            drain(&head.headers, body).await;
-            Shape::respond(&refusal)
-        }
+        Err(refusal) => refuse::<Shape>(request, &refusal).await,
     }
 }
