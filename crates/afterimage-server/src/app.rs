@@ -5,7 +5,7 @@ use crate::cost::Rates;
 use crate::decode::DecodePool;
 use crate::engine_process::{EngineProcesses, Events};
 use crate::fetch::{Fetcher, Outbound};
-use crate::files::FileLinks;
+use crate::files::{BeingSent, FileLinks};
 use crate::http::{BodyReader, PublicUrl};
 use crate::operations::metrics::Metrics;
 use afterimage_jobs::worker::Hints;
@@ -33,6 +33,8 @@ pub struct App {
     pub decode: DecodePool,
     /// Reads bodies within bounded memory.
     pub bodies: BodyReader,
+    /// Uploads whose bytes are being taken.
+    pub being_sent: BeingSent,
     /// Signed addresses of files.
     pub links: FileLinks,
     /// What addresses in answers start with.

@@ -9,6 +9,7 @@ pub mod decode;
 pub mod dialects;
 pub mod docs;
 pub mod engine_process;
+pub mod error_shape;
 pub mod fetch;
 pub mod files;
 pub mod http;

@@ -6,7 +6,7 @@ use crate::decode::DecodePool;
 use crate::dialects::{fal, openai, wavespeed};
 use crate::engine_process::{EngineExecutor, EngineProcesses, Events, Limits, OpenFailure};
 use crate::fetch::{FetchLimits, Fetcher, Outbound, OutboundOptions};
-use crate::files::{FileLinks, Signer};
+use crate::files::{BeingSent, FileLinks, Signer};
 use crate::http::{BodyReader, PublicUrl};
 use crate::listen::{ConnectionLimits, ListenError, Listener};
 use crate::operations::metrics::{Metrics, admin_router};
@@ -110,6 +110,7 @@ pub async fn serve(
         outbound,
         decode: DecodePool::new(PictureLimits::default(), DECODE_BUDGET, DECODE_THREADS),
         bodies: BodyReader::default(),
+        being_sent: BeingSent::default(),
         links,
         public_url: PublicUrl::new(options.public_url.as_ref(), listener.address().to_string(), options.tls.is_some()),
         known_keys: KnownKeys::default(),
@@ -129,9 +130,9 @@ pub async fn serve(
     tasks.spawn(clean_up(Arc::clone(&app), options.retention, background.clone()));
     tasks.spawn(count_ends(Arc::clone(&app), background.clone()));
     let renderers: HashMap<String, Arc<dyn Render>> = HashMap::from([
-        (wavespeed::DIALECT.to_owned(), Arc::new(wavespeed::WebhookRenderer::new(app.links.clone())) as _),
-        (fal::DIALECT.to_owned(), Arc::new(fal::webhook::WebhookRenderer::new(app.links.clone())) as _),
-        (openai::DIALECT.to_owned(), Arc::new(openai::WebhookRenderer::new(app.blobs.clone())) as _),
+        (wavespeed::DIALECT.to_owned(), Arc::new(wavespeed::WebhookRenderer(app.links.clone())) as _),
+        (fal::DIALECT.to_owned(), Arc::new(fal::webhook::WebhookRenderer(app.links.clone())) as _),
+        (openai::DIALECT.to_owned(), Arc::new(openai::WebhookRenderer(app.blobs.clone())) as _),
     ]);
     let deliverer = Deliverer::new(Arc::clone(&app.store), renderers, app.outbound.clone());
     tasks.spawn(deliverer.run(background.clone()));

@@ -45,7 +45,7 @@ pub struct Submission {
 }
 
 /// How a dialect calls the fields that the engine checks, and `webhook`.
-pub type FieldName = fn(&'static str) -> &'static str;
+pub type FieldName = fn(&str) -> &str;
 
 /// Makes `submission` durable and wakes a worker. Nothing is stored when it is refused.
 ///

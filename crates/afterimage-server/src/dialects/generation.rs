@@ -41,7 +41,7 @@ pub fn generation(flow: Flow, values: &Values, size: Option<Size>, with_picture:
 }
 
 /// The engine's names of fields as all dialects call them, for [`crate::submit::FieldName`].
-pub fn field_name(field: &'static str) -> &'static str {
+pub fn field_name(field: &str) -> &str {
     match field {
         "steps" => "num_inference_steps",
         "guidance" => "guidance_scale",

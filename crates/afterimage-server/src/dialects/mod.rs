@@ -2,6 +2,7 @@
 //! else is shared.
 
 pub mod fal;
+mod field_problem;
 mod generation;
 pub mod json;
 mod model;
@@ -11,6 +12,7 @@ mod stored;
 mod time_text;
 pub mod wavespeed;
 
+pub use field_problem::FieldProblem;
 pub use generation::{Flow, field_name, generation};
 pub use model::Model;
 pub use stored::own_job;

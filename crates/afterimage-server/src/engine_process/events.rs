@@ -225,6 +225,7 @@ pub struct Watcher {
 
 impl Watcher {
     /// Watches the same job from now on, with previews if this one receives them.
+    #[must_use]
     pub fn renewed(&self) -> Self {
         self.hub.watch(&self.job, self.previews)
     }

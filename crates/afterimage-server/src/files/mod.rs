@@ -1,11 +1,13 @@
 //! Files by address: results and uploads, each under a signed address that expires.
 
 mod links;
+mod once;
 mod routes;
 mod signing;
 mod uploads;
 
 pub use links::{FileLinks, OwnFile};
+pub use once::BeingSent;
 pub use routes::router;
 pub use signing::{Purpose, Signer};
 pub use uploads::{create_ticket, store_upload};

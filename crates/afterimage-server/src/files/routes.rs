@@ -3,9 +3,9 @@
 use super::signing::Purpose;
 use super::uploads::finish_ticket;
 use crate::app::App;
+use crate::error_shape::{Neutral, Refused};
 use crate::http::body::UPLOAD_LIMIT;
 use crate::refusal::Refusal;
-use crate::router::neutral;
 use afterimage_jobs::{JobId, UploadId, UploadState};
 use axum::Router;
 use axum::body::Body;
@@ -37,19 +37,7 @@ struct Ticket {
 type Signed = Result<Query<Ticket>, QueryRejection>;
 
 /// A refusal of this module: these addresses belong to no dialect.
-struct Error(Refusal);
-
-impl<R: Into<Refusal>> From<R> for Error {
-    fn from(refusal: R) -> Self {
-        Self(refusal.into())
-    }
-}
-
-impl IntoResponse for Error {
-    fn into_response(self) -> Response {
-        neutral(&self.0)
-    }
-}
+type Error = Refused<Neutral>;
 
 /// A file that is not there and one that may not be read look the same.
 fn unknown() -> Refusal {

@@ -62,6 +62,7 @@ pub async fn create_ticket(
 /// [`Refusal::NotFound`] when the upload is complete already or unknown, [`Refusal::BadBody`] for what is no picture.
 pub async fn finish_ticket(app: &App, id: &UploadId, bytes: Bytes) -> Result<Upload, Refusal> {
     let refusal = || Refusal::NotFound("unknown upload, or its bytes have come already".to_owned());
+    let _sending = app.being_sent.enter(id).ok_or_else(refusal)?;
     let upload = app.store.upload(id).await?.ok_or_else(refusal)?;
     if upload.state != afterimage_jobs::UploadState::Pending {
         return Err(refusal());

@@ -1,16 +1,15 @@
 //! Layers around every route: request ids, logs without secrets, panics, CORS, headers.
 
+use crate::error_shape::{Neutral, catching_panics};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, Version, header};
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
-use std::any::Any;
+use axum::response::Response;
 use std::time::Duration;
-use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any as AnyOrigin, CorsLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
-use tracing::{Instrument, Span, error, field, info};
+use tracing::{Instrument, Span, field, info};
 
 /// Carries the id of a request in both directions.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -22,7 +21,7 @@ pub struct RequestId(pub String);
 /// Wraps `router` in the layers that every listener has.
 pub fn wrap(router: Router) -> Router {
     router
-        .layer(CatchPanicLayer::custom(|payload: Box<dyn Any + Send>| panicked(payload.as_ref())))
+        .layer(catching_panics::<Neutral>())
         .layer(cors())
         // What comes back is data, whatever a browser might make of it.
         .layer(SetResponseHeaderLayer::if_not_present(
@@ -89,17 +88,4 @@ fn client_id(request: &Request) -> Option<String> {
     let text = request.headers().get(REQUEST_ID)?.to_str().ok()?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     (!text.is_empty() && text.len() <= 64 && text.bytes().all(plain)).then(|| text.to_owned())
-}
-
-fn panicked(payload: &(dyn Any + Send)) -> Response {
-    let message =
-        payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    error!(message = message.unwrap_or("no message"), "a request handler panicked");
-    let body = axum::Json(serde_json::json!({
-        "code": 500,
-        "message": "internal error",
-        "detail": "internal error",
-        "error": {"message": "internal error", "type": "server_error", "param": null, "code": null},
-    }));
-    (axum::http::StatusCode::INTERNAL_SERVER_ERROR, body).into_response()
 }

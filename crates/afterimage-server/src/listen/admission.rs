@@ -229,7 +229,7 @@ mod tests {
         tokio::io::AsyncReadExt::read_exact(&mut peer, &mut bytes).await.unwrap();
         let writing = tokio::spawn(async move { admitted.write_all(&[7; 40]).await });
         for _ in 0..5 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            sleep(Duration::from_millis(20)).await;
             tokio::io::AsyncReadExt::read_exact(&mut peer, &mut bytes).await.unwrap();
         }
         writing.await.unwrap().unwrap();

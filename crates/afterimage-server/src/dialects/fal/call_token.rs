@@ -1,13 +1,13 @@
 //! Tokens for pages: whoever has a key trades it for a token that calls some models for a short time, and a script that
 //! must not know the key puts it into the query.
 
-use super::error::{Answer, respond};
+use super::error::{Answer, Shape};
 use super::token::{Caller, EXPIRED, TokenState, key_of_token, make_call_token, read_call_token};
 use crate::app::App;
 use crate::auth::{Gate, credentials, require_key};
 use crate::dialects::json::read_object;
 use crate::dialects::parameters::{Problem, ProblemKind};
-use crate::http::body::drain;
+use crate::error_shape::refuse;
 use crate::refusal::Refusal;
 use afterimage_jobs::{ApiKey, Clock, KeyId, SystemClock};
 use axum::Json;
@@ -121,11 +121,7 @@ pub async fn require_key_or_token(State(gate): State<Gate>, mut request: Request
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
-        Err(refusal) => {
-            let (head, body) = request.into_parts();
-            drain(&head.headers, body).await;
-            respond(&refusal)
-        }
+        Err(refusal) => refuse::<Shape>(request, &refusal).await,
     }
 }
 

@@ -1,12 +1,13 @@
 //! Uploads with a token: a client trades its key for a token that can do nothing but send files, and sends them.
 
-use super::error::{Answer, Error, respond};
+use super::error::{Answer, Error, Shape};
 use super::lifecycle::kept_for;
 use super::token::{EXPIRED, TokenState, key_of_token, make_token, read_token};
 use super::uploads::parts_refusal;
 use crate::app::App;
 use crate::auth::{Gate, credentials, require_key};
 use crate::dialects::rfc3339_with_offset;
+use crate::error_shape::refuse;
 use crate::files::store_upload;
 use crate::http::body::{UPLOAD_LIMIT, drain};
 use crate::refusal::Refusal;
@@ -94,7 +95,7 @@ pub async fn upload(
 /// Always refused: clients do so for files of more than 100 MB, which is more than a picture may have.
 #[utoipa::path(post, path = "/files/upload/multipart", tag = "fal", responses((status = 400, description = "Too large for a picture", body = super::error::ErrorBody)))]
 pub async fn upload_parts() -> Error {
-    Error(parts_refusal())
+    parts_refusal().into()
 }
 
 /// Like [`require_key`], for requests that may have a token instead.
@@ -112,10 +113,6 @@ pub async fn require_key_or_token(State(gate): State<Gate>, mut request: Request
             request.extensions_mut().insert(key);
             next.run(request).await
         }
-        Err(refusal) => {
-            let (head, body) = request.into_parts();
-            drain(&head.headers, body).await;
-            respond(&refusal)
-        }
+        Err(refusal) => refuse::<Shape>(request, &refusal).await,
     }
 }

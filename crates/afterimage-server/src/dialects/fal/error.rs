@@ -1,12 +1,14 @@
 //! This dialect's errors: a problem of a field is a list under `detail`, anything else a text with an `error_type`.
 //! Each body has a `message` besides, which is what users of the JavaScript client are shown.
 
-use super::models::WEBHOOK;
+use super::models::{WEBHOOK, field_name};
+use crate::dialects::FieldProblem;
 use crate::dialects::parameters::{Problem, ProblemKind};
+use crate::error_shape::{ErrorShape, Refused};
 use crate::refusal::Refusal;
 use afterimage_jobs::{Failure, FailureKind, Job, JobState};
 use axum::Json;
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -44,19 +46,6 @@ pub enum Detail {
     Fields(Vec<FieldProblem>),
 }
 
-/// One field that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(as = FalFieldProblem)]
-pub struct FieldProblem {
-    /// Where it is: `body` or `query`, then names.
-    pub loc: Vec<String>,
-    /// What is wrong with it and what would be right.
-    pub msg: String,
-    /// Category.
-    #[serde(rename = "type")]
-    pub kind: &'static str,
-}
-
 /// An error as it is sent, and as a queued request's result repeats it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed {
@@ -74,8 +63,7 @@ impl Failed {
 
     fn field(field: &str, kind: &'static str, message: &str) -> Self {
         let place = if field == WEBHOOK { "query" } else { "body" };
-        let loc = std::iter::once(place).chain(field.split('.')).map(str::to_owned).collect();
-        let problem = FieldProblem { loc, msg: message.to_owned(), kind };
+        let problem = FieldProblem::new(place, Some(field), kind, message);
         let body = ErrorBody {
             detail: Detail::Fields(vec![problem]),
             message: format!("{field}: {message}"),
@@ -131,13 +119,8 @@ impl Failed {
     }
 
     fn of_failure(failure: &Failure) -> Self {
-        let field = match failure.field.as_deref() {
-            None | Some("image") => "image_url",
-            Some("size") => "image_size",
-            Some("steps") => "num_inference_steps",
-            Some("guidance") => "guidance_scale",
-            Some(other) => other,
-        };
+        // Only the picture can turn out to be unusable after the request was checked.
+        let field = field_name(failure.field.as_deref().unwrap_or("image"));
         let message = failure.message.as_str();
         match failure.kind {
             FailureKind::BadInput if field == "image_url" => Self::field(field, "image_load_error", message),
@@ -182,27 +165,23 @@ fn problem_type(problem: &Problem) -> &'static str {
     }
 }
 
-/// Renders `refusal`.
-pub fn respond(refusal: &Refusal) -> Response {
-    let mut response = Failed::from_refusal(refusal).into_response();
-    refusal.add_headers(&mut response);
-    response
+/// This dialect's errors.
+pub struct Shape;
+
+impl ErrorShape for Shape {
+    fn respond(refusal: &Refusal) -> Response {
+        let mut response = Failed::from_refusal(refusal).into_response();
+        refusal.add_headers(&mut response);
+        if response.status() == StatusCode::UNAUTHORIZED {
+            // The dialect's own scheme comes first; the other one is accepted, too.
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Key, Bearer"));
+        }
+        response
+    }
 }
 
 /// A [`Refusal`] as a handler of this dialect returns it.
-pub struct Error(pub Refusal);
-
-impl<R: Into<Refusal>> From<R> for Error {
-    fn from(refusal: R) -> Self {
-        Self(refusal.into())
-    }
-}
-
-impl IntoResponse for Error {
-    fn into_response(self) -> Response {
-        respond(&self.0)
-    }
-}
+pub type Error = Refused<Shape>;
 
 /// What a handler of this dialect returns.
 pub type Answer<T = Response> = Result<T, Error>;

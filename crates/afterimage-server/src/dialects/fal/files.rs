@@ -1,19 +1,19 @@
 //! Routes for files, tokens and webhook keys.
 
 use super::cdn::{self, require_key_or_token};
-use super::error::respond;
+use super::error::Shape;
 use super::{call_token, uploads, webhook};
 use crate::app::App;
 use crate::auth::{Gate, require_key};
+use crate::error_shape::{ErrorShape, enclosed};
 use crate::refusal::Refusal;
-use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use axum::{Router, middleware};
 use std::sync::Arc;
 
 /// The routes that the service has under addresses of their own; here they share one.
 pub fn router(app: &Arc<App>) -> Router {
-    let gate = Gate { app: Arc::clone(app), render: respond };
+    let gate = Gate { app: Arc::clone(app), render: Shape::respond };
     let by_key = Router::new()
         .route("/storage/upload/initiate", post(uploads::initiate))
         .route("/storage/upload/initiate-multipart", post(uploads::initiate_parts))
@@ -24,13 +24,11 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/files/upload", post(cdn::upload))
         .route("/files/upload/multipart", post(cdn::upload_parts))
         .route_layer(middleware::from_fn_with_state(gate, require_key_or_token));
-    Router::new()
+    let routes = Router::new()
         // Receivers of webhooks have no key.
         .route("/.well-known/jwks.json", get(webhook::keys))
         .merge(by_key)
         .merge(by_token)
-        .method_not_allowed_fallback(|| async { respond(&Refusal::MethodNotAllowed) })
-        // Handlers read bodies themselves, within limits of their own.
-        .layer(DefaultBodyLimit::disable())
-        .with_state(Arc::clone(app))
+        .method_not_allowed_fallback(|| async { Shape::respond(&Refusal::MethodNotAllowed) });
+    enclosed::<Shape, _>(routes).with_state(Arc::clone(app))
 }

@@ -17,17 +17,17 @@ pub mod token;
 pub(crate) mod uploads;
 pub(crate) mod webhook;
 
-pub use error::respond;
+pub use error::Shape;
 pub use models::MODELS;
 
 use crate::app::App;
 use crate::auth::Gate;
+use crate::error_shape::{ErrorShape, enclosed, with_fallbacks};
 use crate::refusal::Refusal;
 use crate::submit::submit;
 use crate::wait::submit_and_wait;
 use afterimage_jobs::{ApiKey, Job};
-use axum::extract::rejection::PathRejection;
-use axum::extract::{DefaultBodyLimit, Extension, Path, Request, State};
+use axum::extract::{Extension, Path, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::response::{IntoResponse, Response};
@@ -69,31 +69,26 @@ pub fn router(app: &Arc<App>) -> Router {
         .merge(files::router(app));
     let foreign = |request: Request| async move {
         let path: String = request.uri().path().chars().take(200).collect();
-        respond(&Refusal::NotFound(format!("Path {path} not found; the models here begin with fal-ai/")))
+        Shape::respond(&Refusal::NotFound(format!("Path {path} not found; the models here begin with fal-ai/")))
     };
     let proxy = any(proxy::forward).with_state(routes.clone().fallback(foreign));
     routes.route("/api/fal/proxy", proxy)
 }
 
 fn form(app: &Arc<App>, form: Form) -> Router {
-    let gate = Gate { app: Arc::clone(app), render: respond };
-    Router::new()
-        .route("/{*path}", any(answer))
-        .fallback(|| async { respond(&Refusal::NotFound("no such path".to_owned())) })
-        .layer(middleware::from_fn_with_state(gate, require_key_or_token))
-        // Handlers read bodies themselves, within limits of their own.
-        .layer(DefaultBodyLimit::disable())
-        .with_state((Arc::clone(app), form))
+    let gate = Gate { app: Arc::clone(app), render: Shape::respond };
+    let routes = with_fallbacks::<Shape, _>(Router::new().route("/{*path}", any(answer)))
+        .layer(middleware::from_fn_with_state(gate, require_key_or_token));
+    enclosed::<Shape, _>(routes).with_state((Arc::clone(app), form))
 }
 
 async fn answer(
     State((app, form)): State<(Arc<App>, Form)>,
     Extension(key): Extension<ApiKey>,
     caller: Option<Extension<Caller>>,
-    path: Result<Path<String>, PathRejection>,
+    Path(path): Path<String>,
     request: Request,
 ) -> Answer {
-    let Path(path) = path.map_err(|_| Refusal::NotFound("no such path".to_owned()))?;
     let unknown = || Refusal::NotFound(format!("Path /{} not found", path.chars().take(200).collect::<String>()));
     let caller = caller.as_ref().map(|Extension(caller)| caller);
     let form = if form == Form::Run && is_queue_host(request.headers()) { Form::Queue } else { form };

@@ -213,7 +213,7 @@ pub fn request(model: &Model, values: &Values) -> GenerationRequest {
 }
 
 /// The engine's names of fields in this dialect.
-pub fn field_name(field: &'static str) -> &'static str {
+pub fn field_name(field: &str) -> &str {
     match field {
         "image" => "image_url",
         "size" => "image_size",

@@ -1,7 +1,8 @@
 //! The address that the JavaScript client sends everything to, with the hosted address in a header. The header says
 //! which of our routes is meant; nothing is ever fetched from it.
 
-use super::respond;
+use super::error::Shape;
+use crate::error_shape::ErrorShape;
 use crate::refusal::Refusal;
 use axum::Router;
 use axum::extract::{Request, State};
@@ -24,7 +25,7 @@ pub async fn forward(State(routes): State<Router>, mut request: Request) -> Resp
                 Err(never) => match never {},
             }
         }
-        Err(message) => respond(&Refusal::BadBody(message)),
+        Err(message) => Shape::respond(&Refusal::BadBody(message)),
     }
 }
 

@@ -8,25 +8,22 @@ use crate::app::App;
 use crate::dialects::fal::output::Output;
 use crate::dialects::own_job;
 use crate::http::layers::note_job;
+use crate::progress::event_stream;
 use crate::refusal::Refusal;
 use crate::submit::cancel;
 use afterimage_jobs::{ApiKey, CancelOutcome, Job};
 use axum::Json;
 use axum::http::StatusCode;
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::sse::Event;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::unfold;
 use serde_json::json;
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use url::form_urlencoded;
 
 /// How often a status stream looks.
 const LOOK: Duration = Duration::from_millis(200);
-
-/// How often a quiet stream shows that it lives.
-const PING: Duration = Duration::from_secs(15);
 
 /// The request `id` of `key`.
 ///
@@ -80,14 +77,13 @@ pub fn status_stream(app: Arc<App>, job: &Job, base: String, logs: bool) -> Resp
                 follower.lines = all;
                 let event = Event::default().json_data(&status).ok()?;
                 follower.told = Some(status);
-                return Some((Ok::<_, Infallible>(event), follower));
+                return Some((event, follower));
             }
             tokio::time::sleep(LOOK).await;
             follower.job = follower.app.store.job(&follower.job.id).await.ok().flatten()?;
         }
     });
-    let sse = Sse::new(stream).keep_alive(KeepAlive::new().interval(PING).text("ping"));
-    with_job(sse.into_response(), job)
+    with_job(event_stream(stream), job)
 }
 
 /// Its result, or the error that it ended with.
@@ -124,7 +120,7 @@ pub fn not_found_to_cancel(refusal: Refusal) -> Response {
             let body = json!({"status": "NOT_FOUND", "detail": message, "message": message});
             (StatusCode::NOT_FOUND, Json(body)).into_response()
         }
-        other => Error(other).into_response(),
+        other => Error::from(other).into_response(),
     }
 }
 

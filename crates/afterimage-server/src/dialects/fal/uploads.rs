@@ -52,7 +52,7 @@ pub async fn initiate(
 /// Always refused: clients do so for files of more than 90 MB, which is more than a picture may have.
 #[utoipa::path(post, path = "/storage/upload/initiate-multipart", tag = "fal", responses((status = 400, description = "Too large for a picture", body = super::error::ErrorBody)))]
 pub async fn initiate_parts() -> Error {
-    Error(parts_refusal())
+    parts_refusal().into()
 }
 
 /// Why nothing is taken in parts: told before the client sends all that would be refused at the end.

@@ -46,28 +46,19 @@ fn signing_key(signer: &Signer) -> Result<SigningKey, BadSeed> {
     SigningKey::from_seed(&signer.derive("fal-webhook"))
 }
 
-/// Renders this dialect's webhooks.
+/// Renders this dialect's webhooks. Results are addressed by the links, whose signer also makes the signing key.
 #[derive(Debug)]
-pub struct WebhookRenderer {
-    links: FileLinks,
-}
-
-impl WebhookRenderer {
-    /// Results are addressed by `links`, whose signer also makes the signing key.
-    pub const fn new(links: FileLinks) -> Self {
-        Self { links }
-    }
-}
+pub struct WebhookRenderer(pub FileLinks);
 
 #[async_trait]
 impl Render for WebhookRenderer {
     async fn render(&self, job: &Job, _: &Delivery, sent_at: Timestamp) -> Result<Message, RenderError> {
         let failed = |error: &dyn std::fmt::Display| RenderError(error.to_string());
-        let body = serde_json::to_vec(&report(job, &self.links)).map_err(|error| failed(&error))?;
+        let body = serde_json::to_vec(&report(job, &self.0)).map_err(|error| failed(&error))?;
         let (id, user) = (job.id.to_string(), job.key.to_string());
         let timestamp = (sent_at.0 / 1000).to_string();
         let digest = hex::encode(Sha256::digest(&body));
-        let key = signing_key(self.links.signer()).map_err(|error| failed(&error))?;
+        let key = signing_key(self.0.signer()).map_err(|error| failed(&error))?;
         let signature = key.sign(format!("{id}\n{user}\n{timestamp}\n{digest}").as_bytes());
         let mut headers = HeaderMap::new();
         for (name, value) in [
@@ -160,7 +151,7 @@ mod tests {
             attempt: 1,
             created_at: SENT_AT,
         };
-        WebhookRenderer::new(links(1)).render(job, &delivery, SENT_AT).await.unwrap()
+        WebhookRenderer(links(1)).render(job, &delivery, SENT_AT).await.unwrap()
     }
 
     fn text(message: &Message) -> String {
@@ -220,7 +211,7 @@ mod tests {
 
     #[test]
     fn ten_attempts_take_about_two_hours() {
-        let schedule = WebhookRenderer::new(links(1)).schedule();
+        let schedule = WebhookRenderer(links(1)).schedule();
         let pauses: Vec<Duration> = (1..).map_while(|attempt| schedule.pause_after(attempt, 128)).collect();
         assert_eq!(pauses.len(), 9);
         let minutes = pauses.iter().sum::<Duration>().as_secs() / 60;

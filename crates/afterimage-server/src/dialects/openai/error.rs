@@ -1,8 +1,11 @@
 //! This dialect's errors: OpenAI's envelope, and the shapes of DeepInfra's native route.
 
 use super::models::MODEL;
+use crate::dialects::FieldProblem;
 use crate::dialects::parameters::{Problem, ProblemKind};
+use crate::error_shape::ErrorShape;
 use crate::refusal::Refusal;
+use crate::submit::FieldName;
 use afterimage_jobs::{FailureKind, Job, JobState};
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -60,20 +63,7 @@ pub enum NativeDetail {
         error: String,
     },
     /// Fields.
-    Fields(Vec<NativeProblem>),
-}
-
-/// One field that cannot be used.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = DeepInfraFieldProblem)]
-pub struct NativeProblem {
-    /// Where it is: `body`, then its name.
-    pub loc: Vec<String>,
-    /// What is wrong with it and what would be right.
-    pub msg: String,
-    /// Category.
-    #[serde(rename = "type")]
-    pub kind: &'static str,
+    Fields(Vec<FieldProblem>),
 }
 
 /// An error before it has a shape.
@@ -110,7 +100,7 @@ impl Failed {
 
     /// Why `job` has no result, or `None` when it has one or has not ended. `name` translates the core's names of
     /// fields.
-    pub fn of_job(job: &Job, name: fn(&str) -> &str) -> Option<Self> {
+    pub fn of_job(job: &Job, name: FieldName) -> Option<Self> {
         match (job.state, &job.failure) {
             (JobState::Cancelled, _) => Some(Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the request was cancelled")),
             (JobState::Failed, Some(failure)) => {
@@ -184,8 +174,8 @@ impl Failed {
                     Some("invalid_type") => "type_error",
                     _ => "value_error",
                 };
-                let loc = std::iter::once("body".to_owned()).chain(self.param).collect();
-                let detail = NativeDetail::Fields(vec![NativeProblem { loc, msg: self.message, kind }]);
+                let problem = FieldProblem::new("body", self.param.as_deref(), kind, self.message);
+                let detail = NativeDetail::Fields(vec![problem]);
                 (StatusCode::UNPROCESSABLE_ENTITY, NativeErrorBody { detail: Some(detail), error: None })
             }
             status => (status, NativeErrorBody { detail: None, error: Some(self.message) }),
@@ -208,18 +198,26 @@ fn with_retry(retry: bool, mut response: Response) -> Response {
     response
 }
 
-/// Renders `refusal` in OpenAI's envelope.
-pub fn respond(refusal: &Refusal) -> Response {
-    let mut response = Failed::from_refusal(refusal).enveloped();
-    refusal.add_headers(&mut response);
-    response
+/// OpenAI's envelope.
+pub struct Shape;
+
+impl ErrorShape for Shape {
+    fn respond(refusal: &Refusal) -> Response {
+        let mut response = Failed::from_refusal(refusal).enveloped();
+        refusal.add_headers(&mut response);
+        response
+    }
 }
 
-/// Renders `refusal` in the native route's shape.
-pub fn respond_native(refusal: &Refusal) -> Response {
-    let mut response = Failed::from_refusal(refusal).native();
-    refusal.add_headers(&mut response);
-    response
+/// The shapes of DeepInfra's native route.
+pub struct NativeShape;
+
+impl ErrorShape for NativeShape {
+    fn respond(refusal: &Refusal) -> Response {
+        let mut response = Failed::from_refusal(refusal).native();
+        refusal.add_headers(&mut response);
+        response
+    }
 }
 
 /// Why a handler of this dialect has no result to give.
@@ -235,7 +233,7 @@ impl Error {
     /// In the native route's shape.
     pub fn native(self) -> Response {
         match self {
-            Self::Refusal(refusal) => respond_native(&refusal),
+            Self::Refusal(refusal) => NativeShape::respond(&refusal),
             Self::Failed(failed) => failed.native(),
         }
     }
@@ -263,7 +261,7 @@ impl From<Failed> for Error {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         match self {
-            Self::Refusal(refusal) => respond(&refusal),
+            Self::Refusal(refusal) => Shape::respond(&refusal),
             Self::Failed(failed) => failed.enveloped(),
         }
     }
@@ -299,25 +297,25 @@ mod tests {
             let expected = json!({
                 "error": {"message": refusal.to_string(), "type": kind, "param": null, "code": code},
             });
-            assert_eq!(shown(respond(&refusal)).await, (status, retry.to_owned(), expected));
+            assert_eq!(shown(Shape::respond(&refusal)).await, (status, retry.to_owned(), expected));
         }
     }
 
     #[tokio::test]
     async fn fields_are_named_in_both_shapes() {
         let refusal = || Refusal::from(Problem::new("n", ProblemKind::WrongType, "is a text"));
-        let (status, _, body) = shown(respond(&refusal())).await;
+        let (status, _, body) = shown(Shape::respond(&refusal())).await;
         assert_eq!(status, 400);
         assert_eq!(
             body["error"],
             json!({"message": "n: is a text", "type": "invalid_request_error", "param": "n", "code": "invalid_type"})
         );
-        let (status, _, body) = shown(respond_native(&refusal())).await;
+        let (status, _, body) = shown(NativeShape::respond(&refusal())).await;
         assert_eq!(status, 422);
         assert_eq!(body, json!({"detail": [{"loc": ["body", "n"], "msg": "is a text", "type": "type_error"}]}));
         let (status, _, body) = shown(Error::from(Failed::unknown_model("x")).native()).await;
         assert_eq!((status, body), (404, json!({"error": format!("\"x\" is not known; there is {MODEL}")})));
-        let (status, _, body) = shown(respond_native(&Refusal::Unauthorized("no key"))).await;
+        let (status, _, body) = shown(NativeShape::respond(&Refusal::Unauthorized("no key"))).await;
         assert_eq!((status, body), (401, json!({"detail": {"error": "no key"}})));
     }
 }

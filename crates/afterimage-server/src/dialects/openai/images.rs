@@ -4,7 +4,7 @@ use super::error::Error;
 use super::form::Form;
 use super::models::{self, MODEL};
 use super::output::Images;
-use super::run::{FORM_NAMES, run};
+use super::run::{form_field_name, run};
 use super::stream::stream;
 use super::{Base, DIALECT};
 use crate::app::App;
@@ -55,9 +55,9 @@ async fn make(app: &Arc<App>, key: &ApiKey, base: Base, flow: Flow, request: Req
     let images = match delivery {
         Delivery::Streamed { partial_images } => return stream(app, key, submission, partial_images).await,
         Delivery::Addresses => {
-            Images::with_addresses(&run(app, key, submission, FORM_NAMES).await?, &public_url, &app.links)?
+            Images::with_addresses(&run(app, key, submission, form_field_name).await?, &public_url, &app.links)?
         }
-        Delivery::Inlined => Images::inlined(&app.blobs, &run(app, key, submission, FORM_NAMES).await?).await?,
+        Delivery::Inlined => Images::inlined(&app.blobs, &run(app, key, submission, form_field_name).await?).await?,
     };
     Ok(Json(images).into_response())
 }

@@ -11,18 +11,14 @@ mod run;
 mod stream;
 mod webhook;
 
-pub use error::{ErrorBody, NativeErrorBody, respond, respond_native};
+pub use error::{ErrorBody, NativeErrorBody, NativeShape, Shape};
 pub use models::{MODEL, form_parameters, native_parameters};
 pub use output::{Images, NativeResult};
 pub use stream::StreamEvent;
 pub use webhook::WebhookRenderer;
 
 use crate::app::App;
-use crate::auth::{Gate, require_key};
-use crate::http::body::drain;
-use crate::refusal::Refusal;
-use axum::extract::{DefaultBodyLimit, Request};
-use axum::response::Response;
+use crate::error_shape::{behind_key, enclosed};
 use axum::routing::{get, post};
 use axum::{Extension, Router, middleware};
 use std::sync::Arc;
@@ -59,22 +55,11 @@ impl Base {
 
 /// Routes under `/v1`.
 pub fn router(app: &Arc<App>) -> Router {
-    let gate = |render| Gate { app: Arc::clone(app), render };
-    let forms = Router::new()
-        .merge(forms(Base::OpenAi))
-        .nest("/openai", forms(Base::DeepInfra))
-        .fallback(unknown_path)
-        .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn_with_state(gate(respond), require_key));
-    let native = Router::new()
-        .route("/inference/{*model}", post(native::infer))
-        .method_not_allowed_fallback(wrong_native_method)
-        .layer(middleware::from_fn_with_state(gate(respond_native), require_key));
-    forms
-        .merge(native)
+    let forms = Router::new().merge(forms(Base::OpenAi)).nest("/openai", forms(Base::DeepInfra));
+    let native = Router::new().route("/{*model}", post(native::infer));
+    enclosed::<Shape, _>(behind_key::<Shape, _>(app, forms))
+        .nest("/inference", enclosed::<NativeShape, _>(behind_key::<NativeShape, _>(app, native)))
         .layer(middleware::from_fn_with_state(Arc::<headers::Traffic>::default(), headers::add))
-        // Handlers read bodies themselves, within limits of their own.
-        .layer(DefaultBodyLimit::disable())
         .with_state(Arc::clone(app))
 }
 
@@ -85,23 +70,4 @@ fn forms(base: Base) -> Router<Arc<App>> {
         .route("/models", get(models::list))
         .route("/models/{*id}", get(models::one))
         .layer(Extension(base))
-}
-
-/// The body is read first: the SDKs report a broken connection when they cannot send theirs to its end.
-async fn unknown_path(request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    drain(&head.headers, body).await;
-    respond(&Refusal::NotFound("no such path".to_owned()))
-}
-
-async fn wrong_method(request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    drain(&head.headers, body).await;
-    respond(&Refusal::MethodNotAllowed)
-}
-
-async fn wrong_native_method(request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    drain(&head.headers, body).await;
-    respond_native(&Refusal::MethodNotAllowed)
 }

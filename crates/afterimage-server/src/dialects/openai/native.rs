@@ -5,7 +5,7 @@ use super::error::{Error, Failed};
 use super::form::Form;
 use super::models::{MODEL, native_parameters};
 use super::output::NativeResult;
-use super::run::{NATIVE_NAMES, result, run};
+use super::run::{result, run};
 use crate::app::App;
 use crate::dialects::json::{idempotency, read_object};
 use crate::dialects::parameters::{Numbers, Values, echo, parse_with};
@@ -69,7 +69,7 @@ async fn make(app: &Arc<App>, key: &ApiKey, head: &Parts, body: Body) -> Result<
         note_job(job.id.as_str());
         return Ok(NativeResult::of(&app.blobs, &job).await?);
     }
-    let job = run(app, key, submission, NATIVE_NAMES).await?;
+    let job = run(app, key, submission, field_name).await?;
     result(&job)?;
     Ok(NativeResult::of(&app.blobs, &job).await?)
 }

@@ -10,35 +10,11 @@ use afterimage_jobs::{ApiKey, Job, JobState};
 use axum::http::StatusCode;
 use std::sync::Arc;
 
-/// Names of fields on one route.
-#[derive(Clone, Copy)]
-pub struct Names {
-    /// For what a request's check says.
-    pub checked: FieldName,
-    /// For what a failed job says.
-    pub failed: fn(&str) -> &str,
-}
-
-/// Names of fields on the native route.
-pub const NATIVE_NAMES: Names = Names { checked: field_name, failed: native_name };
-
-/// Names of fields on OpenAI's routes.
-pub const FORM_NAMES: Names = Names {
-    checked: |field| match field {
+/// Names of fields on OpenAI's routes; those of the native route are [`field_name`]'s.
+pub fn form_field_name(field: &str) -> &str {
+    match field {
         "num_images" => "n",
         other => field_name(other),
-    },
-    failed: |field| match field {
-        "num_images" => "n",
-        other => native_name(other),
-    },
-};
-
-fn native_name(field: &str) -> &str {
-    match field {
-        "steps" => "num_inference_steps",
-        "guidance" => "guidance_scale",
-        other => other,
     }
 }
 
@@ -46,10 +22,10 @@ fn native_name(field: &str) -> &str {
 ///
 /// # Errors
 /// Those of [`submit_and_wait`], a failure of the job, and 504 when it has not ended in time.
-pub async fn run(app: &Arc<App>, key: &ApiKey, submission: Submission, names: Names) -> Result<Job, Error> {
+pub async fn run(app: &Arc<App>, key: &ApiKey, submission: Submission, name: FieldName) -> Result<Job, Error> {
     let can_be_found_again = submission.idempotency.is_some();
-    let job = submit_and_wait(app, key, submission, names.checked).await?;
-    if let Some(failed) = Failed::of_job(&job, names.failed) {
+    let job = submit_and_wait(app, key, submission, name).await?;
+    if let Some(failed) = Failed::of_job(&job, name) {
         return Err(failed.into());
     }
     if job.state == JobState::Succeeded {

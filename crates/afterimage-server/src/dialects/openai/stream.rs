@@ -2,9 +2,10 @@
 
 use super::error::{Error, ErrorFacts, Failed};
 use super::output::created;
-use super::run::{FORM_NAMES, result};
+use super::run::{form_field_name, result};
 use crate::app::App;
 use crate::engine_process::Event as Progress;
+use crate::intake::SourcePicture;
 use crate::progress::{Following, event_stream};
 use crate::refusal::Refusal;
 use crate::submit::Submission;
@@ -129,8 +130,8 @@ struct Follower {
 /// What can be refused before the stream begins.
 pub async fn stream(app: &Arc<App>, key: &ApiKey, submission: Submission, wanted: u32) -> Result<Response, Error> {
     let format = submission.format;
-    let size = submission.pictures.first().and_then(|picture| picture.size());
-    let following = Following::submit(app, key, submission, FORM_NAMES.checked, wanted > 0).await?;
+    let size = submission.pictures.first().and_then(SourcePicture::size);
+    let following = Following::submit(app, key, submission, form_field_name, wanted > 0).await?;
     let start = Follower { app: Arc::clone(app), following, format, size, wanted, sent: 0, steps: (0, 0) };
     Ok(event_stream(unfold(Some(start), |follower| async {
         let mut follower = follower?;
@@ -169,7 +170,7 @@ impl Follower {
     /// The last event.
     async fn end(&self) -> StreamEvent {
         let completed = match self.following.now().await {
-            Ok(job) => match Failed::of_job(&job, FORM_NAMES.failed) {
+            Ok(job) => match Failed::of_job(&job, form_field_name) {
                 None => completed(&self.app, &job, self.format).await,
                 Some(failed) => return StreamEvent::Failed { error: failed.facts() },
             },

@@ -6,22 +6,13 @@ use afterimage_jobs::{Blobs, Delivery, Job, Timestamp};
 use async_trait::async_trait;
 use axum::http::HeaderMap;
 
-/// Renders this dialect's webhooks.
-pub struct WebhookRenderer {
-    blobs: Blobs,
-}
-
-impl WebhookRenderer {
-    /// Pictures are read from `blobs`.
-    pub const fn new(blobs: Blobs) -> Self {
-        Self { blobs }
-    }
-}
+/// Renders this dialect's webhooks, with pictures read from the blobs.
+pub struct WebhookRenderer(pub Blobs);
 
 #[async_trait]
 impl Render for WebhookRenderer {
     async fn render(&self, job: &Job, _: &Delivery, _: Timestamp) -> Result<Message, RenderError> {
-        let result = NativeResult::of(&self.blobs, job).await.map_err(|refusal| RenderError(refusal.to_string()))?;
+        let result = NativeResult::of(&self.0, job).await.map_err(|refusal| RenderError(refusal.to_string()))?;
         let body = serde_json::to_vec(&result).map_err(|error| RenderError(error.to_string()))?;
         Ok(Message { body: body.into(), headers: HeaderMap::new() })
     }

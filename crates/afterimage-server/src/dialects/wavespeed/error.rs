@@ -1,5 +1,6 @@
 //! This dialect's error shape: `{"code", "message"}`, the code being the HTTP status.
 
+use crate::error_shape::{ErrorShape, Refused};
 use crate::refusal::Refusal;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
@@ -19,29 +20,18 @@ pub struct ErrorBody {
     pub error: Option<String>,
 }
 
-/// Renders `refusal`.
-pub fn respond(refusal: &Refusal) -> Response {
-    let status = refusal.status();
-    let body = ErrorBody { code: status.as_u16(), message: refusal.to_string(), error: None };
-    let mut response = (status, Json(body)).into_response();
-    refusal.add_headers(&mut response);
-    response
-}
+/// This dialect's errors.
+pub struct Shape;
 
-/// A [`Refusal`] as a handler of this dialect returns it.
-pub struct Error(pub Refusal);
-
-impl<R: Into<Refusal>> From<R> for Error {
-    fn from(refusal: R) -> Self {
-        Self(refusal.into())
-    }
-}
-
-impl IntoResponse for Error {
-    fn into_response(self) -> Response {
-        respond(&self.0)
+impl ErrorShape for Shape {
+    fn respond(refusal: &Refusal) -> Response {
+        let status = refusal.status();
+        let body = ErrorBody { code: status.as_u16(), message: refusal.to_string(), error: None };
+        let mut response = (status, Json(body)).into_response();
+        refusal.add_headers(&mut response);
+        response
     }
 }
 
 /// What a handler of this dialect returns.
-pub type Answer<T = Response> = Result<T, Error>;
+pub type Answer<T = Response> = Result<T, Refused<Shape>>;

@@ -10,19 +10,18 @@ mod submit;
 pub(crate) mod uploads;
 pub(crate) mod webhook;
 
-pub use error::{ErrorBody, respond};
+pub use error::{ErrorBody, Shape};
 pub use models::MODELS;
 pub use prediction::{Envelope, Prediction};
 pub use webhook::WebhookRenderer;
 
 use crate::app::App;
-use crate::auth::{Gate, require_key};
 use crate::dialects::own_job;
+use crate::error_shape::{behind_key, enclosed};
 use crate::refusal::Refusal;
 use afterimage_jobs::{ApiKey, Job};
-use axum::extract::DefaultBodyLimit;
+use axum::Router;
 use axum::routing::{get, post};
-use axum::{Router, middleware};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -33,8 +32,7 @@ pub const DIALECT: &str = "wavespeed";
 
 /// Routes under `/api/v3`, also served under `/api/v2` for the uploads of old clients.
 pub fn router(app: &Arc<App>) -> Router {
-    let gate = Gate { app: Arc::clone(app), render: respond };
-    Router::new()
+    let routes = Router::new()
         .route("/predictions", post(predictions::list))
         .route("/predictions/delete", post(predictions::delete))
         .route("/predictions/{id}", get(predictions::result))
@@ -49,13 +47,8 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/media/upload/binary", post(uploads::binary))
         .route("/media/uploads", post(uploads::ticket))
         .route("/webhook/secret", get(webhook::secret))
-        .route("/{*model}", post(submit::submit_task))
-        .fallback(|| async { respond(&Refusal::NotFound("no such path".to_owned())) })
-        .method_not_allowed_fallback(|| async { respond(&Refusal::MethodNotAllowed) })
-        .layer(middleware::from_fn_with_state(gate, require_key))
-        // Handlers read bodies themselves, within limits of their own.
-        .layer(DefaultBodyLimit::disable())
-        .with_state(Arc::clone(app))
+        .route("/{*model}", post(submit::submit_task));
+    enclosed::<Shape, _>(behind_key::<Shape, _>(app, routes)).with_state(Arc::clone(app))
 }
 
 /// `job` as this dialect shows it, with the results themselves where base64 was asked for.

@@ -31,27 +31,18 @@ fn secret_of(signer: &Signer, key: &KeyId) -> String {
     format!("{}{}", signature::SECRET_PREFIX, signer.derive(&format!("wavespeed-webhook/{key}")))
 }
 
-/// Renders this dialect's webhooks.
+/// Renders this dialect's webhooks, with results addressed by the links.
 #[derive(Debug)]
-pub struct WebhookRenderer {
-    links: FileLinks,
-}
-
-impl WebhookRenderer {
-    /// Results are addressed by `links`.
-    pub const fn new(links: FileLinks) -> Self {
-        Self { links }
-    }
-}
+pub struct WebhookRenderer(pub FileLinks);
 
 #[async_trait]
 impl Render for WebhookRenderer {
     async fn render(&self, job: &Job, delivery: &Delivery, sent_at: Timestamp) -> Result<Message, RenderError> {
-        let prediction = Prediction::new(job, &job.spec.public_url, &self.links);
+        let prediction = Prediction::new(job, &job.spec.public_url, &self.0);
         let body = serde_json::to_vec(&prediction).map_err(|error| RenderError(error.to_string()))?;
         let id = format!("{}-{}", job.id, delivery.id);
         let timestamp = sent_at.0 / 1000;
-        let signed = signature::sign_v3(&secret_of(self.links.signer(), &job.key), &id, timestamp, &body);
+        let signed = signature::sign_v3(&secret_of(self.0.signer(), &job.key), &id, timestamp, &body);
         let mut headers = HeaderMap::new();
         for (name, value) in
             [("webhook-id", id), ("webhook-timestamp", timestamp.to_string()), ("webhook-signature", signed)]

@@ -1,6 +1,6 @@
 //! The part of fal: each model in its forms, and what is asked about queued requests.
 
-use super::add_refusals;
+use super::{add_answers, add_refusals};
 use crate::dialects::fal::MODELS;
 use crate::dialects::fal::error::ErrorBody;
 use crate::dialects::fal::output::Output;
@@ -13,19 +13,15 @@ use utoipa::OpenApi;
 #[openapi(components(schemas(ErrorBody, Output, Status, Ticket)))]
 struct Schemas;
 
-/// Refusals that any operation of the dialect may answer with.
-const REFUSALS: [(&str, &str); 11] = [
+/// A field that cannot be used.
+const FIELD: (&str, &str) = ("422", "A field that cannot be used; `detail` names it");
+
+/// The dialect's own refusals.
+const OWN: [(&str, &str); 4] = [
     ("400", "A body or header that cannot be used, or a result asked for too early"),
-    ("401", "No key, or an unknown one"),
     ("404", "Nothing under this id or path for this key"),
-    ("405", "The path has no such method"),
-    ("408", "The body did not arrive in time"),
     ("410", "It was deleted"),
-    ("413", "The body is too large"),
-    ("422", "A field that cannot be used; `detail` names it"),
-    ("429", "Too many wrong keys; see Retry-After"),
-    ("500", "A fault of the server"),
-    ("503", "Database or disk not available; see Retry-After. Nothing was stored"),
+    FIELD,
 ];
 
 /// Refusals of what may end a job or wait for it.
@@ -58,7 +54,7 @@ pub fn complete(document: &mut Value) {
         let (result, ticket) = (of("FalOutput"), of("FalTicket"));
         let paths = &mut document["paths"];
         let mut run = operation("run", answer("The result", result.clone()));
-        add_endings(&mut run["post"]);
+        add_answers(&mut run["post"], &ENDINGS, "FalError");
         paths[format!("/{}", model.id)] = run;
         let stream = json!({"description": "Progress, then the result", "content": {"text/event-stream": {}}});
         paths[format!("/{}/stream", model.id)] = operation("stream", stream);
@@ -70,7 +66,7 @@ pub fn complete(document: &mut Value) {
         paths[format!("/queue/{}", model.id)] = queue;
         let either = json!({"anyOf": [result, ticket]});
         let mut gateway = operation("gateway", answer("The result with sync_mode, else the ticket", either));
-        add_endings(&mut gateway["post"]);
+        add_answers(&mut gateway["post"], &ENDINGS, "FalError");
         paths[format!("/gateway/{}", model.id)] = gateway;
     }
     let parameters = json!([
@@ -87,7 +83,7 @@ pub fn complete(document: &mut Value) {
     let path = "/queue/fal-ai/{app}/requests/{id}";
     let mut result =
         json!({"get": about("Result of a request", json!({"200": {"description": "The result", "content": output}}))});
-    add_endings(&mut result["get"]);
+    add_answers(&mut result["get"], &ENDINGS, "FalError");
     let paths = &mut document["paths"];
     paths[path] = result;
     paths[format!("{path}/status")] = json!({"get": about("Status of a request", json!({
@@ -100,19 +96,10 @@ pub fn complete(document: &mut Value) {
     paths[format!("{path}/cancel")] = json!({"put": about("Cancel a request", json!({
         "202": {"description": "It ends within one step", "content": word},
     }))});
-    add_refusals(document, &["/fal-ai/", "/queue/fal-ai/", "/gateway/fal-ai/"], &REFUSALS, "FalError");
+    add_refusals(document, &["/fal-ai/", "/queue/fal-ai/", "/gateway/fal-ai/"], &OWN, "FalError");
     // These two have a shape of their own.
     for status in ["400", "404"] {
         document["paths"][format!("{path}/cancel")]["put"]["responses"][status]["content"] = word.clone();
-    }
-}
-
-fn add_endings(operation: &mut Value) {
-    for (status, description) in ENDINGS {
-        operation["responses"][status] = json!({
-            "description": description,
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/FalError"}}},
-        });
     }
 }
 
@@ -129,7 +116,7 @@ mod tests {
                 let operation = &document["paths"][format!("{path}/{}", model.id)]["post"];
                 let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
                 assert_eq!(schema["required"][0], "image_url", "{path} {}", model.id);
-                assert_eq!(operation["responses"]["422"]["description"], REFUSALS[7].1);
+                assert_eq!(operation["responses"]["422"]["description"], FIELD.1);
             }
         }
     }

@@ -21,18 +21,11 @@ use utoipa::OpenApi;
 )]
 struct Handlers;
 
-/// Refusals that any of these operations may answer with.
-const REFUSALS: [(&str, &str); 9] = [
-    ("400", "A body that cannot be used"),
-    ("401", "No key, an unknown one, or a token that has expired"),
-    ("405", "The path has no such method"),
-    ("408", "The body did not arrive in time"),
-    ("413", "The body is too large"),
-    ("422", "A field that cannot be used"),
-    ("429", "Too many wrong keys; see Retry-After"),
-    ("500", "A fault of the server"),
-    ("503", "Database or disk not available; see Retry-After. Nothing was stored"),
-];
+/// No key.
+const KEY: (&str, &str) = ("401", "No key, an unknown one, or a token that has expired");
+
+/// Refusals of these operations.
+const OWN: [(&str, &str); 3] = [("400", "A body that cannot be used"), KEY, ("422", "A field that cannot be used")];
 
 /// Paths and answers from the handlers.
 pub fn handlers() -> utoipa::openapi::OpenApi {
@@ -59,7 +52,7 @@ pub fn complete(document: &mut Value) {
     }
     document["paths"]["/tokens/"]["post"]["requestBody"] =
         json!({"required": true, "content": {"application/json": {"schema": fal::call_token::schema()}}});
-    add_refusals(document, &["/storage/", "/files/", "/tokens/"], &REFUSALS, "FalError");
+    add_refusals(document, &["/storage/", "/files/", "/tokens/"], &OWN, "FalError");
 }
 
 #[cfg(test)]
@@ -73,7 +66,7 @@ mod tests {
         for path in ["/storage/upload/initiate", "/storage/auth/token", "/files/upload", "/tokens/"] {
             let operation = &document["paths"][path]["post"];
             assert_eq!(operation["security"], json!([{"key": []}]), "{path}");
-            assert_eq!(operation["responses"]["401"]["description"], REFUSALS[1].1, "{path}");
+            assert_eq!(operation["responses"]["401"]["description"], KEY.1, "{path}");
         }
         let keys = &document["paths"]["/.well-known/jwks.json"]["get"];
         assert!(keys.is_object() && keys["security"].is_null(), "{keys}");

@@ -38,9 +38,20 @@ pub fn document() -> Value {
     document
 }
 
+/// What any operation that needs a key may be refused with: status and description.
+const REFUSALS: [(&str, &str); 7] = [
+    ("401", "No key, or an unknown one"),
+    ("405", "The path has no such method"),
+    ("408", "The body did not arrive in time"),
+    ("413", "The body is too large"),
+    ("429", "Too many wrong keys; see Retry-After"),
+    ("500", "A fault of the server"),
+    ("503", "Database or disk not available; see Retry-After. Nothing was stored"),
+];
+
 /// Requires a key for every operation of `document` whose path starts with one of `prefixes`, and adds what such
-/// operations may be refused with: pairs of status and description, in the error shape that `error` refers to.
-fn add_refusals(document: &mut Value, prefixes: &[&str], refusals: &[(&str, &str)], error: &str) {
+/// operations may be refused with, besides [`REFUSALS`] the dialect's `own`, in the error shape that `error` refers to.
+fn add_refusals(document: &mut Value, prefixes: &[&str], own: &[(&str, &str)], error: &str) {
     let Some(paths) = document["paths"].as_object_mut() else { return };
     let operations = paths
         .iter_mut()
@@ -49,12 +60,18 @@ fn add_refusals(document: &mut Value, prefixes: &[&str], refusals: &[(&str, &str
         .flat_map(|methods| methods.values_mut());
     for operation in operations {
         operation["security"] = json!([{"key": []}]);
-        for (status, description) in refusals {
-            operation["responses"][status] = json!({
-                "description": description,
-                "content": {"application/json": {"schema": {"$ref": format!("#/components/schemas/{error}")}}},
-            });
-        }
+        add_answers(operation, &REFUSALS, error);
+        add_answers(operation, own, error);
+    }
+}
+
+/// Adds `answers`, pairs of status and description, in the error shape that `error` refers to.
+fn add_answers(operation: &mut Value, answers: &[(&str, &str)], error: &str) {
+    for (status, description) in answers {
+        operation["responses"][status] = json!({
+            "description": description,
+            "content": {"application/json": {"schema": {"$ref": format!("#/components/schemas/{error}")}}},
+        });
     }
 }
 

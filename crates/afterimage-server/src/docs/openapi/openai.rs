@@ -19,18 +19,9 @@ use utoipa::OpenApi;
 )))]
 struct Schemas;
 
-/// Refusals that any operation may answer with.
-const REFUSALS: [(&str, &str); 9] = [
-    ("401", "No key, or an unknown one"),
-    ("404", "No such path or model"),
-    ("405", "The path has no such method"),
-    ("408", "The body did not arrive in time"),
-    ("413", "The body is too large"),
-    ("429", "Too many wrong keys; see Retry-After"),
-    ("500", "A fault of the server; x-should-retry is false once work was done"),
-    ("503", "Database or disk not available; see Retry-After. Nothing was stored"),
-    ("504", "Not done within the time that the server waits"),
-];
+/// The dialect's own refusals.
+const OWN: [(&str, &str); 2] =
+    [("404", "No such path or model"), ("504", "Not done within the time that the server waits")];
 
 /// Schemas of the answers.
 pub fn schemas() -> utoipa::openapi::OpenApi {
@@ -76,9 +67,9 @@ pub fn complete(document: &mut Value) {
     paths[native.as_str()] = json!({"post": post});
 
     let forms = ["/v1/openai/", "/v1/images/", "/v1/models"];
-    add_refusals(document, &forms, &REFUSALS, "OpenAiError");
+    add_refusals(document, &forms, &OWN, "OpenAiError");
     add_refusals(document, &["/v1/openai/images/", "/v1/images/"], &[FIELD, CONFLICT], "OpenAiError");
-    add_refusals(document, &["/v1/inference/"], &REFUSALS, "DeepInfraError");
+    add_refusals(document, &["/v1/inference/"], &OWN, "DeepInfraError");
     add_refusals(document, &["/v1/inference/"], &[NATIVE_FIELD], "DeepInfraError");
 }
 

@@ -26,18 +26,14 @@ use utoipa::OpenApi;
 )]
 struct Handlers;
 
-/// Refusals that any operation of a dialect may answer with.
-const REFUSALS: [(&str, &str); 10] = [
-    ("400", "A field that cannot be used; the message names it"),
-    ("401", "No key, or an unknown one"),
+/// A field that cannot be used.
+const FIELD: (&str, &str) = ("400", "A field that cannot be used; the message names it");
+
+/// The dialect's own refusals.
+const OWN: [(&str, &str); 3] = [
+    FIELD,
     ("404", "Nothing under this id or path for this key"),
-    ("405", "The path has no such method"),
-    ("408", "The body did not arrive in time"),
-    ("413", "The body is too large"),
     ("422", "The idempotency key was used with another request"),
-    ("429", "Too many wrong keys; see Retry-After"),
-    ("500", "A fault of the server"),
-    ("503", "Database or disk not available; see Retry-After. Nothing was stored"),
 ];
 
 /// Paths and answers from the handlers.
@@ -68,7 +64,7 @@ pub fn complete(document: &mut Value) {
             "required": ["file"],
         }}},
     });
-    add_refusals(document, &["/api/v3/"], &REFUSALS, "ErrorBody");
+    add_refusals(document, &["/api/v3/"], &OWN, "ErrorBody");
 }
 
 fn submit_operation(model: &Model) -> Value {
@@ -104,7 +100,7 @@ mod tests {
             let operation = &document["paths"][format!("/api/v3/{}", model.id)]["post"];
             let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
             assert_eq!(schema["properties"]["num_inference_steps"]["default"], 28, "{}", model.id);
-            assert_eq!(operation["responses"]["400"]["description"], REFUSALS[0].1);
+            assert_eq!(operation["responses"]["400"]["description"], FIELD.1);
         }
     }
 }

@@ -3,12 +3,15 @@
 mod native;
 mod stream;
 
+use crate::fal_files::database;
 use crate::support::{KEY, Server, answer, data_uri, picture};
+use afterimage_jobs::{JobStore, KeyStore};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::{Body, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use std::time::Duration;
+use url::Url;
 
 pub const MODEL: &str = "black-forest-labs/FLUX-1-Redux-dev";
 pub const NATIVE: &str = "/v1/inference/black-forest-labs/FLUX-1-Redux-dev";
@@ -129,11 +132,13 @@ async fn variations_come_inlined_or_by_address() {
         assert_eq!(file.bytes().await.unwrap(), expected.as_slice(), "the same seed makes the same picture");
     }
 
-    // Either base makes either format.
-    let few = [text("size", "256x272"), text("num_inference_steps", "1"), file("image[]", &png)];
-    for (base, format, key) in [("/v1/openai", "url", "url"), ("/v1", "b64_json", "b64_json")] {
+    // Either base makes either format, and sizes may be written in each service's way.
+    let few = [text("num_inference_steps", "1"), file("image[]", &png)];
+    for (base, format, key, size) in
+        [("/v1/openai", "url", "url", "256*272"), ("/v1", "b64_json", "b64_json", " 256X272 ")]
+    {
         let mut parts = few.to_vec();
-        parts.extend([text("response_format", format), text("output_format", "jpeg")]);
+        parts.extend([text("response_format", format), text("output_format", "jpeg"), text("size", size)]);
         let (status, body) = send(&server, &format!("{base}/images/variations"), &parts).await;
         assert_eq!(status, 200, "{body}");
         assert!(body["data"][0][key].is_string(), "{body}");
@@ -142,6 +147,55 @@ async fn variations_come_inlined_or_by_address() {
             assert_eq!(image::guess_format(&files[0]).unwrap(), image::ImageFormat::Jpeg);
             assert_eq!(size_of(&files[0]), (256, 272));
         }
+    }
+}
+
+#[tokio::test]
+async fn addresses_work_for_as_long_as_results_are_kept_and_only_as_they_are() {
+    let server = Server::start(|options| {
+        options.workers = 1;
+        options.retention = Duration::from_hours(2);
+    })
+    .await;
+    let png = picture(64, 64);
+    let parts = [file("image", &png), text("size", "256x256"), text("num_inference_steps", "1"), text("n", "4")];
+    let (status, body) = send(&server, "/v1/images/variations", &parts).await;
+    assert_eq!(status, 200, "{body}");
+    let items = body["data"].as_array().unwrap();
+    assert_eq!(items.len(), 4);
+    for (index, item) in items.iter().enumerate() {
+        let address = item["url"].as_str().unwrap();
+        let url = Url::parse(address).unwrap();
+        let expires: i64 = url.query_pairs().find(|(name, _)| name == "expires").unwrap().1.parse().unwrap();
+        let made = body["created"].as_i64().unwrap();
+        assert!((expires - made - 7200).abs() <= 1, "{made}, {expires}");
+        let later = address.replace(&expires.to_string(), &(expires + 60).to_string());
+        let another = address.replace(&format!("/{index}.png"), &format!("/{}.png", (index + 1) % 4));
+        for (address, expected) in [(address, 200), (&later, 404), (&another, 404)] {
+            assert_eq!(server.client.get(address).send().await.unwrap().status(), expected, "{address}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn end_users_are_told_apart() {
+    let server = Server::with_worker().await;
+    let png = picture(256, 256);
+    let image = file("image", &png);
+    let few = text("num_inference_steps", "2");
+    for (route, more) in [
+        ("variations", vec![text("size", "256x256"), text("user", "first")]),
+        ("edits", vec![text("prompt", "p"), text("user", "first"), text("safety_identifier", "second")]),
+        ("edits", vec![text("prompt", "p"), text("user", "first"), text("safety_identifier", "")]),
+    ] {
+        let parts = [&[image, few], &more[..]].concat();
+        let (status, body) = send(&server, &format!("/v1/openai/images/{route}"), &parts).await;
+        assert_eq!(status, 200, "{body}");
+    }
+    let store = database(&server).await;
+    let key = store.keys().await.unwrap().swap_remove(0).id;
+    for (user, jobs) in [(None, 3), (Some("first"), 2), (Some("second"), 1), (Some("third"), 0)] {
+        assert_eq!(store.spending(&key, user).await.unwrap().jobs, jobs, "{user:?}");
     }
 }
 

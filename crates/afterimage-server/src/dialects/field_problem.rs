@@ -1,0 +1,25 @@
+//! A field's problem as services built on pydantic describe it.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// One field that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldProblem {
+    /// Where it is: `body` or `query`, then names; the place alone for a problem of all of it.
+    pub loc: Vec<String>,
+    /// What is wrong with it and what would be right.
+    pub msg: String,
+    /// Category.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+}
+
+impl FieldProblem {
+    /// A problem of `field` in `place`; a dot in its name leads from an object to its part.
+    pub fn new(place: &str, field: Option<&str>, kind: &'static str, message: impl Into<String>) -> Self {
+        let names = field.into_iter().flat_map(|field| field.split('.'));
+        let loc = std::iter::once(place).chain(names).map(str::to_owned).collect();
+        Self { loc, msg: message.into(), kind }
+    }
+}
