@@ -2,13 +2,15 @@
 //! [`plain`] that serves as its oracle.
 //!
 //! This crate knows nothing of models. It is the only one with `unsafe`: vector intrinsics, raw tile pointers handed
-//! to worker threads, and memory-mapped files. Every entry point is safe: it checks lengths before it goes to work and
-//! panics on a caller's mistake (never on file contents, which are checked where they are read).
+//! to worker threads, memory-mapped files, and a setting of the C library. Every entry point is safe: it checks lengths
+//! before it goes to work and panics on a caller's mistake (never on file contents, which are checked where they are
+//! read).
 
 pub mod attention;
 pub mod bytes;
 pub mod conv;
 pub mod gemm;
+pub mod heap;
 pub mod matrix;
 pub mod norm;
 mod pack;

@@ -6,6 +6,7 @@ use crate::logging::{LogFormat, start_logging};
 use crate::origin::Origins;
 use crate::values;
 use afterimage_jobs::{Error as StoreError, Secret};
+use afterimage_kernels::heap;
 use afterimage_server::cost::Rates;
 use afterimage_server::engine_process::EngineCommand;
 use afterimage_server::engine_process::child::ChildSettings;
@@ -21,6 +22,10 @@ use std::time::Duration;
 use tokio::signal;
 use tokio_util::sync::CancellationToken;
 use url::Url;
+
+/// Arenas of the heap: few enough that what one thread frees is of use to the others, and more than one, so that two
+/// threads seldom wait for each other.
+const ARENAS: u16 = 2;
 
 /// Start the server: queue, workers, API and playground
 ///
@@ -187,6 +192,8 @@ impl Serve {
     pub fn run(&self, origins: &Origins) -> Result<(), Failure> {
         start_logging(self.log_format)?;
         let options = self.options()?;
+        // Amid 1,000 connections memory grew by a fifth within minutes without this (bench/README.md).
+        heap::limit_arenas(ARENAS);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
