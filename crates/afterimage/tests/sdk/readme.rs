@@ -1,6 +1,6 @@
 //! What the README prints, run as it is printed.
 
-use crate::packages::{folder, javascript, present, python, python_openai, unless_missing};
+use crate::packages::{folder, javascript, present, python, python_with, unless_missing};
 use crate::process::succeed;
 use crate::server::Server;
 use crate::{KEY, repository};
@@ -66,7 +66,7 @@ fn the_python_example_leaves_a_picture() {
 
 #[test]
 fn the_python_example_of_openai_leaves_a_picture() {
-    if unless_missing(python_openai()).is_some() {
+    if unless_missing(python_with("openai")).is_some() {
         run_example("lake-openai-python.png");
     }
 }
