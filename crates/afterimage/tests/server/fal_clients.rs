@@ -1,7 +1,7 @@
 //! What fal's own clients need besides calls: tokens for pages, lifetimes of files, refusals that they can read.
 
 use crate::support::{KEY, Server, answer, data_uri, picture};
-use afterimage_jobs::{Clock, KeyStore, NewKey, SqliteStore, SystemClock};
+use afterimage_jobs::{Clock, KeyStore, NewKey, SettingsStore, SqliteStore, SystemClock};
 use afterimage_server::dialects::fal::token::{Caller, make_call_token};
 use afterimage_server::files::Signer;
 use reqwest::{Method, RequestBuilder, StatusCode};
