@@ -170,7 +170,6 @@ impl JobState {
 
 /// A job as stored.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::struct_excessive_bools, reason = "independent facts of a record, not a state")]
 pub struct Job {
     /// See [`NewJob::id`].
     pub id: JobId,
