@@ -144,6 +144,7 @@ async def check_errors(client, another):
         (problem,) = error.message
         assert problem["loc"] == ["body", "num_images"] and problem["type"] == "less_than_equal", problem
         assert error.error_type is None and error.response_headers["x-fal-billable-units"] == "0", error
+        assert error.response_headers["x-fal-retryable"] == "false", error
         error = await refused(404, lambda: call("fal-ai/flux-1/dev/unknown", arguments(url)))
         assert MODEL in error.message, error
     assert "key" in (await refused(401, lambda: another.run(MODEL, arguments(url)))).message

@@ -36,7 +36,7 @@ const APP_BYTES: usize = 200;
 /// Get a token for a page
 ///
 /// It calls the apps it was made for, in the query as `fal_jwt_token`.
-#[utoipa::path(post, path = "/tokens/", tag = "fal", responses((status = 200, description = "The token", body = String)))]
+#[utoipa::path(post, path = "/tokens/", tag = "fal", responses((status = 200, description = "The token", body = String, content_type = "application/json")))]
 pub async fn token(
     State(app): State<Arc<App>>,
     Extension(key): Extension<ApiKey>,

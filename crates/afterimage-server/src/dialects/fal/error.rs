@@ -19,6 +19,9 @@ const ERROR_TYPE: HeaderName = HeaderName::from_static("x-fal-error-type");
 /// Who set the time that ran out; clients do not repeat a request whose own limit it was.
 const TIMEOUT_TYPE: HeaderName = HeaderName::from_static("x-fal-request-timeout-type");
 
+/// Whether the same request may succeed later.
+const RETRYABLE: HeaderName = HeaderName::from_static("x-fal-retryable");
+
 /// What a request costs.
 pub const BILLABLE_UNITS: HeaderName = HeaderName::from_static("x-fal-billable-units");
 
@@ -141,6 +144,8 @@ impl IntoResponse for Failed {
         let mut response = (self.status, Json(self.body)).into_response();
         let headers = response.headers_mut();
         headers.insert(BILLABLE_UNITS, HeaderValue::from_static("0"));
+        let may_pass = matches!(self.status.as_u16(), 408 | 429 | 500..=503);
+        headers.insert(RETRYABLE, HeaderValue::from_static(if may_pass { "true" } else { "false" }));
         if let Some(error_type) = error_type {
             headers.insert(ERROR_TYPE, HeaderValue::from_static(error_type));
         }
