@@ -148,16 +148,24 @@ fn milliseconds(time: Duration) -> Value {
     json!((time.as_secs_f64() * 1e5).round() / 100.0)
 }
 
-/// Times count from when a request was due, so that a server that stands still is not asked less often for it.
-async fn submits(target: &Arc<Target>, rate: u64, seconds: u64) -> Result<Value, AnyError> {
+/// Sends `rate` requests a second for `seconds`, `request` making each by its number. Times count from when a request was
+/// due, so that a server that stands still is not asked less often for it. Returns also how many seconds it took.
+async fn steadily<Answer>(
+    rate: u64,
+    seconds: u64,
+    request: impl Fn(u64) -> Answer,
+) -> Result<(Series, f64), AnyError>
+where
+    Answer: Future<Output = Result<(u16, Value), AnyError>> + Send + 'static,
+{
     let mut requests = JoinSet::new();
     let start = Instant::now();
     for number in 0..rate * seconds {
         let due = start + Duration::from_secs_f64(number as f64 / rate as f64);
         sleep_until(due).await;
-        let target = Arc::clone(target);
+        let answer = request(number);
         requests.spawn(async move {
-            let answer = target.submit(false).await;
+            let answer = answer.await;
             (due.elapsed(), answer)
         });
     }
@@ -166,8 +174,16 @@ async fn submits(target: &Arc<Target>, rate: u64, seconds: u64) -> Result<Value,
         let (elapsed, answer) = ended?;
         series.note(elapsed, &answer);
     }
-    let taken = start.elapsed();
-    Ok(json!({"rate": rate, "seconds": taken.as_secs_f64().round(), "submit": series.figures()}))
+    Ok((series, start.elapsed().as_secs_f64().round()))
+}
+
+async fn submits(target: &Arc<Target>, rate: u64, seconds: u64) -> Result<Value, AnyError> {
+    let (series, seconds) = steadily(rate, seconds, |_| {
+        let target = Arc::clone(target);
+        async move { target.submit(false).await }
+    })
+    .await?;
+    Ok(json!({"rate": rate, "seconds": seconds, "submit": series.figures()}))
 }
 
 async fn fill(target: &Arc<Target>, jobs: u64) -> Result<Value, AnyError> {

@@ -1,6 +1,6 @@
 //! Submits at a steady rate amid connections that idle and connections that hardly move.
 
-use super::{AnyError, Series, Target};
+use super::{AnyError, Target, steadily};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::sleep;
 
 /// What a connection does that only holds its place.
 #[derive(Clone, Copy)]
@@ -50,24 +50,12 @@ pub async fn crowd(target: &Arc<Target>, rate: u64, seconds: u64, connections: u
             builder.tls_certs_only([]).build()
         })
         .collect::<Result<_, _>>()?;
-    let mut requests = JoinSet::new();
-    let start = Instant::now();
-    for number in 0..rate * seconds {
-        let due = start + Duration::from_secs_f64(number as f64 / rate as f64);
-        sleep_until(due).await;
+    let (series, seconds) = steadily(rate, seconds, |number| {
         let target = Arc::clone(target);
         let client = clients[number as usize % clients.len()].clone();
-        requests.spawn(async move {
-            let answer = target.submit_over(&client, false).await;
-            (due.elapsed(), answer)
-        });
-    }
-    let mut series = Series::default();
-    while let Some(ended) = requests.join_next().await {
-        let (elapsed, answer) = ended?;
-        series.note(elapsed, &answer);
-    }
-    let taken = start.elapsed();
+        async move { target.submit_over(&client, false).await }
+    })
+    .await?;
     burdens.shutdown().await;
 
     let count = |kind: usize| {
@@ -76,7 +64,7 @@ pub async fn crowd(target: &Arc<Target>, rate: u64, seconds: u64, connections: u
     };
     Ok(json!({
         "rate": rate,
-        "seconds": taken.as_secs_f64().round(),
+        "seconds": seconds,
         "connections": connections,
         "submit": series.figures(),
         "idle": count(0),
