@@ -5,6 +5,7 @@ use crate::app::App;
 use crate::dialects::parameters::{Problem, ProblemKind};
 use crate::fetch::{data_uri, parse_web_url};
 use crate::files::OwnFile;
+use crate::http::body::holding;
 use crate::refusal::Refusal;
 use afterimage_core::Size;
 use afterimage_jobs::UploadState;
@@ -44,6 +45,15 @@ impl SourcePicture {
         match self {
             Self::Inline { size, .. } | Self::Stored { size, .. } => Some(*size),
             Self::Remote { .. } => None,
+        }
+    }
+
+    /// The same, which keeps the share of memory of the request's `body` until the picture is stored.
+    #[must_use]
+    pub fn holding(self, body: &Bytes) -> Self {
+        match self {
+            Self::Inline { bytes, size } => Self::Inline { bytes: holding(bytes, body.clone()), size },
+            other => other,
         }
     }
 }

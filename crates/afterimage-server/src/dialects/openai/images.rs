@@ -74,8 +74,11 @@ async fn make(app: &Arc<App>, key: &ApiKey, base: Base, flow: Flow, request: Req
         start_within: None,
         store_io: true,
     };
+    let by_address = values.text("response_format") == Some("url");
+    // What came with a request that waits is not kept meanwhile.
+    drop(values);
     let job = run(app, key, submission, FORM_NAMES).await?;
-    if values.text("response_format") == Some("url") {
+    if by_address {
         return Ok(Json(Images::with_addresses(&job, &public_url, &app.links)?));
     }
     Ok(Json(Images::inlined(&app.blobs, &job).await?))
