@@ -1,5 +1,6 @@
 //! Reading request bodies: bounded in bytes, in time, and in memory over all requests.
 
+use crate::refusal::Refusal;
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
@@ -108,6 +109,20 @@ pub fn holding(bytes: Bytes, kept: impl Send + 'static) -> Bytes {
         }
     }
     Bytes::from_owner(Holder(bytes, kept))
+}
+
+/// Does `work` on so many bytes: on this thread when that is soon done, else on one that serves no other requests.
+///
+/// # Errors
+/// Those of `work`, and [`Refusal::Internal`] when it panicked.
+pub async fn off_thread<T: Send + 'static>(
+    bytes: usize,
+    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    if bytes <= FREE {
+        return work();
+    }
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(Refusal::Internal))
 }
 
 /// Reads and forgets what is left of a small body: some clients report a broken connection instead of the answer when

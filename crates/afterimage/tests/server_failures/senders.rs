@@ -75,12 +75,12 @@ async fn a_body_over_the_limit_is_refused_without_reading_on() {
 
 #[tokio::test]
 async fn requests_that_wait_keep_nothing_of_what_they_sent() {
-    const EACH: usize = 4;
+    const EACH: usize = 2;
     let installation = Installation::new();
     let server = installation.start_by(without_workers(&installation));
     let client = up(&installation).await;
     // What follows a picture's end is no error.
-    let file = [png(), vec![7; 27 << 20]].concat();
+    let file = [png(), vec![7; 40 << 20]].concat();
     let text = format!("data:image/png;base64,{}", STANDARD.encode(&file));
     let json = |body: Value| ("application/json", Bytes::from(body.to_string()));
     let form = |head: &str, content: &[u8]| {
@@ -106,19 +106,20 @@ async fn requests_that_wait_keep_nothing_of_what_they_sent() {
     let all = (EACH * kinds.len()) as u64;
     let start = Instant::now();
     loop {
-        let list = client.post("/api/v3/predictions", &json!({})).await.unwrap().body;
-        if list["data"]["total"] == all {
+        // Reading so much may keep a slow machine from answering in time.
+        let list = client.post("/api/v3/predictions", &json!({})).await;
+        if list.is_ok_and(|list| list.body["data"]["total"] == all) {
             break;
         }
-        assert!(start.elapsed() < Duration::from_secs(50), "{list:.300}");
+        assert!(start.elapsed() < Duration::from_secs(50), "not all were taken: {}", installation.log());
         assert!(waiting.try_join_next().is_none(), "one was refused");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
-    // One copy of what all of them sent would be 700 MB.
-    assert!(kibibytes < 400 << 10, "{line}");
+    // One copy of what all of them sent would be 450 MB; an allocator keeps some of what is free.
+    assert!(kibibytes < 300 << 10, "{line}");
 }
 
 /// Sends until the other side closes or twice `limit` is reached; its answer and the bytes that it took.
