@@ -18,9 +18,12 @@ struct Named {
     absent: u32,
 }
 
-/// fal's, and one whose range does not hold its own words.
+/// Of a parameter whose range does not hold its own words.
+const WIDE: [(&str, Size); 1] = [("wide", Size::new(1024, 576))];
+
+/// fal's, and that one.
 static NAMED: LazyLock<Vec<Named>> = LazyLock::new(|| {
-    let narrow = Kind::NamedSize { presets: &[("wide", Size::new(1024, 576))], default: "wide", side: 16..=64, absent_side: 32 };
+    let narrow = Kind::NamedSize { presets: &WIDE, default: "wide", side: 16..=64, absent_side: 32 };
     let of_fal = MODELS.iter().flat_map(|model| model.parameters());
     let all: Vec<Named> = of_fal.chain([Parameter::optional("size", narrow, "")]).filter_map(named).collect();
     assert!(all.len() > 1, "fal's models have a size");

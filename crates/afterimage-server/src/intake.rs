@@ -5,6 +5,7 @@ use crate::app::App;
 use crate::dialects::parameters::{Problem, ProblemKind};
 use crate::fetch::{data_uri, parse_web_url};
 use crate::files::OwnFile;
+use crate::http::body::{holding, off_thread};
 use crate::refusal::Refusal;
 use afterimage_core::Size;
 use afterimage_jobs::UploadState;
@@ -46,6 +47,15 @@ impl SourcePicture {
             Self::Remote { .. } => None,
         }
     }
+
+    /// The same, which keeps the share of memory of the request's `body` until the picture is stored.
+    #[must_use]
+    pub fn holding(self, body: &Bytes) -> Self {
+        match self {
+            Self::Inline { bytes, size } => Self::Inline { bytes: holding(bytes, body.clone()), size },
+            other => other,
+        }
+    }
 }
 
 /// Takes what `field` of a request says: `data:` URI, address, or plain base64.
@@ -56,8 +66,12 @@ pub async fn take_text(app: &App, field: &str, text: &str) -> Result<SourcePictu
     let text = text.trim();
     let malformed = |message: String| Refusal::Field(Problem::new(field, ProblemKind::Malformed, message));
     if data_uri::is_data_uri(text) {
-        let bytes = data_uri::parse(text, PICTURE_BYTES).map_err(|error| malformed(error.to_string()))?;
-        return take_bytes(app, field, bytes).await;
+        let (named, text) = (field.to_owned(), text.to_owned());
+        let bytes = off_thread(text.len(), move || {
+            data_uri::parse(&text, PICTURE_BYTES)
+                .map_err(|error| Problem::new(named, ProblemKind::Malformed, error.to_string()).into())
+        });
+        return take_bytes(app, field, bytes.await?).await;
     }
     if let Some(file) = app.links.recognise(text) {
         return own_file(app, field, file).await;
@@ -70,10 +84,14 @@ pub async fn take_text(app: &App, field: &str, text: &str) -> Result<SourcePictu
         }
         return Ok(SourcePicture::Remote { url: text.to_owned() });
     }
-    match data_uri::parse_base64(text, PICTURE_BYTES) {
-        Ok(bytes) => take_bytes(app, field, bytes).await,
-        Err(_) => Err(malformed("is neither an http(s) URL, nor a data URI, nor base64 of a picture".to_owned())),
-    }
+    let (named, text) = (field.to_owned(), text.to_owned());
+    let bytes = off_thread(text.len(), move || {
+        data_uri::parse_base64(&text, PICTURE_BYTES).map_err(|_| {
+            let message = "is neither an http(s) URL, nor a data URI, nor base64 of a picture";
+            Problem::new(named, ProblemKind::Malformed, message).into()
+        })
+    });
+    take_bytes(app, field, bytes.await?).await
 }
 
 /// Takes a file that came with the request.

@@ -1,7 +1,7 @@
 //! JSON bodies, read within limits.
 
 use crate::app::App;
-use crate::http::body::JSON_LIMIT;
+use crate::http::body::{JSON_LIMIT, off_thread};
 use crate::refusal::Refusal;
 use afterimage_jobs::Idempotency;
 use axum::body::Body;
@@ -17,7 +17,9 @@ use sha2::{Digest, Sha256};
 /// [`Refusal::BadBody`] and those of reading.
 pub async fn read_object(app: &App, headers: &HeaderMap, body: Body) -> Result<(Map<String, Value>, Bytes), Refusal> {
     let bytes = app.bodies.read(headers, body, JSON_LIMIT).await?;
-    Ok((parse_object(&bytes)?, bytes))
+    let shared = bytes.clone();
+    let object = off_thread(bytes.len(), move || parse_object(&shared)).await?;
+    Ok((object, bytes))
 }
 
 fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, Refusal> {

@@ -1,5 +1,6 @@
 //! Reading request bodies: bounded in bytes, in time, and in memory over all requests.
 
+use crate::refusal::Refusal;
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
@@ -60,7 +61,8 @@ impl Default for BodyReader {
 }
 
 impl BodyReader {
-    /// Reads `body` to its end. A `Content-Length` above `limit` is refused before a byte is read.
+    /// Reads `body` to its end. A `Content-Length` above `limit` is refused before a byte is read. What is returned has
+    /// its share of the budget until all of it is dropped; [`holding`] passes that on to what was made from it.
     ///
     /// # Errors
     /// [`BodyError`].
@@ -90,8 +92,37 @@ impl BodyReader {
             }
             read.extend_from_slice(&data);
         }
-        Ok(read.freeze())
+        let read = read.freeze();
+        Ok(match share {
+            Some(share) => holding(read, share),
+            None => read,
+        })
     }
+}
+
+/// `bytes`, which keep `kept` until all of them are dropped: a share of the budget, or a body that has one.
+pub fn holding(bytes: Bytes, kept: impl Send + 'static) -> Bytes {
+    struct Holder<K>(Bytes, K);
+    impl<K> AsRef<[u8]> for Holder<K> {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    Bytes::from_owner(Holder(bytes, kept))
+}
+
+/// Does `work` on so many bytes: on this thread when that is soon done, else on one that serves no other requests.
+///
+/// # Errors
+/// Those of `work`, and [`Refusal::Internal`] when it panicked.
+pub async fn off_thread<T: Send + 'static>(
+    bytes: usize,
+    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    if bytes <= FREE {
+        return work();
+    }
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(Refusal::Internal))
 }
 
 /// Reads and forgets what is left of a small body: some clients report a broken connection instead of the answer when
@@ -164,6 +195,19 @@ mod tests {
             let read = reader.read(&HeaderMap::new(), chunks(3, MEBIBYTE), JSON_LIMIT).await.unwrap();
             assert_eq!(read.len(), 3 * MEBIBYTE);
         }
+        assert_eq!(reader.budget.available_permits(), BUDGET_MEBIBYTES);
+    }
+
+    #[tokio::test]
+    async fn a_share_is_kept_as_long_as_anything_made_of_its_body() {
+        let reader = BodyReader::default();
+        let headers: HeaderMap = [(header::CONTENT_LENGTH, "3145728".parse().unwrap())].into_iter().collect();
+        let read = reader.read(&headers, chunks(3, MEBIBYTE), JSON_LIMIT).await.unwrap();
+        let made = holding(Bytes::from_static(b"picture"), read.slice(5..9));
+        drop(read);
+        assert_eq!(reader.budget.available_permits(), BUDGET_MEBIBYTES - 3);
+        assert_eq!(made, "picture");
+        drop(made);
         assert_eq!(reader.budget.available_permits(), BUDGET_MEBIBYTES);
     }
 }

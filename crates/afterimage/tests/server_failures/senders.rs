@@ -1,10 +1,15 @@
 //! Senders that are too slow or send too much.
 
 use crate::requests::{up, without_workers};
-use crate::server::{Installation, KEY};
+use crate::server::{Installation, KEY, png};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde_json::{Value, json};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
 
 /// The server gives a request's headers 30 seconds.
 const HEADERS_WITHIN: Duration = Duration::from_secs(45);
@@ -66,6 +71,55 @@ async fn a_body_over_the_limit_is_refused_without_reading_on() {
     let (answer, sent) = send_endlessly(&installation.address, "/api/v3/wavespeed-ai/flux-redux-dev", chunked, limit);
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
     assert!(sent < limit + (32 << 20), "{sent} bytes were taken");
+}
+
+#[tokio::test]
+async fn requests_that_wait_keep_nothing_of_what_they_sent() {
+    const EACH: usize = 1;
+    let installation = Installation::new();
+    let server = installation.start_by(without_workers(&installation));
+    let client = up(&installation).await;
+    // What follows a picture's end is no error.
+    let file = [png(), vec![7; 40 << 20]].concat();
+    let text = format!("data:image/png;base64,{}", STANDARD.encode(&file));
+    let json = |body: Value| ("application/json", Bytes::from(body.to_string()));
+    let form = |head: &str, content: &[u8]| {
+        let head = format!("--b\r\nContent-Disposition: form-data; name=\"image\"{head}\r\n\r\n");
+        let body = [head.as_bytes(), content, b"\r\n--b--\r\n"].concat();
+        ("multipart/form-data; boundary=b", Bytes::from(body))
+    };
+    let kinds = [
+        ("/fal-ai/flux-1/dev/redux", json(json!({"image_url": text}))),
+        ("/api/v3/wavespeed-ai/flux-redux-dev", json(json!({"image": text, "enable_sync_mode": true}))),
+        ("/v1/inference/black-forest-labs/FLUX-1-Redux-dev", json(json!({"image": text}))),
+        ("/v1/images/variations", form("; filename=\"a.png\"", &file)),
+        ("/v1/openai/images/variations", form("", text.as_bytes())),
+    ];
+    let mut waiting = JoinSet::new();
+    for (path, (content_type, body)) in &kinds {
+        for _ in 0..EACH {
+            let request = client.http.post(format!("http://{}{path}", installation.address)).bearer_auth(KEY);
+            let request = request.header("content-type", *content_type).body(body.clone());
+            waiting.spawn(request.timeout(Duration::from_mins(2)).send());
+        }
+    }
+    let all = (EACH * kinds.len()) as u64;
+    let start = Instant::now();
+    loop {
+        // Reading so much may keep a slow machine from answering in time.
+        let list = client.post("/api/v3/predictions", &json!({})).await;
+        if list.is_ok_and(|list| list.body["data"]["total"] == all) {
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(50), "not all were taken: {}", installation.log());
+        assert!(waiting.try_join_next().is_none(), "one was refused");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+    // One copy of what all of them sent would be 240 MB; an allocator keeps some of what is free.
+    assert!(kibibytes < 200 << 10, "{line}");
 }
 
 /// Sends until the other side closes or twice `limit` is reached; its answer and the bytes that it took.

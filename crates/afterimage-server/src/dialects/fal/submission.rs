@@ -55,7 +55,7 @@ pub async fn read(app: &App, model: &'static Model, request_: Request) -> Result
     let webhook = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
         .find(|(name, value)| name == WEBHOOK && !value.is_empty())
         .map(|(_, url)| Webhook { url: url.into_owned(), dialect: DIALECT.to_owned() });
-    let picture = take_text(app, "image_url", values.text("image_url").unwrap_or_default()).await?;
+    let picture = take_text(app, "image_url", values.text("image_url").unwrap_or_default()).await?.holding(&bytes);
     let sync_mode = values.switch("sync_mode");
     let is_stored = text(headers, "x-fal-store-io") != Some("0");
     let kept_for = kept_for(headers)?;

@@ -8,6 +8,7 @@ use crate::intake::{SourcePicture, take_bytes, take_text};
 use crate::refusal::Refusal;
 use axum::body::Body;
 use axum::http::HeaderMap;
+use bytes::Bytes;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -22,6 +23,8 @@ pub struct Form {
     /// Digest of the parts. That of the body would be another one for every repetition, since the boundary is drawn.
     pub digest: Vec<u8>,
     pictures: Vec<Part>,
+    /// What the parts are copies of, with its share of memory.
+    body: Bytes,
 }
 
 impl Form {
@@ -30,9 +33,9 @@ impl Form {
     /// # Errors
     /// [`Refusal::BadBody`], those of reading, and [`Refusal::Field`] for a field that is not supported.
     pub async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Self, Refusal> {
-        let bytes = app.bodies.read(headers, body, JSON_LIMIT).await?;
-        let parts = parts(headers, bytes).await.map_err(|error| Refusal::BadBody(error.to_string()))?;
-        Ok(Self::sort(parts)?)
+        let body = app.bodies.read(headers, body, JSON_LIMIT).await?;
+        let parts = parts(headers, body.clone()).await.map_err(|error| Refusal::BadBody(error.to_string()))?;
+        Ok(Self { body, ..Self::sort(parts)? })
     }
 
     fn sort(parts: Vec<Part>) -> Result<Self, Problem> {
@@ -71,10 +74,11 @@ impl Form {
             let message = format!("{count} pictures were sent; exactly one is taken");
             return Err(Problem::new("image", kind, message).into());
         };
-        match text_of(&part) {
-            Some(text) => take_text(app, "image", text).await,
-            None => take_bytes(app, "image", part.bytes).await,
-        }
+        let picture = match text_of(&part) {
+            Some(text) => take_text(app, "image", text).await?,
+            None => take_bytes(app, "image", part.bytes).await?,
+        };
+        Ok(picture.holding(&self.body))
     }
 }
 
@@ -100,7 +104,6 @@ fn digest(parts: &[Part]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
     use proptest::prelude::*;
     use serde_json::json;
 

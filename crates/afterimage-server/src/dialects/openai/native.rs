@@ -24,6 +24,7 @@ use axum::extract::{Extension, Path, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -64,6 +65,8 @@ async fn make(app: &Arc<App>, key: &ApiKey, head: &Parts, body: Body) -> Result<
         start_within: None,
         kept_for: None,
     };
+    // What came with a request that waits is not kept meanwhile.
+    drop((taken.values, taken.fingerprint));
     if submission.webhook.is_some() {
         let job = submit(app, key, submission, field_name).await?.into_job();
         note_job(job.id.as_str());
@@ -79,7 +82,7 @@ struct Taken {
     values: Values,
     input: Value,
     picture: SourcePicture,
-    fingerprint: Vec<u8>,
+    fingerprint: Bytes,
 }
 
 impl Taken {
@@ -88,13 +91,13 @@ impl Taken {
         if is_form(headers) {
             let mut form = Form::read(app, headers, body).await?;
             let values = parse_with(Numbers::OrText, &parameters, &form.object)?;
-            let (input, fingerprint) = (echo(&parameters, &form.object), std::mem::take(&mut form.digest));
+            let (input, fingerprint) = (echo(&parameters, &form.object), Bytes::from(std::mem::take(&mut form.digest)));
             return Ok(Self { values, input, picture: form.picture(app).await?, fingerprint });
         }
         let (object, bytes) = read_object(app, headers, body).await?;
         let values = parse_with(Numbers::OrText, &parameters, &object)?;
-        let picture = take_text(app, "image", values.text("image").unwrap_or_default()).await?;
-        Ok(Self { input: echo(&parameters, &object), values, picture, fingerprint: bytes.to_vec() })
+        let picture = take_text(app, "image", values.text("image").unwrap_or_default()).await?.holding(&bytes);
+        Ok(Self { input: echo(&parameters, &object), values, picture, fingerprint: bytes })
     }
 }
 

@@ -52,7 +52,7 @@ pub async fn submit_task(
         return Ok(base64_with_webhook());
     }
     let picture = match values.text("image") {
-        Some(text) => Some(take_text(&app, "image", text).await?),
+        Some(text) => Some(take_text(&app, "image", text).await?.holding(&bytes)),
         None => None,
     };
     let submission = Submission {
@@ -70,7 +70,10 @@ pub async fn submit_task(
         start_within: None,
         kept_for: None,
     };
-    if !values.switch("enable_sync_mode") {
+    let waits = values.switch("enable_sync_mode");
+    // What came with a request that waits is not kept meanwhile.
+    drop((object, values, bytes));
+    if !waits {
         let job = submit(&app, &key, submission, field_name).await?.into_job();
         note_job(job.id.as_str());
         return Ok(Json(Envelope::success(render(&app, &job, &base).await?)).into_response());
