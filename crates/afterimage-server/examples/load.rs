@@ -150,11 +150,7 @@ fn milliseconds(time: Duration) -> Value {
 
 /// Sends `rate` requests a second for `seconds`, `request` making each by its number. Times count from when a request was
 /// due, so that a server that stands still is not asked less often for it. Returns also how many seconds it took.
-async fn steadily<Answer>(
-    rate: u64,
-    seconds: u64,
-    request: impl Fn(u64) -> Answer,
-) -> Result<(Series, f64), AnyError>
+async fn steadily<Answer>(rate: u64, seconds: u64, request: impl Fn(u64) -> Answer) -> Result<(Series, f64), AnyError>
 where
     Answer: Future<Output = Result<(u16, Value), AnyError>> + Send + 'static,
 {

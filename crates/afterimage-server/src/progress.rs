@@ -28,8 +28,8 @@ pub fn event_stream(events: impl Stream<Item = sse::Event> + Send + 'static) -> 
     Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(KeepAlive::new().interval(PING).text("ping")).into_response()
 }
 
-/// A job of a client that hears how far it is while it waits. Dropping this cancels the job unless it has ended: a
-/// client that hangs up drops the answer that it is part of.
+/// A job of a client that hears how far it is while it waits. Dropping this cancels the job unless it has ended, see
+/// [`CancelOnDrop`]: a client that hangs up drops the answer that it is part of.
 pub struct Following {
     app: Arc<App>,
     job: Job,
@@ -49,10 +49,11 @@ impl Following {
         field_name: FieldName,
         previews: bool,
     ) -> Result<Self, Refusal> {
+        let repeatable = submission.idempotency.is_some();
         let job = submit(app, key, submission, field_name).await?.into_job();
         note_job(job.id.as_str());
         let watcher = app.events.watch(&job.id, previews);
-        let guard = Some(CancelOnDrop::new(Arc::clone(app), key.clone(), job.id.clone()));
+        let guard = Some(CancelOnDrop::new(app, key, &job.id, repeatable));
         Ok(Self { app: Arc::clone(app), job, watcher, guard })
     }
 

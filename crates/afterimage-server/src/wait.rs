@@ -42,7 +42,7 @@ pub async fn until_ended(app: &App, id: &JobId, timeout: Duration) -> Result<Job
 }
 
 /// Submits on behalf of a synchronous request and waits for the end, at most [`App::sync_timeout`]; returns the job as
-/// it then is, ended or not. A client that hangs up meanwhile cancels it.
+/// it then is, ended or not. A client that hangs up meanwhile cancels it, see [`CancelOnDrop`].
 ///
 /// # Errors
 /// Those of [`submit`] and [`until_ended`].
@@ -52,23 +52,27 @@ pub async fn submit_and_wait(
     submission: Submission,
     field_name: FieldName,
 ) -> Result<Job, Refusal> {
+    let repeatable = submission.idempotency.is_some();
     let job = submit(app, key, submission, field_name).await?.into_job();
     note_job(job.id.as_str());
-    let guard = CancelOnDrop::new(Arc::clone(app), key.clone(), job.id.clone());
+    let guard = CancelOnDrop::new(app, key, &job.id, repeatable);
     let job = until_ended(app, &job.id, app.sync_timeout).await?;
     guard.disarm();
     Ok(job)
 }
 
 /// Cancels the job when dropped, unless disarmed: a client that hangs up on a synchronous request drops its future.
+///
+/// Not so for a request with an idempotency key. Its client may send it once more, after a connection that broke or
+/// beside one that lives, and is promised the same job: neither sender may end it for the other by hanging up.
 pub struct CancelOnDrop {
     armed: Option<(Arc<App>, ApiKey, JobId)>,
 }
 
 impl CancelOnDrop {
-    /// Guards `id`.
-    pub fn new(app: Arc<App>, key: ApiKey, id: JobId) -> Self {
-        Self { armed: Some((app, key, id)) }
+    /// Guards `id`; `repeatable`: the request has an idempotency key.
+    pub fn new(app: &Arc<App>, key: &ApiKey, id: &JobId, repeatable: bool) -> Self {
+        Self { armed: (!repeatable).then(|| (Arc::clone(app), key.clone(), id.clone())) }
     }
 
     /// The client got its answer; the job is left alone.

@@ -49,8 +49,8 @@ def is_size(value):
 def shortened(path, body):
     """`body` with a picture that exists, few steps, one result and few pixels."""
     body = dict(body)
-    # A fifth is enough to see every kind of answer; each is a job.
-    if LONG not in path and random.random() < 0.2:
+    # A tenth is enough to see every kind of answer; each is a job.
+    if LONG not in path and random.random() < 0.1:
         for name in PICTURES & body.keys():
             if isinstance(body[name], str):
                 body[name] = PICTURE

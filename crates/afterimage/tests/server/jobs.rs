@@ -90,6 +90,36 @@ async fn who_hangs_up_on_a_synchronous_request_cancels_it() {
 }
 
 #[tokio::test]
+async fn who_hangs_up_on_a_request_with_an_idempotency_key_finds_its_task_again() {
+    let server = Server::without_workers().await;
+    let mut body = small(&data_uri(&picture(64, 64)));
+    body["enable_sync_mode"] = json!(true);
+    let request = |milliseconds| {
+        let request = server.request(reqwest::Method::POST, REDUX).header("idempotency-key", "once more");
+        request.timeout(Duration::from_millis(milliseconds)).body(body.to_string())
+    };
+    let first = request(300).send();
+    // A repetition beside the first one, whose client hangs up earlier.
+    let second = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        request(50).send().await
+    };
+    let (first, second) = tokio::join!(first, second);
+    assert!(first.unwrap_err().is_timeout() && second.unwrap_err().is_timeout());
+    // Longer than a cancellation takes in the test above.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let list = server.post("/api/v3/predictions", &json!({})).await.1;
+    let items = list["data"]["items"].as_array().unwrap();
+    assert_eq!(items.len(), 1, "{list}");
+    assert_eq!(items[0]["status"], "created", "{list}");
+    let (status, cancelled) =
+        server.post(&format!("/api/v3/predictions/{}/cancel", items[0]["id"].as_str().unwrap()), &json!({})).await;
+    assert_eq!(status, 200, "{cancelled}");
+    let again = request(5000).send().await.unwrap().json::<serde_json::Value>().await.unwrap();
+    assert_eq!((&again["data"]["id"], &again["data"]["status"]), (&items[0]["id"], &json!("cancelled")), "{again}");
+}
+
+#[tokio::test]
 async fn image_to_image_keeps_the_inputs_size_and_works_without_input() {
     let server = Server::with_worker().await;
     let body = json!({

@@ -29,7 +29,7 @@ async fn keys_tokens_signatures_and_queries_are_not_logged() {
         ("/v1/inference/black-forest-labs/FLUX-1-Redux-dev".to_owned(), "cookie"),
         ("/api/v3/wavespeed-ai/flux-redux-pro".to_owned(), "x-client-name"),
         ("/api/fal/proxy".to_owned(), "x-fal-target-url"),
-        ("/storage/upload/initiate".to_owned(), "x-fal-object-lifecycle"),
+        ("/storage/upload/initiate".to_owned(), "x-fal-media-fallback"),
     ] {
         for key in [KEY.to_owned(), format!("wrong-{SECRET}")] {
             let value = match header {
