@@ -21,7 +21,8 @@ fn body() -> Value {
     })
 }
 
-async fn all_jobs(server: &Server) -> Vec<Job> {
+/// The first key's jobs of all dialects, from the database.
+pub async fn all_jobs(server: &Server) -> Vec<Job> {
     let store = database(server).await;
     let key = store.keys().await.unwrap().swap_remove(0);
     store.list(&key.id, &ListFilter { page_size: 100, ..ListFilter::default() }).await.unwrap().jobs

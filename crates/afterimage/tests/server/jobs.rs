@@ -115,7 +115,8 @@ async fn who_hangs_up_on_a_request_with_an_idempotency_key_finds_its_task_again(
     let (status, cancelled) =
         server.post(&format!("/api/v3/predictions/{}/cancel", items[0]["id"].as_str().unwrap()), &json!({})).await;
     assert_eq!(status, 200, "{cancelled}");
-    let again = request(5000).send().await.unwrap().json::<serde_json::Value>().await.unwrap();
+    let again = request(5000).send().await.unwrap().bytes().await.unwrap();
+    let again: Value = serde_json::from_slice(&again).unwrap();
     assert_eq!((&again["data"]["id"], &again["data"]["status"]), (&items[0]["id"], &json!("cancelled")), "{again}");
 }
 
