@@ -7,6 +7,7 @@ use afterimage_jobs::JobState;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+use std::slice::from_ref;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
@@ -68,7 +69,7 @@ async fn previews_and_the_result_are_streamed() {
     // The same without a stream, and one whose client wants no previews.
     let plain = [&parts[..4], &[text("response_format", "b64_json")]].concat();
     let (_, body) = super::send(&server, EDITS, &plain).await;
-    assert_eq!(super::inlined(&body), [of_stream.clone()]);
+    assert_eq!(super::inlined(&body), from_ref(&of_stream));
     let alone = streamed(&server, &parts[..5]).await;
     assert_eq!(alone.len(), 1);
     assert_eq!(decoded(&alone[0].1), of_stream);
