@@ -18,6 +18,22 @@ pub fn limit_arenas(count: u16) -> bool {
     }
 }
 
+/// Gives whole pages that nothing lies on back to the system, also between others that are in use; by itself glibc does
+/// so only at the heap's end. Takes milliseconds, in which other threads may wait for an allocation. Returns whether there
+/// were any; without glibc nothing is done.
+pub fn release_free_pages() -> bool {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        // SAFETY: `malloc_trim` has no requirement on its caller; it locks each arena while it looks at it and touches
+        // free memory only.
+        unsafe { libc::malloc_trim(0) == 1 }
+    }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    {
+        false
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
@@ -29,5 +45,26 @@ mod tests {
         for (byte, thread) in threads.into_iter().enumerate() {
             assert_eq!(thread.join().unwrap(), vec![byte; 100_000]);
         }
+    }
+
+    #[test]
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    fn pages_between_used_ones_are_released() {
+        let resident = || {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap();
+            let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+            line.trim_end_matches("kB").trim().parse::<usize>().unwrap()
+        };
+        // Below the size from which an allocation is a mapping of its own; every fourth one stays.
+        let mut blocks: Vec<Vec<u8>> = (0..1024).map(|_| vec![1; 64 * 1024]).collect();
+        let mut number = 0;
+        blocks.retain(|_| {
+            number += 1;
+            number % 4 == 0
+        });
+        let before = resident();
+        super::release_free_pages();
+        assert!(resident() + 32 * 1024 < before, "{} of {before} KiB are left", resident());
+        assert!(blocks.iter().flatten().all(|&byte| byte == 1));
     }
 }

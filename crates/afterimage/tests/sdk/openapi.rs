@@ -27,7 +27,8 @@ fn the_server_answers_as_its_openapi_document_says() {
             .args(["--header", &format!("Authorization: Bearer {KEY}")])
             .args(["--phases", "examples,coverage,fuzzing", "--max-examples", &cases])
             .args(["--checks", CHECKS, "--continue-on-failure", "--no-color"])
-            .args(["--request-timeout", "120", "--workers", "2", "--seed", "1"])
+            // One worker and one seed: the same cases in the same order every time.
+            .args(["--request-timeout", "120", "--workers", "1", "--seed", "1"])
             // Its database of failures is not wanted in the sources.
             .current_dir(reports.path())
             .env("PYTHONPATH", &folder)
