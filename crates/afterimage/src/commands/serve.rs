@@ -26,7 +26,7 @@ use url::Url;
 /// Arenas of the heap: few enough that what one thread frees is of use to the others, and more than one, so that two
 /// threads seldom wait for each other. Amid 1,000 connections memory grew by a fifth within four minutes without this and
 /// [`release_memory`].
-const ARENAS: u16 = 2;
+const ARENAS: u16 = 1;
 
 /// How often free memory goes back to the system.
 const RELEASE_EVERY: Duration = Duration::from_secs(15);
