@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Queues what was asked for and streams its progress: values with `progress`, some with a preview in `images`, and the
-/// output as the last one. A client that hangs up cancels the job.
+/// output as the last one. For clients that hang up see [`Following`].
 pub async fn stream(app: Arc<App>, key: ApiKey, asked: Asked) -> Answer {
     let (base, inline) = (asked.submission.public_url.clone(), asked.sync_mode);
     let following = Following::submit(&app, &key, asked.submission, field_name, true).await?;

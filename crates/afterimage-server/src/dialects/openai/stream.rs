@@ -124,7 +124,7 @@ struct Follower {
     steps: (u32, u32),
 }
 
-/// Queues `submission` and streams up to `wanted` previews and the result. A client that hangs up cancels the job.
+/// Queues `submission` and streams up to `wanted` previews and the result. For clients that hang up see [`Following`].
 ///
 /// # Errors
 /// What can be refused before the stream begins.
