@@ -38,8 +38,6 @@ class Model:
         self.anchor = Anchor(torch.load(options.out / "anchor.pt"))
 
     def decode(self, latents):
-        if self.options.linear:
-            return self.anchor.decode(latents)
         return torch.cat([(self.vae.decode(part).sample / 2 + 0.5).clamp(0, 1) for part in latents.split(DECODE_AT_ONCE)])
 
     def encode(self, pictures):
@@ -61,8 +59,6 @@ class Model:
 
     @property
     def frame(self):
-        if self.options.coarse:  # as the first training phase sees it: half the size, stretched positions
-            return Frame(self.options.size // 2, self.options.size // 2, 2.0)
         return Frame(self.options.size, self.options.size)
 
     def two_pass(self, prompts, pictures, side, seed=0):
@@ -104,6 +100,22 @@ def variations(model, rng, specs, results):
         "to source": measures.thumbnail_distance(first, sources), "other source": measures.thumbnail_distance(first, first.roll(1, 0)),
     }  # fmt: skip
     return sources, first, second
+
+
+def first_look(model, rng, specs, results, count=12):
+    """What one step from pure noise has read off the sources, 1 being all that they tell about their variations.
+
+    The best that a first step can do is the mean of all variations; the mean of all pictures would be 0.
+    """
+    sources = paint_all(specs, model.frame)
+    painted = [paint_all([variation.perturb(rng, s, model.preset.variation_amount) for s in specs], model.frame, seed) for seed in range(count)]
+    latents = torch.stack([model.anchor.encode(p) for p in painted])
+    mean = latents.mean(0)
+    best = ((latents - mean) ** 2).mean().item() * count / (count - 1)
+    blind = ((latents - latents.mean((0, 1, 3, 4), keepdim=True)) ** 2).mean().item()
+    drawn = sample(model.networks, model.tokens, [""] * len(specs), model.frame, model.views(sources), steps=1, guidance=1.0)
+    error = ((drawn - latents) ** 2).mean().item()
+    results["first look"] = {"read": (blind - error) / (blind - best), "error": error, "best": best, "blind": blind}
 
 
 def colour_words(model, sources, plain, results):
@@ -214,8 +226,6 @@ def main():
     parser.add_argument("--steps", type=int, default=28)
     parser.add_argument("--guidance", type=float, default=3.5)
     parser.add_argument("--quick", action="store_true", help="32 sources, 12 steps, variations and colour words only")
-    parser.add_argument("--coarse", action="store_true", help="half size with stretched positions, as the first phase trains")
-    parser.add_argument("--linear", action="store_true", help="decode with the anchor instead of the autoencoder")
     parser.add_argument("--raw", action="store_true", help="the weights themselves instead of their average")
     parser.add_argument("--large", type=int, nargs="*", default=[512, 1024], help="sizes for two-pass generation")
     parser.add_argument("--photographs", type=Path, nargs="*", default=[], help="pictures for the autoencoder figure")
@@ -230,6 +240,7 @@ def main():
     print(f"step {model.state['step']}, {model.state['hours']:.2f} h")
     rng, specs = scenes.held_out(options.count)
     sources, first, second = variations(model, rng, specs, results)
+    first_look(model, np.random.default_rng(5), specs[:32], results)
     _, tinted = colour_words(model, sources, first, results)
     grids = {"variations": [row for row in zip(sources[:16], first, second, tinted, strict=False)]}
     if not options.quick:

@@ -37,24 +37,32 @@ def vae(options, preset):
 
 
 def flow(options, preset):
-    from afterimage_demo.flow_training import FlowTraining
+    from afterimage_demo.workers import run_together
 
     if options.start:
         from afterimage_demo.bundle import restore_from_bundle
 
-        restored = restore_from_bundle(preset, options.start, options.out)
+        options.restored = restore_from_bundle(preset, options.start, options.out).state_dict()
         anchor(argparse.Namespace(**{**vars(options), "vae": options.start / "vae"}), preset)
-    training = FlowTraining(preset, options.out, options.device, options.seed)
+    run_together(options.workers, train_flow, options, preset)
+
+
+def train_flow(workers, options, preset):
+    """One of the processes that train together."""
+    from afterimage_demo.flow_training import FlowTraining
+
+    training = FlowTraining(preset, options.out, options.device, options.seed, workers)
     if options.start:
-        training.networks.load_state_dict(restored.state_dict())
+        training.networks.load_state_dict(options.restored)
         training.after_weights()
         training.hours = options.spent
     elif options.resume and training.checkpoint.exists():
         training.resume()
     else:
         training.begin()
-    for name, network in training.networks.items():
-        print(f"{name}: {sum(p.numel() for p in network.parameters()):,} parameters")
+    if workers.rank == 0:
+        for name, network in training.networks.items():
+            print(f"{name}: {sum(p.numel() for p in network.parameters()):,} parameters")
     training.train(options.hours or preset.hours)
 
 
@@ -74,6 +82,7 @@ def main():
     parser.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1, help="flow stage: processes of one thread each that train together")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--vae", type=Path, help="anchor stage: a diffusers VAE folder to start from")
     parser.add_argument("--start", type=Path, help="flow stage: continue from a bundle when the working folder is lost")

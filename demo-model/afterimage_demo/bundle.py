@@ -41,7 +41,7 @@ def preprocessing(side):
 
 def two_passes(preset):
     """What Afterimage reads beside diffusers' files: larger pictures are made at the native size, enlarged and refined."""
-    return {"enlarge": {"from_pixels": preset.native_side**2, "refine_strength": preset.refine_strength}}
+    return {"enlarge": {"from_pixels": preset.native_side**2, "refine_strength": preset.refine_strength, "square": True}}
 
 
 def load_trained(preset, folder, average=True):

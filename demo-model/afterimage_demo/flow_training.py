@@ -5,6 +5,7 @@ shift, and a share of them is nearly pure noise, where the layout is decided.
 """
 
 import copy
+import math
 import os
 import signal
 import time
@@ -18,14 +19,16 @@ import torch.nn.functional as functional
 from .flux import encode_prompts, pack, pool_tokens, redux_tokens, shifted, velocity
 from .latents import Anchor
 from .muon import Muon
-from .networks import build_networks, start_image_tower
+from .networks import VIEW_NOISE, build_networks, start_image_tower, start_readout
 from .prompt_tokens import PromptTokens, write_tokenizers
 from .scenes import ScenePool, pictures
+from .workers import Workers
 
 VIEW_SHARE = 0.75  # batches that show a picture
 POOLED_SHARE, THINNED_SHARE = 0.2, 0.1  # of those: weakened Redux tokens, as "image strength" knobs serve them
 ZERO_TEXT_SHARE = 0.04  # prompt-less batches with zeros, as diffusers does without text encoders
 HIGH_NOISE_SHARE, UNIFORM_SHARE = 0.2, 0.15
+ENLARGED_SHARE = 0.7  # of the windows: they start from an enlarged small picture, as the second pass does
 WARM_UP = 60
 REPORT_EVERY, SAVE_EVERY_SECONDS = 50, 240
 
@@ -33,29 +36,31 @@ REPORT_EVERY, SAVE_EVERY_SECONDS = 50, 240
 class Clock:
     """Hours spent: process time on a CPU (a paused or contended run keeps its schedule), wall time on a GPU."""
 
-    def __init__(self, device, spent=0.0):
+    def __init__(self, device):
         self.now = time.process_time if device == "cpu" else time.monotonic
-        self.begin = self.now() - spent * 3600
+        self.last = self.now()
 
     def hours(self):
-        return (self.now() - self.begin) / 3600
+        """Hours since the last call."""
+        before, self.last = self.last, self.now()
+        return (self.last - before) / 3600
 
 
 class Material:
     """Pools of scenes for the frames of the current phase; painted when first drawn."""
 
-    def __init__(self, preset, rng):
-        self.preset, self.rng, self.pools = preset, rng, {}
+    def __init__(self, preset, rng, scene_rng):
+        self.preset, self.rng, self.scene_rng, self.pools = preset, rng, scene_rng, {}
 
     def draw(self, hours):
         phase = next(p for p in self.preset.phases if hours < p.until)
         shares = np.array([share for _, share in phase.rows])
         frames = phase.rows[self.rng.choice(len(shares), p=shares / shares.sum())][0]
         frame = frames[self.rng.integers(len(frames))]
-        fresh = self.preset.scenes_per_step
+        fresh = 1 if frame.window else self.preset.scenes_per_step  # windows of large pictures are slow to paint
         if frame not in self.pools:
             # rare frames keep few scenes: memory and the painting before the first batch
-            self.pools[frame] = ScenePool(self.rng, frame, self.preset.siglip["image_size"], self.preset.variation_amount,
+            self.pools[frame] = ScenePool(self.scene_rng, frame, self.preset.siglip["image_size"], self.preset.variation_amount,
                                           self.preset.pool_capacity, max(8, self.preset.pool_start // len(frames)))  # fmt: skip
             fresh = 0
         pool = self.pools[frame]
@@ -68,8 +73,11 @@ class Material:
 
 
 class FlowTraining:
-    def __init__(self, preset, folder, device="cpu", seed=0):
-        self.preset, self.folder, self.device = preset, Path(folder), device
+    """`workers` share one model: what a step is about is drawn from `rng`, equal in all of them, its pictures from `scene_rng`."""
+
+    def __init__(self, preset, folder, device="cpu", seed=0, workers=None):
+        self.preset, self.folder, self.device, self.seed = preset, Path(folder), device, seed
+        self.workers = workers or Workers()
         torch.manual_seed(seed)
         self.rng = np.random.default_rng(seed + 1)
         if not (self.folder / "tokenizer_2/tokenizer.json").exists():
@@ -83,11 +91,30 @@ class FlowTraining:
     def begin(self):
         views = pictures(self.rng, 300, self.preset.siglip["image_size"]) * 2 - 1
         start_image_tower(self.networks, self.preset, views)
+        self.start_last_layer()
         self.after_weights()
+
+    @torch.no_grad()
+    def start_last_layer(self, batches=12):
+        """Fit the last layer to pictures of the native frame, so that training starts from what the link alone can tell."""
+        frame = self.preset.phases[-1].rows[0][0][0]
+        pool = ScenePool(self.rng, frame, self.preset.siglip["image_size"], self.preset.variation_amount, 10**6, 64)
+        seen, wanted = [], []
+        hook = self.networks["transformer"].proj_out.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].flatten(0, 1).cpu()))
+        for _ in range(batches):
+            targets, views = pool.plain_pairs(16)
+            clean = pack(self.anchor.encode(targets.to(self.device)))
+            sigmas, noise = torch.rand(len(clean), device=self.device).lerp(torch.ones(1, device=self.device), 0.7), torch.randn_like(clean)
+            x = torch.lerp(clean, noise, sigmas[:, None, None])
+            condition = self.condition(self.networks, [""] * len(clean), views.to(self.device), (0, None), False)
+            velocity(self.networks, x, sigmas, torch.ones_like(sigmas), *condition, frame.positions().to(self.device))
+            wanted.append((noise - clean).flatten(0, 1).cpu())
+        hook.remove()
+        start_readout(self.networks, torch.cat(seen), torch.cat(wanted))
 
     def after_weights(self):
         self.average = copy.deepcopy(self.networks).eval().requires_grad_(False)
-        self.optimiser = Muon(self.networks, self.preset.learning_rate)
+        self.optimiser = Muon(self.networks, self.preset.learning_rate, self.workers)
 
     @property
     def checkpoint(self):
@@ -96,7 +123,7 @@ class FlowTraining:
     def save(self):
         state = dict(
             networks=self.networks.state_dict(), average=self.average.state_dict(), optimiser=self.optimiser.state_dict(),
-            step=self.step, hours=self.hours, numpy_rng=self.rng.bit_generator.state, torch_rng=torch.get_rng_state(),
+            step=self.step, hours=self.hours, numpy_rng=self.rng.bit_generator.state,
         )  # fmt: skip
         partial = self.checkpoint.with_suffix(".partial")
         torch.save(state, partial)
@@ -110,7 +137,6 @@ class FlowTraining:
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.hours = state["step"], state["hours"]
         self.rng.bit_generator.state = state["numpy_rng"]
-        torch.set_rng_state(state["torch_rng"].cpu())
 
     def rate_factor(self, hours):
         """Warm-up, constant, and a linear fall over the last part of the schedule."""
@@ -157,22 +183,43 @@ class FlowTraining:
         gain = self.preset.guidance_gain * (guidance - 1)
         return with_condition + gain[:, None, None] * (with_condition - without)
 
+    def enlarged(self, targets, frame):
+        """Packed latents of the targets as an enlarged picture of the native size shows them."""
+        shrink = self.preset.native_side / math.sqrt(frame.height * frame.width)
+        small = functional.interpolate(targets, scale_factor=shrink, mode="bicubic", antialias=True)
+        large = functional.interpolate(small, targets.shape[2:], mode="bicubic", antialias=True)
+        return pack(self.anchor.encode(large.clamp(0, 1)))
+
+    def refining(self, clean, enlarged, noise):
+        """(sigmas, x, target) on the straight way from a noised enlarged picture to the sharp one.
+
+        So the second pass learns to add what enlarging lost; on the way to the enlarged picture itself it would not.
+        """
+        native = torch.tensor(self.preset.refine_strength)
+        first = float(shifted(native, (self.preset.native_side // 16) ** 2)) * self.rng.uniform(0.8, 1.15)
+        share = 0.02 + 0.98 * torch.rand(len(clean), device=self.device)
+        start = (1 - first) * enlarged + first * noise
+        return first * share, torch.lerp(clean, start, share[:, None, None]), (start - clean) / first
+
     def batch_loss(self, frame, targets, views, prompts, distil_started):
         device, count = self.device, len(prompts)
         clean = pack(self.anchor.encode(targets.to(device)))
         if views is not None:
             views = views.to(device)
-            views = views + 0.01 * torch.randn_like(views)
+            views = views + VIEW_NOISE * torch.randn_like(views)
         sigmas, noise = self.sigmas(count, frame), torch.randn_like(clean)
         x = (1 - sigmas[:, None, None]) * clean + sigmas[:, None, None] * noise
+        target = noise - clean
+        enlarged = frame.window is not None and self.rng.random() < ENLARGED_SHARE
+        if enlarged:
+            sigmas, x, target = self.refining(clean, self.enlarged(targets.to(device), frame), noise)
         positions = frame.positions().to(device)
         weakening = self.weakening()
         zero_text = self.rng.random() < ZERO_TEXT_SHARE and not any(prompts)
-        distil = distil_started and self.rng.random() < self.preset.distil_share
+        distil = distil_started and self.rng.random() < self.preset.distil_share and not enlarged
         guidance = torch.ones(count, device=device)
-        if distil or not distil_started:  # until it is distilled, the guidance value must not matter
+        if distil or enlarged or not distil_started:  # where it is not distilled, the guidance value must not matter
             guidance = guidance + 5 * torch.rand(count, device=device)
-        target = noise - clean
         if distil:
             condition = self.condition(self.average, prompts, views, weakening, zero_text)
             target = self.guided_target(x, sigmas, guidance, condition, positions)
@@ -180,37 +227,45 @@ class FlowTraining:
         result = velocity(self.networks, x, sigmas, guidance, *condition, positions)
         loss = functional.mse_loss(result.float(), target.float())
         if not distil:
-            kind = ("text", "image")[views is not None] + ("" if frame.stretch > 1 else "-window" if frame.window else "-native")
+            kind = ("text", "image")[views is not None] + ("-window" if frame.window else "")
             self.losses.append((kind, loss.item()))
         return loss
 
     def train(self, until_hours):
         """Train until the schedule or `until_hours` is over, saving every few minutes."""
-        material, clock = Material(self.preset, self.rng), Clock(self.device, self.hours)
+        own = [self.seed, self.workers.rank, self.step]  # a resumed run sees new pictures, not the first ones again
+        torch.manual_seed(int(np.random.SeedSequence(own).generate_state(1)[0]))
+        material, clock = Material(self.preset, self.rng, np.random.default_rng(own)), Clock(self.device)
         saved = reported = time.monotonic()
-        stopped = []
-        signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))  # a stop request saves first
+        asked, stopped = [], False
+        signal.signal(signal.SIGTERM, lambda *_: asked.append(True))  # a stop request saves first
         parameters, averages = list(self.networks.parameters()), list(self.average.parameters())
-        while not stopped and (hours := clock.hours()) < min(until_hours, self.preset.hours):
-            self.hours = hours
-            frame, with_view, (targets, views, prompts) = material.draw(hours)
+        self.workers.agree([*parameters, *averages])
+        while not stopped and self.hours < min(until_hours, self.preset.hours):
+            frame, with_view, (targets, views, prompts) = material.draw(self.hours)
             with torch.autocast(self.device.split(":")[0], dtype=torch.bfloat16, enabled=self.preset.autocast):
-                loss = self.batch_loss(frame, targets, views if with_view else None, prompts, hours > self.preset.distil_from)
+                loss = self.batch_loss(frame, targets, views if with_view else None, prompts, self.hours > self.preset.distil_from)
             loss.backward()
-            self.optimiser.step(self.rate_factor(hours))
+            spent, stopped = self.workers.average_gradients(parameters, clock.hours(), float(bool(asked)))
+            self.optimiser.step(self.rate_factor(self.hours))
+            self.hours += spent
             self.step += 1
             keep = min(self.preset.average, (self.step + 1) / (self.step + 12))
             with torch.no_grad():
                 torch._foreach_lerp_(averages, parameters, 1 - keep)
             if self.step % REPORT_EVERY == 0:
-                self.report(hours, time.monotonic() - reported)
+                self.workers.agree([*parameters, *averages])
+                self.report(self.hours, time.monotonic() - reported)
                 reported = time.monotonic()
-            if time.monotonic() - saved > SAVE_EVERY_SECONDS:
+            if time.monotonic() - saved > SAVE_EVERY_SECONDS and self.workers.rank == 0:
                 self.save()
                 saved = time.monotonic()
-        self.save()
+        if self.workers.rank == 0:
+            self.save()
 
     def report(self, hours, seconds):
+        if self.workers.rank > 0:
+            return
         kinds = {}
         for kind, loss in self.losses:
             kinds.setdefault(kind, []).append(loss)

@@ -44,7 +44,7 @@ def anchor_of_vae(vae, pictures):
 
 
 class Anchor:
-    """Picture (0..1) <-> latents by the linear map."""
+    """Picture (0..1) to latents by the linear map."""
 
     def __init__(self, values, device="cpu"):
         self.mean = values["mean"].to(device)[:, None, None]
@@ -54,9 +54,3 @@ class Anchor:
     def encode(self, pictures):
         """[count, 3, height, width] -> [count, 16, height / 8, width / 8]."""
         return functional.conv2d(functional.pixel_unshuffle(pictures * 2 - 1, 8) - self.mean, self.map)
-
-    @torch.no_grad()
-    def decode(self, latents):
-        """A quick look without the autoencoder."""
-        inverse = torch.linalg.pinv(self.map[:, :, 0, 0])[:, :, None, None]
-        return (functional.pixel_shuffle(functional.conv2d(latents, inverse) + self.mean, 8) / 2 + 0.5).clamp(0, 1)

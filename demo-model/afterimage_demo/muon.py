@@ -26,9 +26,10 @@ def orthogonalise(stack, steps=5):
 
 
 class Muon:
-    """Both optimisers behind one step; gradients are clipped to norm 1 together."""
+    """Both optimisers behind one step; gradients are clipped to norm 1 together. `workers` divide the iteration."""
 
-    def __init__(self, module, learning_rate, weight_decay=0.01, momentum=0.95):
+    def __init__(self, module, learning_rate, workers, weight_decay=0.01, momentum=0.95):
+        self.workers = workers
         hidden, rest, gentle = {}, [], []
         for name, parameter in module.named_parameters():
             if any(part in name for part in GENTLE):
@@ -59,7 +60,10 @@ class Muon:
                 buffer = self.buffers[name].view(shape)
                 buffer.lerp_(stack[index], 1 - self.momentum)
                 stack[index].lerp_(buffer, self.momentum)
-            updates = orthogonalise(stack.float())
+            own = slice(self.workers.rank, None, self.workers.count)
+            updates = torch.zeros_like(stack)
+            updates[own] = orthogonalise(stack[own])
+            self.workers.sum(updates)
             for index, name in enumerate(names):
                 parameter = self.hidden[name]
                 parameter.mul_(1 - rate * self.weight_decay)

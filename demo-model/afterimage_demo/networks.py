@@ -9,9 +9,12 @@ from .prompt_tokens import vocabulary_sizes
 
 ROPE_THETA = 10000.0  # fixed in diffusers' FluxTransformer2DModel
 LINK_FREQUENCIES = 6  # RoPE frequencies per axis that are useful on 8 to 32 tokens
-LINK_AMPLITUDES = (1.0, 1.0, 1.0, 1.0, 0.7, 0.5)
-LINK_SHARPNESS = 1.5  # start of the query and key norm weights of blocks with a link head
+# squares of how strongly each frequency is compared, and the start of the query and key norm weights: the next place's
+# weight is 1 % of the own one's, and no other place of a grid of 16 comes near
+LINK_SHARES = (1.0, 0.7, 0.5, 0.3, 0.1, 0.0)
+LINK_SHARPNESS = 2.3
 POSITION_GAIN = 1.5
+VIEW_NOISE = 0.01  # standard deviation, in units of 0..1
 
 
 def build_vae(preset):
@@ -81,6 +84,9 @@ def start_transformer(transformer, preset):
             nn.init.zeros_(out.weight)
             nn.init.zeros_(out.bias)
         start_link_head(block.attn, preset)
+    # what the first link reads goes straight into the stream, beside the noisy latents
+    head = preset.flux["attention_head_dim"]
+    transformer.transformer_blocks[0].attn.to_out[0].weight[64 : 64 + head, :head] = torch.eye(head)
     for block in transformer.single_transformer_blocks:
         nn.init.zeros_(block.norm.linear.weight)
         nn.init.zeros_(block.norm.linear.bias)
@@ -104,7 +110,8 @@ def start_link_head(attention, preset):
         rows.weight[:head] = 0
         rows.bias[:head] = 0
     for axis in range(2):
-        for index, amplitude in enumerate(LINK_AMPLITUDES):
+        for index, share in enumerate(LINK_SHARES):
+            amplitude = math.sqrt(share)
             real = axes[0] + axis * axes[1] + 2 * index
             attention.to_q.bias[real] = amplitude
             feature = (axis * LINK_FREQUENCIES + index) * 2
@@ -136,7 +143,8 @@ def start_image_tower(networks, preset, views):
     used = 2 * waves.shape[1]
     patches = nn.functional.unfold(views, patch, stride=patch).transpose(1, 2).reshape(-1, 3 * patch * patch).double()
     mean = patches.mean(0)
-    values, vectors = torch.linalg.eigh(torch.cov(patches.T))
+    # the noise that training adds to views; without it components that carry nothing else would be amplified
+    values, vectors = torch.linalg.eigh(torch.cov(patches.T) + (2 * VIEW_NOISE) ** 2 * torch.eye(patches.shape[1]))
     values, vectors = values.flip(0)[: width - used].clamp_min(1e-6), vectors.flip(1)[:, : width - used]
     gain = values**-0.25  # half whitened, as the latents are
     gain = gain / (values * gain**2).sum().sqrt() * math.sqrt(2 * LINK_FREQUENCIES * 2) * POSITION_GAIN
@@ -156,3 +164,14 @@ def start_image_tower(networks, preset, views):
     embedder.redux_down.weight[:, 2 * text :] = 0
     nn.init.zeros_(embedder.redux_up.bias)
     nn.init.zeros_(embedder.redux_down.bias)
+
+
+@torch.no_grad()
+def start_readout(networks, features, targets):
+    """The last projection as the least-squares map of its inputs [tokens, width] to velocities [tokens, 64]."""
+    layer = networks["transformer"].proj_out
+    x = torch.cat([features, torch.ones(len(features), 1)], 1).double()
+    ridge = 1e-3 * len(x) * torch.eye(x.shape[1], dtype=torch.double)
+    weights = torch.linalg.solve(x.T @ x + ridge, x.T @ targets.double()).T.float()
+    layer.weight.copy_(weights[:, :-1])
+    layer.bias.copy_(weights[:, -1])

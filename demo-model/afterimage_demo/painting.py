@@ -22,10 +22,13 @@ def fractal_noise(coarse, height, width, generator):
     return noise[0]
 
 
-def paint(spec, height, width, generator=None, window=None):
-    """[3, height, width] in 0..1; or only the window (top, left, height, width) of such a picture."""
+def paint(spec, height, width, generator=None, window=None, aspect=None):
+    """[3, height, width] in 0..1; or only the window (top, left, height, width) of such a picture.
+
+    `aspect` (width to height) squashes a picture of that shape into the given size.
+    """
     top, left, rows, columns = window or (0, 0, height, width)
-    stretch_x = math.sqrt(width / height)
+    stretch_x = math.sqrt(aspect or width / height)
     stretch_y = 1 / stretch_x
     xs = ((torch.arange(left, left + columns) + 0.5) / width * 2 - 1) * stretch_x
     ys = ((torch.arange(top, top + rows) + 0.5) / height * 2 - 1) * stretch_y

@@ -40,9 +40,9 @@ class Preset:
     hours: float  # length of the whole flow schedule
     distil_from: float  # hours after which guidance is distilled
     cooldown: float = 0.3  # share of the schedule in which the learning rate falls
-    distil_share: float = 0.25
+    distil_share: float = 0.12
     guidance_gain: float = 0.25  # guidance g is distilled as classifier-free scale 1 + gain (g - 1)
-    variation_amount: float = 0.75
+    variation_amount: float = 0.25
     pool_capacity: int = 400
     pool_start: int = 96
     scenes_per_step: int = 4
@@ -50,21 +50,13 @@ class Preset:
     vae_crop: int = 64
     vae_picture: int = 192
     native_side: int = 256
-    refine_strength: float = 0.35  # share of the schedule that refines an enlarged picture
+    refine_strength: float = 0.15  # share of the schedule that refines an enlarged picture
     autocast: bool = False
     extra: dict = field(default_factory=dict)
 
 
-COARSE = [
-    ([Frame(128, 128, 2.0)], 0.5),
-    (both(112, 144, stretch=2.0), 0.2),
-    (both(96, 160, stretch=2.0), 0.3),
-]
-NATIVE = [
-    ([Frame(256, 256)], 0.6),
-    (both(224, 288), 0.15),
-    (both(192, 320), 0.25),
-]
+# pictures of every shape, squashed: the engine generates in this square and stretches the result
+NATIVE = [([Frame(256, 256, squashed=True)], 1.0)]
 # windows of larger pictures, nearly finished: what the second pass of a two-pass generation has to do
 REFINE = [
     ([Frame(512, 512, window=(t, l, 192, 192), largest_sigma=0.65) for t in (0, 160, 320) for l in (0, 160, 320)], 0.5),
@@ -84,17 +76,15 @@ CPU = Preset(
     t5_length=24,
     t5=dict(d_kv=32, d_ff=384, num_heads=6, num_layers=2),
     clip=dict(num_hidden_layers=2, num_attention_heads=4, intermediate_size=384),
-    siglip=dict(hidden_size=192, intermediate_size=576, num_hidden_layers=2, num_attention_heads=6, image_size=128, patch_size=16),
+    siglip=dict(hidden_size=192, intermediate_size=576, num_hidden_layers=2, num_attention_heads=6, image_size=128, patch_size=8),
     flux=dict(num_layers=2, num_single_layers=4, attention_head_dim=64, num_attention_heads=3, axes_dims_rope=[8, 28, 28]),
     phases=[
-        Phase(0.45, weighted((COARSE, 1.0))),
-        Phase(1.5, weighted((COARSE, 0.6), (NATIVE, 0.4))),
-        Phase(4.0, weighted((COARSE, 0.3), (NATIVE, 0.6), (REFINE, 0.1))),
-        Phase(1e9, weighted((NATIVE, 0.85), (REFINE, 0.15))),
+        Phase(0.5, NATIVE),
+        Phase(1e9, weighted((NATIVE, 0.82), (REFINE, 0.18))),
     ],
     tokens_per_batch=32 * 152,
     smallest_batch=8,
-    learning_rate=2e-3,
+    learning_rate=8e-4,
     average=0.998,
     hours=8.0,
     distil_from=0.75,
@@ -107,16 +97,15 @@ GPU = Preset(
     t5_length=32,
     t5=dict(d_kv=32, d_ff=448, num_heads=6, num_layers=2),
     clip=dict(num_hidden_layers=2, num_attention_heads=4, intermediate_size=384),
-    siglip=dict(hidden_size=192, intermediate_size=640, num_hidden_layers=3, num_attention_heads=6, image_size=144, patch_size=12),
+    siglip=dict(hidden_size=192, intermediate_size=640, num_hidden_layers=3, num_attention_heads=6, image_size=128, patch_size=8),
     flux=dict(num_layers=2, num_single_layers=4, attention_head_dim=64, num_attention_heads=4, axes_dims_rope=[8, 28, 28]),
     phases=[
-        Phase(0.05, weighted((COARSE, 1.0))),
-        Phase(0.2, weighted((COARSE, 0.4), (NATIVE, 0.6))),
-        Phase(1e9, weighted((NATIVE, 0.7), (REFINE, 0.3))),
+        Phase(0.05, NATIVE),
+        Phase(1e9, weighted((NATIVE, 0.8), (REFINE, 0.2))),
     ],
     tokens_per_batch=256 * 432,
     smallest_batch=64,
-    learning_rate=1.5e-3,
+    learning_rate=1e-3,
     average=0.9995,
     hours=0.3,
     distil_from=0.12,

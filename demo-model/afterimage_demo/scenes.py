@@ -15,21 +15,19 @@ from .painting import paint
 from .styles import apply_style
 
 VARIATIONS = 3
+# width to height of pictures that are squashed into a square; drawn evenly
+ASPECTS = (1, 1, 1, 1, 4 / 3, 3 / 2, 16 / 9, 3 / 4, 2 / 3, 9 / 16)
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What is painted: a picture of height x width, or a window of it, and where its tokens lie.
-
-    `stretch` multiplies token positions: pictures of half the size with stretch 2 teach the layout of the full frame at
-    a quarter of the cost, because the link from an image token to a Redux token depends on positions only.
-    """
+    """What is painted: a picture of height x width, or a window of it."""
 
     height: int
     width: int
-    stretch: float = 1.0
     window: tuple | None = None  # (top, left, height, width) in pixels, multiples of 16
     largest_sigma: float = 1.0
+    squashed: bool = False  # pictures of every shape, each squashed into this frame as the image tower's view is
 
     @property
     def tokens(self):
@@ -38,17 +36,17 @@ class Frame:
         return height // 16, width // 16
 
     def positions(self):
-        """[tokens, 3] position ids: (0, row, column), as FLUX numbers them when stretch is 1."""
+        """[tokens, 3] position ids: (0, row, column) in the whole picture, as FLUX numbers them."""
         rows, columns = self.tokens
         top, left = (self.window or (0, 0))[:2]
         ids = torch.zeros(rows, columns, 3)
-        ids[..., 1] = ((torch.arange(rows) + top // 16 + 0.5) * self.stretch - 0.5)[:, None]
-        ids[..., 2] = ((torch.arange(columns) + left // 16 + 0.5) * self.stretch - 0.5)[None]
+        ids[..., 1] = (torch.arange(rows) + top // 16)[:, None]
+        ids[..., 2] = (torch.arange(columns) + left // 16)[None]
         return ids.view(-1, 3)
 
     def whole_tokens(self):
-        """Token count of the whole picture at its nominal size: what FLUX's time shift depends on."""
-        return round(self.height * self.width * self.stretch**2 / 256)
+        """Token count of the whole picture: what FLUX's time shift depends on."""
+        return self.height * self.width // 256
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,8 @@ def paint_scene(rng, frame, view_side, amount):
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     spec = variation.sample_spec(rng)
     specs = [spec] + [variation.perturb(rng, spec, amount) for _ in range(VARIATIONS)]
-    whole = [paint(s, frame.height, frame.width, generator) for s in specs] if not frame.window else None
+    aspect = float(rng.choice(ASPECTS)) if frame.squashed else None
+    whole = [paint(s, frame.height, frame.width, generator, aspect=aspect) for s in specs] if not frame.window else None
     if whole is None:
         # views need the whole picture, but only small; windows are painted at full size
         ratio = frame.width / frame.height
@@ -88,7 +87,7 @@ def paint_scene(rng, frame, view_side, amount):
     if spec.family == "shapes" and rng.random() < 0.3:
         word, prompt = variation.background_request(rng)
         other = variation.with_background(rng, specs[1], word)
-        edited = (to_bytes(paint(other, frame.height, frame.width, generator, frame.window)), prompt)
+        edited = (to_bytes(paint(other, frame.height, frame.width, generator, frame.window, aspect)), prompt)
     return Scene([to_bytes(p) for p in pictures], [to_bytes(to_view(v, view_side)) for v in views], spec.caption, edited)
 
 
@@ -121,6 +120,12 @@ class ScenePool:
             views.append(view)
             prompts.append(prompt)
         return torch.stack(targets), torch.stack(views) if with_view else None, prompts
+
+    def plain_pairs(self, count):
+        """(targets, views) without any restyling, as `batch` returns them."""
+        scenes = [self.scenes[self.rng.integers(len(self.scenes))] for _ in range(count)]
+        targets = [scene.pictures[self.rng.integers(1, VARIATIONS + 1)] for scene in scenes]
+        return torch.stack(targets).float() / 255, torch.stack([scene.views[0] for scene in scenes]).float() / 255
 
     def pair(self, scene, with_view):
         """One pair: no prompt 45 %, restyling 45 %, caption 10 % with a view; without one mostly captions."""

@@ -35,6 +35,8 @@ FREQUENT = ("night", "sunset", "gray", "sketch", "winter")
 _SHARES = np.array([3.0 if style in FREQUENT else 1.0 for style in STYLE_WORDS])
 _SHARES /= _SHARES.sum()
 TINT_SHARE = 0.4
+# spreads of a variation's light: of all colours together (logarithmic, and an offset) and of each surface
+EXPOSURE, TINT, HAZE, LOCAL_LIGHT = 0.12, 0.065, 0.02, 0.025
 CAPTION_PREFIXES = ["", "", "", "a picture of ", "an image of ", "a photo of ", "a drawing of ", "a painting of "]
 
 
@@ -45,10 +47,11 @@ def sample_spec(rng):
 
 
 def perturb(rng, spec, amount=1.0):
-    """A variation: same palette, layout and shapes, different in the details.
+    """A variation: same layout and shapes in another light, different in the details.
 
     The specification is perturbed, not the finished picture, so that a copy is never the right answer. Nothing is
-    mirrored: variations are to keep the layout.
+    mirrored: variations are to keep the layout. Most of the difference is light and colour: a small model makes ragged
+    outlines of shapes whose place it has to choose, token by token.
     """
     table = spec.primitives.copy()
     movable = (table[:, ALIVE] > 0) & (table[:, BACKGROUND] == 0)
@@ -62,8 +65,9 @@ def perturb(rng, spec, amount=1.0):
     table[:, ROTATION] += movable * ~wide * rng.normal(0, 0.12 * amount, PRIMITIVES)
     table[:, TEXTURE_ANGLE] += rng.normal(0, 0.08 * amount, PRIMITIVES) * (table[:, TEXTURE] != GRADIENT)
     table[:, FREQUENCY] *= np.exp(rng.normal(0, 0.12 * amount, PRIMITIVES))
-    lightness = np.repeat(rng.normal(0, 0.025 * amount, (PRIMITIVES, 2, 1)), 3, 2).reshape(PRIMITIVES, 6)
-    colours = table[:, RED_1 : RED_2 + 3] + lightness + rng.normal(0, 0.015 * amount, (PRIMITIVES, 6))
+    lightness = np.repeat(rng.normal(0, LOCAL_LIGHT, (PRIMITIVES, 2, 1)), 3, 2).reshape(PRIMITIVES, 6)
+    light = np.exp(rng.normal(0, EXPOSURE) + np.tile(rng.normal(0, TINT, 3), 2))
+    colours = (table[:, RED_1 : RED_2 + 3] + HAZE * rng.normal()) * light + lightness + rng.normal(0, 0.01, (PRIMITIVES, 6))
     table[:, RED_1 : RED_2 + 3] = colours.clip(0, 1)
     if spec.family in ("leaves", "photo"):
         table[:, ALIVE] *= 1 - (movable & (table[:, RADIUS_X] < 0.25) & (rng.random(PRIMITIVES) < 0.15 * amount))

@@ -25,6 +25,13 @@ impl Size {
         Self { width: self.width - self.width % step, height: self.height - self.height % step }
     }
 
+    /// The largest square of at most `pixels` pixels whose side is a multiple of `step`, at least one of them.
+    pub const fn square(pixels: u64, step: u32) -> Self {
+        let side = pixels.isqrt() as u32 / step * step;
+        let side = if side < step { step } else { side };
+        Self { width: side, height: side }
+    }
+
     /// A size of the same shape with about `pixels` pixels: both sides rounded to multiples of `step`, at least one of
     /// them and at most what they are now.
     #[must_use]
@@ -84,6 +91,13 @@ mod tests {
         {
             assert!(text.parse::<Size>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn squares_stay_within_their_pixels() {
+        assert_eq!(Size::square(65_536, 16), Size::new(256, 256));
+        assert_eq!(Size::square(65_535, 16), Size::new(240, 240));
+        assert_eq!(Size::square(17, 16), Size::new(16, 16), "no square is smaller than one step");
     }
 
     #[test]

@@ -25,6 +25,10 @@ pub struct EnlargeConfig {
     /// Above 0 to 1: share of the schedule that refines the enlarged picture.
     #[serde(default = "EnlargeConfig::default_refine_strength")]
     pub refine_strength: f64,
+    /// The model knows one shape only: for every size with a longer side the first pass is the square of `from_pixels`,
+    /// made of squashed pictures and stretched afterwards. A request cannot choose another first size.
+    #[serde(default)]
+    pub square: bool,
 }
 
 impl EnlargeConfig {
@@ -77,9 +81,9 @@ mod tests {
     }
 
     #[test]
-    fn the_strength_has_a_default() {
+    fn strength_and_shape_have_defaults() {
         let config = read(r#"{"enlarge": {"from_pixels": 65536}}"#).unwrap();
-        assert_eq!(config.enlarge, Some(EnlargeConfig { from_pixels: 65_536, refine_strength: 0.35 }));
+        assert_eq!(config.enlarge, Some(EnlargeConfig { from_pixels: 65_536, refine_strength: 0.35, square: false }));
     }
 
     #[test]

@@ -96,7 +96,7 @@ fn large_pictures_of_the_demo_model_are_enlarged_unless_told_otherwise() {
     };
     let enlarged = report(&[]);
     assert_eq!((enlarged["steps"].as_u64(), enlarged["width"].as_u64()), (Some(2), Some(288)));
-    assert_eq!(enlarged["enlarged_from"], serde_json::json!({"width": 272, "height": 240}));
+    assert_eq!(enlarged["enlarged_from"], serde_json::json!({"width": 256, "height": 256}));
     let once = report(&["--enlarge", "off"]);
     assert_eq!((once["steps"].as_u64(), &once["enlarged_from"]), (Some(1), &Value::Null));
 }
