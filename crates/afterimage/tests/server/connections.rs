@@ -121,7 +121,8 @@ async fn a_reader_that_does_not_read_is_given_up() {
 async fn connections_are_counted_and_places_become_free() {
     let server = Server::start(|options| {
         options.connections.total = 30;
-        options.connections.header_time = Duration::from_secs(3);
+        // Longer than a busy machine may take for the next two loops.
+        options.connections.header_time = Duration::from_secs(12);
     })
     .await;
     let mut idle = Vec::new();
@@ -131,10 +132,10 @@ async fn connections_are_counted_and_places_become_free() {
     // The server accepts in order, so these come after the thirty.
     for _ in 0..5 {
         let mut beyond = connect(&server).await;
-        assert!(closes_within(&mut beyond, Duration::from_secs(2)).await, "a connection too many was let in");
+        assert!(closes_within(&mut beyond, Duration::from_secs(6)).await, "a connection too many was let in");
     }
     for stream in &mut idle {
-        assert!(closes_within(stream, Duration::from_secs(10)).await);
+        assert!(closes_within(stream, Duration::from_secs(30)).await);
     }
     answers_others(&server).await;
 }
