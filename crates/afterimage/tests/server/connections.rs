@@ -130,7 +130,7 @@ async fn connections_are_counted_and_places_become_free() {
     for _ in 0..35 {
         idle.push(connect(&server).await);
     }
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    sleep(Duration::from_secs(1)).await;
     let mut refused = 0;
     for stream in &mut idle {
         refused += i32::from(closes_within(stream, Duration::from_millis(50)).await);
