@@ -71,7 +71,7 @@ def to_view(picture, side):
 def paint_scene(rng, frame, view_side, amount):
     """Sample a spec and paint it with its variations."""
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    spec = variation.sample_spec(rng)
+    spec = variation.faded(rng, variation.sample_spec(rng))
     specs = [spec] + [variation.perturb(rng, spec, amount) for _ in range(VARIATIONS)]
     aspect = float(rng.choice(ASPECTS)) if frame.squashed else None
     whole = [paint(s, frame.height, frame.width, generator, aspect=aspect) for s in specs] if not frame.window else None

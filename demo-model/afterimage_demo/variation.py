@@ -36,7 +36,8 @@ _SHARES = np.array([3.0 if style in FREQUENT else 1.0 for style in STYLE_WORDS])
 _SHARES /= _SHARES.sum()
 TINT_SHARE = 0.4
 # spreads of a variation's light: of all colours together (logarithmic, and an offset) and of each surface
-EXPOSURE, TINT, HAZE, LOCAL_LIGHT = 0.12, 0.065, 0.02, 0.025
+EXPOSURE, TINT, HAZE, LOCAL_LIGHT = 0.14, 0.08, 0.02, 0.025
+FADED_FAMILIES, FADED_SHARE = ("leaves", "landscape", "photo"), 0.35
 CAPTION_PREFIXES = ["", "", "", "a picture of ", "an image of ", "a photo of ", "a drawing of ", "a painting of "]
 
 
@@ -79,6 +80,20 @@ def perturb(rng, spec, amount=1.0):
     keep = 1 - 0.154 * amount**2  # the noise keeps its variance
     noise = spec.noise * np.sqrt(keep) + rng.normal(size=spec.noise.shape).astype(np.float32) * np.sqrt(1 - keep)
     return replace(spec, primitives=table, noise=noise.astype(np.float32))
+
+
+def faded(rng, spec):
+    """The same picture with less contrast, for a share of the families whose captions name no colours.
+
+    Photographs hold much of what they show in small differences of lightness; the painter's own pictures rarely do.
+    """
+    if spec.family not in FADED_FAMILIES or rng.random() > FADED_SHARE:
+        return spec
+    table = spec.primitives.copy()
+    colours = table[:, RED_1 : RED_2 + 3].reshape(PRIMITIVES, 2, 3)
+    middle = colours[table[:, ALIVE] > 0].mean((0, 1))
+    table[:, RED_1 : RED_2 + 3] = (middle + (colours - middle) * rng.uniform(0.2, 0.8)).reshape(PRIMITIVES, 6)
+    return replace(spec, primitives=table)
 
 
 def with_background(rng, spec, word):
