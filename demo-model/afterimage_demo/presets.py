@@ -4,7 +4,7 @@ All times are hours of process time (CPU) or of wall time (GPU) spent in the flo
 run keeps its schedule.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from .scenes import Frame
 
@@ -52,7 +52,6 @@ class Preset:
     native_side: int = 256
     refine_strength: float = 0.15  # share of the schedule that refines an enlarged picture
     autocast: bool = False
-    extra: dict = field(default_factory=dict)
 
 
 # pictures of every shape, squashed: the engine generates in this square and stretches the result
