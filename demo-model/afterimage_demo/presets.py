@@ -41,7 +41,7 @@ class Preset:
     distil_from: float  # hours after which guidance is distilled
     cooldown: float = 0.3  # share of the schedule in which the learning rate falls
     distil_share: float = 0.12
-    guidance_gain: float = 0.25  # guidance g is distilled as classifier-free scale 1 + gain (g - 1)
+    guidance_gain: float = 0.1  # guidance g is distilled as classifier-free scale 1 + gain (g - 1)
     variation_amount: float = 0.25
     pool_capacity: int = 400
     pool_start: int = 96
@@ -50,7 +50,7 @@ class Preset:
     vae_crop: int = 64
     vae_picture: int = 192
     native_side: int = 256
-    refine_strength: float = 0.15  # share of the schedule that refines an enlarged picture
+    refine_strength: float = 0.08  # share of the schedule that refines an enlarged picture
     autocast: bool = False
 
 
