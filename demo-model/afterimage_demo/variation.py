@@ -83,7 +83,7 @@ def perturb(rng, spec, amount=1.0):
 
 
 def faded(rng, spec):
-    """The same picture with less contrast, for a share of the families whose captions name no colours.
+    """The same picture with less contrast, for a share of the families whose captions hardly name colours.
 
     Photographs hold much of what they show in small differences of lightness; the painter's own pictures rarely do.
     """

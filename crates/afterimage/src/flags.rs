@@ -176,9 +176,11 @@ pub struct RequestFlags {
 
     /// Whether a large picture is made small first, then enlarged and refined
     ///
-    /// Models lose their composition far above the size they were trained on. With two passes it is made at that size and
-    /// in the same shape; the second pass adds detail under the same condition. Its steps come on top of --steps, about a
-    /// third of them. `img2img` does so where --strength is above what the second pass redraws.
+    /// Models lose their composition far above the size they were trained on. With two passes it is made at that size
+    /// first, in the same shape or, by models that know squares only, as a square that is stretched; the second pass adds
+    /// detail under the same condition. Its steps come on top of --steps: a tenth of them with the demo model, else a
+    /// third unless the model says otherwise. `img2img` does so above --strength 0.4, or above what the second pass redraws
+    /// where that is more.
     #[arg(long, env = "AFTERIMAGE_ENLARGE", hide_env_values = true, value_name = "WHEN", default_value = "auto")]
     pub enlarge: EnlargeFlag,
 }
