@@ -5,16 +5,17 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{SqlSafeStr, SqliteConnection};
 use std::borrow::Cow;
 
-const HISTORY: [(i64, &str, &str); 2] = [
+const HISTORY: &[(i64, &str, &str)] = &[
     (1, "queue", include_str!("migrations/0001_queue.sql")),
     (2, "kept for", include_str!("migrations/0002_kept_for.sql")),
+    (3, "bytes", include_str!("migrations/0003_bytes.sql")),
 ];
 
 /// Brings the schema to this program's version; one that is newer or was changed is refused.
 pub(super) async fn run(connection: &mut SqliteConnection) -> Result<()> {
     let migrations = HISTORY
-        .into_iter()
-        .map(|(version, name, sql)| {
+        .iter()
+        .map(|&(version, name, sql)| {
             Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sql.into_sql_str(), false)
         })
         .collect();
