@@ -27,7 +27,7 @@ pub use job::{
 };
 pub use state::{MAX_ATTEMPTS, MAX_UNCLEAN_ENDS};
 pub use store::{
-    ApiKey, CancelOutcome, Delivery, Fenced, JobStore, KeyStore, ListFilter, MemoryStore, NewKey, NewUpload, NextTry,
-    Outbox, POSITION_LIMIT, Page, QueueDepth, Renewed, Secret, SettingsStore, Spending, SqliteStore, Store, Submitted,
-    Upload, UploadFacts, UploadState, UploadStore,
+    ApiKey, CancelOutcome, Delivery, Ends, Fenced, JobStore, KeyStore, ListFilter, MemoryStore, NewKey, NewUpload,
+    NextTry, Outbox, POSITION_LIMIT, Page, Places, QueueDepth, Removed, Renewed, Secret, SettingsStore, Spending,
+    SqliteStore, Store, Submitted, Upload, UploadFacts, UploadState, UploadStore,
 };

@@ -12,11 +12,12 @@ mod sqlite;
 mod uploads;
 
 pub use jobs::{
-    CancelOutcome, Fenced, JobStore, ListFilter, POSITION_LIMIT, Page, QueueDepth, Renewed, Spending, Submitted,
+    CancelOutcome, Ends, Fenced, JobStore, ListFilter, POSITION_LIMIT, Page, QueueDepth, Removed, Renewed, Spending,
+    Submitted,
 };
 pub use keys::{ApiKey, KeyStore, NewKey, Secret};
 pub use memory::MemoryStore;
-pub use outbox::{Delivery, NextTry, Outbox};
+pub use outbox::{Delivery, NextTry, Outbox, Places};
 pub use settings::SettingsStore;
 pub use sqlite::SqliteStore;
 pub use uploads::{NewUpload, Upload, UploadFacts, UploadState, UploadStore};

@@ -2,7 +2,7 @@
 
 use crate::fixtures::{Harness, Kind, LEASE, failure, new_job, result, with_webhook};
 use afterimage_jobs::{
-    Delivery, Error, FailureKind, Fenced, Idempotency, Job, JobId, KeyId, Lease, ListFilter, NewJob, NextTry, Priority,
+    Delivery, Error, FailureKind, Fenced, Idempotency, Job, JobId, KeyId, Lease, ListFilter, NewJob, NextTry, Places, Priority,
     Submitted, Timestamp,
 };
 use proptest::prelude::*;
@@ -25,7 +25,7 @@ enum Call {
     },
     Delete {
         key: usize,
-        job: Index,
+        jobs: Vec<Index>,
     },
     Claim,
     Renew(Index),
@@ -63,7 +63,7 @@ fn call() -> impl Strategy<Value = Call> {
             Call::Submit { key, priority, idempotency, webhook, start_within, kept_for }
         }),
         2 => (0..3_usize, index()).prop_map(|(key, job)| Call::Cancel { key, job }),
-        1 => (0..3_usize, index()).prop_map(|(key, job)| Call::Delete { key, job }),
+        1 => (0..3_usize, prop::collection::vec(index(), 1..4)).prop_map(|(key, jobs)| Call::Delete { key, jobs }),
         6 => Just(Call::Claim),
         2 => index().prop_map(Call::Renew),
         3 => index().prop_map(Call::Succeed),
@@ -111,12 +111,11 @@ impl Side {
                 Some(job) => format!("{:?}", store.cancel(&self.keys[*key], job).await.unwrap()),
                 None => String::new(),
             },
-            Call::Delete { key, job } => match (!jobs.is_empty()).then(|| job.get(jobs)) {
-                Some(job) => {
-                    format!("{:?}", store.delete(&self.keys[*key], std::slice::from_ref(job)).await.unwrap())
-                }
-                None => String::new(),
-            },
+            Call::Delete { jobs: indices, .. } if jobs.is_empty() => format!("{} of none", indices.len()),
+            Call::Delete { key, jobs: indices } => {
+                let ids: Vec<JobId> = indices.iter().map(|index| index.get(jobs).clone()).collect();
+                format!("{:?}", store.delete(&self.keys[*key], &ids).await.unwrap())
+            }
             Call::Claim => {
                 let claimed = store.claim(&self.harness.worker, LEASE).await.unwrap();
                 self.leases.extend(claimed.as_ref().map(|job| job.lease(&self.harness.worker)));
@@ -161,10 +160,10 @@ impl Side {
             }
             Call::Restart => format!("{:?}", self.harness.restart().await),
             Call::Send => {
-                let mut due = store.due_deliveries(1000, Duration::from_secs(60)).await.unwrap();
+                let mut due = store.due_deliveries(1000, &Places::new(2000), Duration::from_secs(60)).await.unwrap();
                 due.sort_by(|one, other| one.job.cmp(&other.job));
                 self.deliveries.extend(due.clone());
-                let plain = due.into_iter().map(|delivery| (delivery.job, delivery.attempt, delivery.created_at));
+                let plain = due.into_iter().map(|delivery| (delivery.job, delivery.attempt, delivery.failures));
                 format!("{:?}", plain.collect::<Vec<_>>())
             }
             Call::Delivered(index) => match (!self.deliveries.is_empty()).then(|| index.get(&self.deliveries)) {
@@ -174,7 +173,11 @@ impl Side {
             Call::DeliveryFailed(index, after) => {
                 match (!self.deliveries.is_empty()).then(|| index.get(&self.deliveries)) {
                     Some(delivery) => {
-                        let next = after.map_or(NextTry::GiveUp, |after| NextTry::After(Duration::from_secs(after)));
+                        let next = match after.map(Duration::from_secs) {
+                            None => NextTry::GiveUp,
+                            Some(after) if after.as_secs() % 2 == 0 => NextTry::Postponed(after),
+                            Some(after) => NextTry::After(after),
+                        };
                         fenced(store.delivery_failed(delivery.id, delivery.attempt, next, "refused").await.ok())
                     }
                     None => String::new(),
@@ -211,6 +214,7 @@ impl Side {
         let mut seen = vec![
             format!("{:?}", store.queue_depth().await.unwrap()),
             format!("{} open deliveries", store.open_deliveries().await.unwrap()),
+            format!("{:?}", store.ends().await.unwrap()),
         ];
         for id in jobs {
             let job = store.job(id).await.unwrap().map(|job| self.normal(job));

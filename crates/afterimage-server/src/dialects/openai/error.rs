@@ -8,7 +8,7 @@ use crate::refusal::Refusal;
 use crate::submit::FieldName;
 use afterimage_jobs::{FailureKind, Job, JobState};
 use axum::Json;
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -16,6 +16,9 @@ use utoipa::ToSchema;
 /// Tells the SDKs whether to repeat a request; without it they repeat every 408, 409, 429 and 5xx, and so would pay for
 /// a generation that fails three times.
 pub const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// When to repeat a request that came while the server stops: it may be up again by then.
+const RETRY_AFTER_SECONDS: &str = "5";
 
 /// Body of every refused request.
 #[derive(Debug, Serialize, ToSchema)]
@@ -195,6 +198,9 @@ const fn problem_code(kind: ProblemKind) -> &'static str {
 fn with_retry(retry: bool, mut response: Response) -> Response {
     let value = HeaderValue::from_static(if retry { "true" } else { "false" });
     response.headers_mut().insert(SHOULD_RETRY, value);
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+    }
     response
 }
 

@@ -70,7 +70,7 @@ async fn read(app: &App, base: Base, flow: Flow, request: Request) -> Result<(Su
     let parameters = models::form_parameters(flow, base);
     let values = parse_with(Numbers::OrText, &parameters, &form.object)?;
     let delivery = delivery(flow, &values, form.object.contains_key("response_format"))?;
-    let idempotency = idempotency(&head.headers, head.uri.path(), &form.digest)?;
+    let idempotency = idempotency(&head.headers, &head.uri, &form.digest)?;
     let input = echo(&parameters, &form.object);
     let picture = form.picture(app).await?;
     if flow == Flow::ImageToImage {
