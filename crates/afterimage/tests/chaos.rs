@@ -27,8 +27,8 @@ mod receiver;
 #[path = "support/server.rs"]
 mod server;
 
-use blows::{Blow, Round};
 use afterimage_jobs::{KeyStore, NewKey, Secret, SqliteStore, SystemClock};
+use blows::{Blow, Round};
 use clients::{World, poll_all, poll_some, submit_tasks, trespass};
 use processes::{marked, signal};
 use serde_json::json;

@@ -165,7 +165,9 @@ impl Model for OneJob {
                 world.held.iter().filter(|held| **held == Some(world.job.attempt)).count() <= 1
             }),
             Property::sometimes("a late write is refused", |_, world: &World| world.refused_late_write),
-            Property::sometimes("a cancel nobody asked for is refused", |_, world: &World| world.refused_unasked_cancel),
+            Property::sometimes("a cancel nobody asked for is refused", |_, world: &World| {
+                world.refused_unasked_cancel
+            }),
             Property::sometimes("a rescued job succeeds", |_, world: &World| {
                 world.job.unclean_ends > 0 && world.job.phase == Phase::Succeeded
             }),

@@ -2,8 +2,8 @@
 
 use crate::fixtures::{Harness, Kind, LEASE, failure, new_job, result, with_webhook};
 use afterimage_jobs::{
-    Delivery, Error, FailureKind, Fenced, Idempotency, Job, JobId, KeyId, Lease, ListFilter, NewJob, NextTry, Places, Priority,
-    Submitted, Timestamp,
+    Delivery, Error, FailureKind, Fenced, Idempotency, Job, JobId, KeyId, Lease, ListFilter, NewJob, NextTry, Places,
+    Priority, Submitted, Timestamp,
 };
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -228,6 +228,16 @@ impl Side {
         seen
     }
 
+    /// All that is known of the jobs that are not of the key that calls; nothing for calls that no key makes.
+    async fn of_others(&self, call: &Call, jobs: &[JobId]) -> Vec<Job> {
+        let (Call::Cancel { key, .. } | Call::Delete { key, .. }) = call else { return Vec::new() };
+        let mut others = Vec::new();
+        for id in jobs {
+            others.extend(self.harness.store.job(id).await.unwrap().filter(|job| job.key != self.keys[*key]));
+        }
+        others
+    }
+
     fn before(&self, age: u64) -> Timestamp {
         afterimage_jobs::Clock::now(&*self.harness.clock).minus(Duration::from_secs(age))
     }
@@ -265,7 +275,12 @@ proptest! {
                     jobs.push(new.id.clone());
                     (memory.submit(*key, new.clone()).await, sqlite.submit(*key, new).await)
                 } else {
-                    (memory.answer(call, &jobs).await, sqlite.answer(call, &jobs).await)
+                    let (of_memory, of_sqlite) = (memory.of_others(call, &jobs).await, sqlite.of_others(call, &jobs).await);
+                    let answers = (memory.answer(call, &jobs).await, sqlite.answer(call, &jobs).await);
+                    // Whatever a key asks for, the jobs of others are as they were.
+                    prop_assert_eq!(of_memory, memory.of_others(call, &jobs).await, "{:?}", call);
+                    prop_assert_eq!(of_sqlite, sqlite.of_others(call, &jobs).await, "{:?}", call);
+                    answers
                 };
                 prop_assert_eq!(expected, actual, "{:?}", call);
             }

@@ -1,11 +1,11 @@
 //! JSON bodies, read within limits.
 
 use crate::app::App;
+use crate::dialects::fal::CALL_TOKEN;
 use crate::http::body::{JSON_LIMIT, off_thread};
 use crate::refusal::Refusal;
 use afterimage_jobs::Idempotency;
 use axum::body::Body;
-use crate::dialects::fal::CALL_TOKEN;
 use axum::http::{HeaderMap, Uri};
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -90,9 +90,8 @@ mod tests {
     #[test]
     fn the_same_key_on_another_path_query_or_body_has_another_fingerprint() {
         let headers: HeaderMap = [("idempotency-key".parse().unwrap(), "k".parse().unwrap())].into_iter().collect();
-        let of = |uri: &str, body: &[u8]| {
-            idempotency(&headers, &uri.parse().unwrap(), body).unwrap().unwrap().fingerprint
-        };
+        let of =
+            |uri: &str, body: &[u8]| idempotency(&headers, &uri.parse().unwrap(), body).unwrap().unwrap().fingerprint;
         assert_eq!(of("/a", b"x"), of("/a", b"x"));
         assert_ne!(of("/a", b"x"), of("/b", b"x"));
         assert_ne!(of("/a", b"x"), of("/a", b"y"));

@@ -112,7 +112,11 @@ impl Ledger {
     pub fn told_of(&self, other: &Self) -> Vec<String> {
         let told = self.state().told.clone();
         let theirs = other.ids();
-        theirs.into_iter().filter(|id| told.contains(id)).map(|id| format!("{id}: another key was told of it")).collect()
+        theirs
+            .into_iter()
+            .filter(|id| told.contains(id))
+            .map(|id| format!("{id}: another key was told of it"))
+            .collect()
     }
 
     /// Notes what should not be.

@@ -124,9 +124,8 @@ impl<'a> Stranger<'a> {
                     format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n")
                 };
                 let body = |image: &String| format!("{}{}--b--\r\n", part(field, image), part("prompt", "a lake"));
-                let form = |image| {
-                    with_key(&path).header("content-type", "multipart/form-data; boundary=b").body(body(image))
-                };
+                let form =
+                    |image| with_key(&path).header("content-type", "multipart/form-data; boundary=b").body(body(image));
                 pictures.iter().map(form).collect()
             }
             Takes::Proxied => ["", "/status", "/status/stream", "/cancel"]
@@ -179,8 +178,8 @@ fn small() -> Value {
 /// Seconds of work.
 fn long() -> Value {
     let mut body = small();
-    body["size"] = json!("1024*1024");
-    body["image_size"] = json!({"width": 1024, "height": 1024});
+    body["size"] = json!("768*768");
+    body["image_size"] = json!({"width": 768, "height": 768});
     body["num_inference_steps"] = json!(50);
     body
 }
@@ -218,7 +217,7 @@ impl Owned {
     }
 
     async fn until(&self, server: &Server, wanted: &str) {
-        for _ in 0..1200 {
+        for _ in 0..6000 {
             let status = self.status(server).await;
             if status == wanted {
                 return;
@@ -246,12 +245,6 @@ async fn what_is_somebody_elses_is_as_good_as_nothing() {
     let deleted = server.submit(REDUX, &small()).await;
     server.ended(&deleted).await;
     server.post("/api/v3/predictions/delete", &json!({"ids": [deleted]})).await;
-    let running = [Owned::submit(&server, false, &long()).await, Owned::submit(&server, true, &long()).await];
-    for task in &running {
-        task.until(&server, "processing").await;
-    }
-    let waiting = [Owned::submit(&server, false, &small()).await, Owned::submit(&server, true, &small()).await];
-
     let id_in = |url: &str| url.split(['/', '?', '.']).find_map(JobId::parse).unwrap().to_string();
     let ticket = server.post("/storage/upload/initiate", &json!({})).await.1;
     let upload = server.upload(&picture(40, 40)).await;
@@ -260,14 +253,35 @@ async fn what_is_somebody_elses_is_as_good_as_nothing() {
         upload: id_in(upload.split("/media/").nth(1).unwrap()),
         ticket: id_in(ticket["upload_url"].as_str().unwrap().split("/media/").nth(1).unwrap()),
     };
-    let mut tried = 0;
-    for (tasks, when) in [(&running, "processing"), (&waiting, "created"), (&finished, "completed")] {
-        for task in tasks {
+    let mut tried = stranger.try_all(&operations, &subject(&deleted), "deleted").await;
+    for task in &finished {
+        tried += stranger.try_all(&operations, &subject(&task.id), "completed").await;
+    }
+    let mut owned = Vec::from(finished);
+    let mut passes = 0;
+    loop {
+        let running = [Owned::submit(&server, false, &long()).await, Owned::submit(&server, true, &long()).await];
+        for task in &running {
+            task.until(&server, "processing").await;
+        }
+        let waiting = [Owned::submit(&server, false, &small()).await, Owned::submit(&server, true, &small()).await];
+        let mut statuses = Vec::new();
+        for (task, when) in running.iter().zip(["processing"; 2]).chain(waiting.iter().zip(["created"; 2])) {
             tried += stranger.try_all(&operations, &subject(&task.id), when).await;
-            assert_eq!(task.status(&server).await, when, "the pass was too slow, or the task was touched");
+            statuses.push(task.status(&server).await);
+        }
+        owned.extend(running.into_iter().chain(waiting));
+        if statuses == ["processing", "processing", "created", "created"] {
+            break;
+        }
+        // On a busy machine they may be done before everything was tried.
+        assert!(statuses.iter().all(|status| ["created", "processing", "completed"].contains(&status.as_str())));
+        passes += 1;
+        assert!(passes < 5, "they are always done too soon: {statuses:?}");
+        for task in &owned {
+            task.until(&server, "completed").await;
         }
     }
-    tried += stranger.try_all(&operations, &subject(&deleted), "deleted").await;
     assert!(tried > 500, "{tried}");
 
     // The lists and sums of the stranger tell of nothing that is not its own.
@@ -275,13 +289,13 @@ async fn what_is_somebody_elses_is_as_good_as_nothing() {
         let path = format!("{}{}", server.url, operation.path.replace("{id}", "black-forest-labs/FLUX-1-Redux-dev"));
         let request = server.client.request(operation.method.parse().unwrap(), path).bearer_auth(&stranger.key);
         let said = request.body("{}").send().await.unwrap().text().await.unwrap();
-        for task in running.iter().chain(&waiting).chain(&finished) {
+        for task in &owned {
             assert!(!said.contains(&task.id), "{} {}: {said}", operation.method, operation.path);
         }
     }
 
     // The owner has noticed nothing: what ran and what waited come to their ends, what was sent can be read and used.
-    for task in running.iter().chain(&waiting).chain(&finished) {
+    for task in &owned {
         task.until(&server, "completed").await;
     }
     assert_eq!(server.client.get(&upload).send().await.unwrap().bytes().await.unwrap(), picture(40, 40));

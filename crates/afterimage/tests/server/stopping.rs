@@ -36,7 +36,12 @@ fn post(server: &Server, path: &str, body: &Value) -> JoinHandle<(u16, HeaderMap
     sent(server.request(Method::POST, path).body(body.to_string()))
 }
 
-fn form(server: &Server, path: &str, fields: &[(&str, &str)], key: Option<&str>) -> JoinHandle<(u16, HeaderMap, String)> {
+fn form(
+    server: &Server,
+    path: &str,
+    fields: &[(&str, &str)],
+    key: Option<&str>,
+) -> JoinHandle<(u16, HeaderMap, String)> {
     let mut text = String::new();
     let picture = data_uri(&picture(48, 48));
     for (name, value) in fields.iter().chain(&[("image", picture.as_str()), ("prompt", "a lake")]) {
@@ -69,8 +74,7 @@ async fn whoever_waits_for_what_does_not_run_is_told_at_once() {
     let edits = form(&server, "/v1/images/edits", &[("stream", "true")], None);
     let native = post(&server, NATIVE, &body(2, 256));
     let events = sent(server.request(Method::GET, &format!("/api/v3/predictions/{polled}/events")));
-    let statuses =
-        sent(server.request(Method::GET, &format!("/queue/fal-ai/flux-1/requests/{request}/status/stream")));
+    let statuses = sent(server.request(Method::GET, &format!("/queue/fal-ai/flux-1/requests/{request}/status/stream")));
     let start = Instant::now();
     while crate::hostile_streams::all_jobs(&server).await.len() < 9 {
         assert!(start.elapsed() < Duration::from_secs(20), "not all were taken");
@@ -125,8 +129,12 @@ async fn whoever_waits_for_what_does_not_run_is_told_at_once() {
 
 #[tokio::test]
 async fn what_runs_ends_and_what_waits_behind_it_is_told() {
-    let server = Server::with_worker().await;
-    let running = post(&server, REDUX, &body(8, 1024));
+    let server = Server::start(|options| {
+        options.workers = 1;
+        options.stop_within = Duration::from_mins(1);
+    })
+    .await;
+    let running = post(&server, REDUX, &body(12, 512));
     let store = database(&server).await;
     let start = Instant::now();
     while store.queue_depth().await.unwrap().running == 0 {
@@ -174,7 +182,8 @@ async fn an_end_is_counted_once_however_often_it_is_told() {
     }
     let waits = server.request(Method::POST, REDUX);
     let _ = answer(waits.body(body(2, 256).to_string()).send().await.unwrap()).await;
-    let ended = async |state: &str| sample(&address, &format!("afterimage_jobs_ended_total{{state=\"{state}\"}}")).await;
+    let ended =
+        async |state: &str| sample(&address, &format!("afterimage_jobs_ended_total{{state=\"{state}\"}}")).await;
     let counts = [ended("succeeded").await, ended("failed").await, ended("cancelled").await];
     assert_eq!(counts, [2.0, 0.0, 0.0]);
     assert_eq!(sample(&address, "afterimage_inference_seconds_count").await, 2.0);

@@ -6,8 +6,8 @@ use crate::state::{Lifecycle, Phase};
 use crate::store::{endings, order};
 use crate::{
     CancelOutcome, Ends, Error, Failure, Fenced, Job, JobId, JobResult, JobSpec, JobState, JobStore, KeyId, Lease,
-    ListFilter, NewJob, POSITION_LIMIT, Page, Priority, QueueDepth, Removed, Renewed, Result, Spending, Submitted, Timestamp,
-    WorkerId,
+    ListFilter, NewJob, POSITION_LIMIT, Page, Priority, QueueDepth, Removed, Renewed, Result, Spending, Submitted,
+    Timestamp, WorkerId,
 };
 use async_trait::async_trait;
 use std::sync::atomic::Ordering;

@@ -10,7 +10,8 @@ mod uploads;
 use super::credentials;
 use crate::state::Lifecycle;
 use crate::{
-    ApiKey, Clock, Ends, Error, Idempotency, Job, JobId, KeyId, Result, SettingsStore, Spending, Timestamp, Upload, UploadId,
+    ApiKey, Clock, Ends, Error, Idempotency, Job, JobId, KeyId, Result, SettingsStore, Spending, Timestamp, Upload,
+    UploadId,
 };
 use async_trait::async_trait;
 use std::collections::{BTreeMap, HashMap};

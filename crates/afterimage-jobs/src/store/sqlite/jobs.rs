@@ -132,7 +132,8 @@ impl JobStore for SqliteStore {
     }
 
     async fn ends(&self) -> Result<Ends> {
-        let rows = sqlx::query("SELECT state, jobs FROM job_ends").fetch_all(&self.readers).await.map_err(unavailable)?;
+        let rows =
+            sqlx::query("SELECT state, jobs FROM job_ends").fetch_all(&self.readers).await.map_err(unavailable)?;
         let mut ends = Ends::default();
         for row in &rows {
             if let Some(count) = ends.count_of(rows::named(column(row, "state")?)?) {
@@ -209,12 +210,7 @@ async fn cancel(connection: &mut SqliteConnection, now: Timestamp, key: &KeyId, 
     })
 }
 
-async fn delete(
-    connection: &mut SqliteConnection,
-    now: Timestamp,
-    key: &KeyId,
-    id: &JobId,
-) -> Result<Option<Removed>> {
+async fn delete(connection: &mut SqliteConnection, now: Timestamp, key: &KeyId, id: &JobId) -> Result<Option<Removed>> {
     let Some((seq, was)) = find(connection, key, id).await? else { return Ok(None) };
     let after = transition::apply(connection, now, id, Payload::Nothing, Lifecycle::cancel).await?;
     if after.is_some_and(|job| job.state() == JobState::Running) {

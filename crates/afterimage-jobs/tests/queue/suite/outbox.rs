@@ -138,5 +138,9 @@ pub async fn a_postponed_webhook_comes_first_and_loses_no_try(harness: Harness) 
     harness.store.delivery_failed(again[0].id, 2, next, "refused").await.unwrap();
     harness.clock.advance(SENDING * 2);
     let last = due(&harness).await;
-    assert_eq!((&last.last().unwrap().job, last.last().unwrap().failures), (&first, 1), "a try that failed waits its turn");
+    assert_eq!(
+        (&last.last().unwrap().job, last.last().unwrap().failures),
+        (&first, 1),
+        "a try that failed waits its turn"
+    );
 }

@@ -80,7 +80,8 @@ pub async fn submit_task(
     }
     let job = submit_and_wait(&app, &key, submission, field_name).await?;
     let prediction = render(&app, &job, &base).await?;
-    let prediction = if job.state.is_terminal() { prediction } else { prediction.with_sync_timeout(&why_not_done(&app)) };
+    let prediction =
+        if job.state.is_terminal() { prediction } else { prediction.with_sync_timeout(&why_not_done(&app)) };
     Ok(Json(Envelope::<Prediction>::success(prediction)).into_response())
 }
 
