@@ -231,7 +231,7 @@ mod tests {
         }
     }
 
-    fn is_progress(happening: Result<Happening, Refusal>) -> bool {
+    fn is_progress(happening: &Result<Happening, Refusal>) -> bool {
         matches!(happening, Ok(Happening::Progress(_)))
     }
 
@@ -254,7 +254,7 @@ mod tests {
         // Progress needs no store.
         let attempt = world.observer.events.begin(&id);
         attempt.publish(Event::Step { done: 1, total: 2 });
-        assert!(is_progress(next_happening(&world.observer, &mut news, &id).await));
+        assert!(is_progress(&next_happening(&world.observer, &mut news, &id).await));
         drop(attempt);
         // Nor does an announced end that cannot be looked up.
         world.observer.hints.ended(&id);

@@ -7,6 +7,7 @@ use afterimage_jobs::{JobState, JobStore, KeyStore, ListFilter, SqliteStore, Sys
 use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
@@ -45,7 +46,7 @@ fn form(
     let mut text = String::new();
     let picture = data_uri(&picture(48, 48));
     for (name, value) in fields.iter().chain(&[("image", picture.as_str()), ("prompt", "a lake")]) {
-        text.push_str(&format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"));
+        write!(text, "--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n").unwrap();
     }
     let mut request = server.request(Method::POST, path).header("content-type", "multipart/form-data; boundary=b");
     if let Some(key) = key {
@@ -158,7 +159,7 @@ async fn what_runs_ends_and_what_waits_behind_it_is_told() {
 }
 
 /// The value of a sample of the metrics' text.
-async fn sample(address: &str, name: &str) -> f64 {
+async fn sample(address: &str, name: &str) -> u64 {
     let text = reqwest::get(format!("http://{address}/metrics")).await.unwrap().text().await.unwrap();
     let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name} in\n{text}"));
     line.rsplit(' ').next().unwrap().parse().unwrap()
@@ -185,6 +186,6 @@ async fn an_end_is_counted_once_however_often_it_is_told() {
     let ended =
         async |state: &str| sample(&address, &format!("afterimage_jobs_ended_total{{state=\"{state}\"}}")).await;
     let counts = [ended("succeeded").await, ended("failed").await, ended("cancelled").await];
-    assert_eq!(counts, [2.0, 0.0, 0.0]);
-    assert_eq!(sample(&address, "afterimage_inference_seconds_count").await, 2.0);
+    assert_eq!(counts, [2, 0, 0]);
+    assert_eq!(sample(&address, "afterimage_inference_seconds_count").await, 2);
 }

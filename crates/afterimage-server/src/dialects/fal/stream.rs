@@ -39,7 +39,7 @@ pub async fn stream(app: Arc<App>, key: ApiKey, asked: Asked) -> Answer {
             }
             Err(refusal) => Err(refusal),
         };
-        let last = last.unwrap_or_else(|refusal| failure(Failed::from_refusal(&refusal)));
+        let last = last.unwrap_or_else(|refusal| failure(&Failed::from_refusal(&refusal)));
         Some((Event::default().data(last.to_string()), None))
     });
     Ok(with_job(event_stream(stream), &job))
@@ -56,16 +56,16 @@ fn rendered(progress: Progress) -> Value {
     }
 }
 
-fn failure(failed: Failed) -> Value {
+fn failure(failed: &Failed) -> Value {
     json!({"status": failed.status.as_u16(), "error": failed.body})
 }
 
 async fn end(app: &App, job: &Job, base: &str, inline: bool) -> Result<Value, Refusal> {
     if !job.state.is_terminal() {
-        return Ok(failure(timed_out(app, job)));
+        return Ok(failure(&timed_out(app, job)));
     }
     if let Some(failed) = Failed::of_job(job) {
-        return Ok(failure(failed));
+        return Ok(failure(&failed));
     }
     let output = if inline { Output::inlined(app, job).await? } else { Output::with_addresses(job, base, &app.links) };
     serde_json::to_value(output).map_err(|_| Refusal::Internal)
