@@ -24,11 +24,7 @@ use super::{Decoded, Problem, check_size, exif_orientation};
 use afterimage_core::PictureLimits;
 pub(super) use frame::{Component, Frame};
 use image::metadata::Orientation;
-use rayon::prelude::*;
 use samples::read_samples;
-
-/// Pixels that one thread converts at a time.
-const PIXELS_PER_TASK: usize = 1 << 14;
 
 /// Coefficients of 8x8 samples in rows, from the lowest frequencies on.
 type Block = [i16; 64];
@@ -64,26 +60,17 @@ pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Pr
     }
     let samples = read_samples(bytes, limits)?;
     let rgb = match markers.color {
-        ColorModel::Grey => grey_to_rgb(&samples),
-        ColorModel::Rgb => samples,
-        ColorModel::YCbCr => ycc_pixels_to_rgb(samples),
-        ColorModel::Cmyk => shrink(samples, inverted_cmyk_to_rgb),
-        ColorModel::Ycck => shrink(samples, |[luma, blue, red, black]| {
+        ColorModel::Grey => grey_to_rgb(&samples.interleaved()),
+        ColorModel::Rgb => samples.to_rgb(|pixel| pixel),
+        ColorModel::YCbCr => samples.to_rgb(ycc_to_rgb),
+        ColorModel::Cmyk => shrink(samples.interleaved(), inverted_cmyk_to_rgb),
+        ColorModel::Ycck => shrink(samples.interleaved(), |[luma, blue, red, black]| {
             let [cyan, magenta, yellow] = ycc_to_rgb([luma, blue, red]).map(|value| 255 - value);
             inverted_cmyk_to_rgb([cyan, magenta, yellow, black])
         }),
     };
     let orientation = markers.exif.map_or(Orientation::NoTransforms, exif_orientation);
     Ok(Decoded { width, height, rgb, orientation })
-}
-
-fn ycc_pixels_to_rgb(mut samples: Vec<u8>) -> Vec<u8> {
-    samples.par_chunks_mut(3 * PIXELS_PER_TASK).for_each(|samples| {
-        for pixel in samples.as_chunks_mut::<3>().0 {
-            *pixel = ycc_to_rgb(*pixel);
-        }
-    });
-    samples
 }
 
 /// ITU-R BT.601, full range, in the 16-bit fixed point of libjpeg (`jdcolor.c`).

@@ -206,11 +206,8 @@ impl<'a> ArithmeticDecoder<'a> {
             let is_negative = decisions.decide(&mut bins[first + 1]);
             let sign = usize::from(is_negative);
             let place = first + 2 + sign;
-            let (power, place) = if decisions.decide(&mut bins[place]) {
-                decisions.magnitude(bins, 20, 1)?
-            } else {
-                (0, place + 14)
-            };
+            let (power, place) =
+                if decisions.decide(&mut bins[place]) { decisions.magnitude(bins, 20, 1)? } else { (0, place + 14) };
             let (lower, upper) = self.conditioning.dc[*dc_table];
             *context = if power < (1 << lower) >> 1 {
                 0
@@ -243,12 +240,11 @@ impl<'a> ArithmeticDecoder<'a> {
             }
             let is_negative = decisions.fixed();
             let place = 3 * (index - 1) + 2;
-            let (power, place) = if !decisions.decide(&mut bins[place]) {
-                (0, place + 14)
-            } else if !decisions.decide(&mut bins[place]) {
-                (1, place + 14)
-            } else {
+            let has_power = decisions.decide(&mut bins[place]);
+            let (power, place) = if has_power && decisions.decide(&mut bins[place]) {
                 decisions.magnitude(bins, if index <= low_band { 189 } else { 217 }, 2)?
+            } else {
+                (i32::from(has_power), place + 14)
             };
             let value = decisions.value(&mut bins[place], power, is_negative);
             block[usize::from(ZIGZAG[index])] = (value << shift) as i16;

@@ -11,8 +11,9 @@ pub(super) struct Coefficients {
     pub(super) columns: usize,
     /// Blocks down that hold pixels.
     pub(super) rows: usize,
-    /// Whole units down: there may be more rows than hold pixels.
-    blocks: Vec<Block>,
+    /// Blocks of 64, in whole units down: there may be more rows than hold pixels. Not a vector of blocks, which would be
+    /// filled with zeros by hand.
+    blocks: Vec<i16>,
     /// Of the first scan of the component; none before it.
     pub(super) quantizers: Option<Quantizers>,
     /// How much the scans of a progressive file told so far.
@@ -23,7 +24,7 @@ impl Coefficients {
     pub(super) fn new(frame: &Frame, component: &Component) -> Self {
         let (width, height) = frame.stored_size(component);
         let columns = width.div_ceil(8) as usize;
-        let blocks = vec![[0; 64]; columns * frame.unit_rows() * component.vertical as usize];
+        let blocks = vec![0; 64 * columns * frame.unit_rows() * component.vertical as usize];
         let rows = height.div_ceil(8) as usize;
         Self { columns, rows, blocks, quantizers: None, accuracy: Accuracy::default() }
     }
@@ -36,11 +37,11 @@ impl Coefficients {
 
     #[inline]
     pub(super) fn block(&mut self, column: usize, row: usize) -> &mut Block {
-        &mut self.blocks[row * self.columns + column]
+        &mut self.blocks.as_chunks_mut().0[row * self.columns + column]
     }
 
     pub(super) fn block_at(&self, column: usize, row: usize) -> &Block {
-        &self.blocks[row * self.columns + column]
+        &self.blocks.as_chunks().0[row * self.columns + column]
     }
 
     /// The samples, in rows of eight for each block across. `smoother` fills in what no scan told.

@@ -23,12 +23,8 @@ pub(super) struct HuffmanTable {
 impl HuffmanTable {
     /// `counts` has the number of codes of each length 1 to 16. None if there are more codes than bits can tell apart.
     pub(super) fn new(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
-        let mut table = Self {
-            lookup: [(0, 0); 1 << LOOKUP_BITS],
-            limits: [0; 16],
-            offsets: [0; 16],
-            symbols: symbols.to_vec(),
-        };
+        let mut table =
+            Self { lookup: [(0, 0); 1 << LOOKUP_BITS], limits: [0; 16], offsets: [0; 16], symbols: symbols.to_vec() };
         let (mut code, mut index) = (0_u32, 0_usize);
         for (place, &count) in counts.iter().enumerate() {
             let length = place as u32 + 1;
@@ -110,7 +106,8 @@ impl HuffmanTables {
 
     /// Fills empty places with the tables of T.81, K.3: frames of Motion JPEG leave them out.
     pub(super) fn add_standard_tables(&mut self) {
-        for (tables, standard) in [(&mut self.dc, super::standard::DC_TABLES), (&mut self.ac, super::standard::AC_TABLES)]
+        for (tables, standard) in
+            [(&mut self.dc, super::standard::DC_TABLES), (&mut self.ac, super::standard::AC_TABLES)]
         {
             for (table, (counts, symbols)) in tables.iter_mut().zip(standard) {
                 if table.is_none() {

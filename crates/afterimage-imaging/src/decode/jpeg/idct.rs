@@ -6,28 +6,51 @@ use super::{Block, Quantizers};
 
 /// Bits behind the point of the constants below.
 const CONSTANT_BITS: u32 = 13;
+// Sums of cosines of multiples of pi/16 times the square root of 2, under the names that libjpeg gives them.
+const FIX_0_298631336: i32 = 2446;
+const FIX_0_390180644: i32 = 3196;
+const FIX_0_541196100: i32 = 4433;
+const FIX_0_765366865: i32 = 6270;
+const FIX_0_899976223: i32 = 7373;
+const FIX_1_175875602: i32 = 9633;
+const FIX_1_501321110: i32 = 12299;
+const FIX_1_847759065: i32 = 15137;
+const FIX_1_961570560: i32 = 16069;
+const FIX_2_053119869: i32 = 16819;
+const FIX_2_562915447: i32 = 20995;
+const FIX_3_072711026: i32 = 25172;
 /// Bits behind the point between the two passes.
 const BETWEEN_BITS: u32 = 2;
 
+/// Eight lines of eight values, one value of each line after the other, so that lines can be transformed side by side.
+type Lines<T> = [[T; 8]; 8];
+
 /// Samples of a block, row by row.
 pub(super) fn inverse(block: &Block, quantizers: &Quantizers) -> [[u8; 8]; 8] {
-    if block[1..].iter().all(|&coefficient| coefficient == 0) {
-        let dc = i32::from(dequantized(block, quantizers, 0)) << BETWEEN_BITS;
-        return [[sample(descaled(dc, BETWEEN_BITS + 3)); 8]; 8];
+    // Lines are the columns.
+    let mut values: Lines<i16> = [[0; 8]; 8];
+    // Most blocks have nothing but the first row, or even the first coefficient.
+    if block[8..].iter().all(|&coefficient| coefficient == 0) {
+        let row = std::array::from_fn(|x| dequantized(block, quantizers, x) << BETWEEN_BITS);
+        if block[1..8].iter().all(|&coefficient| coefficient == 0) {
+            return [[sample(descaled(row[0].into(), BETWEEN_BITS + 3)); 8]; 8];
+        }
+        values = [row; 8];
+    } else {
+        for (y, values) in values.iter_mut().enumerate() {
+            *values = std::array::from_fn(|x| dequantized(block, quantizers, 8 * y + x));
+        }
+        values =
+            transformed(&values).map(|row| row.map(|value| saturated(descaled(value, CONSTANT_BITS - BETWEEN_BITS))));
     }
-    let mut columns = [[0_i32; 8]; 8];
-    for (x, column) in columns.iter_mut().enumerate() {
-        let input: [i16; 8] = std::array::from_fn(|y| dequantized(block, quantizers, 8 * y + x));
-        *column = if input[1..].iter().all(|&coefficient| coefficient == 0) {
-            [i32::from(input[0]) << BETWEEN_BITS; 8]
-        } else {
-            transformed(input).map(|value| descaled(value, CONSTANT_BITS - BETWEEN_BITS))
-        };
-    }
-    std::array::from_fn(|y| {
-        let input = std::array::from_fn(|x| saturated(columns[x][y]));
-        transformed(input).map(|value| sample(descaled(value, CONSTANT_BITS + BETWEEN_BITS + 3)))
-    })
+    // Now they are the rows.
+    let samples = transformed(&transposed(&values))
+        .map(|column| column.map(|value| sample(descaled(value, CONSTANT_BITS + BETWEEN_BITS + 3))));
+    transposed(&samples)
+}
+
+fn transposed<T: Copy>(lines: &Lines<T>) -> Lines<T> {
+    std::array::from_fn(|x| std::array::from_fn(|y| lines[y][x]))
 }
 
 #[inline]
@@ -51,44 +74,54 @@ fn sample(value: i32) -> u8 {
     (value + 128).clamp(0, 255) as u8
 }
 
-/// The transform of one line, scaled by 2^`CONSTANT_BITS` and the square root of 8.
-#[inline]
-fn transformed(input: [i16; 8]) -> [i32; 8] {
-    const fn fixed(value: f64) -> i32 {
-        (value * (1 << CONSTANT_BITS) as f64 + 0.5) as i32
+/// The transforms of eight lines, scaled by 2^`CONSTANT_BITS` and the square root of 8.
+fn transformed(lines: &Lines<i16>) -> Lines<i32> {
+    let mut output = [[0; 8]; 8];
+    // The compiler makes vectors of this loop.
+    for line in 0..8 {
+        let result = transformed_line(std::array::from_fn(|index| lines[index][line]));
+        for (output, value) in output.iter_mut().zip(result) {
+            output[line] = value;
+        }
     }
-    let times = |value: i16, factor: i32| i32::from(value).wrapping_mul(factor);
-    let sum = |terms: &[i32]| terms.iter().fold(0_i32, |sum, &term| sum.wrapping_add(term));
-    let [in0, in1, in2, in3, in4, in5, in6, in7] = input;
+    output
+}
 
-    let shared = sum(&[times(in2, fixed(0.541_196_100)), times(in6, fixed(0.541_196_100))]);
-    let even2 = sum(&[shared, times(in6, -fixed(1.847_759_065))]);
-    let even3 = sum(&[shared, times(in2, fixed(0.765_366_865))]);
+/// The transform of one line.
+#[inline]
+fn transformed_line([in0, in1, in2, in3, in4, in5, in6, in7]: [i16; 8]) -> [i32; 8] {
+    let times = |value: i16, factor: i32| i32::from(value).wrapping_mul(factor);
+
+    let rotated = times(in2, FIX_0_541196100).wrapping_add(times(in6, FIX_0_541196100));
+    let even2 = rotated.wrapping_sub(times(in6, FIX_1_847759065));
+    let even3 = rotated.wrapping_add(times(in2, FIX_0_765366865));
     let even0 = i32::from(in0.wrapping_add(in4)) << CONSTANT_BITS;
     let even1 = i32::from(in0.wrapping_sub(in4)) << CONSTANT_BITS;
-    let outer = (even0.wrapping_add(even3), even0.wrapping_sub(even3));
-    let inner = (even1.wrapping_add(even2), even1.wrapping_sub(even2));
+    let sum0 = even0.wrapping_add(even3);
+    let sum1 = even1.wrapping_add(even2);
+    let sum2 = even1.wrapping_sub(even2);
+    let sum3 = even0.wrapping_sub(even3);
 
-    let (odd3, odd4) = (in7.wrapping_add(in3), in5.wrapping_add(in1));
-    let shared = sum(&[times(odd3, fixed(1.175_875_602)), times(odd4, fixed(1.175_875_602))]);
-    let odd3 = sum(&[shared, times(odd3, -fixed(1.961_570_560))]);
-    let odd4 = sum(&[shared, times(odd4, -fixed(0.390_180_644))]);
-    let odd1 = sum(&[times(in7, -fixed(0.899_976_223)), times(in1, -fixed(0.899_976_223))]);
-    let odd2 = sum(&[times(in5, -fixed(2.562_915_447)), times(in3, -fixed(2.562_915_447))]);
-    let odd7 = sum(&[times(in7, fixed(0.298_631_336)), odd1, odd3]);
-    let odd5 = sum(&[times(in5, fixed(2.053_119_869)), odd2, odd4]);
-    let odd_3 = sum(&[times(in3, fixed(3.072_711_026)), odd2, odd3]);
-    let odd_1 = sum(&[times(in1, fixed(1.501_321_110)), odd1, odd4]);
+    let (upper, lower) = (in7.wrapping_add(in3), in5.wrapping_add(in1));
+    let rotated = times(upper, FIX_1_175875602).wrapping_add(times(lower, FIX_1_175875602));
+    let upper = rotated.wrapping_sub(times(upper, FIX_1_961570560));
+    let lower = rotated.wrapping_sub(times(lower, FIX_0_390180644));
+    let outer = times(in7, FIX_0_899976223).wrapping_add(times(in1, FIX_0_899976223));
+    let inner = times(in5, FIX_2_562915447).wrapping_add(times(in3, FIX_2_562915447));
+    let odd0 = times(in1, FIX_1_501321110).wrapping_sub(outer).wrapping_add(lower);
+    let odd1 = times(in3, FIX_3_072711026).wrapping_sub(inner).wrapping_add(upper);
+    let odd2 = times(in5, FIX_2_053119869).wrapping_sub(inner).wrapping_add(lower);
+    let odd3 = times(in7, FIX_0_298631336).wrapping_sub(outer).wrapping_add(upper);
 
     [
-        outer.0.wrapping_add(odd_1),
-        inner.0.wrapping_add(odd_3),
-        inner.1.wrapping_add(odd5),
-        outer.1.wrapping_add(odd7),
-        outer.1.wrapping_sub(odd7),
-        inner.1.wrapping_sub(odd5),
-        inner.0.wrapping_sub(odd_3),
-        outer.0.wrapping_sub(odd_1),
+        sum0.wrapping_add(odd0),
+        sum1.wrapping_add(odd1),
+        sum2.wrapping_add(odd2),
+        sum3.wrapping_add(odd3),
+        sum3.wrapping_sub(odd3),
+        sum2.wrapping_sub(odd2),
+        sum1.wrapping_sub(odd1),
+        sum0.wrapping_sub(odd0),
     ]
 }
 

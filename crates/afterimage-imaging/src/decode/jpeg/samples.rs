@@ -12,11 +12,11 @@ use super::{Frame, Problem, Quantizers, ZIGZAG};
 use afterimage_core::PictureLimits;
 use rayon::prelude::*;
 
-/// The components as they are stored, enlarged to the size of the picture and interleaved, in rows from the top.
+/// Reads the components as they are stored.
 ///
 /// Nothing that is missing or damaged is made up: the end of the image, each component's data and each block in it have
 /// to be there.
-pub(super) fn read_samples(bytes: &[u8], limits: &PictureLimits) -> Result<Vec<u8>, Problem> {
+pub(super) fn read_samples(bytes: &[u8], limits: &PictureLimits) -> Result<Samples, Problem> {
     let mut decoder = Decoder::default();
     let mut rest = bytes.get(2..).unwrap_or_default();
     loop {
@@ -36,8 +36,7 @@ pub(super) fn read_samples(bytes: &[u8], limits: &PictureLimits) -> Result<Vec<u
             _ => decoder.segment(marker, segment, limits)?,
         }
     }
-    let planes = decoder.picture.ok_or("damaged (no start of frame)")?.planes()?;
-    Ok(planes.interleaved())
+    decoder.picture.ok_or("damaged (no start of frame)")?.samples()
 }
 
 /// What the segments said so far.
@@ -94,14 +93,14 @@ impl Decoder {
         let frame = &picture.frame;
         let scan = Scan::read(segment, frame)?;
         for member in &scan.members {
-            let plane = &mut picture.planes[member.component];
-            if !frame.progressive && plane.quantizers.is_some() {
+            let coefficients = &mut picture.coefficients[member.component];
+            if !frame.progressive && coefficients.quantizers.is_some() {
                 return Err("damaged (two scans of a component)".to_owned());
             }
-            plane.accuracy.add(scan.pass);
-            if plane.quantizers.is_none() {
+            coefficients.accuracy.add(scan.pass);
+            if coefficients.quantizers.is_none() {
                 let table = self.quantizers.get(frame.components[member.component].quantizers);
-                plane.quantizers = *table.unwrap_or(&None);
+                coefficients.quantizers = table.copied().flatten();
             }
         }
         if frame.arithmetic {
@@ -120,7 +119,8 @@ impl Decoder {
 /// A picture as its scans have told it so far.
 struct Coded {
     frame: Frame,
-    planes: Vec<Coefficients>,
+    /// Of each component.
+    coefficients: Vec<Coefficients>,
 }
 
 impl Coded {
@@ -130,8 +130,8 @@ impl Coded {
         if bytes + bytes / 2 > working_memory(limits) {
             return Err("needs too much memory to decode".to_owned());
         }
-        let planes = frame.components.iter().map(|component| Coefficients::new(&frame, component)).collect();
-        Ok(Self { frame, planes })
+        let coefficients = frame.components.iter().map(|component| Coefficients::new(&frame, component)).collect();
+        Ok(Self { frame, coefficients })
     }
 
     fn decode<'a>(
@@ -140,65 +140,69 @@ impl Coded {
         restart_interval: u32,
         mut decoder: impl BlockDecoder<'a>,
     ) -> Result<&'a [u8], Problem> {
-        decode_scan(scan, &self.frame, restart_interval, &mut self.planes, &mut decoder)
+        decode_scan(scan, &self.frame, restart_interval, &mut self.coefficients, &mut decoder)
             .map_err(|damage| damage.to_string())?;
         Ok(decoder.rest())
     }
 
     /// The samples of all components. Frees coefficients on the way.
-    fn planes(self) -> Result<Planes, Problem> {
+    fn samples(self) -> Result<Samples, Problem> {
         let mut quantizers = Vec::new();
-        for plane in &self.planes {
-            let table = plane.quantizers.filter(|_| plane.accuracy.has_means());
+        for coefficients in &self.coefficients {
+            let table = coefficients.quantizers.filter(|_| coefficients.accuracy.has_means());
             quantizers.push(table.ok_or("damaged or truncated (no data or no quantization table for a component)")?);
         }
-        let known: Vec<_> = self.planes.iter().zip(&quantizers).map(|(plane, table)| (plane.accuracy, table)).collect();
+        let accuracies = self.coefficients.iter().map(|coefficients| coefficients.accuracy);
+        let known: Vec<_> = accuracies.zip(&quantizers).collect();
         let smoothers = Smoother::of_frame(&self.frame, &known);
         let mut planes = Vec::new();
-        for (index, coefficients) in self.planes.into_iter().enumerate() {
+        for (index, coefficients) in self.coefficients.into_iter().enumerate() {
             let smoother = smoothers.as_ref().and_then(|smoothers| smoothers.get(index));
             let samples = coefficients.samples(&quantizers[index], smoother);
             planes.push(Plane::new(&self.frame, &self.frame.components[index], samples));
         }
-        Ok(Planes { width: self.frame.width as usize, height: self.frame.height as usize, planes })
+        Ok(Samples { width: self.frame.width as usize, height: self.frame.height as usize, components: planes })
     }
 }
 
 /// The components of a picture of `width` x `height` pixels.
-struct Planes {
+pub(super) struct Samples {
     width: usize,
     height: usize,
-    planes: Vec<Plane>,
+    components: Vec<Plane>,
 }
 
-impl Planes {
-    fn interleaved(&self) -> Vec<u8> {
-        let row_bytes = self.width * self.planes.len();
-        let mut samples = vec![0; row_bytes * self.height];
-        let buffers = || self.planes.iter().map(|plane| vec![0; plane.enlarged_width()]).collect::<Vec<_>>();
-        samples.par_chunks_exact_mut(row_bytes).enumerate().for_each_init(buffers, |buffers, (y, pixels)| {
-            let rows = self.planes.iter().zip(buffers).map(|(plane, buffer)| plane.enlarged_row(y, buffer));
-            interleave(&rows.collect::<Vec<_>>(), pixels);
-        });
-        samples
-    }
-}
-
-fn interleave(rows: &[&[u8]], pixels: &mut [u8]) {
-    match *rows {
-        [row] => pixels.copy_from_slice(&row[..pixels.len()]),
-        [first, second, third] => {
-            let components = first.iter().zip(second).zip(third);
-            for (pixel, ((&first, &second), &third)) in pixels.as_chunks_mut::<3>().0.iter_mut().zip(components) {
-                *pixel = [first, second, third];
-            }
-        }
-        _ => {
+impl Samples {
+    /// The components enlarged to the size of the picture and interleaved, in rows from the top.
+    pub(super) fn interleaved(&self) -> Vec<u8> {
+        self.in_rows(self.components.len(), |rows, pixels| {
             for (index, row) in rows.iter().enumerate() {
                 for (pixel, &sample) in pixels.chunks_exact_mut(rows.len()).zip(*row) {
                     pixel[index] = sample;
                 }
             }
-        }
+        })
+    }
+
+    /// Pixels made of three components each, in rows from the top.
+    pub(super) fn to_rgb(&self, convert: impl Fn([u8; 3]) -> [u8; 3] + Sync) -> Vec<u8> {
+        self.in_rows(3, |rows, pixels| {
+            let [first, second, third] = *rows else { return };
+            let components = first.iter().zip(second).zip(third);
+            for (pixel, ((&first, &second), &third)) in pixels.as_chunks_mut().0.iter_mut().zip(components) {
+                *pixel = convert([first, second, third]);
+            }
+        })
+    }
+
+    /// Makes rows of `bytes` a pixel, each from the same row of all components.
+    fn in_rows(&self, bytes: usize, make_row: impl Fn(&[&[u8]], &mut [u8]) + Sync) -> Vec<u8> {
+        let mut pixels = vec![0; self.width * self.height * bytes];
+        let buffers = || self.components.iter().map(|plane| vec![0; plane.enlarged_width()]).collect::<Vec<_>>();
+        pixels.par_chunks_exact_mut(self.width * bytes).enumerate().for_each_init(buffers, |buffers, (y, pixels)| {
+            let rows = self.components.iter().zip(buffers).map(|(plane, buffer)| plane.enlarged_row(y, buffer));
+            make_row(&rows.collect::<Vec<_>>(), pixels);
+        });
+        pixels
     }
 }

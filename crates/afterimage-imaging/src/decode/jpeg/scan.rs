@@ -80,11 +80,9 @@ impl Scan {
         match band {
             (0, 0) if is_refinement => Some(Pass::DcRefinement { shift }),
             (0, 0) => Some(Pass::DcFirst { shift }),
-            (1.., ..64) if start <= end && members == 1 => Some(if is_refinement {
-                Pass::AcRefinement { band, shift }
-            } else {
-                Pass::AcFirst { band, shift }
-            }),
+            (1.., ..64) if start <= end && members == 1 => {
+                Some(if is_refinement { Pass::AcRefinement { band, shift } } else { Pass::AcFirst { band, shift } })
+            }
             _ => None,
         }
     }

@@ -115,7 +115,8 @@ impl<'a> Smoother<'a> {
     /// fill up the last unit count, except from within it.
     fn rows_around(&self, rows: usize, row: usize) -> [usize; 5] {
         let unit_row = row / self.unit_height;
-        let unit_height = if unit_row + 1 < self.unit_rows { self.unit_height } else { (rows - 1) % self.unit_height + 1 };
+        let unit_height =
+            if unit_row + 1 < self.unit_rows { self.unit_height } else { (rows - 1) % self.unit_height + 1 };
         let counted = unit_height * self.unit_rows;
         let index = unit_row * unit_height + row % self.unit_height;
         let above = if index > 0 { row - 1 } else { row };

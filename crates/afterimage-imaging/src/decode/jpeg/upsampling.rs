@@ -76,17 +76,21 @@ fn smooth_vertically(near: &[u8], far: &[u8], is_upper: bool, row: &mut [u8]) {
 }
 
 fn smooth_horizontally(near: &[u8], row: &mut [u8]) {
-    smooth_line(near.iter().map(|&sample| u16::from(sample)), |here, left, right| {
-        [((3 * here + left + 1) >> 2) as u8, ((3 * here + right + 2) >> 2) as u8]
-    }, row);
+    smooth_line(
+        near.iter().map(|&sample| u16::from(sample)),
+        |here, left, right| [((3 * here + left + 1) >> 2) as u8, ((3 * here + right + 2) >> 2) as u8],
+        row,
+    );
 }
 
 /// Weighs rows first, without rounding in between.
 fn smooth_both(near: &[u8], far: &[u8], row: &mut [u8]) {
     let sums = near.iter().zip(far).map(|(&near, &far)| 3 * u16::from(near) + u16::from(far));
-    smooth_line(sums, |here, left, right| {
-        [((3 * here + left + 8) >> 4) as u8, ((3 * here + right + 7) >> 4) as u8]
-    }, row);
+    smooth_line(
+        sums,
+        |here, left, right| [((3 * here + left + 8) >> 4) as u8, ((3 * here + right + 7) >> 4) as u8],
+        row,
+    );
 }
 
 /// Writes a pair of pixels for each value and its neighbours. At the ends the neighbour is the value itself.
