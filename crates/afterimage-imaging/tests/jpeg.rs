@@ -79,6 +79,7 @@ fn what_is_not_read_is_named() {
     };
     for (message, words) in [
         (with(frame + 1, 0xc3), "lossless coding is not supported; save it as baseline or progressive JPEG"),
+        (with(frame + 1, 0xf7), "JPEG-LS is not supported; save it as baseline or progressive JPEG"),
         (with(frame + 1, 0xc5), "hierarchical coding is not supported; save it as baseline or progressive JPEG"),
         (with(frame + 4, 12), "12 bits a sample are not supported; 8 are"),
         // The second of three components; the first is sampled 4x1.

@@ -12,7 +12,7 @@ mod damage;
 mod frame;
 mod huffman;
 mod idct;
-mod samples;
+mod planes;
 mod scan;
 mod smoothing;
 mod standard;
@@ -24,7 +24,7 @@ use super::{Decoded, Problem, check_size, exif_orientation};
 use afterimage_core::PictureLimits;
 pub(super) use frame::{Component, Frame};
 use image::metadata::Orientation;
-use samples::read_samples;
+use planes::read_planes;
 
 /// Coefficients of 8x8 samples in rows, from the lowest frequencies on.
 type Block = [i16; 64];
@@ -58,13 +58,13 @@ pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Pr
     if markers.scans > SCANS || scanned > SCANNED_PIXELS {
         return Err(format!("{} scans are too many for its size", markers.scans));
     }
-    let samples = read_samples(bytes, limits)?;
+    let planes = read_planes(bytes, limits)?;
     let rgb = match markers.color {
-        ColorModel::Grey => grey_to_rgb(&samples.interleaved()),
-        ColorModel::Rgb => samples.to_rgb(|pixel| pixel),
-        ColorModel::YCbCr => samples.to_rgb(ycc_to_rgb),
-        ColorModel::Cmyk => shrink(samples.interleaved(), inverted_cmyk_to_rgb),
-        ColorModel::Ycck => shrink(samples.interleaved(), |[luma, blue, red, black]| {
+        ColorModel::Grey => grey_to_rgb(&planes.interleaved()),
+        ColorModel::Rgb => planes.to_rgb(|pixel| pixel),
+        ColorModel::YCbCr => planes.to_rgb(ycc_to_rgb),
+        ColorModel::Cmyk => shrink(planes.interleaved(), inverted_cmyk_to_rgb),
+        ColorModel::Ycck => shrink(planes.interleaved(), |[luma, blue, red, black]| {
             let [cyan, magenta, yellow] = ycc_to_rgb([luma, blue, red]).map(|value| 255 - value);
             inverted_cmyk_to_rgb([cyan, magenta, yellow, black])
         }),

@@ -55,7 +55,7 @@ impl<'a> JpegMarkers<'a> {
             let segment = rest.get(2..length).ok_or(TRUNCATED)?;
             rest = &rest[length..];
             match marker {
-                0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf if frame.is_none() => {
+                0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf | 0xf7 if frame.is_none() => {
                     frame = Some(Frame::read(marker, segment)?);
                 }
                 0xda => {
@@ -64,9 +64,12 @@ impl<'a> JpegMarkers<'a> {
                     }
                     scans += 1;
                 }
-                0xe0 => has_jfif |= segment.starts_with(b"JFIF\0"),
+                // What comes behind the first scan does not count, nor do segments that are too short.
+                0xe0 if scans == 0 => has_jfif |= segment.len() >= 14 && segment.starts_with(b"JFIF\0"),
                 0xe1 if exif.is_none() && segment.starts_with(b"Exif\0\0") => exif = Some(segment),
-                0xee if segment.starts_with(b"Adobe") => adobe_transform = segment.get(11).copied().or(adobe_transform),
+                0xee if scans == 0 && segment.starts_with(b"Adobe") => {
+                    adobe_transform = segment.get(11).copied().or(adobe_transform);
+                }
                 _ => {}
             }
         }

@@ -21,13 +21,14 @@ pub(in super::super) struct Component {
 }
 
 impl Frame {
-    /// Reads the segment behind one of the markers `C0` to `CF` that start a frame.
+    /// Reads the segment behind a marker that starts a frame: `F7` of JPEG-LS, or one of `C0` to `CF`.
     pub(in super::super) fn read(marker: u8, segment: &[u8]) -> Result<Self, Problem> {
         let (progressive, arithmetic) = match marker {
             0xc0 | 0xc1 => (false, false),
             0xc2 => (true, false),
             0xc9 => (false, true),
             0xca => (true, true),
+            0xf7 => return Err(unsupported("JPEG-LS")),
             0xc3 | 0xcb => return Err(unsupported("lossless coding")),
             _ => return Err(unsupported("hierarchical coding")),
         };

@@ -1,4 +1,4 @@
-//! From the segments of a file to the samples of all components.
+//! From the segments of a file to the planes of its components.
 
 use super::super::jpeg_markers::{is_standalone, next_marker};
 use super::super::working_memory;
@@ -16,7 +16,7 @@ use rayon::prelude::*;
 ///
 /// Nothing that is missing or damaged is made up: the end of the image, each component's data and each block in it have
 /// to be there.
-pub(super) fn read_samples(bytes: &[u8], limits: &PictureLimits) -> Result<Samples, Problem> {
+pub(super) fn read_planes(bytes: &[u8], limits: &PictureLimits) -> Result<Planes, Problem> {
     let mut decoder = Decoder::default();
     let mut rest = bytes.get(2..).unwrap_or_default();
     loop {
@@ -36,7 +36,7 @@ pub(super) fn read_samples(bytes: &[u8], limits: &PictureLimits) -> Result<Sampl
             _ => decoder.segment(marker, segment, limits)?,
         }
     }
-    decoder.picture.ok_or("damaged (no start of frame)")?.samples()
+    decoder.picture.ok_or("damaged (no start of frame)")?.planes()
 }
 
 /// What the segments said so far.
@@ -61,7 +61,7 @@ impl Decoder {
                 let interval = segment.first_chunk().ok_or("damaged (restart interval)")?;
                 self.restart_interval = u32::from(u16::from_be_bytes(*interval));
             }
-            0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
+            0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf | 0xf7 => {
                 if self.picture.is_some() {
                     return Err("damaged (two frames)".to_owned());
                 }
@@ -146,7 +146,7 @@ impl Coded {
     }
 
     /// The samples of all components. Frees coefficients on the way.
-    fn samples(self) -> Result<Samples, Problem> {
+    fn planes(self) -> Result<Planes, Problem> {
         let mut quantizers = Vec::new();
         for coefficients in &self.coefficients {
             let table = coefficients.quantizers.filter(|_| coefficients.accuracy.has_means());
@@ -161,18 +161,18 @@ impl Coded {
             let samples = coefficients.samples(&quantizers[index], smoother);
             planes.push(Plane::new(&self.frame, &self.frame.components[index], samples));
         }
-        Ok(Samples { width: self.frame.width as usize, height: self.frame.height as usize, components: planes })
+        Ok(Planes { width: self.frame.width as usize, height: self.frame.height as usize, components: planes })
     }
 }
 
 /// The components of a picture of `width` x `height` pixels.
-pub(super) struct Samples {
+pub(super) struct Planes {
     width: usize,
     height: usize,
     components: Vec<Plane>,
 }
 
-impl Samples {
+impl Planes {
     /// The components enlarged to the size of the picture and interleaved, in rows from the top.
     pub(super) fn interleaved(&self) -> Vec<u8> {
         self.in_rows(self.components.len(), |rows, pixels| {
