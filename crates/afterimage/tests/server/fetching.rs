@@ -3,9 +3,11 @@
 use crate::isolation::{as_key, second_key};
 use crate::picture_host::{Manner, PictureHost};
 use crate::support::{REDUX, SRPO, Server, data_uri, picture, receiver};
+use afterimage_jobs::{JobId, JobStore, SqliteStore, SystemClock};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const PRICE: &str = "/api/v3/model/price";
@@ -67,8 +69,13 @@ fn files_under(folder: &Path) -> usize {
 async fn a_slow_picture_host_of_one_key_holds_nobody_elses_task() {
     let server = with_worker().await;
     let other = second_key(&server).await;
-    // The models are loaded and warm afterwards.
-    server.ended(&server.submit(REDUX, &task(&data_uri(&picture(64, 64)))).await).await;
+    // The models are loaded after the first one; the second one tells how fast this machine is now.
+    let mut usual = Duration::ZERO;
+    for side in [64, 80] {
+        let start = Instant::now();
+        server.ended(&server.submit(REDUX, &task(&data_uri(&picture(side, side)))).await).await;
+        usual = start.elapsed();
+    }
     let slow = PictureHost::start(Manner::Trickle).await;
     let mut waiting = Vec::new();
     for _ in 0..20 {
@@ -82,8 +89,8 @@ async fn a_slow_picture_host_of_one_key_holds_nobody_elses_task() {
         let done = ended_as(&server, &other, &submit_as(&server, &other, &task(&image)).await).await;
         assert_eq!(done["status"], "completed", "{done}");
         let took = start.elapsed();
-        println!("{took:?}");
-        assert!(took < Duration::from_secs(2), "another key's task took {took:?}");
+        println!("{took:?}, usually {usual:?}");
+        assert!(took < Duration::from_secs(2) + 4 * usual, "another key's task took {took:?}, usually {usual:?}");
     }
     assert!(slow.requests() <= 8, "one key has {} fetches at once", slow.requests());
     for id in &waiting {
@@ -117,8 +124,15 @@ async fn pictures_are_fetched_without_workers_and_outlive_their_host() {
     let server = without_workers().await;
     let host = PictureHost::start(Manner::Whole("200 OK", picture(64, 64))).await;
     let id = server.submit(REDUX, &task(&host.url)).await;
-    let inputs = server.folder.path().join("data/inputs").join(&id);
-    until("the picture is stored", Duration::from_secs(5), async || files_under(&inputs) == 1).await;
+    let data = server.folder.path().join("data");
+    let store = SqliteStore::open(&data, Arc::new(SystemClock)).await.unwrap();
+    let job_id = JobId::parse(&id).unwrap();
+    until("the picture is stored", Duration::from_secs(5), async || {
+        !store.job(&job_id).await.unwrap().unwrap().spec.awaits_sources()
+    })
+    .await;
+    drop(store);
+    assert_eq!(files_under(&data.join("inputs").join(&id)), 1);
     assert_eq!(status(&server, &id).await, "created");
     assert_eq!(host.requests(), 1);
     drop(host);
