@@ -99,3 +99,6 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
         tracing::error!(%error, "a fetcher failed");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -134,14 +134,14 @@ async fn pictures_are_fetched_without_workers_and_outlive_their_host() {
     drop(store);
     assert_eq!(files_under(&data.join("inputs").join(&id)), 1);
     assert_eq!(status(&server, &id).await, "created");
-    assert_eq!(host.requests(), 1);
-    drop(host);
+    host.becomes(Manner::Whole("503 Service Unavailable", Vec::new()));
     let folder = server.stop().await;
     let server = Server::start(|options| {
         (options.workers, options.data_dir) = (1, folder.path().join("data"));
     })
     .await;
     assert_eq!(server.ended(&id).await["status"], "completed");
+    assert_eq!(host.requests(), 1);
 }
 
 #[tokio::test]

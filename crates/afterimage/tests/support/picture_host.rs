@@ -1,7 +1,7 @@
 //! A host of pictures that tasks name, on loopback.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,6 +20,7 @@ pub enum Manner {
 pub struct PictureHost {
     /// Address of its picture.
     pub url: String,
+    manner: Arc<Mutex<Manner>>,
     requests: Arc<AtomicUsize>,
     hung_up: Arc<AtomicUsize>,
     task: JoinHandle<()>,
@@ -28,21 +29,17 @@ pub struct PictureHost {
 impl PictureHost {
     /// Starts one that answers every request in the same manner.
     pub async fn start(manner: Manner) -> Self {
-        Self::start_at("127.0.0.1:0", manner).await
-    }
-
-    /// The same at an address.
-    pub async fn start_at(address: &str, manner: Manner) -> Self {
-        let listener = TcpListener::bind(address).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/picture.png", listener.local_addr().unwrap());
+        let manner = Arc::new(Mutex::new(manner));
         let (requests, hung_up): (Arc<AtomicUsize>, Arc<AtomicUsize>) = Default::default();
-        let (counted, ended) = (Arc::clone(&requests), Arc::clone(&hung_up));
+        let (current, counted, ended) = (Arc::clone(&manner), Arc::clone(&requests), Arc::clone(&hung_up));
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 counted.fetch_add(1, Ordering::SeqCst);
-                let (manner, ended) = (manner.clone(), Arc::clone(&ended));
+                let (manner, ended) = (current.lock().unwrap().clone(), Arc::clone(&ended));
                 connections.spawn(async move {
                     if answer(stream, manner).await.is_err() {
                         ended.fetch_add(1, Ordering::SeqCst);
@@ -50,7 +47,12 @@ impl PictureHost {
                 });
             }
         });
-        Self { url, requests, hung_up, task }
+        Self { url, manner, requests, hung_up, task }
+    }
+
+    /// Answers further requests in another manner.
+    pub fn becomes(&self, manner: Manner) {
+        *self.manner.lock().unwrap() = manner;
     }
 
     /// Connections so far.
