@@ -213,6 +213,7 @@ mod tests {
                     sources: Vec::new(),
                     output: OutputSpec { format: OutputFormat::Png },
                     public_url: String::new(),
+                    rates: None,
                 },
                 webhook: None,
                 idempotency: None,
@@ -221,6 +222,7 @@ mod tests {
                 cost_micros: 0,
                 start_within: None,
                 kept_for: None,
+                input_bytes: 0,
             };
             self.store.submit(job).await.unwrap().into_job().id
         }

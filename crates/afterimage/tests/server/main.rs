@@ -8,6 +8,7 @@ mod dialects;
 mod fal;
 mod fal_clients;
 mod fal_files;
+mod fetching;
 mod hostile;
 mod hostile_dialects;
 mod hostile_forms;
@@ -19,6 +20,8 @@ mod isolation_generated;
 mod isolation_operations;
 mod jobs;
 mod openai;
+#[path = "../support/picture_host.rs"]
+mod picture_host;
 mod stopping;
 mod support;
 mod validation;
