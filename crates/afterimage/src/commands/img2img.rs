@@ -32,7 +32,6 @@ pub struct Img2Img {
         hide_env_values = true,
         value_name = "F",
         default_value = "0.8",
-        allow_hyphen_values = true,
         value_parser = values::fraction
     )]
     strength: f64,
