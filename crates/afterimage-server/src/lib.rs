@@ -3,6 +3,7 @@
 //! This crate knows nothing of tensors; the engine runs in a child process (see [`engine_process`]).
 
 pub mod app;
+mod bounded;
 pub mod auth;
 pub mod cost;
 pub mod decode;

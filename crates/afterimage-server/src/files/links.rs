@@ -16,6 +16,9 @@ pub struct FileLinks {
 /// How long the addresses of [`Purpose::Put`] and [`Purpose::Parts`] take bytes.
 pub(super) const PUT_LIFETIME: Duration = Duration::from_hours(1);
 
+/// What paths begin with that hold signatures, which must not be logged.
+pub const SIGNED_PATHS: &str = "/media/files/";
+
 /// A file of ours that an address names and its signature allows to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OwnFile {
@@ -83,7 +86,7 @@ impl FileLinks {
         let id = &upload.id;
         let expires = upload.created_at.plus(self.lifetime(upload.kept_for)).0 / 1000;
         let signature = self.signer.sign(Purpose::Upload, id.as_str(), expires);
-        format!("{base}/media/files/{expires}/{signature}/{id}.{}", extension(content_type))
+        format!("{base}{SIGNED_PATHS}{expires}/{signature}/{id}.{}", extension(content_type))
     }
 
     /// What allows to send the parts of `upload` behind such an address; [`FileLinks::allows_parts`] reads it.

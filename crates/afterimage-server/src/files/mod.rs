@@ -7,7 +7,7 @@ mod routes;
 mod signing;
 mod uploads;
 
-pub use links::{FileLinks, OwnFile};
+pub use links::{FileLinks, OwnFile, SIGNED_PATHS};
 pub use once::BeingSent;
 pub use parts::{UploadsInParts, create_in_parts};
 pub use routes::router;

@@ -96,7 +96,7 @@ pub async fn create_in_parts(
 ///
 /// # Errors
 /// [`Refusal::NotFound`] for an upload that is unknown or complete, [`Refusal::BadBody`] for a number that no part has or
-/// a part without bytes, [`Refusal::TooLarge`] when all parts together are more than a picture may have.
+/// a part without bytes, and when all parts together are more than a picture may have.
 pub async fn put_part(app: &App, id: &UploadId, number: u32, bytes: Bytes) -> Result<String, Refusal> {
     if !(1..=MOST_PARTS).contains(&number) {
         return Err(Refusal::BadBody(format!("part {number}: parts have numbers from 1 to {MOST_PARTS}")));
@@ -111,7 +111,7 @@ pub async fn put_part(app: &App, id: &UploadId, number: u32, bytes: Bytes) -> Re
     let others = app.blobs.list(&Blobs::parts_path(id)).await?;
     let others: u64 = others.iter().filter(|part| part.path != path).map(|part| part.bytes).sum();
     if others + bytes.len() as u64 > most_bytes() as u64 {
-        return Err(Refusal::TooLarge(most_bytes()));
+        return Err(too_large());
     }
     let tag = tag(&bytes);
     app.blobs.put(&path, bytes).await?;
@@ -142,7 +142,7 @@ pub async fn complete(app: &App, id: &UploadId, request: &Map<String, Value>) ->
             return Err(refused("its etag is another one than was answered; send it again"));
         }
         if whole.len() + part.len() > most_bytes() {
-            return Err(Refusal::TooLarge(most_bytes()));
+            return Err(too_large());
         }
         whole.extend_from_slice(&part);
     }
@@ -159,6 +159,11 @@ async fn pending(app: &App, id: &UploadId) -> Result<Upload, Refusal> {
     let upload = app.store.upload(id).await?.filter(|upload| upload.state == UploadState::Pending);
     let upload = upload.ok_or_else(unknown)?;
     app.store.key(&upload.key).await?.map(|_| upload).ok_or_else(unknown)
+}
+
+fn too_large() -> Refusal {
+    let most = most_bytes() / 1_000_000;
+    Refusal::BadBody(format!("all parts together have more than {most} MB, the most that a picture may have"))
 }
 
 fn unknown() -> Refusal {

@@ -17,5 +17,6 @@ mod isolation;
 mod isolation_dialects;
 mod jobs;
 mod openai;
+mod requests;
 mod support;
 mod validation;

@@ -2,6 +2,7 @@
 
 use super::check::{check, expected, preset};
 use super::{Kind, Parameter};
+use crate::bounded::bounded;
 use afterimage_core::Size;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -40,9 +41,9 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem of `field`.
+    /// A problem of `field`. Both texts are cut where they are too long for an answer.
     pub fn new(field: impl Into<String>, kind: ProblemKind, message: impl Into<String>) -> Self {
-        Self { field: field.into(), kind, message: message.into() }
+        Self { field: bounded(&field.into()).into_owned(), kind, message: bounded(&message.into()).into_owned() }
     }
 }
 
