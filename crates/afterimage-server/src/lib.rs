@@ -3,8 +3,8 @@
 //! This crate knows nothing of tensors; the engine runs in a child process (see [`engine_process`]).
 
 pub mod app;
-mod bounded;
 pub mod auth;
+mod bounded;
 pub mod cost;
 pub mod decode;
 pub mod dialects;

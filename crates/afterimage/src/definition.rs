@@ -53,8 +53,9 @@ pub fn check_values_are_there(command: &Command, arguments: &[OsString]) -> Resu
 /// The flag of `command` that `argument` names, and nothing else.
 fn flag<'a>(command: &'a Command, argument: &str) -> Option<&'a Arg> {
     let long = argument.strip_prefix("--");
-    let short = argument.strip_prefix('-').filter(|rest| rest.chars().count() == 1).and_then(|rest| rest.chars().next());
-    command.get_arguments().find(|known| {
-        (long.is_some() && known.get_long() == long) || (short.is_some() && known.get_short() == short)
-    })
+    let short =
+        argument.strip_prefix('-').filter(|rest| rest.chars().count() == 1).and_then(|rest| rest.chars().next());
+    command
+        .get_arguments()
+        .find(|known| (long.is_some() && known.get_long() == long) || (short.is_some() && known.get_short() == short))
 }

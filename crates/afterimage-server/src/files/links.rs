@@ -218,7 +218,9 @@ mod tests {
         let put = links.put("http://h", &one);
         let signature = put.split_once("signature=").unwrap().1;
         let (expires, _) = ticket.split_once('.').unwrap();
-        for bad in ["", ".", expires, &format!("{expires}.{signature}"), &format!("9{ticket}"), &ticket.replace('.', "")] {
+        for bad in
+            ["", ".", expires, &format!("{expires}.{signature}"), &format!("9{ticket}"), &ticket.replace('.', "")]
+        {
             assert!(!links.allows_parts(&one.id, bad), "{bad}");
         }
     }

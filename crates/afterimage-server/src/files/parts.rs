@@ -189,7 +189,8 @@ fn listed_parts(request: &Map<String, Value>) -> Result<Vec<(u32, String)>, Refu
         let number = u32::try_from(number).ok().filter(|number| (1..=MOST_PARTS).contains(number))?;
         Some((number, part.get("etag").or_else(|| part.get("ETag"))?.as_str()?.to_owned()))
     };
-    let mut parts: Vec<_> = list.iter().map(read).collect::<Option<_>>().ok_or_else(|| refused("a part is unreadable"))?;
+    let mut parts: Vec<_> =
+        list.iter().map(read).collect::<Option<_>>().ok_or_else(|| refused("a part is unreadable"))?;
     parts.sort();
     if parts.windows(2).any(|pair| pair[0].0 == pair[1].0) {
         return Err(refused("a part is listed twice"));

@@ -31,15 +31,19 @@ fn texts_may_begin_with_a_hyphen() {
     assert!(holds(&fs::read(context.path("out/a.png")).unwrap(), "--quiet"));
     context.run(&["keys", "create", "--name", "-team one", "--data-dir", "-data"]).succeeded();
     assert!(context.run(&["keys", "list", "--data-dir", "-data"]).succeeded().text().contains("-team one"));
-    context.vary_refuses(&["photo.png", "--base", "-no such folder"], &["-no such folder"]);
+    Context::new().vary_refuses(&["photo.png", "--base", "-no such folder"], &["-no such folder"]);
 }
 
 #[test]
 fn a_flag_in_the_place_of_a_value_is_a_missing_value() {
     let context = Context::new();
-    for (flag, next) in
-        [("--prompt", "--steps"), ("--prompt", "--quiet"), ("--prompt", "-q"), ("--steps", "--json"), ("--output", "-q")]
-    {
+    for (flag, next) in [
+        ("--prompt", "--steps"),
+        ("--prompt", "--quiet"),
+        ("--prompt", "-q"),
+        ("--steps", "--json"),
+        ("--output", "-q"),
+    ] {
         let line = context.refuses(&["vary", "photo.png", flag, next, "4"], &[&format!("{flag}: a value is missing")]);
         assert!(!line.contains("unknown"), "{line}");
     }
@@ -49,12 +53,31 @@ fn a_flag_in_the_place_of_a_value_is_a_missing_value() {
 fn empty_variables_count_as_absent() {
     let context = Context::new();
     for name in [
-        "PROMPT", "SEED", "STEPS", "SIZE", "GUIDANCE", "NUM_IMAGES", "ENLARGE", "BASE", "REDUX", "TRANSFORMER", "DEVICE",
-        "DTYPE", "FORMAT", "JSON", "QUIET", "CONFIG", "IMAGE_WEIGHT", "REDUX_STRENGTH", "REDUX_DOWNSAMPLE", "EMPTY_PROMPT",
+        "PROMPT",
+        "SEED",
+        "STEPS",
+        "SIZE",
+        "GUIDANCE",
+        "NUM_IMAGES",
+        "ENLARGE",
+        "BASE",
+        "REDUX",
+        "TRANSFORMER",
+        "DEVICE",
+        "DTYPE",
+        "FORMAT",
+        "JSON",
+        "QUIET",
+        "CONFIG",
+        "IMAGE_WEIGHT",
+        "REDUX_STRENGTH",
+        "REDUX_DOWNSAMPLE",
+        "EMPTY_PROMPT",
         "OUTPUT",
     ] {
         let variable = format!("AFTERIMAGE_{name}");
-        let outcome = context.run_with_variable(&["vary", "photo.png", "--size", "64x64", "--steps", "1"], &variable, "");
+        let outcome =
+            context.run_with_variable(&["vary", "photo.png", "--size", "64x64", "--steps", "1"], &variable, "");
         assert_eq!(outcome.succeeded().text(), "photo-variation.png\n", "{variable}");
     }
     let help = context.run(&["vary", "--help"]).succeeded().text();
@@ -65,7 +88,8 @@ fn empty_variables_count_as_absent() {
     let arguments = ["vary", "photo.png", "--config", "a.toml", "-o", "out"];
     context.run_with_variable(&arguments, "AFTERIMAGE_STEPS", "").refused(&["--steps (from a.toml): 51"]);
     // As does a flag's own fault.
-    let line = context.run_with_variable(&["vary", "photo.png", "--seed", "x"], "AFTERIMAGE_SEED", "").refused(&["--seed: "]);
+    let line =
+        context.run_with_variable(&["vary", "photo.png", "--seed", "x"], "AFTERIMAGE_SEED", "").refused(&["--seed: "]);
     assert!(!line.contains("AFTERIMAGE_SEED"), "{line}");
 }
 

@@ -32,16 +32,10 @@ impl Form {
     ///
     /// # Errors
     /// [`Refusal::BadBody`], those of reading, and [`Refusal::Field`] for a field that is not supported.
-    pub async fn read(
-        app: &App,
-        headers: &HeaderMap,
-        body: Body,
-        parameters: &[Parameter],
-    ) -> Result<Self, Refusal> {
+    pub async fn read(app: &App, headers: &HeaderMap, body: Body, parameters: &[Parameter]) -> Result<Self, Refusal> {
         let body = app.bodies.read(headers, body, JSON_LIMIT).await?;
-        let wanted = |name: &str| {
-            is_picture(name) || is_mask(name) || parameters.iter().any(|parameter| parameter.name == name)
-        };
+        let wanted =
+            |name: &str| is_picture(name) || is_mask(name) || parameters.iter().any(|parameter| parameter.name == name);
         let parts = parts(headers, body.clone(), wanted).await;
         let parts = parts.map_err(|error| Refusal::BadBody(error.to_string()))?;
         Ok(Self { body, ..Self::sort(parts)? })

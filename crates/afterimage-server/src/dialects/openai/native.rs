@@ -22,8 +22,8 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, Request, State};
-use axum::http::request::Parts;
 use axum::http::HeaderMap;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde_json::Value;
@@ -101,7 +101,6 @@ impl Taken {
         Ok(Self { input: echo(&parameters, &object), values, picture, fingerprint: bytes })
     }
 }
-
 
 fn size(values: &Values) -> Option<Size> {
     Some(Size::new(values.integer("width")? as u32, values.integer("height")? as u32))

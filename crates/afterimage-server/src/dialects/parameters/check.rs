@@ -205,9 +205,8 @@ impl Check<'_> {
         absent_side: u32,
     ) -> Result<Size, Problem> {
         match self.value {
-            Value::String(name) => preset(presets, name).ok_or_else(|| {
-                self.out_of_range(ProblemKind::NotAnOption, &format_args!("{:?}", shortened(name)))
-            }),
+            Value::String(name) => preset(presets, name)
+                .ok_or_else(|| self.out_of_range(ProblemKind::NotAnOption, &format_args!("{:?}", shortened(name)))),
             Value::Object(sides) => {
                 let width = self.side_of("width", sides, side)?.unwrap_or(absent_side);
                 let height = self.side_of("height", sides, side)?.unwrap_or(absent_side);

@@ -177,7 +177,11 @@ mod tests {
             Parameter::optional("long_seed", Kind::Seed { highest: u64::MAX }, ""),
             Parameter::optional("steps", Kind::Integer { range: 1..=50, default: Some(28) }, ""),
             Parameter::optional("guidance", Kind::Number { range: 1.0..=5.0, default: 3.5 }, ""),
-            Parameter::optional("format", Kind::Choice { options: &["jpeg", "png"], aliases: &[("jpg", "jpeg")], default: "jpeg" }, ""),
+            Parameter::optional(
+                "format",
+                Kind::Choice { options: &["jpeg", "png"], aliases: &[("jpg", "jpeg")], default: "jpeg" },
+                "",
+            ),
             Parameter::optional("checked", Kind::Switch { default: true }, ""),
             Parameter::optional("prompt", Kind::Text { max_bytes: 10 }, ""),
             Parameter::optional(

@@ -62,7 +62,9 @@ pub async fn binary(
     let (head, body) = request.into_parts();
     // Parts are copies: the body stays until the file is stored, and with it its share of memory.
     let body = app.bodies.read(&head.headers, body, UPLOAD_LIMIT).await.map_err(Refusal::from)?;
-    let parts = parts(&head.headers, body.clone(), |name| name == "file").await.map_err(|error| Refusal::BadBody(error.to_string()))?;
+    let parts = parts(&head.headers, body.clone(), |name| name == "file")
+        .await
+        .map_err(|error| Refusal::BadBody(error.to_string()))?;
     let file = parts.into_iter().next().ok_or_else(|| {
         Refusal::from(Problem::new("file", ProblemKind::Missing, "missing; expected a form field with the picture"))
     })?;

@@ -72,7 +72,9 @@ async fn parts_in_any_order_and_repeated_make_the_file() {
         let one = listed(&server, &begun, 1, first).await;
         listed(&server, &begun, 9, b"not listed").await;
         let wrong = json!({"partNumber": 2, "etag": "\"0\""});
-        for bad in [json!([]), json!([one, wrong, three]), json!([one, {"partNumber": 4, "etag": "x"}]), json!([one, one])] {
+        for bad in
+            [json!([]), json!([one, wrong, three]), json!([one, {"partNumber": 4, "etag": "x"}]), json!([one, one])]
+        {
             let (status, body) = complete(&server, &begun, &bad).await;
             assert_eq!(status, 400, "{bad}: {body}");
             assert_eq!(body["detail"], body["message"], "{body}");

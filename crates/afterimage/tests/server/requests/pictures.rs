@@ -19,7 +19,9 @@ async fn host() -> (String, Arc<Mutex<Vec<String>>>) {
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut head = Vec::new();
-            while !head.windows(4).any(|window| window == b"\r\n\r\n") && stream.read_buf(&mut head).await.unwrap() > 0 {}
+            while !head.windows(4).any(|window| window == b"\r\n\r\n") && stream.read_buf(&mut head).await.unwrap() > 0
+            {
+            }
             let target = String::from_utf8_lossy(&head).split(' ').nth(1).unwrap_or_default().to_owned();
             log.lock().unwrap().push(target.clone());
             let body = picture(48, 48);

@@ -98,7 +98,9 @@ async fn numbers_and_switches_are_read_from_text_at_every_depth() {
     }
     let urls = |images: &Value| images.as_array().unwrap().iter().map(|image| image["url"].clone()).collect::<Vec<_>>();
     assert!(urls(&made[0]) == urls(&made[1]), "the same pictures, as data URIs");
-    for (side, field) in [(json!("wide"), "width"), (json!("8"), "width"), (json!("1e9"), "width"), (json!(true), "width")] {
+    for (side, field) in
+        [(json!("wide"), "width"), (json!("8"), "width"), (json!("1e9"), "width"), (json!(true), "width")]
+    {
         let fields = json!({"image_size": {"width": side, "height": "32"}});
         let (status, refused) = post_json(&server, FAL, &small(&fields)).await;
         assert_eq!((status, &refused["detail"][0]["loc"]), (422, &json!(["body", "image_size", field])), "{refused}");
