@@ -190,6 +190,7 @@ async fn failed_request(store: &SqliteStore, url: &str) -> JobId {
         sources: Vec::new(),
         output: OutputSpec { format: OutputFormat::Png },
         public_url: String::new(),
+        rates: None,
     };
     let job = NewJob {
         id: id.clone(),
@@ -203,6 +204,7 @@ async fn failed_request(store: &SqliteStore, url: &str) -> JobId {
         priority: Priority::Normal,
         user: None,
         cost_micros: 0,
+        input_bytes: 0,
         start_within: None,
         kept_for: None,
     };

@@ -8,6 +8,7 @@ mod dialects;
 mod fal;
 mod fal_clients;
 mod fal_files;
+mod fetching;
 mod hostile;
 mod hostile_dialects;
 mod hostile_forms;
@@ -17,6 +18,8 @@ mod isolation;
 mod isolation_dialects;
 mod jobs;
 mod openai;
+#[path = "../support/picture_host.rs"]
+mod picture_host;
 mod requests;
 mod support;
 mod validation;
