@@ -8,10 +8,10 @@
 use super::chroma::Plane;
 use super::jpeg_markers::{ColorModel, JpegMarkers};
 use super::jpeg_split::{SplitComponent, split_subsampled};
-use super::pixels::{grey_to_rgb, shrink};
-use super::{Decoded, Problem, check_size, exif_orientation};
+use super::pixels::shrink;
+use super::samples::Samples;
+use super::{Decoded, Problem, check_size};
 use afterimage_core::PictureLimits;
-use image::metadata::Orientation;
 use rayon::prelude::*;
 use zune_core::bytestream::ZCursor;
 use zune_core::options::DecoderOptions;
@@ -42,18 +42,14 @@ pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Pr
     for component in split_subsampled(bytes).unwrap_or_default() {
         enlarge_into(&component, &mut samples, width as usize, height as usize, limits);
     }
-    let rgb = match markers.color {
-        ColorModel::Grey => grey_to_rgb(&samples),
-        ColorModel::Rgb => samples,
-        ColorModel::YCbCr => shrink(samples, ycc_to_rgb),
-        ColorModel::Cmyk => shrink(samples, inverted_cmyk_to_rgb),
-        ColorModel::Ycck => shrink(samples, |[luma, blue, red, black]| {
-            let [cyan, magenta, yellow] = ycc_to_rgb([luma, blue, red]).map(|value| 255 - value);
-            inverted_cmyk_to_rgb([cyan, magenta, yellow, black])
-        }),
+    let samples = match markers.color {
+        ColorModel::Grey => Samples::Grey(samples),
+        ColorModel::Rgb => Samples::Rgb(samples),
+        ColorModel::YCbCr => Samples::Rgb(shrink(samples, ycc_to_rgb)),
+        ColorModel::Cmyk => Samples::Cmyk(inverted(samples)),
+        ColorModel::Ycck => Samples::Cmyk(inverted_ycck_to_cmyk(samples)),
     };
-    let orientation = markers.exif.map_or(Orientation::NoTransforms, exif_orientation);
-    Ok(Decoded { width, height, rgb, orientation })
+    Ok(Decoded { width, height, samples })
 }
 
 /// The components as they are stored, interleaved and upsampled.
@@ -115,11 +111,18 @@ fn ycc_to_rgb([luma, blue, red]: [u8; 3]) -> [u8; 3] {
     .map(|value| value.clamp(0, 255) as u8)
 }
 
-/// Pillow takes every CMYK JPEG for one with Adobe's inverted polarity (0 is full ink), then multiplies with black.
-fn inverted_cmyk_to_rgb([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
-    let light = u32::from(black);
-    [cyan, magenta, yellow].map(|inverted| {
-        let product = u32::from(255 - inverted) * light + 128;
-        (light - (((product >> 8) + product) >> 8)) as u8
-    })
+/// Pillow takes every CMYK JPEG for one with Adobe's inverted polarity: 0 is full ink.
+fn inverted(mut samples: Vec<u8>) -> Vec<u8> {
+    samples.iter_mut().for_each(|ink| *ink = 255 - *ink);
+    samples
+}
+
+/// Luminance and colours of what full ink leaves, and inverted black.
+fn inverted_ycck_to_cmyk(mut samples: Vec<u8>) -> Vec<u8> {
+    for [luma, blue, red, black] in samples.as_chunks_mut::<4>().0 {
+        // Converted they are the inverse of inverted inks, so the inks themselves.
+        [*luma, *blue, *red] = ycc_to_rgb([*luma, *blue, *red]);
+        *black = 255 - *black;
+    }
+    samples
 }
