@@ -68,7 +68,7 @@ impl PictureFormat {
 
 /// `BM` alone opens many texts too: the size of the information header has to be one of the known ones.
 fn is_bitmap(bytes: &[u8]) -> bool {
-    const INFO_HEADER_SIZES: [u32; 7] = [12, 16, 40, 52, 56, 108, 124];
+    const INFO_HEADER_SIZES: [u32; 8] = [12, 16, 40, 52, 56, 64, 108, 124];
     let header_size = bytes.get(14..18).and_then(|size| size.try_into().ok()).map(u32::from_le_bytes);
     bytes.starts_with(b"BM") && header_size.is_some_and(|size| INFO_HEADER_SIZES.contains(&size))
 }
@@ -90,8 +90,10 @@ fn is_iphone_optimised(bytes: &[u8]) -> bool {
 pub(crate) fn refusal(bytes: &[u8]) -> String {
     let kind = describe_unknown(bytes);
     let advice = match kind {
-        HEIC => "; convert it first, for instance with `heif-convert photo.heic photo.jpg`, or set the iPhone to \
-                 Settings, Camera, Formats, Most Compatible",
+        HEIC => {
+            "; convert it first, for instance with `heif-convert photo.heic photo.jpg`, or set the iPhone to \
+                 Settings, Camera, Formats, Most Compatible"
+        }
         AVIF => "; convert it first, for instance with `avifdec picture.avif picture.png`",
         HEIF => "; convert it first, for instance with `heif-convert picture.heif picture.jpg`",
         JPEG_XL => "; convert it first, for instance with `djxl picture.jxl picture.png`",
@@ -301,7 +303,12 @@ mod tests {
     #[test]
     fn refusals_say_the_way_out() {
         let heic = refusal(b"\0\0\0\x18ftypheic\0\0\0\0");
-        assert!(heic.starts_with("looks like a HEIC picture; convert it first") && heic.contains("heif-convert"), "{heic}");
-        assert!(!refusal(b"IIRO").contains("raw file (") && camera_raw_refusal("NEF").contains("raw file (NEF); develop"));
+        assert!(
+            heic.starts_with("looks like a HEIC picture; convert it first") && heic.contains("heif-convert"),
+            "{heic}"
+        );
+        assert!(
+            !refusal(b"IIRO").contains("raw file (") && camera_raw_refusal("NEF").contains("raw file (NEF); develop")
+        );
     }
 }

@@ -7,13 +7,21 @@ use proptest::prelude::*;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-/// All fixture files, by name.
-static FIXTURES: LazyLock<Vec<(String, Vec<u8>)>> = LazyLock::new(|| {
-    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "fixtures", "decode"].iter().collect();
-    let entries = folder.read_dir().unwrap().map(|entry| entry.unwrap().path());
+/// Files by their names.
+type Files = Vec<(String, Vec<u8>)>;
+
+/// One file or a few of each format.
+static FIXTURES: LazyLock<Files> = LazyLock::new(|| files("decode"));
+
+/// Hundreds of kinds, see `inputs.rs`.
+static INPUTS: LazyLock<Files> = LazyLock::new(|| files("inputs"));
+
+fn files(folder: &str) -> Files {
+    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "fixtures", folder].iter().collect();
+    let entries = folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
     let read = |path: PathBuf| (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read(&path).unwrap());
     entries.map(read).collect()
-});
+}
 
 fn fixture(name: &str) -> Vec<u8> {
     FIXTURES.iter().find(|(known, _)| known == name).unwrap().1.clone()
@@ -104,6 +112,32 @@ fn small_files_cut_anywhere_are_refused() {
             }
         }
     }
+}
+
+#[test]
+fn inputs_cut_in_their_pixels_are_refused() {
+    let limits = PictureLimits::default();
+    for (name, file) in INPUTS.iter().filter(|(name, _)| name.ends_with(".tif")) {
+        // The script writes the pixels before the directory, so every cut takes something that matters.
+        if let Ok(picture) = decode(file, name, &limits) {
+            for end in (0..file.len() / 2).step_by(31) {
+                let cut = decode(&file[..end], "input", &limits);
+                assert!(matches!(cut, Err(Error::Picture { .. })), "{name} cut to {end}: {cut:?}, whole {picture:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn tiles_and_strips_that_unfold_without_end_are_refused() {
+    let file = INPUTS.iter().find(|(name, _)| name == "rgb-8-deflate-tiles-be.tif").unwrap().1.clone();
+    // Tile width and height, as written by the script: tag, kind, one number.
+    let width = [0x01, 0x42, 0, 3, 0, 0, 0, 1, 0, 16];
+    let height = [0x01, 0x43, 0, 3, 0, 0, 0, 1, 0, 16];
+    let huge = |entry: &[u8]| [&entry[..8], &[0xff, 0xff]].concat();
+    let bomb = patched(&patched(&file, &width, &huge(&width)), &height, &huge(&height));
+    let message = refusal(&bomb);
+    assert!(message.contains("too much for its size") || message.contains("too much memory"), "{message}");
 }
 
 #[test]
@@ -254,9 +288,11 @@ proptest! {
 
     #[test]
     fn flipped_bits_never_panic(
-        fixture in 0_usize..1000, flips in prop::collection::vec((any::<prop::sample::Index>(), 0_u8..8), 1..8),
+        of_many in any::<bool>(), fixture in 0_usize..10_000,
+        flips in prop::collection::vec((any::<prop::sample::Index>(), 0_u8..8), 1..8),
     ) {
-        let (_, file) = &FIXTURES[fixture % FIXTURES.len()];
+        let files = if of_many { &*INPUTS } else { &*FIXTURES };
+        let (_, file) = &files[fixture % files.len()];
         let mut bytes = file.clone();
         for (at, bit) in flips {
             bytes[at.index(file.len())] ^= 1 << bit;

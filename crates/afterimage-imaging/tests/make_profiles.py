@@ -106,6 +106,8 @@ PROFILES = {
     "swapped": ("RGB", matrix("Swapped colours", (SRGB[1], SRGB[2], SRGB[0]), SRGB_CURVE)),
     "table-curve": ("RGB", matrix("Table", SRGB, table([round((i / 255) ** 1.5 * 65535) for i in range(256)]), 2)),
     "rgb-table": ("RGB", lut("Scanner", b"RGB ", 3, 17, lambda rgb: linear_to_lab(rgb ** 1.8), b"scnr")),
+    "rgb-table-grey-black": ("RGB", lut("Faded scanner", b"RGB ", 3, 17,
+                                        lambda rgb: linear_to_lab(rgb ** 1.8 * 0.97 + 0.02), b"scnr")),
     "grey-22": ("GRAY", grey("Gray Gamma 2.2", gamma(2.2))),
     "grey-18": ("GRAY", grey("Gray Gamma 1.8", gamma(1.8), 2)),
     "grey-dot-gain": ("GRAY", grey("Dot Gain 20%", table([round((i / 255) ** 1.75 * 65535) for i in range(256)]), 2)),

@@ -46,7 +46,8 @@ fn decoder(bytes: &[u8]) -> Result<BmpDecoder<Cursor<&[u8]>>, Problem> {
 fn with_windows_header(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Problem> {
     const OS2_HEADER_BYTES: u32 = 64;
     const OS2_SHORT_HEADER_BYTES: u32 = 16;
-    let field = |at: usize| bytes.get(at..).and_then(|field| field.first_chunk()).map(|field| u32::from_le_bytes(*field));
+    let field =
+        |at: usize| bytes.get(at..).and_then(|field| field.first_chunk()).map(|field| u32::from_le_bytes(*field));
     match field(FILE_HEADER_BYTES) {
         Some(OS2_HEADER_BYTES) => {}
         Some(OS2_SHORT_HEADER_BYTES) => {

@@ -49,6 +49,8 @@ pub(super) struct Directory<'a> {
     entries: Vec<Entry<'a>>,
     /// Where the next directory is; 0 after the last.
     next: u64,
+    /// All entries that were announced are there.
+    complete: bool,
 }
 
 struct Entry<'a> {
@@ -125,7 +127,7 @@ impl<'a> Directory<'a> {
         } else {
             chunk(body, end).map(|bytes| header.order.u32(bytes).into())
         };
-        Some(Self { file, header, entries, next: next.unwrap_or(0) })
+        Some(Self { file, header, entries, next: next.unwrap_or(0), complete: end <= body.len() })
     }
 
     pub(super) fn order(&self) -> ByteOrder {
@@ -138,6 +140,12 @@ impl<'a> Directory<'a> {
 
     pub(super) fn has(&self, tag: u16) -> bool {
         self.entry(tag).is_some()
+    }
+
+    /// Whether the directory and the values of `tags` lie inside the file. Of other tags many a file has broken ones.
+    pub(super) fn holds(&self, tags: &[u16]) -> bool {
+        let whole = |entry: &Entry| entry.value.is_some() || !tags.contains(&entry.tag);
+        self.complete && self.entries.iter().all(whole)
     }
 
     /// The bytes of a tag, of whatever kind it is.
@@ -216,7 +224,7 @@ mod tests {
         bytes.extend(two(42));
         bytes.extend(four(8));
         bytes.extend(two(entries.len() as u16));
-        let mut behind = Vec::new();
+        let mut behind: Vec<u8> = Vec::new();
         let end = bytes.len() + entries.len() * 12 + 4;
         for (tag, kind, count, value) in entries {
             bytes.extend(two(*tag));

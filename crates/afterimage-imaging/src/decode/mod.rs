@@ -5,6 +5,7 @@ mod chroma;
 mod directory;
 mod gif;
 mod header;
+mod inks;
 mod jpeg;
 mod jpeg_bits;
 mod jpeg_markers;

@@ -2,10 +2,11 @@
 //!
 //! A profile that is broken, of another colour space than the samples, or close to sRGB leaves the picture as it is.
 
+use super::inks::InkGrid;
 use super::samples::Samples;
 use moxcms::{
-    BarycentricWeightScale, ColorProfile, DataColorSpace, InterpolationMethod, Layout, ProfileText, RenderingIntent,
-    Transform8BitExecutor, TransformOptions,
+    BarycentricWeightScale, ColorProfile, DataColorSpace, InterpolationMethod, Layout, ProfileText, ProfileVersion,
+    RenderingIntent, Transform8BitExecutor, TransformOptions,
 };
 use rayon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,6 +31,40 @@ pub(super) fn convert(samples: Samples, profile: &[u8]) -> (Samples, Option<Stri
     }
 }
 
+/// How much light the darkest colour of a profile is, which Little CMS moves to none: sRGB as it makes it is a profile of
+/// version 4, and for these it compensates black in the perceptual intent.
+struct Black(f32);
+
+impl Black {
+    /// From what the darkest colour of the profile's devices becomes in sRGB.
+    fn new(profile: &ColorProfile, darkest: [f32; 3]) -> Self {
+        // The perceptual black of version 4, and the lightest black that is believed (a lightness of 50).
+        const OF_VERSION_4: f32 = 0.003_473;
+        const LIGHTEST: f32 = 0.184;
+        let table = profile.lut_a_to_b_perceptual.is_some();
+        if table && profile.version() >= ProfileVersion::V4_0 {
+            return Self(OF_VERSION_4);
+        }
+        let [red, green, blue] = darkest.map(to_light);
+        Self((0.2225 * red + 0.7169 * green + 0.0606 * blue).clamp(0.0, LIGHTEST))
+    }
+
+    /// A level of sRGB from 0 to 1 after the move.
+    fn moved(&self, level: f32) -> f32 {
+        to_level(((to_light(level) - self.0) / (1.0 - self.0)).clamp(0.0, 1.0))
+    }
+}
+
+/// sRGB's curve from levels to light, both from 0 to 1.
+fn to_light(level: f32) -> f32 {
+    if level <= 0.040_45 { level / 12.92 } else { ((level + 0.055) / 1.055).powf(2.4) }
+}
+
+/// The other way.
+fn to_level(light: f32) -> f32 {
+    if light <= 0.003_130_8 { light * 12.92 } else { 1.055 * light.powf(1.0 / 2.4) - 0.055 }
+}
+
 struct Conversion {
     kind: Kind,
     name: String,
@@ -38,7 +73,9 @@ struct Conversion {
 enum Kind {
     /// Colour of each level of grey.
     Grey(Vec<[u8; 3]>),
-    Color(Arc<Transform8BitExecutor>),
+    /// And what the levels become after that, when black moves.
+    Color(Arc<Transform8BitExecutor>, Option<Vec<u8>>),
+    Inks(InkGrid),
 }
 
 impl Conversion {
@@ -61,19 +98,28 @@ impl Conversion {
             interpolation_method: InterpolationMethod::Tetrahedral,
             barycentric_weight_scale: BarycentricWeightScale::High,
         };
-        let transform = profile.create_transform_8bit(layout, &ColorProfile::new_srgb(), target, options).ok()?;
+        let srgb = ColorProfile::new_srgb();
+        if let Samples::Cmyk(_) = samples {
+            let transform = profile.create_transform_f32(layout, &srgb, target, options).ok()?;
+            let mut darkest = [0.0; 3];
+            transform.transform(&[1.0; 4], &mut darkest).ok()?;
+            let black = Black::new(&profile, darkest);
+            let grid = InkGrid::new(|inks, colors| {
+                transform.transform(inks, colors).ok()?;
+                colors.iter_mut().for_each(|level| *level = black.moved(*level));
+                Some(())
+            })?;
+            return Some(Self { kind: Kind::Inks(grid), name: name(&profile) });
+        }
+        let transform = profile.create_transform_8bit(layout, &srgb, target, options).ok()?;
         let kind = match samples {
             Samples::Grey(_) | Samples::GreyAlpha(_) => Kind::Grey(greys(&*transform)?),
-            Samples::Rgb(_) | Samples::Rgba(_) => {
+            _ => {
                 if !changes_colors(&*transform, layout)? {
                     return None;
                 }
-                Kind::Color(transform)
-            }
-            Samples::Cmyk(_) => {
-                // Tried out once: from here on nothing can fail.
-                transform.transform(&[0; 4], &mut [0; 3]).ok()?;
-                Kind::Color(transform)
+                let moved = moved_levels(&profile, &*transform, layout);
+                Kind::Color(transform, moved)
             }
         };
         Some(Self { kind, name: name(&profile) })
@@ -92,36 +138,48 @@ impl Conversion {
                 });
                 Samples::Rgba(rgba.collect())
             }
-            (Kind::Color(transform), Samples::Rgb(samples)) => Samples::Rgb(in_place::<3>(&**transform, samples)),
-            (Kind::Color(transform), Samples::Rgba(samples)) => Samples::Rgba(in_place::<4>(&**transform, samples)),
-            (Kind::Color(transform), Samples::Cmyk(samples)) => Samples::Rgb(from_inks(&**transform, samples)),
+            (Kind::Color(transform, moved), Samples::Rgb(samples)) => {
+                Samples::Rgb(in_place::<3>(&**transform, moved.as_deref(), samples))
+            }
+            (Kind::Color(transform, moved), Samples::Rgba(samples)) => {
+                Samples::Rgba(in_place::<4>(&**transform, moved.as_deref(), samples))
+            }
+            (Kind::Inks(grid), Samples::Cmyk(samples)) => Samples::Rgb(grid.convert(samples)),
             (_, samples) => samples,
         }
     }
 }
 
-/// Converts pixels to such of the same length.
-fn in_place<const CHANNELS: usize>(transform: &Transform8BitExecutor, mut samples: Vec<u8>) -> Vec<u8> {
+/// Converts pixels to such of the same length, the fourth channel of which stays.
+fn in_place<const CHANNELS: usize>(
+    transform: &Transform8BitExecutor,
+    moved: Option<&[u8]>,
+    mut samples: Vec<u8>,
+) -> Vec<u8> {
     samples.par_chunks_mut(CHANNELS * PIXELS_PER_TASK).for_each_init(Vec::new, |before, samples| {
         before.clear();
         before.extend_from_slice(samples);
         // It was tried out with this layout; a piece that fails all the same keeps its colours.
         let _ = transform.transform(before, samples);
+        let Some(moved) = moved else { return };
+        for pixel in samples.as_chunks_mut::<CHANNELS>().0 {
+            pixel[..3].iter_mut().for_each(|level| *level = moved[usize::from(*level)]);
+        }
     });
     samples
 }
 
-/// Converts pixels of four bytes to such of three, at the front of the same memory.
-fn from_inks(transform: &Transform8BitExecutor, mut samples: Vec<u8>) -> Vec<u8> {
-    let pixels = samples.len() / 4;
-    let mut rgb = vec![0; 3 * PIXELS_PER_TASK.min(pixels)];
-    for start in (0..pixels).step_by(PIXELS_PER_TASK) {
-        let count = PIXELS_PER_TASK.min(pixels - start);
-        let _ = transform.transform(&samples[4 * start..4 * (start + count)], &mut rgb[..3 * count]);
-        samples[3 * start..3 * (start + count)].copy_from_slice(&rgb[..3 * count]);
-    }
-    samples.truncate(3 * pixels);
-    samples
+/// What each level becomes when the black of a profile with a table is moved; `None` when nothing does.
+fn moved_levels(profile: &ColorProfile, transform: &Transform8BitExecutor, layout: Layout) -> Option<Vec<u8>> {
+    profile.lut_a_to_b_perceptual.as_ref()?;
+    let channels = if layout == Layout::Rgba { 4 } else { 3 };
+    let mut darkest = [0; 4];
+    transform.transform(&[0; 4][..channels], &mut darkest[..channels]).ok()?;
+    let [red, green, blue, _] = darkest.map(|level| f32::from(level) / 255.0);
+    let black = Black::new(profile, [red, green, blue]);
+    let moved: Vec<u8> =
+        (0..=u8::MAX).map(|level| (black.moved(f32::from(level) / 255.0) * 255.0 + 0.5) as u8).collect();
+    moved.iter().zip(0..=u8::MAX).any(|(moved, level)| *moved != level).then_some(moved)
 }
 
 /// What becomes of each grey; `None` when next to nothing does.

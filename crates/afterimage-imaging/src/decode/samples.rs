@@ -41,9 +41,9 @@ impl Samples {
             Self::Grey(samples) => grey_to_rgb(&samples),
             Self::GreyAlpha(samples) => widen(&samples, |[grey, alpha]| [over_white(grey, alpha); 3]),
             Self::Rgb(samples) => samples,
-            Self::Rgba(samples) => shrink(samples, |[red, green, blue, alpha]| {
-                [red, green, blue].map(|value| over_white(value, alpha))
-            }),
+            Self::Rgba(samples) => {
+                shrink(samples, |[red, green, blue, alpha]| [red, green, blue].map(|value| over_white(value, alpha)))
+            }
             Self::Cmyk(samples) => shrink(samples, cmyk_to_rgb),
         }
     }

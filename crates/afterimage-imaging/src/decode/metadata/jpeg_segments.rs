@@ -45,7 +45,8 @@ fn joined(mut pieces: Vec<(u8, u8, &[u8])>) -> Option<Vec<u8>> {
         .enumerate()
         .all(|(index, (number, total, _))| usize::from(*number) == index + 1 && usize::from(*total) == pieces.len());
     let length: usize = pieces.iter().map(|(.., data)| data.len()).sum();
-    (complete && length > 0 && length <= MOST_BYTES).then(|| pieces.iter().flat_map(|(.., data)| *data).copied().collect())
+    (complete && length > 0 && length <= MOST_BYTES)
+        .then(|| pieces.iter().flat_map(|(.., data)| *data).copied().collect())
 }
 
 /// Marker and content of every segment up to the first scan.

@@ -93,7 +93,8 @@ mod tests {
             let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
             assert_eq!(in_xmp(&wide), Some(8), "{text} in UTF-16");
         }
-        for text in ["tiff:Orientation=8", "tiff:Orientation=\"88\"", "exif:Orientation=\"8\"", "tiff:Orientation>", ""] {
+        for text in ["tiff:Orientation=8", "tiff:Orientation=\"88\"", "exif:Orientation=\"8\"", "tiff:Orientation>", ""]
+        {
             assert_eq!(in_xmp(text.as_bytes()), None, "{text}");
         }
     }

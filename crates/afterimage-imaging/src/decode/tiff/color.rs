@@ -2,9 +2,7 @@
 
 use super::super::Problem;
 use super::super::samples::{Samples, cmyk_to_rgb};
-use super::layout::{Alpha, Layout, Photometric};
-
-const COLOR_MAP: u16 = 320;
+use super::layout::{Alpha, Layout, Photometric, tag};
 
 /// What is needed to understand the samples.
 pub(super) struct Colors {
@@ -21,7 +19,7 @@ impl Colors {
             return Err(format!("a palette of {} bits; save it as RGB", layout.bits));
         }
         let count = 1 << layout.bits;
-        let levels = layout.directory.integers(COLOR_MAP, 3 * count).unwrap_or_default();
+        let levels = layout.directory.integers(tag::COLOR_MAP, 3 * count).unwrap_or_default();
         if levels.len() < 3 * count {
             return Err("damaged (its palette is missing or too short)".to_owned());
         }
@@ -116,11 +114,8 @@ fn lab_pixel(lightness: u8, a: i8, b: i8) -> [u8; 3] {
     // White under D50.
     const WHITE: [f32; 3] = [0.9642, 1.0, 0.8249];
     // XYZ under D50 to linear sRGB, adapted by Bradford's method.
-    const TO_RGB: [[f32; 3]; 3] = [
-        [3.133_856, -1.616_867, -0.490_615],
-        [-0.978_768, 1.916_142, 0.033_454],
-        [0.071_945, -0.228_991, 1.405_243],
-    ];
+    const TO_RGB: [[f32; 3]; 3] =
+        [[3.133_856, -1.616_867, -0.490_615], [-0.978_768, 1.916_142, 0.033_454], [0.071_945, -0.228_991, 1.405_243]];
     let y = (f32::from(lightness) * 100.0 / 255.0 + 16.0) / 116.0;
     let roots = [y + f32::from(a) / 500.0, y, y - f32::from(b) / 200.0];
     let light = |root: f32| if root > 6.0 / 29.0 { root.powi(3) } else { (root - 4.0 / 29.0) * 108.0 / 841.0 };

@@ -2,21 +2,18 @@
 
 use super::super::samples::Samples;
 use super::super::{Decoded, Problem, jpeg};
-use super::layout::{Layout, Photometric, Piece};
+use super::layout::{Layout, Photometric, Piece, tag};
 use afterimage_core::PictureLimits;
 
-const JPEG_TABLES: u16 = 347;
 const OLD_STREAM: u16 = 513;
 const OLD_STREAM_BYTES: u16 = 514;
-const STRIP_OFFSETS: u16 = 273;
-const STRIP_BYTES: u16 = 279;
 
 const START_OF_IMAGE: [u8; 2] = [0xff, 0xd8];
 const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
 
 /// Decodes a strip or tile.
 pub(super) fn decode(layout: &Layout, piece: &Piece, limits: &PictureLimits) -> Result<Decoded, Problem> {
-    let tables = layout.directory.bytes(JPEG_TABLES).unwrap_or_default();
+    let tables = layout.directory.bytes(tag::JPEG_TABLES).unwrap_or_default();
     let tables = tables.strip_prefix(&START_OF_IMAGE).unwrap_or(tables);
     let tables = tables.strip_suffix(&END_OF_IMAGE).unwrap_or(tables);
     let data = piece.data.strip_prefix(&START_OF_IMAGE).ok_or("damaged (a strip or tile is no JPEG)")?;
@@ -52,7 +49,8 @@ fn ends(data: &[u8]) -> bool {
 
 /// JPEG as TIFF 6.0 first defined it. What programs wrote is, nearly always, a whole JPEG file beside the tags.
 pub(super) fn old_style(layout: &Layout, bytes: &[u8], limits: &PictureLimits) -> Result<Samples, Problem> {
-    let unsupported = || "packed with JPEG in the way of before 1995 that has no file inside; save it with LZW".to_owned();
+    let unsupported =
+        || "packed with JPEG in the way of before 1995 that has no file inside; save it with LZW".to_owned();
     let directory = &layout.directory;
     let place = |offset, length| {
         let start = usize::try_from(directory.integer(offset)?).ok()?;
@@ -60,8 +58,9 @@ pub(super) fn old_style(layout: &Layout, bytes: &[u8], limits: &PictureLimits) -
         let length = directory.integer(length).and_then(|length| usize::try_from(length).ok());
         Some(behind.get(..length.unwrap_or(behind.len())).unwrap_or(behind))
     };
-    let streams = [place(OLD_STREAM, OLD_STREAM_BYTES), place(STRIP_OFFSETS, STRIP_BYTES)];
-    let is_whole = |stream: &&[u8]| stream.starts_with(&START_OF_IMAGE) && stream.windows(2).any(|marker| marker == [0xff, 0xda]);
+    let streams = [place(OLD_STREAM, OLD_STREAM_BYTES), place(tag::STRIP_OFFSETS, tag::STRIP_BYTES)];
+    let is_whole =
+        |stream: &&[u8]| stream.starts_with(&START_OF_IMAGE) && stream.windows(2).any(|marker| marker == [0xff, 0xda]);
     let file = match streams {
         _ if streams.iter().flatten().any(is_whole) => {
             streams.iter().flatten().find(|stream| is_whole(stream)).map(|stream| stream.to_vec()).unwrap_or_default()

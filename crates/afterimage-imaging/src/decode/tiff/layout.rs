@@ -6,28 +6,69 @@ use super::compression::Compression;
 use super::numbers::Numbers;
 use afterimage_core::PictureLimits;
 
-mod tag {
-    pub const WIDTH: u16 = 256;
-    pub const HEIGHT: u16 = 257;
-    pub const BITS: u16 = 258;
-    pub const COMPRESSION: u16 = 259;
-    pub const PHOTOMETRIC: u16 = 262;
-    pub const FILL_ORDER: u16 = 266;
-    pub const STRIP_OFFSETS: u16 = 273;
-    pub const SAMPLES: u16 = 277;
-    pub const STRIP_ROWS: u16 = 278;
-    pub const STRIP_BYTES: u16 = 279;
-    pub const PLANAR: u16 = 284;
-    pub const FAX_OPTIONS: u16 = 292;
-    pub const PREDICTOR: u16 = 317;
-    pub const TILE_WIDTH: u16 = 322;
-    pub const TILE_HEIGHT: u16 = 323;
-    pub const TILE_OFFSETS: u16 = 324;
-    pub const TILE_BYTES: u16 = 325;
-    pub const INK_SET: u16 = 332;
-    pub const EXTRA_SAMPLES: u16 = 338;
-    pub const SAMPLE_FORMAT: u16 = 339;
-    pub const SUBSAMPLING: u16 = 530;
+/// Numbers of the tags.
+pub(super) mod tag {
+    pub(in super::super) const WIDTH: u16 = 256;
+    pub(in super::super) const HEIGHT: u16 = 257;
+    pub(in super::super) const BITS: u16 = 258;
+    pub(in super::super) const COMPRESSION: u16 = 259;
+    pub(in super::super) const PHOTOMETRIC: u16 = 262;
+    pub(in super::super) const FILL_ORDER: u16 = 266;
+    pub(in super::super) const STRIP_OFFSETS: u16 = 273;
+    pub(in super::super) const SAMPLES: u16 = 277;
+    pub(in super::super) const STRIP_ROWS: u16 = 278;
+    pub(in super::super) const STRIP_BYTES: u16 = 279;
+    pub(in super::super) const PLANAR: u16 = 284;
+    pub(in super::super) const FAX_OPTIONS: u16 = 292;
+    pub(in super::super) const PREDICTOR: u16 = 317;
+    pub(in super::super) const TILE_WIDTH: u16 = 322;
+    pub(in super::super) const TILE_HEIGHT: u16 = 323;
+    pub(in super::super) const TILE_OFFSETS: u16 = 324;
+    pub(in super::super) const TILE_BYTES: u16 = 325;
+    pub(in super::super) const INK_SET: u16 = 332;
+    pub(in super::super) const EXTRA_SAMPLES: u16 = 338;
+    pub(in super::super) const SAMPLE_FORMAT: u16 = 339;
+    pub(in super::super) const SUBSAMPLING: u16 = 530;
+    pub(in super::super) const COLOR_MAP: u16 = 320;
+    pub(in super::super) const JPEG_TABLES: u16 = 347;
+    pub(in super::super) const COEFFICIENTS: u16 = 529;
+    pub(in super::super) const REFERENCE: u16 = 532;
+
+    const ORIENTATION: u16 = 274;
+    const XMP: u16 = 700;
+    const PROFILE: u16 = 34675;
+
+    /// All that decide what the picture looks like.
+    pub(in super::super) const ALL: [u16; 28] = [
+        ORIENTATION,
+        XMP,
+        PROFILE,
+        WIDTH,
+        HEIGHT,
+        BITS,
+        COMPRESSION,
+        PHOTOMETRIC,
+        FILL_ORDER,
+        STRIP_OFFSETS,
+        SAMPLES,
+        STRIP_ROWS,
+        STRIP_BYTES,
+        PLANAR,
+        FAX_OPTIONS,
+        PREDICTOR,
+        TILE_WIDTH,
+        TILE_HEIGHT,
+        TILE_OFFSETS,
+        TILE_BYTES,
+        INK_SET,
+        EXTRA_SAMPLES,
+        SAMPLE_FORMAT,
+        SUBSAMPLING,
+        COLOR_MAP,
+        JPEG_TABLES,
+        COEFFICIENTS,
+        REFERENCE,
+    ];
 }
 
 /// Samples of a pixel that are looked at; what Pillow reads ends at six.
@@ -113,6 +154,9 @@ pub(super) fn size(directory: &Directory) -> Result<(u32, u32), Problem> {
 impl<'a> Layout<'a> {
     pub(super) fn read(bytes: &'a [u8], limits: &PictureLimits) -> Result<Self, Problem> {
         let directory = first_directory(bytes)?;
+        if !directory.holds(&tag::ALL) {
+            return Err("truncated".to_owned());
+        }
         let (width, height) = size(&directory)?;
         check_size(width, height, limits)?;
         let number = |tag, default| directory.integer(tag).unwrap_or(default);
@@ -183,7 +227,10 @@ impl<'a> Layout<'a> {
         // Tiles reach over the edges; by much more than their own size only in an attack.
         let unfolded = (across * down).saturating_mul(area(self.piece_width, self.piece_height));
         if count > MOST_PIECES || unfolded > 4 * area(self.width, self.height) + ROOM {
-            return Err(format!("{count} strips or tiles of {}x{} pixels are too much for its size", self.piece_width, self.piece_height));
+            return Err(format!(
+                "{count} strips or tiles of {}x{} pixels are too much for its size",
+                self.piece_width, self.piece_height
+            ));
         }
         let (offsets, lengths) = if self.tiled && self.directory.has(tag::TILE_OFFSETS) {
             (tag::TILE_OFFSETS, tag::TILE_BYTES)
@@ -290,7 +337,9 @@ fn photometric(directory: &Directory, old_jpeg: bool) -> Result<Photometric, Pro
         8 => Photometric::CieLab,
         9 | 10 => return Err("in Lab colours of a rare kind; save it as RGB".to_owned()),
         32844 | 32845 => return Err("a high dynamic range picture (LogLuv); save it as 8-bit or 16-bit RGB".to_owned()),
-        other => return Err(format!("in colours of an unknown kind (photometric interpretation {other}); save it as RGB")),
+        other => {
+            return Err(format!("in colours of an unknown kind (photometric interpretation {other}); save it as RGB"));
+        }
     })
 }
 

@@ -70,9 +70,10 @@ pub(super) fn to_samples(layout: &Layout, numbers: Vec<f32>) -> Result<Samples, 
     if !matches!(layout.photometric, Photometric::WhiteIsZero | Photometric::BlackIsZero | Photometric::Rgb) {
         return Err("numbers of more than 16 bits with these colours; save it as 8-bit or 16-bit".to_owned());
     }
-    let (low, high) = numbers.iter().filter(|number| !number.is_nan()).fold((f32::MAX, f32::MIN), |(low, high), number| {
-        (low.min(*number), high.max(*number))
-    });
+    let (low, high) = numbers
+        .iter()
+        .filter(|number| !number.is_nan())
+        .fold((f32::MAX, f32::MIN), |(low, high), number| (low.min(*number), high.max(*number)));
     let scale = match layout.numbers {
         Numbers::Floating if (0.0..=1.0).contains(&low) && high <= 1.0 => 255.0,
         Numbers::Floating if high > 1.0 && high < 2.0 => return Err(no_white(low, high)),

@@ -14,21 +14,29 @@ pub(super) fn undo(layout: &Layout, bytes: &mut [u8]) -> Result<(), Problem> {
                 row[index] = row[index].wrapping_add(row[index - samples]);
             }
         }),
-        (2, 16) => rows.for_each(|row| sum::<2>(row, samples, |left, right| {
-            let order = layout.order();
-            ordered(order, order.u16(left).wrapping_add(order.u16(right)).to_be_bytes())
-        })),
-        (2, 32) => rows.for_each(|row| sum::<4>(row, samples, |left, right| {
-            let order = layout.order();
-            ordered(order, order.u32(left).wrapping_add(order.u32(right)).to_be_bytes())
-        })),
-        (2, 64) => rows.for_each(|row| sum::<8>(row, samples, |left, right| {
-            let order = layout.order();
-            ordered(order, order.u64(left).wrapping_add(order.u64(right)).to_be_bytes())
-        })),
+        (2, 16) => rows.for_each(|row| {
+            sum::<2>(row, samples, |left, right| {
+                let order = layout.order();
+                ordered(order, order.u16(left).wrapping_add(order.u16(right)).to_be_bytes())
+            })
+        }),
+        (2, 32) => rows.for_each(|row| {
+            sum::<4>(row, samples, |left, right| {
+                let order = layout.order();
+                ordered(order, order.u32(left).wrapping_add(order.u32(right)).to_be_bytes())
+            })
+        }),
+        (2, 64) => rows.for_each(|row| {
+            sum::<8>(row, samples, |left, right| {
+                let order = layout.order();
+                ordered(order, order.u64(left).wrapping_add(order.u64(right)).to_be_bytes())
+            })
+        }),
         (3, 16 | 24 | 32 | 64) => rows.for_each(|row| undo_floating(row, samples, layout.bits / 8, layout.order())),
         (predictor, bits) => {
-            return Err(format!("packed in an unknown way (predictor {predictor} with {bits} bits); save it without predictor"));
+            return Err(format!(
+                "packed in an unknown way (predictor {predictor} with {bits} bits); save it without predictor"
+            ));
         }
     }
     Ok(())

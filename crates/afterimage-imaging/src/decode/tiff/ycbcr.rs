@@ -4,10 +4,7 @@ use super::super::Problem;
 use super::super::directory::Directory;
 use super::super::samples::Samples;
 use super::compression::{Compression, expand};
-use super::layout::Layout;
-
-const COEFFICIENTS: u16 = 529;
-const REFERENCE: u16 = 532;
+use super::layout::{Layout, tag};
 
 /// Unpacks to RGB. Several pixels may share their colour, which is repeated as libtiff does it.
 pub(super) fn read(layout: &Layout) -> Result<Samples, Problem> {
@@ -49,11 +46,9 @@ pub(super) fn read(layout: &Layout) -> Result<Samples, Problem> {
 
 /// The factors of the file. Writers that leave the tag out and mean one each way are told by the bytes that are there.
 fn subsampling(layout: &Layout) -> (usize, usize) {
-    const SUBSAMPLING: u16 = 530;
-    const STRIP_BYTES: u16 = 279;
-    let stored = layout.directory.integers(STRIP_BYTES, usize::MAX).unwrap_or_default().iter().sum::<u64>();
+    let stored = layout.directory.integers(tag::STRIP_BYTES, usize::MAX).unwrap_or_default().iter().sum::<u64>();
     let whole = u64::from(layout.width) * u64::from(layout.height) * 3;
-    if !layout.directory.has(SUBSAMPLING) && layout.compression == Compression::None && stored == whole {
+    if !layout.directory.has(tag::SUBSAMPLING) && layout.compression == Compression::None && stored == whole {
         return (1, 1);
     }
     layout.subsampling
@@ -70,9 +65,10 @@ struct Conversion {
 
 impl Conversion {
     fn read(directory: &Directory) -> Self {
-        let coefficients = fractions::<3>(directory, COEFFICIENTS).filter(|all| all.iter().all(|one| *one > 0.0));
+        let coefficients = fractions::<3>(directory, tag::COEFFICIENTS).filter(|all| all.iter().all(|one| *one > 0.0));
         let [red, green, blue] = coefficients.unwrap_or([0.299, 0.587, 0.114]);
-        let range = fractions::<6>(directory, REFERENCE).filter(|all| all[0] < all[1] && all[2] < all[3] && all[4] < all[5]);
+        let range = fractions::<6>(directory, tag::REFERENCE)
+            .filter(|all| all[0] < all[1] && all[2] < all[3] && all[4] < all[5]);
         Self { red, green, blue, range: range.unwrap_or([0.0, 255.0, 128.0, 255.0, 128.0, 255.0]) }
     }
 
