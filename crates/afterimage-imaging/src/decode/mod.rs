@@ -1,15 +1,12 @@
 //! From the bytes of a file to an upright 8-bit RGB picture.
 
 mod bitmap;
-mod chroma;
 mod directory;
 mod gif;
 mod header;
 mod inks;
 mod jpeg;
-mod jpeg_bits;
 mod jpeg_markers;
-mod jpeg_split;
 mod metadata;
 mod pixels;
 mod png;
