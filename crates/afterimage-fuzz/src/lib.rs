@@ -33,16 +33,16 @@ impl<'a> Input<'a> for &'a str {
     }
 }
 
-/// Makes a program of a target, in the form of libFuzzer's macro of the same name.
+/// Makes a function `fuzz` of a target; the form is that of libFuzzer's macro of the same name.
 #[macro_export]
 macro_rules! fuzz_target {
     (|$input:ident: $kind:ty| $body:expr) => {
         $crate::fuzz_target!(init: (), |$input: $kind| $body);
     };
     (init: $init:expr, |$input:ident: $kind:ty| $body:expr $(,)?) => {
-        fn main() -> std::process::ExitCode {
+        pub fn fuzz(arguments: &$crate::Arguments) -> std::process::ExitCode {
             $init;
-            $crate::run(|bytes| {
+            $crate::run(arguments, |bytes| {
                 if let Some($input) = <$kind as $crate::Input>::from_bytes(bytes) {
                     $body
                 }
@@ -51,50 +51,48 @@ macro_rules! fuzz_target {
     };
 }
 
-/// Runs a target: `PROGRAM SECONDS SEEDS [FINDINGS]`, where SEEDS is a folder of files (or one file, run as it is) and
-/// FINDINGS a folder for inputs that the target stumbled over (default: this one).
-pub fn run(target: impl Fn(&[u8])) -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let Some((seconds, folder)) = arguments.first().and_then(|seconds| seconds.parse().ok()).zip(arguments.get(1))
-    else {
-        eprintln!("usage: {} SECONDS SEEDS [FINDINGS]", program());
-        return ExitCode::from(2);
-    };
-    let findings = arguments.get(2).map_or_else(|| PathBuf::from("."), PathBuf::from);
-    let seeds = match read_seeds(folder.as_ref()) {
+/// What the command line says.
+pub struct Arguments {
+    /// Name of a file in `fuzz/targets`.
+    pub target: String,
+    seconds: u64,
+    /// A folder of files, or one file that is run as it is.
+    seeds: PathBuf,
+    /// A folder for an input that the target stumbles over; this one by default.
+    findings: PathBuf,
+}
+
+/// Reads `TARGET SECONDS SEEDS [FINDINGS]`, `None` when it is something else.
+pub fn arguments() -> Option<Arguments> {
+    let mut words = std::env::args().skip(1);
+    let (target, seconds, seeds) = (words.next()?, words.next()?.parse().ok()?, words.next()?.into());
+    Some(Arguments { target, seconds, seeds, findings: words.next().unwrap_or_else(|| ".".to_owned()).into() })
+}
+
+/// Runs a target for the time that was asked for, or until it stumbles.
+pub fn run(arguments: &Arguments, target: impl Fn(&[u8])) -> ExitCode {
+    let name = &arguments.target;
+    let seeds = match read_seeds(&arguments.seeds) {
         Ok(seeds) if !seeds.is_empty() => seeds,
         outcome => {
-            eprintln!(
-                "{folder}: {}; make seeds with fuzz/seeds.py",
-                outcome.err().map_or("no seeds".to_owned(), |e| e.to_string())
-            );
+            let problem = outcome.err().map_or_else(|| "no seeds".to_owned(), |error| error.to_string());
+            eprintln!("{}: {problem}; make seeds with fuzz/seeds.py", arguments.seeds.display());
             return ExitCode::from(2);
         }
     };
-    match search(&target, seeds, Duration::from_secs(seconds)) {
+    match search(&target, seeds, Duration::from_secs(arguments.seconds)) {
         Ok(runs) => {
-            println!("{}: {runs} inputs in {seconds} s, no finding", program());
+            println!("{name}: {runs} inputs in {} s, no finding", arguments.seconds);
             ExitCode::SUCCESS
         }
         Err(finding) => {
-            let path = findings.join(format!("finding-{}", program()));
-            let kept = std::fs::write(&path, &finding.input)
-                .map_or_else(|error| error.to_string(), |()| path.display().to_string());
-            eprintln!("{}: {}; the input: {kept}", program(), finding.what);
+            let path = arguments.findings.join(format!("finding-{name}"));
+            let written = std::fs::write(&path, &finding.input);
+            let place = written.map_or_else(|error| error.to_string(), |()| path.display().to_string());
+            eprintln!("{name}: {}; the input: {place}", finding.what);
             ExitCode::FAILURE
         }
     }
-}
-
-fn program() -> String {
-    std::env::args()
-        .next()
-        .as_deref()
-        .map(Path::new)
-        .and_then(Path::file_stem)
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
 }
 
 fn read_seeds(path: &Path) -> std::io::Result<Vec<Vec<u8>>> {

@@ -117,7 +117,7 @@ fn small_files_cut_anywhere_are_refused() {
 #[test]
 fn inputs_cut_in_their_pixels_are_refused() {
     let limits = PictureLimits::default();
-    for (name, file) in INPUTS.iter().filter(|(name, _)| name.ends_with(".tif")) {
+    for (name, file) in INPUTS.iter().filter(|(name, _)| name.contains(".tif")) {
         // The script writes the pixels before the directory, so every cut takes something that matters.
         if let Ok(picture) = decode(file, name, &limits) {
             for end in (0..file.len() / 2).step_by(31) {

@@ -88,7 +88,9 @@ fn ycc_to_rgb([luma, blue, red]: [u8; 3]) -> [u8; 3] {
 
 /// Pillow takes every CMYK JPEG for one with Adobe's inverted polarity: 0 is full ink.
 fn inverted(mut samples: Vec<u8>) -> Vec<u8> {
-    samples.iter_mut().for_each(|ink| *ink = 255 - *ink);
+    for ink in &mut samples {
+        *ink = 255 - *ink;
+    }
     samples
 }
 

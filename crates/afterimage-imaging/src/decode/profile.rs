@@ -106,7 +106,9 @@ impl Conversion {
             let black = Black::new(&profile, darkest);
             let grid = InkGrid::new(|inks, colors| {
                 transform.transform(inks, colors).ok()?;
-                colors.iter_mut().for_each(|level| *level = black.moved(*level));
+                for level in colors.iter_mut() {
+                    *level = black.moved(*level);
+                }
                 Some(())
             })?;
             return Some(Self { kind: Kind::Inks(grid), name: name(&profile) });

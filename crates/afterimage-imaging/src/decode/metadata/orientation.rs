@@ -9,22 +9,20 @@ const ORIENTATION: u16 = 274;
 ///
 /// EXIF wins whenever its first directory has the tag, even with a value that means nothing.
 pub(super) fn of(exif: Option<&[u8]>, xmp: Option<&[u8]>) -> Orientation {
-    let value = match exif.and_then(in_exif) {
-        Some(value) => value,
-        None => xmp.and_then(in_xmp),
-    };
+    let value = exif.and_then(in_exif).or_else(|| xmp.and_then(in_xmp));
     value.and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms)
 }
 
-/// The tag of the first directory; the preview in the second may lie another way. The outer `None` means that there is
-/// no such tag, the inner one that its value is no orientation.
-fn in_exif(exif: &[u8]) -> Option<Option<u8>> {
+/// The tag of the first directory; the preview in the second may lie another way. `None` means that there is no such tag;
+/// a value that is no orientation is 0.
+fn in_exif(exif: &[u8]) -> Option<u8> {
     // Some writers leave the prefix of JPEG segments in front, some put it there twice.
     const PREFIX: &[u8] = b"Exif\0\0";
     let tiff = exif.strip_prefix(PREFIX).unwrap_or(exif);
     let tiff = tiff.strip_prefix(PREFIX).unwrap_or(tiff);
     let directory = Directory::first(tiff)?;
-    directory.has(ORIENTATION).then(|| directory.integer(ORIENTATION).and_then(|value| u8::try_from(value).ok()))
+    let value = || directory.integer(ORIENTATION).and_then(|value| u8::try_from(value).ok()).unwrap_or(0);
+    directory.has(ORIENTATION).then(value)
 }
 
 /// `tiff:Orientation` as an attribute or as an element. Packets come in UTF-8, rarely in UTF-16.

@@ -25,7 +25,9 @@ pub(super) fn decode(layout: &Layout, piece: &Piece, limits: &PictureLimits) -> 
     let mut decoded = jpeg::decode(&file, &limits)?;
     // A lone JPEG file of four inks has them inverted, by a custom that TIFF does not follow.
     if let Samples::Cmyk(samples) = &mut decoded.samples {
-        samples.iter_mut().for_each(|ink| *ink = 255 - *ink);
+        for ink in samples {
+            *ink = 255 - *ink;
+        }
     }
     Ok(decoded)
 }

@@ -32,7 +32,7 @@ pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Pr
         Compression::OldJpeg => jpeg_pieces::old_style(&layout, bytes, limits)?,
         Compression::Jpeg => Colors::new(&layout)?.finish(read_jpeg(&layout, limits)?, &layout),
         _ if layout.photometric == Photometric::YCbCr => ycbcr::read(&layout)?,
-        _ if layout.numbers.is_wide() => numbers::to_samples(&layout, read_numbers(&layout)?)?,
+        _ if layout.numbers.is_wide() => numbers::to_samples(&layout, &read_numbers(&layout)?)?,
         _ => Colors::new(&layout)?.finish(read_bytes(&layout)?, &layout),
     };
     Ok(Decoded { width: layout.width, height: layout.height, samples })

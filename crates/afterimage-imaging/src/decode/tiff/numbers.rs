@@ -18,13 +18,11 @@ pub(super) enum Numbers {
 impl Numbers {
     /// From the sample format and the bits of a sample.
     pub(super) fn new(format: u64, bits: u64) -> Result<Self, Problem> {
-        let signed = |bits| matches!(bits, 8 | 16 | 32);
+        let signed = |bits| matches!(bits, 16 | 32);
         match (format, bits) {
-            // Undefined counts as unsigned.
-            (1 | 4, 1..=16) => Ok(Self::Unsigned),
+            // Undefined counts as unsigned. So do signed bytes for Pillow; nobody means negative light.
+            (1 | 4, 1..=16) | (2, 8) => Ok(Self::Unsigned),
             (1 | 4, 32) => Ok(Self::LongUnsigned),
-            // Pillow reads signed bytes as unsigned ones; nobody means negative light.
-            (2, 8) => Ok(Self::Unsigned),
             (2, bits) if signed(bits) => Ok(Self::Signed),
             (3, 16 | 32 | 64) => Ok(Self::Floating),
             (5 | 6, _) => Err("made of complex numbers, which have no colours".to_owned()),
@@ -65,7 +63,7 @@ impl Numbers {
 
 /// Numbers up to 255 are levels, which Pillow takes all such numbers for; floating-point ones up to 1 are shares of
 /// white, as every program that edits pictures writes them. What is in neither range has no white of its own.
-pub(super) fn to_samples(layout: &Layout, numbers: Vec<f32>) -> Result<Samples, Problem> {
+pub(super) fn to_samples(layout: &Layout, numbers: &[f32]) -> Result<Samples, Problem> {
     let channels = layout.kept_channels();
     if !matches!(layout.photometric, Photometric::WhiteIsZero | Photometric::BlackIsZero | Photometric::Rgb) {
         return Err("numbers of more than 16 bits with these colours; save it as 8-bit or 16-bit".to_owned());
