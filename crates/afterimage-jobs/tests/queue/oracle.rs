@@ -2,8 +2,8 @@
 
 use crate::fixtures::{Harness, Kind, LEASE, failure, new_job, result, with_webhook};
 use afterimage_jobs::{
-    Delivery, Error, FailureKind, Fenced, Idempotency, Job, JobId, KeyId, Lease, ListFilter, NewJob, NextTry, Priority,
-    Submitted, Timestamp,
+    Delivery, Due, Error, FailureKind, Fenced, Idempotency, Job, JobId, KeyId, Lease, ListFilter, NewJob, NextTry,
+    Priority, Submitted, Timestamp,
 };
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -181,7 +181,8 @@ impl Side {
                 }
             }
             Call::Expire(age) => {
-                let mut expired = store.expire_jobs(self.before(*age), 1000).await.unwrap();
+                let due = Due { now: self.before(0), before: self.before(*age) };
+                let mut expired = store.expire_jobs(due, 1000).await.unwrap();
                 expired.sort();
                 format!("{expired:?}")
             }
@@ -219,7 +220,8 @@ impl Side {
         for key in &self.keys {
             let page = store.list(key, &ListFilter { page_size: 100, ..ListFilter::default() }).await.unwrap();
             let ids: Vec<JobId> = page.jobs.into_iter().map(|job| job.id).collect();
-            seen.push(format!("{} {ids:?} {:?}", page.total, store.spending(key, None).await.unwrap()));
+            let bytes = store.stored_bytes(key).await.unwrap();
+            seen.push(format!("{} {ids:?} {:?} {bytes}", page.total, store.spending(key, None).await.unwrap()));
         }
         seen
     }

@@ -45,7 +45,10 @@ impl Tables {
         let Some(stored) = self.stored(id) else { return };
         stored.job.finished_at = Some(now);
         match payload {
-            Payload::Result(result) => stored.job.result = Some(result),
+            Payload::Result(result) => {
+                stored.result_bytes = result.bytes();
+                stored.job.result = Some(result);
+            }
             Payload::Failure(failure) if stored.job.state == JobState::Failed => stored.job.failure = Some(failure),
             _ => {}
         }

@@ -5,7 +5,9 @@ mod claims;
 mod jobs;
 mod keys;
 mod outbox;
+mod upkeep;
 mod uploads;
+mod usage;
 
 use super::credentials;
 use crate::state::Lifecycle;
@@ -34,6 +36,8 @@ struct Tables {
     deliveries: Vec<StoredDelivery>,
     uploads: BTreeMap<UploadId, StoredUpload>,
     server_secret: Option<[u8; 32]>,
+    database_id: Option<String>,
+    noted_time: Option<Timestamp>,
 }
 
 struct StoredJob {
@@ -41,6 +45,8 @@ struct StoredJob {
     lifecycle: Lifecycle,
     due: Timestamp,
     idempotency: Option<Idempotency>,
+    /// Outlives the result when the job is deleted, as the files do.
+    result_bytes: u64,
     swept: bool,
 }
 
@@ -79,7 +85,7 @@ impl MemoryStore {
 
 impl Tables {
     fn check_key(&self, key: &KeyId) -> Result<()> {
-        if self.keys.iter().any(|(known, _)| known.id == *key) {
+        if self.keys.iter().any(|(known, _)| known.id == *key && known.revoked_at.is_none()) {
             return Ok(());
         }
         Err(Error::UnknownKey { key: key.clone() })
@@ -95,5 +101,10 @@ impl SettingsStore for MemoryStore {
     async fn server_secret(&self) -> Result<[u8; 32]> {
         let fresh = credentials::random()?;
         Ok(*self.tables().server_secret.get_or_insert(fresh))
+    }
+
+    async fn database_id(&self) -> Result<String> {
+        let mut tables = self.tables();
+        Ok(tables.database_id.get_or_insert_with(|| uuid::Uuid::new_v4().to_string()).clone())
     }
 }

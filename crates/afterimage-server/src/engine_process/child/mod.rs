@@ -169,6 +169,8 @@ fn compute(options: &EngineOptions, tasks: &Receiver<Task>, shared: &Shared) -> 
         };
         let ended = catch_unwind(AssertUnwindSafe(|| work.run(&engine, &reporter)));
         let panicked = ended.is_err();
+        let blames_model = matches!(&ended, Ok(Frame { message: Report::Failed { failure, .. }, .. })
+            if failure.kind == FailureKind::Model);
         let report = ended.unwrap_or_else(|_| failure_of_the_engine(&switches, "internal error"));
         match shared.outbox.send(report) {
             Err(error @ FrameError::TooLarge { .. }) => {
@@ -180,6 +182,10 @@ fn compute(options: &EngineOptions, tasks: &Receiver<Task>, shared: &Shared) -> 
             // Whatever the panic left half-done goes with the old engine.
             drop(engine);
             engine = open(options, shared)?;
+        } else if blames_model {
+            // Files that were damaged since they were opened fail every job: a process that cannot open them says so
+            // and ends, and is started again until they are whole.
+            drop(open(options, shared)?);
         }
         shared.pulse.rest();
         if shared.stopping.load(Ordering::Relaxed) {
