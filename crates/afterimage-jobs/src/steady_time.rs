@@ -3,6 +3,7 @@
 use crate::Timestamp;
 use crate::clock_trust::{JUMP, Reading};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Longest time that a jump is doubted.
 const LONGEST_DOUBT: Duration = Duration::from_hours(6);
@@ -21,7 +22,10 @@ pub struct SteadyTime {
 /// A jump that is not believed yet.
 #[derive(Debug)]
 struct Doubt {
-    since: Reading,
+    since: Instant,
+    /// The clocks when it was last looked at. Compared with these, because clocks that only drift must not look as if
+    /// they had jumped.
+    last: Reading,
     /// How long it has to stand.
     wait: Duration,
 }
@@ -55,12 +59,11 @@ impl SteadyTime {
 
     /// Whether the jump of which `now` is `ahead` has been the same for long enough; notes a new one.
     fn has_stood(&mut self, now: Reading, ahead: Duration) -> bool {
-        if let Some(doubt) = &self.doubt
-            && !now.jumped_since(&doubt.since)
+        if let Some(doubt) = &mut self.doubt
+            && !now.jumped_since(&doubt.last)
         {
-            // Each reading may slew a little; what is compared with is always the last one.
-            let stood = now.monotonic - doubt.since.monotonic;
-            return stood >= doubt.wait;
+            doubt.last = now;
+            return now.monotonic - doubt.since >= doubt.wait;
         }
         let wait = ahead.min(LONGEST_DOUBT);
         tracing::warn!(
@@ -68,7 +71,7 @@ impl SteadyTime {
             doubted_for_seconds = wait.as_secs(),
             "the clock jumped forward, or this server was off or asleep; nothing is deleted on account of it yet"
         );
-        self.doubt = Some(Doubt { since: now, wait });
+        self.doubt = Some(Doubt { since: now.monotonic, last: now, wait });
         false
     }
 }
@@ -76,7 +79,6 @@ impl SteadyTime {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::time::Instant;
 
     const START: Timestamp = Timestamp(1_767_225_600_000);
     const MINUTE: Duration = Duration::from_mins(1);
@@ -138,6 +140,20 @@ mod tests {
             let now = clocks.pass(MINUTE);
             assert_eq!(steady.read(now), now.wall);
         }
+    }
+
+    #[test]
+    fn drift_is_no_jump() {
+        let mut clocks = Clocks::new();
+        let mut steady = SteadyTime::resume(None, clocks.0);
+        clocks.jump(8 * DAY);
+        for _ in 0..361 {
+            // 100 ms a minute, which is much.
+            clocks.jump(Duration::from_millis(100));
+            steady.read(clocks.pass(MINUTE));
+        }
+        let now = clocks.pass(MINUTE);
+        assert_eq!(steady.read(now), now.wall);
     }
 
     #[test]

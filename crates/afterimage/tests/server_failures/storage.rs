@@ -99,10 +99,8 @@ async fn a_quota_is_kept_and_told_in_every_dialect() {
     let fal = client.post("/queue/fal-ai/flux-pro/v1.1/redux", &json!({"image_url": inlined})).await.unwrap();
     assert_eq!(fal.status, StatusCode::FORBIDDEN, "{fal:?}");
     assert!(fal.body["detail"].as_str().unwrap().contains("quota"), "{fal:?}");
-    let native = client
-        .post("/v1/inference/black-forest-labs/FLUX-1-Redux-dev", &json!({"image": inlined}))
-        .await
-        .unwrap();
+    let native =
+        client.post("/v1/inference/black-forest-labs/FLUX-1-Redux-dev", &json!({"image": inlined})).await.unwrap();
     assert!(native.body["error"].as_str().is_some_and(|error| error.contains("quota")), "{native:?}");
     assert!(native.retry_after.is_none());
     // A repetition of what was accepted is no new request.
