@@ -54,8 +54,17 @@ async fn send_briefly(client: &Client, bytes: Vec<u8>, seconds: u64) -> Answer {
     Answer { status, retry_after, body: serde_json::from_str(&put.text().await.unwrap()).unwrap_or_default() }
 }
 
+/// A task that takes long to run, for servers that do not.
 fn task() -> Value {
-    json!({"prompt": "a lake", "size": "256*256", "num_inference_steps": 1, "seed": 1})
+    json!({"prompt": "a lake", "num_inference_steps": 1, "seed": 1})
+}
+
+/// Submits a task that is done soon; its id.
+async fn submit_small(client: &Client) -> String {
+    let picture = client.upload(&png()).await;
+    let task = json!({"image": picture, "size": "256*256", "num_inference_steps": 1});
+    let answer = client.post("/api/v3/wavespeed-ai/flux-redux-dev", &task).await.unwrap();
+    answer.body["data"]["id"].as_str().unwrap().to_owned()
 }
 
 /// A command of the program for an installation's keys.
@@ -149,8 +158,7 @@ async fn a_disk_that_is_nearly_full_heals_by_itself() {
     let _server = installation.start_by(command);
     let client = up(&installation).await;
     client.ready().await;
-    let accepted = client.post(TEXT_TO_IMAGE, &task()).await.unwrap();
-    let id = accepted.body["data"]["id"].as_str().unwrap().to_owned();
+    let id = submit_small(&client).await;
     wait_for(&installation, &client, &id, "completed").await;
     let mut stored = 0;
     let refused = loop {
@@ -169,7 +177,7 @@ async fn a_disk_that_is_nearly_full_heals_by_itself() {
     while send_briefly(&client, noise(60), 5).await.status == StatusCode::OK {
         assert!(start.elapsed() < PATIENCE);
     }
-    let submit = client.post(TEXT_TO_IMAGE, &json!({"prompt": "x".repeat(3000), "seed": 1})).await.unwrap();
+    let submit = client.post(TEXT_TO_IMAGE, &task()).await.unwrap();
     println!("submit at the floor: {}", submit.status);
     // Below the floor, what makes room or takes rights away works.
     let deleted = client.post("/api/v3/predictions/delete", &json!({"ids": [id]})).await.unwrap();
@@ -248,15 +256,11 @@ async fn readiness_tells_of_weights_that_were_cut_off() {
     let weights = Path::new(&base).join("vae/diffusion_pytorch_model.safetensors");
     let whole = fs::read(&weights).unwrap();
     fs::File::options().write(true).open(&weights).unwrap().set_len(whole.len() as u64 / 2).unwrap();
-    let picture = client.upload(&png()).await;
-    let task = json!({"image": picture, "size": "256*256", "num_inference_steps": 1});
-    let submitted = client.post("/api/v3/wavespeed-ai/flux-redux-dev", &task).await.unwrap();
-    let id = submitted.body["data"]["id"].as_str().unwrap().to_owned();
+    let id = submit_small(&client).await;
     ready_reason(&client, Some("no engine process can take a job")).await;
     fs::write(&weights, whole).unwrap();
     ready_reason(&client, None).await;
-    let again = client.post("/api/v3/wavespeed-ai/flux-redux-dev", &task).await.unwrap();
-    let again = again.body["data"]["id"].as_str().unwrap().to_owned();
+    let again = submit_small(&client).await;
     wait_for(&installation, &client, &again, "completed").await;
     let first = client.get(&format!("/api/v3/predictions/{id}")).await.unwrap();
     println!("the task that met the damage: {}", first.body["data"]["status"]);
@@ -329,8 +333,8 @@ async fn files_are_private_in_a_folder_that_is_not() {
     let client = installation.client();
     client.ready().await;
     client.upload(&png()).await;
-    let done = client.post(TEXT_TO_IMAGE, &task()).await.unwrap();
-    wait_for(&installation, &client, done.body["data"]["id"].as_str().unwrap(), "completed").await;
+    let id = submit_small(&client).await;
+    wait_for(&installation, &client, &id, "completed").await;
     let mut seen = 0;
     let mut folders = vec![data.clone()];
     while let Some(folder) = folders.pop() {
@@ -357,7 +361,7 @@ async fn deleted_text_is_in_no_file_after_the_stop() {
     let mut ids = Vec::new();
     for number in 0..20 {
         let prompt = SECRET.repeat(1 + number);
-        let task = json!({"prompt": prompt, "size": "256*256", "seed": number});
+        let task = json!({"prompt": prompt, "seed": number});
         let answer = client.post(TEXT_TO_IMAGE, &task).await.unwrap();
         ids.push(answer.body["data"]["id"].as_str().unwrap().to_owned());
     }
