@@ -177,8 +177,10 @@ async fn a_disk_that_is_nearly_full_heals_by_itself() {
     while send_briefly(&client, noise(60), 5).await.status == StatusCode::OK {
         assert!(start.elapsed() < PATIENCE);
     }
-    let submit = client.post(TEXT_TO_IMAGE, &task()).await.unwrap();
-    println!("submit at the floor: {}", submit.status);
+    let inlined = format!("data:image/png;base64,{}", base64_of(&noise(500)));
+    let submit = client.post("/api/v3/wavespeed-ai/flux-redux-dev", &json!({"image": inlined})).await.unwrap();
+    assert_eq!(submit.status, StatusCode::SERVICE_UNAVAILABLE, "{submit:?}");
+    assert!(submit.retry_after.is_some() && submit.body["message"].as_str().unwrap().contains("disk"), "{submit:?}");
     // Below the floor, what makes room or takes rights away works.
     let deleted = client.post("/api/v3/predictions/delete", &json!({"ids": [id]})).await.unwrap();
     assert_eq!(deleted.status, StatusCode::OK, "{deleted:?}");
