@@ -11,6 +11,7 @@ mod data_folder;
 mod error;
 mod ids;
 mod job;
+mod price;
 pub mod retention;
 pub mod state;
 mod steady_time;
@@ -26,15 +27,17 @@ pub use data_folder::{DataFolderLock, DatabaseLock, is_open_to_others};
 pub use error::{Error, Result};
 pub use ids::{JobId, KeyId, UploadId, WorkerId};
 pub use job::{
-    Failure, FailureKind, Idempotency, Job, JobResult, JobSpec, JobState, Lease, NewJob, Output, OutputFormat,
-    OutputSpec, Priority, Source, Webhook,
+    Failure, FailureKind, FetchLease, Idempotency, Job, JobResult, JobSpec, JobState, Lease, NewJob, Output,
+    OutputFormat, OutputSpec, Priority, Source, Webhook,
 };
+pub use price::Rates;
 pub use state::{MAX_ATTEMPTS, MAX_UNCLEAN_ENDS};
 pub use steady_time::SteadyTime;
 pub use storage_claim::StorageClaim;
 pub use store::{
-    ApiKey, CancelOutcome, CancelledAll, Delivery, Due, Fenced, JobStore, KeyStore, ListFilter, MemoryStore, NewKey,
-    NewUpload, NextTry, Outbox, POSITION_LIMIT, Page, QueueDepth, Renewed, Secret, SettingsStore, Spending,
-    SqliteStore, StorageUse, Store, Submitted, Upkeep, Upload, UploadFacts, UploadState, UploadStore, UsageStore,
+    ApiKey, CancelOutcome, CancelledAll, Delivery, Due, Fenced, FetchStore, Fetched, JobStore, KeyStore, ListFilter,
+    MemoryStore, NewKey, NewUpload, NextTry, Outbox, POSITION_LIMIT, Page, QueueDepth, Renewed, Secret, SettingsStore,
+    Spending, SqliteStore, StorageUse, Store, Submitted, Upkeep, Upload, UploadFacts, UploadState, UploadStore,
+    UsageStore,
 };
 pub use sweeper::Sweeper;

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod endings;
+mod fetches;
 mod jobs;
 mod keys;
 mod memory;
@@ -13,6 +14,7 @@ mod upkeep;
 mod uploads;
 mod usage;
 
+pub use fetches::{FetchStore, Fetched};
 pub use jobs::{
     CancelOutcome, CancelledAll, Due, Fenced, JobStore, ListFilter, POSITION_LIMIT, Page, QueueDepth, Renewed,
     Spending, Submitted,
@@ -27,6 +29,9 @@ pub use uploads::{NewUpload, Upload, UploadFacts, UploadState, UploadStore};
 pub use usage::{StorageUse, UsageStore};
 
 /// Everything at once: what a server holds as `Arc<dyn Store>`.
-pub trait Store: JobStore + KeyStore + UploadStore + UsageStore + Outbox + SettingsStore + Upkeep {}
+pub trait Store:
+    JobStore + FetchStore + KeyStore + UploadStore + UsageStore + Outbox + SettingsStore + Upkeep
+{
+}
 
-impl<T: JobStore + KeyStore + UploadStore + UsageStore + Outbox + SettingsStore + Upkeep> Store for T {}
+impl<T: JobStore + FetchStore + KeyStore + UploadStore + UsageStore + Outbox + SettingsStore + Upkeep> Store for T {}

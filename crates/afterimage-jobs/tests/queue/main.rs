@@ -11,4 +11,5 @@ mod oracle;
 mod sqlite;
 mod suite;
 mod sweeping;
+mod turns;
 mod workers;

@@ -36,7 +36,7 @@ impl Tables {
 
 impl StoredJob {
     fn bytes(&self) -> u64 {
-        if self.swept { 0 } else { self.result_bytes }
+        self.job.input_bytes + self.result_bytes
     }
 }
 
