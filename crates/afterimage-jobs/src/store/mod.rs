@@ -29,9 +29,6 @@ pub use uploads::{NewUpload, Upload, UploadFacts, UploadState, UploadStore};
 pub use usage::{StorageUse, UsageStore};
 
 /// Everything at once: what a server holds as `Arc<dyn Store>`.
-pub trait Store:
-    JobStore + FetchStore + KeyStore + UploadStore + UsageStore + Outbox + SettingsStore + Upkeep
-{
-}
+pub trait Store: JobStore + FetchStore + KeyStore + UploadStore + UsageStore + Outbox + SettingsStore + Upkeep {}
 
 impl<T: JobStore + FetchStore + KeyStore + UploadStore + UsageStore + Outbox + SettingsStore + Upkeep> Store for T {}

@@ -182,11 +182,12 @@ impl JobStore for MemoryStore {
     async fn mark_jobs_swept(&self, jobs: &[JobId]) -> Result<()> {
         let mut tables = self.tables();
         for id in jobs {
-            if let Some(stored) = tables.stored(id) {
-                if stored.job.deleted && stored.job.finished_at.is_some() {
-                    stored.swept = true;
-                    (stored.job.input_bytes, stored.result_bytes) = (0, 0);
-                }
+            if let Some(stored) = tables.stored(id)
+                && stored.job.deleted
+                && stored.job.finished_at.is_some()
+            {
+                stored.swept = true;
+                (stored.job.input_bytes, stored.result_bytes) = (0, 0);
             }
         }
         Ok(())

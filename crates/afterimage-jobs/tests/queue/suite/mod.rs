@@ -66,5 +66,5 @@ for_every_store! {
     uploads: an_upload_is_completed_once, an_upload_can_come_complete, uploads_expire,
         uploads_can_expire_earlier, revoked_keys_send_nothing;
     usage: uploads_count_until_their_files_are_gone, results_count_until_they_are_swept,
-        a_job_deleted_while_it_runs_counts_its_files, each_key_has_its_own_sum;
+        a_job_deleted_while_it_runs_counts_its_files, pictures_count_when_they_were_fetched, each_key_has_its_own_sum;
 }

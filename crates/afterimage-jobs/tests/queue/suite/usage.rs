@@ -1,4 +1,4 @@
-use crate::fixtures::{Harness, new_job, result};
+use crate::fixtures::{Harness, LEASE, fetched, new_job, remote_job, result};
 use afterimage_jobs::{Blobs, Due, JobResult, KeyId, NewUpload, Output, StorageUse, Timestamp, UploadFacts, UploadId};
 
 const ALWAYS: Timestamp = Timestamp(i64::MAX);
@@ -52,14 +52,14 @@ pub async fn uploads_count_until_their_files_are_gone(mut harness: Harness) {
 pub async fn results_count_until_they_are_swept(mut harness: Harness) {
     harness.submit_plain().await;
     let lease = harness.claim().await.lease(&harness.worker);
-    assert_eq!(bytes(&harness).await, 0);
+    assert_eq!(bytes(&harness).await, 100, "its input");
     harness.store.succeed(&lease, large_result()).await.unwrap();
     // The answer of a worker that lost its lease counts for nothing.
     harness.store.succeed(&lease, large_result()).await.unwrap();
     harness.restart().await;
-    assert_eq!(bytes(&harness).await, 123);
+    assert_eq!(bytes(&harness).await, 223);
     harness.store.delete(&harness.key, std::slice::from_ref(&lease.job)).await.unwrap();
-    assert_eq!(bytes(&harness).await, 123, "the files are still there");
+    assert_eq!(bytes(&harness).await, 223, "the files are still there");
     harness.store.mark_jobs_swept(std::slice::from_ref(&lease.job)).await.unwrap();
     harness.store.mark_jobs_swept(std::slice::from_ref(&lease.job)).await.unwrap();
     assert_eq!(bytes(&harness).await, 0);
@@ -72,9 +72,18 @@ pub async fn a_job_deleted_while_it_runs_counts_its_files(harness: Harness) {
     let lease = harness.claim().await.lease(&harness.worker);
     harness.store.delete(&harness.key, std::slice::from_ref(&lease.job)).await.unwrap();
     harness.store.succeed(&lease, large_result()).await.unwrap();
-    assert_eq!(bytes(&harness).await, 123);
+    assert_eq!(bytes(&harness).await, 223);
     harness.store.mark_jobs_swept(&[lease.job]).await.unwrap();
     assert_eq!(bytes(&harness).await, 0);
+}
+
+pub async fn pictures_count_when_they_were_fetched(harness: Harness) {
+    harness.submit(remote_job(&harness.key)).await;
+    assert_eq!(bytes(&harness).await, 0);
+    let (_, lease) = harness.store.claim_fetch(&[], LEASE).await.unwrap().unwrap();
+    harness.store.sources_ready(&lease, fetched()).await.unwrap();
+    harness.store.sources_ready(&lease, fetched()).await.unwrap();
+    assert_eq!(bytes(&harness).await, 40);
 }
 
 pub async fn each_key_has_its_own_sum(harness: Harness) {
@@ -82,10 +91,10 @@ pub async fn each_key_has_its_own_sum(harness: Harness) {
     let lease = harness.claim().await.lease(&harness.worker);
     harness.store.succeed(&lease, large_result()).await.unwrap();
     harness.store.create_upload(upload(&harness.key, Some(500))).await.unwrap();
-    let (one, two) = ((harness.key.clone(), 500), (harness.other_key.clone(), 123));
+    let (one, two) = ((harness.key.clone(), 500), (harness.other_key.clone(), 223));
     let used = harness.store.storage_use(10).await.unwrap();
-    assert_eq!(used, StorageUse { largest: vec![one.clone(), two], total: 623 });
+    assert_eq!(used, StorageUse { largest: vec![one.clone(), two], total: 723 });
     let used = harness.store.storage_use(1).await.unwrap();
-    assert_eq!(used, StorageUse { largest: vec![one], total: 623 });
+    assert_eq!(used, StorageUse { largest: vec![one], total: 723 });
     assert_eq!(harness.store.stored_bytes(&KeyId::from("nobody")).await.unwrap(), 0);
 }
