@@ -148,7 +148,7 @@ mod tests {
             paths.push(blob.clone());
             let facts = UploadFacts { blob, content_type: "image/png".to_owned(), bytes: 1, width: 1, height: 1 };
             // One of them is to stay.
-            let kept_for = (number > 0).then_some(Duration::from_secs(60));
+            let kept_for = (number > 0).then_some(Duration::from_mins(1));
             let (filename, declared_type) = (String::new(), String::new());
             let key = key.id.clone();
             store
