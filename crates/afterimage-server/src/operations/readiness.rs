@@ -29,9 +29,10 @@ impl Readiness {
         }
         let problem = look(app).await;
         if problem != last.and_then(|(_, problem)| problem) {
-            match problem {
-                Some(reason) => tracing::warn!(reason, "not ready"),
-                None => tracing::info!("ready"),
+            if let Some(reason) = problem {
+                tracing::warn!(reason, "not ready");
+            } else {
+                tracing::info!("ready");
             }
         }
         *last = Some((Instant::now(), problem));
