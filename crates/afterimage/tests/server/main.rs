@@ -22,6 +22,7 @@ mod jobs;
 mod openai;
 #[path = "../support/picture_host.rs"]
 mod picture_host;
+mod requests;
 mod stopping;
 mod support;
 mod validation;
