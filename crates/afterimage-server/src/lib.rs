@@ -22,6 +22,7 @@ pub mod progress;
 pub mod refusal;
 pub mod router;
 pub mod serve;
+pub mod shares;
 pub mod sources;
 pub mod submit;
 pub mod wait;
