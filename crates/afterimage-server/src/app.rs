@@ -6,7 +6,7 @@ use crate::decode::DecodePool;
 use crate::engine_process::{EngineProcesses, Events};
 use crate::fetch::{Fetcher, Outbound};
 use crate::files::{BeingSent, FileLinks};
-use crate::http::{BodyReader, PublicUrl};
+use crate::http::{BodyReader, PublicUrl, TrustedProxies};
 use crate::operations::metrics::Metrics;
 use afterimage_jobs::worker::Hints;
 use afterimage_jobs::{Blobs, Store};
@@ -43,6 +43,8 @@ pub struct App {
     pub known_keys: KnownKeys,
     /// Those who guess keys.
     pub guesses: GuessGuard,
+    /// Whose word about a request's sender is believed.
+    pub proxies: TrustedProxies,
     /// What a picture costs.
     pub rates: Rates,
     /// Counters and histograms.

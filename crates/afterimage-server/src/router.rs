@@ -3,9 +3,10 @@
 use crate::app::App;
 use crate::dialects::{fal, openai, wavespeed};
 use crate::error_shape::{ErrorShape, Neutral, enclosed};
-use crate::http::layers;
+use crate::http::{layers, without_extra_slashes};
 use crate::operations::{health, metrics};
 use crate::refusal::Refusal;
+use crate::text::cut;
 use crate::{docs, files, playground};
 use axum::extract::Request;
 use axum::response::Response;
@@ -28,9 +29,15 @@ pub fn router(app: &Arc<App>) -> Router {
         .fallback(|request: Request| async move { unknown(&request) })
         .method_not_allowed_fallback(|| async { Neutral::respond(&Refusal::MethodNotAllowed) })
         .route_layer(middleware::from_fn_with_state(Arc::clone(&app.metrics), metrics::measure));
+    // Before anything looks at the path.
+    let routes = Router::new().fallback_service(routes).layer(middleware::map_request(without_extra_slashes_in));
     layers::wrap(routes)
 }
 
+async fn without_extra_slashes_in(request: Request) -> Request {
+    without_extra_slashes(request)
+}
+
 fn unknown(request: &Request) -> Response {
-    Neutral::respond(&Refusal::NotFound(format!("no such path: {}", request.uri().path())))
+    Neutral::respond(&Refusal::NotFound(format!("no such path: {}", cut(request.uri().path(), 200))))
 }

@@ -7,7 +7,7 @@ use crate::dialects::{fal, openai, wavespeed};
 use crate::engine_process::{EngineExecutor, EngineProcesses, Events, Limits, OpenFailure};
 use crate::fetch::{FetchLimits, Fetcher, Outbound, OutboundOptions};
 use crate::files::{BeingSent, FileLinks, Signer};
-use crate::http::{BodyReader, PublicUrl};
+use crate::http::{BodyReader, PublicUrl, TrustedProxies};
 use crate::listen::{ConnectionLimits, ListenError, Listener};
 use crate::operations::metrics::{Metrics, admin_router};
 use crate::options::ServeOptions;
@@ -100,6 +100,7 @@ pub async fn serve(
         allow_private_networks: options.allow_private_networks,
         ..OutboundOptions::default()
     })?;
+    let proxies = TrustedProxies::from(options.trusted_proxies.clone());
     let app = Arc::new(App {
         store,
         blobs: Blobs::local(options.storage.as_ref().unwrap_or(&options.data_dir))?,
@@ -115,6 +116,7 @@ pub async fn serve(
         public_url: PublicUrl::new(options.public_url.as_ref(), listener.address().to_string(), options.tls.is_some()),
         known_keys: KnownKeys::default(),
         guesses: GuessGuard::default(),
+        proxies: proxies.clone(),
         rates: options.rates,
         metrics: Arc::new(Metrics::default()),
         sync_timeout: options.sync_timeout,
@@ -152,10 +154,11 @@ pub async fn serve(
     let closing = CancellationToken::new();
     let mut servers = JoinSet::new();
     let limits = options.connections.granted();
-    servers.spawn(listener.serve(router(&app), limits, closing.clone(), options.stop_within));
+    servers.spawn(listener.serve(router(&app), limits, proxies.clone(), closing.clone(), options.stop_within));
     if let Some(admin) = admin {
         let limits = ConnectionLimits { total: limits.total.min(ADMIN_CONNECTIONS), ..limits };
-        servers.spawn(admin.serve(admin_router(Arc::clone(&app)), limits, closing.clone(), options.stop_within));
+        let routes = admin_router(Arc::clone(&app));
+        servers.spawn(admin.serve(routes, limits, proxies, closing.clone(), options.stop_within));
     }
     started(&announced);
 

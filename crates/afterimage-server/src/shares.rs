@@ -206,6 +206,23 @@ impl<K: Clone + Eq + Hash> Share<K> {
     pub const fn amount(&self) -> u64 {
         self.amount
     }
+
+    /// Adds the units of `other`, which the same key holds of the same pool.
+    pub fn absorb(&mut self, mut other: Self) {
+        debug_assert!(Arc::ptr_eq(&self.pool, &other.pool) && self.key == other.key, "shares of different holders");
+        self.amount += other.amount;
+        other.key = None;
+    }
+
+    /// Gives back what is more than `amount` units.
+    pub fn shrink_to(&mut self, amount: u64) {
+        let surplus = self.amount.saturating_sub(amount);
+        let Some(key) = self.key.as_ref().filter(|_| surplus > 0) else { return };
+        self.amount -= surplus;
+        let mut state = self.pool.lock();
+        state.give_back(key, surplus);
+        state.hand_out(self.pool.per_key);
+    }
 }
 
 impl<K: Clone + Eq + Hash> Drop for Share<K> {
@@ -319,6 +336,21 @@ mod tests {
         drop(late);
         assert_eq!(pool.free(), 10);
         assert!(pool.0.lock().lines.is_empty() && pool.0.lock().turns.is_empty() && pool.0.lock().held.is_empty());
+    }
+
+    #[test]
+    fn a_share_grows_and_shrinks() {
+        let pool = Shares::new(10, 10);
+        let mut share = pool.try_acquire(&1, 2).unwrap();
+        share.absorb(pool.try_acquire(&1, 5).unwrap());
+        assert_eq!((share.amount(), pool.free(), pool.held_by(&1)), (7, 3, 7));
+        let next = waiting(&pool, 2, 6);
+        share.shrink_to(9);
+        share.shrink_to(4);
+        assert!(now(next).is_ok());
+        assert_eq!(pool.held_by(&1), 4);
+        drop(share);
+        assert_eq!(pool.free(), 10);
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@ use crate::failure::shortened;
 use afterimage_core::{Limits, Size};
 use afterimage_engine::DeviceChoice;
 use afterimage_jobs::Secret;
+use afterimage_server::network::Cidr;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -116,6 +117,11 @@ pub fn secret(text: &str) -> Result<Secret, String> {
 /// `--listen`.
 pub fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("{} is not an address such as 127.0.0.1:8080", quoted(text)))
+}
+
+/// `--trusted-proxy`.
+pub fn cidr(text: &str) -> Result<Cidr, String> {
+    text.trim().parse().map_err(|problem| format!("{} is {problem}", quoted(text)))
 }
 
 /// `--admin-listen`: `None` for `off`.

@@ -87,8 +87,11 @@ async fn put_upload(
     if !app.links.allows(Purpose::Put, id.as_str(), ticket.expires, &ticket.signature) {
         return Err(unknown().into());
     }
+    // The ticket is its key's: it ends with it, and its bytes count on that key's share.
+    let upload = app.store.upload(&id).await?.ok_or_else(unknown)?;
+    let key = app.store.key(&upload.key).await?.ok_or_else(unknown)?;
     let (parts, body) = request.into_parts();
-    let bytes = app.bodies.read(&parts.headers, body, UPLOAD_LIMIT).await.map_err(Refusal::from)?;
+    let bytes = app.bodies.read(&key.id, &parts.headers, body, UPLOAD_LIMIT).await.map_err(Refusal::from)?;
     finish_ticket(&app, &id, bytes).await?;
     Ok(StatusCode::OK.into_response())
 }

@@ -22,7 +22,7 @@ pub async fn store_upload(
     kept_for: Option<Duration>,
 ) -> Result<Upload, Refusal> {
     let id = UploadId::random();
-    let facts = store_bytes(app, &id, bytes).await?;
+    let facts = store_bytes(app, key, &id, bytes).await?;
     let upload = NewUpload {
         id,
         key: key.clone(),
@@ -67,12 +67,12 @@ pub async fn finish_ticket(app: &App, id: &UploadId, bytes: Bytes) -> Result<Upl
     if upload.state != afterimage_jobs::UploadState::Pending {
         return Err(refusal());
     }
-    let facts = store_bytes(app, id, bytes).await?;
+    let facts = store_bytes(app, &upload.key, id, bytes).await?;
     app.store.finish_upload(id, facts).await?.ok_or_else(refusal)
 }
 
-async fn store_bytes(app: &App, id: &UploadId, bytes: Bytes) -> Result<UploadFacts, Refusal> {
-    let facts = app.decode.inspect(bytes.clone()).await.map_err(|error| Refusal::BadBody(format!("file: {error}")))?;
+async fn store_bytes(app: &App, key: &KeyId, id: &UploadId, bytes: Bytes) -> Result<UploadFacts, Refusal> {
+    let facts = app.decode.inspect(key, bytes.clone()).await.map_err(|error| Refusal::BadBody(format!("file: {error}")))?;
     let blob = Blobs::upload_path(id);
     let length = bytes.len() as u64;
     app.blobs.put(&blob, bytes).await?;

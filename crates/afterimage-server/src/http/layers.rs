@@ -1,13 +1,14 @@
 //! Layers around every route: request ids, logs without secrets, panics, CORS, headers.
 
 use crate::error_shape::{Neutral, catching_panics};
+use crate::text::cut;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, Version, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use std::time::Duration;
-use tower_http::cors::{AllowHeaders, AllowOrigin, Any as AnyOrigin, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, AllowPrivateNetwork, Any as AnyOrigin, CorsLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tracing::{Instrument, Span, field, info};
 
@@ -42,8 +43,14 @@ fn cors() -> CorsLayer {
         // Named one by one: a star does not cover Authorization.
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers(AnyOrigin)
+        // Pages of the internet that call a server in the visitor's own network, when their browser asks.
+        .allow_private_network(AllowPrivateNetwork::yes())
         .max_age(Duration::from_hours(1))
 }
+
+/// Characters of a method and of a path that are logged.
+const LOGGED_METHOD: usize = 20;
+const LOGGED_PATH: usize = 300;
 
 /// Gives the request an id (the client's, when it is a plain word) and logs it with its status and time. Neither
 /// query strings nor headers are logged: they hold signatures and keys.
@@ -53,8 +60,8 @@ async fn identify_and_log(mut request: Request, next: Next) -> Response {
     let span = tracing::info_span!(
         "request",
         request_id = %id,
-        method = %request.method(),
-        path = request.uri().path(),
+        method = %cut(request.method().as_str(), LOGGED_METHOD),
+        path = %cut(request.uri().path(), LOGGED_PATH),
         job_id = field::Empty
     );
     let start = std::time::Instant::now();

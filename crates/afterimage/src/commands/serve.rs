@@ -11,6 +11,7 @@ use afterimage_server::cost::Rates;
 use afterimage_server::engine_process::EngineCommand;
 use afterimage_server::engine_process::child::ChildSettings;
 use afterimage_server::listen::{ConnectionLimits, ListenError};
+use afterimage_server::network::Cidr;
 use afterimage_server::options::{ServeOptions, TlsFiles};
 use afterimage_server::serve::{ServeError, Started, serve};
 use clap::Args;
@@ -98,6 +99,21 @@ pub struct Serve {
     /// Private key for HTTPS, a PEM file
     #[arg(long, env = "AFTERIMAGE_TLS_KEY", hide_env_values = true, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+
+    /// Network of proxies whose word about a request's sender is believed, such as `10.0.0.0/8`
+    ///
+    /// May be given several times. Wrong keys are counted by the sender's address: behind a proxy that is not named here
+    /// all clients share one, and the headers `Forwarded` and `X-Forwarded-For` are ignored. Name only proxies that
+    /// write one of them.
+    #[arg(
+        long = "trusted-proxy",
+        env = "AFTERIMAGE_TRUSTED_PROXY",
+        hide_env_values = true,
+        value_name = "CIDR",
+        value_delimiter = ',',
+        value_parser = values::cidr
+    )]
+    trusted_proxy: Vec<Cidr>,
 
     /// Fetch pictures from, and send webhooks to, private and loopback addresses
     ///
@@ -231,6 +247,7 @@ impl Serve {
             storage: self.storage_url.clone(),
             admin_listen: self.admin_listen.0,
             tls: tls.map(|(certificate, key)| TlsFiles { certificate, key }),
+            trusted_proxies: self.trusted_proxy.clone(),
             connections: ConnectionLimits::default(),
             allow_private_networks: self.allow_private_networks,
             workers: self.workers,

@@ -3,7 +3,7 @@
 use super::error::{Answer, Error};
 use super::lifecycle::kept_for;
 use crate::app::App;
-use crate::dialects::json::read_object;
+use crate::dialects::json::{Fields, read_object};
 use crate::dialects::parameters::{Kind, Parameter, parse};
 use crate::files::create_ticket;
 use crate::refusal::Refusal;
@@ -35,7 +35,7 @@ pub async fn initiate(
     request: Request,
 ) -> Answer<Json<Ticket>> {
     let (head, body) = request.into_parts();
-    let (object, _) = read_object(&app, &head.headers, body).await?;
+    let (object, _) = read_object(&app, &key.id, &head.headers, body, Fields::of(&ticket_parameters())).await?;
     let values = parse(&ticket_parameters(), &object).map_err(Refusal::from)?;
     let declared_type = values.text("content_type").unwrap_or_default();
     let name = values.text("file_name").unwrap_or_default();

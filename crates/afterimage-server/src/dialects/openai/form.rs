@@ -6,6 +6,7 @@ use crate::http::body::JSON_LIMIT;
 use crate::http::multipart::{Part, parts};
 use crate::intake::{SourcePicture, take_bytes, take_text};
 use crate::refusal::Refusal;
+use afterimage_jobs::KeyId;
 use axum::body::Body;
 use axum::http::HeaderMap;
 use bytes::Bytes;
@@ -28,12 +29,12 @@ pub struct Form {
 }
 
 impl Form {
-    /// Reads a request's body.
+    /// Reads the body of a request of `key`.
     ///
     /// # Errors
     /// [`Refusal::BadBody`], those of reading, and [`Refusal::Field`] for a field that is not supported.
-    pub async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Self, Refusal> {
-        let body = app.bodies.read(headers, body, JSON_LIMIT).await?;
+    pub async fn read(app: &App, key: &KeyId, headers: &HeaderMap, body: Body) -> Result<Self, Refusal> {
+        let body = app.bodies.read(key, headers, body, JSON_LIMIT).await?;
         let parts = parts(headers, body.clone()).await.map_err(|error| Refusal::BadBody(error.to_string()))?;
         Ok(Self { body, ..Self::sort(parts)? })
     }
@@ -62,11 +63,11 @@ impl Form {
         Ok(form)
     }
 
-    /// The picture, checked.
+    /// The picture that `key` sent, checked.
     ///
     /// # Errors
     /// [`Refusal::Field`] when there is not exactly one, or when it cannot be used.
-    pub async fn picture(self, app: &App) -> Result<SourcePicture, Refusal> {
+    pub async fn picture(self, app: &App, key: &KeyId) -> Result<SourcePicture, Refusal> {
         let count = self.pictures.len();
         let mut pictures = self.pictures.into_iter();
         let (Some(part), None) = (pictures.next(), pictures.next()) else {
@@ -75,8 +76,8 @@ impl Form {
             return Err(Problem::new("image", kind, message).into());
         };
         let picture = match text_of(&part) {
-            Some(text) => take_text(app, "image", text).await?,
-            None => take_bytes(app, "image", part.bytes).await?,
+            Some(text) => take_text(app, key, "image", text).await?,
+            None => take_bytes(app, key, "image", part.bytes).await?,
         };
         Ok(picture.holding(&self.body))
     }

@@ -14,7 +14,7 @@ use crate::dialects::{Flow, generation};
 use crate::intake::SourcePicture;
 use crate::submit::Submission;
 use afterimage_core::Size;
-use afterimage_jobs::{ApiKey, OutputFormat, Priority};
+use afterimage_jobs::{ApiKey, KeyId, OutputFormat, Priority};
 use axum::Json;
 use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse, Response};
@@ -50,7 +50,7 @@ enum Delivery {
 }
 
 async fn make(app: &Arc<App>, key: &ApiKey, base: Base, flow: Flow, request: Request) -> Result<Response, Error> {
-    let (submission, delivery) = read(app, base, flow, request).await?;
+    let (submission, delivery) = read(app, &key.id, base, flow, request).await?;
     let public_url = submission.public_url.clone();
     let images = match delivery {
         Delivery::Streamed { partial_images } => return stream(app, key, submission, partial_images).await,
@@ -62,17 +62,23 @@ async fn make(app: &Arc<App>, key: &ApiKey, base: Base, flow: Flow, request: Req
     Ok(Json(images).into_response())
 }
 
-/// Reads and checks a request.
-async fn read(app: &App, base: Base, flow: Flow, request: Request) -> Result<(Submission, Delivery), Error> {
+/// Reads and checks a request of `key`.
+async fn read(
+    app: &App,
+    key: &KeyId,
+    base: Base,
+    flow: Flow,
+    request: Request,
+) -> Result<(Submission, Delivery), Error> {
     let (head, body) = request.into_parts();
-    let form = Form::read(app, &head.headers, body).await?;
+    let form = Form::read(app, key, &head.headers, body).await?;
     models::check(form.object.get("model").and_then(Value::as_str))?;
     let parameters = models::form_parameters(flow, base);
     let values = parse_with(Numbers::OrText, &parameters, &form.object)?;
     let delivery = delivery(flow, &values, form.object.contains_key("response_format"))?;
     let idempotency = idempotency(&head.headers, head.uri.path(), &form.digest)?;
     let input = echo(&parameters, &form.object);
-    let picture = form.picture(app).await?;
+    let picture = form.picture(app, key).await?;
     if flow == Flow::ImageToImage {
         check_kept_size(values.text("size"), &picture)?;
     }
