@@ -147,17 +147,32 @@ impl Engine {
         }
     }
 
-    /// Runs `request` on the decoded input pictures.
+    /// Runs `request` on the decoded input pictures, for the only tenant there is.
     ///
     /// # Errors
-    /// [`afterimage_core::Error::Field`] for a request that cannot run, [`afterimage_core::Error::Cancelled`], and those of [`Engine::open`] for models
-    /// that are built now.
+    /// Those of [`Engine::generate_for`].
     pub fn generate(
         &self,
         request: &GenerationRequest,
         sources: &[Picture],
         observer: &dyn Observer,
     ) -> Result<Generation> {
-        generate(&self.models, request, sources, observer)
+        self.generate_for("", request, sources, observer)
+    }
+
+    /// Runs `request` on the decoded input pictures. What an earlier request encoded is used again only for requests
+    /// of the same `tenant`, an opaque name: no tenant can ask, by an answer or by its speed, what others encoded.
+    ///
+    /// # Errors
+    /// [`afterimage_core::Error::Field`] for a request that cannot run, [`afterimage_core::Error::Cancelled`], and those of [`Engine::open`] for models
+    /// that are built now.
+    pub fn generate_for(
+        &self,
+        tenant: &str,
+        request: &GenerationRequest,
+        sources: &[Picture],
+        observer: &dyn Observer,
+    ) -> Result<Generation> {
+        generate(&self.models, tenant, request, sources, observer)
     }
 }

@@ -7,7 +7,7 @@
 
 use crate::pack::PackRows;
 use crate::scratch;
-use crate::simd::{Isa, Kernel, Simd, best, dispatch_on};
+use crate::simd::{Isa, Kernel, Simd, dispatch_on};
 use crate::tile::{self, MAX_COLUMNS, with_rows};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -110,7 +110,7 @@ pub fn attention(
     out_stride: usize,
     out_offset: usize,
 ) {
-    attention_on(best(), shape, q, k, v, bias, out, out_stride, out_offset);
+    attention_on(Isa::detect(), shape, q, k, v, bias, out, out_stride, out_offset);
 }
 
 /// [`attention`] with a chosen instruction set.
@@ -152,7 +152,7 @@ pub fn attention_on(
             assert!(values.len() == tables * shape.keys * shape.queries, "a bias per pair");
         }
     }
-    let tile_rows = crate::gemm::tile_of(isa).0;
+    let (tile_rows, tile_columns) = crate::gemm::tile_of(isa);
     let packed_keys = shape.keys.next_multiple_of(tile_rows) * shape.head_dim;
     let packed_values = shape.keys * shape.head_dim.next_multiple_of(tile_rows);
     let group = (PACKED_NUMBERS / packed_keys.max(packed_values)).clamp(1, shape.heads);
@@ -164,7 +164,7 @@ pub fn attention_on(
         let packer = Packer { isa, shape, tile_rows, k, v };
         packer.pack_keys(&heads, &mut keys[..heads.len() * packed_keys]);
         packer.pack_values(&heads, &mut values[..heads.len() * packed_values]);
-        let tiles = shape.queries.div_ceil(if isa == Isa::Avx512 { 32 } else { 16 });
+        let tiles = shape.queries.div_ceil(tile_columns);
         // Fewer tiles a task when there would be too few tasks to keep every thread busy.
         let per_task = (heads.len() * tiles / (4 * rayon::current_num_threads())).clamp(1, QUERY_BLOCK_TILES);
         let blocks = tiles.div_ceil(per_task);

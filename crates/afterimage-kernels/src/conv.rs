@@ -7,7 +7,7 @@
 use crate::matrix::Matrix;
 use crate::pack::PackMatrix;
 use crate::scratch;
-use crate::simd::{Isa, Kernel, Simd, best, dispatch_on};
+use crate::simd::{Isa, Kernel, Simd, dispatch_on};
 use crate::tile::{self, MAX_COLUMNS, MAX_ROWS, with_rows};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -92,7 +92,7 @@ impl Convolution<'_> {
     /// # Panics
     /// When a length does not fit.
     pub fn run(&self, input: Planes, out: &mut [f32]) {
-        self.run_on(best(), input, out);
+        self.run_on(Isa::detect(), input, out);
     }
 
     /// [`Convolution::run`] with a chosen instruction set.
@@ -357,7 +357,7 @@ mod tests {
     use super::*;
     use crate::gemm::tests::noise;
     use crate::plain;
-    use crate::simd::available;
+    use crate::simd::Isa;
 
     #[test]
     fn every_movement_agrees_with_the_plain_convolution() {
@@ -386,7 +386,7 @@ mod tests {
                     let before = noise(size, 36);
                     let mut expected = before.clone();
                     plain::convolve(&convolution, input, &mut expected);
-                    for isa in available() {
+                    for isa in Isa::available() {
                         let mut out = before.clone();
                         convolution.run_on(isa, input, &mut out);
                         for (index, (got, expected)) in out.iter().zip(&expected).enumerate() {

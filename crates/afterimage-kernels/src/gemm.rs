@@ -9,7 +9,7 @@
 use crate::matrix::Matrix;
 use crate::pack::{PackMatrix, PackRows};
 use crate::scratch;
-use crate::simd::{Isa, Kernel, Simd, best, dispatch_on};
+use crate::simd::{Isa, Kernel, Simd, dispatch_on};
 use crate::tile::{self, MAX_COLUMNS, MAX_ROWS, Sums, with_rows};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -73,7 +73,7 @@ pub fn linear(x: &[f32], weight: &Matrix, bias: Option<&[f32]>) -> Vec<f32> {
 /// # Panics
 /// When a buffer is too short, or bias or gate are not `weight.rows()` long.
 pub fn linear_into(x: Rows, weight: &Matrix, bias: Option<&[f32]>, finish: Finish, out: RowsMut) {
-    linear_on(best(), x, weight, bias, finish, out);
+    linear_on(Isa::detect(), x, weight, bias, finish, out);
 }
 
 /// [`linear_into`] with a chosen instruction set.

@@ -112,14 +112,14 @@ unsafe fn transpose<S: Simd>(from: *const f32, stride: usize, rows: usize, depth
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd::{available, dispatch_on};
+    use crate::simd::{Isa, dispatch_on};
 
     #[test]
     fn panels_hold_columns_side_by_side_and_pad_with_zeros() {
         let (rows, cols) = (40, 131);
         let x: Vec<f32> = (0..rows * cols).map(|value| value as f32 + 1.0).collect();
         let matrix = Matrix::from_f32(x.clone(), rows, cols);
-        for isa in available() {
+        for isa in Isa::available() {
             for (width, count) in [(6, 4), (12, 12), (12, 5), (32, 32), (32, 17), (16, 16), (4, 1), (2, 0)] {
                 let mut panel = vec![f32::NAN; (cols - 1) * width];
                 let (rows, cols) = (1..1 + count, 1..cols);

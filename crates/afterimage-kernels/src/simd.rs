@@ -5,62 +5,10 @@
 //! `#[target_feature]`, everything below is `#[inline(always)]`). Closures do not inherit target features, so work that
 //! is spread over threads is dispatched inside each task.
 
-use std::sync::OnceLock;
+mod isa;
 
-/// An instruction set an operation can be compiled for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Isa {
-    /// Plain Rust, vectorised by the compiler for the target's baseline.
-    Portable,
-    /// x86-64 with AVX2, FMA and F16C.
-    Avx2,
-    /// x86-64 with AVX-512 F, BW, DQ and VL.
-    Avx512,
-}
-
-/// The best instruction set of this machine; `AFTERIMAGE_ISA=portable|avx2|avx512` lowers it (never raises it).
-pub fn best() -> Isa {
-    static BEST: OnceLock<Isa> = OnceLock::new();
-    *BEST.get_or_init(|| {
-        let wanted = std::env::var("AFTERIMAGE_ISA").ok();
-        let wanted = wanted.as_deref();
-        available()
-            .into_iter()
-            .rev()
-            .find(|isa| match isa {
-                Isa::Portable => true,
-                Isa::Avx2 => wanted != Some("portable"),
-                Isa::Avx512 => !matches!(wanted, Some("portable" | "avx2")),
-            })
-            .unwrap_or(Isa::Portable)
-    })
-}
-
-/// Every instruction set of this machine, the best last.
-pub fn available() -> Vec<Isa> {
-    let mut found = vec![Isa::Portable];
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c") {
-            found.push(Isa::Avx2);
-            if ["avx512f", "avx512bw", "avx512dq", "avx512vl"].into_iter().all(detected) {
-                found.push(Isa::Avx512);
-            }
-        }
-    }
-    found
-}
-
-#[cfg(target_arch = "x86_64")]
-fn detected(feature: &str) -> bool {
-    match feature {
-        "avx512f" => is_x86_feature_detected!("avx512f"),
-        "avx512bw" => is_x86_feature_detected!("avx512bw"),
-        "avx512dq" => is_x86_feature_detected!("avx512dq"),
-        "avx512vl" => is_x86_feature_detected!("avx512vl"),
-        _ => false,
-    }
-}
+pub use isa::Isa;
+use isa::Unit;
 
 /// A vector of f32 lanes.
 ///
@@ -181,28 +129,21 @@ pub trait Kernel {
 /// Runs `kernel` with the best instruction set of this machine.
 #[inline]
 pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
-    dispatch_on(best(), kernel)
+    dispatch_on(Isa::detect(), kernel)
 }
 
 /// Runs `kernel` with `isa`.
-///
-/// # Panics
-/// In debug builds, when this machine does not have `isa`.
 #[inline]
 pub fn dispatch_on<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
-    debug_assert!(available().contains(&isa), "{isa:?} on this machine");
-    match isa {
+    match isa.unit() {
         // SAFETY: plain Rust runs everywhere.
-        Isa::Portable => unsafe { kernel.run::<Portable>() },
+        Unit::Portable => unsafe { kernel.run::<Portable>() },
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: `best` and `available` name only instruction sets that the processor reports.
-        Isa::Avx2 => unsafe { x86::avx2(kernel) },
+        // SAFETY: an `Isa` exists only for an instruction set that the processor reports.
+        Unit::Avx2 => unsafe { x86::avx2(kernel) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
-        Isa::Avx512 => unsafe { x86::avx512(kernel) },
-        #[cfg(not(target_arch = "x86_64"))]
-        // SAFETY: plain Rust runs everywhere.
-        Isa::Avx2 | Isa::Avx512 => unsafe { kernel.run::<Portable>() },
+        Unit::Avx512 => unsafe { x86::avx512(kernel) },
     }
 }
 
@@ -523,7 +464,7 @@ mod tests {
                 0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh())
             }),
         ];
-        for isa in available() {
+        for isa in Isa::available() {
             for (kind, reference) in references {
                 for (x, y) in inputs.iter().zip(dispatch_on(isa, Evaluate(&inputs, kind))) {
                     let expected = reference(f64::from(*x));
@@ -537,7 +478,7 @@ mod tests {
     #[test]
     fn exp_of_masked_scores_is_nearly_zero() {
         let inputs = [f32::NEG_INFINITY; 16];
-        for isa in available() {
+        for isa in Isa::available() {
             assert!(dispatch_on(isa, Evaluate(&inputs, fn_kind::Kind::Exp)).iter().all(|y| (0.0..1e-37).contains(y)));
         }
     }

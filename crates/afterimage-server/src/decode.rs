@@ -1,6 +1,7 @@
 //! Decoding of untrusted pictures in the server process, with bounded memory and a share for each key.
 
 use crate::shares::{Share, Shares};
+use afterimage_core::Size;
 use afterimage_imaging::{PictureFormat, PictureHeader, PictureLimits, decode, read_header};
 use afterimage_jobs::KeyId;
 use bytes::Bytes;
@@ -102,6 +103,14 @@ impl DecodePool {
             tracing::error!(%error, format = header.format.name(), "a decoder failed");
             Err(PictureError::Unreadable(format!("{} file: damaged", header.format.name())))
         })
+    }
+
+    /// The size of a picture by its header, which may be a lie, before it is turned upright.
+    ///
+    /// # Errors
+    /// [`PictureError`] when it begins like none that can be read.
+    pub async fn stored_size(&self, bytes: Bytes) -> Result<Size, PictureError> {
+        self.header(bytes).await.map(|header| Size::new(header.width, header.height))
     }
 
     /// Finding the end of a large JPEG takes milliseconds, too long for a thread that serves requests.

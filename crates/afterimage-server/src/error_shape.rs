@@ -74,12 +74,8 @@ where
     T: Clone + Send + Sync + 'static,
     L: Layer<Route> + Clone + Send + Sync + 'static,
     L::Service: Clone + Send + Sync + 'static,
-    L::Service: Service<
-            Request,
-            Error: Into<Infallible> + 'static,
-            Response: IntoResponse + 'static,
-            Future: Send + 'static,
-        >,
+    L::Service:
+        Service<Request, Error: Into<Infallible> + 'static, Response: IntoResponse + 'static, Future: Send + 'static>,
 {
     let gate = Gate { app: Arc::clone(app), render: S::respond };
     with_fallbacks::<S, T>(routes).layer(layer).layer(middleware::from_fn_with_state(gate, require_key))

@@ -115,7 +115,9 @@ impl Config {
         };
         // Only these flags take several values.
         let texts = match value {
-            Value::Array(values) if ["image-weight", "trusted-proxy"].contains(&key) => values.iter().map(text).collect(),
+            Value::Array(values) if ["image-weight", "trusted-proxy"].contains(&key) => {
+                values.iter().map(text).collect()
+            }
             other => text(other).map(|text| vec![text]),
         };
         texts.ok_or_else(|| {

@@ -80,7 +80,7 @@ pub fn run(options: &BenchOptions, stop: &(dyn Fn() -> bool + Sync)) -> Result<B
         device: "cpu".to_owned(),
         dtype: dtype.to_owned(),
         threads: rayon::current_num_threads(),
-        instructions: format!("{:?}", afterimage_kernels::simd::best()).to_lowercase(),
+        instructions: afterimage_kernels::simd::Isa::detect().name().to_owned(),
         width: size.width,
         height: size.height,
         steps: options.steps,

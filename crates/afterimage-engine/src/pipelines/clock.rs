@@ -1,13 +1,12 @@
 //! The stages' times.
 
-use super::models::Models;
+use super::load_time;
 use crate::engine::{Observer, Stage, Timings};
 use afterimage_core::{Error, Result};
 use std::time::{Duration, Instant};
 
 /// Measures stages, with the building of models kept apart.
 pub(super) struct Clock<'a> {
-    models: &'a Models,
     observer: &'a dyn Observer,
     timings: Timings,
     load: Duration,
@@ -15,9 +14,11 @@ pub(super) struct Clock<'a> {
 }
 
 impl<'a> Clock<'a> {
-    /// Starts the total.
-    pub fn new(models: &'a Models, observer: &'a dyn Observer) -> Self {
-        Self { models, observer, timings: Timings::default(), load: Duration::ZERO, start: Instant::now() }
+    /// Starts the total, on the thread that does the work.
+    pub fn new(observer: &'a dyn Observer) -> Self {
+        // Whatever this thread built for nobody's request.
+        load_time::take();
+        Self { observer, timings: Timings::default(), load: Duration::ZERO, start: Instant::now() }
     }
 
     /// Announces `stage`, does `work` and adds its time to `target`.
@@ -36,7 +37,7 @@ impl<'a> Clock<'a> {
         self.observer.stage(stage);
         let start = Instant::now();
         let done = work();
-        let load = self.models.take_load_time();
+        let load = load_time::take();
         *target(&mut self.timings) += milliseconds(start.elapsed().saturating_sub(load));
         self.load += load;
         done

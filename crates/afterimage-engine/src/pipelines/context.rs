@@ -1,6 +1,7 @@
 //! Prompt and pictures to the tokens that condition the transformer.
 
-use super::encodings::{Known, PictureKey};
+use super::encodings::{Known, Of, PictureKey};
+use super::finite;
 use super::models::Models;
 use crate::models::downsample;
 use crate::models::flux::TokenBias;
@@ -32,18 +33,23 @@ pub(super) struct Text {
 /// Encodes a text with both encoders; the empty string is a text.
 pub(super) fn encode_text(models: &Models, text: &str) -> Result<Text> {
     let encoders = models.text_encoders()?;
-    Ok(Text {
-        tokens: encoders.t5.encode(&encoders.t5_tokenizer.encode(text)?)?,
-        pooled: encoders.clip.pooled(&encoders.clip_tokenizer.encode(text)?)?,
-        repeated: 1,
-    })
+    let tokens = encoders.t5.encode(&encoders.t5_tokenizer.encode(text)?)?;
+    finite::check(&tokens, || models.part("text_encoder_2"), "the T5 encoder")?;
+    let pooled = encoders.clip.pooled(&encoders.clip_tokenizer.encode(text)?)?;
+    finite::check(&pooled, || models.part("text_encoder"), "the CLIP encoder")?;
+    Ok(Text { tokens, pooled, repeated: 1 })
 }
 
 /// The text part of a variation: the prompt, or what its absence feeds.
-pub(super) fn variation_text(models: &Models, prompt: Option<&str>, empty: EmptyPrompt) -> Result<Known<Text>> {
+pub(super) fn variation_text(
+    models: &Models,
+    tenant: &str,
+    prompt: Option<&str>,
+    empty: EmptyPrompt,
+) -> Result<Known<Text>> {
     match (prompt, empty) {
-        (Some(prompt), _) => known_text(models, prompt),
-        (None, EmptyPrompt::Encode) => known_text(models, ""),
+        (Some(prompt), _) => known_text(models, tenant, prompt),
+        (None, EmptyPrompt::Encode) => known_text(models, tenant, ""),
         (None, EmptyPrompt::Zeros) => Ok(Known { value: Arc::new(zeros(models)?), cached: false }),
     }
 }
@@ -58,15 +64,20 @@ fn zeros(models: &Models) -> Result<Text> {
     })
 }
 
-/// [`encode_text`], unless an earlier request did.
-pub(super) fn known_text(models: &Models, text: &str) -> Result<Known<Text>> {
+/// [`encode_text`], unless an earlier request of the tenant did.
+pub(super) fn known_text(models: &Models, tenant: &str, text: &str) -> Result<Known<Text>> {
     let bytes = |encoded: &Text| text.len() + size_of_val(&encoded.tokens[..]) + size_of_val(&encoded.pooled[..]);
-    models.encodings().texts.get_or_make(text.to_owned(), bytes, || encode_text(models, text))
+    models.encodings().texts.get_or_make(Of::new(tenant, text.to_owned()), bytes, || encode_text(models, text))
 }
 
-/// [`encode_picture`], unless an earlier request did.
-pub(super) fn known_picture(models: &Models, picture: &Picture, downsample_factor: f64) -> Result<Known<Vec<f32>>> {
-    let key = PictureKey::new(picture, downsample_factor);
+/// [`encode_picture`], unless an earlier request of the tenant did.
+pub(super) fn known_picture(
+    models: &Models,
+    tenant: &str,
+    picture: &Picture,
+    downsample_factor: f64,
+) -> Result<Known<Vec<f32>>> {
+    let key = Of::new(tenant, PictureKey::new(picture, downsample_factor));
     let bytes = |tokens: &Vec<f32>| size_of_val(&tokens[..]);
     models.encodings().pictures.get_or_make(key, bytes, || encode_picture(models, picture, downsample_factor))
 }
@@ -77,6 +88,7 @@ pub(super) fn encode_picture(models: &Models, picture: &Picture, downsample_fact
     let square = resize(picture, encoders.preprocessor.size(), Filter::Bicubic)?;
     let tokens = encoders.siglip.encode(&encoders.preprocessor.planes(&square)?)?;
     let tokens = encoders.redux.embed(&tokens)?;
+    finite::check(&tokens, || models.redux_part(), "SigLIP and the Redux embedder")?;
     Ok(downsample(&tokens, encoders.siglip.config().grid_side(), downsample_factor))
 }
 

@@ -14,9 +14,9 @@ const BUDGET: usize = 32 << 20;
 /// What one engine remembers.
 pub(super) struct Encodings {
     /// Prompt to T5 tokens and pooled CLIP vector.
-    pub texts: Cache<String, super::context::Text>,
+    pub texts: Cache<Of<String>, super::context::Text>,
     /// Picture to Redux tokens.
-    pub pictures: Cache<PictureKey, Vec<f32>>,
+    pub pictures: Cache<Of<PictureKey>, Vec<f32>>,
 }
 
 impl Default for Encodings {
@@ -25,8 +25,22 @@ impl Default for Encodings {
     }
 }
 
+/// What a tenant's request asks for. Part of every key, since a hit saves seconds and the answer says so: shared between
+/// tenants, the cache would tell each what the others make their pictures of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Of<K> {
+    tenant: Arc<str>,
+    what: K,
+}
+
+impl<K> Of<K> {
+    pub fn new(tenant: &str, what: K) -> Self {
+        Self { tenant: tenant.into(), what }
+    }
+}
+
 /// A picture as its Redux tokens know it: size, pixels, and how far the grid is averaged. Pixels are compared by their
-/// SHA-256, since strangers' pictures meet in one cache and nobody must be able to make two collide.
+/// SHA-256, since a tenant's pictures may come from strangers and nobody must be able to make two collide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct PictureKey {
     width: u32,

@@ -15,12 +15,14 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Runs `request` on the decoded input pictures.
+/// Runs `request` of `tenant` on the decoded input pictures.
 ///
 /// # Errors
-/// [`Error::Field`] for a request that cannot run, [`Error::Cancelled`], and model file errors from building models.
+/// [`Error::Field`] for a request that cannot run, [`Error::Cancelled`], and model file errors from building models or
+/// when a model makes no numbers.
 pub fn generate(
     models: &Models,
+    tenant: &str,
     request: &GenerationRequest,
     sources: &[Picture],
     observer: &dyn Observer,
@@ -28,8 +30,8 @@ pub fn generate(
     request.validate(&Limits::default(), sources.len())?;
     let size = output_size(models, request, sources)?;
     let plan = Plan::new(request, size, models.size_step(), models.enlarge_config());
-    let run = Run { models, request, observer, plan };
-    let mut clock = Clock::new(models, observer);
+    let run = Run { models, tenant, request, observer, plan };
+    let mut clock = Clock::new(observer);
     let seed = request.seed.unwrap_or_else(draw_seed);
     let mut generator = TorchGenerator::new(seed);
 
@@ -88,6 +90,7 @@ struct Conditions {
 /// One request under way.
 struct Run<'a> {
     models: &'a Models,
+    tenant: &'a str,
     request: &'a GenerationRequest,
     observer: &'a dyn Observer,
     plan: Plan,
@@ -110,7 +113,7 @@ impl Run<'_> {
                     let known = clock.time(
                         Stage::ImageEncode,
                         |t| &mut t.image_encode_ms,
-                        || known_picture(self.models, source, settings.redux_downsample),
+                        || known_picture(self.models, self.tenant, source, settings.redux_downsample),
                     )?;
                     image_cached &= known.cached;
                     pictures.push(known.value);
@@ -118,7 +121,7 @@ impl Run<'_> {
                 let text = clock.time(
                     Stage::TextEncode,
                     |t| &mut t.text_encode_ms,
-                    || variation_text(self.models, prompt, settings.empty_prompt),
+                    || variation_text(self.models, self.tenant, prompt, settings.empty_prompt),
                 )?;
                 let width = self.models.flux_config().joint_attention_dim;
                 let context = join(width, Arc::unwrap_or_clone(text.value), &pictures, settings);
@@ -128,7 +131,7 @@ impl Run<'_> {
                 let text = clock.time(
                     Stage::TextEncode,
                     |t| &mut t.text_encode_ms,
-                    || known_text(self.models, prompt.unwrap_or_default()),
+                    || known_text(self.models, self.tenant, prompt.unwrap_or_default()),
                 )?;
                 let Text { tokens, pooled, .. } = Arc::unwrap_or_clone(text.value);
                 let context = Context { tokens, pooled, bias: None };

@@ -15,8 +15,10 @@
 mod clock;
 mod context;
 mod encodings;
+mod finite;
 mod generate;
 mod latents;
+mod load_time;
 mod models;
 mod pass;
 mod plan;

@@ -1,6 +1,7 @@
 //! The models of one base and Redux pair.
 
 use super::encodings::Encodings;
+use super::load_time;
 use crate::config::{AfterimageConfig, EnlargeConfig, FluxConfig, SchedulerConfig, VaeConfig};
 use crate::models::flux::FluxTransformer;
 use crate::models::vae::Autoencoder;
@@ -12,8 +13,8 @@ use crate::options::{DeviceChoice, DtypeChoice, EngineOptions};
 use crate::tokenizers::{ClipTokenizer, T5Tokenizer};
 use crate::weights::{Bundle, Component, FluxShape, LayoutSource, RoundedToBf16, Scope, TensorSource, layout};
 use afterimage_core::{Error, Result, Size};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
 
 /// A value built when it is first asked for; a failure is reported and tried again next time.
 struct Lazy<T> {
@@ -30,13 +31,16 @@ impl<T> Lazy<T> {
         if let Some(value) = self.value.get() {
             return Ok(value);
         }
-        // The lock guards no data, so a panic while it was held leaves nothing half-done.
-        let _guard: MutexGuard<()> = self.building.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(value) = self.value.get() {
-            return Ok(value);
-        }
-        let built = build()?;
-        Ok(self.value.get_or_init(|| built))
+        // Waiting for another request's building is waiting for a model, too.
+        load_time::measure(|| {
+            // The lock guards no data, so a panic while it was held leaves nothing half-done.
+            let _guard: MutexGuard<()> = self.building.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(value) = self.value.get() {
+                return Ok(value);
+            }
+            let built = build()?;
+            Ok(self.value.get_or_init(|| built))
+        })
     }
 }
 
@@ -71,7 +75,6 @@ pub struct Models {
     text: Lazy<TextEncoders>,
     image: Lazy<ImageEncoders>,
     encodings: Encodings,
-    load_time: Mutex<Duration>,
 }
 
 impl Models {
@@ -128,7 +131,6 @@ impl Models {
             text: Lazy::new(),
             image: Lazy::new(),
             encodings: Encodings::default(),
-            load_time: Mutex::new(Duration::ZERO),
         })
     }
 
@@ -143,12 +145,28 @@ impl Models {
         2 * self.vae_config.spatial_factor()
     }
 
-    /// Name for people: the file or folder the transformer comes from.
+    /// Name for people: that of the file or folder the transformer comes from. Without the folders above it, since it
+    /// stands in every result, which leaves the machine.
     pub fn name(&self) -> String {
         match (&self.options.transformer, &self.options.base) {
-            (Some(path), _) | (None, Some(path)) => path.display().to_string(),
+            (Some(path), _) | (None, Some(path)) => last_name(path),
             (None, None) => afterimage_demo::NAME.to_owned(),
         }
+    }
+
+    /// Where a part of the base comes from, for messages.
+    pub(super) fn part(&self, folder: &str) -> PathBuf {
+        self.base.path(folder)
+    }
+
+    /// Where the transformer comes from, for messages.
+    pub(super) fn transformer_part(&self) -> PathBuf {
+        self.options.transformer.clone().unwrap_or_else(|| self.part("transformer"))
+    }
+
+    /// Where the picture encoders come from, for messages.
+    pub(super) fn redux_part(&self) -> PathBuf {
+        self.redux.as_ref().map_or_else(|| self.part("image_encoder"), |redux| redux.path("image_encoder"))
     }
 
     /// Device that computes: this build knows only the processor.
@@ -187,18 +205,6 @@ impl Models {
         &self.flux_config
     }
 
-    /// Time spent building models since the last call.
-    pub(super) fn take_load_time(&self) -> Duration {
-        std::mem::take(&mut *self.load_time.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn timed<T>(&self, build: impl FnOnce() -> Result<T>) -> Result<T> {
-        let start = Instant::now();
-        let built = build();
-        *self.load_time.lock().unwrap_or_else(PoisonError::into_inner) += start.elapsed();
-        built
-    }
-
     fn scope(&self, source: LayoutSource) -> Scope {
         let source: Arc<dyn TensorSource> = Arc::new(source);
         match self.options.dtype {
@@ -209,17 +215,15 @@ impl Models {
 
     pub(crate) fn transformer(&self) -> Result<&FluxTransformer> {
         self.transformer.get(|| {
-            self.timed(|| {
-                let source = match &self.options.transformer {
-                    Some(path) => {
-                        let source = layout::flux(Arc::new(Component::open_file(path)?))?;
-                        FluxShape::read(&source)?.check(&source, &self.flux_config)?;
-                        source
-                    }
-                    None => layout::flux(Arc::new(Component::open(&self.base.folder("transformer"))?))?,
-                };
-                FluxTransformer::load(&self.scope(source), &self.flux_config)
-            })
+            let source = match &self.options.transformer {
+                Some(path) => {
+                    let source = layout::flux(Arc::new(Component::open_file(path)?))?;
+                    FluxShape::read(&source)?.check(&source, &self.flux_config)?;
+                    source
+                }
+                None => layout::flux(Arc::new(Component::open(&self.base.folder("transformer"))?))?,
+            };
+            FluxTransformer::load(&self.scope(source), &self.flux_config)
         })
     }
 
@@ -227,11 +231,11 @@ impl Models {
         if let Some(autoencoder) = self.autoencoder.value.get() {
             return Ok(autoencoder);
         }
-        self.decoder.get(|| self.timed(|| self.load_autoencoder(false)))
+        self.decoder.get(|| self.load_autoencoder(false))
     }
 
     pub(crate) fn autoencoder(&self) -> Result<&Autoencoder> {
-        self.autoencoder.get(|| self.timed(|| self.load_autoencoder(true)))
+        self.autoencoder.get(|| self.load_autoencoder(true))
     }
 
     fn load_autoencoder(&self, with_encoder: bool) -> Result<Autoencoder> {
@@ -241,34 +245,32 @@ impl Models {
 
     pub(super) fn text_encoders(&self) -> Result<&TextEncoders> {
         self.text.get(|| {
-            self.timed(|| {
-                let (clip_folder, t5_folder) = (self.base.folder("text_encoder"), self.base.folder("text_encoder_2"));
-                let clip_config = ClipTextConfig::read(&clip_folder)?;
-                let t5_config = T5Config::read(&t5_folder)?;
-                same_width(
-                    &t5_folder,
-                    "d_model",
-                    t5_config.d_model,
-                    "joint_attention_dim",
-                    self.flux_config.joint_attention_dim,
-                )?;
-                same_width(
-                    &clip_folder,
-                    "hidden_size",
-                    clip_config.hidden_size,
-                    "pooled_projection_dim",
-                    self.flux_config.pooled_projection_dim,
-                )?;
-                let clip_length = clip_config.max_position_embeddings;
-                Ok(TextEncoders {
-                    t5_tokenizer: T5Tokenizer::open(&self.base.folder("tokenizer_2"))?,
-                    t5: T5Encoder::new(t5_config, &self.scope(layout::t5(Arc::new(Component::open(&t5_folder)?))?))?,
-                    clip_tokenizer: ClipTokenizer::open(&self.base.folder("tokenizer"), clip_length)?,
-                    clip: ClipTextModel::new(
-                        clip_config,
-                        &self.scope(layout::clip(Arc::new(Component::open(&clip_folder)?))?),
-                    )?,
-                })
+            let (clip_folder, t5_folder) = (self.base.folder("text_encoder"), self.base.folder("text_encoder_2"));
+            let clip_config = ClipTextConfig::read(&clip_folder)?;
+            let t5_config = T5Config::read(&t5_folder)?;
+            same_width(
+                &t5_folder,
+                "d_model",
+                t5_config.d_model,
+                "joint_attention_dim",
+                self.flux_config.joint_attention_dim,
+            )?;
+            same_width(
+                &clip_folder,
+                "hidden_size",
+                clip_config.hidden_size,
+                "pooled_projection_dim",
+                self.flux_config.pooled_projection_dim,
+            )?;
+            let clip_length = clip_config.max_position_embeddings;
+            Ok(TextEncoders {
+                t5_tokenizer: T5Tokenizer::open(&self.base.folder("tokenizer_2"))?,
+                t5: T5Encoder::new(t5_config, &self.scope(layout::t5(Arc::new(Component::open(&t5_folder)?))?))?,
+                clip_tokenizer: ClipTokenizer::open(&self.base.folder("tokenizer"), clip_length)?,
+                clip: ClipTextModel::new(
+                    clip_config,
+                    &self.scope(layout::clip(Arc::new(Component::open(&clip_folder)?))?),
+                )?,
             })
         })
     }
@@ -289,42 +291,31 @@ impl Models {
             )
         })?;
         self.image.get(|| {
-            self.timed(|| {
-                let (siglip_folder, redux_folder) = (redux.folder("image_encoder"), redux.folder("image_embedder"));
-                let siglip_config = SiglipConfig::read(&siglip_folder)?;
-                let redux_config = ReduxConfig::read(&redux_folder)?;
-                let joint = self.flux_config.joint_attention_dim;
-                same_width(
-                    &redux_folder,
-                    "txt_in_features",
-                    redux_config.txt_in_features,
-                    "joint_attention_dim",
-                    joint,
-                )?;
-                same_width(
-                    &siglip_folder,
-                    "hidden_size",
-                    siglip_config.hidden_size,
-                    "redux_dim",
-                    redux_config.redux_dim,
-                )?;
-                Ok(ImageEncoders {
-                    preprocessor: SiglipPreprocessor::read(
-                        &redux.folder("feature_extractor"),
-                        siglip_config.image_size,
-                    )?,
-                    siglip: SiglipVisionModel::new(
-                        siglip_config,
-                        &self.scope(layout::siglip(Arc::new(Component::open(&siglip_folder)?))?),
-                    )?,
-                    redux: ReduxEmbedder::new(
-                        redux_config,
-                        &self.scope(layout::redux(Arc::new(Component::open(&redux_folder)?))?),
-                    )?,
-                })
+            let (siglip_folder, redux_folder) = (redux.folder("image_encoder"), redux.folder("image_embedder"));
+            let siglip_config = SiglipConfig::read(&siglip_folder)?;
+            let redux_config = ReduxConfig::read(&redux_folder)?;
+            let joint = self.flux_config.joint_attention_dim;
+            same_width(&redux_folder, "txt_in_features", redux_config.txt_in_features, "joint_attention_dim", joint)?;
+            same_width(&siglip_folder, "hidden_size", siglip_config.hidden_size, "redux_dim", redux_config.redux_dim)?;
+            Ok(ImageEncoders {
+                preprocessor: SiglipPreprocessor::read(&redux.folder("feature_extractor"), siglip_config.image_size)?,
+                siglip: SiglipVisionModel::new(
+                    siglip_config,
+                    &self.scope(layout::siglip(Arc::new(Component::open(&siglip_folder)?))?),
+                )?,
+                redux: ReduxEmbedder::new(
+                    redux_config,
+                    &self.scope(layout::redux(Arc::new(Component::open(&redux_folder)?))?),
+                )?,
             })
         })
     }
+}
+
+/// The last part of `path` that is a name; of `.` or `..` that of the folder it stands for.
+fn last_name(path: &Path) -> String {
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    name(path).or_else(|| name(&path.canonicalize().ok()?)).unwrap_or_else(|| "model".to_owned())
 }
 
 /// Refuses an encoder whose width is not what its reader expects.

@@ -2,6 +2,7 @@
 
 use super::clock::Clock;
 use super::context::Context;
+use super::finite;
 use super::latents::{euler_step, noised, pack, picture_of, pixels_of, unpack};
 use super::models::Models;
 use super::preview::{predicted_clean, reduced};
@@ -51,6 +52,7 @@ impl Pass<'_> {
             None => posterior.mean.data,
         };
         autoencoder.scale(&mut latents);
+        finite::check(&latents, || self.models.part("vae"), "the autoencoder's encoder")?;
         Ok(latents)
     }
 
@@ -96,6 +98,10 @@ impl Pass<'_> {
                 }
             }
             self.observer.step(done, total);
+            // Whatever is no number stays none: the rest of the steps would be for nothing.
+            for latents in latents.iter() {
+                finite::check(latents, || self.models.transformer_part(), "the transformer")?;
+            }
             if let Some(latents) = foreseen {
                 self.observer.preview(self.small_picture(&latents)?);
             }
@@ -105,7 +111,9 @@ impl Pass<'_> {
 
     fn decode(&self, latents: &[f32]) -> Result<Picture> {
         let planes = unpack(latents, self.channels(), self.grid());
-        picture_of(&self.models.decoder()?.decode(&planes, &|| self.check())?)
+        let decoded = self.models.decoder()?.decode(&planes, &|| self.check())?;
+        finite::check(&decoded.data, || self.models.part("vae"), "the autoencoder's decoder")?;
+        picture_of(&decoded)
     }
 
     /// The picture of packed `latents`, decoded at a preview's size.

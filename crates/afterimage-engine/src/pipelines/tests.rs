@@ -47,7 +47,7 @@ fn conditioning(case: &Case, models: &Models, text: Option<Text>) -> Conditionin
     let sigmas = &case.tensor("sigmas").unwrap().values;
     let prompt = case.flag("--prompt");
     let empty = if case.flag("--empty-prompt") == Some("zeros") { EmptyPrompt::Zeros } else { EmptyPrompt::Encode };
-    let text = text.unwrap_or_else(|| variation_text(models, prompt, empty).unwrap().value.as_ref().clone());
+    let text = text.unwrap_or_else(|| variation_text(models, "", prompt, empty).unwrap().value.as_ref().clone());
     let variation = case.flag("--strength").is_none();
     let settings = VariationSettings::default();
     let pictures = if variation && number(case, "--redux-strength", 1.0) > 0.0 {
@@ -171,7 +171,7 @@ fn decoded_latents_are_those_of_diffusers() {
 fn one_token_for_many_equal_ones_computes_the_same() {
     let case = cases().into_iter().find(|case| case.name == "vary-zeros").unwrap();
     let models = models(&case);
-    let collapsed = variation_text(&models, None, EmptyPrompt::Zeros).unwrap().value.as_ref().clone();
+    let collapsed = variation_text(&models, "", None, EmptyPrompt::Zeros).unwrap().value.as_ref().clone();
     assert_eq!(collapsed.repeated, 512);
     let whole = Text { tokens: collapsed.tokens.repeat(512), repeated: 1, ..collapsed.clone() };
     let whole = first_velocity(&case, &models, &conditioning(&case, &models, Some(whole)));
@@ -189,7 +189,7 @@ fn strength_just_below_one_changes_little_and_small_strength_approaches_none() {
         let settings = VariationSettings { redux_strength: strength, ..VariationSettings::default() };
         let mut request = GenerationRequest::new(Task::Variation(settings));
         (request.size, request.steps, request.seed) = (Some(Size::new(64, 64)), 2, Some(1));
-        let pictures = generate(&models, &request, &[input(&case)], &Silent).unwrap().pictures;
+        let pictures = generate(&models, "", &request, &[input(&case)], &Silent).unwrap().pictures;
         pictures[0].rgb().to_vec()
     };
     let largest = |a: &[u8], b: &[u8]| a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
@@ -205,9 +205,9 @@ fn one_picture_is_the_first_of_several() {
     let models = models(&case);
     let mut request = GenerationRequest::new(Task::Variation(VariationSettings::default()));
     (request.size, request.steps, request.seed, request.num_images) = (Some(Size::new(64, 48)), 2, Some(3), 3);
-    let several = generate(&models, &request, &[input(&case)], &Silent).unwrap();
+    let several = generate(&models, "", &request, &[input(&case)], &Silent).unwrap();
     request.num_images = 1;
-    let one = generate(&models, &request, &[input(&case)], &Silent).unwrap();
+    let one = generate(&models, "", &request, &[input(&case)], &Silent).unwrap();
     assert_eq!((several.pictures.len(), several.seed, several.steps_run), (3, 3, 2));
     assert_eq!(several.pictures[0], one.pictures[0]);
     assert_ne!(several.pictures[1], one.pictures[0]);
@@ -228,7 +228,7 @@ fn a_cancelled_generation_ends_before_the_next_step() {
     let mut request = GenerationRequest::new(Task::Variation(VariationSettings::default()));
     request.size = Some(Size::new(32, 32));
     let observer = StopAfter(2, AtomicU32::new(0));
-    let ended = generate(&models(&case), &request, &[input(&case)], &observer);
+    let ended = generate(&models(&case), "", &request, &[input(&case)], &observer);
     assert!(matches!(ended, Err(Error::Cancelled)), "{ended:?}");
     assert_eq!(observer.1.load(Ordering::Relaxed), 2);
 }
@@ -263,8 +263,8 @@ fn previews_change_nothing_and_come_after_every_step_but_the_last() {
     let case = cases().into_iter().find(|case| case.name == "vary-two").unwrap();
     let models = models(&case);
     let watcher = Watcher::default();
-    let unwatched = generate(&models, &small_variation(5), &[input(&case)], &Silent).unwrap();
-    let watched = generate(&models, &small_variation(5), &[input(&case)], &watcher).unwrap();
+    let unwatched = generate(&models, "", &small_variation(5), &[input(&case)], &Silent).unwrap();
+    let watched = generate(&models, "", &small_variation(5), &[input(&case)], &watcher).unwrap();
     assert_eq!(watched.pictures, unwatched.pictures);
     assert_eq!(*watcher.wanted_after.lock().unwrap(), [(1, 3), (2, 3)]);
     let previews = watcher.previews.into_inner().unwrap();
@@ -286,8 +286,9 @@ fn large_pictures_are_made_small_enlarged_and_refined() {
     let source = [input(&case)];
     let mut request = small_variation(2);
     (request.size, request.num_images) = (Some(Size::new(96, 64)), 1);
-    let run =
-        |request: &GenerationRequest, observer: &dyn Observer| generate(&models, request, &source, observer).unwrap();
+    let run = |request: &GenerationRequest, observer: &dyn Observer| {
+        generate(&models, "", request, &source, observer).unwrap()
+    };
     let once = run(&request, &Silent);
     assert_eq!((once.enlarge, once.enlarged_from, once.steps_run), (Enlarge::Off, None, 3));
 
@@ -308,11 +309,11 @@ fn large_pictures_are_made_small_enlarged_and_refined() {
     let levels = refining_sigmas(models.scheduler(), 3 * 2, 3, 0.35);
     let image = last.encode(&resize(&small, last.size, Filter::Bicubic).unwrap(), None).unwrap();
     let start = last.start(Some(&image), &noise[last.latent_numbers() / 4..], levels[0]);
-    let text = variation_text(&models, None, EmptyPrompt::Encode).unwrap().value.as_ref().clone();
+    let text = variation_text(&models, "", None, EmptyPrompt::Encode).unwrap().value.as_ref().clone();
     let tokens = [Arc::new(encode_picture(&models, &source[0], 1.0).unwrap())];
     let context = join(models.flux_config().joint_attention_dim, text, &tokens, &VariationSettings::default());
     let sampling = Sampling { context: &context, guidance: 3.5, schedule: &levels, steps_before: 0, steps_in_all: 2 };
-    let refined = last.run(&sampling, &mut [start], &mut Clock::new(&models, &Silent)).unwrap();
+    let refined = last.run(&sampling, &mut [start], &mut Clock::new(&Silent)).unwrap();
     assert_eq!(refined, twice.pictures);
 
     // The first of several is the only one of one.
@@ -330,7 +331,7 @@ fn a_large_image_to_image_starts_from_the_shrunk_source() {
     request.prompt = Some("blue".to_owned());
     (request.size, request.steps, request.seed) = (Some(Size::new(64, 64)), 4, Some(9));
     request.enlarge = Enlarge::FromPixels(32 * 32);
-    let run = |request: &GenerationRequest| generate(&models, request, &[input(&case)], &Silent).unwrap();
+    let run = |request: &GenerationRequest| generate(&models, "", request, &[input(&case)], &Silent).unwrap();
     let generation = run(&request);
     assert_eq!((generation.enlarged_from, generation.steps_run), (Some(Size::new(32, 32)), 6));
     request.task = Task::ImageToImage { strength: 0.3 };
@@ -343,7 +344,7 @@ fn known_prompts_and_pictures_are_not_encoded_again() {
     let models = models(&case);
     let run = |prompt: &str, source: Picture| {
         let request = GenerationRequest { prompt: Some(prompt.to_owned()), ..small_variation(1) };
-        let generation = generate(&models, &request, &[source], &Silent).unwrap();
+        let generation = generate(&models, "", &request, &[source], &Silent).unwrap();
         (generation.image_cached, generation.text_cached, generation.pictures)
     };
     let other = Picture::from_rgb(16, 8, vec![200; 16 * 8 * 3]).unwrap();
@@ -360,6 +361,37 @@ fn known_prompts_and_pictures_are_not_encoded_again() {
     let (image, text, after) = run("blue", other);
     assert!(image && text);
     assert_eq!(after, varied, "pictures are not mixed up");
+}
+
+#[test]
+fn what_one_tenant_encoded_is_unknown_to_another() {
+    let case = cases().into_iter().find(|case| case.name == "vary-prompt").unwrap();
+    let models = models(&case);
+    let run = |tenant: &str| {
+        let request = GenerationRequest { prompt: Some("blue".to_owned()), ..small_variation(1) };
+        let generation = generate(&models, tenant, &request, &[input(&case)], &Silent).unwrap();
+        ((generation.image_cached, generation.text_cached), generation.pictures)
+    };
+    let (_, pictures) = run("a");
+    for (tenant, known) in [("b", false), ("a", true), ("b", true), ("", false)] {
+        assert_eq!(run(tenant), ((known, known), pictures.clone()), "{tenant}");
+    }
+}
+
+#[test]
+fn a_request_counts_only_the_models_it_built() {
+    let case = cases().into_iter().find(|case| case.name == "vary-prompt").unwrap();
+    let models = models(&case);
+    let run = || generate(&models, "", &small_variation(1), &[input(&case)], &Silent).unwrap().timings;
+    let first = run();
+    assert!(first.load_ms > 0.0, "{first:?}");
+    let later: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..3).map(|_| scope.spawn(run)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    for timings in later {
+        assert_eq!(timings.load_ms, 0.0, "{timings:?}");
+    }
 }
 
 #[test]

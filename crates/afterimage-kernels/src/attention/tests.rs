@@ -1,7 +1,6 @@
 use super::*;
 use crate::gemm::tests::noise;
 use crate::plain;
-use crate::simd::available;
 use proptest::prelude::*;
 
 fn compare(isa: Isa, shape: &AttentionShape, bias: &AttentionBias, what: &str) {
@@ -31,7 +30,7 @@ fn shape(queries: usize, keys: usize, heads: usize, head_dim: usize) -> Attentio
 
 #[test]
 fn odd_sizes_agree_with_the_whole_softmax() {
-    for isa in available() {
+    for isa in Isa::available() {
         for (queries, keys, heads, head_dim) in
             [(1, 1, 1, 1), (3, 5, 2, 4), (33, 265, 2, 72), (129, 700, 1, 32), (65, 77, 3, 20), (40, 530, 1, 128)]
         {
@@ -47,7 +46,7 @@ fn biases_agree_with_the_whole_softmax() {
     let gate: Vec<f32> = (0..shape.queries).map(|query| f32::from(u8::from(query % 3 == 0))).collect();
     let shared = noise(shape.keys * shape.queries, 24);
     let per_head = noise(shape.heads * shape.keys * shape.queries, 25);
-    for isa in available() {
+    for isa in Isa::available() {
         compare(isa, &shape, &AttentionBias::Keys { offset: &offset, gated: &gated, gate: &gate }, "keys");
         compare(isa, &shape, &AttentionBias::Pairs { values: &shared, per_head: false }, "pairs");
         compare(isa, &shape, &AttentionBias::Pairs { values: &per_head, per_head: true }, "pairs per head");
@@ -63,7 +62,7 @@ fn a_causal_mask_hides_later_keys() {
             mask[key * shape.queries + query] = f32::NEG_INFINITY;
         }
     }
-    for isa in available() {
+    for isa in Isa::available() {
         compare(isa, &shape, &AttentionBias::Pairs { values: &mask, per_head: false }, "causal");
     }
 }
@@ -99,7 +98,7 @@ proptest! {
     #[test]
     fn any_size_agrees(queries in 1_usize..70, keys in 1_usize..300, heads in 1_usize..4, half_dim in 1_usize..40) {
         let shape = shape(queries, keys, heads, 2 * half_dim);
-        for isa in available() {
+        for isa in Isa::available() {
             compare(isa, &shape, &AttentionBias::None, "random size");
         }
     }

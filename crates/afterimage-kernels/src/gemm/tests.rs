@@ -2,7 +2,6 @@ use super::*;
 use crate::bytes::SharedBytes;
 use crate::matrix::Element;
 use crate::plain;
-use crate::simd::available;
 use half::{bf16, f16};
 use proptest::prelude::*;
 
@@ -27,7 +26,7 @@ fn assert_close(got: &[f32], expected: &[f32], tolerance: f32, what: &str) {
 
 #[test]
 fn odd_sizes_agree_with_the_plain_product() {
-    for isa in available() {
+    for isa in Isa::available() {
         for (rows, cols, columns) in [
             (1, 1, 1),
             (2, 7, 5),
@@ -64,7 +63,7 @@ fn finishes_agree_with_what_they_stand_for() {
     let (bias, gate, before) = (noise(columns, 6), noise(columns, 7), noise(rows * columns, 8));
     let y = plain::linear(&x, &weight, Some(&bias));
     let gelu = |x: f32| 0.5 * x * (1.0 + ((2.0 / std::f32::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh());
-    for isa in available() {
+    for isa in Isa::available() {
         for few in [rows, 2] {
             let run = |finish| {
                 let mut out = before[..few * columns].to_vec();

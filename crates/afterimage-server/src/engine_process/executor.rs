@@ -57,7 +57,8 @@ impl<R: SourceReader> Executor for EngineExecutor<R> {
             },
         };
         let format = job.spec.output.format;
-        let work = Work { request: job.spec.request.clone(), format, sources };
+        let tenant = job.key.to_string();
+        let work = Work { tenant, request: job.spec.request.clone(), format, sources };
         match self.processes.generate(work, control, attempt).await {
             Outcome::Done { summary, files } => Execution::Succeeded(produced(&summary, files, format)),
             Outcome::Failed(failure) => Execution::Failed(failure_for_the_client(job, failure)),

@@ -72,7 +72,8 @@ pub async fn finish_ticket(app: &App, id: &UploadId, bytes: Bytes) -> Result<Upl
 }
 
 async fn store_bytes(app: &App, key: &KeyId, id: &UploadId, bytes: Bytes) -> Result<UploadFacts, Refusal> {
-    let facts = app.decode.inspect(key, bytes.clone()).await.map_err(|error| Refusal::BadBody(format!("file: {error}")))?;
+    let facts =
+        app.decode.inspect(key, bytes.clone()).await.map_err(|error| Refusal::BadBody(format!("file: {error}")))?;
     let blob = Blobs::upload_path(id);
     let length = bytes.len() as u64;
     app.blobs.put(&blob, bytes).await?;

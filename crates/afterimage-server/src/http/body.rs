@@ -250,12 +250,7 @@ impl Pace {
 }
 
 /// Unpacks `packed`, for which `account` has paid already.
-async fn unpack(
-    account: &mut Account<'_>,
-    coding: Coding,
-    packed: Bytes,
-    limit: usize,
-) -> Result<Bytes, BodyError> {
+async fn unpack(account: &mut Account<'_>, coding: Coding, packed: Bytes, limit: usize) -> Result<Bytes, BodyError> {
     let sent = packed.len();
     let mut unpacking = Unpacking::new(coding, packed);
     let mut read = BytesMut::new();
@@ -392,15 +387,19 @@ mod tests {
     async fn memory_is_taken_as_bytes_come() {
         let reader = BodyReader::default();
         let reading = reader.clone();
-        let slow = tokio::spawn(async move {
-            reading.read(&key("a"), &declaring(UPLOAD_LIMIT), stalling(6), UPLOAD_LIMIT).await
-        });
+        let slow =
+            tokio::spawn(
+                async move { reading.read(&key("a"), &declaring(UPLOAD_LIMIT), stalling(6), UPLOAD_LIMIT).await },
+            );
         while reader.memory.held_by(&key("a")) < 6 * MEBIBYTE as u64 {
             tokio::task::yield_now().await;
         }
         assert_eq!(reader.memory.held_by(&key("a")), 2 * PIECE as u64);
         // Others do not notice.
-        assert_eq!(reader.read(&key("b"), &declaring(MEBIBYTE * 3), chunks(3, MEBIBYTE), JSON_LIMIT).await.unwrap().len(), 3 * MEBIBYTE);
+        assert_eq!(
+            reader.read(&key("b"), &declaring(MEBIBYTE * 3), chunks(3, MEBIBYTE), JSON_LIMIT).await.unwrap().len(),
+            3 * MEBIBYTE
+        );
         slow.abort();
         assert!(slow.await.is_err());
         assert_eq!(reader.memory.free(), BUDGET as u64);
@@ -408,7 +407,8 @@ mod tests {
 
     #[tokio::test]
     async fn bodies_of_one_key_wait_for_each_other_and_then_are_told_to_come_again() {
-        let reader = BodyReader { patience: Patience { own: Duration::from_millis(60), ..Patience::default() }, ..hasty() };
+        let reader =
+            BodyReader { patience: Patience { own: Duration::from_millis(60), ..Patience::default() }, ..hasty() };
         let size = 100 * MEBIBYTE;
         let first = reader.read(&key("a"), &declaring(size), chunks(2, MEBIBYTE), UPLOAD_LIMIT).await.unwrap();
         assert_eq!(reader.promised.held_by(&key("a")), 2 * MEBIBYTE as u64, "what did not come is promised no more");
@@ -427,7 +427,10 @@ mod tests {
         let held = reader.memory.acquire(&key("b"), BUDGET as u64).await;
         let refused = reader.read(&key("a"), &HeaderMap::new(), chunks(3, MEBIBYTE), JSON_LIMIT).await;
         assert!(matches!(refused, Err(BodyError::Busy)));
-        assert_eq!(reader.read(&key("a"), &HeaderMap::new(), chunks(1, MEBIBYTE), JSON_LIMIT).await.unwrap().len(), MEBIBYTE);
+        assert_eq!(
+            reader.read(&key("a"), &HeaderMap::new(), chunks(1, MEBIBYTE), JSON_LIMIT).await.unwrap().len(),
+            MEBIBYTE
+        );
         drop(held);
         assert!(reader.read(&key("a"), &HeaderMap::new(), chunks(3, MEBIBYTE), JSON_LIMIT).await.is_ok());
     }

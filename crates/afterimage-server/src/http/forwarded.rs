@@ -154,7 +154,10 @@ mod tests {
     #[test]
     fn strangers_are_not_believed() {
         assert_eq!(client("8.8.8.8", &[(FOR, "1.1.1.1"), ("forwarded", "for=1.1.1.1")]), "8.8.8.8");
-        assert_eq!(TrustedProxies::default().client_of("::1".parse().unwrap(), &headers(&[(FOR, "1.1.1.1")])).to_string(), "::1");
+        assert_eq!(
+            TrustedProxies::default().client_of("::1".parse().unwrap(), &headers(&[(FOR, "1.1.1.1")])).to_string(),
+            "::1"
+        );
     }
 
     #[test]

@@ -223,7 +223,8 @@ mod tests {
         let admission = admission(1, 1);
         let (stream, mut peer) = tokio::io::duplex(8);
         let place = admission.enter(address("127.0.0.1")).unwrap();
-        let mut admitted = Admitted { stream, stalled_time: admission.limits.stalled_time, stalled: None, _place: place };
+        let mut admitted =
+            Admitted { stream, stalled_time: admission.limits.stalled_time, stalled: None, _place: place };
         admitted.write_all(b"12345678").await.unwrap();
         let error = admitted.write_all(b"9").await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);

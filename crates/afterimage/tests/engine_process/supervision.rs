@@ -73,7 +73,7 @@ fn small() -> Work {
         seed: Some(5),
         ..GenerationRequest::new(Task::Variation(VariationSettings::default()))
     };
-    Work { request, format: OutputFormat::Png, sources: vec![png(48, 32)] }
+    Work { tenant: "t".to_owned(), request, format: OutputFormat::Png, sources: vec![png(48, 32)] }
 }
 
 /// A job that takes minutes, with short steps.

@@ -116,7 +116,7 @@ fn read_commands(shared: &Shared, tasks: &Sender<Task>) -> Result<(), ChildError
     while let Some(Frame { message, attachments }) = reader.next_frame()? {
         let named = |ticket| current.as_ref().filter(|switches| switches.ticket == ticket);
         match message {
-            Command::Generate { ticket, request, format, previews } => {
+            Command::Generate { ticket, tenant, request, format, previews } => {
                 let switches = Arc::new(Switches {
                     ticket,
                     cancelled: AtomicBool::new(false),
@@ -127,7 +127,7 @@ fn read_commands(shared: &Shared, tasks: &Sender<Task>) -> Result<(), ChildError
                     afterimage_jobs::OutputFormat::Png => OutputFormat::Png,
                     afterimage_jobs::OutputFormat::Jpeg => OutputFormat::Jpeg,
                 };
-                let work = Work { request, format, sources: attachments, switches };
+                let work = Work { tenant, request, format, sources: attachments, switches };
                 // The computing thread is gone only when the process ends.
                 let _ = tasks.send(Task::Generate(Box::new(work)));
             }

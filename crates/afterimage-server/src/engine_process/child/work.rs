@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 /// A job as the server sent it.
 pub struct Work {
+    pub tenant: String,
     pub request: GenerationRequest,
     pub format: OutputFormat,
     pub sources: Vec<Bytes>,
@@ -65,7 +66,7 @@ impl Work {
         let start = Instant::now();
         let sources = self.decode_sources(reporter)?;
         let decoded = start.elapsed();
-        let generation = engine.generate(&self.request, &sources, reporter)?;
+        let generation = engine.generate_for(&self.tenant, &self.request, &sources, reporter)?;
         let generated = Instant::now();
         let files = encode_pictures(&self.request, &generation, self.format)?;
         let summary = Summary {

@@ -58,6 +58,8 @@ impl Default for Limits {
 /// A job for an engine process.
 #[derive(Clone, Debug)]
 pub struct Work {
+    /// Whose job it is, an opaque name: what one tenant's jobs encoded is not used for another's.
+    pub tenant: String,
     /// What to make.
     pub request: GenerationRequest,
     /// File format of the results.

@@ -1,0 +1,112 @@
+//! Which instruction sets this machine has, as values that cannot be had for one that it has not.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+/// An instruction set that this machine has. A value is the proof of its detection, so operations that take one are safe;
+/// it comes from [`Isa::detect`] or [`Isa::available`] and from nowhere else.
+///
+/// ```
+/// use afterimage_kernels::simd::Isa;
+/// assert!(Isa::available().contains(&Isa::detect()));
+/// ```
+///
+/// Nobody can name one that was not detected:
+///
+/// ```compile_fail,E0603
+/// let isa = afterimage_kernels::simd::isa::Isa(afterimage_kernels::simd::isa::Unit::Avx512);
+/// ```
+/// ```compile_fail,E0599
+/// let isa = afterimage_kernels::simd::Isa::Avx512;
+/// ```
+/// ```compile_fail,E0277
+/// let isa: afterimage_kernels::simd::Isa = Default::default();
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Isa(Unit);
+
+/// The instruction sets that operations are compiled for, worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Isa {
+    /// The best instruction set of this machine; `AFTERIMAGE_ISA=portable|avx2|avx512` picks a lesser one of those that
+    /// were detected. A name that is not among them changes nothing.
+    pub fn detect() -> Self {
+        static BEST: OnceLock<Isa> = OnceLock::new();
+        *BEST.get_or_init(|| Self::pick(std::env::var("AFTERIMAGE_ISA").ok().as_deref()))
+    }
+
+    fn pick(wanted: Option<&str>) -> Self {
+        let found = Self::available();
+        let named = found.iter().find(|isa| wanted == Some(isa.name()));
+        named.or(found.last()).copied().unwrap_or(Self(Unit::Portable))
+    }
+
+    /// Every instruction set of this machine, the best last.
+    pub fn available() -> Vec<Self> {
+        #[cfg_attr(not(target_arch = "x86_64"), expect(unused_mut, reason = "there is only one"))]
+        let mut found = vec![Self(Unit::Portable)];
+        // Miri has no vector units, and knows only some of their instructions.
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c") {
+            found.push(Self(Unit::Avx2));
+            if is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl")
+            {
+                found.push(Self(Unit::Avx512));
+            }
+        }
+        found
+    }
+
+    /// `portable`, `avx2` or `avx512`, as `AFTERIMAGE_ISA` takes it.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Unit::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Unit::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Unit::Avx512 => "avx512",
+        }
+    }
+
+    pub(super) fn unit(self) -> Unit {
+        self.0
+    }
+}
+
+impl fmt::Debug for Isa {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_picks_among_the_detected_ones_and_raises_nothing() {
+        let available = Isa::available();
+        assert_eq!(available[0].name(), "portable");
+        for isa in &available {
+            assert_eq!(Isa::pick(Some(isa.name())), *isa);
+        }
+        let best = *available.last().unwrap();
+        for other in [None, Some(""), Some("avx1024"), Some("AVX2")] {
+            assert_eq!(Isa::pick(other), best, "{other:?}");
+        }
+        if !available.iter().any(|isa| isa.name() == "avx512") {
+            assert_eq!(Isa::pick(Some("avx512")), best);
+        }
+    }
+}
