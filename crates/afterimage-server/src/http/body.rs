@@ -119,7 +119,13 @@ impl BodyReader {
     /// # Errors
     /// [`BodyError`].
     pub async fn read(&self, key: &KeyId, headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, BodyError> {
-        let coding = Coding::of(headers)?;
+        let coding = match Coding::of(headers) {
+            Ok(coding) => coding,
+            Err(error) => {
+                drain(headers, body).await;
+                return Err(error);
+            }
+        };
         let declared = content_length(headers);
         if declared.is_some_and(|length| length > limit as u64) {
             return Err(BodyError::TooLarge { limit });
