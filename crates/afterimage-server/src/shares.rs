@@ -370,7 +370,8 @@ mod tests {
             steps in prop::collection::vec((0_u8..4, 0_u64..14, 0_usize..8, 0_u8..3), 0..60),
         ) {
             let pool = Shares::new(total, per_key);
-            let (mut shares, mut pending): (Vec<(u8, Share<u8>)>, Vec<(u8, Pending)>) = (Vec::new(), Vec::new());
+            let mut shares: Vec<(u8, Share<u8>)> = Vec::new();
+            let mut pending: Vec<(u8, Pending)> = Vec::new();
             for (key, amount, place, step) in steps {
                 match step {
                     0 => {
