@@ -7,7 +7,7 @@
 //!
 //! Marking needs room on the disk. When there is none, the files of what is due are removed first, which makes some.
 
-use crate::blobs::BlobOwner;
+use crate::blobs::{BlobOwner, PARTS};
 use crate::{Blobs, Due, Error, Job, Result, Store, Timestamp};
 use std::time::Duration;
 
@@ -16,6 +16,9 @@ const BATCH: u32 = 200;
 
 /// Rows whose files are removed before the rows can be marked.
 const LARGEST_RELIEF: u32 = 10_000;
+
+/// How long parts of uploads wait for the rest: longer than their addresses take bytes.
+const PARTS_KEPT: Duration = Duration::from_hours(2);
 
 /// How long things are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,6 +151,7 @@ pub async fn sweep_orphans(store: &dyn Store, blobs: &Blobs, retention: &Retenti
     let before = now.minus(retention.orphans);
     let mut removed = blobs.remove_unfinished(before).await?;
     for folder in BlobOwner::FOLDERS {
+        let before = if folder == PARTS { before.max(now.minus(PARTS_KEPT)) } else { before };
         for blob in blobs.list(folder).await? {
             if blob.modified_at >= before || is_wanted(store, &blob.path).await? {
                 continue;
@@ -164,6 +168,8 @@ async fn is_wanted(store: &dyn Store, path: &str) -> Result<bool> {
         Some(BlobOwner::Input(job)) => store.job(&job).await?.is_some_and(|job| !job.deleted),
         Some(BlobOwner::Result(job)) => store.job(&job).await?.is_some_and(|job| may_need_result(&job, path)),
         Some(BlobOwner::Upload(upload)) => store.upload(&upload).await?.is_some(),
+        // What is looked at is too old to be completed.
+        Some(BlobOwner::Part) => false,
         None => true,
     })
 }
