@@ -35,9 +35,9 @@ pub use state::{MAX_ATTEMPTS, MAX_UNCLEAN_ENDS};
 pub use steady_time::SteadyTime;
 pub use storage_claim::StorageClaim;
 pub use store::{
-    ApiKey, CancelOutcome, CancelledAll, Delivery, Due, Fenced, FetchStore, Fetched, JobStore, KeyStore, ListFilter,
-    MemoryStore, NewKey, NewUpload, NextTry, Outbox, POSITION_LIMIT, Page, QueueDepth, Renewed, Secret, SettingsStore,
-    Spending, SqliteStore, StorageUse, Store, Submitted, Upkeep, Upload, UploadFacts, UploadState, UploadStore,
-    UsageStore,
+    ApiKey, CancelOutcome, CancelledAll, Delivery, Due, Ends, Fenced, FetchStore, Fetched, JobStore, KeyStore,
+    ListFilter, MemoryStore, NewKey, NewUpload, NextTry, Outbox, POSITION_LIMIT, Page, Places, QueueDepth, Removed,
+    Renewed, Secret, SettingsStore, Spending, SqliteStore, StorageUse, Store, Submitted, Upkeep, Upload, UploadFacts,
+    UploadState, UploadStore, UsageStore,
 };
 pub use sweeper::Sweeper;

@@ -10,10 +10,12 @@ use crate::http::{BodyReader, PublicUrl};
 use crate::operations::Readiness;
 use crate::operations::metrics::Metrics;
 use crate::storage_room::StorageRoom;
+use crate::wait::Observer;
 use afterimage_jobs::worker::Hints;
 use afterimage_jobs::{Blobs, StorageClaim, Store};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// The application: one per server, shared by all requests.
 pub struct App {
@@ -57,4 +59,18 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// How long a synchronous request waits.
     pub sync_timeout: Duration,
+    /// The server takes no more connections and starts no more jobs.
+    pub stopping: CancellationToken,
+}
+
+impl App {
+    /// What it takes to follow jobs.
+    pub fn observer(&self) -> Observer {
+        Observer {
+            store: Arc::clone(&self.store),
+            hints: Arc::clone(&self.hints),
+            events: self.events.clone(),
+            stopping: self.stopping.clone(),
+        }
+    }
 }

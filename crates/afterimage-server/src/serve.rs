@@ -14,7 +14,7 @@ use crate::listen::{ConnectionLimits, ListenError, Listener};
 use crate::operations::Readiness;
 use crate::operations::metrics::{Metrics, admin_router};
 use crate::options::ServeOptions;
-use crate::router::router;
+use crate::router::{paths, router};
 use crate::sources::Sources;
 use crate::storage_room::StorageRoom;
 use crate::webhooks::{Deliverer, Render};
@@ -68,6 +68,8 @@ pub struct Started {
     pub admin_address: Option<SocketAddr>,
     /// The key that was made because there was none yet.
     pub first_key: Option<Secret>,
+    /// Paths of all routes of the API, parameters in braces.
+    pub paths: Vec<String>,
 }
 
 /// Runs a server until `stop`, then ends it in good order: no new connections, running jobs finish or go back to the
@@ -113,6 +115,7 @@ pub async fn serve(
         allow_private_networks: options.allow_private_networks,
         ..OutboundOptions::default()
     })?;
+    let closing = CancellationToken::new();
     let app = Arc::new(App {
         store,
         blobs: Blobs::local(storage)?,
@@ -134,17 +137,19 @@ pub async fn serve(
         rates: options.rates,
         metrics: Arc::new(Metrics::default()),
         sync_timeout: options.sync_timeout,
+        stopping: closing.clone(),
     });
+    let routes = router(&app);
     let announced = Started {
         url: format!("{}://{}", if options.tls.is_some() { "https" } else { "http" }, listener.address()),
         admin_address: admin.as_ref().map(Listener::address),
         first_key,
+        paths: paths(&routes),
     };
 
     let background = CancellationToken::new();
     let mut tasks = JoinSet::new();
     tasks.spawn(clean_up(Arc::clone(&app), options.retention, background.clone()));
-    tasks.spawn(count_ends(Arc::clone(&app), background.clone()));
     let renderers: HashMap<String, Arc<dyn Render>> = HashMap::from([
         (wavespeed::DIALECT.to_owned(), Arc::new(wavespeed::WebhookRenderer(app.links.clone())) as _),
         (fal::DIALECT.to_owned(), Arc::new(fal::webhook::WebhookRenderer(app.links.clone())) as _),
@@ -161,7 +166,12 @@ pub async fn serve(
         fetcher: Fetcher::new(app.outbound.clone(), FetchLimits { parallel: POOL, ..FetchLimits::default() }),
     };
     tasks.spawn(fetchers.run(background.clone()));
-    let executor = EngineExecutor::new(Arc::clone(&app.engines), Sources::new(app.blobs.clone()), app.events.clone());
+    let executor = EngineExecutor::new(
+        Arc::clone(&app.engines),
+        Sources::new(app.blobs.clone()),
+        app.events.clone(),
+        Arc::clone(&app.metrics),
+    );
     let workers = Workers::start(
         Arc::clone(&app.store),
         app.blobs.clone(),
@@ -170,10 +180,9 @@ pub async fn serve(
         WorkerOptions { slots: options.workers, ..WorkerOptions::default() },
     );
 
-    let closing = CancellationToken::new();
     let mut servers = JoinSet::new();
     let limits = options.connections.granted();
-    servers.spawn(listener.serve(router(&app), limits, closing.clone(), options.stop_within));
+    servers.spawn(listener.serve(routes, limits, closing.clone(), options.stop_within));
     if let Some(admin) = admin {
         let limits = ConnectionLimits { total: limits.total.min(ADMIN_CONNECTIONS), ..limits };
         servers.spawn(admin.serve(admin_router(Arc::clone(&app)), limits, closing.clone(), options.stop_within));
@@ -185,6 +194,7 @@ pub async fn serve(
         failure = unusable_models(&app.engines, options.workers) => Err(ServeError::Engine(failure)),
     };
     tracing::info!("stopping: running jobs finish or go back to the queue");
+    // Also tells whoever waits for a job that waits itself.
     closing.cancel();
     workers.stop().await;
     app.engines.shut_down(options.stop_within).await;
@@ -260,23 +270,5 @@ fn warn_of_open_folder(folder: &Path) {
             "other users of this machine may enter the folder; the files in it are readable by this one only, but not \
              their names and sizes (chmod 700 closes it)"
         );
-    }
-}
-
-/// Counts how jobs end.
-async fn count_ends(app: Arc<App>, stop: CancellationToken) {
-    let mut ends = app.hints.ends();
-    loop {
-        let ended = tokio::select! {
-            () = stop.cancelled() => return,
-            ended = ends.recv() => ended,
-        };
-        let Ok(id) = ended else { continue };
-        if let Ok(Some(job)) = app.store.job(&id).await
-            && job.state.is_terminal()
-        {
-            let inference = job.result.map(|result| Duration::from_millis(result.inference_ms));
-            app.metrics.job_ended(job.state, inference);
-        }
     }
 }

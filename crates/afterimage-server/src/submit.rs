@@ -7,8 +7,8 @@ use crate::intake::{SourcePicture, own_file_gone};
 use crate::refusal::Refusal;
 use afterimage_core::{Error as CoreError, GenerationRequest, Limits, Task};
 use afterimage_jobs::{
-    ApiKey, Blobs, CancelOutcome, Idempotency, JobId, JobSpec, NewJob, OutputFormat, OutputSpec, Priority, Source,
-    Submitted, Webhook,
+    ApiKey, Blobs, CancelOutcome, Idempotency, JobId, JobSpec, JobState, NewJob, OutputFormat, OutputSpec, Priority,
+    Removed, Source, Submitted, Webhook,
 };
 use serde_json::Value;
 use std::time::Duration;
@@ -171,6 +171,22 @@ pub async fn cancel(app: &App, key: &ApiKey, id: &JobId) -> Result<CancelOutcome
         CancelOutcome::AlreadyFinished | CancelOutcome::NotFound => {}
     }
     Ok(outcome)
+}
+
+/// Deletes jobs of `key` and tells whoever in this process should know; returns how many there were.
+///
+/// # Errors
+/// Those of the store.
+pub async fn delete(app: &App, key: &ApiKey, ids: &[JobId]) -> Result<u64, Refusal> {
+    let removed = app.store.delete(&key.id, ids).await?;
+    for Removed { job, was } in &removed {
+        match was {
+            JobState::Running => app.hints.cancel_requested(job),
+            JobState::Queued => app.hints.ended(job),
+            JobState::Succeeded | JobState::Failed | JobState::Cancelled => {}
+        }
+    }
+    Ok(removed.len() as u64)
 }
 
 /// What can be known to fail before a model runs.

@@ -90,6 +90,15 @@ pub struct Due {
     pub before: Timestamp,
 }
 
+/// A job that [`JobStore::delete`] removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removed {
+    /// Which.
+    pub job: JobId,
+    /// Where it stood before: a waiting one has ended by it, the worker of a running one is to be told.
+    pub was: JobState,
+}
+
 /// What came of a renewal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Renewed {
@@ -107,7 +116,7 @@ pub enum Renewed {
 pub enum Fenced {
     /// Written.
     Done,
-    /// The lease was lost before; nothing was written. Discard the work.
+    /// The lease was lost before, or the job's state does not allow it; nothing was written. Discard the work.
     Lost,
 }
 
@@ -118,6 +127,29 @@ pub struct QueueDepth {
     pub queued: u64,
     /// In [`JobState::Running`].
     pub running: u64,
+}
+
+/// Jobs of all keys that ended, by their end, whether or not they are still kept. Each counts once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// In [`JobState::Succeeded`].
+    pub succeeded: u64,
+    /// In [`JobState::Failed`].
+    pub failed: u64,
+    /// In [`JobState::Cancelled`].
+    pub cancelled: u64,
+}
+
+impl Ends {
+    /// The count of an end; `None` for a state that is none.
+    pub(crate) const fn count_of(&mut self, state: JobState) -> Option<&mut u64> {
+        match state {
+            JobState::Succeeded => Some(&mut self.succeeded),
+            JobState::Failed => Some(&mut self.failed),
+            JobState::Cancelled => Some(&mut self.cancelled),
+            JobState::Queued | JobState::Running => None,
+        }
+    }
 }
 
 /// What succeeded jobs cost, whether or not they are still kept.
@@ -147,9 +179,10 @@ pub trait JobStore: Send + Sync + 'static {
     /// The key's jobs that are not deleted, newest first.
     async fn list(&self, key: &KeyId, filter: &ListFilter) -> Result<Page>;
 
-    /// Removes jobs of `key`; returns how many there were. Ended ones lose input and result at once and their blobs at
-    /// the next sweep; waiting ones are cancelled first; running ones vanish from lists and are asked to stop.
-    async fn delete(&self, key: &KeyId, jobs: &[JobId]) -> Result<u64>;
+    /// Removes jobs of `key`; returns those there were, each once. Ended ones lose input and result at once and their
+    /// blobs at the next sweep; waiting ones are cancelled first; running ones vanish from lists and are asked to stop.
+    /// Ids of other keys' jobs are passed over like ids of none.
+    async fn delete(&self, key: &KeyId, jobs: &[JobId]) -> Result<Vec<Removed>>;
 
     /// Jobs ahead of a waiting one, counted up to [`POSITION_LIMIT`]; `None` when it does not wait. Limits per key
     /// are left out of account. Of one that awaits its pictures it is an estimate, since its place is only fixed when
@@ -181,7 +214,7 @@ pub trait JobStore: Send + Sync + 'static {
     /// Ends a job with a failure.
     async fn fail(&self, lease: &Lease, failure: Failure) -> Result<Fenced>;
 
-    /// Confirms that the work was stopped on request; ends the job.
+    /// Confirms that the work was stopped on request; ends the job. [`Fenced::Lost`] also when nobody had asked.
     async fn cancelled(&self, lease: &Lease) -> Result<Fenced>;
 
     /// Hands a job back in good order: it waits at its old place and nothing is counted. A job that should be
@@ -203,6 +236,9 @@ pub trait JobStore: Send + Sync + 'static {
 
     /// Jobs waiting and running.
     async fn queue_depth(&self) -> Result<QueueDepth>;
+
+    /// How jobs ended since the database was made.
+    async fn ends(&self) -> Result<Ends>;
 
     /// What succeeded jobs of a key (of one of its users) cost.
     async fn spending(&self, key: &KeyId, user: Option<&str>) -> Result<Spending>;

@@ -16,12 +16,12 @@ mod usage;
 
 pub use fetches::{FetchStore, Fetched};
 pub use jobs::{
-    CancelOutcome, CancelledAll, Due, Fenced, JobStore, ListFilter, POSITION_LIMIT, Page, QueueDepth, Renewed,
-    Spending, Submitted,
+    CancelOutcome, CancelledAll, Due, Ends, Fenced, JobStore, ListFilter, POSITION_LIMIT, Page, QueueDepth, Removed,
+    Renewed, Spending, Submitted,
 };
 pub use keys::{ApiKey, KeyStore, NewKey, Secret};
 pub use memory::MemoryStore;
-pub use outbox::{Delivery, NextTry, Outbox};
+pub use outbox::{Delivery, NextTry, Outbox, Places};
 pub use settings::SettingsStore;
 pub use sqlite::SqliteStore;
 pub use upkeep::Upkeep;

@@ -66,8 +66,10 @@ pub(super) async fn record(shared: &Shared, lease: &Lease, ending: Ending) {
         }
     };
     tracing::info!(job = %lease.job, attempt = lease.attempt, end = name_of(&ending), ?fenced, "job left the worker");
-    if let (Fenced::Lost, Ending::Succeeded(result)) = (fenced, &ending) {
-        discard(shared, lease, result).await;
+    match (fenced, &ending) {
+        (Fenced::Done, Ending::Succeeded(result)) => shared.executor.recorded(result),
+        (Fenced::Lost, Ending::Succeeded(result)) => discard(shared, lease, result).await,
+        _ => {}
     }
 }
 

@@ -40,7 +40,8 @@ async fn run_job(shared: &Arc<Shared>, slot: usize, job: Job) {
     let ending = match execute(shared, slot, &job, &control).await {
         Execution::Succeeded(produced) => recorder::store_pictures(shared, &lease, &job, produced, claimed).await,
         Execution::Failed(failure) => recorder::failed(shared, &job, failure),
-        Execution::Cancelled => Ending::Cancelled,
+        Execution::Cancelled if control.cancel.is_cancelled() => Ending::Cancelled,
+        Execution::Cancelled => Ending::Crashed("it stopped without having been asked to".to_owned()),
         Execution::Crashed { message } => Ending::Crashed(message),
         Execution::HandedBack => Ending::Released,
     };

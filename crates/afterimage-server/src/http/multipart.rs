@@ -138,7 +138,7 @@ mod tests {
             (good, Bytes::from_static(b"no boundary at all"), "malformed"),
             (good, body(&[("filename=\"x\"", "")], "--b--"), "no name"),
             (good, body(&[(r#"name="n""#, "2"); PARTS + 1], "--b--"), "more than"),
-            (good, body(&[(r#"name="x""#, ""); ALL_PARTS + 1], "--b--"), "more than"),
+            (good, body(&vec![(r#"name="x""#, ""); ALL_PARTS + 1], "--b--"), "more than"),
         ] {
             let error = parts(&headers(content_type), body).await.unwrap_err();
             assert!(error.to_string().contains(expected), "{content_type}: {error}");

@@ -2,7 +2,6 @@
 
 use crate::app::App;
 use crate::refusal::Refusal;
-use afterimage_jobs::JobState;
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{StatusCode, header};
@@ -17,6 +16,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// All metrics of one server.
@@ -79,7 +79,7 @@ impl Default for Metrics {
             request_seconds.clone(),
         );
         let jobs = Family::default();
-        registry.register("jobs_ended", "Jobs that ended, by their end", jobs.clone());
+        registry.register("jobs_ended", "Jobs that ended since the database was made, by their end", jobs.clone());
         let inference_seconds = Histogram::new(exponential_buckets(0.05, 2.0, 16));
         registry.register_with_unit("inference", "Time in the engine", Unit::Seconds, inference_seconds.clone());
         let queue = Family::default();
@@ -124,18 +124,20 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Notes the end of a job.
-    pub fn job_ended(&self, state: JobState, inference: Option<Duration>) {
-        self.jobs.get_or_create(&StateLabels { state: state_name(state) }).inc();
-        if let Some(inference) = inference {
-            self.inference_seconds.observe(inference.as_secs_f64());
-        }
+    /// Notes how long the engine took for a result.
+    pub fn inferred(&self, time: Duration) {
+        self.inference_seconds.observe(time.as_secs_f64());
     }
 
     async fn text(&self, app: &App) -> Result<String, Refusal> {
         let depth = app.store.queue_depth().await?;
         for (state, count) in [("queued", depth.queued), ("running", depth.running)] {
             self.queue.get_or_create(&StateLabels { state }).set(count as i64);
+        }
+        // The store counts them where it records them: once each, whoever ends a job and however often that is told.
+        let ends = app.store.ends().await?;
+        for (state, count) in [("succeeded", ends.succeeded), ("failed", ends.failed), ("cancelled", ends.cancelled)] {
+            self.jobs.get_or_create(&StateLabels { state }).inner().store(count, Ordering::Relaxed);
         }
         let engines = app.engines.statuses();
         self.ready_engines.set(engines.iter().filter(|engine| engine.state.is_open()).count() as i64);
@@ -156,16 +158,6 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry).map_err(|_| Refusal::Internal)?;
         Ok(text)
-    }
-}
-
-const fn state_name(state: JobState) -> &'static str {
-    match state {
-        JobState::Queued => "queued",
-        JobState::Running => "running",
-        JobState::Succeeded => "succeeded",
-        JobState::Failed => "failed",
-        JobState::Cancelled => "cancelled",
     }
 }
 

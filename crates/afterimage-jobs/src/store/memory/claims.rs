@@ -62,6 +62,9 @@ impl Tables {
             sum.jobs += 1;
             sum.cost_micros += job.cost_micros;
         }
+        if let Some(count) = self.ends.count_of(job.state) {
+            *count += 1;
+        }
         self.note_delivery(now, &job);
     }
 

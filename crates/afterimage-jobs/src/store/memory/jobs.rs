@@ -5,11 +5,12 @@ use super::{MemoryStore, StoredJob, Tables};
 use crate::state::{Lifecycle, Phase};
 use crate::store::{endings, order};
 use crate::{
-    CancelOutcome, CancelledAll, Due, Error, Failure, Fenced, Idempotency, Job, JobId, JobResult, JobSpec, JobState,
-    JobStore, KeyId, Lease, ListFilter, NewJob, POSITION_LIMIT, Page, QueueDepth, Renewed, Result, Spending, Submitted,
-    Timestamp, WorkerId,
+    CancelOutcome, CancelledAll, Due, Ends, Error, Failure, Fenced, Idempotency, Job, JobId, JobResult, JobSpec,
+    JobState, JobStore, KeyId, Lease, ListFilter, NewJob, POSITION_LIMIT, Page, QueueDepth, Removed, Renewed, Result,
+    Spending, Submitted, Timestamp, WorkerId,
 };
 use async_trait::async_trait;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 #[async_trait]
@@ -20,6 +21,9 @@ impl JobStore for MemoryStore {
     }
 
     async fn job(&self, id: &JobId) -> Result<Option<Job>> {
+        if self.away.load(Ordering::Relaxed) {
+            return Err(Error::unavailable("store", "it is away"));
+        }
         Ok(self.tables().stored(id).map(|stored| stored.job.clone()))
     }
 
@@ -38,10 +42,10 @@ impl JobStore for MemoryStore {
         Ok(Page { jobs: page.map(|(_, job)| job.clone()).collect(), total })
     }
 
-    async fn delete(&self, key: &KeyId, jobs: &[JobId]) -> Result<u64> {
+    async fn delete(&self, key: &KeyId, jobs: &[JobId]) -> Result<Vec<Removed>> {
         let now = self.clock.now();
         let mut tables = self.tables();
-        Ok(jobs.iter().map(|id| u64::from(tables.delete(now, key, id))).sum())
+        Ok(jobs.iter().filter_map(|id| tables.delete(now, key, id)).collect())
     }
 
     async fn position(&self, id: &JobId) -> Result<Option<u64>> {
@@ -149,6 +153,10 @@ impl JobStore for MemoryStore {
         let tables = self.tables();
         let count = |state| tables.jobs.values().filter(|stored| stored.job.state == state).count() as u64;
         Ok(QueueDepth { queued: count(JobState::Queued), running: count(JobState::Running) })
+    }
+
+    async fn ends(&self) -> Result<Ends> {
+        Ok(self.tables().ends)
     }
 
     async fn spending(&self, key: &KeyId, user: Option<&str>) -> Result<Spending> {
@@ -284,10 +292,11 @@ impl Tables {
         self.stored(id).is_some_and(|stored| stored.job.key == *key && !stored.job.deleted)
     }
 
-    fn delete(&mut self, now: Timestamp, key: &KeyId, id: &JobId) -> bool {
+    fn delete(&mut self, now: Timestamp, key: &KeyId, id: &JobId) -> Option<Removed> {
         if !self.owns(key, id) {
-            return false;
+            return None;
         }
+        let was = self.stored(id)?.job.state;
         let after = self.apply(now, id, Payload::Nothing, Lifecycle::cancel);
         if let Some(stored) = self.stored(id) {
             if after == Some(JobState::Running) {
@@ -296,7 +305,7 @@ impl Tables {
                 stored.scrub();
             }
         }
-        true
+        Some(Removed { job: id.clone(), was })
     }
 
     pub(super) fn wake_delayed(&mut self, now: Timestamp) {

@@ -13,11 +13,12 @@ mod usage;
 use super::credentials;
 use crate::state::Lifecycle;
 use crate::{
-    ApiKey, Clock, Error, Idempotency, Job, JobId, KeyId, Priority, Result, SettingsStore, Spending, Timestamp, Upload,
-    UploadId,
+    ApiKey, Clock, Ends, Error, Idempotency, Job, JobId, KeyId, Priority, Result, SettingsStore, Spending, Timestamp,
+    Upload, UploadId,
 };
 use async_trait::async_trait;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Jobs, keys, uploads, webhooks and settings in memory; lost with the process. Clones share it.
@@ -25,6 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     tables: Arc<Mutex<Tables>>,
+    away: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
@@ -38,6 +40,7 @@ struct Tables {
     virtual_time: i64,
     turns: HashMap<(KeyId, Priority), i64>,
     spending: HashMap<(KeyId, String), Spending>,
+    ends: Ends,
     deliveries: Vec<StoredDelivery>,
     uploads: BTreeMap<UploadId, StoredUpload>,
     server_secret: Option<[u8; 32]>,
@@ -60,8 +63,8 @@ struct StoredDelivery {
     delivery: crate::Delivery,
     next_at: Timestamp,
     finished: bool,
-    /// An attempt failed, so `next_at` may be a pause rather than a lease.
-    failed_before: bool,
+    /// It was put back without an attempt, so it goes before others of its key.
+    postponed: bool,
 }
 
 struct StoredUpload {
@@ -72,7 +75,13 @@ struct StoredUpload {
 impl MemoryStore {
     /// An empty store.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, tables: Arc::default() }
+        Self { clock, tables: Arc::default(), away: Arc::default() }
+    }
+
+    /// Whether [`crate::JobStore::job`] answers [`Error::Unavailable`] from now on, as a database does that is away: for
+    /// tests of those who follow jobs.
+    pub fn set_away(&self, away: bool) {
+        self.away.store(away, Ordering::Relaxed);
     }
 
     /// Treats every running job as one whose worker died, and webhooks on their way as not sent, as a restart does.

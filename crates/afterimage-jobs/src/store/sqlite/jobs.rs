@@ -6,9 +6,9 @@ use super::{SqliteStore, claim, listing, retention, submit, unavailable};
 use crate::state::{Lifecycle, Refusal};
 use crate::store::endings;
 use crate::{
-    CancelOutcome, CancelledAll, Due, Failure, Fenced, Idempotency, Job, JobId, JobResult, JobState, JobStore, KeyId,
-    Lease, ListFilter, NewJob, POSITION_LIMIT, Page, QueueDepth, Renewed, Result, Spending, Submitted, Timestamp,
-    WorkerId,
+    CancelOutcome, CancelledAll, Due, Ends, Failure, Fenced, Idempotency, Job, JobId, JobResult, JobState, JobStore,
+    KeyId, Lease, ListFilter, NewJob, POSITION_LIMIT, Page, QueueDepth, Removed, Renewed, Result, Spending, Submitted,
+    Timestamp, WorkerId,
 };
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
@@ -32,16 +32,16 @@ impl JobStore for SqliteStore {
         listing::list(&self.readers, key, filter).await
     }
 
-    async fn delete(&self, key: &KeyId, jobs: &[JobId]) -> Result<u64> {
+    async fn delete(&self, key: &KeyId, jobs: &[JobId]) -> Result<Vec<Removed>> {
         let (key, jobs) = (key.clone(), jobs.to_vec());
         self.writer
             .write(move |connection, now| {
                 Box::pin(async move {
-                    let mut deleted = 0;
+                    let mut removed = Vec::new();
                     for id in &jobs {
-                        deleted += u64::from(delete(connection, now, &key, id).await?);
+                        removed.extend(delete(connection, now, &key, id).await?);
                     }
-                    Ok(deleted)
+                    Ok(removed)
                 })
             })
             .await
@@ -153,6 +153,18 @@ impl JobStore for SqliteStore {
         Ok(QueueDepth { queued: count("queued")?, running: count("running")? })
     }
 
+    async fn ends(&self) -> Result<Ends> {
+        let rows =
+            sqlx::query("SELECT state, jobs FROM job_ends").fetch_all(&self.readers).await.map_err(unavailable)?;
+        let mut ends = Ends::default();
+        for row in &rows {
+            if let Some(count) = ends.count_of(rows::named(column(row, "state")?)?) {
+                *count = column::<i64>(row, "jobs")?.unsigned_abs();
+            }
+        }
+        Ok(ends)
+    }
+
     async fn spending(&self, key: &KeyId, user: Option<&str>) -> Result<Spending> {
         let query = sqlx::query(
             "SELECT CAST(COALESCE(SUM(jobs), 0) AS BIGINT) AS jobs, \
@@ -244,8 +256,8 @@ async fn cancel_some(connection: &mut SqliteConnection, now: Timestamp, key: Key
     Ok(batch)
 }
 
-async fn delete(connection: &mut SqliteConnection, now: Timestamp, key: &KeyId, id: &JobId) -> Result<bool> {
-    let Some(seq) = find(connection, key, id).await? else { return Ok(false) };
+async fn delete(connection: &mut SqliteConnection, now: Timestamp, key: &KeyId, id: &JobId) -> Result<Option<Removed>> {
+    let Some((seq, was)) = find(connection, key, id).await? else { return Ok(None) };
     let after = transition::apply(connection, now, id, Payload::Nothing, Lifecycle::cancel).await?;
     if after.is_some_and(|job| job.state() == JobState::Running) {
         // The worker still needs what it runs on; the end of the job scrubs it.
@@ -257,16 +269,16 @@ async fn delete(connection: &mut SqliteConnection, now: Timestamp, key: &KeyId, 
     } else {
         transition::scrub(connection, seq).await?;
     }
-    Ok(true)
+    Ok(Some(Removed { job: id.clone(), was }))
 }
 
-/// The row of a job of this key that is not deleted.
-async fn find(connection: &mut SqliteConnection, key: &KeyId, id: &JobId) -> Result<Option<i64>> {
-    let row = sqlx::query("SELECT seq FROM jobs WHERE id = ?1 AND key_id = ?2 AND NOT deleted")
+/// Row and state of a job of this key that is not deleted.
+async fn find(connection: &mut SqliteConnection, key: &KeyId, id: &JobId) -> Result<Option<(i64, JobState)>> {
+    let row = sqlx::query("SELECT seq, state FROM jobs WHERE id = ?1 AND key_id = ?2 AND NOT deleted")
         .bind(id.as_str())
         .bind(key.as_str())
         .fetch_optional(connection)
         .await
         .map_err(unavailable)?;
-    row.map(|row| column(&row, "seq")).transpose()
+    row.map(|row| Ok((column(&row, "seq")?, rows::named(column(&row, "state")?)?))).transpose()
 }

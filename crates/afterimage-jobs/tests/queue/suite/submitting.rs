@@ -51,6 +51,7 @@ pub async fn an_idempotency_key_finds_its_job(mut harness: Harness) {
     let later = harness.submit(idempotent(new_job(&harness.key), "k", "f")).await;
     assert_eq!((later.id, later.state), (first.id.clone(), JobState::Running));
     // With the job goes its key.
+    harness.store.cancel(&harness.key, &first.id).await.unwrap();
     harness.store.cancelled(&harness.job(&first.id).await.lease(&harness.worker)).await.unwrap();
     harness.store.delete(&harness.key, std::slice::from_ref(&first.id)).await.unwrap();
     let fresh = harness.submit(idempotent(new_job(&harness.key), "k", "other")).await;

@@ -156,7 +156,9 @@ mod tests {
             job: job.id.clone(),
             url: "http://receiver/".to_owned(),
             dialect: job.dialect.clone(),
+            key: job.key.clone(),
             attempt: 1,
+            failures: 0,
             created_at: SENT_AT,
         };
         WebhookRenderer(links(1)).render(job, &delivery, SENT_AT).await.unwrap()

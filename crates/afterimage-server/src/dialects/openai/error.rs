@@ -8,7 +8,7 @@ use crate::refusal::Refusal;
 use crate::submit::FieldName;
 use afterimage_jobs::{FailureKind, Job, JobState};
 use axum::Json;
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -19,6 +19,9 @@ pub const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// Type and code of a refusal because the key has used up what it may.
 const INSUFFICIENT_QUOTA: &str = "insufficient_quota";
+
+/// When to repeat a request that came while the server stops: it may be up again by then.
+const RETRY_AFTER_SECONDS: &str = "5";
 
 /// Body of every refused request.
 #[derive(Debug, Serialize, ToSchema)]
@@ -206,6 +209,9 @@ const fn problem_code(kind: ProblemKind) -> &'static str {
 fn with_retry(retry: bool, mut response: Response) -> Response {
     let value = HeaderValue::from_static(if retry { "true" } else { "false" });
     response.headers_mut().insert(SHOULD_RETRY, value);
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+    }
     response
 }
 

@@ -104,13 +104,13 @@ impl Prediction {
         }
     }
 
-    /// The same, for a client whose synchronous wait ended before the task did. The SDKs recognise it by the code or by
-    /// the text.
+    /// The same, for a client whose synchronous wait ended before the task did, `why` as a clause. The SDKs recognise it
+    /// by the code or by the text.
     #[must_use]
-    pub fn with_sync_timeout(mut self) -> Self {
+    pub fn with_sync_timeout(mut self, why: &str) -> Self {
         self.status = "processing";
         self.code = Some(SYNC_TIMEOUT_CODE);
-        self.error = format!("Sync mode timed out; the task continues, read its result at {}", self.urls.get);
+        self.error = format!("Sync mode timed out ({why}); the task continues, read its result at {}", self.urls.get);
         self
     }
 }

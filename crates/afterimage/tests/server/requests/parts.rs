@@ -102,7 +102,7 @@ async fn a_file_up_to_the_limit_of_a_picture_fits_and_no_more() {
     for (number, chunk) in (1..).zip(large.chunks(10 << 20)) {
         parts.push(listed(&server, &begun, number, chunk).await);
     }
-    let too_much = put(&server, &begun, "6", &[b' '; 200_000]).await;
+    let too_much = put(&server, &begun, "6", &vec![b' '; 200_000]).await;
     assert_eq!(too_much.status(), 400);
     assert!(too_much.text().await.unwrap().contains("50 MB"));
     // In place of what was there, the same number of bytes is no more than before.
