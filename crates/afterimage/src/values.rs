@@ -6,6 +6,7 @@ use afterimage_engine::DeviceChoice;
 use afterimage_jobs::Secret;
 use std::fmt::Display;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -65,6 +66,12 @@ pub fn rate(text: &str) -> Result<f64, String> {
 /// `--workers`.
 pub fn workers(text: &str) -> Result<usize, String> {
     whole_number(text, &(0..=64)).map(|count| count as usize)
+}
+
+/// `--threads`.
+pub fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    let count = whole_number(text, &(1..=1024))?;
+    NonZeroUsize::new(count as usize).ok_or_else(|| "expected 1 to 1024".to_owned())
 }
 
 /// `--concurrency`.

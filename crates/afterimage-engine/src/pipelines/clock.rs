@@ -1,13 +1,11 @@
 //! The stages' times.
 
-use super::models::Models;
 use crate::engine::{Observer, Stage, Timings};
 use afterimage_core::{Error, Result};
 use std::time::{Duration, Instant};
 
 /// Measures stages, with the building of models kept apart.
 pub(super) struct Clock<'a> {
-    models: &'a Models,
     observer: &'a dyn Observer,
     timings: Timings,
     load: Duration,
@@ -16,11 +14,12 @@ pub(super) struct Clock<'a> {
 
 impl<'a> Clock<'a> {
     /// Starts the total.
-    pub fn new(models: &'a Models, observer: &'a dyn Observer) -> Self {
-        Self { models, observer, timings: Timings::default(), load: Duration::ZERO, start: Instant::now() }
+    pub fn new(observer: &'a dyn Observer) -> Self {
+        Self { observer, timings: Timings::default(), load: Duration::ZERO, start: Instant::now() }
     }
 
-    /// Announces `stage`, does `work` and adds its time to `target`.
+    /// Announces `stage`, does `work` and adds its time to `target`, apart from what `work` adds to the load time it is
+    /// given.
     ///
     /// # Errors
     /// [`Error::Cancelled`] when the observer asked to stop, and those of `work`.
@@ -28,15 +27,15 @@ impl<'a> Clock<'a> {
         &mut self,
         stage: Stage,
         target: fn(&mut Timings) -> &mut f64,
-        work: impl FnOnce() -> Result<T>,
+        work: impl FnOnce(&mut Duration) -> Result<T>,
     ) -> Result<T> {
         if self.observer.is_cancelled() {
             return Err(Error::Cancelled);
         }
         self.observer.stage(stage);
         let start = Instant::now();
-        let done = work();
-        let load = self.models.take_load_time();
+        let mut load = Duration::ZERO;
+        let done = work(&mut load);
         *target(&mut self.timings) += milliseconds(start.elapsed().saturating_sub(load));
         self.load += load;
         done

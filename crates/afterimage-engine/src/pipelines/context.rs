@@ -1,13 +1,14 @@
 //! Prompt and pictures to the tokens that condition the transformer.
 
-use super::encodings::{Known, PictureKey};
-use super::models::Models;
+use super::encodings::{Known, PictureKey, Tenant};
+use super::finite::finite;
+use super::models::{Models, Part};
 use crate::models::downsample;
 use crate::models::flux::TokenBias;
 use afterimage_core::{EmptyPrompt, Picture, Result, VariationSettings};
 use afterimage_imaging::{Filter, resize};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What the transformer is conditioned on besides timestep and guidance.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,20 +31,26 @@ pub(super) struct Text {
 }
 
 /// Encodes a text with both encoders; the empty string is a text.
-pub(super) fn encode_text(models: &Models, text: &str) -> Result<Text> {
-    let encoders = models.text_encoders()?;
-    Ok(Text {
-        tokens: encoders.t5.encode(&encoders.t5_tokenizer.encode(text)?)?,
-        pooled: encoders.clip.pooled(&encoders.clip_tokenizer.encode(text)?)?,
-        repeated: 1,
-    })
+pub(super) fn encode_text(models: &Models, text: &str, load_time: &mut Duration) -> Result<Text> {
+    let encoders = models.text_encoders(load_time)?;
+    let tokens = encoders.t5.encode(&encoders.t5_tokenizer.encode(text)?)?;
+    finite(models, Part::T5, "encoding the text", &tokens)?;
+    let pooled = encoders.clip.pooled(&encoders.clip_tokenizer.encode(text)?)?;
+    finite(models, Part::Clip, "encoding the text", &pooled)?;
+    Ok(Text { tokens, pooled, repeated: 1 })
 }
 
 /// The text part of a variation: the prompt, or what its absence feeds.
-pub(super) fn variation_text(models: &Models, prompt: Option<&str>, empty: EmptyPrompt) -> Result<Known<Text>> {
+pub(super) fn variation_text(
+    models: &Models,
+    tenant: &Tenant,
+    prompt: Option<&str>,
+    empty: EmptyPrompt,
+    load_time: &mut Duration,
+) -> Result<Known<Text>> {
     match (prompt, empty) {
-        (Some(prompt), _) => known_text(models, prompt),
-        (None, EmptyPrompt::Encode) => known_text(models, ""),
+        (Some(prompt), _) => known_text(models, tenant, prompt, load_time),
+        (None, EmptyPrompt::Encode) => known_text(models, tenant, "", load_time),
         (None, EmptyPrompt::Zeros) => Ok(Known { value: Arc::new(zeros(models)?), cached: false }),
     }
 }
@@ -58,25 +65,44 @@ fn zeros(models: &Models) -> Result<Text> {
     })
 }
 
-/// [`encode_text`], unless an earlier request did.
-pub(super) fn known_text(models: &Models, text: &str) -> Result<Known<Text>> {
+/// [`encode_text`], unless an earlier request of the tenant did.
+pub(super) fn known_text(
+    models: &Models,
+    tenant: &Tenant,
+    text: &str,
+    load_time: &mut Duration,
+) -> Result<Known<Text>> {
     let bytes = |encoded: &Text| text.len() + size_of_val(&encoded.tokens[..]) + size_of_val(&encoded.pooled[..]);
-    models.encodings().texts.get_or_make(text.to_owned(), bytes, || encode_text(models, text))
+    let key = (tenant.clone(), text.to_owned());
+    models.encodings().texts.get_or_make(key, bytes, || encode_text(models, text, load_time))
 }
 
-/// [`encode_picture`], unless an earlier request did.
-pub(super) fn known_picture(models: &Models, picture: &Picture, downsample_factor: f64) -> Result<Known<Vec<f32>>> {
-    let key = PictureKey::new(picture, downsample_factor);
+/// [`encode_picture`], unless an earlier request of the tenant did.
+pub(super) fn known_picture(
+    models: &Models,
+    tenant: &Tenant,
+    picture: &Picture,
+    downsample_factor: f64,
+    load_time: &mut Duration,
+) -> Result<Known<Vec<f32>>> {
+    let key = (tenant.clone(), PictureKey::new(picture, downsample_factor));
     let bytes = |tokens: &Vec<f32>| size_of_val(&tokens[..]);
-    models.encodings().pictures.get_or_make(key, bytes, || encode_picture(models, picture, downsample_factor))
+    let encode = || encode_picture(models, picture, downsample_factor, load_time);
+    models.encodings().pictures.get_or_make(key, bytes, encode)
 }
 
 /// Redux tokens of one picture, on the grid that `downsample_factor` leaves: `[tokens, joint_attention_dim]`.
-pub(super) fn encode_picture(models: &Models, picture: &Picture, downsample_factor: f64) -> Result<Vec<f32>> {
-    let encoders = models.image_encoders()?;
+pub(super) fn encode_picture(
+    models: &Models,
+    picture: &Picture,
+    downsample_factor: f64,
+    load_time: &mut Duration,
+) -> Result<Vec<f32>> {
+    let encoders = models.image_encoders(load_time)?;
     let square = resize(picture, encoders.preprocessor.size(), Filter::Bicubic)?;
     let tokens = encoders.siglip.encode(&encoders.preprocessor.planes(&square)?)?;
     let tokens = encoders.redux.embed(&tokens)?;
+    finite(models, Part::Redux, "encoding the picture", &tokens)?;
     Ok(downsample(&tokens, encoders.siglip.config().grid_side(), downsample_factor))
 }
 
@@ -134,15 +160,15 @@ pub struct EncodedForBench {
 /// Those of building the encoders.
 pub fn bench_context(models: &Models, picture: &Picture) -> Result<EncodedForBench> {
     let milliseconds = |start: Instant| start.elapsed().as_secs_f64() * 1e3;
+    let mut load_time = Duration::ZERO;
+    models.image_encoders(&mut load_time)?;
+    models.text_encoders(&mut load_time)?;
+    let load_ms = load_time.as_secs_f64() * 1e3;
     let start = Instant::now();
-    models.image_encoders()?;
-    models.text_encoders()?;
-    let load_ms = milliseconds(start);
-    let start = Instant::now();
-    let image = encode_picture(models, picture, 1.0)?;
+    let image = encode_picture(models, picture, 1.0, &mut load_time)?;
     let image_encode_ms = milliseconds(start);
     let start = Instant::now();
-    let text = encode_text(models, "a red sailing boat on a calm lake, in the style of a woodcut")?;
+    let text = encode_text(models, "a red sailing boat on a calm lake, in the style of a woodcut", &mut load_time)?;
     let text_encode_ms = milliseconds(start);
     let width = models.flux_config().joint_attention_dim;
     let Context { tokens, pooled, .. } = join(width, text, &[Arc::new(image)], &VariationSettings::default());

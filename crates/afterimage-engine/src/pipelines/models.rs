@@ -10,8 +10,9 @@ use crate::models::{
 };
 use crate::options::{DeviceChoice, DtypeChoice, EngineOptions};
 use crate::tokenizers::{ClipTokenizer, T5Tokenizer};
-use crate::weights::{Bundle, Component, FluxShape, LayoutSource, RoundedToBf16, Scope, TensorSource, layout};
+use crate::weights::{Bundle, Component, Depth, FluxShape, LayoutSource, RoundedToBf16, Scope, TensorSource, layout};
 use afterimage_core::{Error, Result, Size};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,10 +27,18 @@ impl<T> Lazy<T> {
         Self { value: OnceLock::new(), building: Mutex::new(()) }
     }
 
-    fn get(&self, build: impl FnOnce() -> Result<T>) -> Result<&T> {
+    /// The value; what the caller waited for its building, by this or by another request, is added to `load_time`.
+    fn get(&self, load_time: &mut Duration, build: impl FnOnce() -> Result<T>) -> Result<&T> {
         if let Some(value) = self.value.get() {
             return Ok(value);
         }
+        let start = Instant::now();
+        let built = self.build(build);
+        *load_time += start.elapsed();
+        built
+    }
+
+    fn build(&self, build: impl FnOnce() -> Result<T>) -> Result<&T> {
         // The lock guards no data, so a panic while it was held leaves nothing half-done.
         let _guard: MutexGuard<()> = self.building.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(value) = self.value.get() {
@@ -71,7 +80,6 @@ pub struct Models {
     text: Lazy<TextEncoders>,
     image: Lazy<ImageEncoders>,
     encodings: Encodings,
-    load_time: Mutex<Duration>,
 }
 
 impl Models {
@@ -128,7 +136,6 @@ impl Models {
             text: Lazy::new(),
             image: Lazy::new(),
             encodings: Encodings::default(),
-            load_time: Mutex::new(Duration::ZERO),
         })
     }
 
@@ -143,11 +150,26 @@ impl Models {
         2 * self.vae_config.spatial_factor()
     }
 
-    /// Name for people: the file or folder the transformer comes from.
+    /// Name for people: that of the file or folder the transformer comes from, without where it lies, since it stands in
+    /// every result.
     pub fn name(&self) -> String {
         match (&self.options.transformer, &self.options.base) {
-            (Some(path), _) | (None, Some(path)) => path.display().to_string(),
+            (Some(path), _) | (None, Some(path)) => last_name(path),
             (None, None) => afterimage_demo::NAME.to_owned(),
+        }
+    }
+
+    /// The files of `part`, for messages.
+    pub(super) fn path_of(&self, part: Part) -> PathBuf {
+        let redux = || self.redux.as_ref().unwrap_or(&self.base);
+        match part {
+            Part::Transformer => {
+                self.options.transformer.clone().unwrap_or_else(|| self.base.folder("transformer").path(""))
+            }
+            Part::Autoencoder => self.base.folder("vae").path(""),
+            Part::T5 => self.base.folder("text_encoder_2").path(""),
+            Part::Clip => self.base.folder("text_encoder").path(""),
+            Part::Redux => redux().path(""),
         }
     }
 
@@ -187,18 +209,6 @@ impl Models {
         &self.flux_config
     }
 
-    /// Time spent building models since the last call.
-    pub(super) fn take_load_time(&self) -> Duration {
-        std::mem::take(&mut *self.load_time.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn timed<T>(&self, build: impl FnOnce() -> Result<T>) -> Result<T> {
-        let start = Instant::now();
-        let built = build();
-        *self.load_time.lock().unwrap_or_else(PoisonError::into_inner) += start.elapsed();
-        built
-    }
-
     fn scope(&self, source: LayoutSource) -> Scope {
         let source: Arc<dyn TensorSource> = Arc::new(source);
         match self.options.dtype {
@@ -207,68 +217,59 @@ impl Models {
         }
     }
 
-    pub(crate) fn transformer(&self) -> Result<&FluxTransformer> {
-        self.transformer.get(|| {
-            self.timed(|| {
-                let source = match &self.options.transformer {
-                    Some(path) => {
-                        let source = layout::flux(Arc::new(Component::open_file(path)?))?;
-                        FluxShape::read(&source)?.check(&source, &self.flux_config)?;
-                        source
-                    }
-                    None => layout::flux(Arc::new(Component::open(&self.base.folder("transformer"))?))?,
-                };
-                FluxTransformer::load(&self.scope(source), &self.flux_config)
-            })
+    pub(crate) fn transformer(&self, load_time: &mut Duration) -> Result<&FluxTransformer> {
+        self.transformer.get(load_time, || {
+            let folder = self.base.folder("transformer");
+            let source = match &self.options.transformer {
+                Some(path) => {
+                    let source = layout::flux(Arc::new(Component::open_file(path)?))?;
+                    FluxShape::read(&source)?.check(&source, &self.flux_config)?;
+                    source
+                }
+                None => layout::flux(Arc::new(Component::open(&folder)?))?,
+            };
+            check_depths(&source, &folder, &self.flux_config.depths())?;
+            FluxTransformer::load(&self.scope(source), &self.flux_config)
         })
     }
 
-    pub(super) fn decoder(&self) -> Result<&Autoencoder> {
+    pub(super) fn decoder(&self, load_time: &mut Duration) -> Result<&Autoencoder> {
         if let Some(autoencoder) = self.autoencoder.value.get() {
             return Ok(autoencoder);
         }
-        self.decoder.get(|| self.timed(|| self.load_autoencoder(false)))
+        self.decoder.get(load_time, || self.load_autoencoder(false))
     }
 
-    pub(crate) fn autoencoder(&self) -> Result<&Autoencoder> {
-        self.autoencoder.get(|| self.timed(|| self.load_autoencoder(true)))
+    pub(crate) fn autoencoder(&self, load_time: &mut Duration) -> Result<&Autoencoder> {
+        self.autoencoder.get(load_time, || self.load_autoencoder(true))
     }
 
     fn load_autoencoder(&self, with_encoder: bool) -> Result<Autoencoder> {
-        let source = layout::vae(Arc::new(Component::open(&self.base.folder("vae"))?))?;
+        let folder = self.base.folder("vae");
+        let source = layout::vae(Arc::new(Component::open(&folder)?))?;
+        check_depths(&source, &folder, &self.vae_config.depths())?;
         Autoencoder::load(&self.scope(source), &self.vae_config, with_encoder)
     }
 
-    pub(super) fn text_encoders(&self) -> Result<&TextEncoders> {
-        self.text.get(|| {
-            self.timed(|| {
-                let (clip_folder, t5_folder) = (self.base.folder("text_encoder"), self.base.folder("text_encoder_2"));
-                let clip_config = ClipTextConfig::read(&clip_folder)?;
-                let t5_config = T5Config::read(&t5_folder)?;
-                same_width(
-                    &t5_folder,
-                    "d_model",
-                    t5_config.d_model,
-                    "joint_attention_dim",
-                    self.flux_config.joint_attention_dim,
-                )?;
-                same_width(
-                    &clip_folder,
-                    "hidden_size",
-                    clip_config.hidden_size,
-                    "pooled_projection_dim",
-                    self.flux_config.pooled_projection_dim,
-                )?;
-                let clip_length = clip_config.max_position_embeddings;
-                Ok(TextEncoders {
-                    t5_tokenizer: T5Tokenizer::open(&self.base.folder("tokenizer_2"))?,
-                    t5: T5Encoder::new(t5_config, &self.scope(layout::t5(Arc::new(Component::open(&t5_folder)?))?))?,
-                    clip_tokenizer: ClipTokenizer::open(&self.base.folder("tokenizer"), clip_length)?,
-                    clip: ClipTextModel::new(
-                        clip_config,
-                        &self.scope(layout::clip(Arc::new(Component::open(&clip_folder)?))?),
-                    )?,
-                })
+    pub(super) fn text_encoders(&self, load_time: &mut Duration) -> Result<&TextEncoders> {
+        self.text.get(load_time, || {
+            let (clip_folder, t5_folder) = (self.base.folder("text_encoder"), self.base.folder("text_encoder_2"));
+            let clip_config = ClipTextConfig::read(&clip_folder)?;
+            let t5_config = T5Config::read(&t5_folder)?;
+            let joint = self.flux_config.joint_attention_dim;
+            same_width(&t5_folder, "d_model", t5_config.d_model, "joint_attention_dim", joint)?;
+            let pooled = self.flux_config.pooled_projection_dim;
+            same_width(&clip_folder, "hidden_size", clip_config.hidden_size, "pooled_projection_dim", pooled)?;
+            let t5_source = layout::t5(Arc::new(Component::open(&t5_folder)?))?;
+            check_depths(&t5_source, &t5_folder, &t5_config.depths())?;
+            let clip_source = layout::clip(Arc::new(Component::open(&clip_folder)?))?;
+            check_depths(&clip_source, &clip_folder, &clip_config.depths())?;
+            let clip_length = clip_config.max_position_embeddings;
+            Ok(TextEncoders {
+                t5_tokenizer: T5Tokenizer::open(&self.base.folder("tokenizer_2"))?,
+                t5: T5Encoder::new(t5_config, &self.scope(t5_source))?,
+                clip_tokenizer: ClipTokenizer::open(&self.base.folder("tokenizer"), clip_length)?,
+                clip: ClipTextModel::new(clip_config, &self.scope(clip_source))?,
             })
         })
     }
@@ -281,49 +282,55 @@ impl Models {
         T5Tokenizer::open(&self.base.folder("tokenizer_2")).map(|tokenizer| tokenizer.length())
     }
 
-    pub(super) fn image_encoders(&self) -> Result<&ImageEncoders> {
+    pub(super) fn image_encoders(&self, load_time: &mut Duration) -> Result<&ImageEncoders> {
         let redux = self.redux.as_ref().ok_or_else(|| {
             Error::field(
                 "redux",
                 "missing; variations need a Redux folder (image_encoder/, image_embedder/, feature_extractor/)",
             )
         })?;
-        self.image.get(|| {
-            self.timed(|| {
-                let (siglip_folder, redux_folder) = (redux.folder("image_encoder"), redux.folder("image_embedder"));
-                let siglip_config = SiglipConfig::read(&siglip_folder)?;
-                let redux_config = ReduxConfig::read(&redux_folder)?;
-                let joint = self.flux_config.joint_attention_dim;
-                same_width(
-                    &redux_folder,
-                    "txt_in_features",
-                    redux_config.txt_in_features,
-                    "joint_attention_dim",
-                    joint,
-                )?;
-                same_width(
-                    &siglip_folder,
-                    "hidden_size",
-                    siglip_config.hidden_size,
-                    "redux_dim",
-                    redux_config.redux_dim,
-                )?;
-                Ok(ImageEncoders {
-                    preprocessor: SiglipPreprocessor::read(
-                        &redux.folder("feature_extractor"),
-                        siglip_config.image_size,
-                    )?,
-                    siglip: SiglipVisionModel::new(
-                        siglip_config,
-                        &self.scope(layout::siglip(Arc::new(Component::open(&siglip_folder)?))?),
-                    )?,
-                    redux: ReduxEmbedder::new(
-                        redux_config,
-                        &self.scope(layout::redux(Arc::new(Component::open(&redux_folder)?))?),
-                    )?,
-                })
+        self.image.get(load_time, || {
+            let (siglip_folder, redux_folder) = (redux.folder("image_encoder"), redux.folder("image_embedder"));
+            let siglip_config = SiglipConfig::read(&siglip_folder)?;
+            let redux_config = ReduxConfig::read(&redux_folder)?;
+            let joint = self.flux_config.joint_attention_dim;
+            same_width(&redux_folder, "txt_in_features", redux_config.txt_in_features, "joint_attention_dim", joint)?;
+            same_width(&siglip_folder, "hidden_size", siglip_config.hidden_size, "redux_dim", redux_config.redux_dim)?;
+            let siglip_source = layout::siglip(Arc::new(Component::open(&siglip_folder)?))?;
+            check_depths(&siglip_source, &siglip_folder, &siglip_config.depths())?;
+            let redux_source = layout::redux(Arc::new(Component::open(&redux_folder)?))?;
+            let feature_extractor = redux.folder("feature_extractor");
+            Ok(ImageEncoders {
+                preprocessor: SiglipPreprocessor::read(&feature_extractor, siglip_config.image_size)?,
+                siglip: SiglipVisionModel::new(siglip_config, &self.scope(siglip_source))?,
+                redux: ReduxEmbedder::new(redux_config, &self.scope(redux_source))?,
             })
         })
+    }
+}
+
+/// A part of a model that computes something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Transformer,
+    Autoencoder,
+    T5,
+    Clip,
+    /// SigLIP and the Redux embedder.
+    Redux,
+}
+
+/// The last component of `path`, also of `models/dev/..` and the like.
+fn last_name(path: &Path) -> String {
+    let named = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    named(path).or_else(|| named(&path.canonicalize().ok()?)).unwrap_or_else(|| "model".to_owned())
+}
+
+/// Refuses weights with blocks that the configuration in `folder` does not count: half a model would run.
+fn check_depths(source: &LayoutSource, folder: &Bundle, depths: &[Depth]) -> Result<()> {
+    match source.beyond(depths) {
+        Some(beyond) => Err(Error::model_file(folder.path("config.json"), beyond.to_string())),
+        None => Ok(()),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::events::Events;
 use super::protocol::{FailureKind, GenerationFailure, Summary};
 use super::supervisor::{EngineProcesses, Outcome, Work};
+use afterimage_engine::Tenant;
 use afterimage_jobs::worker::{Control, Encoded, Execution, Executor, Produced};
 use afterimage_jobs::{Failure, FailureKind as JobFailureKind, Job, OutputFormat, Source};
 use async_trait::async_trait;
@@ -57,7 +58,8 @@ impl<R: SourceReader> Executor for EngineExecutor<R> {
             },
         };
         let format = job.spec.output.format;
-        let work = Work { request: job.spec.request.clone(), format, sources };
+        let tenant = Tenant(job.key.to_string());
+        let work = Work { tenant, request: job.spec.request.clone(), format, sources };
         match self.processes.generate(work, control, attempt).await {
             Outcome::Done { summary, files } => Execution::Succeeded(produced(&summary, files, format)),
             Outcome::Failed(failure) => Execution::Failed(failure_for_the_client(job, failure)),

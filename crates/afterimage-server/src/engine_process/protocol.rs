@@ -1,13 +1,13 @@
 //! What server and engine process say to each other.
 
 use afterimage_core::{Error, GenerationRequest, Size};
-use afterimage_engine::{ModelFacts, Stage, Timings};
+use afterimage_engine::{ModelFacts, Stage, Tenant, Timings};
 use afterimage_jobs::OutputFormat;
 use serde::{Deserialize, Serialize};
 
 /// Raised whenever a message changes its meaning. Both sides are the same binary, unless somebody replaced it while the
 /// server was running.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// Tells one job from the next within the life of a process.
 pub type Ticket = u64;
@@ -20,6 +20,8 @@ pub enum Command {
     Generate {
         /// What later messages call the job.
         ticket: Ticket,
+        /// Whose job it is: no secret, only different for different customers.
+        tenant: Tenant,
         /// What to make.
         request: GenerationRequest,
         /// File format of the results.
@@ -124,9 +126,9 @@ pub struct Summary {
     pub steps_run: u32,
     /// Wall-clock milliseconds of the stages.
     pub timings: Timings,
-    /// The source pictures' tokens were known from earlier jobs.
+    /// The source pictures' tokens were known from the tenant's earlier jobs.
     pub image_cached: bool,
-    /// The prompt was known from an earlier job.
+    /// The prompt was known from an earlier job of the tenant.
     pub text_cached: bool,
     /// Wall-clock milliseconds of decoding the sources and encoding the files, which `timings` does not include.
     pub files_ms: f64,

@@ -15,7 +15,7 @@ mod work;
 use super::frame::{Frame, FrameError, FrameReader};
 use super::protocol::{Command, FailureKind, GenerationFailure, PROTOCOL_VERSION, Report};
 use afterimage_core::Error;
-use afterimage_engine::{Engine, EngineOptions};
+use afterimage_engine::{Engine, EngineOptions, MetadataLevel};
 use afterimage_imaging::OutputFormat;
 use outbox::Outbox;
 use pulse::Pulse;
@@ -36,13 +36,19 @@ pub struct ChildSettings {
     /// Signs of life stop when the computing thread works but has made no progress for this long. A transformer step
     /// and the building of a model count as one piece of progress each.
     pub stall_limit: Duration,
+    /// How much results say of themselves.
+    pub metadata: MetadataLevel,
 }
 
 impl Default for ChildSettings {
     /// A sign of life every second; stuck after ten minutes, which the largest model's step on a slow processor does
     /// not reach.
     fn default() -> Self {
-        Self { alive_interval: Duration::from_secs(1), stall_limit: Duration::from_mins(10) }
+        Self {
+            alive_interval: Duration::from_secs(1),
+            stall_limit: Duration::from_mins(10),
+            metadata: MetadataLevel::Full,
+        }
     }
 }
 
@@ -88,7 +94,7 @@ pub fn run(options: EngineOptions, settings: ChildSettings) -> Result<(), ChildE
     })?;
     start("reader", &endings, {
         let shared = Arc::clone(&shared);
-        move || read_commands(&shared, &tasks)
+        move || read_commands(&shared, &tasks, settings.metadata)
     })?;
     start("compute", &endings, move || compute(&options, &task_queue, &shared))?;
     drop(endings);
@@ -110,13 +116,13 @@ fn start(
 }
 
 /// Ends with `Ok` when the server closes the pipe, even amid a step: its jobs belong to somebody else by then.
-fn read_commands(shared: &Shared, tasks: &Sender<Task>) -> Result<(), ChildError> {
+fn read_commands(shared: &Shared, tasks: &Sender<Task>, metadata: MetadataLevel) -> Result<(), ChildError> {
     let mut reader = FrameReader::new(io::stdin().lock());
     let mut current: Option<Arc<Switches>> = None;
     while let Some(Frame { message, attachments }) = reader.next_frame()? {
         let named = |ticket| current.as_ref().filter(|switches| switches.ticket == ticket);
         match message {
-            Command::Generate { ticket, request, format, previews } => {
+            Command::Generate { ticket, tenant, request, format, previews } => {
                 let switches = Arc::new(Switches {
                     ticket,
                     cancelled: AtomicBool::new(false),
@@ -127,7 +133,7 @@ fn read_commands(shared: &Shared, tasks: &Sender<Task>) -> Result<(), ChildError
                     afterimage_jobs::OutputFormat::Png => OutputFormat::Png,
                     afterimage_jobs::OutputFormat::Jpeg => OutputFormat::Jpeg,
                 };
-                let work = Work { request, format, sources: attachments, switches };
+                let work = Work { tenant, request, format, metadata, sources: attachments, switches };
                 // The computing thread is gone only when the process ends.
                 let _ = tasks.send(Task::Generate(Box::new(work)));
             }

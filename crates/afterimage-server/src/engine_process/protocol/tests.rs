@@ -23,7 +23,13 @@ fn facts() -> ModelFacts {
 fn commands() {
     let request = GenerationRequest::new(Task::ImageToImage { strength: 0.5 });
     let lines = [
-        spelled(Command::Generate { ticket: 1, request, format: OutputFormat::Png, previews: false }),
+        spelled(Command::Generate {
+            ticket: 1,
+            tenant: Tenant("a".to_owned()),
+            request,
+            format: OutputFormat::Png,
+            previews: false,
+        }),
         spelled(Command::Cancel { ticket: 1 }),
         spelled(Command::WatchPreviews { ticket: 1, on: true }),
         spelled(Command::Shutdown),
@@ -87,7 +93,7 @@ proptest! {
             size: size.map(|(width, height)| Size::new(width, height)),
             ..GenerationRequest::new(Task::Variation(settings))
         };
-        let sent = Command::Generate { ticket: 3, request, format: OutputFormat::Jpeg, previews: true };
+        let sent = Command::Generate { ticket: 3, tenant: Tenant("b".to_owned()), request, format: OutputFormat::Jpeg, previews: true };
         let bytes = Frame::from(sent.clone()).head().unwrap();
         let arrived = FrameReader::<_, Command>::new(&bytes[..]).next_frame().unwrap().unwrap();
         prop_assert_eq!(arrived.message, sent);

@@ -64,8 +64,9 @@ impl<'a> Run<'a> {
     ) -> Self {
         assignment.taken.cancel();
         let ticket = life.next_ticket();
-        let Work { request, format, sources } = assignment.work.clone();
-        let message = Command::Generate { ticket, request, format, previews: assignment.attempt.previews_wanted() };
+        let Work { tenant, request, format, sources } = assignment.work.clone();
+        let message =
+            Command::Generate { ticket, tenant, request, format, previews: assignment.attempt.previews_wanted() };
         life.send(Frame { message, attachments: sources });
         let (last_step, step_time) = (None, Duration::ZERO);
         Self { limits, hand_back, assignment, ticket, begun: false, stop: None, last_step, step_time }
