@@ -1,7 +1,7 @@
 //! The engine: loaded models and the one call that uses them.
 
 use crate::options::EngineOptions;
-use crate::pipelines::{Models, Tenant, generate};
+use crate::pipelines::{Models, generate};
 use afterimage_core::{Enlarge, GenerationRequest, Picture, Result, Size};
 use serde::{Deserialize, Serialize};
 
@@ -67,7 +67,7 @@ impl Observer for Silent {}
 /// Wall-clock milliseconds of the stages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timings {
-    /// Building models, or waiting until another request has built them.
+    /// Building models.
     pub load_ms: f64,
     /// SigLIP and Redux, or the VAE encoder.
     pub image_encode_ms: f64,
@@ -111,9 +111,9 @@ pub struct Generation {
     pub enlarged_from: Option<Size>,
     /// Time of each stage.
     pub timings: Timings,
-    /// The input pictures' tokens were known from earlier requests of the same tenant; `false` without such tokens.
+    /// The input pictures' tokens were known from earlier requests; `false` without such tokens.
     pub image_cached: bool,
-    /// The prompt was known from an earlier request of the same tenant.
+    /// The prompt was known from an earlier request.
     pub text_cached: bool,
     /// Name of the model, for people.
     pub model: String,
@@ -147,18 +147,32 @@ impl Engine {
         }
     }
 
-    /// Runs `request` of `tenant` on the decoded input pictures.
+    /// Runs `request` on the decoded input pictures, for the only tenant there is.
     ///
     /// # Errors
-    /// [`afterimage_core::Error::Field`] for a request that cannot run, [`afterimage_core::Error::Cancelled`], and those of [`Engine::open`] for models
-    /// that are built now.
+    /// Those of [`Engine::generate_for`].
     pub fn generate(
         &self,
         request: &GenerationRequest,
         sources: &[Picture],
-        tenant: &Tenant,
         observer: &dyn Observer,
     ) -> Result<Generation> {
-        generate(&self.models, request, sources, tenant, observer)
+        self.generate_for("", request, sources, observer)
+    }
+
+    /// Runs `request` on the decoded input pictures. What an earlier request encoded is used again only for requests
+    /// of the same `tenant`, an opaque name: no tenant can ask, by an answer or by its speed, what others encoded.
+    ///
+    /// # Errors
+    /// [`afterimage_core::Error::Field`] for a request that cannot run, [`afterimage_core::Error::Cancelled`], and those of [`Engine::open`] for models
+    /// that are built now.
+    pub fn generate_for(
+        &self,
+        tenant: &str,
+        request: &GenerationRequest,
+        sources: &[Picture],
+        observer: &dyn Observer,
+    ) -> Result<Generation> {
+        generate(&self.models, tenant, request, sources, observer)
     }
 }

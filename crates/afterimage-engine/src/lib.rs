@@ -19,6 +19,5 @@ pub mod weights;
 
 pub use engine::{Engine, Generation, ModelFacts, Observer, Silent, Stage, Timings};
 pub use options::{DeviceChoice, DtypeChoice, EngineOptions};
-pub use pipelines::Tenant;
 pub use provenance::{MetadataLevel, encode_pictures};
 pub use threads::use_threads;

@@ -148,15 +148,17 @@ fn new_job(key: &KeyId) -> NewJob {
         input: serde_json::json!({"image": "https://example.com/input.png", "prompt": request.prompt, "seed": -1}),
         spec: JobSpec {
             request,
-            sources: vec![Source::Url { url: "https://example.com/input.png".to_owned() }],
+            sources: vec![Source::Blob { path: "inputs/x/0".to_owned() }],
             output: OutputSpec { format: OutputFormat::Jpeg },
             public_url: String::new(),
+            rates: None,
         },
         webhook: None,
         idempotency: None,
         priority: Priority::Normal,
         user: None,
         cost_micros: 12_000,
+        input_bytes: 0,
         start_within: None,
         kept_for: None,
     }

@@ -2,23 +2,28 @@
 //!
 //! | path | written by |
 //! |---|---|
-//! | `inputs/<job>/<n>` | the dialect, before the submit |
+//! | `inputs/<job>/<n>` | the dialect, before the submit; also what was uploaded or made before, so that its end is not the job's |
+//! | `inputs/<job>/<n>-<fetch>` | whoever fetches, before the job may be claimed |
 //! | `results/<job>/<attempt>/<hash>.<ext>` | the worker, before the job's end is recorded |
 //! | `uploads/<id>` | the upload routes |
 //!
-//! Attempt and content in a result's path keep a worker that lost its lease from overwriting what the winner stored.
+//! Attempt and content in a result's path keep a worker that lost its lease from overwriting what the winner stored;
+//! so does the number of the fetch in an input's.
 //! Nothing that a user typed is ever part of a path.
 
 use crate::data_folder::create_private;
-use crate::{Error, JobId, Lease, OutputFormat, Result, Timestamp, UploadId, unfinished};
+use crate::{Error, FetchLease, JobId, Lease, OutputFormat, Result, Timestamp, UploadId, unfinished};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::{Error as StorageError, ObjectStore, ObjectStoreExt, PutPayload, path::Path as BlobPath};
 use sha2::{Digest, Sha256};
-use std::path::Path;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 const INPUTS: &str = "inputs";
 const RESULTS: &str = "results";
@@ -73,6 +78,11 @@ impl Blobs {
         format!("{INPUTS}/{job}/{number}")
     }
 
+    /// Path of a job's `number`th input that was fetched under `lease`.
+    pub fn fetched_path(lease: &FetchLease, number: usize) -> String {
+        format!("{INPUTS}/{}/{number}-{}", lease.job, lease.number)
+    }
+
     /// Path of a result that was made under `lease` and has this SHA-256 in hexadecimal.
     pub fn result_path(lease: &Lease, sha256: &str, format: OutputFormat) -> String {
         format!("{RESULTS}/{}/{}/{sha256}.{}", lease.job, lease.attempt, format.extension())
@@ -95,6 +105,27 @@ impl Blobs {
     pub async fn put(&self, path: &str, bytes: Bytes) -> Result<()> {
         self.store.put(&checked(path)?, PutPayload::from(bytes)).await.map_err(|error| unavailable(path, error))?;
         Ok(())
+    }
+
+    /// Stores the file of one path durably under another one, too; neither goes with the other. Returns its length, or
+    /// `None` when there is none. Local files become hard links, which take no room.
+    ///
+    /// # Errors
+    /// [`Error::BlobPath`], [`Error::Unavailable`].
+    pub async fn copy(&self, from: &str, to: &str) -> Result<Option<u64>> {
+        let (source, target) = (checked(from)?, checked(to)?);
+        if let Some(folder) = &self.folder
+            && !touch(folder.join(from))
+                .await
+                .map_err(|error| Error::unavailable(format!("storage of {from}"), error))?
+        {
+            return Ok(None);
+        }
+        match self.store.copy(&source, &target).await {
+            Err(StorageError::NotFound { .. }) => return Ok(None),
+            other => other.map_err(|error| unavailable(from, error))?,
+        }
+        self.store.head(&target).await.map(|file| Some(file.size)).map_err(|error| unavailable(to, error))
     }
 
     /// The file, or `None` when there is none.
@@ -198,6 +229,19 @@ impl BlobOwner {
     pub(crate) const FOLDERS: [&str; 3] = [INPUTS, RESULTS, UPLOADS];
 }
 
+/// Makes a file as young as a new one; false when there is none. A hard link has the age of its first name, and whoever
+/// looks for orphans would take a young one of an old upload for left behind.
+async fn touch(path: PathBuf) -> io::Result<bool> {
+    let touched = tokio::task::spawn_blocking(move || {
+        match File::options().write(true).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            file => file?.set_modified(SystemTime::now())?,
+        }
+        Ok(true)
+    });
+    touched.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
 /// Refuses what none of the path functions makes, so that a slip elsewhere cannot reach other files.
 fn checked(path: &str) -> Result<BlobPath> {
     let refused = || Error::BlobPath { path: path.chars().take(100).collect() };
@@ -227,6 +271,7 @@ mod tests {
         let lease = Lease { job: JobId::random(), attempt: 2, worker: WorkerId::random() };
         for path in [
             Blobs::input_path(&lease.job, 0),
+            Blobs::fetched_path(&FetchLease { job: lease.job.clone(), number: 3 }, 1),
             Blobs::result_path(&lease, &Blobs::sha256(b"x"), OutputFormat::Jpeg),
             Blobs::upload_path(&UploadId::random()),
         ] {
@@ -274,6 +319,26 @@ mod tests {
             blobs.delete_job(&job).await.unwrap();
             assert_eq!(blobs.get(&path).await.unwrap(), None);
             blobs.delete(&path).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn copies_outlive_their_source_and_are_young() {
+        let folder = tempfile::tempdir().unwrap();
+        for blobs in [Blobs::memory(), Blobs::local(folder.path()).unwrap()] {
+            let (from, to) = (Blobs::upload_path(&UploadId::random()), Blobs::input_path(&JobId::random(), 0));
+            assert_eq!(blobs.copy(&from, &to).await.unwrap(), None);
+            blobs.put(&from, Bytes::from_static(b"three")).await.unwrap();
+            if blobs.folder.is_some() {
+                let file = File::options().write(true).open(folder.path().join(&from)).unwrap();
+                file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+            }
+            assert_eq!(blobs.copy(&from, &to).await.unwrap(), Some(5));
+            blobs.delete(&from).await.unwrap();
+            assert_eq!(blobs.get(&to).await.unwrap(), Some(Bytes::from_static(b"three")));
+            let age = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as i64
+                - blobs.list("inputs").await.unwrap()[0].modified_at.0;
+            assert!(age < 60_000, "{age} ms");
         }
     }
 

@@ -1,7 +1,7 @@
 //! A job, from what was asked for to what came of it.
 
-use crate::{JobId, KeyId, Timestamp, WorkerId};
-use afterimage_core::{GenerationRequest, Task};
+use crate::{JobId, KeyId, Rates, Timestamp, WorkerId};
+use afterimage_core::{GenerationRequest, Size, Task};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -28,8 +28,11 @@ pub struct NewJob {
     pub priority: Priority,
     /// The key's own end user, for summing costs.
     pub user: Option<String>,
-    /// Price in millionths of a dollar, due on success.
+    /// Price in millionths of a dollar by what is known at the submit. What is due on success follows from the result,
+    /// see [`JobSpec::rates`].
     pub cost_micros: i64,
+    /// Bytes of the input blobs that were stored for it.
+    pub input_bytes: u64,
     /// The job fails with [`FailureKind::StartTimeout`] unless a worker takes it within this time.
     pub start_within: Option<Duration>,
     /// Deleted this long after its end, if that comes before the general rule; not while a webhook of it is open.
@@ -49,9 +52,24 @@ pub struct JobSpec {
     /// request to tell it from.
     #[serde(default)]
     pub public_url: String,
+    /// The rates that the submit promised. Without them the price of the submit holds.
+    #[serde(default)]
+    pub rates: Option<Rates>,
 }
 
 impl JobSpec {
+    /// Whether some pictures have to be fetched before the job can run.
+    pub fn awaits_sources(&self) -> bool {
+        self.sources.iter().any(|source| matches!(source, Source::Url { .. }))
+    }
+
+    /// Price of `result` in millionths of a dollar: of the pictures that were made, not of those that were expected.
+    pub(crate) fn cost_of(&self, result: &JobResult) -> Option<i64> {
+        let (rates, first) = (self.rates?, result.outputs.first()?);
+        let pictures = u32::try_from(result.outputs.len()).unwrap_or(u32::MAX);
+        Some(rates.micros(Size::new(first.width, first.height), self.request.steps, pictures))
+    }
+
     /// A spec that says nothing: what a deleted job is left with.
     pub fn emptied() -> Self {
         Self {
@@ -59,6 +77,7 @@ impl JobSpec {
             sources: Vec::new(),
             output: OutputSpec { format: OutputFormat::Png },
             public_url: String::new(),
+            rates: None,
         }
     }
 }
@@ -72,7 +91,7 @@ pub enum Source {
         /// Blob path.
         path: String,
     },
-    /// To be fetched, by rules that are not the queue's.
+    /// To be fetched before a worker takes the job, by rules that are not the queue's.
     Url {
         /// As the client gave it.
         url: String,
@@ -132,16 +151,16 @@ pub struct Idempotency {
     pub fingerprint: String,
 }
 
-/// Head start in the queue. It is worth a fixed time, so a low job that waits long enough comes before newer high ones.
+/// Head start in the queue. It is worth a fixed amount of work, so a low job is overtaken by boundedly many others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
-    /// After others of its age.
+    /// After others that came with it.
     Low,
     /// The usual.
     #[default]
     Normal,
-    /// Before others of its age.
+    /// Before others that came with it.
     High,
 }
 
@@ -189,8 +208,10 @@ pub struct Job {
     pub priority: Priority,
     /// See [`NewJob::user`].
     pub user: Option<String>,
-    /// See [`NewJob::cost_micros`].
+    /// See [`NewJob::cost_micros`]; of a job that succeeded, what it cost.
     pub cost_micros: i64,
+    /// See [`NewJob::input_bytes`]; with those that were fetched.
+    pub input_bytes: u64,
     /// See [`NewJob::kept_for`].
     pub kept_for: Option<Duration>,
     /// When the job fails unless a worker took it before.
@@ -199,7 +220,7 @@ pub struct Job {
     pub state: JobState,
     /// Claims so far. Every claim has a number of its own: the fencing token of that claim's writes.
     pub attempt: u32,
-    /// Claims that ended in [`FailureKind::Storage`] and were tried again.
+    /// Claims and fetches that ended in [`FailureKind::Storage`] and were tried again.
     pub retries: u32,
     /// Claims whose worker died or let the lease run out.
     pub unclean_ends: u32,
@@ -236,6 +257,7 @@ impl Job {
             priority: new.priority,
             user: new.user.clone(),
             cost_micros: new.cost_micros,
+            input_bytes: new.input_bytes,
             kept_for: new.kept_for,
             start_by: new.start_within.map(|limit| now.plus(limit)),
             state: JobState::Queued,
@@ -268,6 +290,15 @@ pub struct Lease {
     pub attempt: u32,
     /// Who claimed.
     pub worker: WorkerId,
+}
+
+/// One fetcher's right to write about one fetching of one job's pictures.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FetchLease {
+    /// The job.
+    pub job: JobId,
+    /// Which fetching of it.
+    pub number: u32,
 }
 
 /// What a job made.

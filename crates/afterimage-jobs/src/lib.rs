@@ -10,6 +10,7 @@ mod data_folder;
 mod error;
 mod ids;
 mod job;
+mod price;
 pub mod retention;
 pub mod state;
 mod store;
@@ -22,12 +23,13 @@ pub use data_folder::DataFolderLock;
 pub use error::{Error, Result};
 pub use ids::{JobId, KeyId, UploadId, WorkerId};
 pub use job::{
-    Failure, FailureKind, Idempotency, Job, JobResult, JobSpec, JobState, Lease, NewJob, Output, OutputFormat,
-    OutputSpec, Priority, Source, Webhook,
+    Failure, FailureKind, FetchLease, Idempotency, Job, JobResult, JobSpec, JobState, Lease, NewJob, Output,
+    OutputFormat, OutputSpec, Priority, Source, Webhook,
 };
+pub use price::Rates;
 pub use state::{MAX_ATTEMPTS, MAX_UNCLEAN_ENDS};
 pub use store::{
-    ApiKey, CancelOutcome, Delivery, Fenced, JobStore, KeyStore, ListFilter, MemoryStore, NewKey, NewUpload, NextTry,
-    Outbox, POSITION_LIMIT, Page, QueueDepth, Renewed, Secret, SettingsStore, Spending, SqliteStore, Store, Submitted,
-    Upload, UploadFacts, UploadState, UploadStore,
+    ApiKey, CancelOutcome, Delivery, Fenced, FetchStore, Fetched, JobStore, KeyStore, ListFilter, MemoryStore, NewKey,
+    NewUpload, NextTry, Outbox, POSITION_LIMIT, Page, QueueDepth, Renewed, Secret, SettingsStore, Spending,
+    SqliteStore, Store, Submitted, Upload, UploadFacts, UploadState, UploadStore,
 };

@@ -1,8 +1,9 @@
 //! How old jobs, uploads and their files go.
 //!
 //! In three steps, each safe to repeat after a crash: the row is marked as deleted, its files are removed, the row is
-//! forgotten. Files that no row points to (a submit that failed after storing its inputs, a worker that lost its
-//! lease) are found by looking through the files.
+//! forgotten. A job's inputs are its own, also where they were an upload or a result first: those may go before it. Files
+//! that no row points to (a submit that failed after storing its inputs, a worker that lost its lease) are found by
+//! looking through the files; what a fetcher left that died goes with its job.
 
 use crate::blobs::BlobOwner;
 use crate::{Blobs, Job, Result, Store, Timestamp};

@@ -3,7 +3,7 @@
 //! Each transition consumes a state and returns the next one or a refusal. The memory store applies these functions;
 //! the SQL of the others mirrors them and is tested against it.
 
-use crate::{FailureKind, JobState, Lease, Timestamp, WorkerId};
+use crate::{FailureKind, FetchLease, JobState, Lease, Timestamp, WorkerId};
 
 /// Workers that may die on a job before it is kept apart.
 pub const MAX_UNCLEAN_ENDS: u32 = 2;
@@ -18,7 +18,9 @@ pub struct Lifecycle {
     pub phase: Phase,
     /// Claims so far; the fencing token of the latest.
     pub attempt: u32,
-    /// Claims that ended in a failure that may pass.
+    /// Times that somebody began to fetch its pictures; the fencing token of the latest.
+    pub fetches: u32,
+    /// Claims and fetches that ended in a failure that may pass.
     pub retries: u32,
     /// Claims whose worker died or let the lease run out.
     pub unclean_ends: u32,
@@ -31,7 +33,14 @@ pub struct Lifecycle {
 /// The states with what belongs to each.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
-    /// Waits.
+    /// Waits for its pictures, which lie elsewhere. No worker may take it.
+    AwaitsSources {
+        /// Not before this time, after a failure that may pass.
+        ready_at: Option<Timestamp>,
+        /// Somebody fetches, until this time unless the lease is renewed.
+        fetch_until: Option<Timestamp>,
+    },
+    /// Waits for a worker.
     Queued {
         /// Not before this time, after a failure that may pass.
         ready_at: Option<Timestamp>,
@@ -67,6 +76,7 @@ impl Default for Lifecycle {
         Self {
             phase: Phase::Queued { ready_at: None },
             attempt: 0,
+            fetches: 0,
             retries: 0,
             unclean_ends: 0,
             cancel_requested: false,
@@ -76,10 +86,19 @@ impl Default for Lifecycle {
 }
 
 impl Lifecycle {
+    /// A job as it begins; `awaits_sources`: some of its pictures lie elsewhere.
+    pub fn submitted(awaits_sources: bool) -> Self {
+        let fresh = Self::default();
+        if awaits_sources {
+            return Self { phase: Phase::AwaitsSources { ready_at: None, fetch_until: None }, ..fresh };
+        }
+        fresh
+    }
+
     /// The state's name.
     pub const fn state(&self) -> JobState {
         match self.phase {
-            Phase::Queued { .. } => JobState::Queued,
+            Phase::AwaitsSources { .. } | Phase::Queued { .. } => JobState::Queued,
             Phase::Running { .. } => JobState::Running,
             Phase::Succeeded => JobState::Succeeded,
             Phase::Failed(_) => JobState::Failed,
@@ -87,10 +106,85 @@ impl Lifecycle {
         }
     }
 
+    /// Somebody begins to fetch the pictures.
+    ///
+    /// # Errors
+    /// [`Refusal::NotNow`] when none are awaited, somebody fetches already, or the job must wait longer.
+    pub fn claim_fetch(self, now: Timestamp, fetch_until: Timestamp) -> Step {
+        match self.phase {
+            Phase::AwaitsSources { ready_at, fetch_until: None } if ready_at.is_none_or(|ready_at| ready_at <= now) => {
+                let phase = Phase::AwaitsSources { ready_at: None, fetch_until: Some(fetch_until) };
+                Ok(Self { phase, fetches: self.fetches + 1, ..self })
+            }
+            _ => Err(Refusal::NotNow),
+        }
+    }
+
+    /// The fetcher prolongs its lease.
+    ///
+    /// # Errors
+    /// [`Refusal::LeaseLost`].
+    pub fn renew_fetch(self, lease: &FetchLease, until: Timestamp) -> Step {
+        self.check_fetch(lease)?;
+        Ok(Self { phase: Phase::AwaitsSources { ready_at: None, fetch_until: Some(until) }, ..self })
+    }
+
+    /// All pictures are here.
+    ///
+    /// # Errors
+    /// [`Refusal::LeaseLost`].
+    pub fn sources_ready(self, lease: &FetchLease) -> Step {
+        self.check_fetch(lease)?;
+        Ok(Self { phase: Phase::Queued { ready_at: None }, ..self })
+    }
+
+    /// A picture cannot be had.
+    ///
+    /// # Errors
+    /// [`Refusal::LeaseLost`].
+    pub fn sources_failed(self, lease: &FetchLease, kind: FailureKind) -> Step {
+        self.check_fetch(lease)?;
+        Ok(self.ended(Phase::Failed(kind)))
+    }
+
+    /// The fetcher stops in good order; somebody else will fetch.
+    ///
+    /// # Errors
+    /// [`Refusal::LeaseLost`].
+    pub fn release_fetch(self, lease: &FetchLease) -> Step {
+        self.check_fetch(lease)?;
+        Ok(self.awaits_again(None))
+    }
+
+    /// The fetcher met a failure that may pass.
+    ///
+    /// # Errors
+    /// [`Refusal::LeaseLost`].
+    pub fn retry_fetch(self, lease: &FetchLease, kind: FailureKind, ready_at: Timestamp) -> Step {
+        self.check_fetch(lease)?;
+        let counted = Self { retries: self.retries + 1, ..self };
+        if counted.spent() >= MAX_ATTEMPTS {
+            return Ok(counted.ended(Phase::Failed(kind)));
+        }
+        Ok(counted.awaits_again(Some(ready_at)))
+    }
+
+    /// Anybody finds the lease of a fetch run out. It is not counted against the job: nothing of it runs while pictures
+    /// are fetched, and what ended the fetcher ended many others with it.
+    ///
+    /// # Errors
+    /// [`Refusal::NotNow`] when nobody fetches or the lease is good.
+    pub fn free_fetch(self, now: Timestamp) -> Step {
+        match self.phase {
+            Phase::AwaitsSources { fetch_until: Some(until), .. } if until < now => Ok(self.awaits_again(None)),
+            _ => Err(Refusal::NotNow),
+        }
+    }
+
     /// A worker takes the waiting job.
     ///
     /// # Errors
-    /// [`Refusal::NotNow`] when it does not wait or must wait longer.
+    /// [`Refusal::NotNow`] when it does not wait, awaits its pictures, or must wait longer.
     pub fn claim(self, worker: &WorkerId, now: Timestamp, lease_until: Timestamp) -> Step {
         match self.phase {
             Phase::Queued { ready_at } if ready_at.is_none_or(|ready_at| ready_at <= now) => {}
@@ -185,7 +279,7 @@ impl Lifecycle {
     pub fn cancel(self) -> Step {
         let requested = Self { cancel_requested: true, ..self };
         match requested.phase {
-            Phase::Queued { .. } => Ok(requested.ended(Phase::Cancelled)),
+            Phase::AwaitsSources { .. } | Phase::Queued { .. } => Ok(requested.ended(Phase::Cancelled)),
             Phase::Running { .. } => Ok(requested),
             _ => Err(Refusal::NotNow),
         }
@@ -197,7 +291,7 @@ impl Lifecycle {
     /// [`Refusal::NotNow`] when it was claimed before, has ended or has time left.
     pub fn time_out_start(self, now: Timestamp, start_by: Timestamp) -> Step {
         match self.phase {
-            Phase::Queued { .. } if self.attempt == 0 && start_by <= now => {
+            Phase::AwaitsSources { .. } | Phase::Queued { .. } if self.attempt == 0 && start_by <= now => {
                 Ok(self.ended(Phase::Failed(FailureKind::StartTimeout)))
             }
             _ => Err(Refusal::NotNow),
@@ -209,6 +303,17 @@ impl Lifecycle {
             Phase::Running { worker, .. } if *worker == lease.worker && self.attempt == lease.attempt => Ok(()),
             _ => Err(Refusal::LeaseLost),
         }
+    }
+
+    const fn check_fetch(&self, lease: &FetchLease) -> Result<(), Refusal> {
+        match &self.phase {
+            Phase::AwaitsSources { fetch_until: Some(_), .. } if self.fetches == lease.number => Ok(()),
+            _ => Err(Refusal::LeaseLost),
+        }
+    }
+
+    fn awaits_again(self, ready_at: Option<Timestamp>) -> Self {
+        Self { phase: Phase::AwaitsSources { ready_at, fetch_until: None }, ..self }
     }
 
     const fn spent(&self) -> u32 {

@@ -4,7 +4,7 @@ use crate::auth::{GuessGuard, KnownKeys};
 use crate::cost::Rates;
 use crate::decode::DecodePool;
 use crate::engine_process::{EngineProcesses, Events};
-use crate::fetch::{Fetcher, Outbound};
+use crate::fetch::Outbound;
 use crate::files::{BeingSent, FileLinks};
 use crate::http::{BodyReader, PublicUrl};
 use crate::operations::metrics::Metrics;
@@ -25,8 +25,6 @@ pub struct App {
     pub engines: Arc<EngineProcesses>,
     /// Progress of running jobs.
     pub events: Events,
-    /// Fetches what requests name.
-    pub fetcher: Arc<Fetcher>,
     /// Checks addresses that requests name.
     pub outbound: Outbound,
     /// Checks pictures within bounded memory.

@@ -1,5 +1,6 @@
 //! Decoding of untrusted pictures in the server process, with bounded memory.
 
+use afterimage_core::Size;
 use afterimage_imaging::{PictureFormat, PictureHeader, PictureLimits, decode, read_header};
 use bytes::Bytes;
 use std::num::NonZeroUsize;
@@ -80,6 +81,14 @@ impl DecodePool {
             tracing::error!(%error, format = header.format.name(), "a decoder failed");
             Err(PictureError::Unreadable(format!("{} file: damaged", header.format.name())))
         })
+    }
+
+    /// The size of a picture by its header, which may be a lie, before it is turned upright.
+    ///
+    /// # Errors
+    /// [`PictureError`] when it begins like none that can be read.
+    pub async fn stored_size(&self, bytes: Bytes) -> Result<Size, PictureError> {
+        self.header(bytes).await.map(|header| Size::new(header.width, header.height))
     }
 
     /// Finding the end of a large JPEG takes milliseconds, too long for a thread that serves requests.

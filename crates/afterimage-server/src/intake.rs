@@ -1,5 +1,5 @@
-//! Pictures that requests name: inlined ones are checked at once, our own files are used where they lie, and foreign
-//! addresses are noted for the worker.
+//! Pictures that requests name: inlined ones are checked at once, our own files were when they came, and foreign addresses
+//! are noted for the fetchers.
 
 use crate::app::App;
 use crate::dialects::parameters::{Problem, ProblemKind};
@@ -32,7 +32,7 @@ pub enum SourcePicture {
         /// Its size.
         size: Size,
     },
-    /// To be fetched by the worker.
+    /// To be fetched before a worker takes the job.
     Remote {
         /// As the client gave it.
         url: String,
@@ -78,7 +78,7 @@ pub async fn take_text(app: &App, field: &str, text: &str) -> Result<SourcePictu
     }
     if text.contains("://") {
         let url = parse_web_url(text).map_err(|problem| malformed(problem.to_string()))?;
-        // A name takes time to look up, so that is left to the worker; an address does not.
+        // A name takes time to look up, so that is left to the fetchers; an address does not.
         if matches!(url.host(), Some(Host::Ipv4(_) | Host::Ipv6(_))) {
             app.outbound.check_target(text).await.map_err(|error| malformed(error.to_string()))?;
         }
@@ -107,11 +107,13 @@ pub async fn take_bytes(app: &App, field: &str, bytes: Bytes) -> Result<SourcePi
     Ok(SourcePicture::Inline { bytes, size: Size::new(facts.width, facts.height) })
 }
 
+/// What is said of a file of ours that `field` names and that is not there.
+pub fn own_file_gone(field: &str) -> Refusal {
+    Refusal::Field(Problem::new(field, ProblemKind::Malformed, "this file of ours does not exist (any more)"))
+}
+
 async fn own_file(app: &App, field: &str, file: OwnFile) -> Result<SourcePicture, Refusal> {
-    let gone = || {
-        let message = "this file of ours does not exist (any more)";
-        Refusal::Field(Problem::new(field, ProblemKind::Malformed, message))
-    };
+    let gone = || own_file_gone(field);
     match file {
         OwnFile::Upload(id) => {
             let upload = app.store.upload(&id).await?.ok_or_else(gone)?;

@@ -11,6 +11,7 @@ pub mod docs;
 pub mod engine_process;
 pub mod error_shape;
 pub mod fetch;
+pub mod fetchers;
 pub mod files;
 pub mod http;
 pub mod intake;

@@ -6,6 +6,7 @@ use crate::decode::DecodePool;
 use crate::dialects::{fal, openai, wavespeed};
 use crate::engine_process::{EngineExecutor, EngineProcesses, Events, Limits, OpenFailure};
 use crate::fetch::{FetchLimits, Fetcher, Outbound, OutboundOptions};
+use crate::fetchers::{Fetchers, POOL};
 use crate::files::{BeingSent, FileLinks, Signer};
 use crate::http::{BodyReader, PublicUrl};
 use crate::listen::{ConnectionLimits, ListenError, Listener};
@@ -106,7 +107,6 @@ pub async fn serve(
         hints: Arc::new(Hints::default()),
         engines: Arc::new(EngineProcesses::start(&options.engine, Limits::default(), options.workers)),
         events: Events::default(),
-        fetcher: Arc::new(Fetcher::new(outbound.clone(), FetchLimits::default())),
         outbound,
         decode: DecodePool::new(PictureLimits::default(), DECODE_BUDGET, DECODE_THREADS),
         bodies: BodyReader::default(),
@@ -136,11 +136,16 @@ pub async fn serve(
     ]);
     let deliverer = Deliverer::new(Arc::clone(&app.store), renderers, app.outbound.clone());
     tasks.spawn(deliverer.run(background.clone()));
-    let executor = EngineExecutor::new(
-        Arc::clone(&app.engines),
-        Sources::new(app.blobs.clone(), Arc::clone(&app.fetcher)),
-        app.events.clone(),
-    );
+    // Also without workers: what is submitted here may run elsewhere, and its pictures need not wait for that.
+    let fetchers = Fetchers {
+        store: Arc::clone(&app.store),
+        blobs: app.blobs.clone(),
+        hints: Arc::clone(&app.hints),
+        decode: app.decode.clone(),
+        fetcher: Fetcher::new(app.outbound.clone(), FetchLimits { parallel: POOL, ..FetchLimits::default() }),
+    };
+    tasks.spawn(fetchers.run(background.clone()));
+    let executor = EngineExecutor::new(Arc::clone(&app.engines), Sources::new(app.blobs.clone()), app.events.clone());
     let workers = Workers::start(
         Arc::clone(&app.store),
         app.blobs.clone(),

@@ -1,49 +1,45 @@
-//! How the worker gets a job's pictures.
+//! How the worker gets a job's pictures: all of them lie in the store by then, see [`crate::fetchers`].
 
 use crate::engine_process::SourceReader;
-use crate::fetch::{FetchError, Fetcher};
 use afterimage_jobs::{Blobs, Failure, FailureKind, Job, Source};
 use async_trait::async_trait;
 use bytes::Bytes;
-use std::sync::Arc;
 
-/// Reads stored pictures from the blobs, and fetches the others by the rules for addresses.
+/// Reads stored pictures.
 #[derive(Debug)]
 pub struct Sources {
     blobs: Blobs,
-    fetcher: Arc<Fetcher>,
 }
 
 impl Sources {
-    /// Reads from `blobs` and through `fetcher`.
-    pub const fn new(blobs: Blobs, fetcher: Arc<Fetcher>) -> Self {
-        Self { blobs, fetcher }
+    /// Reads from `blobs`.
+    pub const fn new(blobs: Blobs) -> Self {
+        Self { blobs }
     }
 }
 
 #[async_trait]
 impl SourceReader for Sources {
-    async fn read(&self, _job: &Job, source: &Source) -> Result<Bytes, Failure> {
-        match source {
-            Source::Blob { path } => match self.blobs.get(path).await {
-                Ok(Some(bytes)) => Ok(bytes),
-                Ok(None) => {
-                    Err(about_image(FailureKind::SourceUnavailable, "the stored picture does not exist any more"))
-                }
-                Err(error) => {
-                    tracing::error!(%error, "a stored picture could not be read");
-                    Err(Failure::new(FailureKind::Storage, "the stored picture could not be read"))
-                }
-            },
-            Source::Url { url } => self.fetcher.fetch_picture(url).await.map_err(|error| failure(&error)),
+    async fn read(&self, job: &Job, source: &Source) -> Result<Bytes, Failure> {
+        let Source::Blob { path } = source else {
+            tracing::error!(job_id = %job.id, "a job was claimed before its pictures were fetched");
+            return Err(Failure::new(FailureKind::Internal, "the picture was not fetched"));
+        };
+        match self.blobs.get(path).await {
+            Ok(Some(bytes)) => Ok(bytes),
+            Ok(None) => {
+                tracing::error!(job_id = %job.id, "a picture of a job is not in the store");
+                Err(about_image(FailureKind::SourceUnavailable, "the stored picture does not exist any more"))
+            }
+            Err(error) => {
+                tracing::error!(%error, "a stored picture could not be read");
+                Err(Failure::new(FailureKind::Storage, "the stored picture could not be read"))
+            }
         }
     }
 }
 
-fn failure(error: &FetchError) -> Failure {
-    about_image(FailureKind::SourceUnavailable, error.to_string())
-}
-
-fn about_image(kind: FailureKind, message: impl Into<String>) -> Failure {
+/// A failure that blames the request's picture.
+pub fn about_image(kind: FailureKind, message: impl Into<String>) -> Failure {
     Failure { field: Some("image".to_owned()), ..Failure::new(kind, message) }
 }

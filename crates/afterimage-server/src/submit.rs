@@ -1,10 +1,11 @@
 //! From a checked request of any dialect to a durable job.
 
 use crate::app::App;
+use crate::cost::quote;
 use crate::dialects::parameters::{Problem, ProblemKind};
-use crate::intake::SourcePicture;
+use crate::intake::{SourcePicture, own_file_gone};
 use crate::refusal::Refusal;
-use afterimage_core::{Error as CoreError, GenerationRequest, Limits, Size, Task};
+use afterimage_core::{Error as CoreError, GenerationRequest, Limits, Task};
 use afterimage_engine::sampling::img2img_start;
 use afterimage_jobs::{
     ApiKey, Blobs, CancelOutcome, Idempotency, JobId, JobSpec, NewJob, OutputFormat, OutputSpec, Priority, Source,
@@ -66,19 +67,15 @@ pub async fn submit(
             .map_err(|error| Problem::new(field_name("webhook"), ProblemKind::Malformed, error.to_string()))?;
     }
     let id = JobId::random();
-    let cost_micros = cost(app, &submission);
-    let mut sources = Vec::with_capacity(submission.pictures.len());
-    for (index, picture) in submission.pictures.into_iter().enumerate() {
-        sources.push(match picture {
-            SourcePicture::Inline { bytes, .. } => {
-                let path = Blobs::input_path(&id, index);
-                app.blobs.put(&path, bytes).await?;
-                Source::Blob { path }
-            }
-            SourcePicture::Stored { blob, .. } => Source::Blob { path: blob },
-            SourcePicture::Remote { url } => Source::Url { url },
-        });
-    }
+    let size = submission.pictures.first().and_then(SourcePicture::size);
+    let cost_micros = quote(app.rates, &submission.request, size);
+    let inputs = match store_inputs(app, &id, submission.pictures, field_name).await {
+        Ok(inputs) => inputs,
+        Err(refusal) => {
+            discard_inputs(app, &id).await;
+            return Err(refusal);
+        }
+    };
     let job = NewJob {
         id: id.clone(),
         key: key.id.clone(),
@@ -87,29 +84,70 @@ pub async fn submit(
         input: submission.input,
         spec: JobSpec {
             request: submission.request,
-            sources,
+            sources: inputs.sources,
             output: OutputSpec { format: submission.format },
             public_url: submission.public_url,
+            rates: Some(app.rates),
         },
         webhook: submission.webhook,
         idempotency: submission.idempotency,
         priority: submission.priority,
         user: submission.user,
         cost_micros,
+        input_bytes: inputs.bytes,
         start_within: submission.start_within,
         kept_for: submission.kept_for,
     };
     let submitted = app.store.submit(job).await;
     match &submitted {
+        Ok(Submitted::Created(job)) if job.spec.awaits_sources() => app.hints.awaiting(),
         Ok(Submitted::Created(_)) => app.hints.submitted(),
-        // The input of a job that was not made is nobody's; when it cannot be removed now, the sweep for orphans will.
-        Ok(Submitted::Existing(_)) | Err(_) => {
-            if let Err(error) = app.blobs.delete_job(&id).await {
-                tracing::warn!(%error, "the input of a refused job was not removed");
-            }
-        }
+        Ok(Submitted::Existing(_)) | Err(_) => discard_inputs(app, &id).await,
     }
     Ok(submitted?)
+}
+
+/// A job's pictures, as far as they are here.
+#[derive(Default)]
+struct Inputs {
+    sources: Vec<Source>,
+    /// Bytes that were stored for it.
+    bytes: u64,
+}
+
+/// Stores what the job will need until it has ended. A file of ours gets a name of the job's own: its first one may go,
+/// by its owner or by its age, while the job waits.
+async fn store_inputs(
+    app: &App,
+    id: &JobId,
+    pictures: Vec<SourcePicture>,
+    field_name: FieldName,
+) -> Result<Inputs, Refusal> {
+    let mut inputs = Inputs::default();
+    for (index, picture) in pictures.into_iter().enumerate() {
+        let path = Blobs::input_path(id, index);
+        inputs.sources.push(match picture {
+            SourcePicture::Inline { bytes, .. } => {
+                inputs.bytes += bytes.len() as u64;
+                app.blobs.put(&path, bytes).await?;
+                Source::Blob { path }
+            }
+            SourcePicture::Stored { blob, .. } => {
+                inputs.bytes +=
+                    app.blobs.copy(&blob, &path).await?.ok_or_else(|| own_file_gone(field_name("image")))?;
+                Source::Blob { path }
+            }
+            SourcePicture::Remote { url } => Source::Url { url },
+        });
+    }
+    Ok(inputs)
+}
+
+/// The input of a job that was not made is nobody's; when it cannot be removed now, the sweep for orphans will.
+async fn discard_inputs(app: &App, id: &JobId) {
+    if let Err(error) = app.blobs.delete_job(id).await {
+        tracing::warn!(%error, "the input of a refused job was not removed");
+    }
 }
 
 /// Cancels a job of `key` and tells whoever in this process should know.
@@ -158,14 +196,4 @@ fn check(submission: &Submission, field_name: FieldName) -> Result<(), Refusal> 
         return Err(refuse("image", message));
     }
     Ok(())
-}
-
-/// The price, for the size that is known now: a picture still to be fetched counts as 1024×1024.
-fn cost(app: &App, submission: &Submission) -> i64 {
-    let request = &submission.request;
-    let size = request
-        .size
-        .or_else(|| submission.pictures.first().and_then(SourcePicture::size))
-        .unwrap_or(Size::new(1024, 1024));
-    app.rates.micros(size, request.steps, request.num_images)
 }

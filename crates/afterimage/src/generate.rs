@@ -7,7 +7,7 @@ use crate::origin::Origins;
 use crate::output::{Plan, print_text, write_pictures};
 use crate::progress::Progress;
 use afterimage_core::{Error, GenerationRequest, Limits, Picture, PictureLimits, Size, Task};
-use afterimage_engine::{Engine, Generation, Tenant, Timings, encode_pictures};
+use afterimage_engine::{Engine, Generation, Timings, encode_pictures};
 use afterimage_imaging::{read_file, read_stream};
 use serde::Serialize;
 use std::io::{self, Write};
@@ -58,7 +58,7 @@ impl Job<'_> {
         self.models.take_threads()?;
         let engine = Engine::open(&self.models.engine_options()).map_err(failed)?;
         let progress = Progress::new(self.output.quiet);
-        let outcome = engine.generate(&request, &pictures, &Tenant::default(), &progress);
+        let outcome = engine.generate(&request, &pictures, &progress);
         progress.clear();
         let generation = outcome.map_err(failed)?;
 

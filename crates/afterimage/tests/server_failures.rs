@@ -8,6 +8,10 @@
 
 #[path = "server_failures/disk.rs"]
 mod disk;
+#[path = "server_failures/fetching.rs"]
+mod fetching;
+#[path = "support/picture_host.rs"]
+mod picture_host;
 #[path = "support/processes.rs"]
 mod processes;
 #[path = "server_failures/requests.rs"]

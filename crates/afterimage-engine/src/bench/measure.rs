@@ -8,7 +8,7 @@ use crate::pipelines::{bench_context, usable_size};
 use crate::sampling::{TorchGenerator, sigmas, timesteps};
 use afterimage_core::{Error, Picture, Result, Size};
 use afterimage_kernels::gemm::measure_ceiling;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Side of the square product that gives the ceiling: large enough to be bound by arithmetic.
 const CEILING_SIZE: usize = 1536;
@@ -108,10 +108,7 @@ pub fn run(options: &BenchOptions, stop: &(dyn Fn() -> bool + Sync)) -> Result<B
 
 fn networks(subject: &Subject) -> Result<(&FluxTransformer, &Autoencoder)> {
     match subject {
-        Subject::Models(models) => {
-            let mut load_time = Duration::ZERO;
-            Ok((models.transformer(&mut load_time)?, models.autoencoder(&mut load_time)?))
-        }
+        Subject::Models(models) => Ok((models.transformer()?, models.autoencoder()?)),
         Subject::Random(random) => Ok((&random.transformer, &random.autoencoder)),
     }
 }

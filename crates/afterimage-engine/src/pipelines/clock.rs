@@ -1,5 +1,6 @@
 //! The stages' times.
 
+use super::load_time;
 use crate::engine::{Observer, Stage, Timings};
 use afterimage_core::{Error, Result};
 use std::time::{Duration, Instant};
@@ -13,13 +14,14 @@ pub(super) struct Clock<'a> {
 }
 
 impl<'a> Clock<'a> {
-    /// Starts the total.
+    /// Starts the total, on the thread that does the work.
     pub fn new(observer: &'a dyn Observer) -> Self {
+        // Whatever this thread built for nobody's request.
+        load_time::take();
         Self { observer, timings: Timings::default(), load: Duration::ZERO, start: Instant::now() }
     }
 
-    /// Announces `stage`, does `work` and adds its time to `target`, apart from what `work` adds to the load time it is
-    /// given.
+    /// Announces `stage`, does `work` and adds its time to `target`.
     ///
     /// # Errors
     /// [`Error::Cancelled`] when the observer asked to stop, and those of `work`.
@@ -27,15 +29,15 @@ impl<'a> Clock<'a> {
         &mut self,
         stage: Stage,
         target: fn(&mut Timings) -> &mut f64,
-        work: impl FnOnce(&mut Duration) -> Result<T>,
+        work: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
         if self.observer.is_cancelled() {
             return Err(Error::Cancelled);
         }
         self.observer.stage(stage);
         let start = Instant::now();
-        let mut load = Duration::ZERO;
-        let done = work(&mut load);
+        let done = work();
+        let load = load_time::take();
         *target(&mut self.timings) += milliseconds(start.elapsed().saturating_sub(load));
         self.load += load;
         done

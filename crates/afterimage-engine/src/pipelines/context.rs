@@ -1,14 +1,14 @@
 //! Prompt and pictures to the tokens that condition the transformer.
 
-use super::encodings::{Known, PictureKey, Tenant};
-use super::finite::finite;
-use super::models::{Models, Part};
+use super::encodings::{Known, Of, PictureKey};
+use super::finite;
+use super::models::Models;
 use crate::models::downsample;
 use crate::models::flux::TokenBias;
 use afterimage_core::{EmptyPrompt, Picture, Result, VariationSettings};
 use afterimage_imaging::{Filter, resize};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What the transformer is conditioned on besides timestep and guidance.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,26 +31,25 @@ pub(super) struct Text {
 }
 
 /// Encodes a text with both encoders; the empty string is a text.
-pub(super) fn encode_text(models: &Models, text: &str, load_time: &mut Duration) -> Result<Text> {
-    let encoders = models.text_encoders(load_time)?;
+pub(super) fn encode_text(models: &Models, text: &str) -> Result<Text> {
+    let encoders = models.text_encoders()?;
     let tokens = encoders.t5.encode(&encoders.t5_tokenizer.encode(text)?)?;
-    finite(models, Part::T5, "encoding the text", &tokens)?;
+    finite::check(&tokens, || models.part("text_encoder_2"), "the T5 encoder")?;
     let pooled = encoders.clip.pooled(&encoders.clip_tokenizer.encode(text)?)?;
-    finite(models, Part::Clip, "encoding the text", &pooled)?;
+    finite::check(&pooled, || models.part("text_encoder"), "the CLIP encoder")?;
     Ok(Text { tokens, pooled, repeated: 1 })
 }
 
 /// The text part of a variation: the prompt, or what its absence feeds.
 pub(super) fn variation_text(
     models: &Models,
-    tenant: &Tenant,
+    tenant: &str,
     prompt: Option<&str>,
     empty: EmptyPrompt,
-    load_time: &mut Duration,
 ) -> Result<Known<Text>> {
     match (prompt, empty) {
-        (Some(prompt), _) => known_text(models, tenant, prompt, load_time),
-        (None, EmptyPrompt::Encode) => known_text(models, tenant, "", load_time),
+        (Some(prompt), _) => known_text(models, tenant, prompt),
+        (None, EmptyPrompt::Encode) => known_text(models, tenant, ""),
         (None, EmptyPrompt::Zeros) => Ok(Known { value: Arc::new(zeros(models)?), cached: false }),
     }
 }
@@ -66,43 +65,30 @@ fn zeros(models: &Models) -> Result<Text> {
 }
 
 /// [`encode_text`], unless an earlier request of the tenant did.
-pub(super) fn known_text(
-    models: &Models,
-    tenant: &Tenant,
-    text: &str,
-    load_time: &mut Duration,
-) -> Result<Known<Text>> {
+pub(super) fn known_text(models: &Models, tenant: &str, text: &str) -> Result<Known<Text>> {
     let bytes = |encoded: &Text| text.len() + size_of_val(&encoded.tokens[..]) + size_of_val(&encoded.pooled[..]);
-    let key = (tenant.clone(), text.to_owned());
-    models.encodings().texts.get_or_make(key, bytes, || encode_text(models, text, load_time))
+    models.encodings().texts.get_or_make(Of::new(tenant, text.to_owned()), bytes, || encode_text(models, text))
 }
 
 /// [`encode_picture`], unless an earlier request of the tenant did.
 pub(super) fn known_picture(
     models: &Models,
-    tenant: &Tenant,
+    tenant: &str,
     picture: &Picture,
     downsample_factor: f64,
-    load_time: &mut Duration,
 ) -> Result<Known<Vec<f32>>> {
-    let key = (tenant.clone(), PictureKey::new(picture, downsample_factor));
+    let key = Of::new(tenant, PictureKey::new(picture, downsample_factor));
     let bytes = |tokens: &Vec<f32>| size_of_val(&tokens[..]);
-    let encode = || encode_picture(models, picture, downsample_factor, load_time);
-    models.encodings().pictures.get_or_make(key, bytes, encode)
+    models.encodings().pictures.get_or_make(key, bytes, || encode_picture(models, picture, downsample_factor))
 }
 
 /// Redux tokens of one picture, on the grid that `downsample_factor` leaves: `[tokens, joint_attention_dim]`.
-pub(super) fn encode_picture(
-    models: &Models,
-    picture: &Picture,
-    downsample_factor: f64,
-    load_time: &mut Duration,
-) -> Result<Vec<f32>> {
-    let encoders = models.image_encoders(load_time)?;
+pub(super) fn encode_picture(models: &Models, picture: &Picture, downsample_factor: f64) -> Result<Vec<f32>> {
+    let encoders = models.image_encoders()?;
     let square = resize(picture, encoders.preprocessor.size(), Filter::Bicubic)?;
     let tokens = encoders.siglip.encode(&encoders.preprocessor.planes(&square)?)?;
     let tokens = encoders.redux.embed(&tokens)?;
-    finite(models, Part::Redux, "encoding the picture", &tokens)?;
+    finite::check(&tokens, || models.redux_part(), "SigLIP and the Redux embedder")?;
     Ok(downsample(&tokens, encoders.siglip.config().grid_side(), downsample_factor))
 }
 
@@ -160,15 +146,15 @@ pub struct EncodedForBench {
 /// Those of building the encoders.
 pub fn bench_context(models: &Models, picture: &Picture) -> Result<EncodedForBench> {
     let milliseconds = |start: Instant| start.elapsed().as_secs_f64() * 1e3;
-    let mut load_time = Duration::ZERO;
-    models.image_encoders(&mut load_time)?;
-    models.text_encoders(&mut load_time)?;
-    let load_ms = load_time.as_secs_f64() * 1e3;
     let start = Instant::now();
-    let image = encode_picture(models, picture, 1.0, &mut load_time)?;
+    models.image_encoders()?;
+    models.text_encoders()?;
+    let load_ms = milliseconds(start);
+    let start = Instant::now();
+    let image = encode_picture(models, picture, 1.0)?;
     let image_encode_ms = milliseconds(start);
     let start = Instant::now();
-    let text = encode_text(models, "a red sailing boat on a calm lake, in the style of a woodcut", &mut load_time)?;
+    let text = encode_text(models, "a red sailing boat on a calm lake, in the style of a woodcut")?;
     let text_encode_ms = milliseconds(start);
     let width = models.flux_config().joint_attention_dim;
     let Context { tokens, pooled, .. } = join(width, text, &[Arc::new(image)], &VariationSettings::default());

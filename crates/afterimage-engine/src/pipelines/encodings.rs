@@ -2,7 +2,6 @@
 //! and SigLIP cost seconds each.
 
 use afterimage_core::{Picture, Result};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -12,19 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// numbers).
 const BUDGET: usize = 32 << 20;
 
-/// Whose request it is: any text that tells one customer from the next, and is no secret. What one tenant's requests
-/// encoded is not known to another's, or the time of an answer would tell who else used a prompt or a picture. The default
-/// is the only tenant of a program with one user.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Tenant(pub String);
-
-/// What one engine remembers, for each tenant.
+/// What one engine remembers.
 pub(super) struct Encodings {
     /// Prompt to T5 tokens and pooled CLIP vector.
-    pub texts: Cache<(Tenant, String), super::context::Text>,
+    pub texts: Cache<Of<String>, super::context::Text>,
     /// Picture to Redux tokens.
-    pub pictures: Cache<(Tenant, PictureKey), Vec<f32>>,
+    pub pictures: Cache<Of<PictureKey>, Vec<f32>>,
 }
 
 impl Default for Encodings {
@@ -33,8 +25,22 @@ impl Default for Encodings {
     }
 }
 
+/// What a tenant's request asks for. Part of every key, since a hit saves seconds and the answer says so: shared between
+/// tenants, the cache would tell each what the others make their pictures of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Of<K> {
+    tenant: Arc<str>,
+    what: K,
+}
+
+impl<K> Of<K> {
+    pub fn new(tenant: &str, what: K) -> Self {
+        Self { tenant: tenant.into(), what }
+    }
+}
+
 /// A picture as its Redux tokens know it: size, pixels, and how far the grid is averaged. Pixels are compared by their
-/// SHA-256, so that nobody can make two collide.
+/// SHA-256, since a tenant's pictures may come from strangers and nobody must be able to make two collide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct PictureKey {
     width: u32,

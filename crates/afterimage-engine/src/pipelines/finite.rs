@@ -1,31 +1,26 @@
-//! Whether a model makes numbers: weights full of NaN, or a configuration that scales beyond f32, would otherwise end in a
-//! black picture that looks like success.
+//! Models that make no numbers: damaged weights, or a configuration that does not belong to them.
+//!
+//! What a network hands on is looked at once, after it has run, not in its inner loops: one pass over the numbers of a
+//! picture's latents or of a prompt's tokens is nothing beside what made them.
 
-use super::models::{Models, Part};
 use afterimage_core::{Error, Result};
-use rayon::prelude::*;
-use std::fmt::Display;
+use std::path::PathBuf;
 
-/// Numbers that one task looks at: 256 KiB.
-const CHUNK: usize = 1 << 16;
-
-/// Refuses numbers that are none, which `part` made in `stage`.
+/// Refuses `numbers` that hold a NaN or an infinity; `what` made them, from the weights in `part`.
 ///
 /// # Errors
-/// [`Error::ModelFile`] that names the part's files and the stage.
-pub(super) fn finite(models: &Models, part: Part, stage: impl Display, numbers: &[f32]) -> Result<()> {
-    if all_finite(numbers) {
-        return Ok(());
+/// [`Error::ModelFile`].
+pub(super) fn check(numbers: &[f32], part: impl FnOnce() -> PathBuf, what: &str) -> Result<()> {
+    match numbers.iter().position(|number| !number.is_finite()) {
+        None => Ok(()),
+        Some(index) => Err(Error::model_file(
+            part(),
+            format!(
+                "{what} made {} in place of a number; its weights or its configuration are damaged or of another model",
+                numbers[index]
+            ),
+        )),
     }
-    let problem =
-        format!("the model makes no numbers: NaN or infinity after {stage}; its weights or sizes are damaged");
-    Err(Error::model_file(models.path_of(part), problem))
-}
-
-/// Whether every number is one. At the speed of memory: no branch for each number.
-pub(super) fn all_finite(numbers: &[f32]) -> bool {
-    let finite = |chunk: &[f32]| chunk.iter().fold(true, |finite, number| finite & number.is_finite());
-    if numbers.len() <= CHUNK { finite(numbers) } else { numbers.par_chunks(CHUNK).all(finite) }
 }
 
 #[cfg(test)]
@@ -33,16 +28,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_number_that_is_none_is_found_anywhere() {
-        for length in [1, 7, CHUNK, 3 * CHUNK + 5] {
-            let mut numbers = vec![f32::MAX; length];
-            assert!(all_finite(&numbers));
-            for (place, value) in [(0, f32::NAN), (length / 2, f32::INFINITY), (length - 1, f32::NEG_INFINITY)] {
-                numbers[place] = value;
-                assert!(!all_finite(&numbers), "{value} at {place} of {length}");
-                numbers[place] = f32::MIN_POSITIVE / 2.0;
-            }
+    fn only_finite_numbers_pass() {
+        let check = |numbers: &[f32]| check(numbers, || "vae".into(), "the decoder").map_err(|error| error.to_string());
+        assert_eq!(check(&[0.0, -1e38, f32::MIN_POSITIVE / 2.0]), Ok(()));
+        assert_eq!(check(&[]), Ok(()));
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let message = check(&[1.0, bad]).unwrap_err();
+            assert!(message.starts_with("vae: the decoder made ") && message.contains(&bad.to_string()), "{message}");
         }
-        assert!(all_finite(&[]));
     }
 }

@@ -2,7 +2,6 @@
 
 use super::clock::Clock;
 use super::context::{Context, Text, join, known_picture, known_text, variation_text};
-use super::encodings::Tenant;
 use super::latents::usable_size;
 use super::models::Models;
 use super::pass::{Pass, Sampling};
@@ -16,21 +15,22 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Runs `request` on the decoded input pictures.
+/// Runs `request` of `tenant` on the decoded input pictures.
 ///
 /// # Errors
-/// [`Error::Field`] for a request that cannot run, [`Error::Cancelled`], and model file errors from building models.
+/// [`Error::Field`] for a request that cannot run, [`Error::Cancelled`], and model file errors from building models or
+/// when a model makes no numbers.
 pub fn generate(
     models: &Models,
+    tenant: &str,
     request: &GenerationRequest,
     sources: &[Picture],
-    tenant: &Tenant,
     observer: &dyn Observer,
 ) -> Result<Generation> {
     request.validate(&Limits::default(), sources.len())?;
     let size = output_size(models, request, sources)?;
     let plan = Plan::new(request, size, models.size_step(), models.enlarge_config());
-    let run = Run { models, request, tenant, observer, plan };
+    let run = Run { models, tenant, request, observer, plan };
     let mut clock = Clock::new(observer);
     let seed = request.seed.unwrap_or_else(draw_seed);
     let mut generator = TorchGenerator::new(seed);
@@ -90,8 +90,8 @@ struct Conditions {
 /// One request under way.
 struct Run<'a> {
     models: &'a Models,
+    tenant: &'a str,
     request: &'a GenerationRequest,
-    tenant: &'a Tenant,
     observer: &'a dyn Observer,
     plan: Plan,
 }
@@ -113,7 +113,7 @@ impl Run<'_> {
                     let known = clock.time(
                         Stage::ImageEncode,
                         |t| &mut t.image_encode_ms,
-                        |load| known_picture(self.models, self.tenant, source, settings.redux_downsample, load),
+                        || known_picture(self.models, self.tenant, source, settings.redux_downsample),
                     )?;
                     image_cached &= known.cached;
                     pictures.push(known.value);
@@ -121,7 +121,7 @@ impl Run<'_> {
                 let text = clock.time(
                     Stage::TextEncode,
                     |t| &mut t.text_encode_ms,
-                    |load| variation_text(self.models, self.tenant, prompt, settings.empty_prompt, load),
+                    || variation_text(self.models, self.tenant, prompt, settings.empty_prompt),
                 )?;
                 let width = self.models.flux_config().joint_attention_dim;
                 let context = join(width, Arc::unwrap_or_clone(text.value), &pictures, settings);
@@ -131,7 +131,7 @@ impl Run<'_> {
                 let text = clock.time(
                     Stage::TextEncode,
                     |t| &mut t.text_encode_ms,
-                    |load| known_text(self.models, self.tenant, prompt.unwrap_or_default(), load),
+                    || known_text(self.models, self.tenant, prompt.unwrap_or_default()),
                 )?;
                 let Text { tokens, pooled, .. } = Arc::unwrap_or_clone(text.value);
                 let context = Context { tokens, pooled, bias: None };
@@ -165,7 +165,7 @@ impl Run<'_> {
         };
         if last.is_some() {
             // The refinement needs the whole autoencoder; built first, its decoder serves the small pictures too.
-            clock.time(Stage::Load, |t| &mut t.load_ms, |load| self.models.autoencoder(load))?;
+            clock.time(Stage::Load, |t| &mut t.load_ms, || self.models.autoencoder())?;
         }
 
         // The posterior's noise, one draw for all pictures, comes before any other.
@@ -173,7 +173,7 @@ impl Run<'_> {
             (Task::ImageToImage { .. }, Some(source)) => Some(clock.time(
                 Stage::ImageEncode,
                 |t| &mut t.image_encode_ms,
-                |load| first.encode(&resize(source, first.size, Filter::Lanczos)?, Some(generator), load),
+                || first.encode(&resize(source, first.size, Filter::Lanczos)?, Some(generator)),
             )?),
             _ => None,
         };
@@ -191,10 +191,10 @@ impl Run<'_> {
             let mut latents = clock.time(
                 Stage::ImageEncode,
                 |t| &mut t.image_encode_ms,
-                |load| {
+                || {
                     let starts = pictures.iter().zip(&noise).map(|(picture, (_, noise))| {
                         // The mean: what the posterior's noise would add, the refinement's covers.
-                        let image = last.encode(&resize(picture, last.size, Filter::Bicubic)?, None, load)?;
+                        let image = last.encode(&resize(picture, last.size, Filter::Bicubic)?, None)?;
                         Ok(last.start(Some(&image), noise, refining[0]))
                     });
                     starts.collect::<Result<Vec<_>>>()

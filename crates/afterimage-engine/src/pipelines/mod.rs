@@ -7,7 +7,6 @@
 //! | `context.rs` | prompt and pictures to the tokens that condition the transformer |
 //! | `latents.rs` | packing, the start of sampling, pixels |
 //! | `preview.rs` | what the picture will look like, while it is being made |
-//! | `finite.rs` | whether what a model makes is a number |
 //! | `clock.rs` | the stages' times |
 //! | `plan.rs` | one pass, or a small one and a refinement |
 //! | `pass.rs` | once through the sampler, at one size |
@@ -19,6 +18,7 @@ mod encodings;
 mod finite;
 mod generate;
 mod latents;
+mod load_time;
 mod models;
 mod pass;
 mod plan;
@@ -28,7 +28,6 @@ mod preview;
 mod tests;
 
 pub use context::bench_context;
-pub use encodings::Tenant;
 pub use generate::generate;
 pub(crate) use latents::usable_size;
 pub use models::Models;

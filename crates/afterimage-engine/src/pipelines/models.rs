@@ -1,6 +1,7 @@
 //! The models of one base and Redux pair.
 
 use super::encodings::Encodings;
+use super::load_time;
 use crate::config::{AfterimageConfig, EnlargeConfig, FluxConfig, SchedulerConfig, VaeConfig};
 use crate::models::flux::FluxTransformer;
 use crate::models::vae::Autoencoder;
@@ -14,7 +15,6 @@ use crate::weights::{Bundle, Component, Depth, FluxShape, LayoutSource, RoundedT
 use afterimage_core::{Error, Result, Size};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
 
 /// A value built when it is first asked for; a failure is reported and tried again next time.
 struct Lazy<T> {
@@ -27,25 +27,20 @@ impl<T> Lazy<T> {
         Self { value: OnceLock::new(), building: Mutex::new(()) }
     }
 
-    /// The value; what the caller waited for its building, by this or by another request, is added to `load_time`.
-    fn get(&self, load_time: &mut Duration, build: impl FnOnce() -> Result<T>) -> Result<&T> {
+    fn get(&self, build: impl FnOnce() -> Result<T>) -> Result<&T> {
         if let Some(value) = self.value.get() {
             return Ok(value);
         }
-        let start = Instant::now();
-        let built = self.build(build);
-        *load_time += start.elapsed();
-        built
-    }
-
-    fn build(&self, build: impl FnOnce() -> Result<T>) -> Result<&T> {
-        // The lock guards no data, so a panic while it was held leaves nothing half-done.
-        let _guard: MutexGuard<()> = self.building.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(value) = self.value.get() {
-            return Ok(value);
-        }
-        let built = build()?;
-        Ok(self.value.get_or_init(|| built))
+        // Waiting for another request's building is waiting for a model, too.
+        load_time::measure(|| {
+            // The lock guards no data, so a panic while it was held leaves nothing half-done.
+            let _guard: MutexGuard<()> = self.building.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(value) = self.value.get() {
+                return Ok(value);
+            }
+            let built = build()?;
+            Ok(self.value.get_or_init(|| built))
+        })
     }
 }
 
@@ -150,8 +145,8 @@ impl Models {
         2 * self.vae_config.spatial_factor()
     }
 
-    /// Name for people: that of the file or folder the transformer comes from, without where it lies, since it stands in
-    /// every result.
+    /// Name for people: that of the file or folder the transformer comes from. Without the folders above it, since it
+    /// stands in every result, which leaves the machine.
     pub fn name(&self) -> String {
         match (&self.options.transformer, &self.options.base) {
             (Some(path), _) | (None, Some(path)) => last_name(path),
@@ -159,18 +154,19 @@ impl Models {
         }
     }
 
-    /// The files of `part`, for messages.
-    pub(super) fn path_of(&self, part: Part) -> PathBuf {
-        let redux = || self.redux.as_ref().unwrap_or(&self.base);
-        match part {
-            Part::Transformer => {
-                self.options.transformer.clone().unwrap_or_else(|| self.base.folder("transformer").path(""))
-            }
-            Part::Autoencoder => self.base.folder("vae").path(""),
-            Part::T5 => self.base.folder("text_encoder_2").path(""),
-            Part::Clip => self.base.folder("text_encoder").path(""),
-            Part::Redux => redux().path(""),
-        }
+    /// Where a part of the base comes from, for messages.
+    pub(super) fn part(&self, folder: &str) -> PathBuf {
+        self.base.path(folder)
+    }
+
+    /// Where the transformer comes from, for messages.
+    pub(super) fn transformer_part(&self) -> PathBuf {
+        self.options.transformer.clone().unwrap_or_else(|| self.part("transformer"))
+    }
+
+    /// Where the picture encoders come from, for messages.
+    pub(super) fn redux_part(&self) -> PathBuf {
+        self.redux.as_ref().map_or_else(|| self.part("image_encoder"), |redux| redux.path("image_encoder"))
     }
 
     /// Device that computes: this build knows only the processor.
@@ -217,8 +213,8 @@ impl Models {
         }
     }
 
-    pub(crate) fn transformer(&self, load_time: &mut Duration) -> Result<&FluxTransformer> {
-        self.transformer.get(load_time, || {
+    pub(crate) fn transformer(&self) -> Result<&FluxTransformer> {
+        self.transformer.get(|| {
             let folder = self.base.folder("transformer");
             let source = match &self.options.transformer {
                 Some(path) => {
@@ -233,15 +229,15 @@ impl Models {
         })
     }
 
-    pub(super) fn decoder(&self, load_time: &mut Duration) -> Result<&Autoencoder> {
+    pub(super) fn decoder(&self) -> Result<&Autoencoder> {
         if let Some(autoencoder) = self.autoencoder.value.get() {
             return Ok(autoencoder);
         }
-        self.decoder.get(load_time, || self.load_autoencoder(false))
+        self.decoder.get(|| self.load_autoencoder(false))
     }
 
-    pub(crate) fn autoencoder(&self, load_time: &mut Duration) -> Result<&Autoencoder> {
-        self.autoencoder.get(load_time, || self.load_autoencoder(true))
+    pub(crate) fn autoencoder(&self) -> Result<&Autoencoder> {
+        self.autoencoder.get(|| self.load_autoencoder(true))
     }
 
     fn load_autoencoder(&self, with_encoder: bool) -> Result<Autoencoder> {
@@ -251,15 +247,25 @@ impl Models {
         Autoencoder::load(&self.scope(source), &self.vae_config, with_encoder)
     }
 
-    pub(super) fn text_encoders(&self, load_time: &mut Duration) -> Result<&TextEncoders> {
-        self.text.get(load_time, || {
+    pub(super) fn text_encoders(&self) -> Result<&TextEncoders> {
+        self.text.get(|| {
             let (clip_folder, t5_folder) = (self.base.folder("text_encoder"), self.base.folder("text_encoder_2"));
             let clip_config = ClipTextConfig::read(&clip_folder)?;
             let t5_config = T5Config::read(&t5_folder)?;
-            let joint = self.flux_config.joint_attention_dim;
-            same_width(&t5_folder, "d_model", t5_config.d_model, "joint_attention_dim", joint)?;
-            let pooled = self.flux_config.pooled_projection_dim;
-            same_width(&clip_folder, "hidden_size", clip_config.hidden_size, "pooled_projection_dim", pooled)?;
+            same_width(
+                &t5_folder,
+                "d_model",
+                t5_config.d_model,
+                "joint_attention_dim",
+                self.flux_config.joint_attention_dim,
+            )?;
+            same_width(
+                &clip_folder,
+                "hidden_size",
+                clip_config.hidden_size,
+                "pooled_projection_dim",
+                self.flux_config.pooled_projection_dim,
+            )?;
             let t5_source = layout::t5(Arc::new(Component::open(&t5_folder)?))?;
             check_depths(&t5_source, &t5_folder, &t5_config.depths())?;
             let clip_source = layout::clip(Arc::new(Component::open(&clip_folder)?))?;
@@ -282,14 +288,14 @@ impl Models {
         T5Tokenizer::open(&self.base.folder("tokenizer_2")).map(|tokenizer| tokenizer.length())
     }
 
-    pub(super) fn image_encoders(&self, load_time: &mut Duration) -> Result<&ImageEncoders> {
+    pub(super) fn image_encoders(&self) -> Result<&ImageEncoders> {
         let redux = self.redux.as_ref().ok_or_else(|| {
             Error::field(
                 "redux",
                 "missing; variations need a Redux folder (image_encoder/, image_embedder/, feature_extractor/)",
             )
         })?;
-        self.image.get(load_time, || {
+        self.image.get(|| {
             let (siglip_folder, redux_folder) = (redux.folder("image_encoder"), redux.folder("image_embedder"));
             let siglip_config = SiglipConfig::read(&siglip_folder)?;
             let redux_config = ReduxConfig::read(&redux_folder)?;
@@ -298,32 +304,22 @@ impl Models {
             same_width(&siglip_folder, "hidden_size", siglip_config.hidden_size, "redux_dim", redux_config.redux_dim)?;
             let siglip_source = layout::siglip(Arc::new(Component::open(&siglip_folder)?))?;
             check_depths(&siglip_source, &siglip_folder, &siglip_config.depths())?;
-            let redux_source = layout::redux(Arc::new(Component::open(&redux_folder)?))?;
-            let feature_extractor = redux.folder("feature_extractor");
             Ok(ImageEncoders {
-                preprocessor: SiglipPreprocessor::read(&feature_extractor, siglip_config.image_size)?,
+                preprocessor: SiglipPreprocessor::read(&redux.folder("feature_extractor"), siglip_config.image_size)?,
                 siglip: SiglipVisionModel::new(siglip_config, &self.scope(siglip_source))?,
-                redux: ReduxEmbedder::new(redux_config, &self.scope(redux_source))?,
+                redux: ReduxEmbedder::new(
+                    redux_config,
+                    &self.scope(layout::redux(Arc::new(Component::open(&redux_folder)?))?),
+                )?,
             })
         })
     }
 }
 
-/// A part of a model that computes something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
-    Transformer,
-    Autoencoder,
-    T5,
-    Clip,
-    /// SigLIP and the Redux embedder.
-    Redux,
-}
-
-/// The last component of `path`, also of `models/dev/..` and the like.
+/// The last part of `path` that is a name; of `.` or `..` that of the folder it stands for.
 fn last_name(path: &Path) -> String {
-    let named = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
-    named(path).or_else(|| named(&path.canonicalize().ok()?)).unwrap_or_else(|| "model".to_owned())
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    name(path).or_else(|| name(&path.canonicalize().ok()?)).unwrap_or_else(|| "model".to_owned())
 }
 
 /// Refuses weights with blocks that the configuration in `folder` does not count: half a model would run.

@@ -2,15 +2,14 @@
 
 use super::clock::Clock;
 use super::context::Context;
-use super::finite::{all_finite, finite};
+use super::finite;
 use super::latents::{euler_step, noised, pack, picture_of, pixels_of, unpack};
-use super::models::{Models, Part};
+use super::models::Models;
 use super::preview::{predicted_clean, reduced};
 use crate::engine::{Observer, Stage};
 use crate::models::flux::{ConditioningInputs, Grid, Workspace};
 use crate::sampling::{TorchGenerator, timesteps};
 use afterimage_core::{Error, Picture, Result, Size};
-use std::time::Duration;
 
 /// A pass of one request.
 pub(super) struct Pass<'a> {
@@ -45,20 +44,15 @@ impl Pass<'_> {
 
     /// A picture of the pass's size as scaled latents in planes: drawn from the posterior with noise of `generator`, or
     /// its mean.
-    pub fn encode(
-        &self,
-        picture: &Picture,
-        generator: Option<&mut TorchGenerator>,
-        load_time: &mut Duration,
-    ) -> Result<Vec<f32>> {
-        let autoencoder = self.models.autoencoder(load_time)?;
+    pub fn encode(&self, picture: &Picture, generator: Option<&mut TorchGenerator>) -> Result<Vec<f32>> {
+        let autoencoder = self.models.autoencoder()?;
         let posterior = autoencoder.encode(pixels_of(picture), &|| self.check())?;
         let mut latents = match generator {
             Some(generator) => posterior.sample(&generator.randn_f32(posterior.mean.data.len())).data,
             None => posterior.mean.data,
         };
         autoencoder.scale(&mut latents);
-        finite(self.models, Part::Autoencoder, "encoding the picture", &latents)?;
+        finite::check(&latents, || self.models.part("vae"), "the autoencoder's encoder")?;
         Ok(latents)
     }
 
@@ -72,17 +66,13 @@ impl Pass<'_> {
 
     /// Takes the packed latents of every picture to the end of the schedule and decodes them.
     pub fn run(&self, sampling: &Sampling, latents: &mut [Vec<f32>], clock: &mut Clock) -> Result<Vec<Picture>> {
-        clock.time(Stage::Denoise, |t| &mut t.denoise_ms, |load| self.denoise(sampling, latents, load))?;
-        clock.time(
-            Stage::Decode,
-            |t| &mut t.decode_ms,
-            |load| latents.iter().map(|latents| self.decode(latents, load)).collect(),
-        )
+        clock.time(Stage::Denoise, |t| &mut t.denoise_ms, || self.denoise(sampling, latents))?;
+        clock.time(Stage::Decode, |t| &mut t.decode_ms, || latents.iter().map(|latents| self.decode(latents)).collect())
     }
 
-    fn denoise(&self, sampling: &Sampling, latents: &mut [Vec<f32>], load_time: &mut Duration) -> Result<()> {
+    fn denoise(&self, sampling: &Sampling, latents: &mut [Vec<f32>]) -> Result<()> {
         let schedule = sampling.schedule;
-        let transformer = self.models.transformer(load_time)?;
+        let transformer = self.models.transformer()?;
         let conditioning = transformer.condition(&ConditioningInputs {
             context: &sampling.context.tokens,
             pooled: &sampling.context.pooled,
@@ -103,36 +93,34 @@ impl Pass<'_> {
                 self.check()?;
                 transformer.forward(&conditioning, step, latents, &mut workspace, &mut velocity)?;
                 euler_step(latents, &velocity, levels[0], levels[1]);
-                // Numbers that are none never become some again, so the steps that are left are saved.
-                finite(self.models, Part::Transformer, format_args!("step {done} of {total}"), latents)?;
                 if index == 0 && done < total && self.observer.wants_preview(done, total) {
                     foreseen = Some(predicted_clean(latents, &velocity, levels[1]));
                 }
             }
             self.observer.step(done, total);
+            // Whatever is no number stays none: the rest of the steps would be for nothing.
+            for latents in latents.iter() {
+                finite::check(latents, || self.models.transformer_part(), "the transformer")?;
+            }
             if let Some(latents) = foreseen {
-                // A preview that shows nothing is left out: the job does not need it.
-                if let Some(picture) = self.small_picture(&latents, load_time)? {
-                    self.observer.preview(picture);
-                }
+                self.observer.preview(self.small_picture(&latents)?);
             }
         }
         Ok(())
     }
 
-    fn decode(&self, latents: &[f32], load_time: &mut Duration) -> Result<Picture> {
+    fn decode(&self, latents: &[f32]) -> Result<Picture> {
         let planes = unpack(latents, self.channels(), self.grid());
-        let pixels = self.models.decoder(load_time)?.decode(&planes, &|| self.check())?;
-        finite(self.models, Part::Autoencoder, "decoding the picture", &pixels.data)?;
-        picture_of(&pixels)
+        let decoded = self.models.decoder()?.decode(&planes, &|| self.check())?;
+        finite::check(&decoded.data, || self.models.part("vae"), "the autoencoder's decoder")?;
+        picture_of(&decoded)
     }
 
-    /// The picture of packed `latents`, decoded at a preview's size; `None` when the decoder makes no numbers.
-    fn small_picture(&self, latents: &[f32], load_time: &mut Duration) -> Result<Option<Picture>> {
+    /// The picture of packed `latents`, decoded at a preview's size.
+    fn small_picture(&self, latents: &[f32]) -> Result<Picture> {
         let planes = unpack(latents, self.channels(), self.grid());
         let planes = reduced(planes, self.models.vae_config().spatial_factor());
-        let pixels = self.models.decoder(load_time)?.decode(&planes, &|| self.check())?;
-        if all_finite(&pixels.data) { picture_of(&pixels).map(Some) } else { Ok(None) }
+        picture_of(&self.models.decoder()?.decode(&planes, &|| self.check())?)
     }
 
     fn channels(&self) -> usize {

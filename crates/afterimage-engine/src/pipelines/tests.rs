@@ -4,7 +4,7 @@ use super::clock::Clock;
 use super::context::{Text, encode_picture, join, variation_text};
 use super::latents::{pack, pixels_of, unpack};
 use super::pass::{Pass, Sampling};
-use super::{Models, Tenant, generate};
+use super::{Models, generate};
 use crate::engine::{Observer, Silent};
 use crate::models::flux::{Conditioning, ConditioningInputs, Grid, Workspace};
 use crate::models::vae::{Autoencoder, Tensor3};
@@ -20,7 +20,6 @@ use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 const TOLERANCE: f32 = 1e-4;
 
@@ -48,17 +47,11 @@ fn conditioning(case: &Case, models: &Models, text: Option<Text>) -> Conditionin
     let sigmas = &case.tensor("sigmas").unwrap().values;
     let prompt = case.flag("--prompt");
     let empty = if case.flag("--empty-prompt") == Some("zeros") { EmptyPrompt::Zeros } else { EmptyPrompt::Encode };
-    let text = text.unwrap_or_else(|| {
-        variation_text(models, &Tenant::default(), prompt, empty, &mut Duration::default())
-            .unwrap()
-            .value
-            .as_ref()
-            .clone()
-    });
+    let text = text.unwrap_or_else(|| variation_text(models, "", prompt, empty).unwrap().value.as_ref().clone());
     let variation = case.flag("--strength").is_none();
     let settings = VariationSettings::default();
     let pictures = if variation && number(case, "--redux-strength", 1.0) > 0.0 {
-        vec![Arc::new(encode_picture(models, &input(case), 1.0, &mut Duration::default()).unwrap())]
+        vec![Arc::new(encode_picture(models, &input(case), 1.0).unwrap())]
     } else {
         Vec::new()
     };
@@ -71,7 +64,7 @@ fn conditioning(case: &Case, models: &Models, text: Option<Text>) -> Conditionin
         grid: grid_of(case.tensor("noise").unwrap()),
         bias: context.bias,
     };
-    models.transformer(&mut Duration::default()).unwrap().condition(&inputs).unwrap()
+    models.transformer().unwrap().condition(&inputs).unwrap()
 }
 
 fn first_velocity(case: &Case, models: &Models, conditioning: &Conditioning) -> Vec<f32> {
@@ -80,11 +73,7 @@ fn first_velocity(case: &Case, models: &Models, conditioning: &Conditioning) -> 
     let per_picture = start.shape[1] * start.shape[2];
     let mut workspace = Workspace::default();
     for (latents, velocity) in start.values.chunks(per_picture).zip(velocities.chunks_mut(per_picture)) {
-        models
-            .transformer(&mut Duration::default())
-            .unwrap()
-            .forward(conditioning, 0, latents, &mut workspace, velocity)
-            .unwrap();
+        models.transformer().unwrap().forward(conditioning, 0, latents, &mut workspace, velocity).unwrap();
     }
     velocities
 }
@@ -139,8 +128,7 @@ fn encoded_pictures_are_those_of_diffusers() {
         let noise = case.tensor("noise").unwrap();
         let size = Size::new(8 * noise.shape[3] as u32, 8 * noise.shape[2] as u32);
         let resized = resize(&input(&case), size, Filter::Lanczos).unwrap();
-        let posterior =
-            models.autoencoder(&mut Duration::default()).unwrap().encode(pixels_of(&resized), &|| Ok(())).unwrap();
+        let posterior = models.autoencoder().unwrap().encode(pixels_of(&resized), &|| Ok(())).unwrap();
         // A JPEG decoder may differ by a few levels from libjpeg, which shows here; PNG input must agree exactly.
         let tolerance = if case.name.contains("jpeg") { 0.05 } else { TOLERANCE };
         for (name, found, expected) in
@@ -168,7 +156,7 @@ fn decoded_latents_are_those_of_diffusers() {
             .chunks(last.shape[1] * last.shape[2])
             .flat_map(|latents| {
                 let planes = unpack(latents, noise.shape[1], grid_of(noise));
-                models.decoder(&mut Duration::default()).unwrap().decode(&planes, &|| Ok(())).unwrap().data
+                models.decoder().unwrap().decode(&planes, &|| Ok(())).unwrap().data
             })
             .collect();
         let difference = relative_difference(&decoded, &expected.values);
@@ -183,11 +171,7 @@ fn decoded_latents_are_those_of_diffusers() {
 fn one_token_for_many_equal_ones_computes_the_same() {
     let case = cases().into_iter().find(|case| case.name == "vary-zeros").unwrap();
     let models = models(&case);
-    let collapsed = variation_text(&models, &Tenant::default(), None, EmptyPrompt::Zeros, &mut Duration::default())
-        .unwrap()
-        .value
-        .as_ref()
-        .clone();
+    let collapsed = variation_text(&models, "", None, EmptyPrompt::Zeros).unwrap().value.as_ref().clone();
     assert_eq!(collapsed.repeated, 512);
     let whole = Text { tokens: collapsed.tokens.repeat(512), repeated: 1, ..collapsed.clone() };
     let whole = first_velocity(&case, &models, &conditioning(&case, &models, Some(whole)));
@@ -205,7 +189,7 @@ fn strength_just_below_one_changes_little_and_small_strength_approaches_none() {
         let settings = VariationSettings { redux_strength: strength, ..VariationSettings::default() };
         let mut request = GenerationRequest::new(Task::Variation(settings));
         (request.size, request.steps, request.seed) = (Some(Size::new(64, 64)), 2, Some(1));
-        let pictures = generate(&models, &request, &[input(&case)], &Tenant::default(), &Silent).unwrap().pictures;
+        let pictures = generate(&models, "", &request, &[input(&case)], &Silent).unwrap().pictures;
         pictures[0].rgb().to_vec()
     };
     let largest = |a: &[u8], b: &[u8]| a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
@@ -221,9 +205,9 @@ fn one_picture_is_the_first_of_several() {
     let models = models(&case);
     let mut request = GenerationRequest::new(Task::Variation(VariationSettings::default()));
     (request.size, request.steps, request.seed, request.num_images) = (Some(Size::new(64, 48)), 2, Some(3), 3);
-    let several = generate(&models, &request, &[input(&case)], &Tenant::default(), &Silent).unwrap();
+    let several = generate(&models, "", &request, &[input(&case)], &Silent).unwrap();
     request.num_images = 1;
-    let one = generate(&models, &request, &[input(&case)], &Tenant::default(), &Silent).unwrap();
+    let one = generate(&models, "", &request, &[input(&case)], &Silent).unwrap();
     assert_eq!((several.pictures.len(), several.seed, several.steps_run), (3, 3, 2));
     assert_eq!(several.pictures[0], one.pictures[0]);
     assert_ne!(several.pictures[1], one.pictures[0]);
@@ -244,7 +228,7 @@ fn a_cancelled_generation_ends_before_the_next_step() {
     let mut request = GenerationRequest::new(Task::Variation(VariationSettings::default()));
     request.size = Some(Size::new(32, 32));
     let observer = StopAfter(2, AtomicU32::new(0));
-    let ended = generate(&models(&case), &request, &[input(&case)], &Tenant::default(), &observer);
+    let ended = generate(&models(&case), "", &request, &[input(&case)], &observer);
     assert!(matches!(ended, Err(Error::Cancelled)), "{ended:?}");
     assert_eq!(observer.1.load(Ordering::Relaxed), 2);
 }
@@ -279,8 +263,8 @@ fn previews_change_nothing_and_come_after_every_step_but_the_last() {
     let case = cases().into_iter().find(|case| case.name == "vary-two").unwrap();
     let models = models(&case);
     let watcher = Watcher::default();
-    let unwatched = generate(&models, &small_variation(5), &[input(&case)], &Tenant::default(), &Silent).unwrap();
-    let watched = generate(&models, &small_variation(5), &[input(&case)], &Tenant::default(), &watcher).unwrap();
+    let unwatched = generate(&models, "", &small_variation(5), &[input(&case)], &Silent).unwrap();
+    let watched = generate(&models, "", &small_variation(5), &[input(&case)], &watcher).unwrap();
     assert_eq!(watched.pictures, unwatched.pictures);
     assert_eq!(*watcher.wanted_after.lock().unwrap(), [(1, 3), (2, 3)]);
     let previews = watcher.previews.into_inner().unwrap();
@@ -303,7 +287,7 @@ fn large_pictures_are_made_small_enlarged_and_refined() {
     let mut request = small_variation(2);
     (request.size, request.num_images) = (Some(Size::new(96, 64)), 1);
     let run = |request: &GenerationRequest, observer: &dyn Observer| {
-        generate(&models, request, &source, &Tenant::default(), observer).unwrap()
+        generate(&models, "", request, &source, observer).unwrap()
     };
     let once = run(&request, &Silent);
     assert_eq!((once.enlarge, once.enlarged_from, once.steps_run), (Enlarge::Off, None, 3));
@@ -323,15 +307,10 @@ fn large_pictures_are_made_small_enlarged_and_refined() {
     let last = Pass { models: &models, observer: &Silent, size: Size::new(96, 64) };
     let noise = TorchGenerator::new(2).randn_f32(last.latent_numbers() / 4 * 5);
     let levels = refining_sigmas(models.scheduler(), 3 * 2, 3, 0.35);
-    let image =
-        last.encode(&resize(&small, last.size, Filter::Bicubic).unwrap(), None, &mut Duration::default()).unwrap();
+    let image = last.encode(&resize(&small, last.size, Filter::Bicubic).unwrap(), None).unwrap();
     let start = last.start(Some(&image), &noise[last.latent_numbers() / 4..], levels[0]);
-    let text = variation_text(&models, &Tenant::default(), None, EmptyPrompt::Encode, &mut Duration::default())
-        .unwrap()
-        .value
-        .as_ref()
-        .clone();
-    let tokens = [Arc::new(encode_picture(&models, &source[0], 1.0, &mut Duration::default()).unwrap())];
+    let text = variation_text(&models, "", None, EmptyPrompt::Encode).unwrap().value.as_ref().clone();
+    let tokens = [Arc::new(encode_picture(&models, &source[0], 1.0).unwrap())];
     let context = join(models.flux_config().joint_attention_dim, text, &tokens, &VariationSettings::default());
     let sampling = Sampling { context: &context, guidance: 3.5, schedule: &levels, steps_before: 0, steps_in_all: 2 };
     let refined = last.run(&sampling, &mut [start], &mut Clock::new(&Silent)).unwrap();
@@ -352,8 +331,7 @@ fn a_large_image_to_image_starts_from_the_shrunk_source() {
     request.prompt = Some("blue".to_owned());
     (request.size, request.steps, request.seed) = (Some(Size::new(64, 64)), 4, Some(9));
     request.enlarge = Enlarge::FromPixels(32 * 32);
-    let run =
-        |request: &GenerationRequest| generate(&models, request, &[input(&case)], &Tenant::default(), &Silent).unwrap();
+    let run = |request: &GenerationRequest| generate(&models, "", request, &[input(&case)], &Silent).unwrap();
     let generation = run(&request);
     assert_eq!((generation.enlarged_from, generation.steps_run), (Some(Size::new(32, 32)), 6));
     request.task = Task::ImageToImage { strength: 0.3 };
@@ -366,7 +344,7 @@ fn known_prompts_and_pictures_are_not_encoded_again() {
     let models = models(&case);
     let run = |prompt: &str, source: Picture| {
         let request = GenerationRequest { prompt: Some(prompt.to_owned()), ..small_variation(1) };
-        let generation = generate(&models, &request, &[source], &Tenant::default(), &Silent).unwrap();
+        let generation = generate(&models, "", &request, &[source], &Silent).unwrap();
         (generation.image_cached, generation.text_cached, generation.pictures)
     };
     let other = Picture::from_rgb(16, 8, vec![200; 16 * 8 * 3]).unwrap();
@@ -383,6 +361,37 @@ fn known_prompts_and_pictures_are_not_encoded_again() {
     let (image, text, after) = run("blue", other);
     assert!(image && text);
     assert_eq!(after, varied, "pictures are not mixed up");
+}
+
+#[test]
+fn what_one_tenant_encoded_is_unknown_to_another() {
+    let case = cases().into_iter().find(|case| case.name == "vary-prompt").unwrap();
+    let models = models(&case);
+    let run = |tenant: &str| {
+        let request = GenerationRequest { prompt: Some("blue".to_owned()), ..small_variation(1) };
+        let generation = generate(&models, tenant, &request, &[input(&case)], &Silent).unwrap();
+        ((generation.image_cached, generation.text_cached), generation.pictures)
+    };
+    let (_, pictures) = run("a");
+    for (tenant, known) in [("b", false), ("a", true), ("b", true), ("", false)] {
+        assert_eq!(run(tenant), ((known, known), pictures.clone()), "{tenant}");
+    }
+}
+
+#[test]
+fn a_request_counts_only_the_models_it_built() {
+    let case = cases().into_iter().find(|case| case.name == "vary-prompt").unwrap();
+    let models = models(&case);
+    let run = || generate(&models, "", &small_variation(1), &[input(&case)], &Silent).unwrap().timings;
+    let first = run();
+    assert!(first.load_ms > 0.0, "{first:?}");
+    let later: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..3).map(|_| scope.spawn(run)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    for timings in later {
+        assert_eq!(timings.load_ms, 0.0, "{timings:?}");
+    }
 }
 
 #[test]
@@ -413,46 +422,4 @@ fn tiles_are_those_of_diffusers() {
         println!("tiled {name}: {difference:.1e}");
         assert!(difference < TOLERANCE, "tiled {name}: {difference}");
     }
-}
-
-/// The first to come build, the others wait, and each tells its own time: what it waited, and nothing of another's.
-#[test]
-fn parallel_requests_tell_their_own_load_times() {
-    let case = cases().into_iter().find(|case| case.name == "vary-plain").unwrap();
-    let models = models(&case);
-    let mut request = small_variation(5);
-    (request.size, request.num_images, request.steps) = (Some(Size::new(32, 32)), 1, 1);
-    let run = || generate(&models, &request, &[input(&case)], &Tenant::default(), &Silent).unwrap().timings;
-    let start = std::sync::Barrier::new(4);
-    let first: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..4)
-            .map(|_| {
-                scope.spawn(|| {
-                    start.wait();
-                    run()
-                })
-            })
-            .collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    });
-    for timings in &first {
-        assert!(timings.load_ms > 0.0, "all of them needed the models: {first:?}");
-        let stages = timings.image_encode_ms + timings.text_encode_ms + timings.denoise_ms + timings.decode_ms;
-        assert!(timings.load_ms + stages <= timings.total_ms, "no time is counted twice: {timings:?}");
-    }
-    let again = std::thread::scope(|scope| [scope.spawn(run), scope.spawn(run)].map(|thread| thread.join().unwrap()));
-    assert!(again.iter().all(|timings| timings.load_ms == 0.0), "nobody builds now: {again:?}");
-}
-
-#[test]
-fn tenants_do_not_learn_what_others_encoded() {
-    let case = cases().into_iter().find(|case| case.name == "vary-prompt").unwrap();
-    let models = models(&case);
-    let run = |tenant: &str| {
-        let request = GenerationRequest { prompt: Some("blue".to_owned()), ..small_variation(1) };
-        let tenant = Tenant(tenant.to_owned());
-        let generation = generate(&models, &request, &[input(&case)], &tenant, &Silent).unwrap();
-        (generation.image_cached, generation.text_cached)
-    };
-    assert_eq!([run("a"), run("b"), run("a"), run("b")], [(false, false), (false, false), (true, true), (true, true)]);
 }

@@ -1,22 +1,43 @@
-//! JPEG through `zune-jpeg`, with libjpeg's colour conversion.
+//! JPEG, to the bit as libjpeg-turbo and so Pillow reads it (`docs/decisions/0014-jpeg.md`).
 //!
-//! The crate is used directly, not through `image`, for two reasons: its strict mode refuses damaged data that would
-//! otherwise come out as a half-grey picture, and it hands out the components before colour conversion. Its own
-//! conversion and chroma upsampling differ from those of libjpeg (and so Pillow) by rounding, on top of what the IDCT
-//! does.
+//! Baseline, extended sequential and progressive files of 8 bits a sample, with Huffman or arithmetic coding, in any
+//! order of scans. Follows ITU-T T.81; where the standard leaves the result open (inverse transform, enlargement of
+//! chroma, colour conversion, what an unfinished progressive file lacks) it computes as libjpeg-turbo does.
 
-use super::chroma::Plane;
+mod arithmetic;
+mod arithmetic_states;
+mod bits;
+mod coefficients;
+mod damage;
+mod frame;
+mod huffman;
+mod idct;
+mod planes;
+mod scan;
+mod smoothing;
+mod standard;
+mod upsampling;
+
 use super::jpeg_markers::{ColorModel, JpegMarkers};
-use super::jpeg_split::{SplitComponent, split_subsampled};
 use super::pixels::{grey_to_rgb, shrink};
 use super::{Decoded, Problem, check_size, exif_orientation};
 use afterimage_core::PictureLimits;
+pub(super) use frame::{Component, Frame};
 use image::metadata::Orientation;
-use rayon::prelude::*;
-use zune_core::bytestream::ZCursor;
-use zune_core::options::DecoderOptions;
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::errors::DecodeErrors;
+use planes::read_planes;
+
+/// Coefficients of 8x8 samples in rows, from the lowest frequencies on.
+type Block = [i16; 64];
+
+/// What the coefficients of a block are multiplied with, in the same order.
+type Quantizers = [u16; 64];
+
+/// Where in a block the coefficients are that files have in this order (T.81, figure A.6).
+const ZIGZAG: [u8; 64] = [
+    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21,
+    28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54,
+    47, 55, 62, 63,
+];
 
 /// Scans above this are an attack: encoders write about ten, a scan script can hardly use more than this.
 const SCANS: u32 = 100;
@@ -37,64 +58,19 @@ pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Pr
     if markers.scans > SCANS || scanned > SCANNED_PIXELS {
         return Err(format!("{} scans are too many for its size", markers.scans));
     }
-    let mut samples = read_samples(bytes, limits)?;
-    // Rare files that cannot be taken apart keep the upsampling of the decoder.
-    for component in split_subsampled(bytes).unwrap_or_default() {
-        enlarge_into(&component, &mut samples, width as usize, height as usize, limits);
-    }
+    let planes = read_planes(bytes, limits)?;
     let rgb = match markers.color {
-        ColorModel::Grey => grey_to_rgb(&samples),
-        ColorModel::Rgb => samples,
-        ColorModel::YCbCr => shrink(samples, ycc_to_rgb),
-        ColorModel::Cmyk => shrink(samples, inverted_cmyk_to_rgb),
-        ColorModel::Ycck => shrink(samples, |[luma, blue, red, black]| {
+        ColorModel::Grey => grey_to_rgb(&planes.interleaved()),
+        ColorModel::Rgb => planes.to_rgb(|pixel| pixel),
+        ColorModel::YCbCr => planes.to_rgb(ycc_to_rgb),
+        ColorModel::Cmyk => shrink(planes.interleaved(), inverted_cmyk_to_rgb),
+        ColorModel::Ycck => shrink(planes.interleaved(), |[luma, blue, red, black]| {
             let [cyan, magenta, yellow] = ycc_to_rgb([luma, blue, red]).map(|value| 255 - value);
             inverted_cmyk_to_rgb([cyan, magenta, yellow, black])
         }),
     };
     let orientation = markers.exif.map_or(Orientation::NoTransforms, exif_orientation);
     Ok(Decoded { width, height, rgb, orientation })
-}
-
-/// The components as they are stored, interleaved and upsampled.
-fn read_samples(bytes: &[u8], limits: &PictureLimits) -> Result<Vec<u8>, Problem> {
-    let options = DecoderOptions::default()
-        .set_strict_mode(true)
-        .set_max_width(limits.side as usize)
-        .set_max_height(limits.side as usize)
-        .jpeg_set_max_scans(SCANS as usize);
-    let mut headers = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    headers.decode_headers().map_err(|error| problem(&error))?;
-    let stored = headers.input_colorspace().ok_or("damaged")?;
-    let options = options.jpeg_set_out_colorspace(stored);
-    JpegDecoder::new_with_options(ZCursor::new(bytes), options).decode().map_err(|error| problem(&error))
-}
-
-/// Puts an enlarged component in the place where `samples`, rows of `width` pixels, have it as the decoder enlarged it.
-fn enlarge_into(component: &SplitComponent, samples: &mut [u8], width: usize, height: usize, limits: &PictureLimits) {
-    let Ok(stored) = read_samples(&component.file, limits) else { return };
-    let plane = Plane { samples: &stored, width: component.width as usize };
-    if stored.len() != plane.width * component.height as usize {
-        return;
-    }
-    let components = samples.len() / (width * height);
-    samples.par_chunks_exact_mut(width * components).enumerate().for_each_init(
-        || vec![0; 2 * plane.width],
-        |row, (y, pixels)| {
-            plane.enlarged_row(y, component.horizontal, component.vertical, row);
-            for (pixel, &sample) in pixels.chunks_exact_mut(components).zip(&*row) {
-                if let Some(place) = pixel.get_mut(component.index) {
-                    *place = sample;
-                }
-            }
-        },
-    );
-}
-
-fn problem(error: &DecodeErrors) -> Problem {
-    let text = error.to_string();
-    let text = text.lines().next().unwrap_or_default();
-    format!("damaged or truncated ({text})")
 }
 
 /// ITU-R BT.601, full range, in the 16-bit fixed point of libjpeg (`jdcolor.c`).

@@ -1,6 +1,7 @@
 //! A walk over a JPEG's markers, before any memory is taken for pixels.
 
 use super::Problem;
+use super::jpeg::{Component, Frame};
 
 /// How the samples of a JPEG encode colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,35 +26,6 @@ pub(super) struct JpegMarkers<'a> {
     pub(super) least_bits: u64,
     /// First EXIF segment, from the `Exif` prefix on.
     pub(super) exif: Option<&'a [u8]>,
-}
-
-/// Start of frame.
-pub(super) struct Frame {
-    pub(super) progressive: bool,
-    pub(super) width: u32,
-    pub(super) height: u32,
-    pub(super) components: Vec<Component>,
-}
-
-pub(super) struct Component {
-    pub(super) identifier: u8,
-    /// Sampling factors, 1 to 4.
-    pub(super) horizontal: u32,
-    pub(super) vertical: u32,
-}
-
-impl Frame {
-    /// The least that a complete picture takes: a bit for the first coefficient of each block, and in a baseline file
-    /// another for the end of the block.
-    fn least_bits(&self) -> u64 {
-        let blocks = |side: u32, factor: u32, largest: u32| u64::from((side * factor).div_ceil(largest).div_ceil(8));
-        let horizontal = self.components.iter().map(|component| component.horizontal).max().unwrap_or(1);
-        let vertical = self.components.iter().map(|component| component.vertical).max().unwrap_or(1);
-        let blocks = self.components.iter().map(|component| {
-            blocks(self.width, component.horizontal, horizontal) * blocks(self.height, component.vertical, vertical)
-        });
-        blocks.sum::<u64>() * if self.progressive { 1 } else { 2 }
-    }
 }
 
 impl<'a> JpegMarkers<'a> {
@@ -83,13 +55,8 @@ impl<'a> JpegMarkers<'a> {
             let segment = rest.get(2..length).ok_or(TRUNCATED)?;
             rest = &rest[length..];
             match marker {
-                0xc0..=0xc2 if frame.is_none() => frame = Some(read_frame(marker == 0xc2, segment)?),
-                0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
-                    return Err(
-                        "lossless, hierarchical or arithmetic coding is not supported; save it as baseline or \
-                        progressive JPEG"
-                            .to_owned(),
-                    );
+                0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf | 0xf7 if frame.is_none() => {
+                    frame = Some(Frame::read(marker, segment)?);
                 }
                 0xda => {
                     if scans == 0 {
@@ -97,9 +64,12 @@ impl<'a> JpegMarkers<'a> {
                     }
                     scans += 1;
                 }
-                0xe0 => has_jfif |= segment.starts_with(b"JFIF\0"),
+                // What comes behind the first scan does not count, nor do segments that are too short.
+                0xe0 if scans == 0 => has_jfif |= segment.len() >= 14 && segment.starts_with(b"JFIF\0"),
                 0xe1 if exif.is_none() && segment.starts_with(b"Exif\0\0") => exif = Some(segment),
-                0xee if segment.starts_with(b"Adobe") => adobe_transform = segment.get(11).copied().or(adobe_transform),
+                0xee if scans == 0 && segment.starts_with(b"Adobe") => {
+                    adobe_transform = segment.get(11).copied().or(adobe_transform);
+                }
                 _ => {}
             }
         }
@@ -139,33 +109,6 @@ pub(super) fn next_marker(mut rest: &[u8]) -> Option<(u8, &[u8])> {
 /// Markers without a segment: TEM, restart markers, start of image.
 pub(super) fn is_standalone(marker: u8) -> bool {
     matches!(marker, 0x01 | 0xd0..=0xd8)
-}
-
-pub(super) fn read_frame(progressive: bool, segment: &[u8]) -> Result<Frame, Problem> {
-    let [precision, height_high, height_low, width_high, width_low, count, components @ ..] = segment else {
-        return Err("damaged (start of frame too short)".to_owned());
-    };
-    if *precision != 8 {
-        return Err(format!("{precision} bits a sample are not supported; 8 are"));
-    }
-    let (components, _) = components.as_chunks::<3>();
-    let components = components
-        .iter()
-        .map(|[identifier, sampling, _]| Component {
-            identifier: *identifier,
-            horizontal: u32::from(sampling >> 4),
-            vertical: u32::from(sampling & 0xf),
-        })
-        .collect::<Vec<_>>();
-    let sampling_is_valid = components
-        .iter()
-        .all(|component| (1..=4).contains(&component.horizontal) && (1..=4).contains(&component.vertical));
-    if components.len() != usize::from(*count) || !sampling_is_valid {
-        return Err("damaged (start of frame)".to_owned());
-    }
-    let width = u32::from(u16::from_be_bytes([*width_high, *width_low]));
-    let height = u32::from(u16::from_be_bytes([*height_high, *height_low]));
-    Ok(Frame { progressive, width, height, components })
 }
 
 /// The rules of libjpeg (`default_decompress_parms`), which Pillow relies on.

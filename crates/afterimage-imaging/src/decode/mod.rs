@@ -1,13 +1,10 @@
 //! From the bytes of a file to an upright 8-bit RGB picture.
 
 mod bitmap_tiff;
-mod chroma;
 mod gif;
 mod header;
 mod jpeg;
-mod jpeg_bits;
 mod jpeg_markers;
-mod jpeg_split;
 mod pixels;
 mod png;
 mod webp;

@@ -134,13 +134,15 @@ pub trait JobStore: Send + Sync + 'static {
     async fn delete(&self, key: &KeyId, jobs: &[JobId]) -> Result<u64>;
 
     /// Jobs ahead of a waiting one, counted up to [`POSITION_LIMIT`]; `None` when it does not wait. Limits per key
-    /// are left out of account.
+    /// are left out of account. Of one that awaits its pictures it is an estimate, since its place is only fixed when
+    /// they have come; nor does such a one count as ahead of others.
     async fn position(&self, id: &JobId) -> Result<Option<u64>>;
 
     /// Ends a waiting job of `key`, or asks the worker of a running one to stop.
     async fn cancel(&self, key: &KeyId, id: &JobId) -> Result<CancelOutcome>;
 
-    /// Takes the job that is due next, of a key below its limit of running jobs.
+    /// Takes the job that is due next, of a key below its limit of running jobs. One that awaits its pictures is not
+    /// due, see [`crate::FetchStore`].
     async fn claim(&self, worker: &WorkerId, lease: Duration) -> Result<Option<Job>>;
 
     /// Prolongs a lease to `duration` from now.

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod endings;
+mod fetches;
 mod jobs;
 mod keys;
 mod memory;
@@ -11,6 +12,7 @@ mod settings;
 mod sqlite;
 mod uploads;
 
+pub use fetches::{FetchStore, Fetched};
 pub use jobs::{
     CancelOutcome, Fenced, JobStore, ListFilter, POSITION_LIMIT, Page, QueueDepth, Renewed, Spending, Submitted,
 };
@@ -22,6 +24,6 @@ pub use sqlite::SqliteStore;
 pub use uploads::{NewUpload, Upload, UploadFacts, UploadState, UploadStore};
 
 /// Everything at once: what a server holds as `Arc<dyn Store>`.
-pub trait Store: JobStore + KeyStore + UploadStore + Outbox + SettingsStore {}
+pub trait Store: JobStore + FetchStore + KeyStore + UploadStore + Outbox + SettingsStore {}
 
-impl<T: JobStore + KeyStore + UploadStore + Outbox + SettingsStore> Store for T {}
+impl<T: JobStore + FetchStore + KeyStore + UploadStore + Outbox + SettingsStore> Store for T {}

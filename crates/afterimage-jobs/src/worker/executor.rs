@@ -1,4 +1,4 @@
-//! What runs a job: implemented by whoever owns engines and fetches pictures.
+//! What runs a job: implemented by whoever owns engines.
 
 use crate::{Failure, Job};
 use async_trait::async_trait;
@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 /// Runs jobs.
 #[async_trait]
 pub trait Executor: Send + Sync + 'static {
-    /// Runs one job to its end. It loads the job's sources itself: it knows the rules for fetching. `slot` is below
+    /// Runs one job to its end. It loads the job's sources itself; all of them are blobs by now. `slot` is below
     /// the worker's number of slots and in use by one job at a time: it tells which engine to use.
     async fn execute(&self, slot: usize, job: &Job, control: &Control) -> Execution;
 

@@ -7,6 +7,7 @@ use tokio::sync::{Notify, broadcast};
 #[derive(Debug)]
 pub struct Hints {
     submitted: Notify,
+    awaiting: Notify,
     cancel_requested: broadcast::Sender<JobId>,
     ended: broadcast::Sender<JobId>,
 }
@@ -18,6 +19,7 @@ impl Default for Hints {
     fn default() -> Self {
         Self {
             submitted: Notify::new(),
+            awaiting: Notify::new(),
             cancel_requested: broadcast::channel(BACKLOG).0,
             ended: broadcast::channel(BACKLOG).0,
         }
@@ -25,9 +27,15 @@ impl Default for Hints {
 }
 
 impl Hints {
-    /// Tells one idle worker that a job waits. To be called after each submit.
+    /// Tells one idle worker that a job waits. To be called after each submit of a job that awaits no pictures, and
+    /// when the pictures of one have come.
     pub fn submitted(&self) {
         self.submitted.notify_one();
+    }
+
+    /// Tells those who fetch that a job awaits its pictures. To be called after each submit of such a job.
+    pub fn awaiting(&self) {
+        self.awaiting.notify_one();
     }
 
     /// Tells the worker of a running job that it should stop. To be called after each [`crate::JobStore::cancel`]
@@ -45,6 +53,11 @@ impl Hints {
     /// Completes at the next [`Hints::submitted`].
     pub async fn next_submitted(&self) {
         self.submitted.notified().await;
+    }
+
+    /// Completes at the next [`Hints::awaiting`].
+    pub async fn next_awaiting(&self) {
+        self.awaiting.notified().await;
     }
 
     /// Listens to [`Hints::cancel_requested`].

@@ -2,9 +2,9 @@
 
 use afterimage_core::{GenerationRequest, Task};
 use afterimage_jobs::{
-    DataFolderLock, Failure, FailureKind, Job, JobId, JobResult, JobSpec, KeyId, KeyStore, ManualClock, MemoryStore,
-    NewJob, NewKey, Output, OutputFormat, OutputSpec, Priority, Source, SqliteStore, Store, Timestamp, Webhook,
-    WorkerId,
+    DataFolderLock, Failure, FailureKind, FetchLease, Fetched, Job, JobId, JobResult, JobSpec, KeyId, KeyStore,
+    ManualClock, MemoryStore, NewJob, NewKey, Output, OutputFormat, OutputSpec, Priority, Source, SqliteStore, Store,
+    Timestamp, Webhook, WorkerId,
 };
 use serde_json::json;
 use std::sync::Arc;
@@ -89,6 +89,14 @@ impl Harness {
         self.store.claim(&self.worker, LEASE).await.unwrap().expect("a job to claim")
     }
 
+    pub async fn claim_fetch(&self) -> FetchLease {
+        self.store.claim_fetch(&[], LEASE).await.unwrap().expect("a job to fetch for").1
+    }
+
+    pub async fn fetch_nothing(&self) {
+        assert_eq!(self.store.claim_fetch(&[], LEASE).await.unwrap(), None);
+    }
+
     pub async fn claim_nothing(&self) {
         assert_eq!(self.store.claim(&self.worker, LEASE).await.unwrap(), None);
     }
@@ -122,18 +130,37 @@ pub fn new_job(key: &KeyId) -> NewJob {
         input: json!({"prompt": "a lighthouse", "seed": 0}),
         spec: JobSpec {
             request,
-            sources: vec![Source::Url { url: "https://example.com/a.png".to_owned() }],
+            sources: vec![stored_source()],
             output: OutputSpec { format: OutputFormat::Jpeg },
             public_url: String::new(),
+            rates: None,
         },
         webhook: None,
         idempotency: None,
         priority: Priority::Normal,
         user: None,
         cost_micros: 12_000,
+        input_bytes: 100,
         start_within: None,
         kept_for: None,
     }
+}
+
+pub fn stored_source() -> Source {
+    Source::Blob { path: "inputs/x/0".to_owned() }
+}
+
+/// A job whose picture has to be fetched.
+pub fn remote_job(key: &KeyId) -> NewJob {
+    let mut new = new_job(key);
+    new.spec.sources = vec![Source::Url { url: "https://example.com/a.png".to_owned() }];
+    new.input_bytes = 0;
+    new
+}
+
+/// What was fetched for [`remote_job`].
+pub fn fetched() -> Fetched {
+    Fetched { sources: vec![stored_source()], bytes: 40, cost_micros: Some(3000) }
 }
 
 pub fn with_webhook(mut job: NewJob) -> NewJob {

@@ -10,4 +10,5 @@ mod model;
 mod oracle;
 mod sqlite;
 mod suite;
+mod turns;
 mod workers;

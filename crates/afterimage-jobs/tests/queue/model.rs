@@ -1,8 +1,8 @@
-//! The state machine explored: two workers that may pause for any time and write late, rescuers, an owner who cancels,
-//! in every order.
+//! The state machine explored: two fetchers and two workers that may pause for any time and write late, rescuers, an
+//! owner who cancels, in every order.
 
 use afterimage_jobs::state::{Lifecycle, Phase, Refusal};
-use afterimage_jobs::{FailureKind, JobId, Lease, MAX_ATTEMPTS, MAX_UNCLEAN_ENDS, Timestamp, WorkerId};
+use afterimage_jobs::{FailureKind, FetchLease, JobId, Lease, MAX_ATTEMPTS, MAX_UNCLEAN_ENDS, Timestamp, WorkerId};
 use stateright::{Checker, Model, Property};
 
 /// Bounds of the exploration; nothing new happens beyond.
@@ -10,7 +10,12 @@ const LAST_MOMENT: i64 = 5;
 const LAST_ATTEMPT: u32 = 6;
 const LEASE: i64 = 1;
 
-struct OneJob;
+/// Nothing new happens after more fetches.
+const LAST_FETCH: u32 = 4;
+
+struct OneJob {
+    awaits_sources: bool,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct World {
@@ -18,6 +23,11 @@ struct World {
     now: i64,
     /// What each worker believes to hold. Only its own write makes it stop believing.
     held: [Option<u32>; 2],
+    /// What each fetcher believes to hold.
+    fetching: [Option<u32>; 2],
+    /// Times that the pictures were handed over.
+    arrivals: u32,
+    claimed_before_arrival: bool,
     /// Writes that ended the job, and the attempt of the one that did.
     ends: u32,
     ended_by: Option<u32>,
@@ -38,6 +48,13 @@ enum Action {
     Retry(usize),
     Rescue,
     Cancel,
+    ClaimFetch(usize),
+    RenewFetch(usize),
+    SourcesReady(usize),
+    SourcesFailed(usize),
+    ReleaseFetch(usize),
+    RetryFetch(usize),
+    FreeFetch,
 }
 
 fn worker(index: usize) -> WorkerId {
@@ -60,6 +77,28 @@ impl World {
         Some(next)
     }
 
+    fn fetch_lease(&self, index: usize) -> Option<FetchLease> {
+        Some(FetchLease { job: JobId::from("job"), number: self.fetching[index]? })
+    }
+
+    fn write_fetch(
+        &self,
+        index: usize,
+        step: impl FnOnce(Lifecycle, &FetchLease) -> Result<Lifecycle, Refusal>,
+    ) -> Option<Self> {
+        let lease = self.fetch_lease(index)?;
+        let mut next = self.clone();
+        next.fetching[index] = None;
+        match step(self.job.clone(), &lease) {
+            Ok(job) => {
+                next.arrivals += u32::from(matches!(job.phase, Phase::Queued { .. }));
+                next.follow(job, None);
+            }
+            Err(_) => next.refused_late_write = true,
+        }
+        Some(next)
+    }
+
     fn follow(&mut self, job: Lifecycle, by: Option<u32>) {
         if job.state().is_terminal() {
             self.ends += 1;
@@ -75,9 +114,12 @@ impl Model for OneJob {
 
     fn init_states(&self) -> Vec<World> {
         vec![World {
-            job: Lifecycle::default(),
+            job: Lifecycle::submitted(self.awaits_sources),
             now: 0,
             held: [None, None],
+            fetching: [None, None],
+            arrivals: 0,
+            claimed_before_arrival: false,
             ends: 0,
             ended_by: None,
             claimed_after_cancel: false,
@@ -89,7 +131,10 @@ impl Model for OneJob {
         if world.now < LAST_MOMENT {
             actions.push(Action::Tick);
         }
-        actions.extend([Action::Rescue, Action::Cancel]);
+        actions.extend([Action::Rescue, Action::Cancel, Action::FreeFetch]);
+        if self.awaits_sources {
+            fetch_actions(world, actions);
+        }
         for index in 0..2 {
             if world.held[index].is_none() {
                 actions.push(Action::Claim(index));
@@ -115,6 +160,7 @@ impl Model for OneJob {
             Action::Claim(index) => {
                 next.job = world.job.clone().claim(&worker(index), now, Timestamp(world.now + LEASE)).ok()?;
                 next.held[index] = Some(next.job.attempt);
+                next.claimed_before_arrival |= self.awaits_sources && world.arrivals == 0;
                 next.claimed_after_cancel |= world.job.cancel_requested;
             }
             Action::Renew(index) => {
@@ -131,16 +177,44 @@ impl Model for OneJob {
             }
             Action::Rescue => next.follow(world.job.clone().rescue(now).ok()?, None),
             Action::Cancel => next.follow(world.job.clone().cancel().ok()?, None),
+            Action::ClaimFetch(index) => {
+                next.job = world.job.clone().claim_fetch(now, Timestamp(world.now + LEASE)).ok()?;
+                next.fetching[index] = Some(next.job.fetches);
+                next.claimed_after_cancel |= world.job.cancel_requested;
+            }
+            Action::RenewFetch(index) => {
+                let lease = world.fetch_lease(index)?;
+                next.job = world.job.clone().renew_fetch(&lease, Timestamp(world.now + LEASE)).ok()?;
+            }
+            Action::SourcesReady(index) => return world.write_fetch(index, Lifecycle::sources_ready),
+            Action::SourcesFailed(index) => {
+                return world
+                    .write_fetch(index, |job, lease| job.sources_failed(lease, FailureKind::SourceUnavailable));
+            }
+            Action::ReleaseFetch(index) => return world.write_fetch(index, Lifecycle::release_fetch),
+            Action::RetryFetch(index) => {
+                return world.write_fetch(index, |job, lease| job.retry_fetch(lease, FailureKind::Storage, now));
+            }
+            Action::FreeFetch => next.job = world.job.clone().free_fetch(now).ok()?,
         }
         Some(next)
     }
 
     fn within_boundary(&self, world: &World) -> bool {
-        world.job.attempt <= LAST_ATTEMPT
+        let (last_attempt, last_moment) = if self.awaits_sources { (2, 4) } else { (LAST_ATTEMPT, LAST_MOMENT) };
+        world.job.attempt <= last_attempt && world.job.fetches <= LAST_FETCH && world.now <= last_moment
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        vec![
+        let mut properties = vec![
+            Property::always("pictures arrive at most once", |_, world: &World| world.arrivals <= 1),
+            Property::always("no worker starts without its pictures", |_, world: &World| !world.claimed_before_arrival),
+            Property::always("two never hold the latest fetch", |_, world: &World| {
+                world.fetching.iter().filter(|held| **held == Some(world.job.fetches)).count() <= 1
+            }),
+            Property::always("fetching is no unclean end", |_, world: &World| {
+                world.job.attempt > 0 || world.job.unclean_ends == 0
+            }),
             Property::always("at most one end", |_, world: &World| {
                 world.ends == u32::from(world.job.state().is_terminal())
             }),
@@ -158,6 +232,20 @@ impl Model for OneJob {
                 world.held.iter().filter(|held| **held == Some(world.job.attempt)).count() <= 1
             }),
             Property::sometimes("a late write is refused", |_, world: &World| world.refused_late_write),
+        ];
+        if self.awaits_sources {
+            properties.extend([
+                Property::sometimes("the second fetcher brings the pictures", |_, world: &World| {
+                    world.job.fetches > 1 && world.arrivals == 1 && world.refused_late_write
+                }),
+                Property::sometimes("a job ends while its pictures are fetched", |_, world: &World| {
+                    world.job.phase == Phase::Cancelled && world.fetching.iter().any(Option::is_some)
+                }),
+                Property::sometimes("a fetched job succeeds", |_, world: &World| world.job.phase == Phase::Succeeded),
+            ]);
+            return properties;
+        }
+        properties.extend([
             Property::sometimes("a rescued job succeeds", |_, world: &World| {
                 world.job.unclean_ends > 0 && world.job.phase == Phase::Succeeded
             }),
@@ -165,13 +253,32 @@ impl Model for OneJob {
                 world.job.cancel_requested && world.job.phase == Phase::Succeeded
             }),
             Property::sometimes("quarantine", |_, world: &World| world.job.quarantined),
-        ]
+        ]);
+        properties
+    }
+}
+
+fn fetch_actions(world: &World, actions: &mut Vec<Action>) {
+    for index in 0..2 {
+        if world.fetching[index].is_none() {
+            actions.push(Action::ClaimFetch(index));
+        } else {
+            actions.extend([
+                Action::RenewFetch(index),
+                Action::SourcesReady(index),
+                Action::SourcesFailed(index),
+                Action::ReleaseFetch(index),
+                Action::RetryFetch(index),
+            ]);
+        }
     }
 }
 
 #[test]
 fn every_order_of_events_keeps_the_promises() {
-    let checker = OneJob.checker().spawn_bfs().join();
-    checker.assert_properties();
-    assert!(checker.unique_state_count() > 10_000, "{} states", checker.unique_state_count());
+    for awaits_sources in [false, true] {
+        let checker = OneJob { awaits_sources }.checker().spawn_bfs().join();
+        checker.assert_properties();
+        assert!(checker.unique_state_count() > 10_000, "{} states", checker.unique_state_count());
+    }
 }

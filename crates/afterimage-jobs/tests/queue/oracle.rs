@@ -1,9 +1,9 @@
 //! SQLite against the memory store: the same random calls must have the same answers and leave the same jobs.
 
-use crate::fixtures::{Harness, Kind, LEASE, failure, new_job, result, with_webhook};
+use crate::fixtures::{Harness, Kind, LEASE, failure, fetched, new_job, remote_job, result, with_webhook};
 use afterimage_jobs::{
-    Delivery, Error, FailureKind, Fenced, Idempotency, Job, JobId, KeyId, Lease, ListFilter, NewJob, NextTry, Priority,
-    Submitted, Timestamp,
+    Delivery, Error, FailureKind, Fenced, FetchLease, Idempotency, Job, JobId, KeyId, Lease, ListFilter, NewJob,
+    NextTry, Priority, Rates, Submitted, Timestamp,
 };
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -12,6 +12,7 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 enum Call {
     Submit {
+        remote: bool,
         key: usize,
         priority: Priority,
         idempotency: Option<(u8, u8)>,
@@ -45,11 +46,19 @@ enum Call {
     Expire(u64),
     Sweep,
     Prune(u64),
+    /// Keys passed over, by their bits.
+    ClaimFetch(u8),
+    RenewFetch(Index),
+    SourcesReady(Index),
+    SourcesFailed(Index),
+    ReleaseFetch(Index),
+    RetryFetch(Index, u64),
 }
 
 fn call() -> impl Strategy<Value = Call> {
     let priority = prop_oneof![Just(Priority::Low), Just(Priority::Normal), Just(Priority::High)];
     let submit = (
+        any::<bool>(),
         0..3_usize,
         priority,
         prop::option::weighted(0.2, (0..3_u8, 0..2_u8)),
@@ -59,8 +68,8 @@ fn call() -> impl Strategy<Value = Call> {
     );
     let index = any::<Index>;
     prop_oneof![
-        6 => submit.prop_map(|(key, priority, idempotency, webhook, start_within, kept_for)| {
-            Call::Submit { key, priority, idempotency, webhook, start_within, kept_for }
+        6 => submit.prop_map(|(remote, key, priority, idempotency, webhook, start_within, kept_for)| {
+            Call::Submit { remote, key, priority, idempotency, webhook, start_within, kept_for }
         }),
         2 => (0..3_usize, index()).prop_map(|(key, job)| Call::Cancel { key, job }),
         1 => (0..3_usize, index()).prop_map(|(key, job)| Call::Delete { key, job }),
@@ -82,6 +91,12 @@ fn call() -> impl Strategy<Value = Call> {
         1 => (0..5000_u64).prop_map(Call::Expire),
         1 => Just(Call::Sweep),
         1 => (0..5000_u64).prop_map(Call::Prune),
+        6 => (0..8_u8).prop_map(Call::ClaimFetch),
+        2 => index().prop_map(Call::RenewFetch),
+        4 => index().prop_map(Call::SourcesReady),
+        1 => index().prop_map(Call::SourcesFailed),
+        1 => index().prop_map(Call::ReleaseFetch),
+        2 => (index(), 0..100_u64).prop_map(|(lease, delay)| Call::RetryFetch(lease, delay)),
     ]
 }
 
@@ -90,6 +105,7 @@ struct Side {
     harness: Harness,
     keys: [KeyId; 3],
     leases: Vec<Lease>,
+    fetches: Vec<FetchLease>,
     deliveries: Vec<Delivery>,
 }
 
@@ -97,13 +113,14 @@ impl Side {
     async fn new(kind: Kind) -> Self {
         let harness = Harness::new(kind).await;
         let keys = [harness.key.clone(), harness.other_key.clone(), harness.key_with_limit(1).await];
-        Self { harness, keys, leases: Vec::new(), deliveries: Vec::new() }
+        Self { harness, keys, leases: Vec::new(), fetches: Vec::new(), deliveries: Vec::new() }
     }
 
     /// Does a call; its answer in a form that is comparable, since keys are drawn by each store itself.
     async fn answer(&mut self, call: &Call, jobs: &[JobId]) -> String {
         let store = self.harness.store.clone();
         let lease = |index: &Index| (!self.leases.is_empty()).then(|| index.get(&self.leases).clone());
+        let fetch = |index: &Index| (!self.fetches.is_empty()).then(|| index.get(&self.fetches).clone());
         let fenced = |answer: Option<Fenced>| format!("{answer:?}");
         match call {
             Call::Submit { .. } => unreachable!("handled by the caller, who draws the id"),
@@ -191,6 +208,36 @@ impl Side {
                 unswept.sort();
                 format!("{unswept:?}")
             }
+            Call::ClaimFetch(passed_over) => {
+                let bits = self.keys.iter().enumerate().filter(|(bit, _)| passed_over & (1 << bit) != 0);
+                let keys: Vec<KeyId> = bits.map(|(_, key)| key.clone()).collect();
+                let claimed = store.claim_fetch(&keys, LEASE).await.unwrap();
+                self.fetches.extend(claimed.as_ref().map(|(_, lease)| lease.clone()));
+                format!("{:?}", claimed.map(|(job, lease)| (self.normal(job), lease)))
+            }
+            Call::RenewFetch(index) => match fetch(index) {
+                Some(lease) => fenced(store.renew_fetch(&lease, LEASE).await.ok()),
+                None => String::new(),
+            },
+            Call::SourcesReady(index) => match fetch(index) {
+                Some(lease) => fenced(store.sources_ready(&lease, fetched()).await.ok()),
+                None => String::new(),
+            },
+            Call::SourcesFailed(index) => match fetch(index) {
+                Some(lease) => fenced(store.sources_failed(&lease, failure(FailureKind::SourceUnavailable)).await.ok()),
+                None => String::new(),
+            },
+            Call::ReleaseFetch(index) => match fetch(index) {
+                Some(lease) => fenced(store.release_fetch(&lease).await.ok()),
+                None => String::new(),
+            },
+            Call::RetryFetch(index, delay) => match fetch(index) {
+                Some(lease) => {
+                    let delay = Duration::from_secs(*delay);
+                    fenced(store.retry_fetch(&lease, failure(FailureKind::Storage), delay).await.ok())
+                }
+                None => String::new(),
+            },
             Call::Prune(age) => format!("{:?}", store.prune_jobs(self.before(*age), 1000).await.unwrap()),
         }
     }
@@ -245,9 +292,13 @@ proptest! {
             let mut jobs = Vec::new();
             for call in &calls {
                 let (expected, actual) = if let Call::Submit {
-                    key, priority, idempotency, webhook, start_within, kept_for
+                    remote, key, priority, idempotency, webhook, start_within, kept_for
                 } = call {
-                    let mut new = new_job(&memory.keys[0]);
+                    let make = if *remote { remote_job } else { new_job };
+                    let mut new = make(&memory.keys[0]);
+                    // Prices and work that differ from job to job.
+                    new.spec.rates = start_within.map(|_| Rates::default());
+                    new.spec.request.steps = 1 + jobs.len() as u32 % 50;
                     if *webhook {
                         new = with_webhook(new);
                     }

@@ -2,7 +2,7 @@
 
 use crate::fixtures::{Harness, Kind, LEASE, START, create_key, new_job, result};
 use afterimage_jobs::{
-    CancelOutcome, DataFolderLock, Error, Fenced, JobId, JobState, JobStore, KeyStore, ManualClock, NewKey,
+    CancelOutcome, DataFolderLock, Error, Fenced, FetchStore, JobId, JobState, JobStore, KeyStore, ManualClock, NewKey,
     SqliteStore, SystemClock, WorkerId,
 };
 use std::path::Path;
@@ -232,5 +232,74 @@ async fn files_are_for_their_owner_only() {
     for entry in std::fs::read_dir(&data).unwrap() {
         let path = entry.unwrap().path();
         assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+}
+
+/// A database as the version before wrote it: due times by the clock, and workers that fetched pictures themselves.
+#[tokio::test]
+async fn jobs_of_the_version_before_keep_their_places_and_await_their_pictures() {
+    use sqlx::SqlSafeStr;
+    use sqlx::migrate::{Migration, MigrationType, Migrator};
+    const BEFORE: [(i64, &str, &str); 3] = [
+        (1, "queue", include_str!("../../src/store/sqlite/migrations/0001_queue.sql")),
+        (2, "kept for", include_str!("../../src/store/sqlite/migrations/0002_kept_for.sql")),
+        (3, "bytes", include_str!("../../src/store/sqlite/migrations/0003_bytes.sql")),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(SqliteStore::FILE_NAME);
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).create_if_missing(true);
+    let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    let history = BEFORE.map(|(version, name, sql)| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    Migrator::with_migrations(history.to_vec()).run(&mut connection).await.unwrap();
+    let key = "INSERT INTO keys (id, name, secret_sha256, created_at) VALUES ('a', 'a', 'x', 1), ('b', 'b', 'y', 1)";
+    sqlx::query(key).execute(&mut connection).await.unwrap();
+    let names = ["0", "1", "2", "remote", "running", "remote-running"];
+    for (number, name) in names.iter().enumerate() {
+        let running = name.contains("running");
+        let due = START.0 + 60_000 * number as i64;
+        sqlx::query(
+            "INSERT INTO jobs (id, key_id, dialect, model, priority, cost_micros, due, state, attempt, worker, \
+             lease_until, created_at) VALUES (?1, 'a', 'd', 'm', 0, 5, ?2, ?3, ?4, ?5, ?6, 1)",
+        )
+        .bind(*name)
+        .bind(due)
+        .bind(if running { "running" } else { "queued" })
+        .bind(i64::from(running))
+        .bind(running.then_some("somebody"))
+        .bind(running.then_some(1))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+        let mut spec = serde_json::to_value(new_job(&afterimage_jobs::KeyId::from("a")).spec).unwrap();
+        spec.as_object_mut().unwrap().remove("rates");
+        if name.contains("remote") {
+            spec["sources"] = serde_json::json!([{"url": {"url": "https://example.com/a.png"}}]);
+        }
+        sqlx::query("INSERT INTO job_inputs (seq, input, spec) VALUES (?1, '{}', ?2)")
+            .bind(number as i64 + 1)
+            .bind(spec.to_string())
+            .execute(&mut connection)
+            .await
+            .unwrap();
+    }
+    sqlx::Connection::close(connection).await.unwrap();
+
+    let lock = DataFolderLock::acquire(folder.path()).unwrap();
+    let store = open(folder.path()).await;
+    assert_eq!(store.expire_leases(&lock).await.unwrap(), [JobId::from("running")]);
+    let newcomer = store.submit(new_job(&afterimage_jobs::KeyId::from("b"))).await.unwrap().into_job().id;
+    assert_eq!(store.position(&newcomer).await.unwrap(), Some(1), "behind the first of the old ones");
+    let later = store.submit(new_job(&afterimage_jobs::KeyId::from("a"))).await.unwrap().into_job().id;
+    let mut order = Vec::new();
+    while let Some(job) = store.claim(&WorkerId::random(), LEASE).await.unwrap() {
+        order.push(job.id);
+    }
+    let [zero, one, two, running] = ["0", "1", "2", "running"].map(JobId::from);
+    assert_eq!(order, [zero, newcomer, one, two, running, later]);
+    for name in ["remote", "remote-running"] {
+        let (job, _) = store.claim_fetch(&[], LEASE).await.unwrap().unwrap();
+        assert_eq!((job.id.as_str(), job.state), (name, JobState::Queued));
     }
 }

@@ -3,7 +3,6 @@
 use super::events::Events;
 use super::protocol::{FailureKind, GenerationFailure, Summary};
 use super::supervisor::{EngineProcesses, Outcome, Work};
-use afterimage_engine::Tenant;
 use afterimage_jobs::worker::{Control, Encoded, Execution, Executor, Produced};
 use afterimage_jobs::{Failure, FailureKind as JobFailureKind, Job, OutputFormat, Source};
 use async_trait::async_trait;
@@ -58,7 +57,7 @@ impl<R: SourceReader> Executor for EngineExecutor<R> {
             },
         };
         let format = job.spec.output.format;
-        let tenant = Tenant(job.key.to_string());
+        let tenant = job.key.to_string();
         let work = Work { tenant, request: job.spec.request.clone(), format, sources };
         match self.processes.generate(work, control, attempt).await {
             Outcome::Done { summary, files } => Execution::Succeeded(produced(&summary, files, format)),

@@ -1,7 +1,7 @@
 //! What server and engine process say to each other.
 
 use afterimage_core::{Error, GenerationRequest, Size};
-use afterimage_engine::{ModelFacts, Stage, Tenant, Timings};
+use afterimage_engine::{ModelFacts, Stage, Timings};
 use afterimage_jobs::OutputFormat;
 use serde::{Deserialize, Serialize};
 
@@ -20,8 +20,8 @@ pub enum Command {
     Generate {
         /// What later messages call the job.
         ticket: Ticket,
-        /// Whose job it is: no secret, only different for different customers.
-        tenant: Tenant,
+        /// Whose it is, an opaque name; see [`afterimage_engine::Engine::generate_for`].
+        tenant: String,
         /// What to make.
         request: GenerationRequest,
         /// File format of the results.
@@ -126,7 +126,7 @@ pub struct Summary {
     pub steps_run: u32,
     /// Wall-clock milliseconds of the stages.
     pub timings: Timings,
-    /// The source pictures' tokens were known from the tenant's earlier jobs.
+    /// The source pictures' tokens were known from earlier jobs of the tenant.
     pub image_cached: bool,
     /// The prompt was known from an earlier job of the tenant.
     pub text_cached: bool,

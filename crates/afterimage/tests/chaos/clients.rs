@@ -20,15 +20,16 @@ pub struct World {
     pub client: Client,
     pub ledger: Ledger,
     pub receiver: Receiver,
-    /// Addresses of the same picture, uploaded and inlined.
-    pictures: [String; 2],
+    /// Addresses of the same picture: uploaded, inlined, at another host.
+    pictures: [String; 3],
 }
 
 impl World {
     /// A world with nothing acknowledged.
     pub fn new(client: Client, receiver: Receiver, uploaded: String) -> Self {
         let inlined = format!("data:image/png;base64,{}", STANDARD.encode(png()));
-        Self { client, ledger: Ledger::default(), receiver, pictures: [uploaded, inlined] }
+        let remote = receiver.picture_url.clone();
+        Self { client, ledger: Ledger::default(), receiver, pictures: [uploaded, inlined, remote] }
     }
 
     /// Judges an answer; its data when it is 200.
@@ -69,7 +70,7 @@ async fn submit_one(world: &World, random: &mut fastrand::Rng, stop: &Cancellati
     let webhook = random.u8(..3) == 0;
     let repeated = random.u8(..4) == 0;
     let body = json!({
-        "image": world.pictures[usize::from(random.u8(..3) == 0)],
+        "image": world.pictures[random.usize(..3)],
         "size": "256*256",
         "num_inference_steps": random.u32(1..=3),
         "seed": random.u32(..1000),

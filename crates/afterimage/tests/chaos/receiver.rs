@@ -1,13 +1,15 @@
-//! Receives webhooks.
+//! Receives webhooks, and serves a picture.
 
 use crate::ledger::Ledger;
+use crate::server::png;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 type Seen = Arc<Mutex<BTreeMap<String, Webhooks>>>;
 
@@ -22,6 +24,8 @@ struct Webhooks {
 pub struct Receiver {
     /// Where webhooks are to be sent.
     pub url: String,
+    /// A picture to fetch. Its host takes a moment, so that some fetches are killed.
+    pub picture_url: String,
     seen: Seen,
 }
 
@@ -30,9 +34,16 @@ pub async fn start() -> Receiver {
     let seen = Seen::default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
-    let router = Router::new().route("/hook", post(receive)).with_state(Arc::clone(&seen));
+    let picture_url = url.replace("/hook", "/picture.png");
+    let router =
+        Router::new().route("/hook", post(receive)).route("/picture.png", get(picture)).with_state(Arc::clone(&seen));
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-    Receiver { url, seen }
+    Receiver { url, picture_url, seen }
+}
+
+async fn picture() -> Vec<u8> {
+    tokio::time::sleep(Duration::from_millis(fastrand::u64(..400))).await;
+    png()
 }
 
 /// Takes note of a webhook. Some are refused at first, so that they have to be sent again.

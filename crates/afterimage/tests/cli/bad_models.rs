@@ -165,47 +165,6 @@ fn change(context: &Context, name: &str, key: &str, value: &serde_json::Value) {
     context.write(name, config.to_string());
 }
 
-/// Fills the numbers of `name` that belong to tensors of more than one dimension, matrices and kernels, with NaN.
-fn fill_with_nan(context: &Context, name: &str) {
-    let mut bytes = fs::read(context.path(name)).unwrap();
-    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-    let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
-    for (_, info) in header.as_object().unwrap().iter().filter(|(name, _)| *name != "__metadata__") {
-        if info["shape"].as_array().unwrap().len() < 2 {
-            continue;
-        }
-        let offset = |end: usize| 8 + length + info["data_offsets"][end].as_u64().unwrap() as usize;
-        // Every type of numbers has a NaN of ones.
-        bytes[offset(0)..offset(1)].fill(0xff);
-    }
-    context.write(name, bytes);
-}
-
-/// A black picture would look like success.
-#[test]
-fn weights_that_are_no_numbers() {
-    for (name, stage) in [
-        ("base/transformer/diffusion_pytorch_model.safetensors", "step 1 of "),
-        ("base/vae/diffusion_pytorch_model.safetensors", "decoding the picture"),
-        ("base/text_encoder/model.safetensors", ""),
-        ("base/text_encoder_2/model.safetensors", ""),
-        ("redux/image_embedder/diffusion_pytorch_model.safetensors", "encoding the picture"),
-    ] {
-        let context = with_model();
-        fill_with_nan(&context, name);
-        let folder = name.split('/').next().unwrap();
-        if stage.is_empty() {
-            // A table that is read as numbers at once is named.
-            refuses(&context, &[folder, "NaN or infinity"]);
-        } else {
-            refuses(&context, &[folder, "the model makes no numbers: NaN or infinity after ", stage]);
-        }
-    }
-    let context = with_model();
-    change(&context, "base/vae/config.json", "scaling_factor", &serde_json::json!(1e300));
-    refuses(&context, &["base/vae/config.json: scaling_factor: ", "single precision"]);
-}
-
 /// Names in a file may have any length, a message may not.
 #[test]
 fn messages_cut_long_names() {
@@ -264,4 +223,64 @@ fn hostile_tokenizers_end_in_one_line() {
 fn models_that_do_not_belong_together() {
     let context = with_model();
     context.vary_refuses(&["photo.png", "--base", "base"], &[]);
+}
+
+/// Fills every tensor of a file whose name holds `part` with `bytes`, over and over.
+fn fill(path: &Path, part: &str, bytes: &[u8]) {
+    let mut file = fs::read(path).unwrap();
+    let length = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+    let header: serde_json::Value = serde_json::from_slice(&file[8..8 + length]).unwrap();
+    let mut filled = 0;
+    for (name, tensor) in header.as_object().unwrap() {
+        if !name.contains(part) || name == "__metadata__" {
+            continue;
+        }
+        let at = |index: usize| 8 + length + tensor["data_offsets"][index].as_u64().unwrap() as usize;
+        for (target, byte) in file[at(0)..at(1)].iter_mut().zip(bytes.iter().cycle()) {
+            *target = *byte;
+        }
+        filled += 1;
+    }
+    assert!(filled > 0, "no tensor like {part}");
+    fs::write(path, file).unwrap();
+}
+
+/// Not-a-number in f32 and in bf16 alike.
+#[test]
+fn weights_that_are_no_numbers_fail_instead_of_making_a_black_picture() {
+    for (file, part, names) in [
+        ("base/transformer/diffusion_pytorch_model.safetensors", "proj_out", &["transformer", "NaN"]),
+        ("base/vae/diffusion_pytorch_model.safetensors", "decoder.conv_out", &["vae", "NaN"]),
+        ("base/text_encoder_2/model.safetensors", "final_layer_norm", &["text_encoder_2", "NaN"]),
+        ("base/text_encoder/model.safetensors", "final_layer_norm", &["text_encoder", "NaN"]),
+        ("redux/image_embedder/diffusion_pytorch_model.safetensors", "redux_down", &["redux", "NaN"]),
+    ] {
+        let context = with_model();
+        fill(&context.path(file), part, &[0xff, 0x7f]);
+        refuses(&context, names);
+    }
+}
+
+/// Numbers that grow beyond f32 on the way.
+#[test]
+fn a_scale_that_overflows_fails() {
+    let context = with_model();
+    let name = "base/vae/config.json";
+    let mut config: serde_json::Value = serde_json::from_slice(&fs::read(context.path(name)).unwrap()).unwrap();
+    config["scaling_factor"] = serde_json::json!(1e-300);
+    context.write(name, config.to_string());
+    refuses(&context, &["base/vae"]);
+}
+
+/// Results leave the machine; where the weights lie does not.
+#[test]
+fn a_result_names_the_model_and_not_its_folders() {
+    let context = with_model();
+    let base = context.path("base");
+    let arguments = ["vary", "photo.png", "--base", base.to_str().unwrap(), "--redux", "redux", "--output", "out.png"];
+    context.run(&arguments.into_iter().chain(SMALL).collect::<Vec<_>>()).succeeded();
+    let file = fs::read(context.path("out.png")).unwrap();
+    let text = String::from_utf8_lossy(&file);
+    assert!(text.contains(r#""model":"base""#), "{text}");
+    assert!(!text.contains(context.path("").to_str().unwrap().trim_end_matches('/')), "the folder is in the file");
 }

@@ -82,7 +82,13 @@ fn endless(ticket: u64) -> Order {
         enlarge: Enlarge::Off,
         ..GenerationRequest::new(Task::TextToImage)
     };
-    Order::Generate { ticket, request, format: afterimage_jobs::OutputFormat::Png, previews: false }
+    Order::Generate {
+        ticket,
+        tenant: "t".to_owned(),
+        request,
+        format: afterimage_jobs::OutputFormat::Png,
+        previews: false,
+    }
 }
 
 #[test]

@@ -195,6 +195,7 @@ async fn failed_request(store: &SqliteStore, url: &str) -> JobId {
         sources: Vec::new(),
         output: OutputSpec { format: OutputFormat::Png },
         public_url: String::new(),
+        rates: None,
     };
     let job = NewJob {
         id: id.clone(),
@@ -208,6 +209,7 @@ async fn failed_request(store: &SqliteStore, url: &str) -> JobId {
         priority: Priority::Normal,
         user: None,
         cost_micros: 0,
+        input_bytes: 0,
         start_within: None,
         kept_for: None,
     };

@@ -1,8 +1,10 @@
 //! Tasks that run, with the embedded model.
 
+use crate::isolation::{as_key, second_key};
 use crate::support::{REDUX, SRPO, Server, data_uri, picture};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use reqwest::Method;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -42,6 +44,13 @@ async fn a_task_ends_with_pictures_and_its_result_stays_the_same() {
     assert_eq!(cached(&again), [json!(true), json!(true)], "{again}");
     let chained = server.ended(&server.submit(REDUX, &small(task["outputs"][0].as_str().unwrap())).await).await;
     assert_eq!(chained["status"], "completed", "{chained}");
+
+    // Another key is not told what this one made its pictures of, neither by the answer nor by its speed.
+    let other = second_key(&server).await;
+    body["enable_sync_mode"] = json!(true);
+    let (_, answer) = as_key(&server, &other, Method::POST, REDUX, &body).await;
+    assert_eq!(answer["data"]["status"], "completed", "{answer}");
+    assert_eq!(cached(&answer["data"]), [json!(false), json!(false)], "{answer}");
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod dialects;
 mod fal;
 mod fal_clients;
 mod fal_files;
+mod fetching;
 mod hostile;
 mod hostile_dialects;
 mod hostile_forms;
@@ -18,5 +19,7 @@ mod isolation;
 mod isolation_dialects;
 mod jobs;
 mod openai;
+#[path = "../support/picture_host.rs"]
+mod picture_host;
 mod support;
 mod validation;

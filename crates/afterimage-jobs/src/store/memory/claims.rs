@@ -2,8 +2,8 @@
 
 use super::Tables;
 use crate::state::{Lifecycle, Phase, Refusal};
-use crate::store::endings;
-use crate::{Failure, Fenced, Job, JobId, JobResult, JobState, KeyId, Lease, Timestamp, WorkerId};
+use crate::store::{endings, order};
+use crate::{Failure, Fenced, Job, JobId, JobResult, JobState, KeyId, Lease, Priority, Timestamp, WorkerId};
 
 /// What an ending has to say.
 pub(super) enum Payload {
@@ -45,7 +45,10 @@ impl Tables {
         let Some(stored) = self.stored(id) else { return };
         stored.job.finished_at = Some(now);
         match payload {
-            Payload::Result(result) => stored.job.result = Some(result),
+            Payload::Result(result) => {
+                stored.job.cost_micros = stored.job.spec.cost_of(&result).unwrap_or(stored.job.cost_micros);
+                stored.job.result = Some(result);
+            }
             Payload::Failure(failure) if stored.job.state == JobState::Failed => stored.job.failure = Some(failure),
             _ => {}
         }
@@ -82,7 +85,41 @@ impl Tables {
             .min_by_key(|(number, stored)| (stored.due, **number))
             .map(|(_, stored)| stored.job.id.clone())?;
         self.apply(now, &next, Payload::Nothing, |job| job.claim(worker, now, lease_until))?;
+        self.note_turn(&next);
         self.stored(&next).map(|stored| stored.job.clone())
+    }
+
+    /// The queue's time goes on to what was claimed.
+    fn note_turn(&mut self, id: &JobId) {
+        let Some(stored) = self.stored(id) else { return };
+        let (tag, chain) = (stored.due, (stored.job.key.clone(), stored.job.priority));
+        let end = order::end(tag, stored.work, chain.1);
+        self.virtual_time = self.virtual_time.max(tag);
+        let claimed_end = self.turns.entry(chain).or_insert(end);
+        *claimed_end = (*claimed_end).max(end);
+    }
+
+    /// What the tag of a job depends on that waits from now on; `except` is that job, if it is stored already.
+    pub(super) fn place(
+        &self,
+        key: &KeyId,
+        priority: Priority,
+        awaits_sources: bool,
+        except: Option<&JobId>,
+    ) -> order::Place {
+        let waiting = self.jobs.iter().filter(|(_, stored)| {
+            let awaits = matches!(stored.lifecycle.phase, Phase::AwaitsSources { .. });
+            stored.job.state == JobState::Queued
+                && awaits == awaits_sources
+                && (&stored.job.key, stored.job.priority) == (key, priority)
+                && Some(&stored.job.id) != except
+        });
+        let last = waiting.max_by_key(|(number, stored)| (stored.due, **number));
+        order::Place {
+            virtual_time: self.virtual_time,
+            claimed_end: self.turns.get(&(key.clone(), priority)).copied(),
+            waiting_end: last.map(|(_, stored)| order::end(stored.due, stored.work, priority)),
+        }
     }
 
     fn may_start(&self, key: &KeyId) -> bool {

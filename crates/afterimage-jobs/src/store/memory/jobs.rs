@@ -6,8 +6,7 @@ use crate::state::{Lifecycle, Phase};
 use crate::store::{endings, order};
 use crate::{
     CancelOutcome, Error, Failure, Fenced, Job, JobId, JobResult, JobSpec, JobState, JobStore, KeyId, Lease,
-    ListFilter, NewJob, POSITION_LIMIT, Page, Priority, QueueDepth, Renewed, Result, Spending, Submitted, Timestamp,
-    WorkerId,
+    ListFilter, NewJob, POSITION_LIMIT, Page, QueueDepth, Renewed, Result, Spending, Submitted, Timestamp, WorkerId,
 };
 use async_trait::async_trait;
 use std::time::Duration;
@@ -50,8 +49,10 @@ impl JobStore for MemoryStore {
         let Some(mine) = tables.jobs.get(number).filter(|stored| stored.job.state == JobState::Queued) else {
             return Ok(None);
         };
+        let awaits = |stored: &StoredJob| matches!(stored.lifecycle.phase, Phase::AwaitsSources { .. });
         let ahead = tables.jobs.iter().filter(|(other, stored)| {
-            stored.lifecycle.phase == Phase::Queued { ready_at: None } && (stored.due, *other) < (mine.due, number)
+            let counts = stored.lifecycle.phase == Phase::Queued { ready_at: None } || (awaits(mine) && awaits(stored));
+            counts && (stored.due, *other) < (mine.due, number)
         });
         Ok(Some((ahead.count() as u64).min(POSITION_LIMIT)))
     }
@@ -217,26 +218,22 @@ impl Tables {
                 };
             }
         }
-        let due = order::due(now, self.last_due(&new.key, new.priority), new.priority);
+        let awaits_sources = new.spec.awaits_sources();
+        let due = self.place(&new.key, new.priority, awaits_sources, None).tag(new.priority);
+        let work = order::work(&new.spec.request);
         let job = Job::submitted(&new, now);
         self.last_job_number += 1;
         self.job_numbers.insert(new.id, self.last_job_number);
         let stored = StoredJob {
             job: job.clone(),
-            lifecycle: Lifecycle::default(),
+            lifecycle: Lifecycle::submitted(awaits_sources),
             due,
+            work,
             idempotency: new.idempotency,
             swept: false,
         };
         self.jobs.insert(self.last_job_number, stored);
         Ok(Submitted::Created(job))
-    }
-
-    fn last_due(&self, key: &KeyId, priority: Priority) -> Option<Timestamp> {
-        let waiting = self.jobs.values().filter(|stored| {
-            stored.job.state == JobState::Queued && stored.job.key == *key && stored.job.priority == priority
-        });
-        waiting.map(|stored| stored.due).max()
     }
 
     fn owns(&mut self, key: &KeyId, id: &JobId) -> bool {
@@ -258,9 +255,9 @@ impl Tables {
         true
     }
 
-    fn wake_delayed(&mut self, now: Timestamp) {
+    pub(super) fn wake_delayed(&mut self, now: Timestamp) {
         for stored in self.jobs.values_mut() {
-            if let Phase::Queued { ready_at } = &mut stored.lifecycle.phase
+            if let Phase::Queued { ready_at } | Phase::AwaitsSources { ready_at, .. } = &mut stored.lifecycle.phase
                 && ready_at.is_some_and(|at| at <= now)
             {
                 *ready_at = None;

@@ -2,6 +2,7 @@
 //! state machine directly and looks through everything to find anything.
 
 mod claims;
+mod fetches;
 mod jobs;
 mod keys;
 mod outbox;
@@ -10,7 +11,8 @@ mod uploads;
 use super::credentials;
 use crate::state::Lifecycle;
 use crate::{
-    ApiKey, Clock, Error, Idempotency, Job, JobId, KeyId, Result, SettingsStore, Spending, Timestamp, Upload, UploadId,
+    ApiKey, Clock, Error, Idempotency, Job, JobId, KeyId, Priority, Result, SettingsStore, Spending, Timestamp, Upload,
+    UploadId,
 };
 use async_trait::async_trait;
 use std::collections::{BTreeMap, HashMap};
@@ -30,6 +32,9 @@ struct Tables {
     job_numbers: HashMap<JobId, u64>,
     last_job_number: u64,
     keys: Vec<(ApiKey, String)>,
+    /// The largest tag that was claimed, and where the next job of a key and priority may start; see `order`.
+    virtual_time: i64,
+    turns: HashMap<(KeyId, Priority), i64>,
     spending: HashMap<(KeyId, String), Spending>,
     deliveries: Vec<StoredDelivery>,
     uploads: BTreeMap<UploadId, StoredUpload>,
@@ -39,7 +44,8 @@ struct Tables {
 struct StoredJob {
     job: Job,
     lifecycle: Lifecycle,
-    due: Timestamp,
+    due: i64,
+    work: i64,
     idempotency: Option<Idempotency>,
     swept: bool,
 }
@@ -68,6 +74,7 @@ impl MemoryStore {
         let now = self.clock.now();
         let mut tables = self.tables();
         tables.free_deliveries(now);
+        tables.free_fetches(now, Timestamp(i64::MAX));
         tables.rescue_expired(now, Timestamp(i64::MAX))
     }
 

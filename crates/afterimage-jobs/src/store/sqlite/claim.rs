@@ -6,28 +6,30 @@
 
 use super::rows::{self, column, select_jobs};
 use super::transition::{self, Payload};
-use super::unavailable;
+use super::{turns, unavailable};
 use crate::{Job, JobId, Result, Timestamp, WorkerId};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use std::time::Duration;
 
 const FIRST_FEW: &str = "SELECT first.id FROM \
-     (SELECT id, key_id, due, seq FROM jobs WHERE state = 'queued' AND ready_at IS NULL ORDER BY due, seq LIMIT 16) \
+     (SELECT id, key_id, due, seq FROM jobs WHERE state = 'queued' AND ready_at IS NULL \
+     AND NOT awaits_sources ORDER BY due, seq LIMIT 16) \
      AS first JOIN keys ON keys.id = first.key_id \
      WHERE keys.concurrency IS NULL OR keys.concurrency > \
      (SELECT COUNT(*) FROM jobs AS running WHERE running.state = 'running' AND running.key_id = first.key_id) \
      ORDER BY first.due, first.seq LIMIT 1";
 
 const FIRST_OF_EACH_KEY: &str = "WITH RECURSIVE waiting (key_id) AS ( \
-     SELECT MIN(key_id) FROM jobs WHERE state = 'queued' AND ready_at IS NULL \
+     SELECT MIN(key_id) FROM jobs WHERE state = 'queued' AND ready_at IS NULL AND NOT awaits_sources \
      UNION ALL \
      SELECT (SELECT MIN(jobs.key_id) FROM jobs \
-             WHERE jobs.state = 'queued' AND jobs.ready_at IS NULL AND jobs.key_id > waiting.key_id) \
+             WHERE jobs.state = 'queued' AND jobs.ready_at IS NULL AND NOT jobs.awaits_sources \
+             AND jobs.key_id > waiting.key_id) \
      FROM waiting WHERE waiting.key_id IS NOT NULL), \
      open (seq) AS ( \
      SELECT (SELECT jobs.seq FROM jobs WHERE jobs.state = 'queued' AND jobs.ready_at IS NULL \
-             AND jobs.key_id = waiting.key_id ORDER BY jobs.due, jobs.seq LIMIT 1) \
+             AND NOT jobs.awaits_sources AND jobs.key_id = waiting.key_id ORDER BY jobs.due, jobs.seq LIMIT 1) \
      FROM waiting JOIN keys ON keys.id = waiting.key_id \
      WHERE keys.concurrency IS NULL OR keys.concurrency > \
      (SELECT COUNT(*) FROM jobs AS running WHERE running.state = 'running' AND running.key_id = waiting.key_id)) \
@@ -54,14 +56,15 @@ pub(super) async fn claim(
     }
     let row = sqlx::query(select_jobs!("WHERE jobs.id = ?1"))
         .bind(id.as_str())
-        .fetch_one(connection)
+        .fetch_one(&mut *connection)
         .await
         .map_err(unavailable)?;
+    turns::note(connection, &row).await?;
     rows::job(&row).map(Some)
 }
 
 /// Delayed jobs stay out of the queue's indexes until their time has come, so that claims never walk past them.
-async fn wake_delayed(connection: &mut SqliteConnection, now: Timestamp) -> Result<()> {
+pub(super) async fn wake_delayed(connection: &mut SqliteConnection, now: Timestamp) -> Result<()> {
     sqlx::query("UPDATE jobs SET ready_at = NULL WHERE state = 'queued' AND ready_at IS NOT NULL AND ready_at <= ?1")
         .bind(now.0)
         .execute(connection)
@@ -72,4 +75,27 @@ async fn wake_delayed(connection: &mut SqliteConnection, now: Timestamp) -> Resu
 
 async fn first(connection: &mut SqliteConnection, statement: &'static str) -> Result<Option<SqliteRow>> {
     sqlx::query(statement).fetch_optional(connection).await.map_err(unavailable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SqliteStore, SystemClock};
+    use std::sync::Arc;
+
+    /// Jobs that await their pictures or are delayed are in neither index, however many there are.
+    #[tokio::test]
+    async fn the_next_job_comes_from_its_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path(), Arc::new(SystemClock)).await.unwrap();
+        for (statement, index, reads) in [(FIRST_FEW, "jobs_due", 1), (FIRST_OF_EACH_KEY, "jobs_due_by_key", 3)] {
+            let explained = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+            let steps = sqlx::query(explained).fetch_all(&store.readers).await.unwrap();
+            let steps: Vec<String> = steps.iter().map(|step| column(step, "detail").unwrap()).collect();
+            let by_index = steps.iter().filter(|step| step.contains(&format!("INDEX {index}"))).count();
+            assert_eq!(by_index, reads, "{steps:#?}");
+            let walks = steps.iter().filter(|step| step.starts_with("SCAN jobs") && !step.contains("INDEX"));
+            assert_eq!(walks.count(), 0, "{steps:#?}");
+        }
+    }
 }

@@ -49,8 +49,11 @@ impl JobStore for SqliteStore {
     async fn position(&self, id: &JobId) -> Result<Option<u64>> {
         let query = sqlx::query(
             "SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM jobs AS ahead \
-             WHERE ahead.state = 'queued' AND ahead.ready_at IS NULL \
-             AND (ahead.due, ahead.seq) < (mine.due, mine.seq) LIMIT ?1)) AS position \
+             WHERE ahead.state = 'queued' AND ahead.ready_at IS NULL AND NOT ahead.awaits_sources \
+             AND (ahead.due, ahead.seq) < (mine.due, mine.seq) LIMIT ?1)) + \
+             CASE WHEN mine.awaits_sources THEN (SELECT COUNT(*) FROM (SELECT 1 FROM jobs AS ahead \
+             WHERE ahead.state = 'queued' AND ahead.awaits_sources \
+             AND (ahead.due, ahead.seq) < (mine.due, mine.seq) LIMIT ?1)) ELSE 0 END AS position \
              FROM jobs AS mine WHERE mine.id = ?2 AND mine.state = 'queued'",
         );
         let row = query
@@ -59,7 +62,7 @@ impl JobStore for SqliteStore {
             .fetch_optional(&self.readers)
             .await
             .map_err(unavailable)?;
-        row.map(|row| Ok(column::<i64>(&row, "position")?.unsigned_abs())).transpose()
+        row.map(|row| Ok(column::<i64>(&row, "position")?.unsigned_abs().min(POSITION_LIMIT))).transpose()
     }
 
     async fn cancel(&self, key: &KeyId, id: &JobId) -> Result<CancelOutcome> {

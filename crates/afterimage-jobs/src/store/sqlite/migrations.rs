@@ -9,6 +9,7 @@ const HISTORY: &[(i64, &str, &str)] = &[
     (1, "queue", include_str!("migrations/0001_queue.sql")),
     (2, "kept for", include_str!("migrations/0002_kept_for.sql")),
     (3, "bytes", include_str!("migrations/0003_bytes.sql")),
+    (4, "fetching", include_str!("migrations/0004_fetching.sql")),
 ];
 
 /// Brings the schema to this program's version; one that is newer or was changed is refused.

@@ -5,6 +5,7 @@
 
 mod checkpoints;
 mod claim;
+mod fetches;
 mod file;
 mod jobs;
 mod keys;
@@ -16,6 +17,7 @@ mod rows;
 mod settings;
 mod submit;
 mod transition;
+mod turns;
 mod uploads;
 mod writer;
 

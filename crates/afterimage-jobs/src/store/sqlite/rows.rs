@@ -60,7 +60,7 @@ pub(super) fn to_json<T: Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|error| Error::unavailable("database", error))
 }
 
-fn from_json<T: DeserializeOwned>(row: &SqliteRow, name: &str) -> Result<Option<T>> {
+pub(super) fn from_json<T: DeserializeOwned>(row: &SqliteRow, name: &str) -> Result<Option<T>> {
     let Some(text) = column::<Option<String>>(row, name)? else { return Ok(None) };
     serde_json::from_str(&text).map(Some).map_err(|error| Error::unavailable(format!("database column {name}"), error))
 }
@@ -74,7 +74,7 @@ pub(super) const fn priority_number(priority: Priority) -> i64 {
     }
 }
 
-const fn priority_numbered(number: i64) -> Priority {
+pub(super) const fn priority_numbered(number: i64) -> Priority {
     match number {
         ..0 => Priority::Low,
         0 => Priority::Normal,
@@ -109,6 +109,7 @@ pub(super) fn job(row: &SqliteRow) -> Result<Job> {
         priority: priority_numbered(column(row, "priority")?),
         user: column(row, "user_name")?,
         cost_micros: column(row, "cost_micros")?,
+        input_bytes: column::<i64>(row, "input_bytes")?.unsigned_abs(),
         kept_for: duration(row, "kept_for")?,
         start_by: time(row, "start_by")?,
         state: named::<JobState>(column(row, "state")?)?,

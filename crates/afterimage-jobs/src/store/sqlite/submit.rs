@@ -1,9 +1,9 @@
 //! New jobs.
 
 use super::rows::{self, column, milliseconds, priority_number, select_jobs, to_json};
-use super::unavailable;
+use super::{turns, unavailable};
 use crate::store::order;
-use crate::{Error, Idempotency, Job, KeyId, NewJob, Priority, Result, Submitted, Timestamp};
+use crate::{Error, Idempotency, Job, KeyId, NewJob, Result, Submitted, Timestamp};
 use sqlx::{Row, SqliteConnection};
 
 /// Accepts a job, or finds the one that an earlier submit made.
@@ -12,8 +12,8 @@ pub(super) async fn submit(connection: &mut SqliteConnection, now: Timestamp, ne
     if let Some(existing) = existing(connection, new).await? {
         return Ok(Submitted::Existing(existing));
     }
-    let due = order::due(now, last_due(connection, &new.key, new.priority).await?, new.priority);
-    let seq = insert(connection, now, new, due).await?;
+    let place = turns::place(connection, new.key.as_str(), new.priority, new.spec.awaits_sources()).await?;
+    let seq = insert(connection, now, new, place.tag(new.priority)).await?;
     sqlx::query("INSERT INTO job_inputs (seq, input, spec) VALUES (?1, ?2, ?3)")
         .bind(seq)
         .bind(to_json(&new.input)?)
@@ -63,23 +63,15 @@ async fn existing(connection: &mut SqliteConnection, new: &NewJob) -> Result<Opt
     Ok(Some(job))
 }
 
-async fn last_due(connection: &mut SqliteConnection, key: &KeyId, priority: Priority) -> Result<Option<Timestamp>> {
-    let row = sqlx::query("SELECT MAX(due) AS due FROM jobs WHERE state = 'queued' AND key_id = ?1 AND priority = ?2")
-        .bind(key.as_str())
-        .bind(priority_number(priority))
-        .fetch_one(connection)
-        .await
-        .map_err(unavailable)?;
-    rows::time(&row, "due")
-}
-
-async fn insert(connection: &mut SqliteConnection, now: Timestamp, new: &NewJob, due: Timestamp) -> Result<i64> {
+async fn insert(connection: &mut SqliteConnection, now: Timestamp, new: &NewJob, tag: i64) -> Result<i64> {
     let webhook = new.webhook.as_ref();
     let idempotency = new.idempotency.as_ref();
     let row = sqlx::query(
         "INSERT INTO jobs (id, key_id, dialect, model, webhook_url, webhook_dialect, idempotency_key, \
-         idempotency_fingerprint, priority, user_name, cost_micros, kept_for, start_by, due, state, created_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 'queued', ?15) RETURNING seq",
+         idempotency_fingerprint, priority, user_name, cost_micros, kept_for, start_by, due, state, created_at, \
+         work, awaits_sources, input_bytes) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 'queued', ?15, ?16, ?17, ?18) \
+         RETURNING seq",
     )
     .bind(new.id.as_str())
     .bind(new.key.as_str())
@@ -94,8 +86,11 @@ async fn insert(connection: &mut SqliteConnection, now: Timestamp, new: &NewJob,
     .bind(new.cost_micros)
     .bind(new.kept_for.map(milliseconds))
     .bind(new.start_within.map(|limit| now.plus(limit).0))
-    .bind(due.0)
+    .bind(tag)
     .bind(now.0)
+    .bind(order::work(&new.spec.request))
+    .bind(new.spec.awaits_sources())
+    .bind(i64::try_from(new.input_bytes).unwrap_or(i64::MAX))
     .fetch_one(connection)
     .await
     .map_err(unavailable)?;

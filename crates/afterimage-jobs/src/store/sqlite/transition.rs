@@ -2,10 +2,12 @@
 //! those that were read. What ends a job also writes its webhook and its cost here.
 
 use super::rows::{self, column, name_of, named, time};
-use super::unavailable;
+use super::{fetches, unavailable};
 use crate::state::{Lifecycle, Phase, Refusal};
 use crate::store::endings;
-use crate::{Failure, FailureKind, Fenced, JobId, JobResult, JobState, Lease, Renewed, Result, Timestamp, WorkerId};
+use crate::{
+    Failure, FailureKind, Fenced, JobId, JobResult, JobSpec, JobState, Lease, Renewed, Result, Timestamp, WorkerId,
+};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 use std::time::Duration;
@@ -32,9 +34,8 @@ pub(super) async fn apply(
         .map_err(unavailable)?;
     let Some(row) = row else { return Ok(None) };
     let before = lifecycle(&row)?;
-    let (attempt, state) = (before.attempt, before.state());
-    let Ok(after) = step(before) else { return Ok(None) };
-    if !write(connection, now, column(&row, "seq")?, (attempt, state), &after, &payload).await? {
+    let Ok(after) = step(before.clone()) else { return Ok(None) };
+    if !write(connection, now, column(&row, "seq")?, &before, &after, &payload).await? {
         return Ok(None);
     }
     if after.state().is_terminal() {
@@ -74,14 +75,15 @@ pub(super) async fn rescue(connection: &mut SqliteConnection, now: Timestamp) ->
     end_uncleanly(connection, now, &rows, move |job| job.rescue(now)).await
 }
 
-/// Ends or requeues all running jobs, and makes webhooks due that were on their way for the first time; those that
-/// failed before keep their pause.
+/// Ends or requeues all running jobs, frees all fetches, and makes webhooks due that were on their way for the first
+/// time; those that failed before keep their pause.
 pub(super) async fn expire_leases(connection: &mut SqliteConnection, now: Timestamp) -> Result<Vec<JobId>> {
     sqlx::query("UPDATE deliveries SET next_at = ?1 WHERE finished_at IS NULL AND last_error IS NULL AND next_at > ?1")
         .bind(now.0)
         .execute(&mut *connection)
         .await
         .map_err(unavailable)?;
+    fetches::free(connection, Timestamp(i64::MAX)).await?;
     let running = sqlx::query("SELECT id FROM jobs WHERE state = 'running' ORDER BY seq");
     let rows = running.fetch_all(&mut *connection).await.map_err(unavailable)?;
     end_uncleanly(connection, now, &rows, |job| job.rescue(Timestamp(i64::MAX))).await
@@ -140,6 +142,9 @@ pub(super) async fn scrub(connection: &mut SqliteConnection, seq: i64) -> Result
 
 fn lifecycle(row: &SqliteRow) -> Result<Lifecycle> {
     let phase = match named::<JobState>(column(row, "state")?)? {
+        JobState::Queued if column(row, "awaits_sources")? => {
+            Phase::AwaitsSources { ready_at: time(row, "ready_at")?, fetch_until: time(row, "fetch_until")? }
+        }
         JobState::Queued => Phase::Queued { ready_at: time(row, "ready_at")? },
         JobState::Running => Phase::Running {
             worker: WorkerId::from(column::<Option<String>>(row, "worker")?.unwrap_or_default()),
@@ -152,6 +157,7 @@ fn lifecycle(row: &SqliteRow) -> Result<Lifecycle> {
     Ok(Lifecycle {
         phase,
         attempt: column(row, "attempt")?,
+        fetches: column(row, "fetches")?,
         retries: column(row, "retries")?,
         unclean_ends: column(row, "unclean_ends")?,
         cancel_requested: column(row, "cancel_requested")?,
@@ -163,13 +169,14 @@ async fn write(
     connection: &mut SqliteConnection,
     now: Timestamp,
     seq: i64,
-    (attempt_before, state_before): (u32, JobState),
+    before: &Lifecycle,
     after: &Lifecycle,
     payload: &Payload,
 ) -> Result<bool> {
-    let ready_at = match &after.phase {
-        Phase::Queued { ready_at } => *ready_at,
-        _ => None,
+    let (ready_at, awaits_sources, fetch_until) = match &after.phase {
+        Phase::AwaitsSources { ready_at, fetch_until } => (*ready_at, true, *fetch_until),
+        Phase::Queued { ready_at } => (*ready_at, false, None),
+        _ => (None, false, None),
     };
     let (worker, lease_until) = match &after.phase {
         Phase::Running { worker, lease_until } => (Some(worker.as_str()), Some(lease_until.0)),
@@ -179,12 +186,12 @@ async fn write(
         (Phase::Failed(kind), Payload::Failure(failure)) => Some((*kind, failure)),
         _ => None,
     };
-    let claimed = after.attempt > attempt_before;
+    let claimed = after.attempt > before.attempt;
     let changed = sqlx::query(
         "UPDATE jobs SET state = ?1, ready_at = ?2, worker = ?3, lease_until = ?4, attempt = ?5, retries = ?6, \
          unclean_ends = ?7, cancel_requested = ?8, quarantined = ?9, started_at = COALESCE(?10, started_at), \
-         finished_at = ?11, failure_kind = ?12, failure_field = ?13, failure_message = ?14 \
-         WHERE seq = ?15 AND attempt = ?16 AND state = ?17",
+         finished_at = ?11, failure_kind = ?12, failure_field = ?13, failure_message = ?14, awaits_sources = ?15, \
+         fetches = ?16, fetch_until = ?17 WHERE seq = ?18 AND attempt = ?19 AND fetches = ?20 AND state = ?21",
     )
     .bind(name_of(&after.state())?)
     .bind(ready_at.map(|ready_at| ready_at.0))
@@ -200,9 +207,13 @@ async fn write(
     .bind(failure.map(|(kind, _)| name_of(&kind)).transpose()?)
     .bind(failure.and_then(|(_, failure)| failure.field.as_deref()))
     .bind(failure.map(|(_, failure)| failure.message.as_str()))
+    .bind(awaits_sources)
+    .bind(after.fetches)
+    .bind(fetch_until.map(|until| until.0))
     .bind(seq)
-    .bind(attempt_before)
-    .bind(name_of(&state_before)?)
+    .bind(before.attempt)
+    .bind(before.fetches)
+    .bind(name_of(&before.state())?)
     .execute(connection)
     .await
     .map_err(unavailable)?;
@@ -218,7 +229,9 @@ async fn conclude(
     payload: &Payload,
 ) -> Result<()> {
     let seq: i64 = column(before, "seq")?;
+    let mut cost_micros: i64 = column(before, "cost_micros")?;
     if let Payload::Result(result) = payload {
+        cost_micros = final_cost(connection, seq, result).await?.unwrap_or(cost_micros);
         sqlx::query("INSERT INTO job_results (seq, result) VALUES (?1, ?2)")
             .bind(seq)
             .bind(rows::to_json(result)?)
@@ -234,7 +247,7 @@ async fn conclude(
         )
         .bind(column::<String>(before, "key_id")?)
         .bind(column::<Option<String>>(before, "user_name")?.unwrap_or_default())
-        .bind(column::<i64>(before, "cost_micros")?)
+        .bind(cost_micros)
         .execute(&mut *connection)
         .await
         .map_err(unavailable)?;
@@ -253,4 +266,22 @@ async fn conclude(
         scrub(connection, seq).await?;
     }
     Ok(())
+}
+
+/// The price of what was made, which takes the place of the one that was expected.
+async fn final_cost(connection: &mut SqliteConnection, seq: i64, result: &JobResult) -> Result<Option<i64>> {
+    let row = sqlx::query("SELECT spec FROM job_inputs WHERE seq = ?1")
+        .bind(seq)
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(unavailable)?;
+    let spec = row.as_ref().map(|row| rows::from_json::<JobSpec>(row, "spec")).transpose()?.flatten();
+    let Some(cost) = spec.and_then(|spec| spec.cost_of(result)) else { return Ok(None) };
+    sqlx::query("UPDATE jobs SET cost_micros = ?1 WHERE seq = ?2")
+        .bind(cost)
+        .bind(seq)
+        .execute(connection)
+        .await
+        .map_err(unavailable)?;
+    Ok(Some(cost))
 }

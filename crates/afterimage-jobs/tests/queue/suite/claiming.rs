@@ -1,18 +1,14 @@
 use crate::fixtures::{Harness, LEASE, failure, new_job, result};
-use afterimage_jobs::{FailureKind, JobId, JobState, NewJob, Priority};
+use afterimage_jobs::{FailureKind, JobId, JobState, NewJob};
 use std::collections::HashSet;
 use std::time::Duration;
 
-async fn claim_ids(harness: &Harness, count: usize) -> Vec<JobId> {
+pub async fn claim_ids(harness: &Harness, count: usize) -> Vec<JobId> {
     let mut ids = Vec::new();
     for _ in 0..count {
         ids.push(harness.claim().await.id);
     }
     ids
-}
-
-fn of_priority(new: NewJob, priority: Priority) -> NewJob {
-    NewJob { priority, ..new }
 }
 
 pub async fn first_come_first_served(harness: Harness) {
@@ -22,40 +18,6 @@ pub async fn first_come_first_served(harness: Harness) {
     harness.claim_nothing().await;
     let job = harness.job(&jobs[0]).await;
     assert_eq!((job.state, job.attempt, job.started_at), (JobState::Running, 1, Some(job.created_at)));
-}
-
-pub async fn a_burst_does_not_starve_others(harness: Harness) {
-    let mut burst = Vec::new();
-    for _ in 0..50 {
-        burst.push(harness.submit_plain().await.id);
-    }
-    harness.advance_seconds(5);
-    let newcomer = harness.submit(new_job(&harness.other_key)).await.id;
-    assert_eq!(claim_ids(&harness, 2).await, [burst[0].clone(), newcomer]);
-    // The burst does not starve either: what comes after its due time waits.
-    harness.advance_seconds(3600);
-    harness.submit(new_job(&harness.other_key)).await;
-    assert_eq!(claim_ids(&harness, 49).await, burst[1..]);
-}
-
-pub async fn priorities_are_worth_a_fixed_time(harness: Harness) {
-    let low = harness.submit(of_priority(new_job(&harness.key), Priority::Low)).await.id;
-    let normal = harness.submit(new_job(&harness.other_key)).await.id;
-    harness.advance_seconds(1);
-    let high = harness.submit(of_priority(new_job(&harness.other_key), Priority::High)).await.id;
-    assert_eq!(claim_ids(&harness, 2).await, [high, normal]);
-    // Waiting long enough, even a low job passes new high ones.
-    harness.advance_seconds(24 * 3600);
-    let newer = harness.submit(of_priority(new_job(&harness.other_key), Priority::High)).await.id;
-    assert_eq!(claim_ids(&harness, 2).await, [low, newer]);
-}
-
-pub async fn a_high_job_passes_its_own_burst(harness: Harness) {
-    for _ in 0..30 {
-        harness.submit_plain().await;
-    }
-    let high = harness.submit(of_priority(new_job(&harness.key), Priority::High)).await.id;
-    assert_eq!(harness.claim().await.id, high);
 }
 
 pub async fn limits_per_key_are_kept(harness: Harness) {

@@ -19,6 +19,7 @@ pub async fn a_job_comes_back_as_it_was_sent(harness: Harness) {
     assert_eq!((job.key, job.dialect, job.model), (new.key, new.dialect, new.model));
     assert_eq!((job.input, job.spec, job.webhook), (new.input, new.spec, new.webhook));
     assert_eq!((job.priority, job.user, job.cost_micros), (new.priority, new.user, new.cost_micros));
+    assert_eq!(job.input_bytes, new.input_bytes);
     assert_eq!(job.start_by, Some(job.created_at.plus(Duration::from_secs(9))));
     assert_eq!((job.state, job.attempt, job.kept_for, job.deleted), (JobState::Queued, 0, new.kept_for, false));
 }

@@ -4,12 +4,12 @@ use super::error::Answer;
 use super::models::MODELS;
 use super::prediction::Envelope;
 use crate::app::App;
-use crate::cost::dollars;
-use crate::dialects::Model;
+use crate::cost::{dollars, quote};
 use crate::dialects::json::read_object;
 use crate::dialects::parameters::{Parameter, Problem, ProblemKind, json_schema, parse};
+use crate::dialects::{Model, generation};
+use crate::intake::{SourcePicture, take_text};
 use crate::refusal::Refusal;
-use afterimage_core::Size;
 use afterimage_jobs::ApiKey;
 use axum::Json;
 use axum::extract::{Extension, Request, State};
@@ -144,7 +144,11 @@ async fn price_of_request(app: &App, request: Request) -> Result<(&'static Model
     let parameters: Vec<Parameter> =
         model.parameters().into_iter().map(|parameter| Parameter { required: false, ..parameter }).collect();
     let values = parse(&parameters, &inputs)?;
-    let whole = |name: &str| values.integer(name).and_then(|value| u32::try_from(value).ok()).unwrap_or(1);
-    let size = values.size("size").unwrap_or(Size::new(1024, 1024));
-    Ok((model, dollars(app.rates.micros(size, whole("num_inference_steps"), whole("num_images")))))
+    let picture = match values.text("image") {
+        Some(text) => Some(take_text(app, "image", text).await?),
+        None => None,
+    };
+    let request = generation(model.flow, &values, values.size("size"), picture.is_some());
+    let size = picture.as_ref().and_then(SourcePicture::size);
+    Ok((model, dollars(quote(app.rates, &request, size))))
 }

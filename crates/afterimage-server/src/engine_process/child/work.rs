@@ -5,7 +5,7 @@ use super::pulse::Pulse;
 use crate::engine_process::frame::Frame;
 use crate::engine_process::protocol::{GenerationFailure, Report, Summary, Ticket};
 use afterimage_core::{Error, GenerationRequest, Picture, PictureLimits, Result};
-use afterimage_engine::{Engine, MetadataLevel, Observer, Stage, Tenant, encode_pictures};
+use afterimage_engine::{Engine, MetadataLevel, Observer, Stage, encode_pictures};
 use afterimage_imaging::{OutputFormat, OutputMetadata, decode, encode};
 use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 /// A job as the server sent it.
 pub struct Work {
-    pub tenant: Tenant,
+    pub tenant: String,
     pub request: GenerationRequest,
     pub format: OutputFormat,
     pub metadata: MetadataLevel,
@@ -67,7 +67,7 @@ impl Work {
         let start = Instant::now();
         let sources = self.decode_sources(reporter)?;
         let decoded = start.elapsed();
-        let generation = engine.generate(&self.request, &sources, &self.tenant, reporter)?;
+        let generation = engine.generate_for(&self.tenant, &self.request, &sources, reporter)?;
         let generated = Instant::now();
         let files = encode_pictures(&self.request, &generation, self.format, self.metadata)?;
         let summary = Summary {

@@ -25,7 +25,7 @@ fn commands() {
     let lines = [
         spelled(Command::Generate {
             ticket: 1,
-            tenant: Tenant("a".to_owned()),
+            tenant: "t".to_owned(),
             request,
             format: OutputFormat::Png,
             previews: false,
@@ -93,7 +93,7 @@ proptest! {
             size: size.map(|(width, height)| Size::new(width, height)),
             ..GenerationRequest::new(Task::Variation(settings))
         };
-        let sent = Command::Generate { ticket: 3, tenant: Tenant("b".to_owned()), request, format: OutputFormat::Jpeg, previews: true };
+        let sent = Command::Generate { ticket: 3, tenant: String::new(), request, format: OutputFormat::Jpeg, previews: true };
         let bytes = Frame::from(sent.clone()).head().unwrap();
         let arrived = FrameReader::<_, Command>::new(&bytes[..]).next_frame().unwrap().unwrap();
         prop_assert_eq!(arrived.message, sent);

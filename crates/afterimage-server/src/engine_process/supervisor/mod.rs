@@ -15,7 +15,7 @@ use super::events::Attempt;
 use super::launch::EngineCommand;
 use super::protocol::{GenerationFailure, Summary};
 use afterimage_core::{GenerationRequest, Limits as RequestLimits};
-use afterimage_engine::{ModelFacts, Tenant};
+use afterimage_engine::ModelFacts;
 use afterimage_jobs::OutputFormat;
 use afterimage_jobs::worker::Control;
 use bytes::Bytes;
@@ -58,8 +58,8 @@ impl Default for Limits {
 /// A job for an engine process.
 #[derive(Clone, Debug)]
 pub struct Work {
-    /// Whose job it is.
-    pub tenant: Tenant,
+    /// Whose job it is, an opaque name: what one tenant's jobs encoded is not used for another's.
+    pub tenant: String,
     /// What to make.
     pub request: GenerationRequest,
     /// File format of the results.

@@ -65,8 +65,8 @@ impl<'a> Run<'a> {
         assignment.taken.cancel();
         let ticket = life.next_ticket();
         let Work { tenant, request, format, sources } = assignment.work.clone();
-        let message =
-            Command::Generate { ticket, tenant, request, format, previews: assignment.attempt.previews_wanted() };
+        let previews = assignment.attempt.previews_wanted();
+        let message = Command::Generate { ticket, tenant, request, format, previews };
         life.send(Frame { message, attachments: sources });
         let (last_step, step_time) = (None, Duration::ZERO);
         Self { limits, hand_back, assignment, ticket, begun: false, stop: None, last_step, step_time }

@@ -1,0 +1,165 @@
+//! Scans: which blocks are decoded in which order (ITU-T T.81, A.2).
+
+use super::coefficients::Coefficients;
+use super::damage::Damage;
+use super::{Block, Frame, Problem};
+
+/// Blocks of all components in one unit of a scan (T.81, B.2.3).
+const UNIT_BLOCKS: u32 = 10;
+
+/// A component in a scan.
+pub(super) struct Member {
+    /// Place among the components of the frame.
+    pub(super) component: usize,
+    pub(super) dc_table: usize,
+    pub(super) ac_table: usize,
+}
+
+/// What a scan tells of each block. `band` has the first and the last coefficient in zigzag order; values are shifted
+/// left by `shift`.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Pass {
+    Sequential,
+    DcFirst { shift: u32 },
+    DcRefinement { shift: u32 },
+    AcFirst { band: (usize, usize), shift: u32 },
+    AcRefinement { band: (usize, usize), shift: u32 },
+}
+
+/// A scan's header.
+pub(super) struct Scan {
+    pub(super) members: Vec<Member>,
+    pub(super) pass: Pass,
+}
+
+impl Scan {
+    /// Reads the header of a scan of `frame`.
+    pub(super) fn read(segment: &[u8], frame: &Frame) -> Result<Self, Problem> {
+        Self::members(segment, frame)
+            .and_then(|(members, parameters)| {
+                let pass = Self::pass(parameters, frame.progressive, members.len())?;
+                Some(Self { members, pass })
+            })
+            .ok_or_else(|| "damaged (start of scan)".to_owned())
+    }
+
+    fn members(segment: &[u8], frame: &Frame) -> Option<(Vec<Member>, [u8; 3])> {
+        let (&count, segment) = segment.split_first()?;
+        let (selectors, parameters) = segment.split_at_checked(2 * usize::from(count))?;
+        let mut members: Vec<Member> = Vec::new();
+        for &[identifier, tables] in selectors.as_chunks::<2>().0 {
+            // Identifiers are not always unique: each place is taken once.
+            let component = (0..frame.components.len()).find(|&index| {
+                frame.components[index].identifier == identifier
+                    && members.iter().all(|member| member.component != index)
+            })?;
+            let (dc_table, ac_table) = (usize::from(tables >> 4), usize::from(tables & 0xf));
+            members.push(Member { component, dc_table, ac_table });
+        }
+        let blocks = members.iter().map(|member| &frame.components[member.component]);
+        let blocks: u32 = blocks.map(|component| component.horizontal * component.vertical).sum();
+        let is_valid = match members.len() {
+            1 => true,
+            2..=4 => blocks <= UNIT_BLOCKS,
+            _ => false,
+        };
+        is_valid.then_some((members, *parameters.first_chunk()?))
+    }
+
+    fn pass([start, end, approximation]: [u8; 3], is_progressive: bool, members: usize) -> Option<Pass> {
+        if !is_progressive {
+            // What else stands here says nothing in a sequential file; libjpeg reads it too.
+            return Some(Pass::Sequential);
+        }
+        let (high, shift) = (u32::from(approximation >> 4), u32::from(approximation & 0xf));
+        let is_refinement = high != 0;
+        if shift > 13 || is_refinement && shift + 1 != high {
+            return None;
+        }
+        let band = (usize::from(start), usize::from(end));
+        match band {
+            (0, 0) if is_refinement => Some(Pass::DcRefinement { shift }),
+            (0, 0) => Some(Pass::DcFirst { shift }),
+            (1.., ..64) if start <= end && members == 1 => {
+                Some(if is_refinement { Pass::AcRefinement { band, shift } } else { Pass::AcFirst { band, shift } })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Reads entropy-coded data.
+pub(super) trait BlockDecoder<'a> {
+    /// Adds to a block of the given member of the scan what comes next.
+    fn decode(&mut self, member: usize, block: &mut Block) -> Result<(), Damage>;
+
+    /// Goes on behind the restart marker of this number, 0 to 7.
+    fn restart(&mut self, number: u8) -> Result<(), Damage>;
+
+    /// What follows the bytes that were looked at.
+    fn rest(&self) -> &'a [u8];
+}
+
+/// Decodes all blocks of a scan into `coefficients`, those of the frame's components. With a `restart_interval` other
+/// than 0 a marker comes after so many units.
+pub(super) fn decode_scan<'a>(
+    scan: &Scan,
+    frame: &Frame,
+    restart_interval: u32,
+    coefficients: &mut [Coefficients],
+    decoder: &mut impl BlockDecoder<'a>,
+) -> Result<(), Damage> {
+    let mut restarts = Restarts { interval: restart_interval, left: restart_interval, number: 0 };
+    if let [member] = scan.members.as_slice() {
+        let plane = &mut coefficients[member.component];
+        for row in 0..plane.rows {
+            for column in 0..plane.columns {
+                restarts.before_unit(decoder)?;
+                decoder.decode(0, plane.block(column, row))?;
+            }
+        }
+        return Ok(());
+    }
+    // Units at the edges reach over the picture. Blocks right of it are of no use.
+    let mut outside: Block = [0; 64];
+    for unit_row in 0..frame.unit_rows() {
+        for unit_column in 0..frame.unit_columns() {
+            restarts.before_unit(decoder)?;
+            for (place, member) in scan.members.iter().enumerate() {
+                let component = &frame.components[member.component];
+                let (across, down) = (component.horizontal as usize, component.vertical as usize);
+                let plane = &mut coefficients[member.component];
+                for row in unit_row * down..(unit_row + 1) * down {
+                    for column in unit_column * across..(unit_column + 1) * across {
+                        let block = if column < plane.columns { plane.block(column, row) } else { &mut outside };
+                        decoder.decode(place, block)?;
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Counts units between restart markers.
+struct Restarts {
+    interval: u32,
+    left: u32,
+    number: u8,
+}
+
+impl Restarts {
+    #[inline]
+    fn before_unit<'a>(&mut self, decoder: &mut impl BlockDecoder<'a>) -> Result<(), Damage> {
+        if self.interval == 0 {
+            return Ok(());
+        }
+        if self.left == 0 {
+            decoder.restart(self.number)?;
+            self.number = (self.number + 1) % 8;
+            self.left = self.interval;
+        }
+        self.left -= 1;
+        Ok(())
+    }
+}

@@ -1,0 +1,146 @@
+//! Pools on one store, with a host on loopback.
+
+use super::*;
+use crate::cost::Rates;
+use crate::fetch::FetchLimits;
+use crate::fetch::testing::{Names, TestServer, outbound_to, response};
+use afterimage_core::{GenerationRequest, Task};
+use afterimage_imaging::{OutputFormat as Format, OutputMetadata, Picture, encode};
+use afterimage_jobs::{
+    Job, JobId, JobSpec, JobState, KeyStore, MemoryStore, NewJob, NewKey, OutputFormat, OutputSpec, Priority, Source,
+    SystemClock,
+};
+use std::time::Instant;
+use tempfile::TempDir;
+use tokio_util::task::AbortOnDropHandle;
+
+struct Setup {
+    store: Arc<dyn Store>,
+    hints: Arc<Hints>,
+    folder: TempDir,
+    host: TestServer,
+    key: afterimage_jobs::KeyId,
+    stop: CancellationToken,
+}
+
+impl Setup {
+    async fn new() -> Self {
+        let pixels = vec![9; 512 * 512 * 3];
+        let picture = Picture::from_rgb(512, 512, pixels).unwrap();
+        let file = encode(&picture, Format::Png, &OutputMetadata::new("{}")).unwrap();
+        let store = MemoryStore::new(Arc::new(SystemClock));
+        let key = store.create_key(NewKey::default()).await.unwrap().0.id;
+        Self {
+            store: Arc::new(store),
+            hints: Arc::default(),
+            folder: tempfile::tempdir().unwrap(),
+            host: TestServer::start(move |_, _| response("200 OK", "", &file)).await,
+            key,
+            stop: CancellationToken::new(),
+        }
+    }
+
+    fn start(&self) -> AbortOnDropHandle<()> {
+        let outbound = outbound_to(Names::new([]), &[self.host.address]);
+        let fetchers = Fetchers {
+            store: Arc::clone(&self.store),
+            blobs: Blobs::local(self.folder.path()).unwrap(),
+            hints: Arc::clone(&self.hints),
+            decode: DecodePool::default(),
+            fetcher: Fetcher::new(outbound, FetchLimits::default()),
+        };
+        AbortOnDropHandle::new(tokio::spawn(fetchers.run(self.stop.clone())))
+    }
+
+    async fn submit(&self) -> JobId {
+        let request = GenerationRequest { steps: 25, ..GenerationRequest::new(Task::ImageToImage { strength: 0.8 }) };
+        let url = format!("http://{}/a.png", self.host.address);
+        let new = NewJob {
+            id: JobId::random(),
+            key: self.key.clone(),
+            dialect: "test".to_owned(),
+            model: "model".to_owned(),
+            input: serde_json::Value::Null,
+            spec: JobSpec {
+                request,
+                sources: vec![Source::Url { url }],
+                output: OutputSpec { format: OutputFormat::Png },
+                public_url: String::new(),
+                rates: Some(Rates::default()),
+            },
+            webhook: None,
+            idempotency: None,
+            priority: Priority::Normal,
+            user: None,
+            cost_micros: 12_000,
+            input_bytes: 0,
+            start_within: None,
+            kept_for: None,
+        };
+        self.store.submit(new).await.unwrap().into_job().id
+    }
+
+    async fn until(&self, id: &JobId, wanted: impl Fn(&Job) -> bool) -> Job {
+        let start = Instant::now();
+        loop {
+            let job = self.store.job(id).await.unwrap().unwrap();
+            if wanted(&job) {
+                return job;
+            }
+            assert!(start.elapsed() < Duration::from_secs(20), "{job:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_pools_on_one_store_fetch_each_picture_once() {
+    let setup = Setup::new().await;
+    let _pools = [setup.start(), setup.start()];
+    let mut ids = Vec::new();
+    for _ in 0..30 {
+        ids.push(setup.submit().await);
+        setup.hints.awaiting();
+    }
+    for id in &ids {
+        let job = setup.until(id, |job| !job.spec.awaits_sources()).await;
+        assert_eq!((job.state, job.cost_micros), (JobState::Queued, 3000), "priced by the size of the picture");
+        let [Source::Blob { path }] = job.spec.sources.as_slice() else { panic!("{:?}", job.spec.sources) };
+        assert_eq!(std::fs::metadata(setup.folder.path().join(path)).unwrap().len(), job.input_bytes);
+    }
+    assert_eq!(setup.host.received().len(), ids.len());
+}
+
+#[tokio::test]
+async fn storage_that_comes_back_costs_a_pause() {
+    let setup = Setup::new().await;
+    // A file where a folder should be fails for every user, root included.
+    let blocked = setup.folder.path().join("inputs");
+    std::fs::write(&blocked, b"").unwrap();
+    let _pool = setup.start();
+    // Nobody announces it.
+    let id = setup.submit().await;
+    let job = setup.until(&id, |job| job.retries == 1).await;
+    assert_eq!((job.state, job.input_bytes), (JobState::Queued, 0));
+    std::fs::remove_file(&blocked).unwrap();
+    setup.until(&id, |job| !job.spec.awaits_sources()).await;
+}
+
+#[tokio::test]
+async fn a_stop_gives_back_what_is_not_finished() {
+    let setup = Setup::new().await;
+    let silent = TestServer::start(|_, _| crate::fetch::testing::Answer::Hang).await;
+    let setup = Setup { host: silent, ..setup };
+    let pool = setup.start();
+    setup.submit().await;
+    let start = Instant::now();
+    while setup.host.received().is_empty() {
+        assert!(start.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(setup.store.claim_fetch(&[], LEASE).await.unwrap().is_none());
+    setup.stop.cancel();
+    tokio::time::timeout(Duration::from_secs(5), pool).await.unwrap().unwrap();
+    let (_, lease) = setup.store.claim_fetch(&[], LEASE).await.unwrap().unwrap();
+    assert_eq!(lease.number, 2);
+}
