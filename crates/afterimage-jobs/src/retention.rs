@@ -5,13 +5,16 @@
 //! that no row points to (a submit that failed after storing its inputs, a worker that lost its lease) are found by
 //! looking through the files; what a fetcher left that died goes with its job.
 
-use crate::blobs::BlobOwner;
+use crate::blobs::{BlobOwner, PARTS};
 use crate::{Blobs, Job, Result, Store, Timestamp};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Rows per transaction. Keeps other writers waiting for milliseconds only.
 const BATCH: u32 = 200;
+
+/// How long parts of uploads wait for the rest: longer than their addresses take bytes.
+const PARTS_KEPT: Duration = Duration::from_hours(2);
 
 /// How long things are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +106,7 @@ pub async fn sweep_orphans(store: &dyn Store, blobs: &Blobs, retention: &Retenti
     let before = now.minus(retention.orphans);
     let mut removed = blobs.remove_unfinished(before).await?;
     for folder in BlobOwner::FOLDERS {
+        let before = if folder == PARTS { before.max(now.minus(PARTS_KEPT)) } else { before };
         for blob in blobs.list(folder).await? {
             if blob.modified_at >= before || is_wanted(store, &blob.path).await? {
                 continue;
@@ -119,6 +123,8 @@ async fn is_wanted(store: &dyn Store, path: &str) -> Result<bool> {
         Some(BlobOwner::Input(job)) => store.job(&job).await?.is_some_and(|job| !job.deleted),
         Some(BlobOwner::Result(job)) => store.job(&job).await?.is_some_and(|job| may_need_result(&job, path)),
         Some(BlobOwner::Upload(upload)) => store.upload(&upload).await?.is_some(),
+        // What is looked at is too old to be completed.
+        Some(BlobOwner::Part) => false,
         None => true,
     })
 }

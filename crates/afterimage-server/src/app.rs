@@ -5,7 +5,7 @@ use crate::cost::Rates;
 use crate::decode::DecodePool;
 use crate::engine_process::{EngineProcesses, Events};
 use crate::fetch::Outbound;
-use crate::files::{BeingSent, FileLinks};
+use crate::files::{BeingSent, FileLinks, UploadsInParts};
 use crate::http::{BodyReader, PublicUrl};
 use crate::operations::metrics::Metrics;
 use afterimage_jobs::worker::Hints;
@@ -33,6 +33,8 @@ pub struct App {
     pub bodies: BodyReader,
     /// Uploads whose bytes are being taken.
     pub being_sent: BeingSent,
+    /// Uploads that come in parts.
+    pub in_parts: UploadsInParts,
     /// Signed addresses of files.
     pub links: FileLinks,
     /// What addresses in answers start with.

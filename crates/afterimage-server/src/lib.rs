@@ -4,6 +4,7 @@
 
 pub mod app;
 pub mod auth;
+mod bounded;
 pub mod cost;
 pub mod decode;
 pub mod dialects;

@@ -1,5 +1,6 @@
 //! Why a request is not served, independent of the dialect that says so.
 
+use crate::bounded::bounded;
 use crate::dialects::parameters::Problem;
 use crate::http::BodyError;
 use afterimage_jobs::Error as StoreError;
@@ -20,7 +21,7 @@ pub enum Refusal {
     #[error(transparent)]
     Field(#[from] Problem),
     /// A body that is not what the route takes.
-    #[error("{0}")]
+    #[error("{}", bounded(.0))]
     BadBody(String),
     /// A body that came too slowly.
     #[error("the body did not arrive in time")]
@@ -29,10 +30,10 @@ pub enum Refusal {
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
     /// Nothing under this id or path for this key.
-    #[error("{0}")]
+    #[error("{}", bounded(.0))]
     NotFound(String),
     /// It was there, and was deleted.
-    #[error("{0}")]
+    #[error("{}", bounded(.0))]
     Gone(String),
     /// The path exists, the method does not.
     #[error("method not allowed")]

@@ -7,7 +7,7 @@ use crate::dialects::{fal, openai, wavespeed};
 use crate::engine_process::{EngineExecutor, EngineProcesses, Events, Limits, OpenFailure};
 use crate::fetch::{FetchLimits, Fetcher, Outbound, OutboundOptions};
 use crate::fetchers::{Fetchers, POOL};
-use crate::files::{BeingSent, FileLinks, Signer};
+use crate::files::{BeingSent, FileLinks, Signer, UploadsInParts};
 use crate::http::{BodyReader, PublicUrl};
 use crate::listen::{ConnectionLimits, ListenError, Listener};
 use crate::operations::metrics::{Metrics, admin_router};
@@ -111,6 +111,7 @@ pub async fn serve(
         decode: DecodePool::new(PictureLimits::default(), DECODE_BUDGET, DECODE_THREADS),
         bodies: BodyReader::default(),
         being_sent: BeingSent::default(),
+        in_parts: UploadsInParts::default(),
         links,
         public_url: PublicUrl::new(options.public_url.as_ref(), listener.address().to_string(), options.tls.is_some()),
         known_keys: KnownKeys::default(),

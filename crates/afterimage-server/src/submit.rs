@@ -6,7 +6,6 @@ use crate::dialects::parameters::{Problem, ProblemKind};
 use crate::intake::{SourcePicture, own_file_gone};
 use crate::refusal::Refusal;
 use afterimage_core::{Error as CoreError, GenerationRequest, Limits, Task};
-use afterimage_engine::sampling::img2img_start;
 use afterimage_jobs::{
     ApiKey, Blobs, CancelOutcome, Idempotency, JobId, JobSpec, NewJob, OutputFormat, OutputSpec, Priority, Source,
     Submitted, Webhook,
@@ -178,13 +177,8 @@ fn check(submission: &Submission, field_name: FieldName) -> Result<(), Refusal> 
             Refusal::Internal
         }
     })?;
-    let Task::ImageToImage { strength } = request.task else { return Ok(()) };
-    if img2img_start(request.steps, strength) >= request.steps {
-        let message =
-            format!("{strength} of {} steps leaves none to run; raise it or the number of steps", request.steps);
-        return Err(refuse("strength", message));
-    }
-    if request.size.is_none()
+    if matches!(request.task, Task::ImageToImage { .. })
+        && request.size.is_none()
         && let Some(size) = submission.pictures.first().and_then(SourcePicture::size)
         && (!limits.side.contains(&size.width) || !limits.side.contains(&size.height))
     {

@@ -16,4 +16,5 @@ mod outputs;
 mod readme;
 #[cfg(unix)]
 mod signals;
+mod texts;
 mod usage;

@@ -163,3 +163,36 @@ pub async fn orphans_are_found(harness: Harness) {
     assert!(blobs.get(&wanted).await.unwrap().is_some() && blobs.get(&kept).await.unwrap().is_some());
     assert!(blobs.get(&stale).await.unwrap().is_none());
 }
+
+pub async fn parts_of_uploads_wait_two_hours_for_the_rest(harness: Harness) {
+    let blobs = Blobs::memory();
+    let (upload, path) = {
+        let id = UploadId::random();
+        let path = Blobs::part_path(&id, 1);
+        (harness.store.create_upload(NewUpload { id, ..pending_upload(&harness) }).await.unwrap(), path)
+    };
+    blobs.put(&path, Bytes::from_static(b"x")).await.unwrap();
+    let put_at = blobs.list("parts").await.unwrap()[0].modified_at;
+    let orphans = async |hours| {
+        let now = put_at.plus(Duration::from_hours(hours)).plus(Duration::from_secs(1));
+        sweep_orphans(&*harness.store, &blobs, &Retention::default(), now).await.unwrap()
+    };
+    assert_eq!(orphans(1).await, 0);
+    assert_eq!(orphans(2).await, 1, "nobody can complete it any more");
+    assert_eq!(blobs.get(&path).await.unwrap(), None);
+    // They go with their upload, too.
+    blobs.put(&path, Bytes::from_static(b"x")).await.unwrap();
+    blobs.delete_upload(&upload.id).await.unwrap();
+    assert_eq!(blobs.get(&path).await.unwrap(), None);
+}
+
+fn pending_upload(harness: &Harness) -> NewUpload {
+    NewUpload {
+        id: UploadId::random(),
+        key: harness.key.clone(),
+        filename: String::new(),
+        declared_type: String::new(),
+        facts: None,
+        kept_for: None,
+    }
+}
