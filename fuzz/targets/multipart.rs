@@ -1,5 +1,5 @@
 //! Multipart bodies. The first line of the input is the content type, the rest the body.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 use afterimage_server::http::multipart::parts;
 use axum::http::{HeaderMap, HeaderValue, header};

@@ -1,5 +1,5 @@
 //! JSON bodies against the parameters of every model of every dialect, typed and as form text.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 use afterimage_server::dialects::openai::{Base, form_parameters, native_parameters};
 use afterimage_server::dialects::parameters::{Kind, Numbers, Parameter, Values, echo, parse_with};

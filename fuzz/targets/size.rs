@@ -1,5 +1,5 @@
 //! Sizes: `WIDTHxHEIGHT`, and a word or an object of two sides, as fal's models take them.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 use afterimage_core::Size;
 use afterimage_server::dialects::fal::MODELS;

@@ -12,7 +12,7 @@
 //! so does the number of the fetch in an input's.
 //! Nothing that a user typed is ever part of a path.
 
-use crate::data_folder::create_private;
+use crate::data_folder::{close_to_others, create_private};
 use crate::{Error, FetchLease, JobId, Lease, OutputFormat, Result, Timestamp, UploadId, unfinished};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
@@ -51,13 +51,16 @@ pub struct StoredBlob {
 }
 
 impl Blobs {
-    /// Files in a local folder that only its owner may enter; made unless it is there. A write is on disk, name and
-    /// content, when [`Blobs::put`] returns.
+    /// Files in a local folder that only its owner may enter; made unless it is there. One that was there may be open to
+    /// others, the folders of ours in it are closed. A write is on disk, name and content, when [`Blobs::put`] returns.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the folder cannot be made.
     pub fn local(folder: &Path) -> Result<Self> {
         create_private(folder)?;
+        for name in BlobOwner::FOLDERS {
+            close_to_others(&folder.join(name));
+        }
         let store = LocalFileSystem::new_with_prefix(folder)
             .map_err(|error| Error::unavailable(format!("folder {}", folder.display()), error))?
             .with_fsync(true)

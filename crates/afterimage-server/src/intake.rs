@@ -48,6 +48,14 @@ impl SourcePicture {
         }
     }
 
+    /// Bytes that the job needs on disk for it, as far as they are known.
+    pub fn inlined_bytes(&self) -> u64 {
+        match self {
+            Self::Inline { bytes, .. } => bytes.len() as u64,
+            Self::Stored { .. } | Self::Remote { .. } => 0,
+        }
+    }
+
     /// The same, which keeps the share of memory of the request's `body` until the picture is stored.
     #[must_use]
     pub fn holding(self, body: &Bytes) -> Self {

@@ -44,6 +44,21 @@ pub enum Refusal {
     /// Something outside of the program is not there right now: disk full, database lost.
     #[error("the service is not available at the moment; nothing was stored")]
     Unavailable,
+    /// The disk is so full that what is left belongs to the database and the jobs that run.
+    #[error("the server's disk is nearly full; nothing was stored, try again later")]
+    DiskFull,
+    /// The key keeps as much as it may.
+    #[error(
+        "this key's files take {stored} of the {quota} bytes that it may keep on this server, and this request does not \
+         fit beside them; delete tasks whose results are no longer needed, wait until old ones and uploads expire, or \
+         ask the operator for a larger quota"
+    )]
+    OverQuota {
+        /// Bytes that it keeps.
+        stored: u64,
+        /// Bytes that it may keep.
+        quota: u64,
+    },
     /// A fault of the program.
     #[error("internal error")]
     Internal,
@@ -62,7 +77,9 @@ impl Refusal {
             Self::Gone(_) => StatusCode::GONE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::IdempotencyConflict => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            // No 5xx or 429, which clients repeat at once, nor a 413: the same request passes when there is room.
+            Self::OverQuota { .. } => StatusCode::FORBIDDEN,
+            Self::Unavailable | Self::DiskFull => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -71,6 +88,7 @@ impl Refusal {
     pub const fn retry_after(&self) -> Option<u32> {
         match self {
             Self::Unavailable => Some(5),
+            Self::DiskFull => Some(30),
             Self::TooManyWrongKeys => Some(60),
             _ => None,
         }
@@ -105,6 +123,8 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::IdempotencyConflict { .. } => Self::IdempotencyConflict,
+            // Revoked since the request was let in.
+            StoreError::UnknownKey { .. } => Self::Unauthorized("unknown key"),
             StoreError::Unavailable { .. } => {
                 tracing::error!(%error, "the store is not available");
                 Self::Unavailable

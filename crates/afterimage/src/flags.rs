@@ -285,9 +285,10 @@ pub struct OutputFlags {
 
     /// Print one JSON object on standard output instead of file names
     ///
-    /// Its fields: `outputs`, `seed`, `width`, `height`, `steps` (all that ran), `enlarged_from` (`width` and `height` of
-    /// the first pass, null when there was one pass), `timings` (`load_ms`, `image_encode_ms`, `text_encode_ms`,
-    /// `denoise_ms`, `decode_ms`, `total_ms`), `model`, `device`, `dtype`.
+    /// Its fields: `outputs`, `inputs` (of each picture `icc`, such as `Display P3 → sRGB` when the colours of its profile
+    /// were converted, else null), `seed`, `width`, `height`, `steps` (all that ran), `enlarged_from` (`width` and
+    /// `height` of the first pass, null when there was one pass), `timings` (`load_ms`, `image_encode_ms`,
+    /// `text_encode_ms`, `denoise_ms`, `decode_ms`, `total_ms`), `model`, `device`, `dtype`.
     #[arg(long, env = "AFTERIMAGE_JSON", hide_env_values = true, value_parser = values::switch)]
     pub json: bool,
 

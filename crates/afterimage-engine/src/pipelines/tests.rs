@@ -31,7 +31,7 @@ fn models(case: &Case) -> Models {
 fn input(case: &Case) -> Picture {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/cases").join(&case.name);
     let path = ["input.png", "input.jpg"].map(|name| folder.join(name)).into_iter().find(|path| path.exists());
-    read_file(&path.unwrap(), &PictureLimits::default()).unwrap()
+    read_file(&path.unwrap(), &PictureLimits::default()).unwrap().picture
 }
 
 fn grid_of(noise: &Recorded) -> Grid {

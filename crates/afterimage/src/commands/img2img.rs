@@ -17,8 +17,8 @@ use std::path::PathBuf;
 pub struct Img2Img {
     /// Picture to start from: JPEG, PNG, WebP, GIF (first frame), BMP or TIFF; `-` is standard input
     ///
-    /// At most 50 MB and 100 megapixels. EXIF orientation is applied, transparency becomes white. It is resized to
-    /// --size; when that has another aspect ratio, the picture is stretched.
+    /// At most 50 MB and 100 megapixels. Orientation from EXIF or XMP is applied, colours of an ICC profile become sRGB,
+    /// transparency becomes white. It is resized to --size; when that has another aspect ratio, the picture is stretched.
     #[arg(value_name = "IMAGE")]
     image: PathBuf,
 

@@ -17,8 +17,8 @@ use std::path::PathBuf;
 pub struct Vary {
     /// Picture to vary, or several to mix: JPEG, PNG, WebP, GIF (first frame), BMP or TIFF; `-` is standard input
     ///
-    /// At most 50 MB and 100 megapixels each. EXIF orientation is applied, transparency becomes white. The aspect ratio
-    /// does not matter: the picture is seen as a square.
+    /// At most 50 MB and 100 megapixels each. Orientation from EXIF or XMP is applied, colours of an ICC profile become
+    /// sRGB, transparency becomes white. The aspect ratio does not matter: the picture is seen as a square.
     #[arg(value_name = "IMAGE", required = true, num_args = 1..)]
     images: Vec<PathBuf>,
 

@@ -11,6 +11,7 @@ mod bench;
 mod config;
 mod context;
 mod help;
+mod keys;
 mod models;
 mod outputs;
 mod readme;

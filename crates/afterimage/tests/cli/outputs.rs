@@ -72,7 +72,19 @@ fn json_has_exactly_the_promised_fields() {
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(
         keys(&report),
-        ["device", "dtype", "enlarged_from", "height", "model", "outputs", "seed", "steps", "timings", "width"]
+        [
+            "device",
+            "dtype",
+            "enlarged_from",
+            "height",
+            "inputs",
+            "model",
+            "outputs",
+            "seed",
+            "steps",
+            "timings",
+            "width"
+        ]
     );
     assert!(report["enlarged_from"].is_null());
     assert_eq!(
@@ -82,7 +94,18 @@ fn json_has_exactly_the_promised_fields() {
     assert_eq!((report["seed"].as_u64(), report["width"].as_u64()), (Some(1), Some(64)));
     let output = report["outputs"][0].as_str().unwrap();
     assert_eq!(Path::new(output), Path::new("out").join("photo-variation.png"));
+    assert_eq!(report["inputs"], serde_json::json!([{ "icc": null }]));
     assert_eq!(outcome.stderr, "");
+}
+
+#[test]
+fn json_says_when_a_profile_was_converted() {
+    let context = Context::new();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../afterimage-imaging/tests/fixtures/inputs");
+    fs::copy(fixtures.join("icc-display-p3.png"), context.path("phone.png")).unwrap();
+    let outcome = vary(&context, &["phone.png", "photo.png", "--json", "--output", "out"]);
+    let report: Value = serde_json::from_slice(&outcome.succeeded().stdout).unwrap();
+    assert_eq!(report["inputs"], serde_json::json!([{ "icc": "Display P3 → sRGB" }, { "icc": null }]));
 }
 
 #[test]
@@ -146,7 +169,7 @@ fn the_file_says_as_much_as_is_wanted() {
         let pixels = |bytes: &[u8]| image::load_from_memory(bytes).unwrap();
         assert!(pixels(&full) == pixels(&none) && pixels(&full) == pixels(&minimal));
     }
-    context.vary_refuses(&["photo.png", "--metadata", "some"], &["--metadata", "full"]);
+    Context::new().vary_refuses(&["photo.png", "--metadata", "some"], &["--metadata", "full"]);
     let outcome = context.run_with_variable(
         &["vary", "photo.png", "--size", "64x64", "--steps", "1", "--output", "out/b.png"],
         "AFTERIMAGE_METADATA",
@@ -179,7 +202,7 @@ fn threads_do_not_change_the_picture() {
     }
     assert!(fs::read(context.path("out/1.png")).unwrap() == fs::read(context.path("out/3.png")).unwrap());
     for wrong in ["0", "-1", "1025", "many"] {
-        context.vary_refuses(&["photo.png", "--threads", wrong], &["--threads"]);
+        Context::new().vary_refuses(&["photo.png", "--threads", wrong], &["--threads"]);
     }
     let outcome = context.run(&["bench", "--threads", "2", "--size", "64x64", "--steps", "1", "--json"]);
     let report: Value = serde_json::from_slice(&outcome.succeeded().stdout).unwrap();

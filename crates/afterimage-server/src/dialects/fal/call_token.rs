@@ -19,7 +19,7 @@ use std::sync::Arc;
 use url::form_urlencoded;
 
 /// The parameter of the query.
-const PARAMETER: &str = "fal_jwt_token";
+pub const PARAMETER: &str = "fal_jwt_token";
 
 /// How long a token works unless something else is asked for, in seconds.
 const DEFAULT_SECONDS: i64 = 120;

@@ -74,7 +74,7 @@ async fn read(app: &App, base: Base, flow: Flow, request: Request) -> Result<(Su
     models::check(form.object.get("model").and_then(Value::as_str))?;
     let values = parse_with(Numbers::OrText, &parameters, &form.object)?;
     let delivery = delivery(flow, &values, form.object.get("response_format").is_some_and(|format| !format.is_null()))?;
-    let idempotency = idempotency(&head.headers, head.uri.path(), &form.fingerprint)?;
+    let idempotency = idempotency(&head.headers, &head.uri, &form.fingerprint)?;
     let input = echo(&parameters, &form.object);
     let picture = form.picture(app).await?;
     let mut generation = generation(flow, &values, values.size("size"), true);
