@@ -221,12 +221,15 @@ impl Lifecycle {
         Ok(self.ended(Phase::Failed(kind)))
     }
 
-    /// The holder stopped on request.
+    /// The holder stopped on request. A worker's word that there was one is not enough.
     ///
     /// # Errors
-    /// [`Refusal::LeaseLost`].
+    /// [`Refusal::LeaseLost`]; [`Refusal::NotNow`] when nobody who may has asked for the end.
     pub fn confirm_cancel(self, lease: &Lease) -> Step {
         self.check(lease)?;
+        if !self.cancel_requested {
+            return Err(Refusal::NotNow);
+        }
         Ok(self.ended(Phase::Cancelled))
     }
 

@@ -5,13 +5,17 @@ use crate::cost::Rates;
 use crate::decode::DecodePool;
 use crate::engine_process::{EngineProcesses, Events};
 use crate::fetch::Outbound;
-use crate::files::{BeingSent, FileLinks};
+use crate::files::{BeingSent, FileLinks, UploadsInParts};
 use crate::http::{BodyReader, PublicUrl};
+use crate::operations::Readiness;
 use crate::operations::metrics::Metrics;
+use crate::storage_room::StorageRoom;
+use crate::wait::Observer;
 use afterimage_jobs::worker::Hints;
-use afterimage_jobs::{Blobs, Store};
+use afterimage_jobs::{Blobs, StorageClaim, Store};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// The application: one per server, shared by all requests.
 pub struct App {
@@ -19,6 +23,12 @@ pub struct App {
     pub store: Arc<dyn Store>,
     /// Bytes of inputs, results and uploads.
     pub blobs: Blobs,
+    /// Whose files the storage folder holds.
+    pub storage_claim: Arc<StorageClaim>,
+    /// Who may store how much more.
+    pub room: StorageRoom,
+    /// Whether jobs would be stored and run.
+    pub readiness: Readiness,
     /// Wakes workers and passes on cancellations within this process.
     pub hints: Arc<Hints>,
     /// The engine processes; none when this server only answers requests.
@@ -33,6 +43,8 @@ pub struct App {
     pub bodies: BodyReader,
     /// Uploads whose bytes are being taken.
     pub being_sent: BeingSent,
+    /// Uploads that come in parts.
+    pub in_parts: UploadsInParts,
     /// Signed addresses of files.
     pub links: FileLinks,
     /// What addresses in answers start with.
@@ -47,4 +59,18 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// How long a synchronous request waits.
     pub sync_timeout: Duration,
+    /// The server takes no more connections and starts no more jobs.
+    pub stopping: CancellationToken,
+}
+
+impl App {
+    /// What it takes to follow jobs.
+    pub fn observer(&self) -> Observer {
+        Observer {
+            store: Arc::clone(&self.store),
+            hints: Arc::clone(&self.hints),
+            events: self.events.clone(),
+            stopping: self.stopping.clone(),
+        }
+    }
 }

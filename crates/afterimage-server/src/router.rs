@@ -31,6 +31,20 @@ pub fn router(app: &Arc<App>) -> Router {
     layers::wrap(routes)
 }
 
+/// Paths of all routes of `router` in the order of their text, parameters in braces.
+pub fn paths(router: &Router) -> Vec<String> {
+    // There is no other way to ask for them; a test notices when it finds none.
+    let described = format!("{router:?}");
+    let mut paths: Vec<String> = described
+        .split("RouteId(")
+        .filter_map(|entry| Some(entry.split_once("): \"")?.1.split_once('"')?.0.to_owned()))
+        .filter(|path| path.starts_with('/'))
+        .collect();
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
 fn unknown(request: &Request) -> Response {
     Neutral::respond(&Refusal::NotFound(format!("no such path: {}", request.uri().path())))
 }

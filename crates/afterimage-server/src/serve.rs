@@ -7,23 +7,27 @@ use crate::dialects::{fal, openai, wavespeed};
 use crate::engine_process::{EngineExecutor, EngineProcesses, Events, Limits, OpenFailure};
 use crate::fetch::{FetchLimits, Fetcher, Outbound, OutboundOptions};
 use crate::fetchers::{Fetchers, POOL};
-use crate::files::{BeingSent, FileLinks, Signer};
+use crate::files::{BeingSent, FileLinks, Signer, UploadsInParts};
+use crate::free_space::Disks;
 use crate::http::{BodyReader, PublicUrl};
 use crate::listen::{ConnectionLimits, ListenError, Listener};
+use crate::operations::Readiness;
 use crate::operations::metrics::{Metrics, admin_router};
 use crate::options::ServeOptions;
-use crate::router::router;
+use crate::router::{paths, router};
 use crate::sources::Sources;
+use crate::storage_room::StorageRoom;
 use crate::webhooks::{Deliverer, Render};
 use afterimage_core::PictureLimits;
-use afterimage_jobs::retention::{Retention, run_sweeper};
+use afterimage_jobs::retention::Retention;
 use afterimage_jobs::worker::{Hints, WorkerOptions, Workers};
 use afterimage_jobs::{
-    Blobs, DataFolderLock, Error as StoreError, KeyStore, NewKey, Secret, SettingsStore, SqliteStore, Store,
-    SystemClock,
+    Blobs, DataFolderLock, DatabaseLock, Error as StoreError, KeyStore, NewKey, Secret, SettingsStore, SqliteStore,
+    StorageClaim, Store, Sweeper, SystemClock, is_open_to_others,
 };
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -64,6 +68,8 @@ pub struct Started {
     pub admin_address: Option<SocketAddr>,
     /// The key that was made because there was none yet.
     pub first_key: Option<Secret>,
+    /// Paths of all routes of the API, parameters in braces.
+    pub paths: Vec<String>,
 }
 
 /// Runs a server until `stop`, then ends it in good order: no new connections, running jobs finish or go back to the
@@ -85,25 +91,37 @@ pub async fn serve(
     let lock = DataFolderLock::acquire(&options.data_dir)?;
     let in_folder = options.data_dir.join(SqliteStore::FILE_NAME);
     let database = options.database.as_ref().unwrap_or(&in_folder);
-    // A database elsewhere has a lock of its own: another server may come to it from another data folder.
-    let _database_lock = match database.parent().filter(|folder| *folder != options.data_dir) {
+    // A database elsewhere has locks of its own: another server may come to it from another data folder.
+    let _folder_lock = match database.parent().filter(|folder| *folder != options.data_dir) {
         Some(folder) => Some(DataFolderLock::acquire(folder)?),
         None => None,
     };
+    let _database_lock = DatabaseLock::acquire(database)?;
     let sqlite = SqliteStore::open_file(database, Arc::new(SystemClock)).await?;
     for job in sqlite.expire_leases(&lock).await? {
         tracing::warn!(job_id = %job, "the server ended while this job ran; that attempt counts as unclean");
     }
     let first_key = provide_key(&sqlite, options.api_key.clone()).await?;
+    let storage = options.storage.as_ref().unwrap_or(&options.data_dir);
+    let storage_claim = claim_storage(storage, &sqlite).await?;
+    for folder in [database.parent(), Some(storage)].into_iter().flatten() {
+        warn_of_open_folder(folder);
+    }
+    let disks = [("database", database.parent()), ("storage", Some(storage.as_path()))];
+    let disks = disks.into_iter().filter_map(|(name, folder)| Some((name, folder?.to_owned())));
     let links = FileLinks::new(Signer::new(sqlite.server_secret().await?), options.retention);
     let store: Arc<dyn Store> = Arc::new(sqlite);
     let outbound = Outbound::system(&OutboundOptions {
         allow_private_networks: options.allow_private_networks,
         ..OutboundOptions::default()
     })?;
+    let closing = CancellationToken::new();
     let app = Arc::new(App {
         store,
-        blobs: Blobs::local(options.storage.as_ref().unwrap_or(&options.data_dir))?,
+        blobs: Blobs::local(storage)?,
+        storage_claim: Arc::new(storage_claim),
+        room: StorageRoom::new(options.quota, Disks::of(disks.collect())),
+        readiness: Readiness::default(),
         hints: Arc::new(Hints::default()),
         engines: Arc::new(EngineProcesses::start(&options.engine, Limits::default(), options.workers)),
         events: Events::default(),
@@ -111,6 +129,7 @@ pub async fn serve(
         decode: DecodePool::new(PictureLimits::default(), DECODE_BUDGET, DECODE_THREADS),
         bodies: BodyReader::default(),
         being_sent: BeingSent::default(),
+        in_parts: UploadsInParts::default(),
         links,
         public_url: PublicUrl::new(options.public_url.as_ref(), listener.address().to_string(), options.tls.is_some()),
         known_keys: KnownKeys::default(),
@@ -118,17 +137,19 @@ pub async fn serve(
         rates: options.rates,
         metrics: Arc::new(Metrics::default()),
         sync_timeout: options.sync_timeout,
+        stopping: closing.clone(),
     });
+    let routes = router(&app);
     let announced = Started {
         url: format!("{}://{}", if options.tls.is_some() { "https" } else { "http" }, listener.address()),
         admin_address: admin.as_ref().map(Listener::address),
         first_key,
+        paths: paths(&routes),
     };
 
     let background = CancellationToken::new();
     let mut tasks = JoinSet::new();
     tasks.spawn(clean_up(Arc::clone(&app), options.retention, background.clone()));
-    tasks.spawn(count_ends(Arc::clone(&app), background.clone()));
     let renderers: HashMap<String, Arc<dyn Render>> = HashMap::from([
         (wavespeed::DIALECT.to_owned(), Arc::new(wavespeed::WebhookRenderer(app.links.clone())) as _),
         (fal::DIALECT.to_owned(), Arc::new(fal::webhook::WebhookRenderer(app.links.clone())) as _),
@@ -145,7 +166,12 @@ pub async fn serve(
         fetcher: Fetcher::new(app.outbound.clone(), FetchLimits { parallel: POOL, ..FetchLimits::default() }),
     };
     tasks.spawn(fetchers.run(background.clone()));
-    let executor = EngineExecutor::new(Arc::clone(&app.engines), Sources::new(app.blobs.clone()), app.events.clone());
+    let executor = EngineExecutor::new(
+        Arc::clone(&app.engines),
+        Sources::new(app.blobs.clone()),
+        app.events.clone(),
+        Arc::clone(&app.metrics),
+    );
     let workers = Workers::start(
         Arc::clone(&app.store),
         app.blobs.clone(),
@@ -154,10 +180,9 @@ pub async fn serve(
         WorkerOptions { slots: options.workers, ..WorkerOptions::default() },
     );
 
-    let closing = CancellationToken::new();
     let mut servers = JoinSet::new();
     let limits = options.connections.granted();
-    servers.spawn(listener.serve(router(&app), limits, closing.clone(), options.stop_within));
+    servers.spawn(listener.serve(routes, limits, closing.clone(), options.stop_within));
     if let Some(admin) = admin {
         let limits = ConnectionLimits { total: limits.total.min(ADMIN_CONNECTIONS), ..limits };
         servers.spawn(admin.serve(admin_router(Arc::clone(&app)), limits, closing.clone(), options.stop_within));
@@ -169,12 +194,16 @@ pub async fn serve(
         failure = unusable_models(&app.engines, options.workers) => Err(ServeError::Engine(failure)),
     };
     tracing::info!("stopping: running jobs finish or go back to the queue");
+    // Also tells whoever waits for a job that waits itself.
     closing.cancel();
     workers.stop().await;
     app.engines.shut_down(options.stop_within).await;
     background.cancel();
     while servers.join_next().await.is_some() {}
     while tasks.join_next().await.is_some() {}
+    if let Err(error) = app.store.forget_deleted().await {
+        tracing::warn!(%error, "what was deleted is not out of the database's log yet; the next start sees to it");
+    }
     outcome
 }
 
@@ -209,24 +238,37 @@ const SWEEP_EVERY: Duration = Duration::from_mins(1);
 
 /// Removes what is older than `kept`. A tombstone tells "deleted" from "unknown" for as long again.
 async fn clean_up(app: Arc<App>, kept: Duration, stop: CancellationToken) {
-    let retention = Retention { jobs: kept, tombstones: 2 * kept, uploads: kept, ..Retention::default() };
-    run_sweeper(app.store.as_ref(), &app.blobs, &retention, &SystemClock, SWEEP_EVERY, stop).await;
+    let sweeper = Sweeper {
+        store: Arc::clone(&app.store),
+        blobs: app.blobs.clone(),
+        claim: Some(Arc::clone(&app.storage_claim)),
+        retention: Retention { jobs: kept, tombstones: 2 * kept, uploads: kept, ..Retention::default() },
+        clock: Arc::new(SystemClock),
+        interval: SWEEP_EVERY,
+    };
+    sweeper.run(stop).await;
 }
 
-/// Counts how jobs end.
-async fn count_ends(app: Arc<App>, stop: CancellationToken) {
-    let mut ends = app.hints.ends();
-    loop {
-        let ended = tokio::select! {
-            () = stop.cancelled() => return,
-            ended = ends.recv() => ended,
-        };
-        let Ok(id) = ended else { continue };
-        if let Ok(Some(job)) = app.store.job(&id).await
-            && job.state.is_terminal()
-        {
-            let inference = job.result.map(|result| Duration::from_millis(result.inference_ms));
-            app.metrics.job_ended(job.state, inference);
-        }
+/// Takes the storage folder for this database.
+async fn claim_storage(folder: &Path, store: &SqliteStore) -> Result<StorageClaim, StoreError> {
+    let claim = StorageClaim::acquire(folder, &store.database_id().await?)?;
+    if !claim.is_ours()? {
+        tracing::warn!(
+            mark = %claim.mark().display(),
+            "the storage folder holds files of another database; they stay until that file is removed and the server is \
+             started again"
+        );
+    }
+    Ok(claim)
+}
+
+/// What was made before is as open as somebody made it.
+fn warn_of_open_folder(folder: &Path) {
+    if is_open_to_others(folder).is_ok_and(|open| open) {
+        tracing::warn!(
+            folder = %folder.display(),
+            "other users of this machine may enter the folder; the files in it are readable by this one only, but not \
+             their names and sizes (chmod 700 closes it)"
+        );
     }
 }

@@ -1,7 +1,8 @@
-//! The server and its engine process are killed at random moments while clients submit, cancel and poll. Whatever was
-//! acknowledged has to end exactly once.
+//! The server and its engine process are killed at random moments while clients of two keys submit, cancel and poll, and
+//! each key tries to cancel, delete and read what is the other's. Whatever was acknowledged has to end exactly once, as
+//! its own key wanted.
 //!
-//! `AFTERIMAGE_CHAOS_ROUNDS` sets the number of kills (default 6; 200 for the long form, about 10 minutes),
+//! `AFTERIMAGE_CHAOS_ROUNDS` sets the number of kills (default 6; 500 for the long form, about 20 minutes),
 //! `AFTERIMAGE_CHAOS_SEED` repeats the moments of an earlier run, and `AFTERIMAGE_CHAOS_SUMMARY` names a file for the
 //! figures, which are printed anyway.
 
@@ -26,8 +27,9 @@ mod receiver;
 #[path = "support/server.rs"]
 mod server;
 
+use afterimage_jobs::{KeyStore, NewKey, Secret, SqliteStore, SystemClock};
 use blows::{Blow, Round};
-use clients::{World, poll_all, poll_some, submit_tasks};
+use clients::{World, poll_all, poll_some, submit_tasks, trespass};
 use processes::{marked, signal};
 use serde_json::json;
 use server::{Installation, PATIENCE, Server, png};
@@ -37,8 +39,14 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// Tasks submitting at once.
-const CLIENTS: u64 = 3;
+/// Tasks of each key that submit at once.
+const CLIENTS: u64 = 2;
+
+/// Names of the keys: the one that servers are started with, and another.
+const NAMES: [&str; 2] = ["from the command line", "second"];
+
+/// The other key.
+const SECOND_KEY: &str = "another-key-for-tests";
 
 /// Longest time from the last kill until every job has ended and every webhook has arrived. A webhook whose sender
 /// was killed is sent again when its lease has run out.
@@ -55,15 +63,26 @@ async fn what_was_acknowledged_ends_exactly_once() {
     let mut server = installation.start();
     let client = installation.client();
     client.ready().await;
-    let uploaded = client.upload(&png()).await;
-    let world = Arc::new(World::new(client.clone(), receiver::start().await, uploaded));
+    let second = client.with_key(SECOND_KEY);
+    make_second_key(&installation).await;
+    let mut worlds = Vec::new();
+    for client in [&client, &second] {
+        let uploaded = client.upload(&png()).await;
+        worlds.push(Arc::new(World::new(client.clone(), receiver::start().await, uploaded)));
+    }
+    let [one, other] = [Arc::clone(&worlds[0]), Arc::clone(&worlds[1])];
 
     let stop = CancellationToken::new();
-    let mut submitters = JoinSet::new();
-    for number in 0..CLIENTS {
-        submitters.spawn(submit_tasks(Arc::clone(&world), seed.wrapping_add(number), stop.clone()));
+    let mut at_work = JoinSet::new();
+    for (of_key, world) in (0..).zip(&worlds) {
+        for number in 0..CLIENTS {
+            let seed = seed.wrapping_add(of_key * CLIENTS + number);
+            at_work.spawn(submit_tasks(Arc::clone(world), seed, stop.clone()));
+        }
+        at_work.spawn(poll_some(Arc::clone(world), stop.clone()));
     }
-    let poller = tokio::spawn(poll_some(Arc::clone(&world), stop.clone()));
+    at_work.spawn(trespass(Arc::clone(&one), Arc::clone(&other), seed, stop.clone()));
+    at_work.spawn(trespass(Arc::clone(&other), Arc::clone(&one), !seed, stop.clone()));
 
     let mut struck = [0_u64; 3];
     let mut pauses = 0;
@@ -92,19 +111,24 @@ async fn what_was_acknowledged_ends_exactly_once() {
     }
 
     stop.cancel();
-    while let Some(ended) = submitters.join_next().await {
+    while let Some(ended) = at_work.join_next().await {
         ended.unwrap();
     }
-    poller.await.unwrap();
     client.ready().await;
-    quiet(&world).await;
-    check_results(&world).await;
+    for world in &worlds {
+        quiet(world).await;
+        check_results(world).await;
+    }
     // Whoever changes what has ended would do it now, with nothing else to do.
     sleep(Duration::from_secs(1)).await;
-    poll_all(&world).await;
+    for world in &worlds {
+        poll_all(world).await;
+        world.receiver.told().iter().for_each(|id| world.ledger.told(id));
+    }
     stopped(&mut server).await;
 
-    let remains = aftermath::examine(&installation.data(), &world.ledger).await;
+    let ledgers = [(NAMES[0], &one.ledger), (NAMES[1], &other.ledger)];
+    let remains = aftermath::examine(&installation.data(), &ledgers).await;
     let summary = json!({
         "rounds": rounds,
         "seed": seed,
@@ -112,8 +136,8 @@ async fn what_was_acknowledged_ends_exactly_once() {
         "kills": {"server": struck[0], "engine": struck[1], "both": struck[2]},
         "pauses": pauses,
         "slowest_end_of_an_orphaned_engine_ms": slowest_end.as_millis(),
-        "jobs": world.ledger.summary(),
-        "webhooks": world.receiver.summary(&world.ledger),
+        "jobs": worlds.iter().map(|world| world.ledger.summary()).collect::<Vec<_>>(),
+        "webhooks": worlds.iter().map(|world| world.receiver.summary(&world.ledger)).collect::<Vec<_>>(),
         "data_folder": remains.summary(),
     });
     let summary = serde_json::to_string_pretty(&summary).unwrap();
@@ -121,9 +145,23 @@ async fn what_was_acknowledged_ends_exactly_once() {
     if let Ok(path) = std::env::var("AFTERIMAGE_CHAOS_SUMMARY") {
         std::fs::write(path, summary + "\n").unwrap();
     }
-    let violations = [world.ledger.violations(), world.receiver.violations(&world.ledger), remains.violations].concat();
+    let mut violations = [one.ledger.told_of(&other.ledger), other.ledger.told_of(&one.ledger)].concat();
+    for world in &worlds {
+        violations.extend(world.ledger.violations());
+        violations.extend(world.receiver.violations(&world.ledger));
+    }
+    violations.extend(remains.violations);
     assert!(violations.is_empty(), "{}\n{}", violations.join("\n"), installation.log());
-    assert!(world.ledger.succeeded() > 0, "nothing succeeded, so nothing was shown");
+    for world in &worlds {
+        assert!(world.ledger.succeeded() > 0, "nothing succeeded, so nothing was shown");
+    }
+}
+
+/// Makes the second key behind the running server's back, as `afterimage keys create` does.
+async fn make_second_key(installation: &Installation) {
+    let store = SqliteStore::open(&installation.data(), Arc::new(SystemClock)).await.unwrap();
+    let secret = Some(Secret::new(SECOND_KEY));
+    store.create_key(NewKey { name: NAMES[1].to_owned(), concurrency: None, secret }).await.unwrap();
 }
 
 fn number_from(variable: &str) -> Option<u64> {

@@ -1,6 +1,6 @@
 //! Jobs: submit, read, claim, end.
 
-use crate::{Failure, Job, JobId, JobResult, JobState, KeyId, Lease, NewJob, Result, Timestamp, WorkerId};
+use crate::{Failure, Idempotency, Job, JobId, JobResult, JobState, KeyId, Lease, NewJob, Result, Timestamp, WorkerId};
 use async_trait::async_trait;
 use std::time::Duration;
 
@@ -72,6 +72,33 @@ pub enum CancelOutcome {
     NotFound,
 }
 
+/// What came of a request to cancel everything of a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CancelledAll {
+    /// Jobs that were waiting and have ended now.
+    pub cancelled: u64,
+    /// Running jobs whose workers were asked to stop.
+    pub requested: u64,
+}
+
+/// What is too old. Both times are given by the caller, who knows whether its clock can be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The time now: what says itself how long it is kept is due when that is over.
+    pub now: Timestamp,
+    /// The general rule: what ended, or was uploaded, before this time is due.
+    pub before: Timestamp,
+}
+
+/// A job that [`JobStore::delete`] removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removed {
+    /// Which.
+    pub job: JobId,
+    /// Where it stood before: a waiting one has ended by it, the worker of a running one is to be told.
+    pub was: JobState,
+}
+
 /// What came of a renewal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Renewed {
@@ -89,7 +116,7 @@ pub enum Renewed {
 pub enum Fenced {
     /// Written.
     Done,
-    /// The lease was lost before; nothing was written. Discard the work.
+    /// The lease was lost before, or the job's state does not allow it; nothing was written. Discard the work.
     Lost,
 }
 
@@ -100,6 +127,29 @@ pub struct QueueDepth {
     pub queued: u64,
     /// In [`JobState::Running`].
     pub running: u64,
+}
+
+/// Jobs of all keys that ended, by their end, whether or not they are still kept. Each counts once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// In [`JobState::Succeeded`].
+    pub succeeded: u64,
+    /// In [`JobState::Failed`].
+    pub failed: u64,
+    /// In [`JobState::Cancelled`].
+    pub cancelled: u64,
+}
+
+impl Ends {
+    /// The count of an end; `None` for a state that is none.
+    pub(crate) const fn count_of(&mut self, state: JobState) -> Option<&mut u64> {
+        match state {
+            JobState::Succeeded => Some(&mut self.succeeded),
+            JobState::Failed => Some(&mut self.failed),
+            JobState::Cancelled => Some(&mut self.cancelled),
+            JobState::Queued | JobState::Running => None,
+        }
+    }
 }
 
 /// What succeeded jobs cost, whether or not they are still kept.
@@ -129,9 +179,10 @@ pub trait JobStore: Send + Sync + 'static {
     /// The key's jobs that are not deleted, newest first.
     async fn list(&self, key: &KeyId, filter: &ListFilter) -> Result<Page>;
 
-    /// Removes jobs of `key`; returns how many there were. Ended ones lose input and result at once and their blobs at
-    /// the next sweep; waiting ones are cancelled first; running ones vanish from lists and are asked to stop.
-    async fn delete(&self, key: &KeyId, jobs: &[JobId]) -> Result<u64>;
+    /// Removes jobs of `key`; returns those there were, each once. Ended ones lose input and result at once and their
+    /// blobs at the next sweep; waiting ones are cancelled first; running ones vanish from lists and are asked to stop.
+    /// Ids of other keys' jobs are passed over like ids of none.
+    async fn delete(&self, key: &KeyId, jobs: &[JobId]) -> Result<Vec<Removed>>;
 
     /// Jobs ahead of a waiting one, counted up to [`POSITION_LIMIT`]; `None` when it does not wait. Limits per key
     /// are left out of account. Of one that awaits its pictures it is an estimate, since its place is only fixed when
@@ -140,6 +191,15 @@ pub trait JobStore: Send + Sync + 'static {
 
     /// Ends a waiting job of `key`, or asks the worker of a running one to stop.
     async fn cancel(&self, key: &KeyId, id: &JobId) -> Result<CancelOutcome>;
+
+    /// Cancels all jobs of `key`, as [`JobStore::cancel`] does one.
+    async fn cancel_all(&self, key: &KeyId) -> Result<CancelledAll>;
+
+    /// The job that an earlier submit of `key` made with this idempotency key.
+    ///
+    /// # Errors
+    /// [`crate::Error::IdempotencyConflict`].
+    async fn repeated(&self, key: &KeyId, idempotency: &Idempotency) -> Result<Option<Job>>;
 
     /// Takes the job that is due next, of a key below its limit of running jobs. One that awaits its pictures is not
     /// due, see [`crate::FetchStore`].
@@ -154,7 +214,7 @@ pub trait JobStore: Send + Sync + 'static {
     /// Ends a job with a failure.
     async fn fail(&self, lease: &Lease, failure: Failure) -> Result<Fenced>;
 
-    /// Confirms that the work was stopped on request; ends the job.
+    /// Confirms that the work was stopped on request; ends the job. [`Fenced::Lost`] also when nobody had asked.
     async fn cancelled(&self, lease: &Lease) -> Result<Fenced>;
 
     /// Hands a job back in good order: it waits at its old place and nothing is counted. A job that should be
@@ -177,17 +237,23 @@ pub trait JobStore: Send + Sync + 'static {
     /// Jobs waiting and running.
     async fn queue_depth(&self) -> Result<QueueDepth>;
 
+    /// How jobs ended since the database was made.
+    async fn ends(&self) -> Result<Ends>;
+
     /// What succeeded jobs of a key (of one of its users) cost.
     async fn spending(&self, key: &KeyId, user: Option<&str>) -> Result<Spending>;
 
-    /// Deletes at most `limit` jobs that ended before `finished_before` or whose [`Job::kept_for`] is over, as their
-    /// owners could; returns them.
-    async fn expire_jobs(&self, finished_before: Timestamp, limit: u32) -> Result<Vec<JobId>>;
+    /// Deletes at most `limit` ended jobs that are due, as their owners could; returns them. One whose own
+    /// [`Job::kept_for`] is over stays while a webhook of it is open.
+    async fn expire_jobs(&self, due: Due, limit: u32) -> Result<Vec<JobId>>;
+
+    /// What [`JobStore::expire_jobs`] would delete, without writing anything; it may name one twice.
+    async fn due_jobs(&self, due: Due, limit: u32) -> Result<Vec<JobId>>;
 
     /// At most `limit` deleted and ended jobs whose blobs have not been removed yet.
     async fn unswept_jobs(&self, limit: u32) -> Result<Vec<JobId>>;
 
-    /// Notes that the blobs of these jobs are gone.
+    /// Notes that the blobs of these jobs are gone; they count for nothing in [`crate::UsageStore`] from then on.
     async fn mark_jobs_swept(&self, jobs: &[JobId]) -> Result<()>;
 
     /// Forgets at most `limit` deleted, swept jobs that ended before `finished_before`; returns how many. Their

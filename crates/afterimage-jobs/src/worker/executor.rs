@@ -1,6 +1,6 @@
 //! What runs a job: implemented by whoever owns engines.
 
-use crate::{Failure, Job};
+use crate::{Failure, Job, JobResult};
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
@@ -11,6 +11,11 @@ pub trait Executor: Send + Sync + 'static {
     /// Runs one job to its end. It loads the job's sources itself; all of them are blobs by now. `slot` is below
     /// the worker's number of slots and in use by one job at a time: it tells which engine to use.
     async fn execute(&self, slot: usize, job: &Job, control: &Control) -> Execution;
+
+    /// What an execution made has become the result of its job, this time and for good: for whoever counts.
+    fn recorded(&self, result: &JobResult) {
+        let _ = result;
+    }
 
     /// Whether what runs a slot's job still shows signs of life. While it does not, the job's lease is not renewed and
     /// runs out.

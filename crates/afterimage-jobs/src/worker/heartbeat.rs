@@ -34,9 +34,8 @@ async fn run(
     loop {
         tokio::select! {
             () = sleep(shared.options.renew_every) => {}
-            request = next_request(&mut requests, &lease.job) => if request == Request::ThisJob {
-                control.cancel.cancel();
-            },
+            // Only wakes: whether the job is to stop is for the store to say, in the answer to the renewal.
+            () = next_request(&mut requests, &lease.job) => {}
         }
         // A dead engine must not be kept in its job by a live process.
         if !shared.executor.is_alive(slot) {
@@ -57,19 +56,12 @@ async fn run(
     }
 }
 
-#[derive(PartialEq, Eq)]
-enum Request {
-    ThisJob,
-    /// Requests were missed; the renewal tells whether this job's was among them.
-    Unknown,
-}
-
-async fn next_request(requests: &mut broadcast::Receiver<JobId>, job: &JobId) -> Request {
+/// Completes when a request to stop this job is hinted at, or when requests were missed, among which may be its own.
+async fn next_request(requests: &mut broadcast::Receiver<JobId>, job: &JobId) {
     loop {
         match requests.recv().await {
-            Ok(requested) if requested == *job => return Request::ThisJob,
-            Ok(_) => {}
-            Err(RecvError::Lagged(_)) => return Request::Unknown,
+            Ok(requested) if requested != *job => {}
+            Ok(_) | Err(RecvError::Lagged(_)) => return,
             Err(RecvError::Closed) => std::future::pending().await,
         }
     }

@@ -1,4 +1,5 @@
-//! News within one process. Losing one costs time (the next poll or renewal), never correctness.
+//! News within one process. Losing one costs time (the next poll or renewal), never correctness; nor does one that
+//! is wrong: whoever hears of something looks at the store, which decides.
 
 use crate::JobId;
 use tokio::sync::{Notify, broadcast};
@@ -38,14 +39,16 @@ impl Hints {
         self.awaiting.notify_one();
     }
 
-    /// Tells the worker of a running job that it should stop. To be called after each [`crate::JobStore::cancel`]
-    /// that answered [`crate::CancelOutcome::Requested`], and after deleting a job.
+    /// Tells the worker of a running job to look whether it should stop. To be called after each
+    /// [`crate::JobStore::cancel`] that answered [`crate::CancelOutcome::Requested`], and for the running ones among
+    /// what [`crate::JobStore::delete`] removed.
     pub fn cancel_requested(&self, job: &JobId) {
         // No listener: no worker in this process.
         let _ = self.cancel_requested.send(job.clone());
     }
 
-    /// Tells whoever waits that a job has ended. Workers call it; so should whoever cancels a waiting job.
+    /// Tells whoever waits that a job has ended or left its worker. Workers call it; so should whoever cancels or
+    /// deletes a waiting job. It may come more than once for one end.
     pub fn ended(&self, job: &JobId) {
         let _ = self.ended.send(job.clone());
     }

@@ -16,7 +16,13 @@ pub(super) enum Ending {
 }
 
 /// Stores what was made. Storage that stays unavailable puts the job back.
-pub(super) async fn store_pictures(shared: &Shared, lease: &Lease, job: &Job, produced: Produced) -> Ending {
+pub(super) async fn store_pictures(
+    shared: &Shared,
+    lease: &Lease,
+    job: &Job,
+    produced: Produced,
+    claimed: Instant,
+) -> Ending {
     let until = Instant::now() + shared.options.storage_patience;
     let mut outputs = Vec::with_capacity(produced.pictures.len());
     for picture in produced.pictures {
@@ -32,6 +38,7 @@ pub(super) async fn store_pictures(shared: &Shared, lease: &Lease, job: &Job, pr
         outputs,
         seed: produced.seed,
         inference_ms: produced.inference_ms,
+        run_ms: Some(claimed.elapsed().as_millis() as u64),
         timings: produced.timings,
         facts: produced.facts,
     })
@@ -59,8 +66,10 @@ pub(super) async fn record(shared: &Shared, lease: &Lease, ending: Ending) {
         }
     };
     tracing::info!(job = %lease.job, attempt = lease.attempt, end = name_of(&ending), ?fenced, "job left the worker");
-    if let (Fenced::Lost, Ending::Succeeded(result)) = (fenced, &ending) {
-        discard(shared, lease, result).await;
+    match (fenced, &ending) {
+        (Fenced::Done, Ending::Succeeded(result)) => shared.executor.recorded(result),
+        (Fenced::Lost, Ending::Succeeded(result)) => discard(shared, lease, result).await,
+        _ => {}
     }
 }
 

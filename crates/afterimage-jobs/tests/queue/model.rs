@@ -17,6 +17,7 @@ struct OneJob {
     awaits_sources: bool,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each tells one property what was seen")]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct World {
     job: Lifecycle,
@@ -33,6 +34,7 @@ struct World {
     ended_by: Option<u32>,
     claimed_after_cancel: bool,
     refused_late_write: bool,
+    refused_unasked_cancel: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,6 +44,7 @@ enum Action {
     Renew(usize),
     Succeed(usize),
     Fail(usize),
+    /// Whatever made the worker believe that it should stop: a request, or a hint that was wrong.
     ConfirmCancel(usize),
     Release(usize),
     Crashed(usize),
@@ -72,7 +75,8 @@ impl World {
         next.held[index] = None;
         match step(self.job.clone(), &lease) {
             Ok(job) => next.follow(job, Some(lease.attempt)),
-            Err(_) => next.refused_late_write = true,
+            Err(Refusal::LeaseLost) => next.refused_late_write = true,
+            Err(Refusal::NotNow) => next.refused_unasked_cancel = true,
         }
         Some(next)
     }
@@ -124,6 +128,7 @@ impl Model for OneJob {
             ended_by: None,
             claimed_after_cancel: false,
             refused_late_write: false,
+            refused_unasked_cancel: false,
         }]
     }
 
@@ -227,11 +232,17 @@ impl Model for OneJob {
             Property::always("quarantine means the last death", |_, world: &World| {
                 !world.job.quarantined || world.job.phase == Phase::Failed(FailureKind::Crashed)
             }),
+            Property::always("only what somebody asked for is cancelled", |_, world: &World| {
+                world.job.phase != Phase::Cancelled || world.job.cancel_requested
+            }),
             Property::always("what should be cancelled never starts", |_, world: &World| !world.claimed_after_cancel),
             Property::always("two never hold the latest claim", |_, world: &World| {
                 world.held.iter().filter(|held| **held == Some(world.job.attempt)).count() <= 1
             }),
             Property::sometimes("a late write is refused", |_, world: &World| world.refused_late_write),
+            Property::sometimes("a cancel nobody asked for is refused", |_, world: &World| {
+                world.refused_unasked_cancel
+            }),
         ];
         if self.awaits_sources {
             properties.extend([

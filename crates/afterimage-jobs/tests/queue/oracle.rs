@@ -2,8 +2,8 @@
 
 use crate::fixtures::{Harness, Kind, LEASE, failure, fetched, new_job, remote_job, result, with_webhook};
 use afterimage_jobs::{
-    Delivery, Error, FailureKind, Fenced, FetchLease, Idempotency, Job, JobId, KeyId, Lease, ListFilter, NewJob,
-    NextTry, Priority, Rates, Submitted, Timestamp,
+    Delivery, Due, Error, FailureKind, Fenced, FetchLease, Idempotency, Job, JobId, KeyId, Lease, ListFilter, NewJob,
+    NextTry, Places, Priority, Rates, Submitted, Timestamp,
 };
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -26,7 +26,7 @@ enum Call {
     },
     Delete {
         key: usize,
-        job: Index,
+        jobs: Vec<Index>,
     },
     Claim,
     Renew(Index),
@@ -72,7 +72,7 @@ fn call() -> impl Strategy<Value = Call> {
             Call::Submit { remote, key, priority, idempotency, webhook, start_within, kept_for }
         }),
         2 => (0..3_usize, index()).prop_map(|(key, job)| Call::Cancel { key, job }),
-        1 => (0..3_usize, index()).prop_map(|(key, job)| Call::Delete { key, job }),
+        1 => (0..3_usize, prop::collection::vec(index(), 1..4)).prop_map(|(key, jobs)| Call::Delete { key, jobs }),
         6 => Just(Call::Claim),
         2 => index().prop_map(Call::Renew),
         3 => index().prop_map(Call::Succeed),
@@ -128,12 +128,11 @@ impl Side {
                 Some(job) => format!("{:?}", store.cancel(&self.keys[*key], job).await.unwrap()),
                 None => String::new(),
             },
-            Call::Delete { key, job } => match (!jobs.is_empty()).then(|| job.get(jobs)) {
-                Some(job) => {
-                    format!("{:?}", store.delete(&self.keys[*key], std::slice::from_ref(job)).await.unwrap())
-                }
-                None => String::new(),
-            },
+            Call::Delete { jobs: indices, .. } if jobs.is_empty() => format!("{} of none", indices.len()),
+            Call::Delete { key, jobs: indices } => {
+                let ids: Vec<JobId> = indices.iter().map(|index| index.get(jobs).clone()).collect();
+                format!("{:?}", store.delete(&self.keys[*key], &ids).await.unwrap())
+            }
             Call::Claim => {
                 let claimed = store.claim(&self.harness.worker, LEASE).await.unwrap();
                 self.leases.extend(claimed.as_ref().map(|job| job.lease(&self.harness.worker)));
@@ -178,10 +177,10 @@ impl Side {
             }
             Call::Restart => format!("{:?}", self.harness.restart().await),
             Call::Send => {
-                let mut due = store.due_deliveries(1000, Duration::from_secs(60)).await.unwrap();
+                let mut due = store.due_deliveries(1000, &Places::new(2000), Duration::from_secs(60)).await.unwrap();
                 due.sort_by(|one, other| one.job.cmp(&other.job));
                 self.deliveries.extend(due.clone());
-                let plain = due.into_iter().map(|delivery| (delivery.job, delivery.attempt, delivery.created_at));
+                let plain = due.into_iter().map(|delivery| (delivery.job, delivery.attempt, delivery.failures));
                 format!("{:?}", plain.collect::<Vec<_>>())
             }
             Call::Delivered(index) => match (!self.deliveries.is_empty()).then(|| index.get(&self.deliveries)) {
@@ -191,14 +190,19 @@ impl Side {
             Call::DeliveryFailed(index, after) => {
                 match (!self.deliveries.is_empty()).then(|| index.get(&self.deliveries)) {
                     Some(delivery) => {
-                        let next = after.map_or(NextTry::GiveUp, |after| NextTry::After(Duration::from_secs(after)));
+                        let next = match after.map(Duration::from_secs) {
+                            None => NextTry::GiveUp,
+                            Some(after) if after.as_secs() % 2 == 0 => NextTry::Postponed(after),
+                            Some(after) => NextTry::After(after),
+                        };
                         fenced(store.delivery_failed(delivery.id, delivery.attempt, next, "refused").await.ok())
                     }
                     None => String::new(),
                 }
             }
             Call::Expire(age) => {
-                let mut expired = store.expire_jobs(self.before(*age), 1000).await.unwrap();
+                let due = Due { now: self.before(0), before: self.before(*age) };
+                let mut expired = store.expire_jobs(due, 1000).await.unwrap();
                 expired.sort();
                 format!("{expired:?}")
             }
@@ -258,6 +262,7 @@ impl Side {
         let mut seen = vec![
             format!("{:?}", store.queue_depth().await.unwrap()),
             format!("{} open deliveries", store.open_deliveries().await.unwrap()),
+            format!("{:?}", store.ends().await.unwrap()),
         ];
         for id in jobs {
             let job = store.job(id).await.unwrap().map(|job| self.normal(job));
@@ -266,9 +271,20 @@ impl Side {
         for key in &self.keys {
             let page = store.list(key, &ListFilter { page_size: 100, ..ListFilter::default() }).await.unwrap();
             let ids: Vec<JobId> = page.jobs.into_iter().map(|job| job.id).collect();
-            seen.push(format!("{} {ids:?} {:?}", page.total, store.spending(key, None).await.unwrap()));
+            let bytes = store.stored_bytes(key).await.unwrap();
+            seen.push(format!("{} {ids:?} {:?} {bytes}", page.total, store.spending(key, None).await.unwrap()));
         }
         seen
+    }
+
+    /// All that is known of the jobs that are not of the key that calls; nothing for calls that no key makes.
+    async fn of_others(&self, call: &Call, jobs: &[JobId]) -> Vec<Job> {
+        let (Call::Cancel { key, .. } | Call::Delete { key, .. }) = call else { return Vec::new() };
+        let mut others = Vec::new();
+        for id in jobs {
+            others.extend(self.harness.store.job(id).await.unwrap().filter(|job| job.key != self.keys[*key]));
+        }
+        others
     }
 
     fn before(&self, age: u64) -> Timestamp {
@@ -312,7 +328,12 @@ proptest! {
                     jobs.push(new.id.clone());
                     (memory.submit(*key, new.clone()).await, sqlite.submit(*key, new).await)
                 } else {
-                    (memory.answer(call, &jobs).await, sqlite.answer(call, &jobs).await)
+                    let (of_memory, of_sqlite) = (memory.of_others(call, &jobs).await, sqlite.of_others(call, &jobs).await);
+                    let answers = (memory.answer(call, &jobs).await, sqlite.answer(call, &jobs).await);
+                    // Whatever a key asks for, the jobs of others are as they were.
+                    prop_assert_eq!(of_memory, memory.of_others(call, &jobs).await, "{:?}", call);
+                    prop_assert_eq!(of_sqlite, sqlite.of_others(call, &jobs).await, "{:?}", call);
+                    answers
                 };
                 prop_assert_eq!(expected, actual, "{:?}", call);
             }

@@ -3,7 +3,7 @@
 use crate::fixtures::{create_key, failure, new_job};
 use afterimage_jobs::worker::{Control, Encoded, Execution, Executor, Hints, Produced, WorkerOptions, Workers};
 use afterimage_jobs::{
-    Blobs, FailureKind, Job, JobId, JobState, KeyId, MAX_ATTEMPTS, MemoryStore, Output, SqliteStore, Store,
+    Blobs, FailureKind, Job, JobId, JobResult, JobState, KeyId, MAX_ATTEMPTS, MemoryStore, Output, SqliteStore, Store,
     SystemClock, WorkerId,
 };
 use async_trait::async_trait;
@@ -18,6 +18,7 @@ use tempfile::TempDir;
 #[derive(Default)]
 struct Engine {
     started: AtomicUsize,
+    recorded: AtomicUsize,
     lifeless: AtomicBool,
 }
 
@@ -31,6 +32,7 @@ impl Executor for Engine {
             "panic" => panic!("engine bug"),
             "crash" => Execution::Crashed { message: "killed".to_owned() },
             "no storage" => Execution::Failed(failure(FailureKind::Storage)),
+            "gives up" => Execution::Cancelled,
             "stubborn" => std::future::pending().await,
             "slow" => {
                 tokio::time::sleep(Duration::from_millis(150)).await;
@@ -47,6 +49,11 @@ impl Executor for Engine {
                 }
             }
         }
+    }
+
+    fn recorded(&self, result: &JobResult) {
+        assert_eq!(result.seed, 7);
+        self.recorded.fetch_add(1, Ordering::SeqCst);
     }
 
     fn is_alive(&self, _slot: usize) -> bool {
@@ -319,4 +326,35 @@ async fn a_result_waits_for_the_database_to_come_back() {
     let job = setup.ended(&id).await;
     assert_eq!((job.state, job.attempt, job.unclean_ends), (JobState::Succeeded, 1, 0));
     workers.stop().await;
+}
+
+#[tokio::test]
+async fn a_hint_alone_stops_nobody() {
+    let setup = Setup::new().await;
+    let workers = setup.start(fast());
+    let id = setup.submit("endless").await;
+    setup.started(&id).await;
+    // Whoever can send hints, the store's flag decides.
+    for _ in 0..10 {
+        setup.hints.cancel_requested(&id);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(setup.job(&id).await.state, JobState::Running);
+    setup.store.cancel(&setup.key, &id).await.unwrap();
+    setup.hints.cancel_requested(&id);
+    assert_eq!(setup.ended(&id).await.state, JobState::Cancelled);
+    workers.stop().await;
+}
+
+#[tokio::test]
+async fn an_engine_that_stops_unasked_has_crashed() {
+    let setup = Setup::new().await;
+    let workers = setup.start(fast());
+    let id = setup.submit("gives up").await;
+    let job = setup.ended(&id).await;
+    assert_eq!((job.attempt, job.quarantined, job.failure.unwrap().kind), (2, true, FailureKind::Crashed));
+    let picture = setup.submit("picture").await;
+    setup.ended(&picture).await;
+    workers.stop().await;
+    assert_eq!(setup.engine.recorded.load(Ordering::SeqCst), 1, "of what became a result");
 }

@@ -230,6 +230,12 @@ impl Watcher {
         self.hub.watch(&self.job, self.previews)
     }
 
+    /// Watches the same job from now on, without previews.
+    #[must_use]
+    pub fn without_previews(&self) -> Self {
+        self.hub.watch(&self.job, false)
+    }
+
     /// The next event; `None` when the attempt is over: the store then knows more, and if the job has not ended,
     /// watch again. Events that came too fast are left out.
     pub async fn next(&mut self) -> Option<Event> {

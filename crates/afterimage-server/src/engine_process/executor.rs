@@ -3,12 +3,15 @@
 use super::events::Events;
 use super::protocol::{FailureKind, GenerationFailure, Summary};
 use super::supervisor::{EngineProcesses, Outcome, Work};
+use crate::bounded::bounded;
+use crate::operations::metrics::Metrics;
 use afterimage_jobs::worker::{Control, Encoded, Execution, Executor, Produced};
-use afterimage_jobs::{Failure, FailureKind as JobFailureKind, Job, OutputFormat, Source};
+use afterimage_jobs::{Failure, FailureKind as JobFailureKind, Job, JobResult, OutputFormat, Source};
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::json;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Reads a job's source pictures, by the rules for blobs and for addresses that clients name.
 #[async_trait]
@@ -25,12 +28,14 @@ pub struct EngineExecutor<R> {
     processes: Arc<EngineProcesses>,
     sources: R,
     events: Events,
+    metrics: Arc<Metrics>,
 }
 
 impl<R: SourceReader> EngineExecutor<R> {
-    /// Runs jobs in `processes`, reads their pictures by `sources` and publishes progress to `events`.
-    pub fn new(processes: Arc<EngineProcesses>, sources: R, events: Events) -> Self {
-        Self { processes, sources, events }
+    /// Runs jobs in `processes`, reads their pictures by `sources`, publishes progress to `events` and notes in
+    /// `metrics` how long results took.
+    pub fn new(processes: Arc<EngineProcesses>, sources: R, events: Events, metrics: Arc<Metrics>) -> Self {
+        Self { processes, sources, events, metrics }
     }
 
     async fn read_sources(&self, job: &Job) -> Result<Vec<Bytes>, Failure> {
@@ -67,6 +72,10 @@ impl<R: SourceReader> Executor for EngineExecutor<R> {
             Outcome::Crashed { reason } => Execution::Crashed { message: reason },
         }
     }
+
+    fn recorded(&self, result: &JobResult) {
+        self.metrics.inferred(Duration::from_millis(result.inference_ms));
+    }
 }
 
 fn produced(summary: &Summary, files: Vec<Bytes>, format: OutputFormat) -> Produced {
@@ -102,7 +111,9 @@ fn produced(summary: &Summary, files: Vec<Bytes>, format: OutputFormat) -> Produ
 fn failure_for_the_client(job: &Job, failure: GenerationFailure) -> Failure {
     let GenerationFailure { kind, field, message } = failure;
     match kind {
-        FailureKind::Request => Failure { kind: JobFailureKind::BadInput, field, message },
+        FailureKind::Request => {
+            Failure { kind: JobFailureKind::BadInput, field, message: bounded(&message).into_owned() }
+        }
         FailureKind::Model => {
             tracing::error!(job_id = %job.id, message, "the installed model cannot be used");
             Failure::new(JobFailureKind::Engine, "the installed model cannot be used")

@@ -2,7 +2,6 @@
 
 use crate::app::App;
 use crate::refusal::Refusal;
-use afterimage_jobs::JobState;
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{StatusCode, header};
@@ -17,6 +16,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// All metrics of one server.
@@ -31,6 +31,22 @@ pub struct Metrics {
     open_webhooks: Gauge,
     ready_engines: Gauge,
     engine_restarts: Gauge,
+    stored: Family<KeyLabels, Gauge>,
+    disk_free: Family<DiskLabels, Gauge>,
+    disk_kept_free: Family<DiskLabels, Gauge>,
+}
+
+/// Keys whose bytes are told one by one; the others are one sum.
+const LARGEST_KEYS: u32 = 20;
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct KeyLabels {
+    key: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct DiskLabels {
+    disk: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -63,7 +79,7 @@ impl Default for Metrics {
             request_seconds.clone(),
         );
         let jobs = Family::default();
-        registry.register("jobs_ended", "Jobs that ended, by their end", jobs.clone());
+        registry.register("jobs_ended", "Jobs that ended since the database was made, by their end", jobs.clone());
         let inference_seconds = Histogram::new(exponential_buckets(0.05, 2.0, 16));
         registry.register_with_unit("inference", "Time in the engine", Unit::Seconds, inference_seconds.clone());
         let queue = Family::default();
@@ -74,6 +90,22 @@ impl Default for Metrics {
         registry.register("engines_ready", "Engine processes that can take a job", ready_engines.clone());
         let engine_restarts = Gauge::default();
         registry.register("engine_restarts", "Deaths of engine processes since the start", engine_restarts.clone());
+        let stored = Family::default();
+        registry.register_with_unit(
+            "stored",
+            "Inputs, results and uploads on disk, by the keys that keep most; `other` is the rest",
+            Unit::Bytes,
+            stored.clone(),
+        );
+        let disk_free = Family::default();
+        registry.register_with_unit("disk_free", "Room that is left", Unit::Bytes, disk_free.clone());
+        let disk_kept_free = Family::default();
+        registry.register_with_unit(
+            "disk_kept_free",
+            "Room below which nothing new is accepted",
+            Unit::Bytes,
+            disk_kept_free.clone(),
+        );
         Self {
             registry,
             requests,
@@ -84,17 +116,17 @@ impl Default for Metrics {
             open_webhooks,
             ready_engines,
             engine_restarts,
+            stored,
+            disk_free,
+            disk_kept_free,
         }
     }
 }
 
 impl Metrics {
-    /// Notes the end of a job.
-    pub fn job_ended(&self, state: JobState, inference: Option<Duration>) {
-        self.jobs.get_or_create(&StateLabels { state: state_name(state) }).inc();
-        if let Some(inference) = inference {
-            self.inference_seconds.observe(inference.as_secs_f64());
-        }
+    /// Notes how long the engine took for a result.
+    pub fn inferred(&self, time: Duration) {
+        self.inference_seconds.observe(time.as_secs_f64());
     }
 
     async fn text(&self, app: &App) -> Result<String, Refusal> {
@@ -102,23 +134,30 @@ impl Metrics {
         for (state, count) in [("queued", depth.queued), ("running", depth.running)] {
             self.queue.get_or_create(&StateLabels { state }).set(count as i64);
         }
+        // The store counts them where it records them: once each, whoever ends a job and however often that is told.
+        let ends = app.store.ends().await?;
+        for (state, count) in [("succeeded", ends.succeeded), ("failed", ends.failed), ("cancelled", ends.cancelled)] {
+            self.jobs.get_or_create(&StateLabels { state }).inner().store(count, Ordering::Relaxed);
+        }
         let engines = app.engines.statuses();
         self.ready_engines.set(engines.iter().filter(|engine| engine.state.is_open()).count() as i64);
         self.engine_restarts.set(engines.iter().map(|engine| engine.restarts).sum::<u64>() as i64);
         self.open_webhooks.set(app.store.open_deliveries().await? as i64);
+        let stored = app.store.storage_use(LARGEST_KEYS).await?;
+        let named: u64 = stored.largest.iter().map(|(_, bytes)| bytes).sum();
+        let of_keys = stored.largest.into_iter().map(|(key, bytes)| (key.to_string(), bytes));
+        // Cleared, because keys come and go from among the largest.
+        self.stored.clear();
+        for (key, bytes) in of_keys.chain([("other".to_owned(), stored.total.saturating_sub(named))]) {
+            self.stored.get_or_create(&KeyLabels { key }).set(bytes as i64);
+        }
+        for (disk, space) in app.room.disks().spaces() {
+            self.disk_free.get_or_create(&DiskLabels { disk }).set(space.free as i64);
+            self.disk_kept_free.get_or_create(&DiskLabels { disk }).set(space.floor() as i64);
+        }
         let mut text = String::new();
         encode(&mut text, &self.registry).map_err(|_| Refusal::Internal)?;
         Ok(text)
-    }
-}
-
-const fn state_name(state: JobState) -> &'static str {
-    match state {
-        JobState::Queued => "queued",
-        JobState::Running => "running",
-        JobState::Succeeded => "succeeded",
-        JobState::Failed => "failed",
-        JobState::Cancelled => "cancelled",
     }
 }
 

@@ -1,30 +1,31 @@
 //! From the outbox to the receivers.
 
-use super::lanes::{Lanes, Place};
+use super::lanes::{Lane, Lanes};
 use super::message::{Message, Render};
 use super::schedule::{Schedule, random_jitter};
 use crate::fetch::{FetchError, Outbound, parse_web_url};
-use afterimage_jobs::{Clock, Delivery, Fenced, NextTry, Store, SystemClock};
+use afterimage_jobs::{Clock, Delivery, Fenced, KeyId, NextTry, Places, Store, SystemClock};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use reqwest::Response;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-/// Webhooks sent to one host at once.
-const PARALLEL_PER_HOST: usize = 4;
+/// Webhooks of one key sent to one receiver at once.
+const PARALLEL: u32 = 4;
 
-/// Webhooks that wait in this process for the same host. More go back to the outbox, so they take no place from others.
-const WAITING_PER_HOST: usize = 8;
+/// Webhooks that wait in this process for the same receiver. More go back to the outbox, so they take no place from
+/// others.
+const WAITING: usize = 8;
 
-/// Webhooks held by this process, sent or waiting.
-const HELD: usize = 1024;
+/// Webhooks held by this process, sent or waiting; how many of one key, [`Places`] says.
+const HELD: u32 = 1024;
 
-/// Longest wait for a turn at a host.
+/// Longest wait for a turn at a receiver.
 const TURN_LIMIT: Duration = Duration::from_secs(10);
 
 /// Time for everything but the sending itself, which a lease has to cover too.
@@ -33,7 +34,7 @@ const LEASE_SLACK: Duration = Duration::from_secs(5);
 /// How often the outbox is asked for what is due.
 const POLL: Duration = Duration::from_millis(250);
 
-/// Pause of a webhook whose host is busy.
+/// Pause of a webhook whose receiver is busy.
 const BUSY_PAUSE: Duration = Duration::from_secs(30);
 
 /// Time that webhooks on their way get when the server stops. What is not answered by then is sent again later.
@@ -49,7 +50,6 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 pub struct Deliverer {
     sender: Arc<Sender>,
     lease: Duration,
-    lanes: Lanes,
 }
 
 /// What every delivery needs.
@@ -57,6 +57,20 @@ struct Sender {
     store: Arc<dyn Store>,
     renderers: HashMap<String, Arc<dyn Render>>,
     outbound: Outbound,
+    lanes: Lanes,
+    places: Mutex<Places>,
+}
+
+/// A place that a delivery has until this is dropped.
+struct Held {
+    sender: Arc<Sender>,
+    key: KeyId,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.sender.places().give_back(&self.key);
+    }
 }
 
 /// Why an attempt failed.
@@ -83,8 +97,8 @@ impl Deliverer {
     pub fn new(store: Arc<dyn Store>, renderers: HashMap<String, Arc<dyn Render>>, outbound: Outbound) -> Self {
         let longest = renderers.values().map(|renderer| renderer.schedule().response_limit).max().unwrap_or_default();
         let lease = TURN_LIMIT + longest + ANSWER_LIMIT + LEASE_SLACK;
-        let sender = Arc::new(Sender { store, renderers, outbound });
-        Self { sender, lease, lanes: Lanes::new(PARALLEL_PER_HOST, WAITING_PER_HOST) }
+        let (lanes, places) = (Lanes::new(PARALLEL, WAITING), Mutex::new(Places::new(HELD)));
+        Self { sender: Arc::new(Sender { store, renderers, outbound, lanes, places }), lease }
     }
 
     /// Sends webhooks until `stop`.
@@ -94,7 +108,7 @@ impl Deliverer {
             while let Some(ended) = tasks.try_join_next() {
                 log_panic(ended);
             }
-            let taken = self.take(HELD - tasks.len(), &mut tasks).await;
+            let taken = self.take(&mut tasks).await;
             // A full answer means that more is due.
             if taken == 0 {
                 tokio::select! {
@@ -109,13 +123,14 @@ impl Deliverer {
         }
     }
 
-    /// Takes up to `room` due webhooks and starts sending them; returns how many.
-    async fn take(&self, room: usize, tasks: &mut JoinSet<()>) -> usize {
-        const BATCH: usize = 64;
-        if room == 0 {
+    /// Takes due webhooks for which there are places and starts sending them; returns how many.
+    async fn take(&self, tasks: &mut JoinSet<()>) -> usize {
+        const BATCH: u32 = 64;
+        let places = self.sender.places().clone();
+        if places.free() == 0 {
             return 0;
         }
-        let due = match self.sender.store.due_deliveries(room.min(BATCH) as u32, self.lease).await {
+        let due = match self.sender.store.due_deliveries(BATCH, &places, self.lease).await {
             Ok(due) => due,
             Err(error) => {
                 tracing::warn!(%error, "the outbox could not be read");
@@ -125,25 +140,43 @@ impl Deliverer {
         let taken = due.len();
         for delivery in due {
             let sender = Arc::clone(&self.sender);
-            let Ok(url) = parse_web_url(&delivery.url) else {
-                tasks.spawn(async move { sender.note(&delivery, Err(Failed::Hopeless("no usable address"))).await });
-                continue;
-            };
-            match self.lanes.enter(url.host_str().unwrap_or_default()) {
-                Some(place) => tasks.spawn(async move { sender.deliver(&delivery, url, &place).await }),
-                None => tasks.spawn(async move { sender.postpone(&delivery).await }),
-            };
+            let held = sender.hold(&delivery);
+            tasks.spawn(async move {
+                match parse_web_url(&delivery.url) {
+                    Ok(url) => sender.deliver(&delivery, url).await,
+                    Err(_) => sender.note(&delivery, Err(Failed::Hopeless("no usable address"))).await,
+                }
+                drop(held);
+            });
         }
         taken
     }
 }
 
 impl Sender {
-    async fn deliver(&self, delivery: &Delivery, url: Url, place: &Place) {
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The place of a delivery that was taken from the outbox.
+    fn hold(self: &Arc<Self>, delivery: &Delivery) -> Option<Held> {
+        let taken = self.places().take(&delivery.key);
+        taken.then(|| Held { sender: Arc::clone(self), key: delivery.key.clone() })
+    }
+
+    async fn deliver(&self, delivery: &Delivery, url: Url) {
+        let lane = Lane::of(&delivery.key, &url);
+        let Some(place) = self.lanes.enter(&lane) else { return self.postpone(delivery).await };
         let Ok(Some(_turn)) = tokio::time::timeout(TURN_LIMIT, place.turn()).await else {
             return self.postpone(delivery).await;
         };
         let outcome = self.attempt(delivery, url).await;
+        match &outcome {
+            Ok(()) | Err(Failed::Status(_) | Failed::Redirect) => self.lanes.note(&lane, true),
+            Err(Failed::TooSlow(_) | Failed::Address(_)) => self.lanes.note(&lane, false),
+            // Nobody was asked.
+            Err(Failed::Rendering(_) | Failed::Hopeless(_)) => {}
+        }
         self.note(delivery, outcome).await;
     }
 
@@ -196,12 +229,13 @@ impl Sender {
         log_unwritten(delivery, written);
     }
 
-    /// Puts a webhook back whose host has enough to do. That never gives it up: only an attempt that failed does.
+    /// Puts a webhook back whose receiver has enough to do. That is no attempt and never gives it up.
     async fn postpone(&self, delivery: &Delivery) {
         let pause = BUSY_PAUSE + BUSY_PAUSE.mul_f64(f64::from(random_jitter()) / 255.0);
-        tracing::debug!(job = %delivery.job, delivery = delivery.id, "webhook postponed, its host is busy");
-        let message = "other webhooks of this host are not answered";
-        let written = self.store.delivery_failed(delivery.id, delivery.attempt, NextTry::After(pause), message).await;
+        tracing::debug!(job = %delivery.job, delivery = delivery.id, "webhook postponed, its receiver is busy");
+        let message = "other webhooks of this receiver are not answered";
+        let next = NextTry::Postponed(pause);
+        let written = self.store.delivery_failed(delivery.id, delivery.attempt, next, message).await;
         log_unwritten(delivery, written);
     }
 
@@ -210,7 +244,7 @@ impl Sender {
             return NextTry::GiveUp;
         }
         let schedule = self.renderer(delivery).map_or_else(Schedule::default, Render::schedule);
-        schedule.pause_after(delivery.attempt, random_jitter()).map_or(NextTry::GiveUp, NextTry::After)
+        schedule.pause_after(delivery.failures + 1, random_jitter()).map_or(NextTry::GiveUp, NextTry::After)
     }
 
     fn renderer(&self, delivery: &Delivery) -> Option<&dyn Render> {

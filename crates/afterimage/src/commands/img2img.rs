@@ -24,15 +24,14 @@ pub struct Img2Img {
 
     /// How far to move away from the picture, 0 to 1
     ///
-    /// The share of --steps that runs: 0.8 of 28 steps runs 23. 1 ignores the picture; a value that leaves no step
-    /// to run is refused.
+    /// The share of --steps that runs: 0.8 of 28 steps runs 23. 1 ignores the picture; 0 runs none and gives the
+    /// picture back at the output size.
     #[arg(
         long,
         env = "AFTERIMAGE_STRENGTH",
         hide_env_values = true,
         value_name = "F",
         default_value = "0.8",
-        allow_hyphen_values = true,
         value_parser = values::fraction
     )]
     strength: f64,

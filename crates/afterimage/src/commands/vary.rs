@@ -32,7 +32,6 @@ pub struct Vary {
         hide_env_values = true,
         value_name = "F",
         value_delimiter = ',',
-        allow_hyphen_values = true,
         value_parser = values::image_weight
     )]
     image_weight: Vec<f64>,
@@ -46,7 +45,6 @@ pub struct Vary {
         hide_env_values = true,
         value_name = "F",
         default_value = "1",
-        allow_hyphen_values = true,
         value_parser = values::fraction
     )]
     redux_strength: f64,
@@ -61,7 +59,6 @@ pub struct Vary {
         hide_env_values = true,
         value_name = "F",
         default_value = "1",
-        allow_hyphen_values = true,
         value_parser = values::downsample
     )]
     redux_downsample: f64,

@@ -1,4 +1,4 @@
-//! Clients that submit, cancel and poll while the server comes and goes.
+//! Clients that submit, cancel and poll while the server comes and goes, and try the same with what is another key's.
 
 use crate::ledger::Ledger;
 use crate::receiver::Receiver;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 /// Jobs that may wait at once: more would only take longer to end.
 const MOST_OPEN: usize = 10;
 
-/// What all clients share.
+/// What all clients of one key share.
 pub struct World {
     pub client: Client,
     pub ledger: Ledger,
@@ -102,6 +102,38 @@ async fn submit_one(world: &World, random: &mut fastrand::Rng, stop: &Cancellati
             }
             None if !repeated || stop.is_cancelled() => return first,
             None => sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+/// Tries to cancel, delete and read the newest jobs of another key, which must look like none, until `stop`.
+pub async fn trespass(by: Arc<World>, on: Arc<World>, seed: u64, stop: CancellationToken) {
+    let mut random = fastrand::Rng::with_seed(seed);
+    while !stop.is_cancelled() {
+        sleep(Duration::from_millis(random.u64(5..60))).await;
+        let newest = on.ledger.newest(8);
+        if newest.is_empty() {
+            continue;
+        }
+        let id = &newest[random.usize(..newest.len())];
+        let version = if random.bool() { "v3" } else { "v2" };
+        let (method, path, body) = match random.u8(..5) {
+            0 => (Method::POST, format!("/api/{version}/predictions/{id}/cancel"), Value::Null),
+            1 => (Method::PUT, format!("/queue/fal-ai/flux-1/requests/{id}/cancel"), Value::Null),
+            2 => (Method::GET, format!("/api/{version}/predictions/{id}/result"), Value::Null),
+            _ => (Method::POST, format!("/api/{version}/predictions/delete"), json!({"ids": newest})),
+        };
+        // The server is gone or stands still.
+        let Ok(answer) = by.client.request(method, &path, &[], &body).await else { continue };
+        on.ledger.trespassed();
+        let refused = match answer.status {
+            StatusCode::NOT_FOUND => true,
+            StatusCode::OK => answer.body["data"] == json!({"deleted_count": 0}),
+            StatusCode::SERVICE_UNAVAILABLE => answer.retry_after.is_some(),
+            _ => false,
+        };
+        if !refused {
+            on.ledger.violation(id, &format!("another key's {path} was answered {answer:?}"));
         }
     }
 }

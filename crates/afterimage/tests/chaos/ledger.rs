@@ -1,7 +1,7 @@
 //! What the server acknowledged, what was seen of it since, and what should never have been seen.
 
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
 
@@ -14,14 +14,18 @@ pub struct Ledger {
 #[derive(Default)]
 struct State {
     jobs: BTreeMap<String, Acknowledged>,
+    /// All ids that this key was ever told, by lists and webhooks too.
+    told: BTreeSet<String>,
+    trespasses: u64,
     violations: Vec<String>,
     observations: u64,
     resubmits: u64,
 }
 
 /// One acknowledged job.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Acknowledged {
+    at: Instant,
     webhook: bool,
     cancelled_by_us: bool,
     /// The first terminal state that was seen, and when.
@@ -43,7 +47,7 @@ impl Ledger {
 
     /// The server answered a submit with 200.
     pub fn acknowledged(&self, id: &str, webhook: bool) {
-        let job = Acknowledged { webhook, ..Acknowledged::default() };
+        let job = Acknowledged { at: Instant::now(), webhook, cancelled_by_us: false, end: None };
         self.state().jobs.entry(id.to_owned()).or_insert(job);
     }
 
@@ -72,6 +76,7 @@ impl Ledger {
         let terminal = ["completed", "failed", "cancelled"].contains(&status.as_str());
         let mut state = self.state();
         state.observations += 1;
+        state.told.insert(id.clone());
         let Some(job) = state.jobs.get_mut(&id) else { return };
         let now = terminal.then_some(End { status, error, outputs });
         let problem = match (&job.end, &now) {
@@ -93,6 +98,27 @@ impl Ledger {
         state.violations.push(format!("{id}: {problem}"));
     }
 
+    /// This key was told about a job.
+    pub fn told(&self, id: &str) {
+        self.state().told.insert(id.to_owned());
+    }
+
+    /// Somebody else laid hands on a job of this key.
+    pub fn trespassed(&self) {
+        self.state().trespasses += 1;
+    }
+
+    /// What this key was told that is `other`'s.
+    pub fn told_of(&self, other: &Self) -> Vec<String> {
+        let told = self.state().told.clone();
+        let theirs = other.ids();
+        theirs
+            .into_iter()
+            .filter(|id| told.contains(id))
+            .map(|id| format!("{id}: another key was told of it"))
+            .collect()
+    }
+
     /// Notes what should not be.
     pub fn violation(&self, id: &str, problem: &str) {
         self.state().violations.push(format!("{id}: {problem}"));
@@ -108,6 +134,14 @@ impl Ledger {
     /// Jobs not seen in a terminal state yet.
     pub fn open(&self) -> usize {
         self.state().jobs.values().filter(|job| job.end.is_none()).count()
+    }
+
+    /// Ids of the jobs acknowledged last.
+    pub fn newest(&self, count: usize) -> Vec<String> {
+        let state = self.state();
+        let mut jobs: Vec<_> = state.jobs.iter().map(|(id, job)| (job.at, id)).collect();
+        jobs.sort_unstable_by(|one, other| other.cmp(one));
+        jobs.into_iter().take(count).map(|(_, id)| id.clone()).collect()
     }
 
     /// Ids of all acknowledged jobs.
@@ -154,6 +188,7 @@ impl Ledger {
             "failed": ends[2],
             "failures": failures,
             "observations": state.observations,
+            "attempts_of_the_other_key": state.trespasses,
             "repeated_submits": state.resubmits,
         })
     }

@@ -66,6 +66,11 @@ impl Receiver {
         ledger.webhooks().into_iter().map(|(id, _)| id).filter(|id| !accepted(id)).collect()
     }
 
+    /// Jobs that webhooks told of.
+    pub fn told(&self) -> Vec<String> {
+        self.seen.lock().unwrap().keys().cloned().collect()
+    }
+
     /// Webhooks that are missing or tell something else than the job's end.
     pub fn violations(&self, ledger: &Ledger) -> Vec<String> {
         let missing = self.missing(ledger).into_iter().map(|id| format!("{id}: no webhook was accepted"));

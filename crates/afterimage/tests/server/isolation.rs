@@ -44,6 +44,21 @@ async fn no_key_reads_lists_cancels_or_deletes_anothers_tasks() {
 }
 
 #[tokio::test]
+async fn a_strangers_delete_leaves_a_running_task_alone() {
+    let server = Server::with_worker().await;
+    let other = second_key(&server).await;
+    let image = server.upload(&picture(64, 64)).await;
+    let long = json!({"image": image, "size": "512*512", "num_inference_steps": 30});
+    let id = server.submit(REDUX, &long).await;
+    while server.get(&format!("/api/v3/predictions/{id}")).await.1["data"]["status"] != "processing" {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let (_, deleted) = as_key(&server, &other, Method::POST, "/api/v3/predictions/delete", &json!({"ids": [id]})).await;
+    assert_eq!(deleted["data"]["deleted_count"], 0);
+    assert_eq!(server.ended(&id).await["status"], "completed");
+}
+
+#[tokio::test]
 async fn a_deleted_task_is_gone_and_deleting_twice_counts_once() {
     let server = Server::without_workers().await;
     let id = server.submit(REDUX, &json!({"image": data_uri(&picture(32, 32))})).await;

@@ -16,9 +16,13 @@ mod hostile_streams;
 mod http2;
 mod isolation;
 mod isolation_dialects;
+mod isolation_generated;
+mod isolation_operations;
 mod jobs;
 mod openai;
 #[path = "../support/picture_host.rs"]
 mod picture_host;
+mod requests;
+mod stopping;
 mod support;
 mod validation;

@@ -7,7 +7,7 @@ use afterimage_server::engine_process::EngineCommand;
 use afterimage_server::engine_process::child::ChildSettings;
 use afterimage_server::listen::ConnectionLimits;
 use afterimage_server::options::ServeOptions;
-use afterimage_server::serve::serve;
+use afterimage_server::serve::{Started, serve};
 use axum::body::to_bytes;
 use axum::extract::Request;
 use axum::http::HeaderMap;
@@ -33,6 +33,8 @@ pub struct Server {
     pub url: String,
     pub folder: TempDir,
     pub client: Client,
+    /// Paths of all routes.
+    pub paths: Vec<String>,
     stop: CancellationToken,
     thread: Option<JoinHandle<()>>,
 }
@@ -59,13 +61,13 @@ impl Server {
         // A runtime of its own, as in the program.
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-            runtime.block_on(serve(options, stopping, |it| started.send(it.url.clone()).unwrap())).unwrap();
+            runtime.block_on(serve(options, stopping, |it| drop(started.send(it.clone())))).unwrap();
         });
-        let url = address.await.expect("the server starts");
+        let Started { url, paths, .. } = address.await.expect("the server starts");
         // Only the first test's call does something.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().no_proxy().build().unwrap();
-        Self { url, folder, client, stop, thread: Some(thread) }
+        Self { url, folder, client, paths, stop, thread: Some(thread) }
     }
 
     /// Ends it in good order.
@@ -159,6 +161,7 @@ pub fn options(folder: &Path) -> ServeOptions {
         api_key: Some(Secret::new(KEY)),
         engine,
         sync_timeout: Duration::from_mins(1),
+        quota: None,
         retention: Duration::from_hours(24),
         rates: Rates::default(),
         stop_within: Duration::from_secs(5),

@@ -59,7 +59,6 @@ async fn every_bad_field_is_named_and_nothing_is_stored() {
         (REDUX, with("num_images", json!(1_000_000)), "num_images"),
         (SRPO, with("strength", json!(-0.1)), "strength"),
         (SRPO, with("strength", json!(1.1)), "strength"),
-        (SRPO, with("strength", json!(0)), "strength"),
         (REDUX, with("output_format", json!("webp")), "output_format"),
         (REDUX, with("enable_safety_checker", json!("yes")), "enable_safety_checker"),
         (REDUX, with("enable_base64_output", json!(1)), "enable_base64_output"),
@@ -178,4 +177,27 @@ async fn an_idempotency_key_finds_the_first_task_and_refuses_another_body() {
     assert_eq!(tasks(&server).await, 2);
     // Inputs of the repetition are not kept.
     assert_eq!(stored_files(&server), 2);
+}
+
+#[tokio::test]
+async fn a_repetition_that_is_to_be_reported_elsewhere_is_another_request() {
+    let server = Server::start(|options| options.allow_private_networks = true).await;
+    let image = data_uri(&picture(32, 32));
+    let body = json!({"image": image, "image_url": image, "seed": 1}).to_string();
+    for (path, parameter) in [(REDUX, "webhook"), (crate::hostile_dialects::QUEUE, "fal_webhook")] {
+        let send = async |query: &str| {
+            let request = server.request(reqwest::Method::POST, &format!("{path}{query}"));
+            let request = request.header("Idempotency-Key", "k").body(body.clone());
+            crate::support::answer(request.send().await.unwrap()).await
+        };
+        let reported = format!("?{parameter}=http://127.0.0.1:9/a");
+        let (first, again) = (send(&reported).await, send(&reported).await);
+        assert_eq!(first.0, 200, "{}", first.1);
+        let id = |answer: &Value| answer["data"]["id"].as_str().or(answer["request_id"].as_str()).map(str::to_owned);
+        assert_eq!(id(&first.1), id(&again.1));
+        for other in [format!("?{parameter}=http://127.0.0.1:9/b"), String::new()] {
+            let (status, answer) = send(&other).await;
+            assert_eq!(status, 422, "{path}{other}: {answer}");
+        }
+    }
 }

@@ -46,6 +46,7 @@ impl Tables {
         stored.job.finished_at = Some(now);
         match payload {
             Payload::Result(result) => {
+                stored.result_bytes = result.bytes();
                 stored.job.cost_micros = stored.job.spec.cost_of(&result).unwrap_or(stored.job.cost_micros);
                 stored.job.result = Some(result);
             }
@@ -60,6 +61,9 @@ impl Tables {
             let sum = self.spending.entry((job.key.clone(), job.user.clone().unwrap_or_default())).or_default();
             sum.jobs += 1;
             sum.cost_micros += job.cost_micros;
+        }
+        if let Some(count) = self.ends.count_of(job.state) {
+            *count += 1;
         }
         self.note_delivery(now, &job);
     }

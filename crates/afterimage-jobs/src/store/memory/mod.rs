@@ -6,16 +6,19 @@ mod fetches;
 mod jobs;
 mod keys;
 mod outbox;
+mod upkeep;
 mod uploads;
+mod usage;
 
 use super::credentials;
 use crate::state::Lifecycle;
 use crate::{
-    ApiKey, Clock, Error, Idempotency, Job, JobId, KeyId, Priority, Result, SettingsStore, Spending, Timestamp, Upload,
-    UploadId,
+    ApiKey, Clock, Ends, Error, Idempotency, Job, JobId, KeyId, Priority, Result, SettingsStore, Spending, Timestamp,
+    Upload, UploadId,
 };
 use async_trait::async_trait;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Jobs, keys, uploads, webhooks and settings in memory; lost with the process. Clones share it.
@@ -23,6 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     tables: Arc<Mutex<Tables>>,
+    away: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
@@ -36,9 +40,12 @@ struct Tables {
     virtual_time: i64,
     turns: HashMap<(KeyId, Priority), i64>,
     spending: HashMap<(KeyId, String), Spending>,
+    ends: Ends,
     deliveries: Vec<StoredDelivery>,
     uploads: BTreeMap<UploadId, StoredUpload>,
     server_secret: Option<[u8; 32]>,
+    database_id: Option<String>,
+    noted_time: Option<Timestamp>,
 }
 
 struct StoredJob {
@@ -47,6 +54,8 @@ struct StoredJob {
     due: i64,
     work: i64,
     idempotency: Option<Idempotency>,
+    /// Outlives the result when the job is deleted, as the files do.
+    result_bytes: u64,
     swept: bool,
 }
 
@@ -54,8 +63,8 @@ struct StoredDelivery {
     delivery: crate::Delivery,
     next_at: Timestamp,
     finished: bool,
-    /// An attempt failed, so `next_at` may be a pause rather than a lease.
-    failed_before: bool,
+    /// It was put back without an attempt, so it goes before others of its key.
+    postponed: bool,
 }
 
 struct StoredUpload {
@@ -66,7 +75,13 @@ struct StoredUpload {
 impl MemoryStore {
     /// An empty store.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, tables: Arc::default() }
+        Self { clock, tables: Arc::default(), away: Arc::default() }
+    }
+
+    /// Whether [`crate::JobStore::job`] answers [`Error::Unavailable`] from now on, as a database does that is away: for
+    /// tests of those who follow jobs.
+    pub fn set_away(&self, away: bool) {
+        self.away.store(away, Ordering::Relaxed);
     }
 
     /// Treats every running job as one whose worker died, and webhooks on their way as not sent, as a restart does.
@@ -86,7 +101,7 @@ impl MemoryStore {
 
 impl Tables {
     fn check_key(&self, key: &KeyId) -> Result<()> {
-        if self.keys.iter().any(|(known, _)| known.id == *key) {
+        if self.keys.iter().any(|(known, _)| known.id == *key && known.revoked_at.is_none()) {
             return Ok(());
         }
         Err(Error::UnknownKey { key: key.clone() })
@@ -102,5 +117,10 @@ impl SettingsStore for MemoryStore {
     async fn server_secret(&self) -> Result<[u8; 32]> {
         let fresh = credentials::random()?;
         Ok(*self.tables().server_secret.get_or_insert(fresh))
+    }
+
+    async fn database_id(&self) -> Result<String> {
+        let mut tables = self.tables();
+        Ok(tables.database_id.get_or_insert_with(|| uuid::Uuid::new_v4().to_string()).clone())
     }
 }

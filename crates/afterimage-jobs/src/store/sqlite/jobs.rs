@@ -6,8 +6,9 @@ use super::{SqliteStore, claim, listing, retention, submit, unavailable};
 use crate::state::{Lifecycle, Refusal};
 use crate::store::endings;
 use crate::{
-    CancelOutcome, Failure, Fenced, Job, JobId, JobResult, JobState, JobStore, KeyId, Lease, ListFilter, NewJob,
-    POSITION_LIMIT, Page, QueueDepth, Renewed, Result, Spending, Submitted, Timestamp, WorkerId,
+    CancelOutcome, CancelledAll, Due, Ends, Failure, Fenced, Idempotency, Job, JobId, JobResult, JobState, JobStore,
+    KeyId, Lease, ListFilter, NewJob, POSITION_LIMIT, Page, QueueDepth, Removed, Renewed, Result, Spending, Submitted,
+    Timestamp, WorkerId,
 };
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
@@ -31,16 +32,16 @@ impl JobStore for SqliteStore {
         listing::list(&self.readers, key, filter).await
     }
 
-    async fn delete(&self, key: &KeyId, jobs: &[JobId]) -> Result<u64> {
+    async fn delete(&self, key: &KeyId, jobs: &[JobId]) -> Result<Vec<Removed>> {
         let (key, jobs) = (key.clone(), jobs.to_vec());
         self.writer
             .write(move |connection, now| {
                 Box::pin(async move {
-                    let mut deleted = 0;
+                    let mut removed = Vec::new();
                     for id in &jobs {
-                        deleted += u64::from(delete(connection, now, &key, id).await?);
+                        removed.extend(delete(connection, now, &key, id).await?);
                     }
-                    Ok(deleted)
+                    Ok(removed)
                 })
             })
             .await
@@ -70,6 +71,24 @@ impl JobStore for SqliteStore {
         self.writer
             .write(move |connection, now| Box::pin(async move { cancel(connection, now, &key, &id).await }))
             .await
+    }
+
+    async fn cancel_all(&self, key: &KeyId) -> Result<CancelledAll> {
+        let mut sum = CancelledAll::default();
+        loop {
+            let key = key.clone();
+            let batch = self.writer.write(move |connection, now| Box::pin(cancel_some(connection, now, key))).await?;
+            if batch == CancelledAll::default() {
+                return Ok(sum);
+            }
+            sum.cancelled += batch.cancelled;
+            sum.requested += batch.requested;
+        }
+    }
+
+    async fn repeated(&self, key: &KeyId, idempotency: &Idempotency) -> Result<Option<Job>> {
+        let mut connection = self.readers.acquire().await.map_err(unavailable)?;
+        submit::repeated(&mut connection, key, idempotency).await
     }
 
     async fn claim(&self, worker: &WorkerId, lease: Duration) -> Result<Option<Job>> {
@@ -134,6 +153,18 @@ impl JobStore for SqliteStore {
         Ok(QueueDepth { queued: count("queued")?, running: count("running")? })
     }
 
+    async fn ends(&self) -> Result<Ends> {
+        let rows =
+            sqlx::query("SELECT state, jobs FROM job_ends").fetch_all(&self.readers).await.map_err(unavailable)?;
+        let mut ends = Ends::default();
+        for row in &rows {
+            if let Some(count) = ends.count_of(rows::named(column(row, "state")?)?) {
+                *count = column::<i64>(row, "jobs")?.unsigned_abs();
+            }
+        }
+        Ok(ends)
+    }
+
     async fn spending(&self, key: &KeyId, user: Option<&str>) -> Result<Spending> {
         let query = sqlx::query(
             "SELECT CAST(COALESCE(SUM(jobs), 0) AS BIGINT) AS jobs, \
@@ -144,10 +175,12 @@ impl JobStore for SqliteStore {
         Ok(Spending { jobs: column::<i64>(&row, "jobs")?.unsigned_abs(), cost_micros: column(&row, "cost_micros")? })
     }
 
-    async fn expire_jobs(&self, finished_before: Timestamp, limit: u32) -> Result<Vec<JobId>> {
-        self.writer
-            .write(move |connection, now| Box::pin(retention::expire_jobs(connection, now, finished_before, limit)))
-            .await
+    async fn expire_jobs(&self, due: Due, limit: u32) -> Result<Vec<JobId>> {
+        self.writer.write(move |connection, _| Box::pin(retention::expire_jobs(connection, due, limit))).await
+    }
+
+    async fn due_jobs(&self, due: Due, limit: u32) -> Result<Vec<JobId>> {
+        retention::due_jobs(&self.readers, due, limit).await
     }
 
     async fn unswept_jobs(&self, limit: u32) -> Result<Vec<JobId>> {
@@ -201,8 +234,30 @@ async fn cancel(connection: &mut SqliteConnection, now: Timestamp, key: &KeyId, 
     })
 }
 
-async fn delete(connection: &mut SqliteConnection, now: Timestamp, key: &KeyId, id: &JobId) -> Result<bool> {
-    let Some(seq) = find(connection, key, id).await? else { return Ok(false) };
+/// Jobs that [`cancel_some`] ends in one transaction.
+const CANCEL_BATCH: i64 = 200;
+
+/// Cancels some of the jobs of `key` that nobody cancelled yet.
+async fn cancel_some(connection: &mut SqliteConnection, now: Timestamp, key: KeyId) -> Result<CancelledAll> {
+    let open = sqlx::query(
+        "SELECT id FROM jobs WHERE key_id = ?1 AND (state = 'queued' OR (state = 'running' AND NOT cancel_requested)) \
+         ORDER BY seq LIMIT ?2",
+    );
+    let rows = open.bind(key.as_str()).bind(CANCEL_BATCH).fetch_all(&mut *connection).await.map_err(unavailable)?;
+    let mut batch = CancelledAll::default();
+    for row in &rows {
+        let id = JobId::from(column::<String>(row, "id")?);
+        match transition::apply(connection, now, &id, Payload::Nothing, Lifecycle::cancel).await? {
+            None => {}
+            Some(job) if job.state() == JobState::Running => batch.requested += 1,
+            Some(_) => batch.cancelled += 1,
+        }
+    }
+    Ok(batch)
+}
+
+async fn delete(connection: &mut SqliteConnection, now: Timestamp, key: &KeyId, id: &JobId) -> Result<Option<Removed>> {
+    let Some((seq, was)) = find(connection, key, id).await? else { return Ok(None) };
     let after = transition::apply(connection, now, id, Payload::Nothing, Lifecycle::cancel).await?;
     if after.is_some_and(|job| job.state() == JobState::Running) {
         // The worker still needs what it runs on; the end of the job scrubs it.
@@ -214,16 +269,16 @@ async fn delete(connection: &mut SqliteConnection, now: Timestamp, key: &KeyId, 
     } else {
         transition::scrub(connection, seq).await?;
     }
-    Ok(true)
+    Ok(Some(Removed { job: id.clone(), was }))
 }
 
-/// The row of a job of this key that is not deleted.
-async fn find(connection: &mut SqliteConnection, key: &KeyId, id: &JobId) -> Result<Option<i64>> {
-    let row = sqlx::query("SELECT seq FROM jobs WHERE id = ?1 AND key_id = ?2 AND NOT deleted")
+/// Row and state of a job of this key that is not deleted.
+async fn find(connection: &mut SqliteConnection, key: &KeyId, id: &JobId) -> Result<Option<(i64, JobState)>> {
+    let row = sqlx::query("SELECT seq, state FROM jobs WHERE id = ?1 AND key_id = ?2 AND NOT deleted")
         .bind(id.as_str())
         .bind(key.as_str())
         .fetch_optional(connection)
         .await
         .map_err(unavailable)?;
-    row.map(|row| column(&row, "seq")).transpose()
+    row.map(|row| Ok((column(&row, "seq")?, rows::named(column(&row, "state")?)?))).transpose()
 }

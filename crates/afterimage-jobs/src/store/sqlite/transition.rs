@@ -75,10 +75,10 @@ pub(super) async fn rescue(connection: &mut SqliteConnection, now: Timestamp) ->
     end_uncleanly(connection, now, &rows, move |job| job.rescue(now)).await
 }
 
-/// Ends or requeues all running jobs, frees all fetches, and makes webhooks due that were on their way for the first
-/// time; those that failed before keep their pause.
+/// Ends or requeues all running jobs, frees all fetches, and makes webhooks due that never failed; those that did keep
+/// their pause.
 pub(super) async fn expire_leases(connection: &mut SqliteConnection, now: Timestamp) -> Result<Vec<JobId>> {
-    sqlx::query("UPDATE deliveries SET next_at = ?1 WHERE finished_at IS NULL AND last_error IS NULL AND next_at > ?1")
+    sqlx::query("UPDATE deliveries SET next_at = ?1 WHERE finished_at IS NULL AND failures = 0 AND next_at > ?1")
         .bind(now.0)
         .execute(&mut *connection)
         .await
@@ -238,6 +238,12 @@ async fn conclude(
             .execute(&mut *connection)
             .await
             .map_err(unavailable)?;
+        sqlx::query("UPDATE jobs SET result_bytes = ?1 WHERE seq = ?2")
+            .bind(result.bytes() as i64)
+            .bind(seq)
+            .execute(&mut *connection)
+            .await
+            .map_err(unavailable)?;
     }
     if state == JobState::Succeeded {
         sqlx::query(
@@ -253,14 +259,18 @@ async fn conclude(
         .map_err(unavailable)?;
     }
     if let Some(url) = column::<Option<String>>(before, "webhook_url")? {
-        sqlx::query("INSERT INTO deliveries (job_seq, url, dialect, created_at, next_at) VALUES (?1, ?2, ?3, ?4, ?4)")
-            .bind(seq)
-            .bind(url)
-            .bind(column::<Option<String>>(before, "webhook_dialect")?)
-            .bind(now.0)
-            .execute(&mut *connection)
-            .await
-            .map_err(unavailable)?;
+        sqlx::query(
+            "INSERT INTO deliveries (job_seq, key_id, url, dialect, created_at, next_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
+        )
+        .bind(seq)
+        .bind(column::<String>(before, "key_id")?)
+        .bind(url)
+        .bind(column::<Option<String>>(before, "webhook_dialect")?)
+        .bind(now.0)
+        .execute(&mut *connection)
+        .await
+        .map_err(unavailable)?;
     }
     if before.try_get("deleted").map_err(unavailable)? {
         scrub(connection, seq).await?;

@@ -1,6 +1,6 @@
 use crate::fixtures::{Harness, LEASE, START, failure, new_job, result};
 use afterimage_jobs::{
-    CancelOutcome, FailureKind, Fenced, JobState, Lease, MAX_ATTEMPTS, Renewed, Timestamp, WorkerId,
+    CancelOutcome, Ends, FailureKind, Fenced, JobState, Lease, MAX_ATTEMPTS, NewJob, Renewed, Timestamp, WorkerId,
 };
 use std::time::Duration;
 
@@ -117,6 +117,60 @@ pub async fn cancelling_a_running_job_asks_its_worker(harness: Harness) {
     assert_eq!(state(&harness, &lease).await, JobState::Cancelled);
 }
 
+pub async fn a_worker_cannot_cancel_what_nobody_asked_to_end(harness: Harness) {
+    let lease = running(&harness).await;
+    let before = harness.job(&lease.job).await;
+    assert_eq!(harness.store.cancelled(&lease).await.unwrap(), Fenced::Lost);
+    assert_eq!(harness.job(&lease.job).await, before);
+    assert_eq!(harness.store.succeed(&lease, result()).await.unwrap(), Fenced::Done);
+}
+
+/// What another key does to a waiting, a running and an ended job: nothing.
+pub async fn a_stranger_changes_nothing(harness: Harness) {
+    let ended = running(&harness).await;
+    harness.store.succeed(&ended, result()).await.unwrap();
+    let runs = running(&harness).await;
+    let waits = harness.submit_plain().await.id;
+    let all = [ended.job, runs.job.clone(), waits];
+    let mut before = Vec::new();
+    for id in &all {
+        before.push(harness.job(id).await);
+    }
+    for _ in 0..2 {
+        assert_eq!(harness.store.delete(&harness.other_key, &all).await.unwrap(), []);
+        for id in &all {
+            assert_eq!(harness.store.cancel(&harness.other_key, id).await.unwrap(), CancelOutcome::NotFound);
+        }
+    }
+    for (id, before) in all.iter().zip(before) {
+        assert_eq!(harness.job(id).await, before);
+    }
+    assert_eq!(harness.store.renew(&runs, LEASE).await.unwrap(), Renewed::Held { cancel_requested: false });
+}
+
+/// Each end counts once, whoever ended the job and whatever becomes of it later.
+pub async fn ends_are_counted_once(harness: Harness) {
+    let [done, failed, stopped, crashed] =
+        [running(&harness).await, running(&harness).await, running(&harness).await, running(&harness).await];
+    let waiting = harness.submit_plain().await.id;
+    let late = harness.submit(NewJob { start_within: Some(Duration::from_secs(5)), ..new_job(&harness.key) }).await.id;
+    assert_eq!(harness.store.ends().await.unwrap(), Ends::default());
+    harness.store.succeed(&done, result()).await.unwrap();
+    harness.store.fail(&failed, failure(FailureKind::Engine)).await.unwrap();
+    harness.store.cancel(&harness.key, &stopped.job).await.unwrap();
+    harness.store.cancelled(&stopped).await.unwrap();
+    // A retry is no end.
+    harness.store.crashed(&crashed, "once").await.unwrap();
+    harness.advance_seconds(5);
+    harness.store.time_out_starts().await.unwrap();
+    let ids = [done.job.clone(), failed.job, stopped.job, waiting, late, done.job];
+    for _ in 0..3 {
+        harness.store.delete(&harness.key, &ids).await.unwrap();
+        harness.store.cancel(&harness.key, &ids[0]).await.unwrap();
+    }
+    assert_eq!(harness.store.ends().await.unwrap(), Ends { succeeded: 1, failed: 2, cancelled: 2 });
+}
+
 pub async fn a_cancelled_job_does_not_run_again(harness: Harness) {
     let [released, died, delayed] = [running(&harness).await, running(&harness).await, running(&harness).await];
     for lease in [&released, &died, &delayed] {
@@ -165,6 +219,7 @@ pub async fn terminal_states_never_change(harness: Harness) {
     let (succeeded, failed, cancelled) = (running(&harness).await, running(&harness).await, running(&harness).await);
     harness.store.succeed(&succeeded, result()).await.unwrap();
     harness.store.fail(&failed, failure(FailureKind::Engine)).await.unwrap();
+    harness.store.cancel(&harness.key, &cancelled.job).await.unwrap();
     harness.store.cancelled(&cancelled).await.unwrap();
     for lease in [&succeeded, &failed, &cancelled] {
         let before = harness.job(&lease.job).await;

@@ -2,7 +2,8 @@
 
 use crate::fixtures::{Harness, LEASE, failure, fetched, new_job, remote_job, result, stored_source, with_webhook};
 use afterimage_jobs::{
-    CancelOutcome, FailureKind, Fenced, FetchLease, Fetched, Job, JobId, JobState, MAX_ATTEMPTS, NewJob, Output, Rates,
+    CancelOutcome, FailureKind, Fenced, FetchLease, Fetched, Job, JobId, JobState, MAX_ATTEMPTS, NewJob, Output,
+    Places, Rates,
 };
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ async fn ready(harness: &Harness, lease: &FetchLease) -> Fenced {
 }
 
 async fn webhooks(harness: &Harness) -> usize {
-    harness.store.due_deliveries(100, Duration::from_secs(60)).await.unwrap().len()
+    harness.store.due_deliveries(100, &Places::new(1000), Duration::from_secs(60)).await.unwrap().len()
 }
 
 pub async fn a_job_that_awaits_pictures_is_not_claimed(harness: Harness) {

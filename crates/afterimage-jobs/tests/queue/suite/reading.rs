@@ -60,7 +60,7 @@ pub async fn keys_see_only_their_own(harness: Harness) {
     let theirs = harness.submit(new_job(&harness.other_key)).await.id;
     let list = harness.store.list(&harness.key, &page(1, 10)).await.unwrap();
     assert_eq!((ids(&list), list.total), (vec![mine], 1));
-    assert_eq!(harness.store.delete(&harness.key, std::slice::from_ref(&theirs)).await.unwrap(), 0);
+    assert_eq!(harness.store.delete(&harness.key, std::slice::from_ref(&theirs)).await.unwrap(), []);
     assert_eq!(harness.job(&theirs).await.state, JobState::Queued);
 }
 
@@ -97,6 +97,7 @@ pub async fn spending_is_summed(harness: Harness) {
         harness.store.succeed(&lease, result()).await.unwrap();
     }
     let lease = harness.claim().await.lease(&harness.worker);
+    harness.store.cancel(&harness.key, &lease.job).await.unwrap();
     harness.store.cancelled(&lease).await.unwrap();
     let spent = async |user| harness.store.spending(&harness.key, user).await.unwrap();
     assert_eq!(spent(None).await, Spending { jobs: 3, cost_micros: 36_000 });

@@ -51,6 +51,7 @@ pub async fn an_idempotency_key_finds_its_job(mut harness: Harness) {
     let later = harness.submit(idempotent(new_job(&harness.key), "k", "f")).await;
     assert_eq!((later.id, later.state), (first.id.clone(), JobState::Running));
     // With the job goes its key.
+    harness.store.cancel(&harness.key, &first.id).await.unwrap();
     harness.store.cancelled(&harness.job(&first.id).await.lease(&harness.worker)).await.unwrap();
     harness.store.delete(&harness.key, std::slice::from_ref(&first.id)).await.unwrap();
     let fresh = harness.submit(idempotent(new_job(&harness.key), "k", "other")).await;
@@ -73,4 +74,22 @@ pub async fn an_unknown_key_is_refused(harness: Harness) {
     let error = harness.store.submit(new_job(&KeyId::from("nobody"))).await.unwrap_err();
     assert!(matches!(error, Error::UnknownKey { key } if key.as_str() == "nobody"));
     harness.claim_nothing().await;
+}
+
+pub async fn a_revoked_key_is_refused(harness: Harness) {
+    harness.store.revoke_key(&harness.key).await.unwrap();
+    let error = harness.store.submit(new_job(&harness.key)).await.unwrap_err();
+    assert!(matches!(error, Error::UnknownKey { key } if key == harness.key));
+    harness.claim_nothing().await;
+}
+
+pub async fn a_repetition_can_be_looked_up(harness: Harness) {
+    let first = harness.submit(idempotent(new_job(&harness.key), "k", "f")).await;
+    let asked = |key: &str, fingerprint: &str| Idempotency { key: key.to_owned(), fingerprint: fingerprint.to_owned() };
+    let store = &harness.store;
+    assert_eq!(store.repeated(&harness.key, &asked("k", "f")).await.unwrap(), Some(first.clone()));
+    assert_eq!(store.repeated(&harness.key, &asked("l", "f")).await.unwrap(), None);
+    assert_eq!(store.repeated(&harness.other_key, &asked("k", "f")).await.unwrap(), None);
+    let error = store.repeated(&harness.key, &asked("k", "g")).await.unwrap_err();
+    assert!(matches!(error, Error::IdempotencyConflict { job } if job == first.id));
 }

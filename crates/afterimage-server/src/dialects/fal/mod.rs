@@ -17,6 +17,7 @@ pub mod token;
 pub(crate) mod uploads;
 pub(crate) mod webhook;
 
+pub use call_token::PARAMETER as CALL_TOKEN;
 pub use error::Shape;
 pub use models::MODELS;
 
@@ -157,7 +158,7 @@ async fn run(app: &Arc<App>, key: &ApiKey, asked: Asked, inline: bool) -> Answer
     let base = asked.submission.public_url.clone();
     let job = submit_and_wait(app, key, asked.submission, field_name).await?;
     if !job.state.is_terminal() {
-        return Ok(with_job(timed_out(&job).into_response(), &job));
+        return Ok(with_job(timed_out(app, &job).into_response(), &job));
     }
     requests::finished(app, &job, &base, inline).await
 }

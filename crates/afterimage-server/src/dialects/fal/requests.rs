@@ -8,10 +8,11 @@ use crate::app::App;
 use crate::dialects::fal::output::Output;
 use crate::dialects::own_job;
 use crate::http::layers::note_job;
-use crate::progress::event_stream;
+use crate::progress::{Heard, JobNews, event_stream};
 use crate::refusal::Refusal;
 use crate::submit::cancel;
-use afterimage_jobs::{ApiKey, CancelOutcome, Job};
+use crate::wait::{Observer, POLL, is_over_here, seen};
+use afterimage_jobs::{ApiKey, CancelOutcome, Job, JobState};
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::sse::Event;
@@ -19,11 +20,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::unfold;
 use serde_json::json;
 use std::sync::Arc;
-use std::time::Duration;
 use url::form_urlencoded;
-
-/// How often a status stream looks.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// The request `id` of `key`.
 ///
@@ -47,43 +44,72 @@ pub async fn status(app: &App, job: &Job, base: &str, logs: bool) -> Answer {
     Ok(with_job((status.http_status(), Json(status)).into_response(), job))
 }
 
-/// Its status whenever it changes, as server-sent events, until it is completed. Each event has the log lines since
-/// the one before.
+/// Its status whenever it changes, as server-sent events, until it is completed or this server stops. Each event has the
+/// log lines since the one before.
 pub fn status_stream(app: Arc<App>, job: &Job, base: String, logs: bool) -> Response {
-    struct Follower {
-        app: Arc<App>,
-        job: Job,
-        base: String,
-        logs: bool,
-        told: Option<Status>,
-        lines: usize,
-    }
-    let stream = unfold(Follower { app, job: job.clone(), base, logs, told: None, lines: 0 }, |mut follower| async {
-        if follower.told.as_ref().is_some_and(Status::is_completed) {
+    let observer = app.observer();
+    let news = JobNews::of(&observer, &job.id, false);
+    let follower = Follower { app, observer, job: job.clone(), base, logs, news, told: None, lines: 0 };
+    let stream = unfold(follower, |mut follower| async { Some((follower.next().await?, follower)) });
+    with_job(event_stream(stream), job)
+}
+
+/// Who is told the status of a request as it changes.
+struct Follower {
+    app: Arc<App>,
+    observer: Observer,
+    job: Job,
+    base: String,
+    logs: bool,
+    news: JobNews,
+    told: Option<Status>,
+    /// Lines of the log that were told.
+    lines: usize,
+}
+
+impl Follower {
+    /// The next event; `None` when there will be no other.
+    async fn next(&mut self) -> Option<Event> {
+        if self.told.as_ref().is_some_and(Status::is_completed) {
             return None;
         }
         loop {
-            let mut status = Status::of(&follower.app, &follower.job, &follower.base, follower.logs).await.ok()?;
-            let all = status.logs.as_ref().map_or(0, Vec::len);
-            if let Some(lines) = &mut status.logs {
-                lines.drain(..follower.lines.min(all));
+            match self.changed().await {
+                Ok(Some(status)) => return self.tell(status),
+                // A store that does not answer says nothing about the request.
+                Ok(None) | Err(Refusal::Unavailable) => {}
+                Err(_) => return None,
             }
-            let news = status.logs.as_ref().is_some_and(|lines| !lines.is_empty());
-            let same = follower
-                .told
-                .as_ref()
-                .is_some_and(|told| Status { logs: None, ..told.clone() } == Status { logs: None, ..status.clone() });
-            if news || !same {
-                follower.lines = all;
-                let event = Event::default().json_data(&status).ok()?;
-                follower.told = Some(status);
-                return Some((event, follower));
+            if is_over_here(&self.observer, &self.job) {
+                return None;
             }
-            tokio::time::sleep(LOOK).await;
-            follower.job = follower.app.store.job(&follower.job.id).await.ok().flatten()?;
+            // A request that runs is known to do so, and its log is in memory.
+            let known = matches!(self.news.next(POLL).await, Heard::Progress(_)) && self.job.state == JobState::Running;
+            if !known && let Some(job) = seen(&self.observer, &self.job.id).await.ok()? {
+                self.job = job;
+            }
         }
-    });
-    with_job(event_stream(stream), job)
+    }
+
+    /// The status, if it is another one than was told, with the log lines that were not.
+    async fn changed(&mut self) -> Result<Option<Status>, Refusal> {
+        let mut status = Status::of(&self.app, &self.job, &self.base, self.logs).await?;
+        let all = status.logs.as_ref().map_or(0, Vec::len);
+        if let Some(lines) = &mut status.logs {
+            lines.drain(..self.lines.min(all));
+        }
+        let news = status.logs.as_ref().is_some_and(|lines| !lines.is_empty());
+        let without_log = |status: &Status| Status { logs: None, ..status.clone() };
+        let same = self.told.as_ref().is_some_and(|told| without_log(told) == without_log(&status));
+        self.lines = all;
+        Ok((news || !same).then_some(status))
+    }
+
+    fn tell(&mut self, status: Status) -> Option<Event> {
+        let event = Event::default().json_data(&status).ok()?;
+        self.told = Some(status);
+        Some(event)
+    }
 }
 
 /// Its result, or the error that it ended with.

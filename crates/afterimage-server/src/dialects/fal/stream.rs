@@ -3,13 +3,13 @@
 use super::error::{Answer, Failed};
 use super::models::field_name;
 use super::output::Output;
-use super::submission::Asked;
+use super::submission::{Asked, timed_out};
 use super::with_job;
 use crate::app::App;
 use crate::engine_process::Event as Progress;
-use crate::progress::{Following, event_stream};
+use crate::progress::{Following, Happening, event_stream};
 use crate::refusal::Refusal;
-use afterimage_jobs::ApiKey;
+use afterimage_jobs::{ApiKey, Job};
 use axum::response::sse::Event;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -27,13 +27,19 @@ pub async fn stream(app: Arc<App>, key: ApiKey, asked: Asked) -> Answer {
     let start = Some((app, following, base));
     let stream = unfold(start, move |state| async move {
         let (app, mut following, base) = state?;
-        if let Some(progress) = following.next().await {
-            return Some((Event::default().data(rendered(progress).to_string()), Some((app, following, base))));
-        }
-        let last = end(&app, &following, &base, inline).await.unwrap_or_else(|refusal| {
-            let failed = Failed::from_refusal(&refusal);
-            json!({"status": failed.status.as_u16(), "error": failed.body})
-        });
+        let last = match following.next().await {
+            Ok(Happening::Progress(progress)) => {
+                let event = Event::default().data(rendered(progress).to_string());
+                return Some((event, Some((app, following, base))));
+            }
+            Ok(Happening::Over(job)) => {
+                // Also when the server stops: the last value says where the result will be.
+                following.let_go();
+                end(&app, &job, &base, inline).await
+            }
+            Err(refusal) => Err(refusal),
+        };
+        let last = last.unwrap_or_else(|refusal| failure(&Failed::from_refusal(&refusal)));
         Some((Event::default().data(last.to_string()), None))
     });
     Ok(with_job(event_stream(stream), &job))
@@ -50,12 +56,17 @@ fn rendered(progress: Progress) -> Value {
     }
 }
 
-async fn end(app: &App, following: &Following, base: &str, inline: bool) -> Result<Value, Refusal> {
-    let job = following.now().await?;
-    if let Some(failed) = Failed::of_job(&job) {
-        return Ok(json!({"status": failed.status.as_u16(), "error": failed.body}));
+fn failure(failed: &Failed) -> Value {
+    json!({"status": failed.status.as_u16(), "error": failed.body})
+}
+
+async fn end(app: &App, job: &Job, base: &str, inline: bool) -> Result<Value, Refusal> {
+    if !job.state.is_terminal() {
+        return Ok(failure(&timed_out(app, job)));
     }
-    let output =
-        if inline { Output::inlined(app, &job).await? } else { Output::with_addresses(&job, base, &app.links) };
+    if let Some(failed) = Failed::of_job(job) {
+        return Ok(failure(&failed));
+    }
+    let output = if inline { Output::inlined(app, job).await? } else { Output::with_addresses(job, base, &app.links) };
     serde_json::to_value(output).map_err(|_| Refusal::Internal)
 }

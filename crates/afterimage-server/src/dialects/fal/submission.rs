@@ -10,6 +10,7 @@ use crate::dialects::parameters::{Numbers, echo, parse_with};
 use crate::intake::take_text;
 use crate::refusal::Refusal;
 use crate::submit::Submission;
+use crate::wait::why_not_done;
 use afterimage_jobs::{Job, OutputFormat, Priority, Webhook};
 use axum::extract::Request;
 use axum::http::HeaderMap;
@@ -68,7 +69,7 @@ pub async fn read(app: &App, model: &'static Model, request_: Request) -> Result
         format: if values.text("output_format") == Some("png") { OutputFormat::Png } else { OutputFormat::Jpeg },
         public_url: app.public_url.for_request(headers),
         webhook,
-        idempotency: idempotency(headers, parts.uri.path(), &bytes)?,
+        idempotency: idempotency(headers, &parts.uri, &bytes)?,
         priority: match text(headers, "x-fal-queue-priority") {
             Some(word) if word.eq_ignore_ascii_case("low") => Priority::Low,
             _ => Priority::Normal,
@@ -104,9 +105,9 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().map(str::trim)
 }
 
-/// The error that a synchronous request gets when its time is over before its job is.
-pub fn timed_out(job: &Job) -> Failed {
-    Failed::gateway_timeout(format!("the request takes longer than this server waits; read it as {}", job.id))
+/// The error that a synchronous request gets when its time, or the server's, is over before its job is.
+pub fn timed_out(app: &App, job: &Job) -> Failed {
+    Failed::gateway_timeout(format!("{}; it continues, read it from the queue as {}", why_not_done(app), job.id))
 }
 
 #[cfg(test)]

@@ -139,8 +139,14 @@ mod tests {
             bytes: 1234,
             sha256: String::new(),
         };
-        let result =
-            JobResult { outputs: vec![output], seed: 7, inference_ms: 1500, timings: Value::Null, facts: Value::Null };
+        let result = JobResult {
+            outputs: vec![output],
+            seed: 7,
+            inference_ms: 1500,
+            run_ms: None,
+            timings: Value::Null,
+            facts: Value::Null,
+        };
         Job { state: JobState::Succeeded, result: Some(result), ..job().await }
     }
 
@@ -150,7 +156,9 @@ mod tests {
             job: job.id.clone(),
             url: "http://receiver/".to_owned(),
             dialect: job.dialect.clone(),
+            key: job.key.clone(),
             attempt: 1,
+            failures: 0,
             created_at: SENT_AT,
         };
         WebhookRenderer(links(1)).render(job, &delivery, SENT_AT).await.unwrap()

@@ -5,7 +5,7 @@ use crate::app::App;
 use crate::dialects::field_name;
 use crate::refusal::Refusal;
 use crate::submit::{FieldName, Submission, cancel};
-use crate::wait::submit_and_wait;
+use crate::wait::{submit_and_wait, why_not_done};
 use afterimage_jobs::{ApiKey, Job, JobState};
 use axum::http::StatusCode;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub fn form_field_name(field: &str) -> &str {
 /// Runs `submission`; returns the job with its result.
 ///
 /// # Errors
-/// Those of [`submit_and_wait`], a failure of the job, and 504 when it has not ended in time.
+/// Those of [`submit_and_wait`], a failure of the job, and [`not_done`].
 pub async fn run(app: &Arc<App>, key: &ApiKey, submission: Submission, name: FieldName) -> Result<Job, Error> {
     let can_be_found_again = submission.idempotency.is_some();
     let job = submit_and_wait(app, key, submission, name).await?;
@@ -31,18 +31,24 @@ pub async fn run(app: &Arc<App>, key: &ApiKey, submission: Submission, name: Fie
     if job.state == JobState::Succeeded {
         return Ok(job);
     }
-    let seconds = app.sync_timeout.as_secs();
+    Err(not_done(app, key, &job, can_be_found_again).await.into())
+}
+
+/// What a request gets whose job has not ended when the time to wait is over (504), or when the server stops (503, to be
+/// repeated). The job goes on only if a repetition can find it: no other route of this dialect could give out its result.
+pub async fn not_done(app: &App, key: &ApiKey, job: &Job, can_be_found_again: bool) -> Failed {
+    let why = why_not_done(app);
+    let stops = app.stopping.is_cancelled();
+    let status = if stops { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::GATEWAY_TIMEOUT };
     if can_be_found_again {
-        let message = format!("not done after {seconds} s; it continues, repeat with the same Idempotency-Key");
-        return Err(Failed { retry: true, ..Failed::new(StatusCode::GATEWAY_TIMEOUT, message) }.into());
+        let message = format!("{why}; it continues, repeat with the same Idempotency-Key");
+        return Failed { retry: true, ..Failed::new(status, message) };
     }
-    // No route of this dialect could give out its result later.
     if let Err(error) = cancel(app, key, &job.id).await {
         tracing::warn!(%error, job_id = %job.id, "the job was not cancelled");
     }
-    let message =
-        format!("not done after {seconds} s and cancelled; ask for fewer or smaller pictures, or fewer steps");
-    Err(Failed::new(StatusCode::GATEWAY_TIMEOUT, message).into())
+    let advice = if stops { "send it again" } else { "ask for fewer or smaller pictures, or fewer steps" };
+    Failed { retry: stops, ..Failed::new(status, format!("{why} and cancelled; {advice}")) }
 }
 
 /// The result of a job that [`run`] returned.

@@ -2,11 +2,11 @@
 
 use super::error::{Error, ErrorFacts, Failed};
 use super::output::created;
-use super::run::{form_field_name, result};
+use super::run::{form_field_name, not_done, result};
 use crate::app::App;
 use crate::engine_process::Event as Progress;
 use crate::intake::SourcePicture;
-use crate::progress::{Following, event_stream};
+use crate::progress::{Following, Happening, event_stream};
 use crate::refusal::Refusal;
 use crate::submit::Submission;
 use afterimage_core::{PictureLimits, Size};
@@ -114,6 +114,7 @@ impl StreamEvent {
 /// A stream whose last event has not been sent.
 struct Follower {
     app: Arc<App>,
+    key: ApiKey,
     following: Following,
     format: OutputFormat,
     size: Option<Size>,
@@ -132,21 +133,35 @@ pub async fn stream(app: &Arc<App>, key: &ApiKey, submission: Submission, wanted
     let format = submission.format;
     let size = submission.pictures.first().and_then(SourcePicture::size);
     let following = Following::submit(app, key, submission, form_field_name, wanted > 0).await?;
-    let start = Follower { app: Arc::clone(app), following, format, size, wanted, sent: 0, steps: (0, 0) };
+    let (app, key) = (Arc::clone(app), key.clone());
+    let start = Follower { app, key, following, format, size, wanted, sent: 0, steps: (0, 0) };
     Ok(event_stream(unfold(Some(start), |follower| async {
         let mut follower = follower?;
-        match follower.next_preview().await {
-            Some(event) => Some((event.sent(), Some(follower))),
-            None => Some((follower.end().await.sent(), None)),
-        }
+        let job = match follower.next().await {
+            Ok(Next::Preview(event)) => return Some((event.sent(), Some(follower))),
+            Ok(Next::Over(job)) => Ok(job),
+            Err(refusal) => Err(refusal),
+        };
+        Some((follower.end(job).await.sent(), None))
     })))
 }
 
+/// What a stream does next.
+enum Next {
+    /// Sends a preview.
+    Preview(StreamEvent),
+    /// Sends its last event.
+    Over(Box<Job>),
+}
+
 impl Follower {
-    /// The next preview to send, or `None` when the job has ended.
-    async fn next_preview(&mut self) -> Option<StreamEvent> {
+    async fn next(&mut self) -> Result<Next, Refusal> {
         loop {
-            match self.following.next().await? {
+            let progress = match self.following.next().await? {
+                Happening::Progress(progress) => progress,
+                Happening::Over(job) => return Ok(Next::Over(job)),
+            };
+            match progress {
                 Progress::Step { done, total } => self.steps = (done, total),
                 Progress::Stage(_) => {}
                 Progress::Preview(jpeg) => {
@@ -160,23 +175,26 @@ impl Follower {
                         }
                         let size = self.size.map_or_else(|| "auto".to_owned(), |size| rounded(size).to_string());
                         let image = streamed(&bytes, SystemClock.now().0 / 1000, size, self.format);
-                        return Some(StreamEvent::Partial { image, partial_image_index });
+                        return Ok(Next::Preview(StreamEvent::Partial { image, partial_image_index }));
                     }
                 }
             }
         }
     }
 
-    /// The last event.
-    async fn end(&self) -> StreamEvent {
-        let completed = match self.following.now().await {
+    /// The last event, about a job that is over or cannot be read.
+    async fn end(&self, job: Result<Box<Job>, Refusal>) -> StreamEvent {
+        let outcome = match job {
+            Ok(job) if !job.state.is_terminal() => {
+                Err(not_done(&self.app, &self.key, &job, self.following.is_repeatable()).await)
+            }
             Ok(job) => match Failed::of_job(&job, form_field_name) {
-                None => completed(&self.app, &job, self.format).await,
-                Some(failed) => return StreamEvent::Failed { error: failed.facts() },
+                None => completed(&self.app, &job, self.format).await.map_err(|refusal| Failed::from_refusal(&refusal)),
+                Some(failed) => Err(failed),
             },
-            Err(refusal) => Err(refusal),
+            Err(refusal) => Err(Failed::from_refusal(&refusal)),
         };
-        completed.unwrap_or_else(|refusal| StreamEvent::Failed { error: Failed::from_refusal(&refusal).facts() })
+        outcome.unwrap_or_else(|failed| StreamEvent::Failed { error: failed.facts() })
     }
 }
 

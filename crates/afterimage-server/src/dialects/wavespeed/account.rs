@@ -107,7 +107,7 @@ pub async fn price(State(app): State<Arc<App>>, request: Request) -> Answer<Json
 
 /// Starting balance less what this key's tasks cost
 ///
-/// Nobody is charged. Also served as `/api/v3/account/balance`.
+/// Nobody is charged.
 #[utoipa::path(get, path = "/api/v3/balance", tag = "wavespeed", responses((status = 200, description = "The balance", body = Envelope<Balance>)))]
 pub async fn balance(
     State(app): State<Arc<App>>,

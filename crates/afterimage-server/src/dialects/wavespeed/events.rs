@@ -5,7 +5,7 @@ use super::prediction::{Envelope, Prediction};
 use super::{own_task, render};
 use crate::app::App;
 use crate::engine_process::Event as Progress;
-use crate::progress::{event_stream, next_event};
+use crate::progress::{Happening, JobNews, event_stream, next_happening};
 use crate::submit::cancel;
 use afterimage_jobs::ApiKey;
 use axum::Json;
@@ -24,10 +24,15 @@ use std::sync::Arc;
 #[utoipa::path(get, path = "/api/v3/predictions/{id}/events", tag = "wavespeed", params(("id" = String, Path, description = "Id of the task")), responses((status = 200, description = "Events", content_type = "text/event-stream")))]
 pub async fn events(State(app): State<Arc<App>>, Extension(key): Extension<ApiKey>, Path(id): Path<String>) -> Answer {
     let job = own_task(&app, &key, &id).await?;
-    let watcher = app.events.watch(&job.id, true);
-    let stream = unfold((app, watcher, job.id), |(app, mut watcher, id)| async move {
-        let event = next_event(&app, &mut watcher, &id).await?;
-        Some((Event::default().data(rendered(event).to_string()), (app, watcher, id)))
+    let observer = app.observer();
+    let news = JobNews::of(&observer, &job.id, true);
+    let stream = unfold((observer, news, job.id), |(observer, mut news, id)| async move {
+        match next_happening(&observer, &mut news, &id).await {
+            Ok(Happening::Progress(event)) => {
+                Some((Event::default().data(rendered(event).to_string()), (observer, news, id)))
+            }
+            Ok(Happening::Over(_)) | Err(_) => None,
+        }
     });
     Ok(event_stream(stream))
 }

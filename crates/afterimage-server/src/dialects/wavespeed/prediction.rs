@@ -104,13 +104,13 @@ impl Prediction {
         }
     }
 
-    /// The same, for a client whose synchronous wait ended before the task did. The SDKs recognise it by the code or by
-    /// the text.
+    /// The same, for a client whose synchronous wait ended before the task did, `why` as a clause. The SDKs recognise it
+    /// by the code or by the text.
     #[must_use]
-    pub fn with_sync_timeout(mut self) -> Self {
+    pub fn with_sync_timeout(mut self, why: &str) -> Self {
         self.status = "processing";
         self.code = Some(SYNC_TIMEOUT_CODE);
-        self.error = format!("Sync mode timed out; the task continues, read its result at {}", self.urls.get);
+        self.error = format!("Sync mode timed out ({why}); the task continues, read its result at {}", self.urls.get);
         self
     }
 }
@@ -169,6 +169,9 @@ const fn failure_code(kind: FailureKind) -> u16 {
 }
 
 fn execution_time(job: &Job) -> i64 {
+    if let Some(measured) = job.result.as_ref().and_then(|result| result.run_ms) {
+        return measured as i64;
+    }
     match (job.started_at, job.finished_at) {
         (Some(started), Some(finished)) => finished.since(started).as_millis() as i64,
         _ => 0,

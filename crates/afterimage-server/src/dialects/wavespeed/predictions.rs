@@ -38,8 +38,6 @@ pub struct Deleted {
 }
 
 /// The task with its results
-///
-/// Also served without `/result` at the end.
 #[utoipa::path(get, path = "/api/v3/predictions/{id}/result", tag = "wavespeed", params(("id" = String, Path, description = "Id of the task")), responses((status = 200, description = "The task", body = Envelope<Prediction>)))]
 pub async fn result(
     State(app): State<Arc<App>>,
@@ -81,12 +79,7 @@ pub async fn delete(
     let (parts, body) = request.into_parts();
     let (object, _) = read_object(&app, &parts.headers, body).await?;
     let ids = ids(&object)?;
-    let deleted_count = app.store.delete(&key.id, &ids).await?;
-    for id in &ids {
-        // Whichever of them was running or waiting: its worker and its waiters should know.
-        app.hints.cancel_requested(id);
-        app.hints.ended(id);
-    }
+    let deleted_count = crate::submit::delete(&app, &key, &ids).await?;
     Ok(Json(Envelope::success(Deleted { deleted_count })))
 }
 

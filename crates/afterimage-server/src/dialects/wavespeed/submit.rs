@@ -12,7 +12,7 @@ use crate::http::layers::note_job;
 use crate::intake::take_text;
 use crate::refusal::Refusal;
 use crate::submit::{Submission, submit};
-use crate::wait::submit_and_wait;
+use crate::wait::{submit_and_wait, why_not_done};
 use afterimage_jobs::{ApiKey, OutputFormat, Priority, Webhook};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
@@ -64,7 +64,7 @@ pub async fn submit_task(
         format: if values.text("output_format") == Some("png") { OutputFormat::Png } else { OutputFormat::Jpeg },
         public_url: base.clone(),
         webhook: webhook.map(|url| Webhook { url, dialect: DIALECT.to_owned() }),
-        idempotency: idempotency(&parts.headers, parts.uri.path(), &bytes)?,
+        idempotency: idempotency(&parts.headers, &parts.uri, &bytes)?,
         priority: Priority::Normal,
         user: None,
         start_within: None,
@@ -80,7 +80,8 @@ pub async fn submit_task(
     }
     let job = submit_and_wait(&app, &key, submission, field_name).await?;
     let prediction = render(&app, &job, &base).await?;
-    let prediction = if job.state.is_terminal() { prediction } else { prediction.with_sync_timeout() };
+    let prediction =
+        if job.state.is_terminal() { prediction } else { prediction.with_sync_timeout(&why_not_done(&app)) };
     Ok(Json(Envelope::<Prediction>::success(prediction)).into_response())
 }
 
@@ -104,7 +105,7 @@ fn unknown_model(id: &str) -> Refusal {
 
 fn base64_with_webhook() -> Response {
     let message = "webhook callback does not support base64 output; leave enable_base64_output off";
-    let body = ErrorBody { code: 400, message: message.to_owned(), error: Some(message.to_owned()) };
+    let body = ErrorBody { code: 400, message: message.to_owned(), error: Some(message.to_owned()), error_code: None };
     (StatusCode::BAD_REQUEST, Json(body)).into_response()
 }
 

@@ -1,6 +1,6 @@
 //! The part of fal: each model in its forms, and what is asked about queued requests.
 
-use super::{add_answers, add_refusals};
+use super::{add_alias, add_answers, add_refusals};
 use crate::dialects::fal::MODELS;
 use crate::dialects::fal::error::ErrorBody;
 use crate::dialects::fal::output::Output;
@@ -96,10 +96,17 @@ pub fn complete(document: &mut Value) {
     paths[format!("{path}/cancel")] = json!({"put": about("Cancel a request", json!({
         "202": {"description": "It ends within one step", "content": word},
     }))});
+    for part in ["", "/status", "/status/stream", "/cancel"] {
+        let gateway = format!("/gateway/fal-ai/{{app}}/requests/{{id}}{part}");
+        add_alias(document, &gateway, &format!("{path}{part}"));
+    }
     add_refusals(document, &["/fal-ai/", "/queue/fal-ai/", "/gateway/fal-ai/"], &OWN, "FalError");
     // These two have a shape of their own.
-    for status in ["400", "404"] {
-        document["paths"][format!("{path}/cancel")]["put"]["responses"][status]["content"] = word.clone();
+    for form in ["queue", "gateway"] {
+        let cancel = &mut document["paths"][format!("/{form}/fal-ai/{{app}}/requests/{{id}}/cancel")]["put"];
+        for status in ["400", "404"] {
+            cancel["responses"][status]["content"] = word.clone();
+        }
     }
 }
 

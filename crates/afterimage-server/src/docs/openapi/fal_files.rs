@@ -1,6 +1,6 @@
 //! The part of fal around files and webhooks.
 
-use super::add_refusals;
+use super::{add_refusals, operation_answers};
 use crate::dialects::fal;
 use crate::dialects::parameters::json_schema;
 use serde_json::{Value, json};
@@ -34,18 +34,22 @@ pub fn handlers() -> utoipa::openapi::OpenApi {
 
 /// Adds what the handlers do not say: requests, refusals.
 pub fn complete(document: &mut Value) {
-    let ticket = &mut document["paths"]["/storage/upload/initiate"]["post"];
-    ticket["requestBody"] =
-        json!({"content": {"application/json": {"schema": json_schema(&fal::uploads::ticket_parameters())}}});
+    for path in ["/storage/upload/initiate", "/storage/upload/initiate-multipart"] {
+        document["paths"][path]["post"]["requestBody"] =
+            json!({"content": {"application/json": {"schema": json_schema(&fal::uploads::ticket_parameters())}}});
+    }
     let upload = &mut document["paths"]["/files/upload"]["post"];
     upload["requestBody"] = json!({
         "required": true,
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     });
-    upload["parameters"] = json!([{
-        "name": "X-Fal-File-Name", "in": "header", "schema": {"type": "string"}, "description": "Name for showing.",
-    }]);
-    for path in ["/storage/upload/initiate", "/storage/auth/token"] {
+    for path in ["/files/upload", "/files/upload/multipart"] {
+        document["paths"][path]["post"]["parameters"] = json!([{
+            "name": "X-Fal-File-Name", "in": "header", "schema": {"type": "string"},
+            "description": "Name for showing.",
+        }]);
+    }
+    for path in ["/storage/upload/initiate", "/storage/upload/initiate-multipart", "/storage/auth/token"] {
         document["paths"][path]["post"]["parameters"] = json!([{
             "name": "storage_type", "in": "query", "schema": {"type": "string"}, "description": "Without effect.",
         }]);
@@ -53,6 +57,25 @@ pub fn complete(document: &mut Value) {
     document["paths"]["/tokens/"]["post"]["requestBody"] =
         json!({"required": true, "content": {"application/json": {"schema": fal::call_token::schema()}}});
     add_refusals(document, &["/storage/", "/files/", "/tokens/"], &OWN, "FalError");
+    add_proxy(document);
+}
+
+/// Adds the address that stands for all of the dialect.
+fn add_proxy(document: &mut Value) {
+    let target = json!([{
+        "name": "x-fal-target-url", "in": "header", "required": true, "schema": {"type": "string"},
+        "description": "The hosted address that is meant, such as https://queue.fal.run/fal-ai/flux-1/dev/redux.",
+    }]);
+    let answers = json!({"default": {"description": "What our route of that path answers; 400 when it names none"}});
+    for method in ["get", "post", "put"] {
+        let summary = "The route that a header names by its hosted address";
+        let mut operation = operation_answers("fal", summary, &target, &answers);
+        operation["security"] = json!([{"key": []}]);
+        if method != "get" {
+            operation["requestBody"] = json!({"content": {"application/json": {"schema": {"type": "object"}}}});
+        }
+        document["paths"]["/api/fal/proxy"][method] = operation;
+    }
 }
 
 #[cfg(test)]

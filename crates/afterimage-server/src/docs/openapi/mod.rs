@@ -3,11 +3,12 @@
 
 mod fal;
 mod fal_files;
+mod files;
 mod openai;
 mod wavespeed;
 
 use crate::operations::health;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 #[derive(OpenApi)]
@@ -28,6 +29,10 @@ pub fn document() -> Value {
     openapi.merge(fal::schemas());
     openapi.merge(fal_files::handlers());
     let mut document = serde_json::to_value(openapi).unwrap_or_else(|_| json!({}));
+    // Those are names of functions, which tell neither dialects nor each other apart.
+    for (_, _, operation) in operations(&mut document) {
+        operation.remove("operationId");
+    }
     document["components"]["securitySchemes"] = json!({
         "key": {"type": "http", "scheme": "bearer", "description": "`Authorization: Key KEY` is accepted too"}
     });
@@ -35,7 +40,37 @@ pub fn document() -> Value {
     openai::complete(&mut document);
     fal::complete(&mut document);
     fal_files::complete(&mut document);
+    files::complete(&mut document);
+    for (path, method, operation) in operations(&mut document) {
+        let id = || Value::from(format!("{method}{}", path.replace('/', "-").replace(['{', '}'], "")));
+        operation.entry("operationId").or_insert_with(id);
+    }
     document
+}
+
+/// Every operation of `document` with its path and method.
+fn operations(document: &mut Value) -> Vec<(&str, &str, &mut Map<String, Value>)> {
+    let paths = document["paths"].as_object_mut().into_iter().flatten();
+    let operations = paths.flat_map(|(path, methods)| {
+        let methods = methods.as_object_mut().into_iter().flatten();
+        methods.filter_map(|(method, operation)| Some((path.as_str(), method.as_str(), operation.as_object_mut()?)))
+    });
+    operations.collect()
+}
+
+/// An operation that is described by hand.
+fn operation_answers(tag: &str, summary: &str, parameters: &Value, answers: &Value) -> Value {
+    json!({"tags": [tag], "summary": summary, "parameters": parameters, "responses": answers})
+}
+
+/// Describes `path` as another address of `original`.
+fn add_alias(document: &mut Value, path: &str, original: &str) {
+    let mut methods = document["paths"][original].clone();
+    for operation in methods.as_object_mut().into_iter().flatten().filter_map(|(_, it)| it.as_object_mut()) {
+        operation.remove("operationId");
+        operation.insert("description".to_owned(), json!(format!("Another address of `{original}`.")));
+    }
+    document["paths"][path] = methods;
 }
 
 /// What any operation that needs a key may be refused with: status and description.
@@ -78,6 +113,37 @@ fn add_answers(operation: &mut Value, answers: &[(&str, &str)], error: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn operations_have_ids_of_their_own() {
+        let mut document = document();
+        let mut ids = std::collections::BTreeMap::new();
+        for (path, method, operation) in operations(&mut document) {
+            let id = operation["operationId"].as_str().unwrap().to_owned();
+            // What generators make names of: nothing that is no word in any language.
+            assert!(id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)), "{id}");
+            let operation = format!("{method} {path}");
+            if let Some(other) = ids.insert(id.clone(), operation.clone()) {
+                panic!("{id} is {other} and {operation}");
+            }
+        }
+        assert!(ids.len() > 50, "{ids:?}");
+    }
+
+    #[test]
+    fn paths_name_their_parameters() {
+        let mut document = document();
+        for (path, method, operation) in operations(&mut document) {
+            let parameters = operation.get("parameters").and_then(Value::as_array).cloned().unwrap_or_default();
+            let described: Vec<&str> = parameters
+                .iter()
+                .filter(|parameter| parameter["in"] == "path")
+                .filter_map(|parameter| parameter["name"].as_str())
+                .collect();
+            let named: Vec<&str> = path.split(['{', '}']).skip(1).step_by(2).collect();
+            assert_eq!(named, described, "{method} {path}");
+        }
+    }
 
     #[test]
     fn every_reference_leads_somewhere() {

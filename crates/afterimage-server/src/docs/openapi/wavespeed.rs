@@ -1,6 +1,6 @@
 //! The part of `WaveSpeed` v3.
 
-use super::add_refusals;
+use super::{add_alias, add_refusals};
 use crate::dialects::parameters::json_schema;
 use crate::dialects::{Model, wavespeed};
 use serde_json::{Value, json};
@@ -36,6 +36,9 @@ const OWN: [(&str, &str); 3] = [
     ("422", "The idempotency key was used with another request"),
 ];
 
+/// What was there.
+const GONE: (&str, &str) = ("410", "The task was deleted");
+
 /// Paths and answers from the handlers.
 pub fn handlers() -> utoipa::openapi::OpenApi {
     Handlers::openapi()
@@ -64,7 +67,10 @@ pub fn complete(document: &mut Value) {
             "required": ["file"],
         }}},
     });
+    add_alias(document, "/api/v3/predictions/{id}", "/api/v3/predictions/{id}/result");
+    add_alias(document, "/api/v3/account/balance", "/api/v3/balance");
     add_refusals(document, &["/api/v3/"], &OWN, "ErrorBody");
+    add_refusals(document, &["/api/v3/predictions/{id}"], &[GONE], "ErrorBody");
 }
 
 fn submit_operation(model: &Model) -> Value {

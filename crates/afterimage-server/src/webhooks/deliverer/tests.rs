@@ -41,22 +41,34 @@ impl World {
     }
 
     fn start_with(outbound: Outbound) -> Self {
+        Self::start_with_places(outbound, HELD)
+    }
+
+    fn start_with_places(outbound: Outbound, places: u32) -> Self {
         let store = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
         let renderers: HashMap<String, Arc<dyn Render>> = HashMap::from([("test".to_owned(), Arc::new(JobIds) as _)]);
         let stop = CancellationToken::new();
         let deliverer = Deliverer::new(Arc::clone(&store) as Arc<dyn Store>, renderers, outbound);
+        *deliverer.sender.places() = Places::new(places);
         tokio::spawn(deliverer.run(stop.clone()));
         Self { store, stop }
     }
 
+    async fn key(&self) -> KeyId {
+        self.store.create_key(NewKey::default()).await.unwrap().0.id
+    }
+
     /// Submits a job and fails it, which puts its webhook into the outbox.
     async fn finished_job(&self, url: &str) -> JobId {
-        let (key, _) = self.store.create_key(NewKey::default()).await.unwrap();
+        self.finished_job_of(&self.key().await, url).await
+    }
+
+    async fn finished_job_of(&self, key: &KeyId, url: &str) -> JobId {
         let id = JobId::random();
         let webhook = Webhook { url: url.to_owned(), dialect: "test".to_owned() };
         let job = NewJob {
             id: id.clone(),
-            key: key.id,
+            key: key.clone(),
             dialect: "test".to_owned(),
             model: "model".to_owned(),
             input: serde_json::Value::Null,
@@ -196,26 +208,83 @@ async fn a_name_that_has_become_private_is_refused() {
     assert!(private.accept().is_err(), "somebody connected");
 }
 
+/// Waits until `server` got `count` requests; how long that took.
+async fn arrived(server: &TestServer, count: usize) -> Duration {
+    let start = Instant::now();
+    while server.received().len() < count {
+        assert!(start.elapsed() < Duration::from_secs(2), "only {} arrived", server.received().len());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    start.elapsed()
+}
+
 #[tokio::test]
 async fn a_receiver_that_hangs_holds_up_nobody_else() {
     let slow = TestServer::start(|_, _| Answer::Hang).await;
     let quick = TestServer::start(|_, _| response("200 OK", "", b"")).await;
     let names = Names::new([("slow.example", &["127.0.0.1"][..]), ("quick.example", &["127.0.0.1"])]);
     let world = World::start(names, &[slow.address, quick.address]);
-    for _ in 0..50 {
-        world.finished_job(&format!("http://slow.example:{}/", slow.port())).await;
-    }
+    let key = world.key().await;
     let start = Instant::now();
-    for _ in 0..10 {
-        world.finished_job(&format!("http://quick.example:{}/", quick.port())).await;
+    for _ in 0..50 {
+        world.finished_job_of(&key, &format!("http://slow.example:{}/", slow.port())).await;
     }
-    while quick.received().len() < 10 {
-        assert!(start.elapsed() < Duration::from_secs(2), "only {} arrived", quick.received().len());
+    for _ in 0..10 {
+        world.finished_job_of(&key, &format!("http://quick.example:{}/", quick.port())).await;
+    }
+    arrived(&quick, 10).await;
+    // Nor do many arrive there at once: four hang, and when they were not answered one after the other does.
+    tokio::time::sleep(Duration::from_secs(2).saturating_sub(start.elapsed())).await;
+    let rounds = start.elapsed().as_millis() as usize / 400;
+    let received = slow.received().len();
+    assert!((5..=PARALLEL as usize + rounds).contains(&received), "{received} in {rounds} rounds");
+}
+
+#[tokio::test]
+async fn another_keys_webhook_to_another_port_of_the_same_host_is_not_late() {
+    let slow = TestServer::start(|_, _| Answer::Hang).await;
+    let quick = TestServer::start(|_, _| response("200 OK", "", b"")).await;
+    let names = Names::new([("shared.example", &["127.0.0.1"][..])]);
+    let world = World::start(names, &[slow.address, quick.address]);
+    let (attacker, other) = (world.key().await, world.key().await);
+    for _ in 0..200 {
+        world.finished_job_of(&attacker, &format!("http://shared.example:{}/x", slow.port())).await;
+    }
+    arrived(&slow, 1).await;
+    world.finished_job_of(&other, &format!("http://shared.example:{}/", quick.port())).await;
+    let took = arrived(&quick, 1).await;
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    // Nor to the very same receiver: whether it answers this key is between the two.
+    world.finished_job_of(&other, &format!("http://shared.example:{}/mine", slow.port())).await;
+    let start = Instant::now();
+    while !slow.received().iter().any(|request| request.head.starts_with("POST /mine ")) {
+        assert!(start.elapsed() < Duration::from_secs(1), "{} others came first", slow.received().len());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // Nor do many arrive there at once: four hang, and after each limit four more.
-    let rounds = 1 + start.elapsed().as_millis() / 400;
-    assert!(slow.received().len() <= PARALLEL_PER_HOST * (rounds as usize + 1), "{}", slow.received().len());
+}
+
+#[tokio::test]
+async fn a_key_whose_many_receivers_hang_leaves_places_to_others() {
+    const PLACES: u32 = 32;
+    let slow = TestServer::start(|_, _| Answer::Hang).await;
+    let quick = TestServer::start(|_, _| response("200 OK", "", b"")).await;
+    let hosts: Vec<String> = (0..200).map(|number| format!("h{number}.example")).collect();
+    let local = &["127.0.0.1"][..];
+    let names = hosts.iter().map(|host| (host.as_str(), local)).chain([("quick.example", local)]);
+    let outbound = outbound_to(Names::new(names), &[slow.address, quick.address]);
+    let world = World::start_with_places(outbound, PLACES);
+    let (attacker, other) = (world.key().await, world.key().await);
+    for host in &hosts {
+        world.finished_job_of(&attacker, &format!("http://{host}:{}/", slow.port())).await;
+    }
+    arrived(&slow, PLACES as usize / 4).await;
+    for round in 1..=5 {
+        world.finished_job_of(&other, &format!("http://quick.example:{}/", quick.port())).await;
+        let took = arrived(&quick, round).await;
+        assert!(took < Duration::from_secs(1), "{took:?}");
+    }
+    let at_once = PLACES as usize / 2;
+    assert!(slow.received().len() >= at_once, "it has its share");
 }
 
 #[tokio::test]
