@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Writes a few small inputs for every fuzz target into fuzz/corpus/, all made here."""
+"""Writes small inputs for every fuzz target into fuzz/corpus/: made here, and for pictures the fixtures of the tests."""
 
 import struct
 import zlib
 from pathlib import Path
 
 CORPUS = Path(__file__).parent / "corpus"
+FIXTURES = Path(__file__).parent.parent / "crates" / "afterimage-imaging" / "tests" / "fixtures"
 
 
 def png(width, height, colour, depth, *extra):
@@ -107,6 +108,9 @@ PICTURES = [
     jpeg(0xC0, 1, 0x11, [(0, 63, 0)]), jpeg(0xC0, 3, 0x22, [(0, 63, 0)]), jpeg(0xC0, 4, 0x11, [(0, 63, 0)]),
     jpeg(0xC2, 3, 0x22, [(0, 0, 0), (0, 0, 0x10)]), *webp(),
 ]
+# Every kind that the tests know, among them files like those that people reported.
+PICTURES += [path.read_bytes() for folder in ("decode", "inputs") for path in sorted((FIXTURES / folder).iterdir())
+             if path.is_file() and path.suffix != ".txt"]
 PLAIN = [b'name="n"', b"2"], [b'name="file"; filename="../../x.png"', b"bytes"]
 SEEDS = {
     "picture": PICTURES,
@@ -147,5 +151,5 @@ for target, inputs in SEEDS.items():
     folder = CORPUS / target
     folder.mkdir(parents=True, exist_ok=True)
     for number, data in enumerate(inputs):
-        (folder / f"seed-{number:02}").write_bytes(data)
+        (folder / f"seed-{number:03}").write_bytes(data)
 print(f"{sum(map(len, SEEDS.values()))} inputs for {len(SEEDS)} targets in {CORPUS}")

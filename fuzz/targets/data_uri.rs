@@ -1,5 +1,5 @@
 //! Pictures inside a request: `data:` URIs and bare base64.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 use afterimage_server::fetch::data_uri::{is_data_uri, parse, parse_base64};
 use base64::Engine;

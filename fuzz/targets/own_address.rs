@@ -1,5 +1,5 @@
 //! Addresses that claim to be our own files, and upload tokens: none is, since nothing here knows the secret.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 use afterimage_server::dialects::fal::token::{TokenState, read_token};
 use afterimage_server::files::{FileLinks, Signer};

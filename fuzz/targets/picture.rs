@@ -1,5 +1,5 @@
 //! Pictures: header and pixels.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 use afterimage_imaging::{PictureLimits, decode, read_header};
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
 //! JSON bodies against the parameters of every model of every dialect, typed and as form text.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 use afterimage_server::dialects::openai::{Base, form_parameters, native_parameters};
 use afterimage_server::dialects::parameters::{Kind, Numbers, Parameter, Values, echo, parse_with};
@@ -60,6 +60,9 @@ fn check(parameter: &Parameter, values: &Values) {
             assert!(value.is_some() || default.is_none(), "{name}");
             assert!(value.is_none_or(|value| range.contains(&value) || Some(value) == *default), "{name}: {value:?}");
         }
+        Kind::Seed { highest } => {
+            assert!(values.seed(name).is_none_or(|seed| seed <= *highest), "{name}");
+        }
         Kind::Number { range, .. } => {
             let value = values.number(name).expect("a number has a default");
             assert!(value.is_finite() && range.contains(&value), "{name}: {value}");
@@ -81,8 +84,10 @@ fn check(parameter: &Parameter, values: &Values) {
             assert!(text.is_none_or(|text| !text.trim().is_empty()), "{name}");
         }
         Kind::Size { side, .. } | Kind::NamedSize { side, .. } => {
-            let size = values.size(name).expect("a size has a default");
-            assert!(side.contains(&size.width) && side.contains(&size.height), "{name}: {size}");
+            let takes_auto = matches!(parameter.kind, Kind::Size { default: None, .. });
+            let size = values.size(name);
+            assert!(size.is_some() || takes_auto, "{name}");
+            assert!(size.is_none_or(|it| side.contains(&it.width) && side.contains(&it.height)), "{name}: {size:?}");
         }
     }
 }

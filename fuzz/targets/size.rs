@@ -1,5 +1,5 @@
 //! Sizes: `WIDTHxHEIGHT`, and a word or an object of two sides, as fal's models take them.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 use afterimage_core::Size;
 use afterimage_server::dialects::fal::MODELS;
@@ -64,7 +64,7 @@ fn check(named: &Named, numbers: Numbers, value: &Value) {
             for (side, pixels) in [("width", size.width), ("height", size.height)] {
                 assert!(named.side.contains(&pixels), "{value}: {size}");
                 let given = sides.get(side).filter(|given| !given.is_null());
-                let expected = given.map_or(Some(f64::from(named.absent)), Value::as_f64);
+                let expected = given.map_or(Some(f64::from(named.absent)), number);
                 assert_eq!(Some(f64::from(pixels)), expected, "{value}");
             }
         }
@@ -74,4 +74,9 @@ fn check(named: &Named, numbers: Numbers, value: &Value) {
         }
         (_, read) => assert_eq!(read.map_err(|problem| problem.field), Err(name.to_owned()), "{value}"),
     }
+}
+
+/// The number that a value is, or spells.
+fn number(value: &Value) -> Option<f64> {
+    value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())
 }

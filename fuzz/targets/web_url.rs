@@ -1,5 +1,5 @@
 //! Addresses that a request names.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 use afterimage_server::fetch::parse_web_url;
 use libfuzzer_sys::fuzz_target;

@@ -48,7 +48,8 @@ pub enum Task {
     Variation(VariationSettings),
     /// Starts from one input picture with noise added.
     ImageToImage {
-        /// 0..=1: share of the schedule that runs; 1 ignores the input, 0 leaves no step and is refused when it does.
+        /// 0..=1: share of the schedule that runs. 1 ignores the input; 0 leaves no step, so that the result is the
+        /// input at the output size.
         strength: f64,
     },
     /// From the prompt alone.

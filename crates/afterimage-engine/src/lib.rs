@@ -5,6 +5,7 @@
 pub mod bench;
 pub mod config;
 mod engine;
+mod intact;
 pub mod layers;
 pub mod models;
 mod options;
@@ -17,5 +18,6 @@ pub mod tokenizers;
 pub mod weights;
 
 pub use engine::{Engine, Generation, ModelFacts, Observer, Silent, Stage, Timings};
+pub use intact::check_weights;
 pub use options::{DeviceChoice, DtypeChoice, EngineOptions};
 pub use provenance::encode_pictures;

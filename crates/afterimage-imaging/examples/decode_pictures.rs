@@ -11,7 +11,8 @@ fn main() -> std::io::Result<()> {
     for name in stdin().lines() {
         let begin = Instant::now();
         match read_file(name?.as_ref(), &PictureLimits::default()) {
-            Ok(picture) => {
+            Ok(source) => {
+                let picture = source.picture;
                 let microseconds = begin.elapsed().as_micros();
                 writeln!(output, "{} {} {microseconds}", picture.width(), picture.height())?;
                 output.write_all(picture.rgb())?;

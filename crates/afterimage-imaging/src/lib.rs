@@ -7,7 +7,7 @@
 //! ```no_run
 //! use afterimage_imaging::{Filter, OutputFormat, OutputMetadata, PictureLimits, Size, encode, read_file, resize};
 //! # fn main() -> afterimage_imaging::Result<()> {
-//! let picture = read_file("photo.jpg".as_ref(), &PictureLimits::default())?;
+//! let picture = read_file("photo.jpg".as_ref(), &PictureLimits::default())?.picture;
 //! let small = resize(&picture, Size::new(384, 384), Filter::Bicubic)?;
 //! let file = encode(&small, OutputFormat::Png, &OutputMetadata::new("{}"))?;
 //! # Ok(())
@@ -21,7 +21,7 @@ mod resize;
 mod source;
 
 pub use afterimage_core::{Error, Picture, PictureLimits, Result, Size};
-pub use decode::{PictureHeader, decode, read_header};
+pub use decode::{PictureHeader, SourcePicture, decode, decode_source, read_header};
 pub use encode::{OutputFormat, OutputMetadata, encode};
 pub use format::PictureFormat;
 pub use resize::{Filter, resize};

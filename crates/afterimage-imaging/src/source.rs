@@ -1,7 +1,7 @@
 //! Reading picture files and streams without trusting their size.
 
-use crate::decode;
-use afterimage_core::{Error, Picture, PictureLimits, Result};
+use crate::decode::{SourcePicture, decode_source};
+use afterimage_core::{Error, PictureLimits, Result};
 use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Read};
 use std::path::Path;
@@ -11,8 +11,8 @@ use std::path::Path;
 /// # Errors
 /// [`Error::Picture`], named by the path, for anything that is not a readable picture within `limits`: a missing file,
 /// a folder, a device or pipe (never opened, since opening a pipe waits for its writer), an empty or too large file, and
-/// everything that [`decode`] refuses. [`Error::Io`] when the machine fails.
-pub fn read_file(path: &Path, limits: &PictureLimits) -> Result<Picture> {
+/// everything that [`crate::decode`] refuses. [`Error::Io`] when the machine fails.
+pub fn read_file(path: &Path, limits: &PictureLimits) -> Result<SourcePicture> {
     let name = path.display().to_string();
     let metadata = std::fs::metadata(path).map_err(|source| open_error(path, source))?;
     check_kind(&name, &metadata)?;
@@ -26,19 +26,19 @@ pub fn read_file(path: &Path, limits: &PictureLimits) -> Result<Picture> {
     let bytes = read_limited(file, limits)
         .map_err(|source| Error::io(path, source))?
         .ok_or_else(|| too_many_bytes(&name, None, limits))?;
-    decode(&bytes, &name, limits)
+    decode_source(&bytes, &name, limits)
 }
 
 /// Reads and decodes a picture from a stream such as standard input. `source_name` is what messages call it.
 ///
 /// # Errors
 /// [`Error::Picture`] when the stream is empty, longer than the limit (reading stops there), breaks off, or holds
-/// something that [`decode`] refuses.
-pub fn read_stream(stream: impl Read, source_name: &str, limits: &PictureLimits) -> Result<Picture> {
+/// something that [`crate::decode`] refuses.
+pub fn read_stream(stream: impl Read, source_name: &str, limits: &PictureLimits) -> Result<SourcePicture> {
     let bytes = read_limited(stream, limits)
         .map_err(|source| Error::picture(source_name, format!("cannot be read: {source}")))?
         .ok_or_else(|| too_many_bytes(source_name, None, limits))?;
-    decode(&bytes, source_name, limits)
+    decode_source(&bytes, source_name, limits)
 }
 
 /// `None` when the stream is longer than the limit.

@@ -21,8 +21,8 @@ fn every_kind_of_file_is_read_as_pillow_reads_it() {
     for entry in fixtures("decode").read_dir().unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
-        let picture = read_file(&path, &limits).unwrap();
-        let expected = read_file(&fixtures("expected").join(format!("{name}.png")), &limits).unwrap();
+        let picture = read_file(&path, &limits).unwrap().picture;
+        let expected = read_file(&fixtures("expected").join(format!("{name}.png")), &limits).unwrap().picture;
         assert!(picture == expected, "{name}: {} levels", difference(&picture, &expected));
         read += 1;
     }
@@ -33,14 +33,14 @@ fn every_kind_of_file_is_read_as_pillow_reads_it() {
 fn orientations_turn_the_picture() {
     let limits = PictureLimits::default();
     let file = |value: u8| fixtures("decode").join(format!("orientation-{value}.jpg"));
-    let upright = read_file(&file(1), &limits).unwrap();
+    let upright = read_file(&file(1), &limits).unwrap().picture;
     let (width, height) = (upright.width(), upright.height());
     let pixel = |picture: &Picture, x: u32, y: u32| {
         let at = (y * picture.width() + x) as usize * 3;
         <[u8; 3]>::try_from(&picture.rgb()[at..at + 3]).unwrap()
     };
     for value in 1..=8 {
-        let turned = read_file(&file(value), &limits).unwrap();
+        let turned = read_file(&file(value), &limits).unwrap().picture;
         for y in 0..height {
             for x in 0..width {
                 // Where the table of EXIF 2.32 puts the stored pixel (x, y).
@@ -68,7 +68,7 @@ fn content_decides_whatever_the_name() {
     let path = folder.path().join("photo.jpg");
     std::fs::write(&path, &bytes).unwrap();
     let limits = PictureLimits::default();
-    assert_eq!(read_file(&path, &limits).unwrap(), decode(&bytes, "photo.jpg", &limits).unwrap());
+    assert_eq!(read_file(&path, &limits).unwrap().picture, decode(&bytes, "photo.jpg", &limits).unwrap());
 }
 
 #[test]

@@ -7,13 +7,21 @@ use proptest::prelude::*;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-/// All fixture files, by name.
-static FIXTURES: LazyLock<Vec<(String, Vec<u8>)>> = LazyLock::new(|| {
-    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "fixtures", "decode"].iter().collect();
-    let entries = folder.read_dir().unwrap().map(|entry| entry.unwrap().path());
+/// Files by their names.
+type Files = Vec<(String, Vec<u8>)>;
+
+/// One file or a few of each format.
+static FIXTURES: LazyLock<Files> = LazyLock::new(|| files("decode"));
+
+/// Hundreds of kinds, see `inputs.rs`.
+static INPUTS: LazyLock<Files> = LazyLock::new(|| files("inputs"));
+
+fn files(folder: &str) -> Files {
+    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "fixtures", folder].iter().collect();
+    let entries = folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
     let read = |path: PathBuf| (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read(&path).unwrap());
     entries.map(read).collect()
-});
+}
 
 fn fixture(name: &str) -> Vec<u8> {
     FIXTURES.iter().find(|(known, _)| known == name).unwrap().1.clone()
@@ -47,6 +55,29 @@ fn encoded_with_image(format: image::ImageFormat) -> Vec<u8> {
     file.into_inner()
 }
 
+/// Directory first, then one strip without compression.
+fn plain_tiff(picture: &Picture) -> Vec<u8> {
+    const STRIP: u32 = 8 + 2 + 8 * 12 + 4 + 6;
+    let entries = [
+        (256_u16, 4_u16, 1_u32, picture.width()),
+        (257, 4, 1, picture.height()),
+        (258, 3, 3, STRIP - 6),
+        (259, 3, 1, 1),
+        (262, 3, 1, 2),
+        (273, 4, 1, STRIP),
+        (277, 3, 1, 3),
+        (279, 4, 1, picture.rgb().len() as u32),
+    ];
+    let mut file = b"II*\0\x08\0\0\0\x08\0".to_vec();
+    for (tag, kind, count, value) in entries {
+        file.extend([tag.to_le_bytes(), kind.to_le_bytes()].concat());
+        file.extend([count.to_le_bytes(), value.to_le_bytes()].concat());
+    }
+    file.extend([0, 0, 0, 0, 8, 0, 8, 0, 8, 0]);
+    file.extend(picture.rgb());
+    file
+}
+
 #[test]
 fn a_file_cut_at_any_kibibyte_is_refused() {
     let metadata = OutputMetadata::new("{}");
@@ -55,7 +86,7 @@ fn a_file_cut_at_any_kibibyte_is_refused() {
         encode(&noise(), OutputFormat::Png, &metadata).unwrap(),
         encoded_with_image(image::ImageFormat::WebP),
         encoded_with_image(image::ImageFormat::Bmp),
-        encoded_with_image(image::ImageFormat::Tiff),
+        plain_tiff(&noise()),
     ];
     for file in files {
         decode(&file, "whole", &PictureLimits::default()).unwrap();
@@ -81,6 +112,32 @@ fn small_files_cut_anywhere_are_refused() {
             }
         }
     }
+}
+
+#[test]
+fn inputs_cut_in_their_pixels_are_refused() {
+    let limits = PictureLimits::default();
+    for (name, file) in INPUTS.iter().filter(|(name, _)| name.contains(".tif")) {
+        // The script writes the pixels before the directory, so every cut takes something that matters.
+        if let Ok(picture) = decode(file, name, &limits) {
+            for end in (0..file.len() / 2).step_by(31) {
+                let cut = decode(&file[..end], "input", &limits);
+                assert!(matches!(cut, Err(Error::Picture { .. })), "{name} cut to {end}: {cut:?}, whole {picture:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn tiles_and_strips_that_unfold_without_end_are_refused() {
+    let file = INPUTS.iter().find(|(name, _)| name == "rgb-8-deflate-tiles-be.tif").unwrap().1.clone();
+    // Tile width and height, as written by the script: tag, kind, one number.
+    let width = [0x01, 0x42, 0, 3, 0, 0, 0, 1, 0, 16];
+    let height = [0x01, 0x43, 0, 3, 0, 0, 0, 1, 0, 16];
+    let huge = |entry: &[u8]| [&entry[..8], &[0xff, 0xff]].concat();
+    let bomb = patched(&patched(&file, &width, &huge(&width)), &height, &huge(&height));
+    let message = refusal(&bomb);
+    assert!(message.contains("too much for its size") || message.contains("too much memory"), "{message}");
 }
 
 #[test]
@@ -231,9 +288,11 @@ proptest! {
 
     #[test]
     fn flipped_bits_never_panic(
-        fixture in 0_usize..1000, flips in prop::collection::vec((any::<prop::sample::Index>(), 0_u8..8), 1..8),
+        of_many in any::<bool>(), fixture in 0_usize..10_000,
+        flips in prop::collection::vec((any::<prop::sample::Index>(), 0_u8..8), 1..8),
     ) {
-        let (_, file) = &FIXTURES[fixture % FIXTURES.len()];
+        let files = if of_many { &*INPUTS } else { &*FIXTURES };
+        let (_, file) = &files[fixture % files.len()];
         let mut bytes = file.clone();
         for (at, bit) in flips {
             bytes[at.index(file.len())] ^= 1 << bit;

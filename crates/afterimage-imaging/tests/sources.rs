@@ -58,8 +58,8 @@ fn a_large_file_is_refused_unread() {
 fn streams_are_read_up_to_the_limit() {
     let limits = PictureLimits::default();
     let file = std::fs::read(fixture()).unwrap();
-    let from_stream = read_stream(Cursor::new(&file), "standard input", &limits).unwrap();
-    assert_eq!(from_stream, read_file(&fixture(), &limits).unwrap());
+    let from_stream = read_stream(Cursor::new(&file), "standard input", &limits).unwrap().picture;
+    assert_eq!(from_stream, read_file(&fixture(), &limits).unwrap().picture);
     let error = read_stream(std::io::repeat(0), "standard input", &PictureLimits { file_bytes: 1000, ..limits });
     assert_eq!(error.unwrap_err().to_string(), "standard input: too many bytes; at most 1000 are accepted");
     let error = read_stream(std::io::empty(), "standard input", &limits);

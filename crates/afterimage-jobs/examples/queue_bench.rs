@@ -168,6 +168,7 @@ fn result() -> JobResult {
     JobResult {
         outputs: Vec::new(),
         seed: 1,
+        run_ms: None,
         inference_ms: 1,
         timings: serde_json::Value::Null,
         facts: serde_json::Value::Null,

@@ -6,12 +6,13 @@
 //! | `inputs/<job>/<n>-<fetch>` | whoever fetches, before the job may be claimed |
 //! | `results/<job>/<attempt>/<hash>.<ext>` | the worker, before the job's end is recorded |
 //! | `uploads/<id>` | the upload routes |
+//! | `parts/<id>/<n>` | the same, for an upload that comes in parts, until it is complete |
 //!
 //! Attempt and content in a result's path keep a worker that lost its lease from overwriting what the winner stored;
 //! so does the number of the fetch in an input's.
 //! Nothing that a user typed is ever part of a path.
 
-use crate::data_folder::create_private;
+use crate::data_folder::{close_to_others, create_private};
 use crate::{Error, FetchLease, JobId, Lease, OutputFormat, Result, Timestamp, UploadId, unfinished};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
@@ -28,6 +29,7 @@ use std::time::SystemTime;
 const INPUTS: &str = "inputs";
 const RESULTS: &str = "results";
 const UPLOADS: &str = "uploads";
+pub(crate) const PARTS: &str = "parts";
 
 /// Where files are kept. Clones share it.
 #[derive(Clone, Debug)]
@@ -49,13 +51,16 @@ pub struct StoredBlob {
 }
 
 impl Blobs {
-    /// Files in a local folder that only its owner may enter; made unless it is there. A write is on disk, name and
-    /// content, when [`Blobs::put`] returns.
+    /// Files in a local folder that only its owner may enter; made unless it is there. One that was there may be open to
+    /// others, the folders of ours in it are closed. A write is on disk, name and content, when [`Blobs::put`] returns.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the folder cannot be made.
     pub fn local(folder: &Path) -> Result<Self> {
         create_private(folder)?;
+        for name in BlobOwner::FOLDERS {
+            close_to_others(&folder.join(name));
+        }
         let store = LocalFileSystem::new_with_prefix(folder)
             .map_err(|error| Error::unavailable(format!("folder {}", folder.display()), error))?
             .with_fsync(true)
@@ -91,6 +96,16 @@ impl Blobs {
     /// Path of an upload.
     pub fn upload_path(upload: &UploadId) -> String {
         format!("{UPLOADS}/{upload}")
+    }
+
+    /// Path of the `number`th part of an upload that comes in parts.
+    pub fn part_path(upload: &UploadId, number: u32) -> String {
+        format!("{}/{number}", Self::parts_path(upload))
+    }
+
+    /// Folder of the parts of an upload.
+    pub fn parts_path(upload: &UploadId) -> String {
+        format!("{PARTS}/{upload}")
     }
 
     /// SHA-256 in hexadecimal, as result paths and [`crate::Output::sha256`] have it.
@@ -193,11 +208,23 @@ impl Blobs {
         Ok(())
     }
 
-    /// Removes an upload's file.
+    /// Removes the parts of an upload.
+    ///
+    /// # Errors
+    /// [`Error::BlobPath`], [`Error::Unavailable`].
+    pub async fn delete_parts(&self, upload: &UploadId) -> Result<()> {
+        for part in self.list(&Self::parts_path(upload)).await? {
+            self.delete(&part.path).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes an upload's file and parts.
     ///
     /// # Errors
     /// [`Error::BlobPath`], [`Error::Unavailable`].
     pub async fn delete_upload(&self, upload: &UploadId) -> Result<()> {
+        self.delete_parts(upload).await?;
         self.delete(&Self::upload_path(upload)).await
     }
 }
@@ -211,6 +238,8 @@ pub(crate) enum BlobOwner {
     Result(JobId),
     /// An upload.
     Upload(UploadId),
+    /// A part of one that is not complete.
+    Part,
 }
 
 impl BlobOwner {
@@ -221,12 +250,13 @@ impl BlobOwner {
             (INPUTS, job) => JobId::parse(job).map(Self::Input),
             (RESULTS, job) => JobId::parse(job).map(Self::Result),
             (UPLOADS, upload) => UploadId::parse(upload).map(Self::Upload),
+            (PARTS, upload) => UploadId::parse(upload).map(|_| Self::Part),
             _ => None,
         }
     }
 
     /// Every folder that holds blobs.
-    pub(crate) const FOLDERS: [&str; 3] = [INPUTS, RESULTS, UPLOADS];
+    pub(crate) const FOLDERS: [&str; 4] = [INPUTS, RESULTS, UPLOADS, PARTS];
 }
 
 /// Makes a file as young as a new one; false when there is none. A hard link has the age of its first name, and whoever
@@ -274,6 +304,7 @@ mod tests {
             Blobs::fetched_path(&FetchLease { job: lease.job.clone(), number: 3 }, 1),
             Blobs::result_path(&lease, &Blobs::sha256(b"x"), OutputFormat::Jpeg),
             Blobs::upload_path(&UploadId::random()),
+            Blobs::part_path(&UploadId::random(), 1000),
         ] {
             assert_eq!(checked(&path).unwrap().to_string(), path);
         }

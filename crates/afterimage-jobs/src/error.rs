@@ -13,7 +13,7 @@ pub enum Error {
         /// The job that holds the key.
         job: JobId,
     },
-    /// No such API key.
+    /// No such API key, or it was revoked.
     #[error("unknown API key {key}")]
     UnknownKey {
         /// The key's public part.
@@ -28,6 +28,18 @@ pub enum Error {
     /// Another process works on the data folder.
     #[error("another server uses the data folder {}", path.display())]
     DataFolderInUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another process works on the database file, by this name or another one.
+    #[error("another server uses the database {}", path.display())]
+    DatabaseInUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another process keeps its files in the folder.
+    #[error("another server keeps its files in the folder {}; give each its own --storage-url", path.display())]
+    StorageInUse {
         /// The folder.
         path: PathBuf,
     },

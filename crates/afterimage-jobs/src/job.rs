@@ -310,12 +310,23 @@ pub struct JobResult {
     pub seed: u64,
     /// Time in the engine, milliseconds.
     pub inference_ms: u64,
+    /// Time with the worker, from the claim until its files were stored, milliseconds. Measured by a clock that does not
+    /// jump, unlike the difference of [`Job::started_at`] and [`Job::finished_at`].
+    #[serde(default)]
+    pub run_ms: Option<u64>,
     /// Stages and their milliseconds, as the engine reports them.
     #[serde(default)]
     pub timings: serde_json::Value,
     /// Anything else that is worth telling: model, device, type.
     #[serde(default)]
     pub facts: serde_json::Value,
+}
+
+impl JobResult {
+    /// Bytes of its files.
+    pub fn bytes(&self) -> u64 {
+        self.outputs.iter().map(|output| output.bytes).sum()
+    }
 }
 
 /// One file of a result.

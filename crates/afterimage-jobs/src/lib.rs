@@ -6,6 +6,7 @@
 
 mod blobs;
 mod clock;
+mod clock_trust;
 mod data_folder;
 mod error;
 mod ids;
@@ -13,13 +14,16 @@ mod job;
 mod price;
 pub mod retention;
 pub mod state;
+mod steady_time;
+mod storage_claim;
 mod store;
+mod sweeper;
 mod unfinished;
 pub mod worker;
 
 pub use blobs::{Blobs, StoredBlob};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
-pub use data_folder::DataFolderLock;
+pub use data_folder::{DataFolderLock, DatabaseLock, is_open_to_others};
 pub use error::{Error, Result};
 pub use ids::{JobId, KeyId, UploadId, WorkerId};
 pub use job::{
@@ -28,8 +32,12 @@ pub use job::{
 };
 pub use price::Rates;
 pub use state::{MAX_ATTEMPTS, MAX_UNCLEAN_ENDS};
+pub use steady_time::SteadyTime;
+pub use storage_claim::StorageClaim;
 pub use store::{
-    ApiKey, CancelOutcome, Delivery, Fenced, FetchStore, Fetched, JobStore, KeyStore, ListFilter, MemoryStore, NewKey,
-    NewUpload, NextTry, Outbox, POSITION_LIMIT, Page, QueueDepth, Renewed, Secret, SettingsStore, Spending,
-    SqliteStore, Store, Submitted, Upload, UploadFacts, UploadState, UploadStore,
+    ApiKey, CancelOutcome, CancelledAll, Delivery, Due, Fenced, FetchStore, Fetched, JobStore, KeyStore, ListFilter,
+    MemoryStore, NewKey, NewUpload, NextTry, Outbox, POSITION_LIMIT, Page, QueueDepth, Renewed, Secret, SettingsStore,
+    Spending, SqliteStore, StorageUse, Store, Submitted, Upkeep, Upload, UploadFacts, UploadState, UploadStore,
+    UsageStore,
 };
+pub use sweeper::Sweeper;

@@ -4,14 +4,20 @@
 //! forgotten. A job's inputs are its own, also where they were an upload or a result first: those may go before it. Files
 //! that no row points to (a submit that failed after storing its inputs, a worker that lost its lease) are found by
 //! looking through the files; what a fetcher left that died goes with its job.
+//!
+//! Marking needs room on the disk. When there is none, the files of what is due are removed first, which makes some.
 
-use crate::blobs::BlobOwner;
-use crate::{Blobs, Job, Result, Store, Timestamp};
+use crate::blobs::{BlobOwner, PARTS};
+use crate::{Blobs, Due, Error, Job, Result, Store, Timestamp};
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
 
 /// Rows per transaction. Keeps other writers waiting for milliseconds only.
 const BATCH: u32 = 200;
+
+/// How long parts of uploads wait for the rest: longer than their addresses take bytes.
+const PARTS_KEPT: Duration = Duration::from_hours(2);
+/// Rows whose files are removed before the rows can be marked.
+const LARGEST_RELIEF: u32 = 10_000;
 
 /// How long things are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +40,16 @@ impl Default for Retention {
     }
 }
 
+impl Retention {
+    fn due_jobs(&self, now: Timestamp) -> Due {
+        Due { now, before: now.minus(self.jobs) }
+    }
+
+    fn due_uploads(&self, now: Timestamp) -> Due {
+        Due { now, before: now.minus(self.uploads) }
+    }
+}
+
 /// What a sweep did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
@@ -49,14 +65,27 @@ pub struct Swept {
     pub orphans: u64,
 }
 
-/// Removes what is too old at `now`, and the files of whatever was deleted before.
+/// Removes what is too old at `now`, and the files of whatever was deleted before. When the store cannot write, as on a
+/// full disk, files go first.
 ///
 /// # Errors
-/// [`crate::Error::Unavailable`]; what was done stays done.
+/// [`Error::Unavailable`]; what was done stays done.
 pub async fn sweep(store: &dyn Store, blobs: &Blobs, retention: &Retention, now: Timestamp) -> Result<Swept> {
+    let refused = match sweep_rows(store, blobs, retention, now).await {
+        Err(error @ Error::Unavailable { .. }) => error,
+        outcome => return outcome,
+    };
+    if remove_due_files(store, blobs, retention, now).await? == 0 {
+        return Err(refused);
+    }
+    tracing::warn!(error = %refused, "old files were removed before their rows, to make room");
+    sweep_rows(store, blobs, retention, now).await
+}
+
+async fn sweep_rows(store: &dyn Store, blobs: &Blobs, retention: &Retention, now: Timestamp) -> Result<Swept> {
     let mut swept = Swept::default();
     loop {
-        let expired = store.expire_jobs(now.minus(retention.jobs), BATCH).await?.len();
+        let expired = store.expire_jobs(retention.due_jobs(now), BATCH).await?.len();
         swept.expired_jobs += expired as u64;
         if expired == 0 {
             break;
@@ -80,7 +109,7 @@ pub async fn sweep(store: &dyn Store, blobs: &Blobs, retention: &Retention, now:
             break;
         }
     }
-    while store.expire_uploads(now.minus(retention.uploads), BATCH).await? > 0 {}
+    while store.expire_uploads(retention.due_uploads(now), BATCH).await? > 0 {}
     loop {
         let expired = store.unswept_uploads(BATCH).await?;
         if expired.is_empty() {
@@ -94,6 +123,24 @@ pub async fn sweep(store: &dyn Store, blobs: &Blobs, retention: &Retention, now:
     }
 }
 
+/// Removes the files of whatever is due, marked or not, and writes nothing; returns how many rows had some. A row that
+/// is due may still be found for a moment after its file has gone, which readers are told of as of any file that is
+/// gone; a disk that stays full would be worse.
+async fn remove_due_files(store: &dyn Store, blobs: &Blobs, retention: &Retention, now: Timestamp) -> Result<u64> {
+    let uploads = store.due_uploads(retention.due_uploads(now), LARGEST_RELIEF).await?;
+    let jobs = store.due_jobs(retention.due_jobs(now), LARGEST_RELIEF).await?;
+    let mut relieved = 0;
+    for upload in uploads.iter().chain(&store.unswept_uploads(LARGEST_RELIEF).await?) {
+        blobs.delete_upload(upload).await?;
+        relieved += 1;
+    }
+    for job in jobs.iter().chain(&store.unswept_jobs(LARGEST_RELIEF).await?) {
+        blobs.delete_job(job).await?;
+        relieved += 1;
+    }
+    Ok(relieved)
+}
+
 /// Removes files older than [`Retention::orphans`] that no row points to or that were never finished; returns how many.
 /// Reads the row of every such file: for quiet hours.
 ///
@@ -103,6 +150,7 @@ pub async fn sweep_orphans(store: &dyn Store, blobs: &Blobs, retention: &Retenti
     let before = now.minus(retention.orphans);
     let mut removed = blobs.remove_unfinished(before).await?;
     for folder in BlobOwner::FOLDERS {
+        let before = if folder == PARTS { before.max(now.minus(PARTS_KEPT)) } else { before };
         for blob in blobs.list(folder).await? {
             if blob.modified_at >= before || is_wanted(store, &blob.path).await? {
                 continue;
@@ -119,6 +167,8 @@ async fn is_wanted(store: &dyn Store, path: &str) -> Result<bool> {
         Some(BlobOwner::Input(job)) => store.job(&job).await?.is_some_and(|job| !job.deleted),
         Some(BlobOwner::Result(job)) => store.job(&job).await?.is_some_and(|job| may_need_result(&job, path)),
         Some(BlobOwner::Upload(upload)) => store.upload(&upload).await?.is_some(),
+        // What is looked at is too old to be completed.
+        Some(BlobOwner::Part) => false,
         None => true,
     })
 }
@@ -129,35 +179,4 @@ fn may_need_result(job: &Job, path: &str) -> bool {
         return true;
     }
     job.result.as_ref().is_some_and(|result| result.outputs.iter().any(|output| output.blob == path))
-}
-
-/// Sweeps every `interval` until `stop`, and looks for orphans at every 24th time.
-pub async fn run_sweeper(
-    store: &dyn Store,
-    blobs: &Blobs,
-    retention: &Retention,
-    clock: &dyn crate::Clock,
-    interval: Duration,
-    stop: CancellationToken,
-) {
-    for round in 0_u64.. {
-        tokio::select! {
-            () = tokio::time::sleep(interval) => {}
-            () = stop.cancelled() => return,
-        }
-        let mut outcome = sweep(store, blobs, retention, clock.now()).await;
-        if round % 24 == 0
-            && let Ok(swept) = &mut outcome
-        {
-            match sweep_orphans(store, blobs, retention, clock.now()).await {
-                Ok(orphans) => swept.orphans = orphans,
-                Err(error) => tracing::warn!(%error, "cannot look for files without a job"),
-            }
-        }
-        match outcome {
-            Ok(swept) if swept == Swept::default() => {}
-            Ok(swept) => tracing::info!(?swept, "old jobs and files removed"),
-            Err(error) => tracing::warn!(%error, "cannot remove old jobs and files"),
-        }
-    }
 }

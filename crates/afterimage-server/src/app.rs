@@ -5,11 +5,13 @@ use crate::cost::Rates;
 use crate::decode::DecodePool;
 use crate::engine_process::{EngineProcesses, Events};
 use crate::fetch::Outbound;
-use crate::files::{BeingSent, FileLinks};
+use crate::files::{BeingSent, FileLinks, UploadsInParts};
 use crate::http::{BodyReader, PublicUrl};
+use crate::operations::Readiness;
 use crate::operations::metrics::Metrics;
+use crate::storage_room::StorageRoom;
 use afterimage_jobs::worker::Hints;
-use afterimage_jobs::{Blobs, Store};
+use afterimage_jobs::{Blobs, StorageClaim, Store};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +21,12 @@ pub struct App {
     pub store: Arc<dyn Store>,
     /// Bytes of inputs, results and uploads.
     pub blobs: Blobs,
+    /// Whose files the storage folder holds.
+    pub storage_claim: Arc<StorageClaim>,
+    /// Who may store how much more.
+    pub room: StorageRoom,
+    /// Whether jobs would be stored and run.
+    pub readiness: Readiness,
     /// Wakes workers and passes on cancellations within this process.
     pub hints: Arc<Hints>,
     /// The engine processes; none when this server only answers requests.
@@ -33,6 +41,8 @@ pub struct App {
     pub bodies: BodyReader,
     /// Uploads whose bytes are being taken.
     pub being_sent: BeingSent,
+    /// Uploads that come in parts.
+    pub in_parts: UploadsInParts,
     /// Signed addresses of files.
     pub links: FileLinks,
     /// What addresses in answers start with.

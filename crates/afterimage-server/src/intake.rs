@@ -34,7 +34,7 @@ pub enum SourcePicture {
     },
     /// To be fetched before a worker takes the job.
     Remote {
-        /// As the client gave it.
+        /// As [`parse_web_url`] reads it: nobody who reads it again can read another one.
         url: String,
     },
 }
@@ -45,6 +45,14 @@ impl SourcePicture {
         match self {
             Self::Inline { size, .. } | Self::Stored { size, .. } => Some(*size),
             Self::Remote { .. } => None,
+        }
+    }
+
+    /// Bytes that the job needs on disk for it, as far as they are known.
+    pub fn inlined_bytes(&self) -> u64 {
+        match self {
+            Self::Inline { bytes, .. } => bytes.len() as u64,
+            Self::Stored { .. } | Self::Remote { .. } => 0,
         }
     }
 
@@ -82,7 +90,7 @@ pub async fn take_text(app: &App, field: &str, text: &str) -> Result<SourcePictu
         if matches!(url.host(), Some(Host::Ipv4(_) | Host::Ipv6(_))) {
             app.outbound.check_target(text).await.map_err(|error| malformed(error.to_string()))?;
         }
-        return Ok(SourcePicture::Remote { url: text.to_owned() });
+        return Ok(SourcePicture::Remote { url: url.into() });
     }
     let (named, text) = (field.to_owned(), text.to_owned());
     let bytes = off_thread(text.len(), move || {

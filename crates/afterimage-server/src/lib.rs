@@ -4,6 +4,7 @@
 
 pub mod app;
 pub mod auth;
+mod bounded;
 pub mod cost;
 pub mod decode;
 pub mod dialects;
@@ -13,17 +14,20 @@ pub mod error_shape;
 pub mod fetch;
 pub mod fetchers;
 pub mod files;
+pub mod free_space;
 pub mod http;
 pub mod intake;
 pub mod listen;
 pub mod operations;
 pub mod options;
 pub mod playground;
+pub mod private_files;
 pub mod progress;
 pub mod refusal;
 pub mod router;
 pub mod serve;
 pub mod sources;
+pub mod storage_room;
 pub mod submit;
 pub mod wait;
 pub mod webhooks;

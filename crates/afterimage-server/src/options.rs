@@ -38,6 +38,8 @@ pub struct ServeOptions {
     pub engine: EngineCommand,
     /// How long a synchronous request waits.
     pub sync_timeout: Duration,
+    /// Bytes of inputs, results and uploads that each key may keep; `None`: as much as there is room for.
+    pub quota: Option<u64>,
     /// How long jobs, results and uploads are kept.
     pub retention: Duration,
     /// What a picture costs.

@@ -1,5 +1,6 @@
 //! Why a request is not served, independent of the dialect that says so.
 
+use crate::bounded::bounded;
 use crate::dialects::parameters::Problem;
 use crate::http::BodyError;
 use afterimage_jobs::Error as StoreError;
@@ -20,7 +21,7 @@ pub enum Refusal {
     #[error(transparent)]
     Field(#[from] Problem),
     /// A body that is not what the route takes.
-    #[error("{0}")]
+    #[error("{}", bounded(.0))]
     BadBody(String),
     /// A body that came too slowly.
     #[error("the body did not arrive in time")]
@@ -29,10 +30,10 @@ pub enum Refusal {
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
     /// Nothing under this id or path for this key.
-    #[error("{0}")]
+    #[error("{}", bounded(.0))]
     NotFound(String),
     /// It was there, and was deleted.
-    #[error("{0}")]
+    #[error("{}", bounded(.0))]
     Gone(String),
     /// The path exists, the method does not.
     #[error("method not allowed")]
@@ -43,6 +44,21 @@ pub enum Refusal {
     /// Something outside of the program is not there right now: disk full, database lost.
     #[error("the service is not available at the moment; nothing was stored")]
     Unavailable,
+    /// The disk is so full that what is left belongs to the database and the jobs that run.
+    #[error("the server's disk is nearly full; nothing was stored, try again later")]
+    DiskFull,
+    /// The key keeps as much as it may.
+    #[error(
+        "this key's files take {stored} of the {quota} bytes that it may keep on this server, and this request does not \
+         fit beside them; delete tasks whose results are no longer needed, wait until old ones and uploads expire, or \
+         ask the operator for a larger quota"
+    )]
+    OverQuota {
+        /// Bytes that it keeps.
+        stored: u64,
+        /// Bytes that it may keep.
+        quota: u64,
+    },
     /// A fault of the program.
     #[error("internal error")]
     Internal,
@@ -61,7 +77,9 @@ impl Refusal {
             Self::Gone(_) => StatusCode::GONE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::IdempotencyConflict => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            // No 5xx or 429, which clients repeat at once, nor a 413: the same request passes when there is room.
+            Self::OverQuota { .. } => StatusCode::FORBIDDEN,
+            Self::Unavailable | Self::DiskFull => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -70,6 +88,7 @@ impl Refusal {
     pub const fn retry_after(&self) -> Option<u32> {
         match self {
             Self::Unavailable => Some(5),
+            Self::DiskFull => Some(30),
             Self::TooManyWrongKeys => Some(60),
             _ => None,
         }
@@ -104,6 +123,8 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::IdempotencyConflict { .. } => Self::IdempotencyConflict,
+            // Revoked since the request was let in.
+            StoreError::UnknownKey { .. } => Self::Unauthorized("unknown key"),
             StoreError::Unavailable { .. } => {
                 tracing::error!(%error, "the store is not available");
                 Self::Unavailable

@@ -7,23 +7,27 @@ use crate::dialects::{fal, openai, wavespeed};
 use crate::engine_process::{EngineExecutor, EngineProcesses, Events, Limits, OpenFailure};
 use crate::fetch::{FetchLimits, Fetcher, Outbound, OutboundOptions};
 use crate::fetchers::{Fetchers, POOL};
-use crate::files::{BeingSent, FileLinks, Signer};
+use crate::files::{BeingSent, FileLinks, Signer, UploadsInParts};
+use crate::free_space::Disks;
 use crate::http::{BodyReader, PublicUrl};
 use crate::listen::{ConnectionLimits, ListenError, Listener};
+use crate::operations::Readiness;
 use crate::operations::metrics::{Metrics, admin_router};
 use crate::options::ServeOptions;
 use crate::router::router;
 use crate::sources::Sources;
+use crate::storage_room::StorageRoom;
 use crate::webhooks::{Deliverer, Render};
 use afterimage_core::PictureLimits;
-use afterimage_jobs::retention::{Retention, run_sweeper};
+use afterimage_jobs::retention::Retention;
 use afterimage_jobs::worker::{Hints, WorkerOptions, Workers};
 use afterimage_jobs::{
-    Blobs, DataFolderLock, Error as StoreError, KeyStore, NewKey, Secret, SettingsStore, SqliteStore, Store,
-    SystemClock,
+    Blobs, DataFolderLock, DatabaseLock, Error as StoreError, KeyStore, NewKey, Secret, SettingsStore, SqliteStore,
+    StorageClaim, Store, Sweeper, SystemClock, is_open_to_others,
 };
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -85,16 +89,24 @@ pub async fn serve(
     let lock = DataFolderLock::acquire(&options.data_dir)?;
     let in_folder = options.data_dir.join(SqliteStore::FILE_NAME);
     let database = options.database.as_ref().unwrap_or(&in_folder);
-    // A database elsewhere has a lock of its own: another server may come to it from another data folder.
-    let _database_lock = match database.parent().filter(|folder| *folder != options.data_dir) {
+    // A database elsewhere has locks of its own: another server may come to it from another data folder.
+    let _folder_lock = match database.parent().filter(|folder| *folder != options.data_dir) {
         Some(folder) => Some(DataFolderLock::acquire(folder)?),
         None => None,
     };
+    let _database_lock = DatabaseLock::acquire(database)?;
     let sqlite = SqliteStore::open_file(database, Arc::new(SystemClock)).await?;
     for job in sqlite.expire_leases(&lock).await? {
         tracing::warn!(job_id = %job, "the server ended while this job ran; that attempt counts as unclean");
     }
     let first_key = provide_key(&sqlite, options.api_key.clone()).await?;
+    let storage = options.storage.as_ref().unwrap_or(&options.data_dir);
+    let storage_claim = claim_storage(storage, &sqlite).await?;
+    for folder in [database.parent(), Some(storage)].into_iter().flatten() {
+        warn_of_open_folder(folder);
+    }
+    let disks = [("database", database.parent()), ("storage", Some(storage.as_path()))];
+    let disks = disks.into_iter().filter_map(|(name, folder)| Some((name, folder?.to_owned())));
     let links = FileLinks::new(Signer::new(sqlite.server_secret().await?), options.retention);
     let store: Arc<dyn Store> = Arc::new(sqlite);
     let outbound = Outbound::system(&OutboundOptions {
@@ -103,7 +115,10 @@ pub async fn serve(
     })?;
     let app = Arc::new(App {
         store,
-        blobs: Blobs::local(options.storage.as_ref().unwrap_or(&options.data_dir))?,
+        blobs: Blobs::local(storage)?,
+        storage_claim: Arc::new(storage_claim),
+        room: StorageRoom::new(options.quota, Disks::of(disks.collect())),
+        readiness: Readiness::default(),
         hints: Arc::new(Hints::default()),
         engines: Arc::new(EngineProcesses::start(&options.engine, Limits::default(), options.workers)),
         events: Events::default(),
@@ -111,6 +126,7 @@ pub async fn serve(
         decode: DecodePool::new(PictureLimits::default(), DECODE_BUDGET, DECODE_THREADS),
         bodies: BodyReader::default(),
         being_sent: BeingSent::default(),
+        in_parts: UploadsInParts::default(),
         links,
         public_url: PublicUrl::new(options.public_url.as_ref(), listener.address().to_string(), options.tls.is_some()),
         known_keys: KnownKeys::default(),
@@ -175,6 +191,9 @@ pub async fn serve(
     background.cancel();
     while servers.join_next().await.is_some() {}
     while tasks.join_next().await.is_some() {}
+    if let Err(error) = app.store.forget_deleted().await {
+        tracing::warn!(%error, "what was deleted is not out of the database's log yet; the next start sees to it");
+    }
     outcome
 }
 
@@ -209,8 +228,39 @@ const SWEEP_EVERY: Duration = Duration::from_mins(1);
 
 /// Removes what is older than `kept`. A tombstone tells "deleted" from "unknown" for as long again.
 async fn clean_up(app: Arc<App>, kept: Duration, stop: CancellationToken) {
-    let retention = Retention { jobs: kept, tombstones: 2 * kept, uploads: kept, ..Retention::default() };
-    run_sweeper(app.store.as_ref(), &app.blobs, &retention, &SystemClock, SWEEP_EVERY, stop).await;
+    let sweeper = Sweeper {
+        store: Arc::clone(&app.store),
+        blobs: app.blobs.clone(),
+        claim: Some(Arc::clone(&app.storage_claim)),
+        retention: Retention { jobs: kept, tombstones: 2 * kept, uploads: kept, ..Retention::default() },
+        clock: Arc::new(SystemClock),
+        interval: SWEEP_EVERY,
+    };
+    sweeper.run(stop).await;
+}
+
+/// Takes the storage folder for this database.
+async fn claim_storage(folder: &Path, store: &SqliteStore) -> Result<StorageClaim, StoreError> {
+    let claim = StorageClaim::acquire(folder, &store.database_id().await?)?;
+    if !claim.is_ours()? {
+        tracing::warn!(
+            mark = %claim.mark().display(),
+            "the storage folder holds files of another database; they stay until that file is removed and the server is \
+             started again"
+        );
+    }
+    Ok(claim)
+}
+
+/// What was made before is as open as somebody made it.
+fn warn_of_open_folder(folder: &Path) {
+    if is_open_to_others(folder).is_ok_and(|open| open) {
+        tracing::warn!(
+            folder = %folder.display(),
+            "other users of this machine may enter the folder; the files in it are readable by this one only, but not \
+             their names and sizes (chmod 700 closes it)"
+        );
+    }
 }
 
 /// Counts how jobs end.

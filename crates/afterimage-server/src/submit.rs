@@ -6,7 +6,6 @@ use crate::dialects::parameters::{Problem, ProblemKind};
 use crate::intake::{SourcePicture, own_file_gone};
 use crate::refusal::Refusal;
 use afterimage_core::{Error as CoreError, GenerationRequest, Limits, Task};
-use afterimage_engine::sampling::img2img_start;
 use afterimage_jobs::{
     ApiKey, Blobs, CancelOutcome, Idempotency, JobId, JobSpec, NewJob, OutputFormat, OutputSpec, Priority, Source,
     Submitted, Webhook,
@@ -51,8 +50,8 @@ pub type FieldName = fn(&str) -> &str;
 /// Makes `submission` durable and wakes a worker. Nothing is stored when it is refused.
 ///
 /// # Errors
-/// [`Refusal::Field`], with the dialect's name of the field, for a request that the engine would refuse; those of the
-/// store.
+/// [`Refusal::Field`], with the dialect's name of the field, for a request that the engine would refuse;
+/// [`Refusal::OverQuota`] and [`Refusal::DiskFull`]; those of the store.
 pub async fn submit(
     app: &App,
     key: &ApiKey,
@@ -66,6 +65,16 @@ pub async fn submit(
             .await
             .map_err(|error| Problem::new(field_name("webhook"), ProblemKind::Malformed, error.to_string()))?;
     }
+    let bytes = submission.pictures.iter().map(SourcePicture::inlined_bytes).sum();
+    let reserved = app.room.reserve(app.store.as_ref(), &key.id, bytes).await;
+    // A repetition asks for nothing new: its sender may not know yet that the first one filled the quota.
+    if let (Err(Refusal::OverQuota { .. } | Refusal::DiskFull), Some(idempotency)) =
+        (&reserved, &submission.idempotency)
+        && let Some(job) = app.store.repeated(&key.id, idempotency).await?
+    {
+        return Ok(Submitted::Existing(job));
+    }
+    let _reserved = reserved?;
     let id = JobId::random();
     let size = submission.pictures.first().and_then(SourcePicture::size);
     let cost_micros = quote(app.rates, &submission.request, size);
@@ -178,13 +187,8 @@ fn check(submission: &Submission, field_name: FieldName) -> Result<(), Refusal> 
             Refusal::Internal
         }
     })?;
-    let Task::ImageToImage { strength } = request.task else { return Ok(()) };
-    if img2img_start(request.steps, strength) >= request.steps {
-        let message =
-            format!("{strength} of {} steps leaves none to run; raise it or the number of steps", request.steps);
-        return Err(refuse("strength", message));
-    }
-    if request.size.is_none()
+    if matches!(request.task, Task::ImageToImage { .. })
+        && request.size.is_none()
         && let Some(size) = submission.pictures.first().and_then(SourcePicture::size)
         && (!limits.side.contains(&size.width) || !limits.side.contains(&size.height))
     {

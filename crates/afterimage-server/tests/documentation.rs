@@ -28,16 +28,17 @@ fn of_openai() -> Vec<Table> {
     let defaults = format!("`response_format` is {}, {}.", default(Base::OpenAi), default(Base::DeepInfra));
     let form = |name: &str, flow, what: &str| {
         let parameters = openai::form_parameters(flow, Base::OpenAi);
-        (
-            format!("POST images/{name}"),
-            format!("{what} A form (`multipart/form-data`). By default {defaults}"),
-            parameters,
-        )
+        (format!("POST images/{name}"), format!("{what} By default {defaults}"), parameters)
     };
     let native = "DeepInfra's native form. JSON, or a form with the picture as a file.";
     vec![
-        form("variations", Flow::Variation, "Varies a picture."),
-        form("edits", Flow::ImageToImage, "Reshapes a picture towards a prompt; the result has its size."),
+        form("variations", Flow::Variation, "Varies a picture. A form (`multipart/form-data`)."),
+        form(
+            "edits",
+            Flow::ImageToImage,
+            "Reshapes a picture towards a prompt. A form (`multipart/form-data`), or JSON with `images`, a list with one \
+             `{\"image_url\"}`, in place of `image`.",
+        ),
         (format!("POST /v1/inference/{}", openai::MODEL), native.to_owned(), openai::native_parameters()),
     ]
 }
@@ -67,10 +68,13 @@ fn columns(kind: &Kind) -> (&'static str, String, String) {
         Kind::Integer { range, default } => {
             ("integer", span(range), default.map(|value| format!("`{value}`")).unwrap_or_default())
         }
+        Kind::Seed { highest } => ("integer", format!("-1 to {highest}"), String::new()),
         Kind::Number { range, default } => ("number", span(range), format!("`{default}`")),
         Kind::Switch { default } => ("boolean", String::new(), format!("`{default}`")),
-        Kind::Choice { options, default } => {
-            let words: Vec<String> = options.iter().map(|word| format!("`{word}`")).collect();
+        Kind::Choice { options, aliases, default } => {
+            let words = options.iter().map(|word| format!("`{word}`"));
+            let words: Vec<String> =
+                words.chain(aliases.iter().map(|(alias, word)| format!("`{alias}` for `{word}`"))).collect();
             ("string", words.join(", "), format!("`{default}`"))
         }
         Kind::Text { max_bytes } if *max_bytes < 1024 => ("string", format!("up to {max_bytes} bytes"), String::new()),
@@ -78,7 +82,9 @@ fn columns(kind: &Kind) -> (&'static str, String, String) {
         Kind::Picture => ("string", String::new(), String::new()),
         Kind::Size { side, default, separator } => {
             let values = format!("`W{separator}H`, {} each", span(side));
-            ("string", values, format!("`{}{separator}{}`", default.width, default.height))
+            let values = if default.is_some() { values } else { format!("`auto`, {values}") };
+            let default = default.map_or("auto".to_owned(), |size| format!("{}{separator}{}", size.width, size.height));
+            ("string", values, format!("`{default}`"))
         }
         Kind::NamedSize { presets, default, side, .. } => {
             let names: Vec<String> = presets.iter().map(|(name, size)| format!("`{name}` ({size})")).collect();

@@ -2,17 +2,19 @@
 
 use crate::commands::{Bench, EngineProcess, Img2Img, Keys, KeysCommand, Models, ModelsCommand, Serve, Vary};
 use crate::config::Config;
+use crate::definition::{adapted, check_values_are_there};
 use crate::failure::Failure;
 use crate::origin::Origins;
 use crate::usage;
-use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Variations of pictures with FLUX.1 Redux, and image-to-image
 ///
 /// Every flag can also be set by an environment variable, AFTERIMAGE_<FLAG>, and in a TOML file (--config). A flag
-/// wins over the environment, the environment over the file, the file over the default.
+/// wins over the environment, the environment over the file, the file over the default. An empty variable counts as
+/// absent.
 ///
 /// Exit codes: 0 success, 2 bad usage or bad input (one line names the flag or file and what would be right), 1
 /// anything else.
@@ -77,19 +79,37 @@ pub enum Parsed {
 /// file's.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, Failure> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let first = match Cli::command().try_get_matches_from(&arguments) {
-        Ok(matches) => matches,
-        Err(error) => return usage::help_or_failure(error, &Cli::command(), &arguments, None).map(Parsed::Help),
+    let definition = adapted(Cli::command());
+    let first = match definition.clone().try_get_matches_from(&arguments) {
+        Ok(matches) => {
+            check_values_are_there(&definition, &arguments)?;
+            matches
+        }
+        Err(error) => return help_or_failure(error, &definition, &arguments, None),
     };
     let Some(path) = config_path(&first) else {
         return finish(&first, None);
     };
     let config = Config::read(&path)?;
-    let command = config.apply(Cli::command())?;
+    let command = config.apply(definition)?;
     match command.clone().try_get_matches_from(&arguments) {
         Ok(matches) => finish(&matches, Some(&config)),
-        Err(error) => usage::help_or_failure(error, &command, &arguments, Some(&path)).map(Parsed::Help),
+        Err(error) => help_or_failure(error, &command, &arguments, Some(&path)),
     }
+}
+
+/// The help, which names all environment variables, whatever is in them; else the failure.
+fn help_or_failure(
+    error: clap::Error,
+    command: &Command,
+    arguments: &[OsString],
+    file: Option<&Path>,
+) -> Result<Parsed, Failure> {
+    let error = match usage::help_or_failure(error, command, arguments, file) {
+        Ok(help) => help,
+        Err(failure) => return Err(check_values_are_there(command, arguments).err().unwrap_or(failure)),
+    };
+    Ok(Parsed::Help(Cli::command().try_get_matches_from(arguments).err().unwrap_or(error)))
 }
 
 fn finish(matches: &ArgMatches, config: Option<&Config>) -> Result<Parsed, Failure> {
@@ -118,11 +138,22 @@ fn innermost(matches: &ArgMatches) -> (Vec<&str>, &ArgMatches) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Command;
 
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
+        adapted(Cli::command()).debug_assert();
+    }
+
+    #[test]
+    fn every_value_may_begin_with_a_hyphen() {
+        fn check(command: &Command) {
+            for argument in command.get_arguments().filter(|argument| argument.get_long().is_some()) {
+                assert_eq!(argument.is_allow_hyphen_values_set(), argument.get_action().takes_values(), "{argument}");
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&adapted(Cli::command()));
     }
 
     /// `AFTERIMAGE_<FLAG>` for every flag, in every command.

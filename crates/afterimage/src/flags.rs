@@ -112,7 +112,7 @@ pub struct RequestFlags {
     ///
     /// Rounded down to multiples of 16. Time grows faster than the number of pixels. Default: the model's native size
     /// (1024x1024 for FLUX.1); for `img2img` the size of the input.
-    #[arg(long, env = "AFTERIMAGE_SIZE", hide_env_values = true, value_name = "WxH", allow_hyphen_values = true, value_parser = values::size)]
+    #[arg(long, env = "AFTERIMAGE_SIZE", hide_env_values = true, value_name = "WxH", value_parser = values::size)]
     pub size: Option<Size>,
 
     /// Sampling steps, 1 to 50
@@ -125,7 +125,6 @@ pub struct RequestFlags {
         hide_env_values = true,
         value_name = "N",
         default_value = "28",
-        allow_hyphen_values = true,
         value_parser = values::steps
     )]
     pub steps: u32,
@@ -140,7 +139,6 @@ pub struct RequestFlags {
         hide_env_values = true,
         value_name = "F",
         default_value = "3.5",
-        allow_hyphen_values = true,
         value_parser = values::guidance
     )]
     pub guidance: f64,
@@ -155,7 +153,6 @@ pub struct RequestFlags {
         hide_env_values = true,
         value_name = "N",
         default_value = "-1",
-        allow_hyphen_values = true,
         value_parser = values::seed
     )]
     pub seed: Seed,
@@ -169,7 +166,6 @@ pub struct RequestFlags {
         hide_env_values = true,
         value_name = "N",
         default_value = "1",
-        allow_hyphen_values = true,
         value_parser = values::num_images
     )]
     pub num_images: u32,
@@ -218,14 +214,15 @@ pub struct OutputFlags {
     /// File format: taken from the output's extension when absent, else png
     ///
     /// An error when it contradicts the extension of --output.
-    #[arg(long, env = "AFTERIMAGE_FORMAT", hide_env_values = true, value_name = "FORMAT")]
+    #[arg(long, env = "AFTERIMAGE_FORMAT", hide_env_values = true, value_name = "FORMAT", ignore_case = true)]
     pub format: Option<Format>,
 
     /// Print one JSON object on standard output instead of file names
     ///
-    /// Its fields: `outputs`, `seed`, `width`, `height`, `steps` (all that ran), `enlarged_from` (`width` and `height` of
-    /// the first pass, null when there was one pass), `timings` (`load_ms`, `image_encode_ms`, `text_encode_ms`,
-    /// `denoise_ms`, `decode_ms`, `total_ms`), `model`, `device`, `dtype`.
+    /// Its fields: `outputs`, `inputs` (of each picture `icc`, such as `Display P3 → sRGB` when the colours of its profile
+    /// were converted, else null), `seed`, `width`, `height`, `steps` (all that ran), `enlarged_from` (`width` and
+    /// `height` of the first pass, null when there was one pass), `timings` (`load_ms`, `image_encode_ms`,
+    /// `text_encode_ms`, `denoise_ms`, `decode_ms`, `total_ms`), `model`, `device`, `dtype`.
     #[arg(long, env = "AFTERIMAGE_JSON", hide_env_values = true, value_parser = values::switch)]
     pub json: bool,
 

@@ -6,9 +6,9 @@ use crate::flags::{ModelFlags, OutputFlags, RequestFlags};
 use crate::origin::Origins;
 use crate::output::{Plan, print_text, write_pictures};
 use crate::progress::Progress;
-use afterimage_core::{Error, GenerationRequest, Limits, Picture, PictureLimits, Size, Task};
+use afterimage_core::{Error, GenerationRequest, Limits, PictureLimits, Size, Task};
 use afterimage_engine::{Engine, Generation, Timings, encode_pictures};
-use afterimage_imaging::{read_file, read_stream};
+use afterimage_imaging::{SourcePicture, read_file, read_stream};
 use serde::Serialize;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -33,6 +33,7 @@ pub struct Job<'a> {
 #[derive(Serialize)]
 struct Report<'a> {
     outputs: Vec<String>,
+    inputs: Vec<Input>,
     seed: u64,
     width: u32,
     height: u32,
@@ -44,6 +45,19 @@ struct Report<'a> {
     dtype: &'a str,
 }
 
+/// What was done to a picture on the way in.
+#[derive(Serialize)]
+struct Input {
+    /// `PROFILE → sRGB` when colours were converted.
+    icc: Option<String>,
+}
+
+impl Input {
+    fn of(source: &SourcePicture) -> Self {
+        Self { icc: source.converted_from.as_ref().map(|from| format!("{from} → sRGB")) }
+    }
+}
+
 impl Job<'_> {
     /// Checks everything that can be checked first, then generates and writes.
     pub fn run(self) -> Result<(), Failure> {
@@ -52,7 +66,9 @@ impl Job<'_> {
         request.validate(&Limits::default(), self.sources.len()).map_err(failed)?;
         let first_source = self.sources.first().map_or(Path::new("-"), PathBuf::as_path);
         let plan = Plan::new(self.output, first_source, request.num_images, self.origins)?;
-        let pictures = read_pictures(self.sources, self.origins)?;
+        let sources = read_pictures(self.sources, self.origins)?;
+        let inputs = sources.iter().map(Input::of).collect();
+        let pictures: Vec<_> = sources.into_iter().map(|source| source.picture).collect();
 
         cancel::install()?;
         let engine = Engine::open(&self.models.engine_options()).map_err(failed)?;
@@ -63,7 +79,7 @@ impl Job<'_> {
 
         let files = encode_pictures(&request, &generation, plan.format).map_err(failed)?;
         write_pictures(&plan.targets, &files)?;
-        self.report(&plan, &generation)
+        self.report(&plan, inputs, &generation)
     }
 
     fn request(&self) -> GenerationRequest {
@@ -80,7 +96,7 @@ impl Job<'_> {
     }
 
     /// File names (or JSON) on standard output for the next program, the summary on standard error for the person.
-    fn report(&self, plan: &Plan, generation: &Generation) -> Result<(), Failure> {
+    fn report(&self, plan: &Plan, inputs: Vec<Input>, generation: &Generation) -> Result<(), Failure> {
         let outputs: Vec<String> = plan.targets.iter().map(|target| target.shown().display().to_string()).collect();
         if !self.output.quiet && !self.output.json {
             let seconds = generation.timings.total_ms / 1000.0;
@@ -92,6 +108,7 @@ impl Job<'_> {
         if self.output.json {
             let report = Report {
                 outputs,
+                inputs,
                 seed: generation.seed,
                 width: generation.size.width,
                 height: generation.size.height,
@@ -110,7 +127,7 @@ impl Job<'_> {
     }
 }
 
-fn read_pictures(sources: &[PathBuf], origins: &Origins) -> Result<Vec<Picture>, Failure> {
+fn read_pictures(sources: &[PathBuf], origins: &Origins) -> Result<Vec<SourcePicture>, Failure> {
     let limits = PictureLimits::default();
     if sources.iter().filter(|source| *source == Path::new("-")).count() > 1 {
         return Err(Failure::bad_input("IMAGE", "standard input can be read only once; give - for one picture"));

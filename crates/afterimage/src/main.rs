@@ -9,6 +9,7 @@ mod cancel;
 mod cli;
 mod commands;
 mod config;
+mod definition;
 mod failure;
 mod flags;
 mod generate;

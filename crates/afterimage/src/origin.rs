@@ -3,6 +3,7 @@
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// Where a value came from. Precedence is the order of the variants.
@@ -65,6 +66,11 @@ pub fn subject(field: &str, origin: &Origin) -> String {
         Origin::Environment => format!("{flag} (from {})", variable(field)),
         Origin::File(path) => format!("{flag} (from {})", path.display()),
     }
+}
+
+/// Whether the environment variable `name` has a value; an empty one counts as absent.
+pub fn is_set(name: &OsStr) -> bool {
+    std::env::var_os(name).is_some_and(|value| !value.is_empty())
 }
 
 /// The environment variable of `field`.

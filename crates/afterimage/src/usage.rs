@@ -1,11 +1,11 @@
 //! clap's errors as one line: `--steps: 51 is out of range; 1 to 50 are accepted`.
 
 use crate::failure::{Failure, shortened};
-use crate::origin::{Origin, subject, variable};
+use crate::origin::{Origin, is_set, subject, variable};
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::error::Error as _;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 /// The error itself when it is a help text or the version, else the failure. `file` is given when flags and environment
@@ -82,7 +82,7 @@ fn name_with_origin(argument: &str, arguments: &[OsString], file: Option<&Path>)
         .any(|argument| argument.strip_prefix(&flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('=')));
     let origin = match file {
         Some(path) => Origin::File(path.to_path_buf()),
-        None if !on_command_line && std::env::var_os(variable(&field)).is_some() => Origin::Environment,
+        None if !on_command_line && is_set(OsStr::new(&variable(&field))) => Origin::Environment,
         None => Origin::Flag,
     };
     subject(&field, &origin)
@@ -122,7 +122,7 @@ fn advice(error: &clap::Error, command: &Command, name: &str, arguments: &[OsStr
 }
 
 /// The innermost command that `arguments` name.
-fn used_command<'a>(command: &'a Command, arguments: &[OsString]) -> &'a Command {
+pub fn used_command<'a>(command: &'a Command, arguments: &[OsString]) -> &'a Command {
     let mut innermost = command;
     for argument in arguments.iter().skip(1).filter_map(|argument| argument.to_str()) {
         innermost = innermost.find_subcommand(argument).unwrap_or(innermost);

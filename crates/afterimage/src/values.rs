@@ -57,6 +57,11 @@ pub fn days(text: &str) -> Result<Duration, String> {
     number(text, &(0.001..=3650.0)).map(|days| Duration::from_secs_f64(days * 86_400.0))
 }
 
+/// `--quota-gb`; bytes.
+pub fn gigabytes(text: &str) -> Result<u64, String> {
+    number(text, &(0.001..=1_000_000.0)).map(|gigabytes| (gigabytes * 1e9) as u64)
+}
+
 /// `--cost-rate`.
 pub fn rate(text: &str) -> Result<f64, String> {
     number(text, &(0.0..=1000.0))

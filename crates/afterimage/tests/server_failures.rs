@@ -26,3 +26,5 @@ mod server;
 mod starting;
 #[path = "server_failures/stopping.rs"]
 mod stopping;
+#[path = "server_failures/storage.rs"]
+mod storage;

@@ -190,7 +190,28 @@ async def check_uploads(client, picture):
         assert (await refused(400, call)).message.startswith("file: ")
     # The SDK cuts larger files into parts; no picture may be that large.
     large = bytes(fal_client.client.MULTIPART_THRESHOLD + 1)
-    assert "at most 50 MB" in (await refused(400, lambda: client.upload(large, "image/png"))).message
+    assert "more than 50 MB" in (await refused(400, lambda: client.upload(large, "image/png"))).message
+    await check_parts(client, content, picture)
+
+
+async def check_parts(client, content, picture):
+    """Smaller limits than the SDK's own make it cut the picture."""
+    module = fal_client.client
+    before = module.MULTIPART_THRESHOLD, module.MULTIPART_CHUNK_SIZE
+    module.MULTIPART_THRESHOLD, module.MULTIPART_CHUNK_SIZE = 1000, len(content) // 7
+    try:
+        hour = fal_client.StorageSettings(expires_in="1h")
+        addresses = [
+            await of(client.upload(content, "image/jpeg", "lake.jpg", lifecycle=hour)),
+            await of(client.upload_file(PICTURE)),
+        ]
+        for address in addresses:
+            assert address.startswith(ADDRESS) and httpx.get(address).content == content, address
+            assert picture_of(await of(client.run(MODEL, arguments(address)))) == picture
+        error = await refused(400, lambda: client.upload(b"no picture" * 1000, "image/png"))
+        assert error.message.startswith("file: "), error
+    finally:
+        module.MULTIPART_THRESHOLD, module.MULTIPART_CHUNK_SIZE = before
 
 
 async def main():

@@ -35,18 +35,23 @@ pub fn generate(
     let seed = request.seed.unwrap_or_else(draw_seed);
     let mut generator = TorchGenerator::new(seed);
 
-    let conditions = run.conditions(sources, &mut clock)?;
-    let (pictures, steps_run) = run.pictures(&conditions.context, sources, &mut generator, &mut clock)?;
+    let made = match unchanged_source(request, sources) {
+        Some(source) => Made {
+            pictures: vec![resize(source, size, Filter::Lanczos)?; request.num_images as usize],
+            ..Made::default()
+        },
+        None => run.make(sources, &mut generator, &mut clock)?,
+    };
     Ok(Generation {
-        pictures,
+        pictures: made.pictures,
         seed,
         size,
-        steps_run,
+        steps_run: made.steps_run,
         enlarge: run.plan.enlarge(),
         enlarged_from: run.plan.refinement.map(|_| run.plan.first_size),
         timings: clock.timings(),
-        image_cached: conditions.image_cached,
-        text_cached: conditions.text_cached,
+        image_cached: made.image_cached,
+        text_cached: made.text_cached,
         model: models.name(),
         device: models.device().to_owned(),
         dtype: models.dtype().to_owned(),
@@ -75,9 +80,28 @@ fn output_size(models: &Models, request: &GenerationRequest, sources: &[Picture]
     usable_size(size, models.size_step())
 }
 
-/// A seed that nobody chose: 32 bits, all that torch's generator looks at.
+/// The picture that `request` gives back as it is, if it does: the one of image-to-image whose strength leaves no step.
+/// No model sees it, since even an autoencoder alone would change it.
+fn unchanged_source<'a>(request: &GenerationRequest, sources: &'a [Picture]) -> Option<&'a Picture> {
+    match request.task {
+        Task::ImageToImage { strength } if img2img_start(request.steps, strength) >= request.steps => sources.first(),
+        _ => None,
+    }
+}
+
+/// A seed that nobody chose: 31 bits, so that every front end that reports it also takes it back, whatever the highest
+/// seed of the service is that it speaks for.
 fn draw_seed() -> u64 {
-    u64::from(RandomState::new().hash_one(Instant::now()) as u32)
+    RandomState::new().hash_one(Instant::now()) & 0x7fff_ffff
+}
+
+/// What came out, and what of its conditions was known before.
+#[derive(Default)]
+struct Made {
+    pictures: Vec<Picture>,
+    steps_run: u32,
+    image_cached: bool,
+    text_cached: bool,
 }
 
 /// What a request is conditioned on, and what of it was known before.
@@ -99,6 +123,13 @@ struct Run<'a> {
 impl Run<'_> {
     fn pass(&self, size: Size) -> Pass<'_> {
         Pass { models: self.models, observer: self.observer, size }
+    }
+
+    fn make(&self, sources: &[Picture], generator: &mut TorchGenerator, clock: &mut Clock) -> Result<Made> {
+        let conditions = self.conditions(sources, clock)?;
+        let (pictures, steps_run) = self.pictures(&conditions.context, sources, generator, clock)?;
+        let Conditions { image_cached, text_cached, .. } = conditions;
+        Ok(Made { pictures, steps_run, image_cached, text_cached })
     }
 
     fn conditions(&self, sources: &[Picture], clock: &mut Clock) -> Result<Conditions> {
@@ -150,7 +181,7 @@ impl Run<'_> {
     ) -> Result<(Vec<Picture>, u32)> {
         let first = self.pass(self.plan.first_size);
         let last = self.plan.refinement.map(|refinement| (self.pass(refinement.size), refinement));
-        let schedule = self.schedule(&first)?;
+        let schedule = self.schedule(&first);
         let refining = last.as_ref().map_or(Vec::new(), |(_, refinement)| {
             let tokens = first.grid().tokens();
             refining_sigmas(self.models.scheduler(), tokens, self.request.steps, refinement.strength)
@@ -206,15 +237,12 @@ impl Run<'_> {
     }
 
     /// Noise levels of the first pass.
-    fn schedule(&self, pass: &Pass) -> Result<Vec<f32>> {
+    fn schedule(&self, pass: &Pass) -> Vec<f32> {
         let steps = self.request.steps;
         let mut schedule = sigmas(self.models.scheduler(), pass.grid().tokens(), steps);
-        let Task::ImageToImage { strength } = self.request.task else { return Ok(schedule) };
-        let start = img2img_start(steps, strength);
-        if start >= steps {
-            let problem = format!("{strength} of {steps} steps leaves none to run; raise it or the number of steps");
-            return Err(Error::field("strength", problem));
+        match self.request.task {
+            Task::ImageToImage { strength } => schedule.split_off(img2img_start(steps, strength) as usize),
+            Task::Variation(_) | Task::TextToImage => schedule,
         }
-        Ok(schedule.split_off(start as usize))
     }
 }

@@ -2,10 +2,10 @@
 
 use super::clock::Clock;
 use super::context::{Text, encode_picture, join, variation_text};
-use super::latents::{pack, pixels_of, unpack};
+use super::latents::{pack, pixels_of, unpack, usable_size};
 use super::pass::{Pass, Sampling};
 use super::{Models, generate};
-use crate::engine::{Observer, Silent};
+use crate::engine::{Observer, Silent, Timings};
 use crate::models::flux::{Conditioning, ConditioningInputs, Grid, Workspace};
 use crate::models::vae::{Autoencoder, Tensor3};
 use crate::options::EngineOptions;
@@ -31,7 +31,7 @@ fn models(case: &Case) -> Models {
 fn input(case: &Case) -> Picture {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/cases").join(&case.name);
     let path = ["input.png", "input.jpg"].map(|name| folder.join(name)).into_iter().find(|path| path.exists());
-    read_file(&path.unwrap(), &PictureLimits::default()).unwrap()
+    read_file(&path.unwrap(), &PictureLimits::default()).unwrap().picture
 }
 
 fn grid_of(noise: &Recorded) -> Grid {
@@ -211,6 +211,35 @@ fn one_picture_is_the_first_of_several() {
     assert_eq!((several.pictures.len(), several.seed, several.steps_run), (3, 3, 2));
     assert_eq!(several.pictures[0], one.pictures[0]);
     assert_ne!(several.pictures[1], one.pictures[0]);
+}
+
+#[test]
+fn without_a_step_the_source_itself_comes_back_at_the_output_size() {
+    let case = cases().into_iter().find(|case| case.name == "vary-plain").unwrap();
+    let (models, source) = (models(&case), input(&case));
+    for (strength, size) in [(0.0, None), (0.0, Some(Size::new(64, 48))), (1e-17, Some(Size::new(80, 96)))] {
+        let mut request = GenerationRequest::new(Task::ImageToImage { strength });
+        (request.prompt, request.size, request.num_images) = (Some("a lake".to_owned()), size, 2);
+        let made = generate(&models, &request, &[source.clone()], &Silent).unwrap();
+        let expected = Size::new(source.width(), source.height());
+        let expected = usable_size(size.unwrap_or(expected), models.size_step()).unwrap();
+        let resized = resize(&source, expected, Filter::Lanczos).unwrap();
+        assert_eq!((made.size, made.steps_run, made.pictures), (expected, 0, vec![resized; 2]), "{strength} {size:?}");
+        let Timings { image_encode_ms, text_encode_ms, denoise_ms, decode_ms, .. } = made.timings;
+        assert_eq!([image_encode_ms, text_encode_ms, denoise_ms, decode_ms], [0.0; 4], "no model runs");
+    }
+}
+
+#[test]
+fn drawn_seeds_are_taken_back_by_every_service() {
+    let case = cases().into_iter().find(|case| case.name == "vary-plain").unwrap();
+    let (models, source) = (models(&case), input(&case));
+    let mut request = GenerationRequest::new(Task::ImageToImage { strength: 0.0 });
+    request.prompt = Some("a lake".to_owned());
+    let drawn = || generate(&models, &request, &[source.clone()], &Silent).unwrap().seed;
+    let seeds: Vec<u64> = (0..64).map(|_| drawn()).collect();
+    assert!(seeds.iter().all(|seed| *seed <= 0x7fff_ffff), "{seeds:?}");
+    assert!(seeds.iter().any(|seed| *seed > 0x3fff_ffff), "the highest bit is drawn, too");
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! The first frame of a GIF, on its canvas.
 
+use super::samples::Samples;
 use super::{Decoded, Problem, check_size};
 use afterimage_core::PictureLimits;
 use gif::{ColorOutput, DecodeOptions, DecodingError, MemoryLimit};
-use image::metadata::Orientation;
 use std::io::{Cursor, ErrorKind};
 use std::num::NonZeroU64;
 
@@ -37,7 +37,7 @@ pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Pr
             }
         }
     }
-    Ok(Decoded { width: canvas_width, height: canvas_height, rgb, orientation: Orientation::NoTransforms })
+    Ok(Decoded { width: canvas_width, height: canvas_height, samples: Samples::Rgb(rgb) })
 }
 
 /// Width and height of the canvas.

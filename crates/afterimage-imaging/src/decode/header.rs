@@ -1,7 +1,7 @@
 //! What a picture claims about itself, read before any pixel is decoded.
 
 use super::jpeg_markers::JpegMarkers;
-use super::{Problem, accepted_format, bitmap_tiff, check_size, gif, png, webp, working_memory};
+use super::{Problem, accepted_format, bitmap, check_size, gif, png, tiff, webp, working_memory};
 use crate::format::PictureFormat;
 use afterimage_core::{Error, PictureLimits, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -57,7 +57,7 @@ fn stored_size(format: PictureFormat, bytes: &[u8]) -> Result<(u32, u32), Proble
         PictureFormat::Png => png::stored_size(bytes),
         PictureFormat::WebP => webp::canvas_size(bytes),
         PictureFormat::Gif => gif::canvas_size(bytes),
-        PictureFormat::Bmp => bitmap_tiff::bitmap_size(bytes),
-        PictureFormat::Tiff => bitmap_tiff::tiff_size(bytes),
+        PictureFormat::Bmp => bitmap::size(bytes),
+        PictureFormat::Tiff => tiff::size(bytes),
     }
 }

@@ -19,11 +19,10 @@ mod standard;
 mod upsampling;
 
 use super::jpeg_markers::{ColorModel, JpegMarkers};
-use super::pixels::{grey_to_rgb, shrink};
-use super::{Decoded, Problem, check_size, exif_orientation};
+use super::samples::Samples;
+use super::{Decoded, Problem, check_size};
 use afterimage_core::PictureLimits;
 pub(super) use frame::{Component, Frame};
-use image::metadata::Orientation;
 use planes::read_planes;
 
 /// Coefficients of 8x8 samples in rows, from the lowest frequencies on.
@@ -59,18 +58,14 @@ pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Pr
         return Err(format!("{} scans are too many for its size", markers.scans));
     }
     let planes = read_planes(bytes, limits)?;
-    let rgb = match markers.color {
-        ColorModel::Grey => grey_to_rgb(&planes.interleaved()),
-        ColorModel::Rgb => planes.to_rgb(|pixel| pixel),
-        ColorModel::YCbCr => planes.to_rgb(ycc_to_rgb),
-        ColorModel::Cmyk => shrink(planes.interleaved(), inverted_cmyk_to_rgb),
-        ColorModel::Ycck => shrink(planes.interleaved(), |[luma, blue, red, black]| {
-            let [cyan, magenta, yellow] = ycc_to_rgb([luma, blue, red]).map(|value| 255 - value);
-            inverted_cmyk_to_rgb([cyan, magenta, yellow, black])
-        }),
+    let samples = match markers.color {
+        ColorModel::Grey => Samples::Grey(planes.interleaved()),
+        ColorModel::Rgb => Samples::Rgb(planes.to_rgb(|pixel| pixel)),
+        ColorModel::YCbCr => Samples::Rgb(planes.to_rgb(ycc_to_rgb)),
+        ColorModel::Cmyk => Samples::Cmyk(inverted(planes.interleaved())),
+        ColorModel::Ycck => Samples::Cmyk(inverted_ycck_to_cmyk(planes.interleaved())),
     };
-    let orientation = markers.exif.map_or(Orientation::NoTransforms, exif_orientation);
-    Ok(Decoded { width, height, rgb, orientation })
+    Ok(Decoded { width, height, samples })
 }
 
 /// ITU-R BT.601, full range, in the 16-bit fixed point of libjpeg (`jdcolor.c`).
@@ -91,11 +86,20 @@ fn ycc_to_rgb([luma, blue, red]: [u8; 3]) -> [u8; 3] {
     .map(|value| value.clamp(0, 255) as u8)
 }
 
-/// Pillow takes every CMYK JPEG for one with Adobe's inverted polarity (0 is full ink), then multiplies with black.
-fn inverted_cmyk_to_rgb([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
-    let light = u32::from(black);
-    [cyan, magenta, yellow].map(|inverted| {
-        let product = u32::from(255 - inverted) * light + 128;
-        (light - (((product >> 8) + product) >> 8)) as u8
-    })
+/// Pillow takes every CMYK JPEG for one with Adobe's inverted polarity: 0 is full ink.
+fn inverted(mut samples: Vec<u8>) -> Vec<u8> {
+    for ink in &mut samples {
+        *ink = 255 - *ink;
+    }
+    samples
+}
+
+/// Luminance and colours of what full ink leaves, and inverted black.
+fn inverted_ycck_to_cmyk(mut samples: Vec<u8>) -> Vec<u8> {
+    for [luma, blue, red, black] in samples.as_chunks_mut::<4>().0 {
+        // Converted they are the inverse of inverted inks, so the inks themselves.
+        [*luma, *blue, *red] = ycc_to_rgb([*luma, *blue, *red]);
+        *black = 255 - *black;
+    }
+    samples
 }

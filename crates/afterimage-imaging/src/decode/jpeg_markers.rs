@@ -14,7 +14,7 @@ pub(super) enum ColorModel {
 }
 
 /// What the markers tell.
-pub(super) struct JpegMarkers<'a> {
+pub(super) struct JpegMarkers {
     pub(super) width: u32,
     pub(super) height: u32,
     pub(super) color: ColorModel,
@@ -24,19 +24,16 @@ pub(super) struct JpegMarkers<'a> {
     pub(super) coded_bits: u64,
     /// Bits that a complete picture of this size takes at the very least.
     pub(super) least_bits: u64,
-    /// First EXIF segment, from the `Exif` prefix on.
-    pub(super) exif: Option<&'a [u8]>,
 }
 
-impl<'a> JpegMarkers<'a> {
+impl JpegMarkers {
     /// Reads all markers up to the end of the image, which must be there: a JPEG that was cut off has none.
-    pub(super) fn read(bytes: &'a [u8]) -> Result<Self, Problem> {
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, Problem> {
         const TRUNCATED: &str = "truncated";
         let mut rest = bytes.get(2..).unwrap_or_default();
         let mut frame = None;
         let mut adobe_transform = None;
         let mut has_jfif = false;
-        let mut exif = None;
         let mut scans = 0;
         let mut first_scan_bytes = 0;
         loop {
@@ -66,7 +63,6 @@ impl<'a> JpegMarkers<'a> {
                 }
                 // What comes behind the first scan does not count, nor do segments that are too short.
                 0xe0 if scans == 0 => has_jfif |= segment.len() >= 14 && segment.starts_with(b"JFIF\0"),
-                0xe1 if exif.is_none() && segment.starts_with(b"Exif\0\0") => exif = Some(segment),
                 0xee if scans == 0 && segment.starts_with(b"Adobe") => {
                     adobe_transform = segment.get(11).copied().or(adobe_transform);
                 }
@@ -85,7 +81,6 @@ impl<'a> JpegMarkers<'a> {
             scans,
             coded_bits: (first_scan_bytes - rest.len()) as u64 * 8,
             least_bits: frame.least_bits(),
-            exif,
         })
     }
 }

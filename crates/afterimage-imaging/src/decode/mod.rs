@@ -1,19 +1,25 @@
 //! From the bytes of a file to an upright 8-bit RGB picture.
 
-mod bitmap_tiff;
+mod bitmap;
+mod directory;
 mod gif;
 mod header;
+mod inks;
 mod jpeg;
 mod jpeg_markers;
+mod metadata;
 mod pixels;
 mod png;
+mod profile;
+mod samples;
+mod tiff;
 mod webp;
 
-use crate::format::{ACCEPTED, PictureFormat, describe_unknown};
+use crate::format::{PictureFormat, camera_raw_refusal, refusal};
 use crate::source::too_many_bytes;
 use afterimage_core::{Error, Picture, PictureLimits, Result};
 pub use header::{PictureHeader, read_header};
-use image::metadata::Orientation;
+use samples::Samples;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What is wrong with a picture, in words; [`decode`] adds where it came from.
@@ -23,28 +29,52 @@ type Problem = String;
 struct Decoded {
     width: u32,
     height: u32,
-    /// Rows top to bottom, three bytes a pixel.
-    rgb: Vec<u8>,
-    orientation: Orientation,
+    samples: Samples,
+}
+
+/// A picture as it is used, and what was done to it on the way that its owner may want to know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourcePicture {
+    /// Upright, RGB on white.
+    pub picture: Picture,
+    /// Name of the ICC profile whose colours were converted to sRGB, at most 60 characters; `None` when none was.
+    pub converted_from: Option<String>,
 }
 
 /// Decodes JPEG, PNG, WebP, GIF, BMP or TIFF, told apart by content, into an upright RGB picture.
 ///
-/// EXIF orientation is applied, alpha flattened onto white, 16 bits a sample are cut to the upper 8, CMYK is converted as
-/// Pillow does (Adobe's inverted polarity). Colour profiles are ignored, as Pillow's `convert("RGB")` does. Of an
-/// animation the first frame is used. `source_name` is what messages call the picture: a file name, `standard input`.
+/// Orientation from EXIF or XMP is applied, alpha flattened onto white, 16 bits a sample are cut to the upper 8, CMYK is
+/// converted as Pillow does (Adobe's inverted polarity). Colours of an ICC profile become sRGB, as Pillow's `ImageCms`
+/// converts them. Of an animation the first frame is used, of several pages the first. `source_name` is what messages
+/// call the picture: a file name, `standard input`.
 ///
 /// # Errors
 /// [`Error::Picture`] for anything else, for truncated or damaged files, and above `limits`, which are checked before
 /// memory for pixels is taken.
 pub fn decode(bytes: &[u8], source_name: &str, limits: &PictureLimits) -> Result<Picture> {
+    decode_source(bytes, source_name, limits).map(|source| source.picture)
+}
+
+/// [`decode`], with what was done on the way.
+///
+/// # Errors
+/// As for [`decode`].
+pub fn decode_source(bytes: &[u8], source_name: &str, limits: &PictureLimits) -> Result<SourcePicture> {
     let format = accepted_format(bytes, source_name, limits)?;
     // The codecs are written not to panic, but their arithmetic on hostile headers is not under our control.
     let decoded = catch_unwind(AssertUnwindSafe(|| decode_as(format, bytes, limits)))
         .unwrap_or_else(|_| Err("damaged".to_owned()))
         .map_err(|problem| Error::picture(source_name, format!("{} file: {problem}", format.name())))?;
-    let (width, height, rgb) = pixels::turn_upright(decoded.width, decoded.height, decoded.rgb, decoded.orientation);
-    Picture::from_rgb(width, height, rgb).ok_or_else(|| Error::internal("decoded pixels do not fit the picture's size"))
+    let metadata = metadata::read(format, bytes);
+    let (samples, converted_from) = match &metadata.profile {
+        Some(profile) => profile::convert(decoded.samples, profile),
+        None => (decoded.samples, None),
+    };
+    let (width, height, rgb) =
+        pixels::turn_upright(decoded.width, decoded.height, samples.into_rgb(), metadata.orientation);
+    let picture = Picture::from_rgb(width, height, rgb)
+        .ok_or_else(|| Error::internal("decoded pixels do not fit the picture's size"))?;
+    Ok(SourcePicture { picture, converted_from })
 }
 
 /// The format of `bytes`, unless their number or kind is refused.
@@ -55,10 +85,13 @@ fn accepted_format(bytes: &[u8], source_name: &str, limits: &PictureLimits) -> R
     if bytes.len() as u64 > limits.file_bytes {
         return Err(too_many_bytes(source_name, Some(bytes.len() as u64), limits));
     }
-    PictureFormat::detect(bytes).ok_or_else(|| {
-        let looks_like = describe_unknown(bytes);
-        Error::picture(source_name, format!("looks like {looks_like}; {ACCEPTED}"))
-    })
+    let format = PictureFormat::detect(bytes).ok_or_else(|| Error::picture(source_name, refusal(bytes)))?;
+    if format == PictureFormat::Tiff
+        && let Some(kind) = tiff::camera_raw(bytes)
+    {
+        return Err(Error::picture(source_name, camera_raw_refusal(kind)));
+    }
+    Ok(format)
 }
 
 fn decode_as(format: PictureFormat, bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Problem> {
@@ -67,8 +100,8 @@ fn decode_as(format: PictureFormat, bytes: &[u8], limits: &PictureLimits) -> Res
         PictureFormat::Png => png::decode(bytes, limits),
         PictureFormat::WebP => webp::decode(bytes, limits),
         PictureFormat::Gif => gif::decode(bytes, limits),
-        PictureFormat::Bmp => bitmap_tiff::decode_bitmap(bytes, limits),
-        PictureFormat::Tiff => bitmap_tiff::decode_tiff(bytes, limits),
+        PictureFormat::Bmp => bitmap::decode(bytes, limits),
+        PictureFormat::Tiff => tiff::decode(bytes, limits),
     }
 }
 
@@ -88,12 +121,6 @@ fn check_size(width: u32, height: u32, limits: &PictureLimits) -> Result<(), Pro
         ));
     }
     Ok(())
-}
-
-/// The orientation in an EXIF block, with or without the `Exif` prefix that some writers leave in front of it.
-fn exif_orientation(exif: &[u8]) -> Orientation {
-    let tiff = exif.strip_prefix(b"Exif\0\0").unwrap_or(exif);
-    Orientation::from_exif_chunk(tiff).unwrap_or(Orientation::NoTransforms)
 }
 
 /// A decoder's complaint in our words: most of them mean that the file ends too early.

@@ -1,9 +1,8 @@
 //! PNG through the `png` crate, whose text and profile chunks can be left alone (they may inflate to gigabytes).
 
-use super::{Decoded, Problem, check_size, exif_orientation, pixels, working_memory};
+use super::samples::Samples;
+use super::{Decoded, Problem, check_size, working_memory};
 use afterimage_core::PictureLimits;
-use image::ColorType;
-use image::metadata::Orientation;
 use png::{BitDepth, Decoder, DecodingError, Limits, Transformations};
 use std::io::Cursor;
 
@@ -22,20 +21,17 @@ pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Pr
     let (width, height) = (header.width, header.height);
     check_size(width, height, limits)?;
     let mut reader = decoder.read_info().map_err(|error| problem(&error))?;
-    let color = match reader.output_color_type() {
-        (png::ColorType::Grayscale, BitDepth::Eight) => ColorType::L8,
-        (png::ColorType::GrayscaleAlpha, BitDepth::Eight) => ColorType::La8,
-        (png::ColorType::Rgb, BitDepth::Eight) => ColorType::Rgb8,
-        (png::ColorType::Rgba, BitDepth::Eight) => ColorType::Rgba8,
+    let wrap: fn(Vec<u8>) -> Samples = match reader.output_color_type() {
+        (png::ColorType::Grayscale, BitDepth::Eight) => Samples::Grey,
+        (png::ColorType::GrayscaleAlpha, BitDepth::Eight) => Samples::GreyAlpha,
+        (png::ColorType::Rgb, BitDepth::Eight) => Samples::Rgb,
+        (png::ColorType::Rgba, BitDepth::Eight) => Samples::Rgba,
         (color, depth) => return Err(format!("of an unsupported kind ({color:?}, {depth:?})")),
     };
     let length = reader.output_buffer_size().ok_or_else(|| "too large".to_owned())?;
     let mut samples = vec![0; length];
     reader.next_frame(&mut samples).map_err(|error| problem(&error))?;
-    let exif = reader.info().exif_metadata.as_deref();
-    let orientation = exif.map_or(Orientation::NoTransforms, exif_orientation);
-    let rgb = pixels::to_rgb(color, samples).ok_or_else(|| "of an unsupported kind".to_owned())?;
-    Ok(Decoded { width, height, rgb, orientation })
+    Ok(Decoded { width, height, samples: wrap(samples) })
 }
 
 /// Width and height in the header chunk, which comes first.

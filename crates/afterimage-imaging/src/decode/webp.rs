@@ -1,14 +1,14 @@
 //! WebP through the `image` crate, after a walk over the container.
 
-use super::{Decoded, Problem, check_size, exif_orientation, image_problem, pixels};
+use super::samples::Samples;
+use super::{Decoded, Problem, check_size, image_problem};
 use afterimage_core::PictureLimits;
 use image::ImageDecoder;
 use image::codecs::webp::WebPDecoder;
-use image::metadata::Orientation;
 use std::io::Cursor;
 
 pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Problem> {
-    let exif = check_container(bytes, limits)?;
+    check_container(bytes, limits)?;
     let decoder = decoder(bytes)?;
     let (width, height) = decoder.dimensions();
     check_size(width, height, limits)?;
@@ -16,9 +16,8 @@ pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Pr
     let length = usize::try_from(decoder.total_bytes()).map_err(|_| "too large".to_owned())?;
     let mut samples = vec![0; length];
     decoder.read_image(&mut samples).map_err(|error| image_problem(&error))?;
-    let rgb = pixels::to_rgb(color, samples).ok_or_else(|| "of an unsupported kind".to_owned())?;
-    let orientation = exif.map_or(Orientation::NoTransforms, exif_orientation);
-    Ok(Decoded { width, height, rgb, orientation })
+    let samples = Samples::from_image(color, samples).ok_or_else(|| "of an unsupported kind".to_owned())?;
+    Ok(Decoded { width, height, samples })
 }
 
 /// Width and height of the canvas.
@@ -31,16 +30,14 @@ fn decoder(bytes: &[u8]) -> Result<WebPDecoder<Cursor<&[u8]>>, Problem> {
 }
 
 /// Checks that every chunk lies inside the file and that no bitstream claims more pixels than allowed; the decoder
-/// takes memory for a bitstream's own size before it compares it with the canvas. Returns the EXIF chunk.
-fn check_container<'a>(bytes: &'a [u8], limits: &PictureLimits) -> Result<Option<&'a [u8]>, Problem> {
+/// takes memory for a bitstream's own size before it compares it with the canvas.
+fn check_container(bytes: &[u8], limits: &PictureLimits) -> Result<(), Problem> {
     const RIFF_HEADER_BYTES: usize = 12;
     const ANIMATION_FRAME_HEADER_BYTES: usize = 16;
     let declared = little_endian_u32(bytes, 4).map_or(0, |size| size as usize).saturating_add(8);
     let inside = bytes.get(RIFF_HEADER_BYTES..declared).ok_or_else(|| "truncated".to_owned())?;
-    let mut exif = None;
     for (name, data) in chunks(inside)? {
         match &name {
-            b"EXIF" if exif.is_none() => exif = Some(data),
             b"ANMF" => {
                 for (name, data) in chunks(data.get(ANIMATION_FRAME_HEADER_BYTES..).unwrap_or_default())? {
                     check_bitstream(name, data, limits)?;
@@ -49,7 +46,7 @@ fn check_container<'a>(bytes: &'a [u8], limits: &PictureLimits) -> Result<Option
             _ => check_bitstream(name, data, limits)?,
         }
     }
-    Ok(exif)
+    Ok(())
 }
 
 type Chunk<'a> = ([u8; 4], &'a [u8]);

@@ -1,6 +1,6 @@
 //! Jobs: submit, read, claim, end.
 
-use crate::{Failure, Job, JobId, JobResult, JobState, KeyId, Lease, NewJob, Result, Timestamp, WorkerId};
+use crate::{Failure, Idempotency, Job, JobId, JobResult, JobState, KeyId, Lease, NewJob, Result, Timestamp, WorkerId};
 use async_trait::async_trait;
 use std::time::Duration;
 
@@ -72,6 +72,24 @@ pub enum CancelOutcome {
     NotFound,
 }
 
+/// What came of a request to cancel everything of a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CancelledAll {
+    /// Jobs that were waiting and have ended now.
+    pub cancelled: u64,
+    /// Running jobs whose workers were asked to stop.
+    pub requested: u64,
+}
+
+/// What is too old. Both times are given by the caller, who knows whether its clock can be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The time now: what says itself how long it is kept is due when that is over.
+    pub now: Timestamp,
+    /// The general rule: what ended, or was uploaded, before this time is due.
+    pub before: Timestamp,
+}
+
 /// What came of a renewal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Renewed {
@@ -141,6 +159,15 @@ pub trait JobStore: Send + Sync + 'static {
     /// Ends a waiting job of `key`, or asks the worker of a running one to stop.
     async fn cancel(&self, key: &KeyId, id: &JobId) -> Result<CancelOutcome>;
 
+    /// Cancels all jobs of `key`, as [`JobStore::cancel`] does one.
+    async fn cancel_all(&self, key: &KeyId) -> Result<CancelledAll>;
+
+    /// The job that an earlier submit of `key` made with this idempotency key.
+    ///
+    /// # Errors
+    /// [`crate::Error::IdempotencyConflict`].
+    async fn repeated(&self, key: &KeyId, idempotency: &Idempotency) -> Result<Option<Job>>;
+
     /// Takes the job that is due next, of a key below its limit of running jobs. One that awaits its pictures is not
     /// due, see [`crate::FetchStore`].
     async fn claim(&self, worker: &WorkerId, lease: Duration) -> Result<Option<Job>>;
@@ -180,14 +207,17 @@ pub trait JobStore: Send + Sync + 'static {
     /// What succeeded jobs of a key (of one of its users) cost.
     async fn spending(&self, key: &KeyId, user: Option<&str>) -> Result<Spending>;
 
-    /// Deletes at most `limit` jobs that ended before `finished_before` or whose [`Job::kept_for`] is over, as their
-    /// owners could; returns them.
-    async fn expire_jobs(&self, finished_before: Timestamp, limit: u32) -> Result<Vec<JobId>>;
+    /// Deletes at most `limit` ended jobs that are due, as their owners could; returns them. One whose own
+    /// [`Job::kept_for`] is over stays while a webhook of it is open.
+    async fn expire_jobs(&self, due: Due, limit: u32) -> Result<Vec<JobId>>;
+
+    /// What [`JobStore::expire_jobs`] would delete, without writing anything; it may name one twice.
+    async fn due_jobs(&self, due: Due, limit: u32) -> Result<Vec<JobId>>;
 
     /// At most `limit` deleted and ended jobs whose blobs have not been removed yet.
     async fn unswept_jobs(&self, limit: u32) -> Result<Vec<JobId>>;
 
-    /// Notes that the blobs of these jobs are gone.
+    /// Notes that the blobs of these jobs are gone; they count for nothing in [`crate::UsageStore`] from then on.
     async fn mark_jobs_swept(&self, jobs: &[JobId]) -> Result<()>;
 
     /// Forgets at most `limit` deleted, swept jobs that ended before `finished_before`; returns how many. Their

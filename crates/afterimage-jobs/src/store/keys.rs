@@ -73,6 +73,7 @@ pub trait KeyStore: Send + Sync + 'static {
     /// All keys, oldest first, also revoked ones.
     async fn keys(&self) -> Result<Vec<ApiKey>>;
 
-    /// Withdraws a key; false when there is none or it was withdrawn before. Its jobs go on.
+    /// Withdraws a key; false when there is none or it was withdrawn before. Its jobs go on, see
+    /// [`crate::JobStore::cancel_all`].
     async fn revoke_key(&self, id: &KeyId) -> Result<bool>;
 }

@@ -10,20 +10,25 @@ mod order;
 mod outbox;
 mod settings;
 mod sqlite;
+mod upkeep;
 mod uploads;
+mod usage;
 
 pub use fetches::{FetchStore, Fetched};
 pub use jobs::{
-    CancelOutcome, Fenced, JobStore, ListFilter, POSITION_LIMIT, Page, QueueDepth, Renewed, Spending, Submitted,
+    CancelOutcome, CancelledAll, Due, Fenced, JobStore, ListFilter, POSITION_LIMIT, Page, QueueDepth, Renewed,
+    Spending, Submitted,
 };
 pub use keys::{ApiKey, KeyStore, NewKey, Secret};
 pub use memory::MemoryStore;
 pub use outbox::{Delivery, NextTry, Outbox};
 pub use settings::SettingsStore;
 pub use sqlite::SqliteStore;
+pub use upkeep::Upkeep;
 pub use uploads::{NewUpload, Upload, UploadFacts, UploadState, UploadStore};
+pub use usage::{StorageUse, UsageStore};
 
 /// Everything at once: what a server holds as `Arc<dyn Store>`.
-pub trait Store: JobStore + FetchStore + KeyStore + UploadStore + Outbox + SettingsStore {}
+pub trait Store: JobStore + FetchStore + KeyStore + UploadStore + UsageStore + Outbox + SettingsStore + Upkeep {}
 
-impl<T: JobStore + FetchStore + KeyStore + UploadStore + Outbox + SettingsStore> Store for T {}
+impl<T: JobStore + FetchStore + KeyStore + UploadStore + UsageStore + Outbox + SettingsStore + Upkeep> Store for T {}

@@ -1,6 +1,6 @@
 //! Files that clients upload before they use them.
 
-use crate::{KeyId, Result, Timestamp, UploadId};
+use crate::{Due, KeyId, Result, Timestamp, UploadId};
 use async_trait::async_trait;
 use std::time::Duration;
 
@@ -79,9 +79,13 @@ pub trait UploadStore: Send + Sync + 'static {
     /// The upload, whosever it is, unless it has expired.
     async fn upload(&self, id: &UploadId) -> Result<Option<Upload>>;
 
-    /// Hides at most `limit` uploads made before `created_before`, and as many whose [`Upload::kept_for`] is over;
+    /// Hides at most `limit` uploads that the general rule makes due, and as many whose [`Upload::kept_for`] is over;
     /// returns how many in all.
-    async fn expire_uploads(&self, created_before: Timestamp, limit: u32) -> Result<u64>;
+    async fn expire_uploads(&self, due: Due, limit: u32) -> Result<u64>;
+
+    /// At most `limit` uploads that [`UploadStore::expire_uploads`] would hide, without writing anything; it may name one
+    /// twice.
+    async fn due_uploads(&self, due: Due, limit: u32) -> Result<Vec<UploadId>>;
 
     /// At most `limit` expired uploads whose blobs have not been removed yet.
     async fn unswept_uploads(&self, limit: u32) -> Result<Vec<UploadId>>;

@@ -16,7 +16,13 @@ pub(super) enum Ending {
 }
 
 /// Stores what was made. Storage that stays unavailable puts the job back.
-pub(super) async fn store_pictures(shared: &Shared, lease: &Lease, job: &Job, produced: Produced) -> Ending {
+pub(super) async fn store_pictures(
+    shared: &Shared,
+    lease: &Lease,
+    job: &Job,
+    produced: Produced,
+    claimed: Instant,
+) -> Ending {
     let until = Instant::now() + shared.options.storage_patience;
     let mut outputs = Vec::with_capacity(produced.pictures.len());
     for picture in produced.pictures {
@@ -32,6 +38,7 @@ pub(super) async fn store_pictures(shared: &Shared, lease: &Lease, job: &Job, pr
         outputs,
         seed: produced.seed,
         inference_ms: produced.inference_ms,
+        run_ms: Some(claimed.elapsed().as_millis() as u64),
         timings: produced.timings,
         facts: produced.facts,
     })

@@ -1,12 +1,10 @@
 //! Finds jobs whose worker is gone, and jobs that nobody took in time.
 
 use super::Shared;
+use crate::SystemClock;
+use crate::clock_trust::{JUMP, Reading};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
-use tokio::time::{Instant, sleep};
-
-/// Difference between clocks, beyond what scheduling explains.
-const JUMP: Duration = Duration::from_secs(1);
+use tokio::time::sleep;
 
 /// Looks until the workers stop.
 pub(super) async fn run(shared: Arc<Shared>) {
@@ -45,20 +43,18 @@ async fn look(shared: &Shared) -> bool {
 /// Whether a lease that looks run out may have had no chance to be renewed: the wall clock jumped, the process was
 /// stopped, the machine slept, or the store was away. Acting then would count an unclean end against jobs that run.
 struct Trust {
-    monotonic: Instant,
-    wall: SystemTime,
+    looked_at: Reading,
     store_answered: bool,
 }
 
 impl Trust {
     fn new() -> Self {
-        Self { monotonic: Instant::now(), wall: SystemTime::now(), store_answered: true }
+        Self { looked_at: Reading::now(&SystemClock), store_answered: true }
     }
 
     fn allows(&mut self, shared: &Shared) -> bool {
         let before = std::mem::replace(self, Self::new());
-        let passed = self.monotonic - before.monotonic;
-        let wall_passed = self.wall.duration_since(before.wall).unwrap_or_default();
-        before.store_answered && passed < shared.options.rescue_every + JUMP && wall_passed.abs_diff(passed) < JUMP
+        let stood_still = self.looked_at.monotonic - before.looked_at.monotonic >= shared.options.rescue_every + JUMP;
+        before.store_answered && !stood_still && !self.looked_at.jumped_since(&before.looked_at)
     }
 }

@@ -4,7 +4,7 @@ use super::recorder::{self, Ending};
 use super::{Control, Execution, Shared, heartbeat};
 use crate::Job;
 use std::sync::Arc;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// Runs jobs until the workers stop.
 pub(super) async fn run(shared: Arc<Shared>, slot: usize) {
@@ -30,6 +30,7 @@ pub(super) async fn run(shared: Arc<Shared>, slot: usize) {
 }
 
 async fn run_job(shared: &Arc<Shared>, slot: usize, job: Job) {
+    let claimed = Instant::now();
     let lease = job.lease(&shared.worker);
     let job = Arc::new(job);
     tracing::info!(job = %job.id, attempt = job.attempt, slot, "job started");
@@ -37,7 +38,7 @@ async fn run_job(shared: &Arc<Shared>, slot: usize, job: Job) {
     let control = Control { abandon: shared.abandoning.child_token(), ..Control::default() };
     let heartbeat = heartbeat::start(shared, slot, &lease, &control);
     let ending = match execute(shared, slot, &job, &control).await {
-        Execution::Succeeded(produced) => recorder::store_pictures(shared, &lease, &job, produced).await,
+        Execution::Succeeded(produced) => recorder::store_pictures(shared, &lease, &job, produced, claimed).await,
         Execution::Failed(failure) => recorder::failed(shared, &job, failure),
         Execution::Cancelled => Ending::Cancelled,
         Execution::Crashed { message } => Ending::Crashed(message),

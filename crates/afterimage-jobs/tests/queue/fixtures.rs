@@ -180,6 +180,7 @@ pub fn result() -> JobResult {
         }],
         seed: u64::MAX,
         inference_ms: 1234,
+        run_ms: Some(1300),
         timings: json!({"denoise_ms": 1200.5}),
         facts: json!({"device": "cpu"}),
     }

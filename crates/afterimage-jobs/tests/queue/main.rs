@@ -10,5 +10,6 @@ mod model;
 mod oracle;
 mod sqlite;
 mod suite;
+mod sweeping;
 mod turns;
 mod workers;

@@ -2,7 +2,7 @@
 
 use crate::fixtures::{Harness, Kind, LEASE, failure, fetched, new_job, remote_job, result, with_webhook};
 use afterimage_jobs::{
-    Delivery, Error, FailureKind, Fenced, FetchLease, Idempotency, Job, JobId, KeyId, Lease, ListFilter, NewJob,
+    Delivery, Due, Error, FailureKind, Fenced, FetchLease, Idempotency, Job, JobId, KeyId, Lease, ListFilter, NewJob,
     NextTry, Priority, Rates, Submitted, Timestamp,
 };
 use proptest::prelude::*;
@@ -198,7 +198,8 @@ impl Side {
                 }
             }
             Call::Expire(age) => {
-                let mut expired = store.expire_jobs(self.before(*age), 1000).await.unwrap();
+                let due = Due { now: self.before(0), before: self.before(*age) };
+                let mut expired = store.expire_jobs(due, 1000).await.unwrap();
                 expired.sort();
                 format!("{expired:?}")
             }
@@ -266,7 +267,8 @@ impl Side {
         for key in &self.keys {
             let page = store.list(key, &ListFilter { page_size: 100, ..ListFilter::default() }).await.unwrap();
             let ids: Vec<JobId> = page.jobs.into_iter().map(|job| job.id).collect();
-            seen.push(format!("{} {ids:?} {:?}", page.total, store.spending(key, None).await.unwrap()));
+            let bytes = store.stored_bytes(key).await.unwrap();
+            seen.push(format!("{} {ids:?} {:?} {bytes}", page.total, store.spending(key, None).await.unwrap()));
         }
         seen
     }

@@ -2,8 +2,8 @@
 
 use crate::fixtures::{Harness, Kind, LEASE, START, create_key, new_job, result};
 use afterimage_jobs::{
-    CancelOutcome, DataFolderLock, Error, Fenced, FetchStore, JobId, JobState, JobStore, KeyStore, ManualClock, NewKey,
-    SqliteStore, SystemClock, WorkerId,
+    CancelOutcome, DataFolderLock, DatabaseLock, Error, Fenced, FetchStore, JobId, JobState, JobStore, KeyStore,
+    ManualClock, NewKey, SqliteStore, SystemClock, WorkerId,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -206,6 +206,31 @@ async fn one_server_per_data_folder() {
     DataFolderLock::acquire(&data).unwrap();
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn one_server_per_database_whatever_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join(SqliteStore::FILE_NAME);
+    let lock = DatabaseLock::acquire(&database).unwrap();
+    let store = open(folder.path()).await;
+    let key = create_key(&store, "one", None).await;
+    let other = folder.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    let (linked, pointed) = (other.join("linked"), other.join("pointed"));
+    std::fs::hard_link(&database, &linked).unwrap();
+    std::os::unix::fs::symlink(&database, &pointed).unwrap();
+    for name in [&database, &linked, &pointed] {
+        let refused = DatabaseLock::acquire(name);
+        assert!(matches!(refused, Err(Error::DatabaseInUse { .. })), "{}: {refused:?}", name.display());
+    }
+    // The lock is not in the way of SQLite's own.
+    let command = open(folder.path()).await;
+    command.create_key(NewKey::default()).await.unwrap();
+    store.submit(new_job(&key)).await.unwrap();
+    drop(lock);
+    DatabaseLock::acquire(&linked).unwrap();
+}
+
 #[tokio::test]
 async fn keys_can_be_made_beside_a_running_server() {
     let folder = tempfile::tempdir().unwrap();
@@ -229,6 +254,12 @@ async fn files_are_for_their_owner_only() {
     create_key(&store, "one", None).await;
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&data), 0o700);
+    // A database that was open to others is closed, and so is its log.
+    drop(store);
+    let database = data.join(SqliteStore::FILE_NAME);
+    std::fs::set_permissions(&database, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let store = open(&data).await;
+    create_key(&store, "two", None).await;
     for entry in std::fs::read_dir(&data).unwrap() {
         let path = entry.unwrap().path();
         assert_eq!(mode(&path), 0o600, "{}", path.display());

@@ -16,12 +16,12 @@ pub enum Flow {
 const WITHOUT_PICTURE: Size = Size::new(1024, 1024);
 
 /// The request that `values` describe: `prompt`, `strength`, `num_inference_steps`, `guidance_scale`, `num_images` and
-/// `seed`. `size` counts for variations; the result of image-to-image has its picture's size.
+/// `seed`. Without a `size` the result of image-to-image has its picture's.
 pub fn generation(flow: Flow, values: &Values, size: Option<Size>, with_picture: bool) -> GenerationRequest {
     let (task, size) = match (flow, with_picture) {
         (Flow::Variation, _) => (Task::Variation(VariationSettings::default()), size),
-        (Flow::ImageToImage, true) => (Task::ImageToImage { strength: values.number("strength").unwrap_or(0.8) }, None),
-        (Flow::ImageToImage, false) => (Task::TextToImage, Some(WITHOUT_PICTURE)),
+        (Flow::ImageToImage, true) => (Task::ImageToImage { strength: values.number("strength").unwrap_or(0.8) }, size),
+        (Flow::ImageToImage, false) => (Task::TextToImage, Some(size.unwrap_or(WITHOUT_PICTURE))),
     };
     let mut request = GenerationRequest::new(task);
     request.prompt = values.text("prompt").map(str::to_owned);
@@ -36,7 +36,7 @@ pub fn generation(flow: Flow, values: &Values, size: Option<Size>, with_picture:
         request.num_images = num_images as u32;
     }
     // Only -1 and absence draw a seed; 0 is one.
-    request.seed = values.integer("seed").and_then(|seed| u64::try_from(seed).ok());
+    request.seed = values.seed("seed");
     request
 }
 

@@ -3,6 +3,7 @@
 use super::events::Events;
 use super::protocol::{FailureKind, GenerationFailure, Summary};
 use super::supervisor::{EngineProcesses, Outcome, Work};
+use crate::bounded::bounded;
 use afterimage_jobs::worker::{Control, Encoded, Execution, Executor, Produced};
 use afterimage_jobs::{Failure, FailureKind as JobFailureKind, Job, OutputFormat, Source};
 use async_trait::async_trait;
@@ -102,7 +103,9 @@ fn produced(summary: &Summary, files: Vec<Bytes>, format: OutputFormat) -> Produ
 fn failure_for_the_client(job: &Job, failure: GenerationFailure) -> Failure {
     let GenerationFailure { kind, field, message } = failure;
     match kind {
-        FailureKind::Request => Failure { kind: JobFailureKind::BadInput, field, message },
+        FailureKind::Request => {
+            Failure { kind: JobFailureKind::BadInput, field, message: bounded(&message).into_owned() }
+        }
         FailureKind::Model => {
             tracing::error!(job_id = %job.id, message, "the installed model cannot be used");
             Failure::new(JobFailureKind::Engine, "the installed model cannot be used")

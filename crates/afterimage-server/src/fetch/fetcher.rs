@@ -29,13 +29,13 @@ pub struct FetchLimits {
 }
 
 impl Default for FetchLimits {
-    /// 50 MB, 30 seconds, 10 seconds without a byte, 3 redirects, 16 at once.
+    /// 50 MB, 30 seconds, 10 seconds without a byte, 5 redirects, 16 at once.
     fn default() -> Self {
         Self {
             bytes: 50_000_000,
             total: Duration::from_secs(30),
             idle: Duration::from_secs(10),
-            redirects: 3,
+            redirects: 5,
             parallel: 16,
         }
     }
@@ -95,9 +95,7 @@ impl Fetcher {
         if response.status() != StatusCode::OK {
             return Err(FetchError::Status(response.status().as_u16()));
         }
-        if !is_plain(&response) {
-            return Err(FetchError::Encoded);
-        }
+        let compressed = is_compressed(&response);
         let limit = self.limits.bytes;
         // A length that is announced can only refuse early; what comes is counted all the same.
         if response.content_length().is_some_and(|length| length > limit) {
@@ -111,11 +109,11 @@ impl Fetcher {
             }
             bytes.extend_from_slice(&chunk);
             if !is_picture && bytes.len() >= SNIFFED_BYTES {
-                check_format(&bytes)?;
+                check_format(&bytes, compressed)?;
                 is_picture = true;
             }
         }
-        check_format(&bytes)?;
+        check_format(&bytes, compressed)?;
         Ok(bytes.freeze())
     }
 
@@ -124,13 +122,22 @@ impl Fetcher {
     }
 }
 
-fn check_format(bytes: &[u8]) -> Result<(), FetchError> {
-    PictureFormat::detect(bytes).map(drop).ok_or(FetchError::NotAPicture)
+fn check_format(bytes: &[u8], compressed: bool) -> Result<(), FetchError> {
+    let otherwise = if compressed { FetchError::Encoded } else { FetchError::NotAPicture };
+    PictureFormat::detect(bytes).map(drop).ok_or(otherwise)
 }
 
-fn is_plain(response: &Response) -> bool {
-    let encodings = response.headers().get_all(header::CONTENT_ENCODING);
-    encodings.iter().all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+/// Codings that compress (the registry of HTTP content codings), under all their names.
+const COMPRESSIONS: [&str; 10] =
+    ["gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd", "dcb", "dcz", "pack200-gzip"];
+
+/// Whether the response says that its body is compressed, which was not asked for. Hosts store pictures under all kinds of
+/// codings, such as `UTF-8`, `aws-chunked` or none at all, so it is the bytes that decide whether there is a picture; this
+/// only tells why there is none.
+fn is_compressed(response: &Response) -> bool {
+    let lists = response.headers().get_all(header::CONTENT_ENCODING);
+    let mut codings = lists.iter().filter_map(|list| list.to_str().ok()).flat_map(|list| list.split(','));
+    codings.any(|coding| COMPRESSIONS.iter().any(|known| known.eq_ignore_ascii_case(coding.trim())))
 }
 
 /// Where a response sends us, `None` when it does not.

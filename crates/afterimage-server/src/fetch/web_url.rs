@@ -14,7 +14,7 @@ pub enum UrlProblem {
     /// A user name or password.
     #[error("must not hold a user name or password")]
     Credentials,
-    /// White space, a control character or a backslash, or a percent sign in the host.
+    /// A control character or a backslash, or white space or a percent sign in front of the path.
     #[error("holds characters that an address must not hold")]
     Characters,
     /// Above the accepted length.
@@ -25,16 +25,19 @@ pub enum UrlProblem {
     Malformed,
 }
 
-/// Reads an `http` or `https` address; the fragment is dropped, a host in other scripts becomes punycode.
+/// Reads an `http` or `https` address as browsers do: spaces around it and the fragment are dropped, a host in other
+/// scripts becomes punycode, spaces and other characters that have no place in a path or query are percent-encoded.
 ///
 /// # Errors
-/// [`UrlProblem`] for everything that the URL standard forgives but other parsers read differently: backslashes, white
-/// space, missing slashes, an `@` before the path, a host with percent signs.
+/// [`UrlProblem`] for everything that the URL standard forgives but other parsers read differently in a way that leads to
+/// another host: backslashes, control characters, missing slashes, white space or an `@` before the path, a host with
+/// percent signs.
 pub fn parse_web_url(text: &str) -> Result<Url, UrlProblem> {
+    let text = text.trim_matches(' ');
     if text.len() > LONGEST {
         return Err(UrlProblem::TooLong);
     }
-    if text.chars().any(|character| character.is_control() || character.is_whitespace() || character == '\\') {
+    if text.chars().any(|character| character.is_control() || character == '\\') {
         return Err(UrlProblem::Characters);
     }
     let after_scheme = strip_prefix_ignoring_case(text, "https://")
@@ -46,8 +49,9 @@ pub fn parse_web_url(text: &str) -> Result<Url, UrlProblem> {
     if before_path.contains('@') {
         return Err(UrlProblem::Credentials);
     }
+    // Nor on whether white space does.
     let host = before_path.split(['?', '#']).next().unwrap_or_default();
-    if host.contains('%') {
+    if host.contains(|character: char| character == '%' || character.is_whitespace()) {
         return Err(UrlProblem::Characters);
     }
     if host.is_empty() || host.starts_with(':') {
@@ -62,6 +66,10 @@ pub fn parse_web_url(text: &str) -> Result<Url, UrlProblem> {
         return Err(UrlProblem::Credentials);
     }
     url.set_fragment(None);
+    // Percent-encoding makes it longer, and what is read here may be read again.
+    if url.as_str().len() > LONGEST {
+        return Err(UrlProblem::TooLong);
+    }
     Ok(url)
 }
 
@@ -84,6 +92,12 @@ mod tests {
             ("http://example.com.:8080/", "http://example.com.:8080/"),
             ("http://b\u{fc}cher.example/", "http://xn--bcher-kva.example/"),
             ("http://[2606:4700::1111]:81/x", "http://[2606:4700::1111]:81/x"),
+            (" http://example.com/a ", "http://example.com/a"),
+            ("http://example.com/a b c.png", "http://example.com/a%20b%20c.png"),
+            ("http://example.com?a b", "http://example.com/?a%20b"),
+            ("http://example.com/\u{a0}\u{2028}\u{e9}", "http://example.com/%C2%A0%E2%80%A8%C3%A9"),
+            ("http://example.com/\"<>`{}", "http://example.com/%22%3C%3E%60%7B%7D"),
+            ("http://example.com/a%20b%zz?%zz", "http://example.com/a%20b%zz?%zz"),
         ] {
             assert_eq!(parse_web_url(text).map(String::from), Ok(expected.to_owned()), "{text}");
         }
@@ -121,8 +135,18 @@ mod tests {
             ("http://good.com\0.evil.com/", UrlProblem::Characters),
             ("http://good.com%00.evil.com/", UrlProblem::Characters),
             ("http://%31%32%37.0.0.1/", UrlProblem::Characters),
-            (" http://good.com/", UrlProblem::Characters),
-            ("http://good.com/\u{a0}", UrlProblem::Characters),
+            ("\thttp://good.com/", UrlProblem::Characters),
+            ("http://good.com/a\tb", UrlProblem::Characters),
+            ("http://good.com/a\u{85}b", UrlProblem::Characters),
+            ("http://good.com/a b\\@10.0.0.1/", UrlProblem::Characters),
+            ("http://good .com/", UrlProblem::Characters),
+            ("http:// good.com/", UrlProblem::Characters),
+            ("http://good.com /", UrlProblem::Characters),
+            ("http://good.com 10.0.0.1/", UrlProblem::Characters),
+            ("http://good.com\u{a0}/", UrlProblem::Characters),
+            ("http://good.com\u{3000}@10.0.0.1/", UrlProblem::Credentials),
+            ("http://good.com ?@10.0.0.1/", UrlProblem::Credentials),
+            ("http ://good.com/", UrlProblem::Scheme),
             ("http:good.com", UrlProblem::Scheme),
             ("http:/good.com", UrlProblem::Scheme),
             ("http:///good.com", UrlProblem::Malformed),
@@ -146,6 +170,8 @@ mod tests {
         }
         let long = format!("http://good.com/{}", "a".repeat(LONGEST));
         assert_eq!(parse_web_url(&long), Err(UrlProblem::TooLong));
+        let spaces = format!("http://good.com/{}a", " ".repeat(LONGEST / 2));
+        assert_eq!(parse_web_url(&spaces), Err(UrlProblem::TooLong), "three bytes each once they are encoded");
     }
 
     proptest! {

@@ -87,7 +87,8 @@ mod tests {
         let shares = Shares::new(32);
         let held: Vec<Vec<Share>> = ["a", "b", "c", "d", "e", "f"].map(|name| take_all(&shares, name)).into();
         assert_eq!(held.iter().map(Vec::len).collect::<Vec<_>>(), [8, 8, 8, 4, 2, 1]);
-        assert_eq!(take_all(&shares, "late").len(), 1);
+        let late = take_all(&shares, "late");
+        assert_eq!(late.len(), 1);
         assert!(!shares.have_room());
     }
 

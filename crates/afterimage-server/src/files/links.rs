@@ -13,8 +13,11 @@ pub struct FileLinks {
     lifetime: Duration,
 }
 
-/// How long the address of a [`Purpose::Put`] takes bytes.
-const PUT_LIFETIME: Duration = Duration::from_hours(1);
+/// How long the addresses of [`Purpose::Put`] and [`Purpose::Parts`] take bytes.
+pub(super) const PUT_LIFETIME: Duration = Duration::from_hours(1);
+
+/// What paths begin with that hold signatures, which must not be logged.
+pub const SIGNED_PATHS: &str = "/media/files/";
 
 /// A file of ours that an address names and its signature allows to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +72,35 @@ impl FileLinks {
         self.address(base, &format!("put/{id}"), Purpose::Put, id.as_str(), expires)
     }
 
+    /// Address under `base` that takes the parts of `upload`, each under its number, without a key. Clients put the
+    /// number in front of the query.
+    pub fn parts(&self, base: &str, upload: &Upload) -> String {
+        let id = &upload.id;
+        let expires = upload.created_at.plus(PUT_LIFETIME);
+        self.address(base, &format!("parts/{id}"), Purpose::Parts, id.as_str(), expires)
+    }
+
+    /// Address of `upload` under `base` as [`FileLinks::upload`], but without a query: clients that send parts put what
+    /// they send behind it.
+    pub fn upload_without_query(&self, base: &str, upload: &Upload, content_type: &str) -> String {
+        let id = &upload.id;
+        let expires = upload.created_at.plus(self.lifetime(upload.kept_for)).0 / 1000;
+        let signature = self.signer.sign(Purpose::Upload, id.as_str(), expires);
+        format!("{base}{SIGNED_PATHS}{expires}/{signature}/{id}.{}", extension(content_type))
+    }
+
+    /// What allows to send the parts of `upload` behind such an address; [`FileLinks::allows_parts`] reads it.
+    pub fn parts_ticket(&self, upload: &Upload) -> String {
+        let expires = upload.created_at.plus(PUT_LIFETIME).0 / 1000;
+        format!("{expires}.{}", self.signer.sign(Purpose::Parts, upload.id.as_str(), expires))
+    }
+
+    /// Whether `ticket` allows to send parts of the upload `id` now.
+    pub fn allows_parts(&self, id: &UploadId, ticket: &str) -> bool {
+        let parts = ticket.split_once('.').and_then(|(expires, signature)| Some((expires.parse().ok()?, signature)));
+        parts.is_some_and(|(expires, signature)| self.allows(Purpose::Parts, id.as_str(), expires, signature))
+    }
+
     fn address(&self, base: &str, path: &str, purpose: Purpose, subject: &str, expires: Timestamp) -> String {
         let expires = expires.0 / 1000;
         let signature = self.signer.sign(purpose, subject, expires);
@@ -85,11 +117,16 @@ impl FileLinks {
     pub fn recognise(&self, address: &str) -> Option<OwnFile> {
         let url = Url::parse(address).ok()?;
         let value = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
-        let expires: i64 = value("expires")?.parse().ok()?;
-        let signature = value("signature")?;
         let mut segments: Vec<&str> = url.path_segments()?.collect();
         let file = segments.pop()?;
         let stem = file.split('.').next()?;
+        if let [.., "files", expires, signature] = segments[..] {
+            let id = UploadId::parse(stem)?;
+            let allowed = self.allows(Purpose::Upload, id.as_str(), expires.parse().ok()?, signature);
+            return allowed.then_some(OwnFile::Upload(id));
+        }
+        let expires: i64 = value("expires")?.parse().ok()?;
+        let signature = value("signature")?;
         let folder = segments.pop()?;
         if folder == "uploads" {
             let id = UploadId::parse(stem)?;
@@ -143,6 +180,9 @@ mod tests {
             let address = links.upload(base, &upload, "image/png");
             assert!(address.contains("/media/uploads/") && !address.contains("x.png"), "{address}");
             assert_eq!(links.recognise(&address), Some(OwnFile::Upload(upload.id.clone())));
+            let address = links.upload_without_query(base, &upload, "image/png");
+            assert!(!address.contains('?'), "{address}");
+            assert_eq!(links.recognise(&address), Some(OwnFile::Upload(upload.id.clone())));
         }
     }
 
@@ -156,6 +196,10 @@ mod tests {
             address.replace(upload.id.as_str(), UploadId::random().as_str()),
             address.replace("/uploads/", "/results/"),
             links.put("http://h", &upload).replace("/put/", "/uploads/"),
+            links.parts("http://h", &upload).replace("/parts/", "/uploads/"),
+            links.upload_without_query("http://h", &upload, "image/png").replace("/files/1", "/files/2"),
+            links.upload_without_query("http://h", &upload, "image/png").replace("/files/", "/"),
+            links.upload_without_query("http://h", &upload, "") + "/multipart/x/1",
             "http://h/media/uploads/x".to_owned(),
             "not an address".to_owned(),
         ] {
@@ -164,5 +208,20 @@ mod tests {
         let brief = Upload { kept_for: Some(Duration::ZERO), ..upload.clone() };
         assert_eq!(links.recognise(&links.upload("http://h", &brief, "image/png")), None);
         assert_eq!(self::links(0).recognise(&self::links(0).upload("http://h", &upload, "image/png")), None);
+    }
+
+    #[test]
+    fn parts_are_taken_with_a_ticket_for_them_only() {
+        let (links, one, other) = (links(60), upload(), upload());
+        let ticket = links.parts_ticket(&one);
+        assert!(links.allows_parts(&one.id, &ticket) && !links.allows_parts(&other.id, &ticket));
+        let put = links.put("http://h", &one);
+        let signature = put.split_once("signature=").unwrap().1;
+        let (expires, _) = ticket.split_once('.').unwrap();
+        for bad in
+            ["", ".", expires, &format!("{expires}.{signature}"), &format!("9{ticket}"), &ticket.replace('.', "")]
+        {
+            assert!(!links.allows_parts(&one.id, bad), "{bad}");
+        }
     }
 }

@@ -21,6 +21,8 @@ pub enum Purpose {
     Upload,
     /// Write the bytes of an upload, once.
     Put,
+    /// Write parts of an upload, and complete it.
+    Parts,
     /// Send new files in the name of a key.
     Send,
     /// Call models in the name of a key.
@@ -33,6 +35,7 @@ impl Purpose {
             Self::Result => "result",
             Self::Upload => "upload",
             Self::Put => "put",
+            Self::Parts => "parts",
             Self::Send => "send",
             Self::Call => "call",
         }

@@ -13,7 +13,8 @@ const FILENAME_CHARACTERS: usize = 200;
 /// than usual.
 ///
 /// # Errors
-/// [`Refusal::BadBody`] for anything that is not a readable picture within the limits; those of the store.
+/// [`Refusal::BadBody`] for anything that is not a readable picture within the limits; [`Refusal::OverQuota`] and
+/// [`Refusal::DiskFull`]; those of the store.
 pub async fn store_upload(
     app: &App,
     key: &KeyId,
@@ -22,6 +23,7 @@ pub async fn store_upload(
     kept_for: Option<Duration>,
 ) -> Result<Upload, Refusal> {
     let id = UploadId::random();
+    let _reserved = app.room.reserve(app.store.as_ref(), key, bytes.len() as u64).await?;
     let facts = store_bytes(app, &id, bytes).await?;
     let upload = NewUpload {
         id,
@@ -37,7 +39,7 @@ pub async fn store_upload(
 /// Notes an upload whose bytes come later. It expires as [`store_upload`]'s.
 ///
 /// # Errors
-/// Those of the store.
+/// [`Refusal::OverQuota`], [`Refusal::DiskFull`], those of the store.
 pub async fn create_ticket(
     app: &App,
     key: &KeyId,
@@ -45,6 +47,8 @@ pub async fn create_ticket(
     declared_type: &str,
     kept_for: Option<Duration>,
 ) -> Result<Upload, Refusal> {
+    // The bytes come later; who has no room now need not begin.
+    drop(app.room.reserve(app.store.as_ref(), key, 0).await?);
     let upload = NewUpload {
         id: UploadId::random(),
         key: key.clone(),
@@ -56,17 +60,19 @@ pub async fn create_ticket(
     Ok(app.store.create_upload(upload).await?)
 }
 
-/// Takes the bytes of a noted upload.
+/// Takes the bytes of a noted upload, on behalf of the key that asked for it.
 ///
 /// # Errors
-/// [`Refusal::NotFound`] when the upload is complete already or unknown, [`Refusal::BadBody`] for what is no picture.
+/// [`Refusal::NotFound`] when the upload is complete already or unknown, or its key was revoked; else as
+/// [`store_upload`].
 pub async fn finish_ticket(app: &App, id: &UploadId, bytes: Bytes) -> Result<Upload, Refusal> {
     let refusal = || Refusal::NotFound("unknown upload, or its bytes have come already".to_owned());
     let _sending = app.being_sent.enter(id).ok_or_else(refusal)?;
     let upload = app.store.upload(id).await?.ok_or_else(refusal)?;
-    if upload.state != afterimage_jobs::UploadState::Pending {
+    if upload.state != afterimage_jobs::UploadState::Pending || app.store.key(&upload.key).await?.is_none() {
         return Err(refusal());
     }
+    let _reserved = app.room.reserve(app.store.as_ref(), &upload.key, bytes.len() as u64).await?;
     let facts = store_bytes(app, id, bytes).await?;
     app.store.finish_upload(id, facts).await?.ok_or_else(refusal)
 }

@@ -1,6 +1,7 @@
 //! Layers around every route: request ids, logs without secrets, panics, CORS, headers.
 
 use crate::error_shape::{Neutral, catching_panics};
+use crate::files;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, Version, header};
@@ -54,7 +55,7 @@ async fn identify_and_log(mut request: Request, next: Next) -> Response {
         "request",
         request_id = %id,
         method = %request.method(),
-        path = request.uri().path(),
+        path = shown_path(request.uri().path()),
         job_id = field::Empty
     );
     let start = std::time::Instant::now();
@@ -84,8 +85,24 @@ pub fn note_job(id: &str) {
     Span::current().record("job_id", id);
 }
 
+/// What may be logged of a path: addresses of uploads in parts have their signatures there.
+fn shown_path(path: &str) -> &str {
+    if path.starts_with(files::SIGNED_PATHS) { files::SIGNED_PATHS } else { path }
+}
+
 fn client_id(request: &Request) -> Option<String> {
     let text = request.headers().get(REQUEST_ID)?.to_str().ok()?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     (!text.is_empty() && text.len() <= 64 && text.bytes().all(plain)).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signatures_in_paths_are_not_logged() {
+        assert_eq!(shown_path("/media/files/17/c2VjcmV0/x.png/multipart/y/1"), "/media/files/");
+        assert_eq!(shown_path("/media/uploads/x.png"), "/media/uploads/x.png");
+    }
 }

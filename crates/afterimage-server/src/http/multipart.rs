@@ -5,14 +5,14 @@ use bytes::Bytes;
 use futures_util::stream;
 use std::convert::Infallible;
 
-/// Parts that one body may have.
+/// Parts that are kept of one body.
 const PARTS: usize = 64;
+
+/// Parts that one body may have with those that nobody wants: passing over one costs little, a million much.
+const ALL_PARTS: usize = 4096;
 
 /// Bytes of a boundary (RFC 2046 allows 70).
 const BOUNDARY: usize = 70;
-
-/// Bytes of a field's name. Error messages repeat names.
-const NAME: usize = 256;
 
 /// One part.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,21 +35,40 @@ pub enum MultipartError {
     #[error("the multipart body is malformed: {0}")]
     Malformed(String),
     /// More parts than anyone needs.
-    #[error("the multipart body has more than {PARTS} parts")]
-    TooManyParts,
+    #[error("the multipart body has more than {0} parts")]
+    TooManyParts(usize),
     /// A part without a name.
     #[error("a part of the multipart body has no name")]
     Unnamed,
-    /// A part with an overlong name.
-    #[error("a part of the multipart body has a name of more than {NAME} bytes")]
-    LongName,
 }
 
-/// Takes `body` apart. Declared types of parts are not looked at: what a file is, its content says.
+/// Whether a body is declared to be a form with files.
+pub fn is_form(headers: &HeaderMap) -> bool {
+    declared_type(headers).starts_with("multipart/")
+}
+
+/// Whether a body is declared to be JSON, under any of its names.
+pub fn is_json(headers: &HeaderMap) -> bool {
+    let declared = declared_type(headers);
+    let media_type = declared.split(';').next().unwrap_or_default().trim_end();
+    media_type.ends_with("/json") || media_type.ends_with("+json")
+}
+
+fn declared_type(headers: &HeaderMap) -> String {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.trim_start().to_ascii_lowercase()
+}
+
+/// Takes the parts whose names are `wanted` out of `body`; of the others not even the content is looked at. Declared
+/// types are not, either: what a file is, its content says.
 ///
 /// # Errors
 /// [`MultipartError`].
-pub async fn parts(headers: &HeaderMap, body: Bytes) -> Result<Vec<Part>, MultipartError> {
+pub async fn parts(
+    headers: &HeaderMap,
+    body: Bytes,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<Part>, MultipartError> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let boundary = multer::parse_boundary(content_type).map_err(|_| MultipartError::ContentType)?;
     if boundary.is_empty() || boundary.len() > BOUNDARY {
@@ -57,15 +76,19 @@ pub async fn parts(headers: &HeaderMap, body: Bytes) -> Result<Vec<Part>, Multip
     }
     let malformed = |error: multer::Error| MultipartError::Malformed(error.to_string());
     let mut multipart = multer::Multipart::new(stream::iter([Ok::<_, Infallible>(body)]), boundary);
-    let mut parts = Vec::new();
+    let (mut parts, mut seen) = (Vec::new(), 0);
     while let Some(field) = multipart.next_field().await.map_err(malformed)? {
+        seen += 1;
+        if seen > ALL_PARTS {
+            return Err(MultipartError::TooManyParts(ALL_PARTS));
+        }
+        if !wanted(field.name().ok_or(MultipartError::Unnamed)?) {
+            continue;
+        }
         if parts.len() == PARTS {
-            return Err(MultipartError::TooManyParts);
+            return Err(MultipartError::TooManyParts(PARTS));
         }
-        let name = field.name().ok_or(MultipartError::Unnamed)?.to_owned();
-        if name.len() > NAME {
-            return Err(MultipartError::LongName);
-        }
+        let name = field.name().unwrap_or_default().to_owned();
         let filename = field.file_name().map(str::to_owned);
         parts.push(Part { name, filename, bytes: field.bytes().await.map_err(malformed)? });
     }
@@ -77,6 +100,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::fmt::Write;
+
+    async fn parts(headers: &HeaderMap, body: Bytes) -> Result<Vec<Part>, MultipartError> {
+        super::parts(headers, body, |name| ["n", "file"].contains(&name)).await
+    }
 
     fn headers(content_type: &str) -> HeaderMap {
         [(header::CONTENT_TYPE, content_type.parse().unwrap())].into_iter().collect()
@@ -111,11 +138,20 @@ mod tests {
             (good, Bytes::from_static(b"no boundary at all"), "malformed"),
             (good, body(&[("filename=\"x\"", "")], "--b--"), "no name"),
             (good, body(&[(r#"name="n""#, "2"); PARTS + 1], "--b--"), "more than"),
-            (good, body(&[(&format!("name=\"{}\"", "n".repeat(NAME + 1)), "2")], "--b--"), "a name of more than"),
+            (good, body(&vec![(r#"name="x""#, ""); ALL_PARTS + 1], "--b--"), "more than"),
         ] {
             let error = parts(&headers(content_type), body).await.unwrap_err();
             assert!(error.to_string().contains(expected), "{content_type}: {error}");
         }
+    }
+
+    #[tokio::test]
+    async fn unknown_parts_are_passed_over() {
+        let long = format!("name=\"{}\"", "n".repeat(100_000));
+        let mut all = vec![(r#"name="thumbnail"; filename="t.bin""#, "\0\u{1}"); PARTS + 1];
+        all.extend([(long.as_str(), "x"), (r#"name="n""#, "2")]);
+        let found = parts(&headers("multipart/form-data; boundary=b"), body(&all, "--b--\r\n")).await.unwrap();
+        assert_eq!(found, [Part { name: "n".into(), filename: None, bytes: Bytes::from_static(b"2") }]);
     }
 
     #[tokio::test]

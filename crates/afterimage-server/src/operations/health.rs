@@ -1,4 +1,4 @@
-//! Whether the process is up, and whether a job would be run.
+//! Whether the process is up, and whether a job would be stored and run.
 
 use crate::app::App;
 use axum::Json;
@@ -14,18 +14,15 @@ pub async fn healthz() -> Response {
     Json(json!({"status": "ok"})).into_response()
 }
 
-/// `GET /readyz`: 200 when the store answers and an engine process can take a job, else 503 with the reason.
+/// `GET /readyz`: 200 when the database can be written, the disk has room and an engine process can take a job, else 503
+/// with the reason.
 #[utoipa::path(get, path = "/readyz", tag = "operations", responses(
-    (status = 200, description = "A worker can take a job"),
-    (status = 503, description = "The store does not answer, or no worker can take a job")
+    (status = 200, description = "A job that is submitted now is stored and run"),
+    (status = 503, description = "The database or its disk cannot take a job, or no worker can")
 ))]
 pub async fn readyz(State(app): State<Arc<App>>) -> Response {
-    let store = app.store.queue_depth().await;
-    let engines = app.engines.is_open();
-    let problem = match (&store, engines) {
-        (Err(_), _) => "the database does not answer",
-        (Ok(_), false) => "no engine process can take a job",
-        (Ok(_), true) => return Json(json!({"status": "ready"})).into_response(),
+    let Some(problem) = app.readiness.problem(&app).await else {
+        return Json(json!({"status": "ready"})).into_response();
     };
     let body = Json(json!({"status": "not ready", "reason": problem}));
     let mut response = (StatusCode::SERVICE_UNAVAILABLE, body).into_response();

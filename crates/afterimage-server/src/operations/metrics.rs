@@ -31,6 +31,22 @@ pub struct Metrics {
     open_webhooks: Gauge,
     ready_engines: Gauge,
     engine_restarts: Gauge,
+    stored: Family<KeyLabels, Gauge>,
+    disk_free: Family<DiskLabels, Gauge>,
+    disk_kept_free: Family<DiskLabels, Gauge>,
+}
+
+/// Keys whose bytes are told one by one; the others are one sum.
+const LARGEST_KEYS: u32 = 20;
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct KeyLabels {
+    key: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct DiskLabels {
+    disk: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -74,6 +90,22 @@ impl Default for Metrics {
         registry.register("engines_ready", "Engine processes that can take a job", ready_engines.clone());
         let engine_restarts = Gauge::default();
         registry.register("engine_restarts", "Deaths of engine processes since the start", engine_restarts.clone());
+        let stored = Family::default();
+        registry.register_with_unit(
+            "stored",
+            "Inputs, results and uploads on disk, by the keys that keep most; `other` is the rest",
+            Unit::Bytes,
+            stored.clone(),
+        );
+        let disk_free = Family::default();
+        registry.register_with_unit("disk_free", "Room that is left", Unit::Bytes, disk_free.clone());
+        let disk_kept_free = Family::default();
+        registry.register_with_unit(
+            "disk_kept_free",
+            "Room below which nothing new is accepted",
+            Unit::Bytes,
+            disk_kept_free.clone(),
+        );
         Self {
             registry,
             requests,
@@ -84,6 +116,9 @@ impl Default for Metrics {
             open_webhooks,
             ready_engines,
             engine_restarts,
+            stored,
+            disk_free,
+            disk_kept_free,
         }
     }
 }
@@ -106,6 +141,18 @@ impl Metrics {
         self.ready_engines.set(engines.iter().filter(|engine| engine.state.is_open()).count() as i64);
         self.engine_restarts.set(engines.iter().map(|engine| engine.restarts).sum::<u64>() as i64);
         self.open_webhooks.set(app.store.open_deliveries().await? as i64);
+        let stored = app.store.storage_use(LARGEST_KEYS).await?;
+        let named: u64 = stored.largest.iter().map(|(_, bytes)| bytes).sum();
+        let of_keys = stored.largest.into_iter().map(|(key, bytes)| (key.to_string(), bytes));
+        // Cleared, because keys come and go from among the largest.
+        self.stored.clear();
+        for (key, bytes) in of_keys.chain([("other".to_owned(), stored.total.saturating_sub(named))]) {
+            self.stored.get_or_create(&KeyLabels { key }).set(bytes as i64);
+        }
+        for (disk, space) in app.room.disks().spaces() {
+            self.disk_free.get_or_create(&DiskLabels { disk }).set(space.free as i64);
+            self.disk_kept_free.get_or_create(&DiskLabels { disk }).set(space.floor() as i64);
+        }
         let mut text = String::new();
         encode(&mut text, &self.registry).map_err(|_| Refusal::Internal)?;
         Ok(text)

@@ -2,3 +2,6 @@
 
 pub mod health;
 pub mod metrics;
+mod readiness;
+
+pub use readiness::Readiness;

@@ -27,7 +27,6 @@ pub struct Bench {
         hide_env_values = true,
         value_name = "WxH",
         default_value = "512x512",
-        allow_hyphen_values = true,
         value_parser = values::size
     )]
     size: Size,
@@ -39,7 +38,6 @@ pub struct Bench {
         hide_env_values = true,
         value_name = "N",
         default_value = "4",
-        allow_hyphen_values = true,
         value_parser = values::steps
     )]
     steps: u32,
@@ -51,7 +49,6 @@ pub struct Bench {
         hide_env_values = true,
         value_name = "N",
         default_value = "1",
-        allow_hyphen_values = true,
         value_parser = values::repeat
     )]
     repeat: u32,

@@ -17,22 +17,21 @@ use std::path::PathBuf;
 pub struct Img2Img {
     /// Picture to start from: JPEG, PNG, WebP, GIF (first frame), BMP or TIFF; `-` is standard input
     ///
-    /// At most 50 MB and 100 megapixels. EXIF orientation is applied, transparency becomes white. It is resized to
-    /// --size; when that has another aspect ratio, the picture is stretched.
+    /// At most 50 MB and 100 megapixels. Orientation from EXIF or XMP is applied, colours of an ICC profile become sRGB,
+    /// transparency becomes white. It is resized to --size; when that has another aspect ratio, the picture is stretched.
     #[arg(value_name = "IMAGE")]
     image: PathBuf,
 
     /// How far to move away from the picture, 0 to 1
     ///
-    /// The share of --steps that runs: 0.8 of 28 steps runs 23. 1 ignores the picture; a value that leaves no step
-    /// to run is refused.
+    /// The share of --steps that runs: 0.8 of 28 steps runs 23. 1 ignores the picture; 0 runs none and gives the
+    /// picture back at the output size.
     #[arg(
         long,
         env = "AFTERIMAGE_STRENGTH",
         hide_env_values = true,
         value_name = "F",
         default_value = "0.8",
-        allow_hyphen_values = true,
         value_parser = values::fraction
     )]
     strength: f64,

@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::origin::Origins;
 use crate::output::print_text;
 use crate::values;
-use afterimage_jobs::{ApiKey, KeyId, KeyStore, NewKey, SqliteStore, SystemClock};
+use afterimage_jobs::{ApiKey, CancelledAll, JobStore, KeyId, KeyStore, NewKey, SqliteStore, SystemClock};
 use clap::{Args, Subcommand};
 use std::future::Future;
 use std::path::PathBuf;
@@ -54,14 +54,19 @@ pub struct ListKeys {
     place: Place,
 }
 
-/// Withdraw a key
+/// Withdraw a key, and cancel what waits and runs for it
 ///
-/// Requests with it are refused from then on; its jobs go on.
+/// Requests with it are refused from then on. Nobody could read the results of its jobs any more, so those that wait are
+/// cancelled and those that run are asked to stop; for a key that was withdrawn before, too.
 #[derive(Args, Debug)]
 pub struct Revoke {
     /// The key's id, as `keys list` shows it
     #[arg(value_name = "ID")]
     id: String,
+
+    /// Let its jobs go on, for the webhooks that report them
+    #[arg(long, env = "AFTERIMAGE_KEEP_JOBS", hide_env_values = true, value_parser = values::switch)]
+    keep_jobs: bool,
 
     #[command(flatten)]
     place: Place,
@@ -81,15 +86,36 @@ struct Place {
 }
 
 impl Place {
+    fn file(&self) -> Result<PathBuf, Failure> {
+        match self.database.file() {
+            Some(file) => Ok(file.clone()),
+            None => Ok(data_dir(self.data_dir.as_ref())?.join(SqliteStore::FILE_NAME)),
+        }
+    }
+
+    /// [`Place::with_store`] where there is a database already: looking must not make one.
+    fn with_existing_store<T, F: Future<Output = afterimage_jobs::Result<T>>>(
+        &self,
+        work: impl FnOnce(SqliteStore) -> F,
+    ) -> Result<T, Failure> {
+        let file = self.file()?;
+        if !file.exists() {
+            let flag = if self.database.file().is_some() { "--database-url" } else { "--data-dir" };
+            let problem = format_args!(
+                "there is no database {}; `afterimage serve` or `afterimage keys create` makes one",
+                file.display()
+            );
+            return Err(Failure::bad_input(flag, problem));
+        }
+        self.with_store(work)
+    }
+
     /// Runs `work` on the store.
     fn with_store<T, F: Future<Output = afterimage_jobs::Result<T>>>(
         &self,
         work: impl FnOnce(SqliteStore) -> F,
     ) -> Result<T, Failure> {
-        let file = match self.database.file() {
-            Some(file) => file.clone(),
-            None => data_dir(self.data_dir.as_ref())?.join(SqliteStore::FILE_NAME),
-        };
+        let file = self.file()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -112,7 +138,7 @@ impl Create {
 impl ListKeys {
     /// Runs the command.
     pub fn run(&self, _origins: &Origins) -> Result<(), Failure> {
-        let keys = self.place.with_store(|store| async move { store.keys().await })?;
+        let keys = self.place.with_existing_store(|store| async move { store.keys().await })?;
         let lines: Vec<String> = keys.iter().map(line).collect();
         print_text(&lines.join("\n"))
     }
@@ -128,10 +154,16 @@ impl Revoke {
     /// Runs the command.
     pub fn run(&self, _origins: &Origins) -> Result<(), Failure> {
         let id = KeyId::from(self.id.as_str());
-        let revoked = self.place.with_store(|store| async move { store.revoke_key(&id).await })?;
-        if revoked {
-            return Ok(());
+        let keep_jobs = self.keep_jobs;
+        let (revoked, stopped) = self.place.with_existing_store(|store| async move {
+            let revoked = store.revoke_key(&id).await?;
+            let stopped = if keep_jobs { CancelledAll::default() } else { store.cancel_all(&id).await? };
+            Ok((revoked, stopped))
+        })?;
+        if !revoked && stopped == CancelledAll::default() {
+            return Err(Failure::bad_input("ID", "no such key, or it was revoked before; see `afterimage keys list`"));
         }
-        Err(Failure::bad_input("ID", "no such key, or it was revoked before; see `afterimage keys list`"))
+        let CancelledAll { cancelled, requested } = stopped;
+        print_text(&format!("revoked; waiting jobs cancelled: {cancelled}, running jobs asked to stop: {requested}"))
     }
 }

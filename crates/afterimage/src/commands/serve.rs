@@ -12,6 +12,7 @@ use afterimage_server::engine_process::EngineCommand;
 use afterimage_server::engine_process::child::ChildSettings;
 use afterimage_server::listen::{ConnectionLimits, ListenError};
 use afterimage_server::options::{ServeOptions, TlsFiles};
+use afterimage_server::private_files::keep_private;
 use afterimage_server::serve::{ServeError, Started, serve};
 use clap::Args;
 use etcetera::base_strategy::{BaseStrategy, choose_native_strategy};
@@ -140,6 +141,19 @@ pub struct Serve {
     )]
     retention_days: Duration,
 
+    /// Gigabytes of inputs, uploads and results that each key may keep
+    ///
+    /// Above it, uploads and submits are refused; results of what was accepted before are still stored. Default: no
+    /// limit. Whatever is set, nothing is accepted that would leave too little room on the disk for the database.
+    #[arg(
+        long,
+        env = "AFTERIMAGE_QUOTA_GB",
+        hide_env_values = true,
+        value_name = "GB",
+        value_parser = values::gigabytes
+    )]
+    quota_gb: Option<u64>,
+
     /// Dollars that a picture of 1024x1024 in 25 steps costs, for accounts
     ///
     /// A job costs rate × (width / 1024) × (height / 1024) × (steps / 25) for each picture. Nobody is charged.
@@ -201,6 +215,7 @@ async fn release_memory() {
 impl Serve {
     /// Runs the command.
     pub fn run(&self, origins: &Origins) -> Result<(), Failure> {
+        keep_private();
         start_logging(self.log_format)?;
         let options = self.options()?;
         heap::limit_arenas(ARENAS);
@@ -237,6 +252,7 @@ impl Serve {
             api_key: self.api_key.clone(),
             engine,
             sync_timeout: self.sync_timeout,
+            quota: self.quota_gb,
             retention: self.retention_days,
             rates: Rates { dollars: self.cost_rate },
             stop_within: Duration::from_secs(30),

@@ -17,8 +17,8 @@ use std::path::PathBuf;
 pub struct Vary {
     /// Picture to vary, or several to mix: JPEG, PNG, WebP, GIF (first frame), BMP or TIFF; `-` is standard input
     ///
-    /// At most 50 MB and 100 megapixels each. EXIF orientation is applied, transparency becomes white. The aspect ratio
-    /// does not matter: the picture is seen as a square.
+    /// At most 50 MB and 100 megapixels each. Orientation from EXIF or XMP is applied, colours of an ICC profile become
+    /// sRGB, transparency becomes white. The aspect ratio does not matter: the picture is seen as a square.
     #[arg(value_name = "IMAGE", required = true, num_args = 1..)]
     images: Vec<PathBuf>,
 
@@ -32,7 +32,6 @@ pub struct Vary {
         hide_env_values = true,
         value_name = "F",
         value_delimiter = ',',
-        allow_hyphen_values = true,
         value_parser = values::image_weight
     )]
     image_weight: Vec<f64>,
@@ -46,7 +45,6 @@ pub struct Vary {
         hide_env_values = true,
         value_name = "F",
         default_value = "1",
-        allow_hyphen_values = true,
         value_parser = values::fraction
     )]
     redux_strength: f64,
@@ -61,7 +59,6 @@ pub struct Vary {
         hide_env_values = true,
         value_name = "F",
         default_value = "1",
-        allow_hyphen_values = true,
         value_parser = values::downsample
     )]
     redux_downsample: f64,

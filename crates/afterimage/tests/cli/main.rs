@@ -11,9 +11,11 @@ mod bench;
 mod config;
 mod context;
 mod help;
+mod keys;
 mod models;
 mod outputs;
 mod readme;
 #[cfg(unix)]
 mod signals;
+mod texts;
 mod usage;

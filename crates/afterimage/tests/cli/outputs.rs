@@ -72,7 +72,19 @@ fn json_has_exactly_the_promised_fields() {
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(
         keys(&report),
-        ["device", "dtype", "enlarged_from", "height", "model", "outputs", "seed", "steps", "timings", "width"]
+        [
+            "device",
+            "dtype",
+            "enlarged_from",
+            "height",
+            "inputs",
+            "model",
+            "outputs",
+            "seed",
+            "steps",
+            "timings",
+            "width"
+        ]
     );
     assert!(report["enlarged_from"].is_null());
     assert_eq!(
@@ -82,7 +94,18 @@ fn json_has_exactly_the_promised_fields() {
     assert_eq!((report["seed"].as_u64(), report["width"].as_u64()), (Some(1), Some(64)));
     let output = report["outputs"][0].as_str().unwrap();
     assert_eq!(Path::new(output), Path::new("out").join("photo-variation.png"));
+    assert_eq!(report["inputs"], serde_json::json!([{ "icc": null }]));
     assert_eq!(outcome.stderr, "");
+}
+
+#[test]
+fn json_says_when_a_profile_was_converted() {
+    let context = Context::new();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../afterimage-imaging/tests/fixtures/inputs");
+    fs::copy(fixtures.join("icc-display-p3.png"), context.path("phone.png")).unwrap();
+    let outcome = vary(&context, &["phone.png", "photo.png", "--json", "--output", "out"]);
+    let report: Value = serde_json::from_slice(&outcome.succeeded().stdout).unwrap();
+    assert_eq!(report["inputs"], serde_json::json!([{ "icc": "Display P3 → sRGB" }, { "icc": null }]));
 }
 
 #[test]

@@ -85,7 +85,7 @@ async fn who_hangs_up_on_a_synchronous_request_cancels_it() {
     let server = Server::without_workers().await;
     let mut body = small(&data_uri(&picture(64, 64)));
     body["enable_sync_mode"] = json!(true);
-    let request = server.request(reqwest::Method::POST, REDUX).timeout(Duration::from_millis(300));
+    let request = server.request(Method::POST, REDUX).timeout(Duration::from_millis(300));
     assert!(request.body(body.to_string()).send().await.unwrap_err().is_timeout());
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
@@ -104,7 +104,7 @@ async fn who_hangs_up_on_a_request_with_an_idempotency_key_finds_its_task_again(
     let mut body = small(&data_uri(&picture(64, 64)));
     body["enable_sync_mode"] = json!(true);
     let request = |milliseconds| {
-        let request = server.request(reqwest::Method::POST, REDUX).header("idempotency-key", "once more");
+        let request = server.request(Method::POST, REDUX).header("idempotency-key", "once more");
         request.timeout(Duration::from_millis(milliseconds)).body(body.to_string())
     };
     let first = request(300).send();
@@ -171,7 +171,7 @@ async fn progress_and_previews_reach_whoever_listens() {
     let body = json!({"image": image, "size": "512*512", "num_inference_steps": 30, "seed": 1});
     let id = server.submit(REDUX, &body).await;
     let path = format!("/api/v3/predictions/{id}/events");
-    let response = server.request(reqwest::Method::GET, &path).send().await.unwrap();
+    let response = server.request(Method::GET, &path).send().await.unwrap();
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let text = response.text().await.unwrap();
     let events: Vec<Value> = text

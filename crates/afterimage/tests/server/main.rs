@@ -20,5 +20,6 @@ mod jobs;
 mod openai;
 #[path = "../support/picture_host.rs"]
 mod picture_host;
+mod requests;
 mod support;
 mod validation;

@@ -159,6 +159,7 @@ pub fn options(folder: &Path) -> ServeOptions {
         api_key: Some(Secret::new(KEY)),
         engine,
         sync_timeout: Duration::from_mins(1),
+        quota: None,
         retention: Duration::from_hours(24),
         rates: Rates::default(),
         stop_within: Duration::from_secs(5),

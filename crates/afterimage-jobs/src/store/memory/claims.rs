@@ -46,6 +46,7 @@ impl Tables {
         stored.job.finished_at = Some(now);
         match payload {
             Payload::Result(result) => {
+                stored.result_bytes = result.bytes();
                 stored.job.cost_micros = stored.job.spec.cost_of(&result).unwrap_or(stored.job.cost_micros);
                 stored.job.result = Some(result);
             }

@@ -5,8 +5,9 @@ use super::{MemoryStore, StoredJob, Tables};
 use crate::state::{Lifecycle, Phase};
 use crate::store::{endings, order};
 use crate::{
-    CancelOutcome, Error, Failure, Fenced, Job, JobId, JobResult, JobSpec, JobState, JobStore, KeyId, Lease,
-    ListFilter, NewJob, POSITION_LIMIT, Page, QueueDepth, Renewed, Result, Spending, Submitted, Timestamp, WorkerId,
+    CancelOutcome, CancelledAll, Due, Error, Failure, Fenced, Idempotency, Job, JobId, JobResult, JobSpec, JobState,
+    JobStore, KeyId, Lease, ListFilter, NewJob, POSITION_LIMIT, Page, QueueDepth, Renewed, Result, Spending, Submitted,
+    Timestamp, WorkerId,
 };
 use async_trait::async_trait;
 use std::time::Duration;
@@ -68,6 +69,29 @@ impl JobStore for MemoryStore {
             Some(JobState::Running) => CancelOutcome::Requested,
             Some(_) => CancelOutcome::Cancelled,
         })
+    }
+
+    async fn cancel_all(&self, key: &KeyId) -> Result<CancelledAll> {
+        let now = self.clock.now();
+        let mut tables = self.tables();
+        let open = tables
+            .jobs
+            .values()
+            .filter(|stored| stored.job.key == *key && !stored.job.state.is_terminal() && !stored.job.cancel_requested);
+        let open: Vec<JobId> = open.map(|stored| stored.job.id.clone()).collect();
+        let mut sum = CancelledAll::default();
+        for id in &open {
+            match tables.apply(now, id, Payload::Nothing, Lifecycle::cancel) {
+                None => {}
+                Some(JobState::Running) => sum.requested += 1,
+                Some(_) => sum.cancelled += 1,
+            }
+        }
+        Ok(sum)
+    }
+
+    async fn repeated(&self, key: &KeyId, idempotency: &Idempotency) -> Result<Option<Job>> {
+        self.tables().repeated(key, idempotency)
     }
 
     async fn claim(&self, worker: &WorkerId, lease: Duration) -> Result<Option<Job>> {
@@ -139,19 +163,15 @@ impl JobStore for MemoryStore {
         Ok(sum)
     }
 
-    async fn expire_jobs(&self, finished_before: Timestamp, limit: u32) -> Result<Vec<JobId>> {
-        let now = self.clock.now();
+    async fn expire_jobs(&self, due: Due, limit: u32) -> Result<Vec<JobId>> {
         let mut tables = self.tables();
-        let mut old = tables.ended(|stored| !stored.job.deleted, finished_before, limit);
-        tables.scrub(&old);
-        let is_over = |stored: &StoredJob| {
-            let end = stored.job.finished_at.zip(stored.job.kept_for).map(|(end, kept)| end.plus(kept));
-            end.is_some_and(|end| end < now) && !stored.job.deleted && !tables.has_open_delivery(&stored.job.id)
-        };
-        let own = tables.ended(is_over, Timestamp(i64::MAX), limit.saturating_sub(old.len() as u32));
-        tables.scrub(&own);
-        old.extend(own);
-        Ok(old)
+        let expired = tables.due_jobs(due, limit);
+        tables.scrub(&expired);
+        Ok(expired)
+    }
+
+    async fn due_jobs(&self, due: Due, limit: u32) -> Result<Vec<JobId>> {
+        Ok(self.tables().due_jobs(due, limit))
     }
 
     async fn unswept_jobs(&self, limit: u32) -> Result<Vec<JobId>> {
@@ -162,8 +182,12 @@ impl JobStore for MemoryStore {
     async fn mark_jobs_swept(&self, jobs: &[JobId]) -> Result<()> {
         let mut tables = self.tables();
         for id in jobs {
-            if let Some(stored) = tables.stored(id) {
-                stored.swept |= stored.job.deleted && stored.job.finished_at.is_some();
+            if let Some(stored) = tables.stored(id)
+                && stored.job.deleted
+                && stored.job.finished_at.is_some()
+            {
+                stored.swept = true;
+                (stored.job.input_bytes, stored.result_bytes) = (0, 0);
             }
         }
         Ok(())
@@ -206,17 +230,10 @@ impl Tables {
                 Err(Error::IdempotencyConflict { job: job.id })
             };
         }
-        if let Some(wanted) = &new.idempotency {
-            let holder = self.jobs.values().find(|stored| {
-                stored.job.key == new.key && stored.idempotency.as_ref().is_some_and(|held| held.key == wanted.key)
-            });
-            if let Some(stored) = holder {
-                return if stored.idempotency.as_ref() == Some(wanted) {
-                    Ok(Submitted::Existing(stored.job.clone()))
-                } else {
-                    Err(Error::IdempotencyConflict { job: stored.job.id.clone() })
-                };
-            }
+        if let Some(wanted) = &new.idempotency
+            && let Some(job) = self.repeated(&new.key, wanted)?
+        {
+            return Ok(Submitted::Existing(job));
         }
         let awaits_sources = new.spec.awaits_sources();
         let due = self.place(&new.key, new.priority, awaits_sources, None).tag(new.priority);
@@ -230,10 +247,37 @@ impl Tables {
             due,
             work,
             idempotency: new.idempotency,
+            result_bytes: 0,
             swept: false,
         };
         self.jobs.insert(self.last_job_number, stored);
         Ok(Submitted::Created(job))
+    }
+
+    fn repeated(&self, key: &KeyId, wanted: &Idempotency) -> Result<Option<Job>> {
+        let holder = self.jobs.values().find(|stored| {
+            stored.job.key == *key && stored.idempotency.as_ref().is_some_and(|held| held.key == wanted.key)
+        });
+        match holder {
+            None => Ok(None),
+            Some(stored) if stored.idempotency.as_ref() == Some(wanted) => Ok(Some(stored.job.clone())),
+            Some(stored) => Err(Error::IdempotencyConflict { job: stored.job.id.clone() }),
+        }
+    }
+
+    /// By the general rule first, then by the jobs' own times.
+    fn due_jobs(&self, due: Due, limit: u32) -> Vec<JobId> {
+        let mut found = self.ended(|stored| !stored.job.deleted, due.before, limit);
+        let is_over = |stored: &StoredJob| {
+            let end = stored.job.finished_at.zip(stored.job.kept_for).map(|(end, kept)| end.plus(kept));
+            end.is_some_and(|end| end < due.now)
+                && !stored.job.deleted
+                && !found.contains(&stored.job.id)
+                && !self.has_open_delivery(&stored.job.id)
+        };
+        let own = self.ended(is_over, Timestamp(i64::MAX), limit.saturating_sub(found.len() as u32));
+        found.extend(own);
+        found
     }
 
     fn owns(&mut self, key: &KeyId, id: &JobId) -> bool {

@@ -6,7 +6,9 @@ mod fetches;
 mod jobs;
 mod keys;
 mod outbox;
+mod upkeep;
 mod uploads;
+mod usage;
 
 use super::credentials;
 use crate::state::Lifecycle;
@@ -39,6 +41,8 @@ struct Tables {
     deliveries: Vec<StoredDelivery>,
     uploads: BTreeMap<UploadId, StoredUpload>,
     server_secret: Option<[u8; 32]>,
+    database_id: Option<String>,
+    noted_time: Option<Timestamp>,
 }
 
 struct StoredJob {
@@ -47,6 +51,8 @@ struct StoredJob {
     due: i64,
     work: i64,
     idempotency: Option<Idempotency>,
+    /// Outlives the result when the job is deleted, as the files do.
+    result_bytes: u64,
     swept: bool,
 }
 
@@ -86,7 +92,7 @@ impl MemoryStore {
 
 impl Tables {
     fn check_key(&self, key: &KeyId) -> Result<()> {
-        if self.keys.iter().any(|(known, _)| known.id == *key) {
+        if self.keys.iter().any(|(known, _)| known.id == *key && known.revoked_at.is_none()) {
             return Ok(());
         }
         Err(Error::UnknownKey { key: key.clone() })
@@ -102,5 +108,10 @@ impl SettingsStore for MemoryStore {
     async fn server_secret(&self) -> Result<[u8; 32]> {
         let fresh = credentials::random()?;
         Ok(*self.tables().server_secret.get_or_insert(fresh))
+    }
+
+    async fn database_id(&self) -> Result<String> {
+        let mut tables = self.tables();
+        Ok(tables.database_id.get_or_insert_with(|| uuid::Uuid::new_v4().to_string()).clone())
     }
 }

@@ -1,7 +1,7 @@
 //! [`UploadStore`] in memory.
 
 use super::{MemoryStore, StoredUpload, Tables};
-use crate::{NewUpload, Result, Timestamp, Upload, UploadFacts, UploadId, UploadState, UploadStore};
+use crate::{Due, NewUpload, Result, Timestamp, Upload, UploadFacts, UploadId, UploadState, UploadStore};
 use async_trait::async_trait;
 
 #[async_trait]
@@ -38,13 +38,23 @@ impl UploadStore for MemoryStore {
         Ok(tables.uploads.get(id).filter(|stored| !stored.expired).map(|stored| stored.upload.clone()))
     }
 
-    async fn expire_uploads(&self, created_before: Timestamp, limit: u32) -> Result<u64> {
-        let now = self.clock.now();
+    async fn expire_uploads(&self, due: Due, limit: u32) -> Result<u64> {
         let mut tables = self.tables();
-        let old =
-            tables.expire_uploads(limit, |upload| (upload.created_at < created_before).then_some(upload.created_at));
-        let own_end = |upload: &Upload| Some(upload.created_at.plus(upload.kept_for?)).filter(|end| *end < now);
-        Ok(old + tables.expire_uploads(limit, own_end))
+        let mut expired = 0;
+        for rule in [old, own_time_over] {
+            for id in tables.due_uploads(limit, |upload| rule(upload, due)) {
+                if let Some(stored) = tables.uploads.get_mut(&id) {
+                    stored.expired = true;
+                    expired += 1;
+                }
+            }
+        }
+        Ok(expired)
+    }
+
+    async fn due_uploads(&self, due: Due, limit: u32) -> Result<Vec<UploadId>> {
+        let tables = self.tables();
+        Ok(tables.due_uploads(limit, |upload| old(upload, due).or_else(|| own_time_over(upload, due))))
     }
 
     async fn unswept_uploads(&self, limit: u32) -> Result<Vec<UploadId>> {
@@ -66,17 +76,22 @@ impl UploadStore for MemoryStore {
     }
 }
 
+/// Since when the general rule makes an upload due.
+fn old(upload: &Upload, due: Due) -> Option<Timestamp> {
+    (upload.created_at < due.before).then_some(upload.created_at)
+}
+
+/// Since when an upload's own time is over.
+fn own_time_over(upload: &Upload, due: Due) -> Option<Timestamp> {
+    Some(upload.created_at.plus(upload.kept_for?)).filter(|end| *end < due.now)
+}
+
 impl Tables {
-    /// Hides uploads for which `due` gives a time, those of the earliest times first.
-    fn expire_uploads(&mut self, limit: u32, due: impl Fn(&Upload) -> Option<Timestamp>) -> u64 {
-        let visible = self.uploads.values_mut().filter(|stored| !stored.expired);
-        let mut old: Vec<(Timestamp, &mut StoredUpload)> =
-            visible.filter_map(|stored| Some((due(&stored.upload)?, stored))).collect();
-        old.sort_by_key(|(at, _)| *at);
-        old.truncate(limit as usize);
-        for (_, stored) in &mut old {
-            stored.expired = true;
-        }
-        old.len() as u64
+    /// Uploads for which `due_since` gives a time, those of the earliest times first.
+    fn due_uploads(&self, limit: u32, due_since: impl Fn(&Upload) -> Option<Timestamp>) -> Vec<UploadId> {
+        let visible = self.uploads.values().filter(|stored| !stored.expired).map(|stored| &stored.upload);
+        let mut due: Vec<_> = visible.filter_map(|upload| Some((due_since(upload)?, upload.id.clone()))).collect();
+        due.sort();
+        due.into_iter().take(limit as usize).map(|(_, id)| id).collect()
     }
 }

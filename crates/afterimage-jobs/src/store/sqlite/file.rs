@@ -1,9 +1,9 @@
 //! The database's file: how it is opened, and whether it is still the one that was opened.
 
+use crate::data_folder::{close_to_others, open_private};
 use crate::{Error, Result};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection};
-use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -35,12 +35,12 @@ impl DatabaseFile {
     /// Makes the file, readable by its owner only, unless it is there. SQLite gives its log and index files the same
     /// permissions.
     pub(super) fn create(path: &Path) -> Result<Self> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let unavailable = |error| Error::unavailable(format!("database {}", path.display()), error);
-        options.open(path).map_err(unavailable)?;
+        // Closing any handle on a database gives up this process's locks on it, so an existing one is not opened.
+        if !path.exists() {
+            open_private(path).map_err(unavailable)?;
+        }
+        close_to_others(path);
         let identity = Identity::of(path).map_err(unavailable)?;
         Ok(Self { path: path.to_owned(), identity })
     }
@@ -78,6 +78,8 @@ impl DatabaseFile {
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT)
             .pragma("wal_autocheckpoint", LARGEST_LOG_PAGES)
+            // What is deleted is overwritten: prompts and addresses must not outlive their jobs.
+            .pragma("secure_delete", "ON")
             .disable_statement_logging()
     }
 }

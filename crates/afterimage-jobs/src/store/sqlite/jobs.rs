@@ -6,8 +6,9 @@ use super::{SqliteStore, claim, listing, retention, submit, unavailable};
 use crate::state::{Lifecycle, Refusal};
 use crate::store::endings;
 use crate::{
-    CancelOutcome, Failure, Fenced, Job, JobId, JobResult, JobState, JobStore, KeyId, Lease, ListFilter, NewJob,
-    POSITION_LIMIT, Page, QueueDepth, Renewed, Result, Spending, Submitted, Timestamp, WorkerId,
+    CancelOutcome, CancelledAll, Due, Failure, Fenced, Idempotency, Job, JobId, JobResult, JobState, JobStore, KeyId,
+    Lease, ListFilter, NewJob, POSITION_LIMIT, Page, QueueDepth, Renewed, Result, Spending, Submitted, Timestamp,
+    WorkerId,
 };
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
@@ -70,6 +71,24 @@ impl JobStore for SqliteStore {
         self.writer
             .write(move |connection, now| Box::pin(async move { cancel(connection, now, &key, &id).await }))
             .await
+    }
+
+    async fn cancel_all(&self, key: &KeyId) -> Result<CancelledAll> {
+        let mut sum = CancelledAll::default();
+        loop {
+            let key = key.clone();
+            let batch = self.writer.write(move |connection, now| Box::pin(cancel_some(connection, now, key))).await?;
+            if batch == CancelledAll::default() {
+                return Ok(sum);
+            }
+            sum.cancelled += batch.cancelled;
+            sum.requested += batch.requested;
+        }
+    }
+
+    async fn repeated(&self, key: &KeyId, idempotency: &Idempotency) -> Result<Option<Job>> {
+        let mut connection = self.readers.acquire().await.map_err(unavailable)?;
+        submit::repeated(&mut connection, key, idempotency).await
     }
 
     async fn claim(&self, worker: &WorkerId, lease: Duration) -> Result<Option<Job>> {
@@ -144,10 +163,12 @@ impl JobStore for SqliteStore {
         Ok(Spending { jobs: column::<i64>(&row, "jobs")?.unsigned_abs(), cost_micros: column(&row, "cost_micros")? })
     }
 
-    async fn expire_jobs(&self, finished_before: Timestamp, limit: u32) -> Result<Vec<JobId>> {
-        self.writer
-            .write(move |connection, now| Box::pin(retention::expire_jobs(connection, now, finished_before, limit)))
-            .await
+    async fn expire_jobs(&self, due: Due, limit: u32) -> Result<Vec<JobId>> {
+        self.writer.write(move |connection, _| Box::pin(retention::expire_jobs(connection, due, limit))).await
+    }
+
+    async fn due_jobs(&self, due: Due, limit: u32) -> Result<Vec<JobId>> {
+        retention::due_jobs(&self.readers, due, limit).await
     }
 
     async fn unswept_jobs(&self, limit: u32) -> Result<Vec<JobId>> {
@@ -199,6 +220,28 @@ async fn cancel(connection: &mut SqliteConnection, now: Timestamp, key: &KeyId, 
         Some(JobState::Running) => CancelOutcome::Requested,
         Some(_) => CancelOutcome::Cancelled,
     })
+}
+
+/// Jobs that [`cancel_some`] ends in one transaction.
+const CANCEL_BATCH: i64 = 200;
+
+/// Cancels some of the jobs of `key` that nobody cancelled yet.
+async fn cancel_some(connection: &mut SqliteConnection, now: Timestamp, key: KeyId) -> Result<CancelledAll> {
+    let open = sqlx::query(
+        "SELECT id FROM jobs WHERE key_id = ?1 AND (state = 'queued' OR (state = 'running' AND NOT cancel_requested)) \
+         ORDER BY seq LIMIT ?2",
+    );
+    let rows = open.bind(key.as_str()).bind(CANCEL_BATCH).fetch_all(&mut *connection).await.map_err(unavailable)?;
+    let mut batch = CancelledAll::default();
+    for row in &rows {
+        let id = JobId::from(column::<String>(row, "id")?);
+        match transition::apply(connection, now, &id, Payload::Nothing, Lifecycle::cancel).await? {
+            None => {}
+            Some(job) if job.state() == JobState::Running => batch.requested += 1,
+            Some(_) => batch.cancelled += 1,
+        }
+    }
+    Ok(batch)
 }
 
 async fn delete(connection: &mut SqliteConnection, now: Timestamp, key: &KeyId, id: &JobId) -> Result<bool> {

@@ -10,6 +10,7 @@ const HISTORY: &[(i64, &str, &str)] = &[
     (2, "kept for", include_str!("migrations/0002_kept_for.sql")),
     (3, "bytes", include_str!("migrations/0003_bytes.sql")),
     (4, "fetching", include_str!("migrations/0004_fetching.sql")),
+    (5, "storage", include_str!("migrations/0005_storage.sql")),
 ];
 
 /// Brings the schema to this program's version; one that is newer or was changed is refused.

@@ -18,16 +18,18 @@ mod settings;
 mod submit;
 mod transition;
 mod turns;
+mod upkeep;
 mod uploads;
+mod usage;
 mod writer;
 
 use crate::data_folder::create_private;
 use crate::{Clock, DataFolderLock, Error, JobId, Result};
+use checkpoints::Checkpoints;
 use file::DatabaseFile;
 use sqlx::{Connection, SqlitePool};
 use std::path::Path;
 use std::sync::Arc;
-use tokio_util::task::AbortOnDropHandle;
 use writer::Writer;
 
 /// Jobs, keys, uploads, webhooks and settings in one SQLite file. Clones share it.
@@ -35,8 +37,7 @@ use writer::Writer;
 pub struct SqliteStore {
     writer: Writer,
     readers: SqlitePool,
-    // Ends with the last clone.
-    _checkpoints: Arc<AbortOnDropHandle<()>>,
+    checkpoints: Checkpoints,
 }
 
 impl SqliteStore {
@@ -69,7 +70,7 @@ impl SqliteStore {
         transaction.commit().await.map_err(unavailable)?;
         Ok(Self {
             readers: file.readers(),
-            _checkpoints: Arc::new(checkpoints::start(file.clone())),
+            checkpoints: Checkpoints::start(file.clone()),
             writer: Writer::start(file, connection, clock),
         })
     }
@@ -98,7 +99,12 @@ fn unavailable(error: sqlx::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{KeyStore, NewKey, Secret, SystemClock};
+    use crate::retention::{Retention, sweep};
+    use crate::{
+        Blobs, KeyStore, ManualClock, NewKey, NewUpload, Secret, SystemClock, Timestamp, Upkeep, UploadFacts, UploadId,
+        UploadStore,
+    };
+    use std::time::Duration;
 
     /// SQLite's own limit on the file stands in for a full disk: the same error, at the same places.
     #[tokio::test]
@@ -124,6 +130,49 @@ mod tests {
         limit_pages(&store, 1 << 20).await;
         store.create_key(large_key(acknowledged)).await.unwrap();
         assert_eq!(store.keys().await.unwrap().len(), acknowledged + 1);
+    }
+
+    /// Files that are due go although no row can be changed: on a full disk, that makes the room for changing them.
+    #[tokio::test]
+    async fn old_files_go_before_rows_that_cannot_be_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(Timestamp(0)));
+        let store = SqliteStore::open(folder.path(), clock).await.unwrap();
+        let blobs = Blobs::local(folder.path()).unwrap();
+        let (key, _) = store.create_key(NewKey::default()).await.unwrap();
+        let mut paths = Vec::new();
+        for number in 0..500 {
+            let id = UploadId::random();
+            let blob = Blobs::upload_path(&id);
+            blobs.put(&blob, bytes::Bytes::from_static(b"x")).await.unwrap();
+            paths.push(blob.clone());
+            let facts = UploadFacts { blob, content_type: "image/png".to_owned(), bytes: 1, width: 1, height: 1 };
+            // One of them is to stay.
+            let kept_for = (number > 0).then_some(Duration::from_mins(1));
+            let (filename, declared_type) = (String::new(), String::new());
+            let key = key.id.clone();
+            store
+                .create_upload(NewUpload { id, key, filename, declared_type, facts: Some(facts), kept_for })
+                .await
+                .unwrap();
+        }
+        // A copy in its place can be read, but is not written to.
+        store.forget_deleted().await.unwrap();
+        let (name, away) = (folder.path().join(SqliteStore::FILE_NAME), folder.path().join("away"));
+        std::fs::rename(&name, &away).unwrap();
+        std::fs::copy(&away, &name).unwrap();
+        let later = Timestamp(61_000);
+        let refused = sweep(&store, &blobs, &Retention::default(), later).await.unwrap_err();
+        assert!(matches!(refused, Error::Unavailable { .. }), "{refused}");
+        assert!(store.check_writable().await.is_err());
+        assert!(blobs.get(&paths[0]).await.unwrap().is_some());
+        for path in &paths[1..] {
+            assert_eq!(blobs.get(path).await.unwrap(), None);
+        }
+        std::fs::rename(&away, &name).unwrap();
+        let store = SqliteStore::open(folder.path(), Arc::new(ManualClock::at(later))).await.unwrap();
+        store.check_writable().await.unwrap();
+        assert_eq!(sweep(&store, &blobs, &Retention::default(), later).await.unwrap().uploads, 499);
     }
 
     async fn limit_pages(store: &SqliteStore, pages: u32) {

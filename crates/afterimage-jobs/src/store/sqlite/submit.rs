@@ -24,9 +24,9 @@ pub(super) async fn submit(connection: &mut SqliteConnection, now: Timestamp, ne
     Ok(Submitted::Created(Job::submitted(new, now)))
 }
 
-/// Refuses a key that is not there; a foreign key's error would not say which.
+/// Refuses a key that is not there or was revoked; a foreign key's error would not say which.
 pub(super) async fn check_key(connection: &mut SqliteConnection, key: &KeyId) -> Result<()> {
-    let known = sqlx::query("SELECT 1 FROM keys WHERE id = ?1")
+    let known = sqlx::query("SELECT 1 FROM keys WHERE id = ?1 AND revoked_at IS NULL")
         .bind(key.as_str())
         .fetch_optional(connection)
         .await
@@ -48,9 +48,20 @@ async fn existing(connection: &mut SqliteConnection, new: &NewJob) -> Result<Opt
         // Only the sender of a random id can repeat it; for anybody else it is a clash.
         return if job.key == new.key { Ok(Some(job)) } else { Err(Error::IdempotencyConflict { job: job.id }) };
     }
-    let Some(Idempotency { key, fingerprint }) = &new.idempotency else { return Ok(None) };
+    match &new.idempotency {
+        Some(idempotency) => repeated(connection, &new.key, idempotency).await,
+        None => Ok(None),
+    }
+}
+
+/// The job that was made with this idempotency key.
+pub(super) async fn repeated(
+    connection: &mut SqliteConnection,
+    api_key: &KeyId,
+    Idempotency { key, fingerprint }: &Idempotency,
+) -> Result<Option<Job>> {
     let same_key = sqlx::query(select_jobs!("WHERE jobs.key_id = ?1 AND jobs.idempotency_key = ?2"))
-        .bind(new.key.as_str())
+        .bind(api_key.as_str())
         .bind(key)
         .fetch_optional(&mut *connection)
         .await

@@ -238,6 +238,12 @@ async fn conclude(
             .execute(&mut *connection)
             .await
             .map_err(unavailable)?;
+        sqlx::query("UPDATE jobs SET result_bytes = ?1 WHERE seq = ?2")
+            .bind(result.bytes() as i64)
+            .bind(seq)
+            .execute(&mut *connection)
+            .await
+            .map_err(unavailable)?;
     }
     if state == JobState::Succeeded {
         sqlx::query(

@@ -2,10 +2,17 @@
 
 use super::rows::{column, duration, milliseconds};
 use super::{SqliteStore, submit, unavailable};
-use crate::{KeyId, NewUpload, Result, Timestamp, Upload, UploadFacts, UploadId, UploadState, UploadStore};
+use crate::{Due, KeyId, NewUpload, Result, Timestamp, Upload, UploadFacts, UploadId, UploadState, UploadStore};
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
+
+/// Uploads that the general rule makes due.
+const OLD: &str = "SELECT id FROM uploads WHERE NOT expired AND created_at < ?1 ORDER BY created_at LIMIT ?2";
+
+/// Uploads whose own time is over.
+const OWN_TIME_OVER: &str = "SELECT id FROM uploads WHERE kept_for IS NOT NULL AND NOT expired \
+     AND (created_at + kept_for) < ?1 ORDER BY (created_at + kept_for) LIMIT ?2";
 
 #[async_trait]
 impl UploadStore for SqliteStore {
@@ -23,10 +30,20 @@ impl UploadStore for SqliteStore {
         query.fetch_optional(&self.readers).await.map_err(unavailable)?.as_ref().map(upload).transpose()
     }
 
-    async fn expire_uploads(&self, created_before: Timestamp, limit: u32) -> Result<u64> {
-        self.writer
-            .write(move |connection, now| Box::pin(async move { expire(connection, now, created_before, limit).await }))
-            .await
+    async fn expire_uploads(&self, due: Due, limit: u32) -> Result<u64> {
+        self.writer.write(move |connection, _| Box::pin(async move { expire(connection, due, limit).await })).await
+    }
+
+    async fn due_uploads(&self, due: Due, limit: u32) -> Result<Vec<UploadId>> {
+        let mut found = Vec::new();
+        for (statement, before) in [(OLD, due.before), (OWN_TIME_OVER, due.now)] {
+            let query = sqlx::query(statement).bind(before.0).bind(limit);
+            for row in &query.fetch_all(&self.readers).await.map_err(unavailable)? {
+                found.push(UploadId::from(column::<String>(row, "id")?));
+            }
+        }
+        found.truncate(limit as usize);
+        Ok(found)
     }
 
     async fn unswept_uploads(&self, limit: u32) -> Result<Vec<UploadId>> {
@@ -90,27 +107,18 @@ async fn finish(connection: &mut SqliteConnection, id: &UploadId, facts: &Upload
     row.as_ref().map(upload).transpose()
 }
 
-async fn expire(
-    connection: &mut SqliteConnection,
-    now: Timestamp,
-    created_before: Timestamp,
-    limit: u32,
-) -> Result<u64> {
+async fn expire(connection: &mut SqliteConnection, due: Due, limit: u32) -> Result<u64> {
     let mut changed = 0;
-    for (statement, before) in [
-        (
-            "UPDATE uploads SET expired = TRUE WHERE id IN \
-             (SELECT id FROM uploads WHERE NOT expired AND created_at < ?1 ORDER BY created_at LIMIT ?2)",
-            created_before,
-        ),
-        (
-            "UPDATE uploads SET expired = TRUE WHERE id IN (SELECT id FROM uploads WHERE kept_for IS NOT NULL \
-             AND NOT expired AND (created_at + kept_for) < ?1 ORDER BY (created_at + kept_for) LIMIT ?2)",
-            now,
-        ),
-    ] {
-        let query = sqlx::query(statement).bind(before.0).bind(limit);
-        changed += query.execute(&mut *connection).await.map_err(unavailable)?.rows_affected();
+    for (statement, before) in [(OLD, due.before), (OWN_TIME_OVER, due.now)] {
+        let found = sqlx::query(statement).bind(before.0).bind(limit);
+        for row in &found.fetch_all(&mut *connection).await.map_err(unavailable)? {
+            sqlx::query("UPDATE uploads SET expired = TRUE WHERE id = ?1")
+                .bind(column::<String>(row, "id")?)
+                .execute(&mut *connection)
+                .await
+                .map_err(unavailable)?;
+            changed += 1;
+        }
     }
     Ok(changed)
 }

@@ -1,5 +1,5 @@
-use crate::fixtures::Harness;
-use afterimage_jobs::{Error, KeyId, NewKey, Secret};
+use crate::fixtures::{Harness, new_job, result, with_webhook};
+use afterimage_jobs::{CancelledAll, Error, Fenced, JobState, KeyId, NewKey, Secret};
 
 fn given(text: &str) -> NewKey {
     NewKey { name: "given".to_owned(), concurrency: Some(3), secret: Some(Secret::new(text)) }
@@ -50,4 +50,36 @@ pub async fn the_server_secret_stays(mut harness: Harness) {
     assert_ne!(secret, [0; 32]);
     harness.restart().await;
     assert_eq!(harness.store.server_secret().await.unwrap(), secret);
+    let id = harness.store.database_id().await.unwrap();
+    assert_eq!(id.len(), 36, "{id}");
+    harness.restart().await;
+    assert_eq!(harness.store.database_id().await.unwrap(), id);
+}
+
+pub async fn a_keys_jobs_can_all_be_cancelled(harness: Harness) {
+    let finished = harness.submit_plain().await.id;
+    let lease = harness.claim().await.lease(&harness.worker);
+    harness.store.succeed(&lease, result()).await.unwrap();
+    let running = harness.submit_plain().await.id;
+    let lease = harness.claim().await.lease(&harness.worker);
+    let mut waiting = Vec::new();
+    for _ in 0..450 {
+        waiting.push(harness.submit(with_webhook(new_job(&harness.key))).await.id);
+    }
+    let others = harness.submit(new_job(&harness.other_key)).await.id;
+
+    harness.store.revoke_key(&harness.key).await.unwrap();
+    let outcome = harness.store.cancel_all(&harness.key).await.unwrap();
+    assert_eq!(outcome, CancelledAll { cancelled: 450, requested: 1 });
+    assert_eq!(harness.store.cancel_all(&harness.key).await.unwrap(), CancelledAll::default());
+    for id in &waiting {
+        assert_eq!(harness.job(id).await.state, JobState::Cancelled);
+    }
+    assert_eq!(harness.store.open_deliveries().await.unwrap(), 450);
+    let job = harness.job(&running).await;
+    assert_eq!((job.state, job.cancel_requested), (JobState::Running, true));
+    assert_eq!(harness.store.cancelled(&lease).await.unwrap(), Fenced::Done);
+    assert_eq!(harness.job(&finished).await.state, JobState::Succeeded);
+    assert_eq!(harness.claim().await.id, others);
+    assert_eq!(harness.store.cancel_all(&KeyId::from("nobody")).await.unwrap(), CancelledAll::default());
 }

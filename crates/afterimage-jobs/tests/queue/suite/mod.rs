@@ -10,6 +10,7 @@ mod reading;
 mod retention;
 mod submitting;
 mod uploads;
+mod usage;
 
 use crate::fixtures::{Harness, Kind};
 
@@ -37,7 +38,7 @@ macro_rules! for_every_store {
 for_every_store! {
     submitting: a_job_comes_back_as_it_was_sent, it_survives_a_restart, the_same_id_finds_the_same_job,
         an_idempotency_key_finds_its_job, another_body_is_a_conflict, keys_do_not_share_idempotency_keys,
-        an_unknown_key_is_refused;
+        an_unknown_key_is_refused, a_revoked_key_is_refused, a_repetition_can_be_looked_up;
     ordering: a_burst_does_not_starve_others, an_overdue_burst_does_not_pass_newcomers,
         whoever_sends_one_after_the_other_takes_turns, dear_jobs_count_for_more, cancelled_jobs_do_not_count,
         priorities_are_worth_a_fixed_amount_of_work, a_high_job_passes_its_own_burst, the_queues_time_survives_a_restart,
@@ -57,11 +58,14 @@ for_every_store! {
         depth_counts, spending_is_summed;
     retention: deleting_removes_what_was_said, deleting_a_waiting_job_cancels_it, deleting_a_running_job_stops_it,
         old_jobs_expire_and_are_forgotten, jobs_can_expire_earlier, jobs_with_open_webhooks_are_kept, files_follow_their_rows,
-        orphans_are_found;
+        orphans_are_found, what_is_due_can_be_asked,
+        parts_of_uploads_wait_two_hours_for_the_rest;
     outbox: every_ending_writes_its_webhook_once, leases_keep_two_senders_apart, failures_are_tried_again_or_given_up,
         deliveries_survive_a_restart;
     keys: a_key_is_found_by_its_text_only, given_texts_work_and_are_kept_once, revoked_keys_are_not_found,
-        the_server_secret_stays;
+        the_server_secret_stays, a_keys_jobs_can_all_be_cancelled;
     uploads: an_upload_is_completed_once, an_upload_can_come_complete, uploads_expire,
-        uploads_can_expire_earlier;
+        uploads_can_expire_earlier, revoked_keys_send_nothing;
+    usage: uploads_count_until_their_files_are_gone, results_count_until_they_are_swept,
+        a_job_deleted_while_it_runs_counts_its_files, pictures_count_when_they_were_fetched, each_key_has_its_own_sum;
 }

@@ -1,7 +1,7 @@
-use crate::fixtures::{Harness, new_job, result, with_webhook};
+use crate::fixtures::{Harness, START, new_job, result, with_webhook};
 use afterimage_jobs::retention::{Retention, Swept, sweep, sweep_orphans};
 use afterimage_jobs::{
-    Blobs, JobId, JobSpec, JobState, Lease, ListFilter, NewJob, NewUpload, OutputFormat, Renewed, Timestamp,
+    Blobs, Due, JobId, JobSpec, JobState, Lease, ListFilter, NewJob, NewUpload, OutputFormat, Renewed, Timestamp,
     UploadFacts, UploadId,
 };
 use bytes::Bytes;
@@ -65,7 +65,7 @@ pub async fn old_jobs_expire_and_are_forgotten(harness: Harness) {
     harness.advance_seconds(8 * DAY);
     let blobs = Blobs::memory();
     let retention = Retention::default();
-    let now = crate::fixtures::START.plus(Duration::from_secs(8 * DAY));
+    let now = START.plus(Duration::from_secs(8 * DAY));
     let swept = sweep(&*harness.store, &blobs, &retention, now).await.unwrap();
     assert_eq!(swept, Swept { expired_jobs: 1, swept_jobs: 1, ..Swept::default() });
     assert!(harness.job(&old).await.deleted);
@@ -83,17 +83,18 @@ pub async fn jobs_can_expire_earlier(harness: Harness) {
     let reported = finish(&harness, brief(with_webhook(new_job(&harness.key)))).await.job;
     let plain = finish(&harness, new_job(&harness.key)).await.job;
     let waiting = harness.submit(brief(new_job(&harness.key))).await.id;
-    let never = Timestamp(0);
-    harness.advance_seconds(60);
-    assert!(harness.store.expire_jobs(never, 10).await.unwrap().is_empty(), "its time is not over yet");
-    harness.advance_seconds(1);
-    assert!(harness.store.expire_jobs(never, 0).await.unwrap().is_empty());
-    assert_eq!(harness.store.expire_jobs(never, 10).await.unwrap(), [alone.clone()]);
+    let due = |seconds| Due { now: START.plus(Duration::from_secs(seconds)), before: Timestamp(0) };
+    // By the time that the caller believes, whatever the store's own clock says.
+    harness.advance_seconds(1_000_000);
+    assert!(harness.store.expire_jobs(due(60), 10).await.unwrap().is_empty(), "its time is not over yet");
+    let over = due(61);
+    assert!(harness.store.expire_jobs(over, 0).await.unwrap().is_empty());
+    assert_eq!(harness.store.expire_jobs(over, 10).await.unwrap(), [alone.clone()]);
     assert!(harness.job(&alone).await.deleted);
     // The report needs what the job made.
     let delivery = harness.store.due_deliveries(1, Duration::from_secs(60)).await.unwrap().remove(0);
     harness.store.delivered(delivery.id, delivery.attempt).await.unwrap();
-    assert_eq!(harness.store.expire_jobs(never, 10).await.unwrap(), [reported]);
+    assert_eq!(harness.store.expire_jobs(over, 10).await.unwrap(), [reported]);
     assert!(!harness.job(&plain).await.deleted && !harness.job(&waiting).await.deleted);
 }
 
@@ -131,7 +132,7 @@ pub async fn files_follow_their_rows(harness: Harness) {
         kept_for: None,
     };
     harness.store.create_upload(new).await.unwrap();
-    let now = crate::fixtures::START.plus(Duration::from_secs(8 * DAY));
+    let now = START.plus(Duration::from_secs(8 * DAY));
     let swept = sweep(&*harness.store, &blobs, &Retention::default(), now).await.unwrap();
     assert_eq!((swept.swept_jobs, swept.uploads), (1, 1));
     for path in &paths {
@@ -162,4 +163,50 @@ pub async fn orphans_are_found(harness: Harness) {
     assert_eq!(orphans(later).await, 1);
     assert!(blobs.get(&wanted).await.unwrap().is_some() && blobs.get(&kept).await.unwrap().is_some());
     assert!(blobs.get(&stale).await.unwrap().is_none());
+}
+
+pub async fn parts_of_uploads_wait_two_hours_for_the_rest(harness: Harness) {
+    let blobs = Blobs::memory();
+    let (upload, path) = {
+        let id = UploadId::random();
+        let path = Blobs::part_path(&id, 1);
+        (harness.store.create_upload(NewUpload { id, ..pending_upload(&harness) }).await.unwrap(), path)
+    };
+    blobs.put(&path, Bytes::from_static(b"x")).await.unwrap();
+    let put_at = blobs.list("parts").await.unwrap()[0].modified_at;
+    let orphans = async |hours| {
+        let now = put_at.plus(Duration::from_hours(hours)).plus(Duration::from_secs(1));
+        sweep_orphans(&*harness.store, &blobs, &Retention::default(), now).await.unwrap()
+    };
+    assert_eq!(orphans(1).await, 0);
+    assert_eq!(orphans(2).await, 1, "nobody can complete it any more");
+    assert_eq!(blobs.get(&path).await.unwrap(), None);
+    // They go with their upload, too.
+    blobs.put(&path, Bytes::from_static(b"x")).await.unwrap();
+    blobs.delete_upload(&upload.id).await.unwrap();
+    assert_eq!(blobs.get(&path).await.unwrap(), None);
+}
+
+fn pending_upload(harness: &Harness) -> NewUpload {
+    NewUpload {
+        id: UploadId::random(),
+        key: harness.key.clone(),
+        filename: String::new(),
+        declared_type: String::new(),
+        facts: None,
+        kept_for: None,
+    }
+}
+
+pub async fn what_is_due_can_be_asked(harness: Harness) {
+    let old = finish(&harness, new_job(&harness.key)).await.job;
+    harness.advance_seconds(100);
+    let young = finish(&harness, new_job(&harness.key)).await.job;
+    let due = Due { now: START, before: START.plus(Duration::from_secs(50)) };
+    assert_eq!(harness.store.due_jobs(due, 10).await.unwrap(), [old.clone()]);
+    assert!(!harness.job(&old).await.deleted, "nothing is written");
+    assert!(harness.store.due_jobs(due, 0).await.unwrap().is_empty());
+    assert_eq!(harness.store.expire_jobs(due, 10).await.unwrap(), [old]);
+    assert!(harness.store.due_jobs(due, 10).await.unwrap().is_empty());
+    assert!(!harness.job(&young).await.deleted);
 }

@@ -74,3 +74,21 @@ pub async fn an_unknown_key_is_refused(harness: Harness) {
     assert!(matches!(error, Error::UnknownKey { key } if key.as_str() == "nobody"));
     harness.claim_nothing().await;
 }
+
+pub async fn a_revoked_key_is_refused(harness: Harness) {
+    harness.store.revoke_key(&harness.key).await.unwrap();
+    let error = harness.store.submit(new_job(&harness.key)).await.unwrap_err();
+    assert!(matches!(error, Error::UnknownKey { key } if key == harness.key));
+    harness.claim_nothing().await;
+}
+
+pub async fn a_repetition_can_be_looked_up(harness: Harness) {
+    let first = harness.submit(idempotent(new_job(&harness.key), "k", "f")).await;
+    let asked = |key: &str, fingerprint: &str| Idempotency { key: key.to_owned(), fingerprint: fingerprint.to_owned() };
+    let store = &harness.store;
+    assert_eq!(store.repeated(&harness.key, &asked("k", "f")).await.unwrap(), Some(first.clone()));
+    assert_eq!(store.repeated(&harness.key, &asked("l", "f")).await.unwrap(), None);
+    assert_eq!(store.repeated(&harness.other_key, &asked("k", "f")).await.unwrap(), None);
+    let error = store.repeated(&harness.key, &asked("k", "g")).await.unwrap_err();
+    assert!(matches!(error, Error::IdempotencyConflict { job } if job == first.id));
+}

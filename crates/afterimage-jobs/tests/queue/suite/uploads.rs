@@ -1,5 +1,5 @@
 use crate::fixtures::{Harness, START};
-use afterimage_jobs::{Blobs, Error, KeyId, NewUpload, UploadFacts, UploadId, UploadState};
+use afterimage_jobs::{Blobs, Due, Error, KeyId, NewUpload, UploadFacts, UploadId, UploadState};
 use std::time::Duration;
 
 fn facts(id: &UploadId) -> UploadFacts {
@@ -51,8 +51,10 @@ pub async fn uploads_expire(harness: Harness) {
     harness.advance_seconds(10);
     let young = pending(&harness.key);
     harness.store.create_upload(young.clone()).await.unwrap();
-    let limit = START.plus(Duration::from_secs(10));
-    assert_eq!(harness.store.expire_uploads(limit, 10).await.unwrap(), 1);
+    let due = Due { now: START, before: START.plus(Duration::from_secs(10)) };
+    assert_eq!(harness.store.due_uploads(due, 10).await.unwrap(), [old.id.clone()]);
+    assert_eq!(harness.store.expire_uploads(due, 10).await.unwrap(), 1);
+    assert!(harness.store.due_uploads(due, 10).await.unwrap().is_empty());
     assert_eq!(harness.store.upload(&old.id).await.unwrap(), None);
     assert_eq!(harness.store.finish_upload(&old.id, facts(&old.id)).await.unwrap(), None);
     assert!(harness.store.upload(&young.id).await.unwrap().is_some());
@@ -71,10 +73,19 @@ pub async fn uploads_can_expire_earlier(mut harness: Harness) {
     }
     harness.restart().await;
     assert_eq!(harness.store.upload(&brief.id).await.unwrap().unwrap().kept_for, brief.kept_for);
-    harness.advance_seconds(60);
-    assert_eq!(harness.store.expire_uploads(START, 10).await.unwrap(), 0);
-    harness.advance_seconds(1);
-    assert_eq!(harness.store.expire_uploads(START, 10).await.unwrap(), 1);
+    let due = |seconds| Due { now: START.plus(Duration::from_secs(seconds)), before: START };
+    assert_eq!(harness.store.expire_uploads(due(60), 10).await.unwrap(), 0);
+    // By the time that the caller believes, whatever the store's own clock says.
+    harness.advance_seconds(1_000_000);
+    assert_eq!(harness.store.expire_uploads(due(60), 10).await.unwrap(), 0);
+    assert_eq!(harness.store.due_uploads(due(61), 10).await.unwrap(), [brief.id.clone()]);
+    assert_eq!(harness.store.expire_uploads(due(61), 10).await.unwrap(), 1);
     assert_eq!(harness.store.unswept_uploads(10).await.unwrap(), [brief.id]);
     assert!(harness.store.upload(&plain.id).await.unwrap().is_some());
+}
+
+pub async fn revoked_keys_send_nothing(harness: Harness) {
+    harness.store.revoke_key(&harness.key).await.unwrap();
+    let refused = harness.store.create_upload(pending(&harness.key)).await;
+    assert!(matches!(refused, Err(Error::UnknownKey { .. })), "{refused:?}");
 }

@@ -91,11 +91,16 @@ fn apps(object: &Map<String, Value>) -> Result<Vec<String>, Problem> {
 fn seconds(object: &Map<String, Value>) -> Result<i64, Problem> {
     match object.get("token_expiration") {
         None | Some(Value::Null) => Ok(DEFAULT_SECONDS),
-        Some(value) => value.as_i64().filter(|seconds| (1..=MOST_SECONDS).contains(seconds)).ok_or_else(|| {
+        Some(value) => whole(value).filter(|seconds| (1..=MOST_SECONDS).contains(seconds)).ok_or_else(|| {
             let message = format!("expected 1 to {MOST_SECONDS} seconds");
             Problem::new("token_expiration", ProblemKind::OutOfRange, message)
         }),
     }
+}
+
+/// A whole number, also as text, like every number of this dialect.
+fn whole(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
 }
 
 /// Like [`require_key`], for requests that may have a token in the query instead. What it allows is then in the

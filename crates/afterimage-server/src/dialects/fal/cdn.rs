@@ -1,14 +1,13 @@
 //! Uploads with a token: a client trades its key for a token that can do nothing but send files, and sends them.
 
-use super::error::{Answer, Error, Shape};
+use super::error::{Answer, Shape};
 use super::lifecycle::kept_for;
 use super::token::{EXPIRED, TokenState, key_of_token, make_token, read_token};
-use super::uploads::parts_refusal;
 use crate::app::App;
 use crate::auth::{Gate, credentials, require_key};
 use crate::dialects::rfc3339_with_offset;
 use crate::error_shape::refuse;
-use crate::files::store_upload;
+use crate::files::{create_in_parts, store_upload};
 use crate::http::body::{UPLOAD_LIMIT, drain};
 use crate::refusal::Refusal;
 use afterimage_jobs::{ApiKey, Clock, SystemClock, Timestamp, UploadState};
@@ -90,12 +89,40 @@ pub async fn upload(
     Ok(Json(Uploaded { access_url: app.links.upload(&base, &upload, &facts.content_type) }))
 }
 
-/// Upload a picture in parts
+/// An upload that takes parts.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FalUploadInParts)]
+pub struct UploadInParts {
+    /// Where the file will be; usable as `image_url` once it is complete.
+    access_url: String,
+    /// Stands in the addresses of the parts, `{access_url}/multipart/{uploadId}/1` and so on.
+    #[serde(rename = "uploadId")]
+    upload_id: String,
+}
+
+/// Begin to upload a picture in parts
 ///
-/// Always refused: clients do so for files of more than 100 MB, which is more than a picture may have.
-#[utoipa::path(post, path = "/files/upload/multipart", tag = "fal", responses((status = 400, description = "Too large for a picture", body = super::error::ErrorBody)))]
-pub async fn upload_parts() -> Error {
-    parts_refusal().into()
+/// The parts follow in any order by `PUT` to `{access_url}/multipart/{uploadId}/{number}`, each answered with its `ETag`;
+/// `POST` to `{access_url}/multipart/{uploadId}/complete` with `{"parts": [{"partNumber": 1, "etag": "…"}]}` puts them
+/// together. Together they have at most the 50 MB of a picture.
+#[utoipa::path(post, path = "/files/upload/multipart", tag = "fal", responses((status = 200, description = "Where to send them", body = UploadInParts)))]
+pub async fn upload_parts(
+    State(app): State<Arc<App>>,
+    Extension(key): Extension<ApiKey>,
+    request: Request,
+) -> Answer<Json<UploadInParts>> {
+    let (head, body) = request.into_parts();
+    // Nothing in the body matters.
+    drain(&head.headers, body).await;
+    let text = |name: &str| head.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let declared_type = text("content-type").unwrap_or_default();
+    let name = text(FILE_NAME).unwrap_or_default();
+    let upload = create_in_parts(&app, &key.id, &name, &declared_type, kept_for(&head.headers)?).await?;
+    let base = app.public_url.for_request(&head.headers);
+    Ok(Json(UploadInParts {
+        access_url: app.links.upload_without_query(&base, &upload, &declared_type),
+        upload_id: app.links.parts_ticket(&upload),
+    }))
 }
 
 /// Like [`require_key`], for requests that may have a token instead.

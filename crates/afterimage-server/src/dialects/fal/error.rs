@@ -80,7 +80,7 @@ impl Failed {
         let error_type = match refusal {
             Refusal::Field(problem) => return Self::field(&problem.field, problem_type(problem), &problem.message),
             Refusal::BadBody(_) | Refusal::TooLarge(_) | Refusal::TooSlow => Some("bad_request"),
-            Refusal::Unavailable => Some("runner_scheduling_failure"),
+            Refusal::Unavailable | Refusal::DiskFull => Some("runner_scheduling_failure"),
             Refusal::Internal => Some("internal_error"),
             _ => None,
         };

@@ -25,7 +25,9 @@ pub fn kept_for(headers: &HeaderMap) -> Result<Option<Duration>, Refusal> {
     match wish.get(SECONDS) {
         None | Some(Value::Null) => Ok(None),
         Some(value) => {
-            let seconds = value.as_f64().filter(|seconds| *seconds >= 0.0).ok_or_else(refused)?;
+            // Also as text, like every number of this dialect.
+            let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok());
+            let seconds = number.filter(|seconds| *seconds >= 0.0).ok_or_else(refused)?;
             Ok((seconds > 0.0).then(|| Duration::from_secs_f64(seconds.min(MOST))))
         }
     }
@@ -45,6 +47,7 @@ mod tests {
             let hour =
                 of(name, r#"{"expiration_duration_seconds": 3600, "initial_acl": {"default": "hide"}}"#).unwrap();
             assert_eq!(hour, Some(Duration::from_hours(1)));
+            assert_eq!(of(name, r#"{"expiration_duration_seconds": "3600"}"#).unwrap(), hour);
             for none in ["{}", r#"{"expiration_duration_seconds": null}"#, r#"{"expiration_duration_seconds": 0}"#] {
                 assert_eq!(of(name, none).unwrap(), None, "{none}");
             }

@@ -90,13 +90,13 @@ const ULTRA_FIRST_PASS: u64 = 1 << 20;
 const RAW_GUIDANCE: f64 = 2.5;
 
 fn dev(format: &'static str) -> Vec<Parameter> {
-    let mut parameters = vec![picture(), image_size(), steps(28), seed(), guidance(1.0..=20.0)];
+    let mut parameters = vec![picture(), image_size(), steps(28), seed(u64::MAX), guidance(1.0..=20.0)];
     parameters.extend([sync_mode(), num_images(), safety_checker(), output_format(format), acceleration()]);
     parameters
 }
 
 fn pro() -> Vec<Parameter> {
-    let mut parameters = vec![restyling_prompt(), image_size(), steps(28), seed(), guidance(1.0..=20.0)];
+    let mut parameters = vec![restyling_prompt(), image_size(), steps(28), seed(u64::MAX), guidance(1.0..=20.0)];
     parameters.extend([sync_mode(), num_images(), output_format("jpeg"), safety_tolerance(), enhance_prompt()]);
     parameters.push(picture());
     parameters
@@ -105,7 +105,7 @@ fn pro() -> Vec<Parameter> {
 fn ultra() -> Vec<Parameter> {
     vec![
         restyling_prompt(),
-        seed(),
+        seed(u64::MAX),
         sync_mode(),
         num_images(),
         output_format("jpeg"),
@@ -122,6 +122,7 @@ fn ultra() -> Vec<Parameter> {
             "aspect_ratio",
             Kind::Choice {
                 options: &["21:9", "16:9", "4:3", "3:2", "1:1", "2:3", "3:4", "9:16", "9:21"],
+                aliases: &[],
                 default: "16:9",
             },
             "Shape of the results, of about four megapixels.",
@@ -135,7 +136,7 @@ fn ultra() -> Vec<Parameter> {
 }
 
 fn image_to_image() -> Vec<Parameter> {
-    let mut parameters = vec![picture(), strength(0.95), steps(40), seed(), guidance(1.0..=20.0), sync_mode()];
+    let mut parameters = vec![picture(), strength(0.95), steps(40), seed(u64::MAX), guidance(1.0..=20.0), sync_mode()];
     parameters.extend([required_prompt(), num_images(), safety_checker(), output_format("jpeg"), acceleration()]);
     parameters
 }
@@ -171,7 +172,7 @@ fn safety_checker() -> Parameter {
 fn safety_tolerance() -> Parameter {
     Parameter::optional(
         "safety_tolerance",
-        Kind::Choice { options: &["1", "2", "3", "4", "5", "6"], default: "2" },
+        Kind::Choice { options: &["1", "2", "3", "4", "5", "6"], aliases: &[], default: "2" },
         "Accepted; no checker is installed.",
     )
 }
@@ -183,7 +184,7 @@ fn enhance_prompt() -> Parameter {
 fn acceleration() -> Parameter {
     Parameter::optional(
         "acceleration",
-        Kind::Choice { options: &["none", "regular", "high"], default: "none" },
+        Kind::Choice { options: &["none", "regular", "high"], aliases: &[], default: "none" },
         "Accepted; every step is computed in full.",
     )
 }

@@ -84,7 +84,7 @@ const fn prefix(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::Send => "send",
         Purpose::Call => "call",
-        Purpose::Result | Purpose::Upload | Purpose::Put => "none",
+        Purpose::Result | Purpose::Upload | Purpose::Put | Purpose::Parts => "none",
     }
 }
 

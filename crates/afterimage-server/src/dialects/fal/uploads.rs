@@ -1,16 +1,16 @@
 //! Uploads by ticket: the answer says where to send the bytes, and where they will be.
 
-use super::error::{Answer, Error};
+use super::error::Answer;
 use super::lifecycle::kept_for;
 use crate::app::App;
 use crate::dialects::json::read_object;
-use crate::dialects::parameters::{Kind, Parameter, parse};
-use crate::files::create_ticket;
+use crate::dialects::parameters::{Kind, Parameter, Values, parse};
+use crate::files::{create_in_parts, create_ticket};
 use crate::refusal::Refusal;
-use afterimage_core::PictureLimits;
 use afterimage_jobs::ApiKey;
 use axum::Json;
 use axum::extract::{Extension, Request, State};
+use axum::http::HeaderMap;
 use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -34,33 +34,54 @@ pub async fn initiate(
     Extension(key): Extension<ApiKey>,
     request: Request,
 ) -> Answer<Json<Ticket>> {
-    let (head, body) = request.into_parts();
-    let (object, _) = read_object(&app, &head.headers, body).await?;
-    let values = parse(&ticket_parameters(), &object).map_err(Refusal::from)?;
+    let (values, headers) = read(&app, request).await?;
     let declared_type = values.text("content_type").unwrap_or_default();
     let name = values.text("file_name").unwrap_or_default();
-    let upload = create_ticket(&app, &key.id, name, declared_type, kept_for(&head.headers)?).await?;
-    let base = app.public_url.for_request(&head.headers);
+    let upload = create_ticket(&app, &key.id, name, declared_type, kept_for(&headers)?).await?;
+    let base = app.public_url.for_request(&headers);
     Ok(Json(Ticket {
         upload_url: app.links.put(&base, &upload),
         file_url: app.links.upload(&base, &upload, declared_type),
     }))
 }
 
-/// Ask where to send a picture in parts
-///
-/// Always refused: clients do so for files of more than 90 MB, which is more than a picture may have.
-#[utoipa::path(post, path = "/storage/upload/initiate-multipart", tag = "fal", responses((status = 400, description = "Too large for a picture", body = super::error::ErrorBody)))]
-pub async fn initiate_parts() -> Error {
-    parts_refusal().into()
+async fn read(app: &App, request: Request) -> Result<(Values, HeaderMap), Refusal> {
+    let (head, body) = request.into_parts();
+    let (object, _) = read_object(app, &head.headers, body).await?;
+    Ok((parse(&ticket_parameters(), &object)?, head.headers))
 }
 
-/// Why nothing is taken in parts: told before the client sends all that would be refused at the end.
-pub fn parts_refusal() -> Refusal {
-    let most = PictureLimits::default().file_bytes / 1_000_000;
-    Refusal::BadBody(format!(
-        "uploads in parts are not supported: a picture may have at most {most} MB, which fit in one request"
-    ))
+/// Where to send the parts of a file.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FalPartsTicket)]
+pub struct PartsTicket {
+    /// Takes each part by PUT under its number, `{upload_url}/1` and so on with the query behind it, and the list of them
+    /// by POST under `complete`; both without a key.
+    upload_url: String,
+    /// Where the file will be; usable as `image_url` once it is complete.
+    file_url: String,
+}
+
+/// Ask where to send a picture in parts
+///
+/// The parts follow in any order by `PUT`, each answered with its number and etag; `POST` to `complete` with
+/// `{"parts": [{"partNumber": 1, "etag": "…"}]}` puts them together. Together they have at most the 50 MB of a picture. Any
+/// `storage_type` is taken and means the same.
+#[utoipa::path(post, path = "/storage/upload/initiate-multipart", tag = "fal", responses((status = 200, description = "Where to send them", body = PartsTicket)))]
+pub async fn initiate_parts(
+    State(app): State<Arc<App>>,
+    Extension(key): Extension<ApiKey>,
+    request: Request,
+) -> Answer<Json<PartsTicket>> {
+    let (values, headers) = read(&app, request).await?;
+    let declared_type = values.text("content_type").unwrap_or_default();
+    let name = values.text("file_name").unwrap_or_default();
+    let upload = create_in_parts(&app, &key.id, name, declared_type, kept_for(&headers)?).await?;
+    let base = app.public_url.for_request(&headers);
+    Ok(Json(PartsTicket {
+        upload_url: app.links.parts(&base, &upload),
+        file_url: app.links.upload(&base, &upload, declared_type),
+    }))
 }
 
 /// What a ticket's request takes.

@@ -139,8 +139,14 @@ mod tests {
             bytes: 1234,
             sha256: String::new(),
         };
-        let result =
-            JobResult { outputs: vec![output], seed: 7, inference_ms: 1500, timings: Value::Null, facts: Value::Null };
+        let result = JobResult {
+            outputs: vec![output],
+            seed: 7,
+            inference_ms: 1500,
+            run_ms: None,
+            timings: Value::Null,
+            facts: Value::Null,
+        };
         Job { state: JobState::Succeeded, result: Some(result), ..job().await }
     }
 

@@ -17,6 +17,9 @@ use utoipa::ToSchema;
 /// a generation that fails three times.
 pub const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
+/// Type and code of a refusal because the key has used up what it may.
+const INSUFFICIENT_QUOTA: &str = "insufficient_quota";
+
 /// Body of every refused request.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OpenAiError)]
@@ -123,22 +126,30 @@ impl Failed {
 
     /// `refusal` in this dialect.
     pub fn from_refusal(refusal: &Refusal) -> Self {
-        let status = refusal.status();
+        let status = match refusal {
+            // This service's own answer to it, with `x-should-retry: false`.
+            Refusal::OverQuota { .. } => StatusCode::TOO_MANY_REQUESTS,
+            _ => refusal.status(),
+        };
         let (message, param, code) = match refusal {
             Refusal::Field(problem) => {
                 (problem.message.clone(), Some(problem.field.clone()), Some(problem_code(problem.kind)))
             }
             Refusal::Unauthorized(_) => (refusal.to_string(), None, Some("invalid_api_key")),
             Refusal::TooManyWrongKeys => (refusal.to_string(), None, Some("rate_limit_exceeded")),
+            Refusal::OverQuota { .. } => (refusal.to_string(), None, Some(INSUFFICIENT_QUOTA)),
             _ => (refusal.to_string(), None, None),
         };
-        let retry = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE]
-            .contains(&status);
+        let passes = code != Some(INSUFFICIENT_QUOTA);
+        let retry = passes
+            && [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE]
+                .contains(&status);
         Self { status, message, param, code, retry }
     }
 
-    const fn kind(&self) -> &'static str {
+    fn kind(&self) -> &'static str {
         match self.status.as_u16() {
+            429 if self.code == Some(INSUFFICIENT_QUOTA) => INSUFFICIENT_QUOTA,
             429 => "rate_limit_exceeded",
             500.. => "server_error",
             _ => "invalid_request_error",

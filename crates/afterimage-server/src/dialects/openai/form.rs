@@ -1,7 +1,9 @@
-//! Multipart requests: texts, and the picture.
+//! Requests with a picture, in a form or, as newer clients send edits, in JSON.
 
+use super::pictures::{Sent, in_json, is_mask, masks_are_refused, sent_in_part};
 use crate::app::App;
-use crate::dialects::parameters::{Problem, ProblemKind};
+use crate::dialects::json::read_object;
+use crate::dialects::parameters::{Parameter, Problem, ProblemKind};
 use crate::http::body::JSON_LIMIT;
 use crate::http::multipart::{Part, parts};
 use crate::intake::{SourcePicture, take_bytes, take_text};
@@ -12,46 +14,57 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-/// Stands for the file among the texts.
-const FILE: &str = "(file)";
-
-/// A request in a form.
+/// A request's fields and pictures.
 #[derive(Debug, Default)]
 pub struct Form {
-    /// Texts by name, and under `image` what stands for the picture. An empty text counts as absent.
+    /// Fields by name, and under `image` what stands for the picture. In a form an empty text counts as absent.
     pub object: Map<String, Value>,
-    /// Digest of the parts. That of the body would be another one for every repetition, since the boundary is drawn.
-    pub digest: Vec<u8>,
-    pictures: Vec<Part>,
+    /// What repetitions have in common. The body of a form differs with each, since the boundary is drawn, so it is a
+    /// digest of the parts; of parts that are not looked at, nothing.
+    pub fingerprint: Bytes,
+    pictures: Vec<Sent>,
     /// What the parts are copies of, with its share of memory.
     body: Bytes,
 }
 
 impl Form {
-    /// Reads a request's body.
+    /// Reads a request's body as a form with these `parameters`.
     ///
     /// # Errors
     /// [`Refusal::BadBody`], those of reading, and [`Refusal::Field`] for a field that is not supported.
-    pub async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Self, Refusal> {
+    pub async fn read(app: &App, headers: &HeaderMap, body: Body, parameters: &[Parameter]) -> Result<Self, Refusal> {
         let body = app.bodies.read(headers, body, JSON_LIMIT).await?;
-        let parts = parts(headers, body.clone()).await.map_err(|error| Refusal::BadBody(error.to_string()))?;
+        let wanted =
+            |name: &str| is_picture(name) || is_mask(name) || parameters.iter().any(|parameter| parameter.name == name);
+        let parts = parts(headers, body.clone(), wanted).await;
+        let parts = parts.map_err(|error| Refusal::BadBody(error.to_string()))?;
         Ok(Self { body, ..Self::sort(parts)? })
     }
 
+    /// Reads a request's body as JSON, the pictures under `images` or `image`.
+    ///
+    /// # Errors
+    /// As [`Form::read`].
+    pub async fn read_json(app: &App, headers: &HeaderMap, body: Body) -> Result<Self, Refusal> {
+        let (mut object, body) = read_object(app, headers, body).await?;
+        let pictures = in_json(&mut object)?;
+        if let Some(first) = pictures.first() {
+            object.insert("image".to_owned(), Value::from(first.shown()));
+        }
+        Ok(Self { object, fingerprint: body.clone(), pictures, body })
+    }
+
     fn sort(parts: Vec<Part>) -> Result<Self, Problem> {
-        let mut form = Self { digest: digest(&parts), ..Self::default() };
+        let mut form = Self { fingerprint: digest(&parts).into(), ..Self::default() };
         for part in parts {
             match part.name.as_str() {
                 _ if part.bytes.is_empty() && part.filename.as_deref().unwrap_or_default().is_empty() => {}
-                "image" | "image[]" => {
-                    let shown = text_of(&part).unwrap_or(FILE);
-                    form.object.insert("image".to_owned(), Value::from(shown));
-                    form.pictures.push(part);
+                name if is_picture(name) => {
+                    let sent = sent_in_part(part);
+                    form.object.insert("image".to_owned(), Value::from(sent.shown()));
+                    form.pictures.push(sent);
                 }
-                "mask" => {
-                    let message = "masks are not supported: the whole picture is edited; leave the mask out";
-                    return Err(Problem::new("mask", ProblemKind::Malformed, message));
-                }
+                name if is_mask(name) => return Err(masks_are_refused()),
                 name => {
                     let text = std::str::from_utf8(&part.bytes)
                         .map_err(|_| Problem::new(name, ProblemKind::WrongType, "is no text in UTF-8"))?;
@@ -69,25 +82,21 @@ impl Form {
     pub async fn picture(self, app: &App) -> Result<SourcePicture, Refusal> {
         let count = self.pictures.len();
         let mut pictures = self.pictures.into_iter();
-        let (Some(part), None) = (pictures.next(), pictures.next()) else {
+        let (Some(sent), None) = (pictures.next(), pictures.next()) else {
             let kind = if count == 0 { ProblemKind::Missing } else { ProblemKind::TooLong };
             let message = format!("{count} pictures were sent; exactly one is taken");
             return Err(Problem::new("image", kind, message).into());
         };
-        let picture = match text_of(&part) {
-            Some(text) => take_text(app, "image", text).await?,
-            None => take_bytes(app, "image", part.bytes).await?,
+        let picture = match sent {
+            Sent::Text { field, text } => take_text(app, &field, &text).await?,
+            Sent::File(bytes) => take_bytes(app, "image", bytes).await?,
         };
         Ok(picture.holding(&self.body))
     }
 }
 
-/// The text of a part that is not a file: an address or a `data:` URI where a picture is expected.
-fn text_of(part: &Part) -> Option<&str> {
-    if part.filename.is_some() {
-        return None;
-    }
-    std::str::from_utf8(&part.bytes).ok()
+fn is_picture(name: &str) -> bool {
+    super::pictures::without_index(name) == "image"
 }
 
 fn digest(parts: &[Part]) -> Vec<u8> {
@@ -104,6 +113,7 @@ fn digest(parts: &[Part]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialects::openai::pictures::FILE;
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -115,6 +125,7 @@ mod tests {
     fn files_and_texts_are_told_apart_by_name() {
         let form = Form::sort(vec![
             part("image[]", Some("a.png"), "bytes"),
+            part("mask[]", None, ""),
             part("n", None, "2"),
             part("prompt", None, ""),
             part("mask", Some(""), ""),
@@ -129,14 +140,16 @@ mod tests {
     #[test]
     fn what_cannot_be_used_is_named() {
         let field = |part: Part| Form::sort(vec![part]).unwrap_err().field;
-        assert_eq!(field(part("mask", Some("m.png"), "x")), "mask");
+        for name in ["mask", "mask[]", "mask[0]"] {
+            assert_eq!(field(part(name, Some("m.png"), "x")), "mask");
+        }
         assert_eq!(field(part("n", None, [0xff, 0xfe])), "n");
     }
 
     #[test]
     fn the_digest_is_that_of_the_content() {
         let of = |parts: &[(&str, &str)]| {
-            Form::sort(parts.iter().map(|(name, text)| part(name, None, *text)).collect()).unwrap().digest
+            Form::sort(parts.iter().map(|(name, text)| part(name, None, *text)).collect()).unwrap().fingerprint
         };
         assert_eq!(of(&[("n", "1"), ("user", "a")]), of(&[("n", "1"), ("user", "a")]));
         assert_ne!(of(&[("n", "1")]), of(&[("n", "2")]));

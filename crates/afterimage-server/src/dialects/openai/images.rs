@@ -11,9 +11,8 @@ use crate::app::App;
 use crate::dialects::json::idempotency;
 use crate::dialects::parameters::{Numbers, Problem, ProblemKind, Values, echo, parse_with};
 use crate::dialects::{Flow, generation};
-use crate::intake::SourcePicture;
+use crate::http::multipart::is_json;
 use crate::submit::Submission;
-use afterimage_core::Size;
 use afterimage_jobs::{ApiKey, OutputFormat, Priority};
 use axum::Json;
 use axum::extract::{Extension, Request, State};
@@ -65,17 +64,19 @@ async fn make(app: &Arc<App>, key: &ApiKey, base: Base, flow: Flow, request: Req
 /// Reads and checks a request.
 async fn read(app: &App, base: Base, flow: Flow, request: Request) -> Result<(Submission, Delivery), Error> {
     let (head, body) = request.into_parts();
-    let form = Form::read(app, &head.headers, body).await?;
-    models::check(form.object.get("model").and_then(Value::as_str))?;
     let parameters = models::form_parameters(flow, base);
+    // The service takes edits in JSON, too.
+    let form = if flow == Flow::ImageToImage && is_json(&head.headers) {
+        Form::read_json(app, &head.headers, body).await?
+    } else {
+        Form::read(app, &head.headers, body, &parameters).await?
+    };
+    models::check(form.object.get("model").and_then(Value::as_str))?;
     let values = parse_with(Numbers::OrText, &parameters, &form.object)?;
-    let delivery = delivery(flow, &values, form.object.contains_key("response_format"))?;
-    let idempotency = idempotency(&head.headers, head.uri.path(), &form.digest)?;
+    let delivery = delivery(flow, &values, form.object.get("response_format").is_some_and(|format| !format.is_null()))?;
+    let idempotency = idempotency(&head.headers, head.uri.path(), &form.fingerprint)?;
     let input = echo(&parameters, &form.object);
     let picture = form.picture(app).await?;
-    if flow == Flow::ImageToImage {
-        check_kept_size(values.text("size"), &picture)?;
-    }
     let mut generation = generation(flow, &values, values.size("size"), true);
     if let Some(n) = values.integer("n") {
         generation.num_images = n as u32;
@@ -121,29 +122,10 @@ fn delivery(flow: Flow, values: &Values, format_is_given: bool) -> Result<Delive
     Ok(Delivery::Streamed { partial_images })
 }
 
-/// Image-to-image keeps the picture's size, so any other one is refused rather than ignored.
-fn check_kept_size(text: Option<&str>, picture: &SourcePicture) -> Result<(), Problem> {
-    let Some(text) = text.map(str::trim).filter(|text| !text.eq_ignore_ascii_case("auto")) else { return Ok(()) };
-    let shown: String = text.chars().take(30).collect();
-    let asked: Size = text.parse().map_err(|_| {
-        let message = format!("{shown:?} is not a size; expected auto, or the picture's size as WIDTHxHEIGHT");
-        Problem::new("size", ProblemKind::Malformed, message)
-    })?;
-    let rounded = |size: Size| (size.width / 16, size.height / 16);
-    let kept = picture.size();
-    if kept.is_some_and(|size| rounded(size) == rounded(asked)) {
-        return Ok(());
-    }
-    let kept = kept.map_or_else(String::new, |size| format!(", here {size}"));
-    let message = format!("{asked} cannot be made: an edit keeps the picture's size{kept}; send auto or leave it out");
-    Err(Problem::new("size", ProblemKind::OutOfRange, message))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use afterimage_core::Task;
-    use bytes::Bytes;
+    use afterimage_core::{Size, Task};
     use serde_json::json;
 
     fn request(flow: Flow, fields: &Value) -> afterimage_core::GenerationRequest {
@@ -161,6 +143,10 @@ mod tests {
         assert_eq!((made.size, made.steps, made.seed), (Some(Size::new(512, 256)), 3, Some(7)));
         let made = request(Flow::ImageToImage, &json!({"image": "x", "prompt": "p", "strength": "0.5"}));
         assert_eq!((made.task, made.size), (Task::ImageToImage { strength: 0.5 }, None));
+        for (size, expected) in [("auto", None), ("512x256", Some(Size::new(512, 256)))] {
+            let made = request(Flow::ImageToImage, &json!({"image": "x", "prompt": "p", "size": size}));
+            assert_eq!(made.size, expected, "{size}");
+        }
     }
 
     #[test]
@@ -194,18 +180,5 @@ mod tests {
         assert_eq!(edit(json!({"stream": "true", "n": "2"})), Err("n".to_owned()));
         assert_eq!(edit(json!({"stream": "true", "response_format": "url"})), Err("response_format".to_owned()));
         assert_eq!(of(Flow::Variation, json!({"image": "x", "stream": "true"})), Err("stream".to_owned()));
-    }
-
-    #[test]
-    fn an_edit_takes_no_other_size_than_its_picture_has() {
-        let picture = SourcePicture::Inline { bytes: Bytes::new(), size: Size::new(513, 256) };
-        for good in [None, Some("auto"), Some("AUTO"), Some("513x256"), Some("512x256")] {
-            assert_eq!(check_kept_size(good, &picture), Ok(()), "{good:?}");
-        }
-        for bad in ["1024x1024", "", "large", "256x513"] {
-            assert_eq!(check_kept_size(Some(bad), &picture).unwrap_err().field, "size", "{bad}");
-        }
-        let remote = SourcePicture::Remote { url: "https://example.com/a.png".to_owned() };
-        assert!(check_kept_size(Some("512x256"), &remote).is_err());
     }
 }

@@ -7,6 +7,7 @@ mod images;
 pub(crate) mod models;
 mod native;
 mod output;
+mod pictures;
 mod run;
 mod stream;
 mod webhook;

@@ -7,7 +7,7 @@ use crate::dialects::parameters::common::{
     guidance, num_images, output_format, required_prompt, restyling_prompt, seed, steps, strength,
 };
 use crate::dialects::parameters::{Kind, Parameter};
-use afterimage_core::Size;
+use afterimage_core::{Limits, Size};
 use axum::Json;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
@@ -28,9 +28,6 @@ const STEPS: i64 = 25;
 
 /// Bytes of a name: of a model, of an end user.
 const NAME_BYTES: usize = 512;
-
-/// Bytes of a size that is only compared with the picture's.
-const SIZE_BYTES: usize = 64;
 
 /// Accepted pixels per side.
 const SIDE: std::ops::RangeInclusive<u32> = 256..=1536;
@@ -119,7 +116,7 @@ pub fn form_parameters(flow: Flow, base: Base) -> Vec<Parameter> {
             restyling_prompt(),
             Parameter::optional(
                 "size",
-                Kind::Size { side: SIDE, default: SIZE, separator: 'x' },
+                Kind::Size { side: SIDE, default: Some(SIZE), separator: 'x' },
                 "Pixels of the results, WIDTHxHEIGHT; rounded down to multiples of 16.",
             ),
         ],
@@ -127,13 +124,14 @@ pub fn form_parameters(flow: Flow, base: Base) -> Vec<Parameter> {
             required_prompt(),
             Parameter::optional(
                 "size",
-                Kind::Text { max_bytes: SIZE_BYTES },
-                "`auto`, which is what absence means, or the picture's size as WIDTHxHEIGHT: the result keeps it.",
+                Kind::Size { side: Limits::default().side, default: None, separator: 'x' },
+                "Pixels of the result, WIDTHxHEIGHT, rounded down to multiples of 16: the picture is stretched to it. \
+                 `auto` and absence keep the picture's size.",
             ),
             strength(0.8),
             Parameter::optional(
                 "background",
-                Kind::Choice { options: &["auto", "opaque"], default: "auto" },
+                Kind::Choice { options: &["auto", "opaque"], aliases: &[], default: "auto" },
                 "Results are opaque either way.",
             ),
         ],
@@ -142,11 +140,11 @@ pub fn form_parameters(flow: Flow, base: Base) -> Vec<Parameter> {
         Parameter::optional("n", Kind::Integer { range: 1..=4, default: Some(1) }, "Pictures to make."),
         Parameter::optional(
             "response_format",
-            Kind::Choice { options: &["b64_json", "url"], default: base.response_format() },
+            Kind::Choice { options: &["b64_json", "url"], aliases: &[], default: base.response_format() },
             "Whether the answer has the pictures themselves or their addresses.",
         ),
         output_format("png"),
-        seed(),
+        seed(u64::MAX),
         steps(STEPS),
         guidance(1.0..=20.0),
         Parameter::optional("user", Kind::Text { max_bytes: NAME_BYTES }, "The caller's own end user."),
@@ -195,7 +193,7 @@ pub fn native_parameters() -> Vec<Parameter> {
         num_images(),
         steps(STEPS),
         guidance(1.0..=20.0),
-        seed(),
+        seed(u64::MAX),
         output_format("png"),
         Parameter::optional(
             "webhook",

@@ -12,6 +12,7 @@ use crate::dialects::parameters::{Numbers, Values, echo, parse_with};
 use crate::dialects::{Flow, field_name, generation};
 use crate::http::body::drain;
 use crate::http::layers::note_job;
+use crate::http::multipart::is_form;
 use crate::intake::{SourcePicture, take_text};
 use crate::refusal::Refusal;
 use crate::submit::{Submission, submit};
@@ -21,8 +22,8 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, Request, State};
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde_json::Value;
@@ -89,9 +90,9 @@ impl Taken {
     async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Self, Refusal> {
         let parameters = native_parameters();
         if is_form(headers) {
-            let mut form = Form::read(app, headers, body).await?;
+            let form = Form::read(app, headers, body, &parameters).await?;
             let values = parse_with(Numbers::OrText, &parameters, &form.object)?;
-            let (input, fingerprint) = (echo(&parameters, &form.object), Bytes::from(std::mem::take(&mut form.digest)));
+            let (input, fingerprint) = (echo(&parameters, &form.object), form.fingerprint.clone());
             return Ok(Self { values, input, picture: form.picture(app).await?, fingerprint });
         }
         let (object, bytes) = read_object(app, headers, body).await?;
@@ -99,11 +100,6 @@ impl Taken {
         let picture = take_text(app, "image", values.text("image").unwrap_or_default()).await?.holding(&bytes);
         Ok(Self { input: echo(&parameters, &object), values, picture, fingerprint: bytes })
     }
-}
-
-fn is_form(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.trim_start().to_ascii_lowercase().starts_with("multipart/")
 }
 
 fn size(values: &Values) -> Option<Size> {

@@ -16,12 +16,12 @@ pub fn required_prompt() -> Parameter {
     Parameter::required("prompt", Kind::Text { max_bytes: PROMPT_BYTES }, "What the result should show.")
 }
 
-/// `seed`.
-pub fn seed() -> Parameter {
+/// `seed` up to `highest`, which services differ in. What is drawn is at most 2147483647 everywhere.
+pub fn seed(highest: u64) -> Parameter {
     Parameter::optional(
         "seed",
-        Kind::Integer { range: -1..=i64::from(i32::MAX), default: None },
-        "Seed of the noise; -1 or none draws one.",
+        Kind::Seed { highest },
+        "Seed of the noise; -1 or none draws one. Its lower 32 bits decide.",
     )
 }
 
@@ -57,7 +57,7 @@ pub fn strength(default: f64) -> Parameter {
 pub fn output_format(default: &'static str) -> Parameter {
     Parameter::optional(
         "output_format",
-        Kind::Choice { options: &["jpeg", "png"], default },
+        Kind::Choice { options: &["jpeg", "png"], aliases: &[("jpg", "jpeg")], default },
         "File format of the results.",
     )
 }

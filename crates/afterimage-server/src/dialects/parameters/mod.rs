@@ -1,6 +1,7 @@
 //! The parameters of a model, declared once: checking a request, the JSON schema, the OpenAPI document and the tables in
 //! the documentation are all made from the same list.
 
+mod check;
 pub mod common;
 mod echo;
 mod parse;
@@ -36,6 +37,11 @@ pub enum Kind {
         /// What absence means, if that is a number.
         default: Option<i64>,
     },
+    /// A seed, from 0; -1 and absence draw one.
+    Seed {
+        /// Highest seed that is accepted.
+        highest: u64,
+    },
     /// A finite number.
     Number {
         /// Accepted values.
@@ -48,10 +54,12 @@ pub enum Kind {
         /// What absence means.
         default: bool,
     },
-    /// One of a few words.
+    /// One of a few words, in upper or lower case.
     Choice {
         /// The words.
         options: &'static [&'static str],
+        /// Other spellings that are accepted, each with the word it stands for.
+        aliases: &'static [(&'static str, &'static str)],
         /// What absence means.
         default: &'static str,
     },
@@ -66,8 +74,8 @@ pub enum Kind {
     Size {
         /// Accepted pixels per side.
         side: RangeInclusive<u32>,
-        /// What absence means.
-        default: Size,
+        /// What absence means; without one it means `auto`, which is then accepted, too, and leaves no value.
+        default: Option<Size>,
         /// What the service's documents write between the numbers.
         separator: char,
     },

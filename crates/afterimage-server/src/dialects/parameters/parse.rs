@@ -1,11 +1,11 @@
 //! A request's JSON object against a list of parameters.
 
+use super::check::{check, expected, preset};
 use super::{Kind, Parameter};
+use crate::bounded::bounded;
 use afterimage_core::Size;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use std::fmt::Display;
-use std::ops::RangeInclusive;
 
 /// Why a parameter was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,9 +41,9 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem of `field`.
+    /// A problem of `field`. Both texts are cut where they are too long for an answer.
     pub fn new(field: impl Into<String>, kind: ProblemKind, message: impl Into<String>) -> Self {
-        Self { field: field.into(), kind, message: message.into() }
+        Self { field: bounded(&field.into()).into_owned(), kind, message: bounded(&message.into()).into_owned() }
     }
 }
 
@@ -51,9 +51,11 @@ impl Problem {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Values(BTreeMap<&'static str, Checked>);
 
+/// A checked value.
 #[derive(Clone, Debug, PartialEq)]
-enum Checked {
+pub(super) enum Checked {
     Integer(i64),
+    Seed(u64),
     Number(f64),
     Switch(bool),
     Text(String),
@@ -65,6 +67,14 @@ impl Values {
     pub fn integer(&self, name: &str) -> Option<i64> {
         match self.0.get(name) {
             Some(Checked::Integer(value)) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// The seed `name`, unless one is to be drawn.
+    pub fn seed(&self, name: &str) -> Option<u64> {
+        match self.0.get(name) {
+            Some(Checked::Seed(value)) => Some(*value),
             _ => None,
         }
     }
@@ -125,9 +135,8 @@ pub fn parse_with(numbers: Numbers, parameters: &[Parameter], object: &Map<Strin
     let mut values = BTreeMap::new();
     for parameter in parameters {
         let given = object.get(parameter.name).filter(|value| !value.is_null());
-        let retyped = given.filter(|_| numbers == Numbers::OrText).and_then(|value| from_text(&parameter.kind, value));
-        let checked = match retyped.as_ref().or(given) {
-            Some(value) => Some(check(parameter, value)?),
+        let checked = match given {
+            Some(value) => check(numbers, parameter, value)?,
             None if parameter.required => {
                 let message = format!("missing; {} is required", expected(&parameter.kind));
                 return Err(Problem::new(parameter.name, ProblemKind::Missing, message));
@@ -141,186 +150,15 @@ pub fn parse_with(numbers: Numbers, parameters: &[Parameter], object: &Map<Strin
     Ok(Values(values))
 }
 
-/// Bytes of a number, switch or size as text. Without a bound, white space around them could be any amount, which
-/// would be kept with the request.
-const WORD_BYTES: usize = 64;
-
 fn default(kind: &Kind) -> Option<Checked> {
     match kind {
         Kind::Integer { default, .. } => default.map(Checked::Integer),
         Kind::Number { default, .. } => Some(Checked::Number(*default)),
         Kind::Switch { default } => Some(Checked::Switch(*default)),
         Kind::Choice { default, .. } => Some(Checked::Text((*default).to_owned())),
-        Kind::Size { default, .. } => Some(Checked::Size(*default)),
+        Kind::Size { default, .. } => default.map(Checked::Size),
         Kind::NamedSize { presets, default, .. } => preset(presets, default).map(Checked::Size),
-        Kind::Text { .. } | Kind::Picture => None,
-    }
-}
-
-/// What a value of `kind` looks like, for messages.
-fn expected(kind: &Kind) -> String {
-    match kind {
-        Kind::Integer { range, .. } => format!("a whole number from {} to {}", range.start(), range.end()),
-        Kind::Number { range, .. } => format!("a number from {} to {}", range.start(), range.end()),
-        Kind::Switch { .. } => "true or false".to_owned(),
-        Kind::Choice { options, .. } => format!("one of {}", options.join(", ")),
-        Kind::Text { .. } => "a text".to_owned(),
-        Kind::Picture => "a picture as URL, data URI or base64".to_owned(),
-        Kind::Size { side, separator, .. } => format!(
-            "WIDTH{separator}HEIGHT with {} to {} pixels per side, such as 1024{separator}768",
-            side.start(),
-            side.end()
-        ),
-        Kind::NamedSize { presets, side, .. } => {
-            let names: Vec<&str> = presets.iter().map(|(name, _)| *name).collect();
-            let (low, high) = (side.start(), side.end());
-            format!("one of {}, or {{\"width\", \"height\"}} with {low} to {high} pixels each", names.join(", "))
-        }
-    }
-}
-
-fn preset(presets: &[(&str, Size)], name: &str) -> Option<Size> {
-    presets.iter().find(|(known, _)| *known == name).map(|(_, size)| *size)
-}
-
-/// The number or switch that a text stands for, or `None` when it is none; the check of the text then says so.
-fn from_text(kind: &Kind, value: &Value) -> Option<Value> {
-    let text = value.as_str().filter(|text| text.len() <= WORD_BYTES)?.trim();
-    match kind {
-        Kind::Integer { .. } | Kind::Number { .. } => {
-            if let Ok(whole) = text.parse::<i64>() {
-                return Some(Value::from(whole));
-            }
-            text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Value::from)
-        }
-        Kind::Switch { .. } => match text.to_ascii_lowercase().as_str() {
-            "true" | "1" | "on" | "yes" => Some(Value::Bool(true)),
-            "false" | "0" | "off" | "no" => Some(Value::Bool(false)),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-fn check(parameter: &Parameter, value: &Value) -> Result<Checked, Problem> {
-    let expected = expected(&parameter.kind);
-    let wrong_type = || {
-        let message = format!("is {}; expected {expected}", type_name(value));
-        Problem::new(parameter.name, ProblemKind::WrongType, message)
-    };
-    let out_of_range = |kind: ProblemKind, value: &dyn Display| {
-        Problem::new(parameter.name, kind, format!("{value} is out of range; expected {expected}"))
-    };
-    let beyond = |is_small: bool| if is_small { ProblemKind::TooSmall } else { ProblemKind::TooLarge };
-    match &parameter.kind {
-        Kind::Integer { range, .. } => {
-            let number = value.as_number().ok_or_else(wrong_type)?;
-            // JSON has one number type: 28.0 is a whole number, and one beyond i64 is out of every range.
-            let whole = number.as_i64().or_else(|| {
-                number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 9e15).map(|float| float as i64)
-            });
-            match whole {
-                Some(whole) if range.contains(&whole) => Ok(Checked::Integer(whole)),
-                Some(whole) => Err(out_of_range(beyond(whole < *range.start()), &whole)),
-                None if number.as_f64().is_some_and(|float| float.fract() != 0.0) => {
-                    let message = format!("{number} is not a whole number; expected {expected}");
-                    Err(Problem::new(parameter.name, ProblemKind::WrongType, message))
-                }
-                None => Err(out_of_range(beyond(number.as_f64().is_some_and(|float| float < 0.0)), number)),
-            }
-        }
-        Kind::Number { range, .. } => {
-            let number = value.as_f64().ok_or_else(wrong_type)?;
-            if range.contains(&number) {
-                return Ok(Checked::Number(number));
-            }
-            Err(out_of_range(beyond(number < *range.start()), &number))
-        }
-        Kind::Switch { .. } => value.as_bool().map(Checked::Switch).ok_or_else(wrong_type),
-        Kind::Choice { options, .. } => {
-            let word = value.as_str().ok_or_else(wrong_type)?;
-            if options.contains(&word) {
-                return Ok(Checked::Text(word.to_owned()));
-            }
-            Err(out_of_range(ProblemKind::NotAnOption, &format_args!("{:?}", shortened(word))))
-        }
-        Kind::Text { max_bytes } => {
-            let text = value.as_str().ok_or_else(wrong_type)?;
-            if text.len() > *max_bytes {
-                let message = format!("{} bytes are too long; at most {max_bytes} are accepted", text.len());
-                return Err(Problem::new(parameter.name, ProblemKind::TooLong, message));
-            }
-            Ok(Checked::Text(text.to_owned()))
-        }
-        Kind::Picture => {
-            let text = value.as_str().ok_or_else(wrong_type)?;
-            if text.trim().is_empty() {
-                let message = format!("empty; expected {expected}");
-                return Err(Problem::new(parameter.name, ProblemKind::Missing, message));
-            }
-            Ok(Checked::Text(text.to_owned()))
-        }
-        Kind::Size { side, .. } => {
-            let text = value.as_str().ok_or_else(wrong_type)?;
-            let size = text.parse::<Size>().ok().filter(|_| text.len() <= WORD_BYTES).ok_or_else(|| {
-                let message = format!("{:?} is not a size; expected {expected}", shortened(text));
-                Problem::new(parameter.name, ProblemKind::Malformed, message)
-            })?;
-            if !side.contains(&size.width) || !side.contains(&size.height) {
-                let is_small = size.width.min(size.height) < *side.start();
-                return Err(out_of_range(beyond(is_small), &size));
-            }
-            Ok(Checked::Size(size))
-        }
-        Kind::NamedSize { presets, side, absent_side, .. } => match value {
-            Value::String(name) => preset(presets, name)
-                .map(Checked::Size)
-                .ok_or_else(|| out_of_range(ProblemKind::NotAnOption, &format_args!("{:?}", shortened(name)))),
-            Value::Object(sides) => {
-                let width = side_of(parameter.name, "width", sides, side, *absent_side)?;
-                let height = side_of(parameter.name, "height", sides, side, *absent_side)?;
-                Ok(Checked::Size(Size::new(width, height)))
-            }
-            _ => Err(wrong_type()),
-        },
-    }
-}
-
-/// Pixels of the side `name` in the object `sides` that `parameter` is; problems name both, as `parameter.name`.
-fn side_of(
-    parameter: &str,
-    name: &'static str,
-    sides: &Map<String, Value>,
-    range: &RangeInclusive<u32>,
-    absent: u32,
-) -> Result<u32, Problem> {
-    let Some(value) = sides.get(name).filter(|value| !value.is_null()) else { return Ok(absent) };
-    let kind = Kind::Integer { range: i64::from(*range.start())..=i64::from(*range.end()), default: None };
-    let checked = check(&Parameter::optional(name, kind, ""), value)
-        .map_err(|problem| Problem { field: format!("{parameter}.{name}"), ..problem })?;
-    match checked {
-        Checked::Integer(pixels) => Ok(pixels as u32),
-        _ => Ok(absent),
-    }
-}
-
-/// The beginning of a value that a message quotes: a megabyte sent to the wrong field does not come back.
-fn shortened(text: &str) -> String {
-    const QUOTED: usize = 60;
-    if text.chars().count() <= QUOTED {
-        return text.to_owned();
-    }
-    text.chars().take(QUOTED).chain(std::iter::once('…')).collect()
-}
-
-fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
+        Kind::Seed { .. } | Kind::Text { .. } | Kind::Picture => None,
     }
 }
 
@@ -335,17 +173,23 @@ mod tests {
     fn parameters() -> Vec<Parameter> {
         vec![
             Parameter::required("image", Kind::Picture, ""),
-            Parameter::optional("seed", Kind::Integer { range: -1..=i64::from(i32::MAX), default: None }, ""),
+            Parameter::optional("seed", Kind::Seed { highest: 0x7fff_ffff }, ""),
+            Parameter::optional("long_seed", Kind::Seed { highest: u64::MAX }, ""),
             Parameter::optional("steps", Kind::Integer { range: 1..=50, default: Some(28) }, ""),
             Parameter::optional("guidance", Kind::Number { range: 1.0..=5.0, default: 3.5 }, ""),
-            Parameter::optional("format", Kind::Choice { options: &["jpeg", "png"], default: "jpeg" }, ""),
+            Parameter::optional(
+                "format",
+                Kind::Choice { options: &["jpeg", "png"], aliases: &[("jpg", "jpeg")], default: "jpeg" },
+                "",
+            ),
             Parameter::optional("checked", Kind::Switch { default: true }, ""),
             Parameter::optional("prompt", Kind::Text { max_bytes: 10 }, ""),
             Parameter::optional(
                 "size",
-                Kind::Size { side: 256..=1536, default: Size::new(1024, 1024), separator: '*' },
+                Kind::Size { side: 256..=1536, default: Some(Size::new(1024, 1024)), separator: '*' },
                 "",
             ),
+            Parameter::optional("kept_size", Kind::Size { side: 16..=4096, default: None, separator: 'x' }, ""),
             Parameter::optional(
                 "image_size",
                 Kind::NamedSize { presets: &PRESETS, default: "wide", side: 16..=2048, absent_side: 512 },
@@ -362,7 +206,7 @@ mod tests {
     fn absence_and_null_mean_the_default() {
         for body in [json!({"image": "x"}), json!({"image": "x", "seed": null, "size": null, "prompt": null})] {
             let values = parsed(&body).unwrap();
-            assert_eq!(values.integer("seed"), None);
+            assert_eq!((values.seed("seed"), values.size("kept_size")), (None, None));
             assert_eq!(values.integer("steps"), Some(28));
             assert_eq!(values.number("guidance"), Some(3.5));
             assert_eq!(values.text("format"), Some("jpeg"));
@@ -385,7 +229,57 @@ mod tests {
         ] {
             assert!(parsed(&json!({"image": "x", field: value.clone()})).is_ok(), "{field} {value}");
         }
-        assert_eq!(parsed(&json!({"image": "x", "seed": 0})).unwrap().integer("seed"), Some(0));
+    }
+
+    #[test]
+    fn seeds_keep_all_their_digits() {
+        let seed = |field: &str, value: Value| {
+            let body = json!({"image": "x", field: value});
+            let read = parse_with(Numbers::OrText, &parameters(), body.as_object().unwrap());
+            read.map(|values| values.seed(field)).map_err(|problem| problem.kind)
+        };
+        for (field, value, expected) in [
+            ("seed", json!(-1), None),
+            ("seed", json!(-1.0), None),
+            ("seed", json!("-1"), None),
+            ("seed", json!(0), Some(0)),
+            ("seed", json!(2_147_483_647), Some(2_147_483_647)),
+            ("long_seed", json!(2_147_483_648_u64), Some(2_147_483_648)),
+            ("long_seed", json!(9_007_199_254_740_993_u64), Some(9_007_199_254_740_993)),
+            ("long_seed", json!("9007199254740993"), Some(9_007_199_254_740_993)),
+            ("long_seed", json!(1e15), Some(1_000_000_000_000_000)),
+            ("long_seed", json!(u64::MAX), Some(u64::MAX)),
+            ("long_seed", json!("18446744073709551615"), Some(u64::MAX)),
+        ] {
+            assert_eq!(seed(field, value.clone()), Ok(expected), "{field} {value}");
+        }
+        for (field, value, kind) in [
+            ("seed", json!(2_147_483_648_u64), ProblemKind::TooLarge),
+            ("long_seed", json!(-2), ProblemKind::TooSmall),
+            ("long_seed", json!("18446744073709551616"), ProblemKind::TooLarge),
+            ("long_seed", json!(9_007_199_254_740_994.0), ProblemKind::TooLarge),
+            ("long_seed", json!("many"), ProblemKind::WrongType),
+            ("long_seed", json!(0.5), ProblemKind::WrongType),
+        ] {
+            assert_eq!(seed(field, value.clone()), Err(kind), "{field} {value}");
+        }
+    }
+
+    #[test]
+    fn words_are_read_in_any_case_and_under_their_other_names() {
+        for (word, format) in [("jpeg", "jpeg"), ("JPEG", "jpeg"), ("jpg", "jpeg"), ("Jpg", "jpeg"), ("PNG", "png")] {
+            let values = parsed(&json!({"image": "x", "format": word})).unwrap();
+            assert_eq!(values.text("format"), Some(format), "{word}");
+        }
+    }
+
+    #[test]
+    fn auto_is_a_size_where_none_is_the_default() {
+        let size = |field: &str, text: &str| parsed(&json!({"image": "x", field: text})).map(|it| it.size(field));
+        assert_eq!(size("kept_size", "auto"), Ok(None));
+        assert_eq!(size("kept_size", " AUTO "), Ok(None));
+        assert_eq!(size("kept_size", "16x4096"), Ok(Some(Size::new(16, 4096))));
+        assert!(size("size", "auto").is_err() && size("kept_size", "15x16").is_err());
     }
 
     #[test]
@@ -430,6 +324,15 @@ mod tests {
         assert_eq!(size(json!({"width": 640, "height": 2048})), Some(Size::new(640, 2048)));
         assert_eq!(size(json!({"width": 16, "height": null})), Some(Size::new(16, 512)));
         assert_eq!(size(json!({})), Some(Size::new(512, 512)));
+        let text = |value: Value| {
+            let body = json!({"image": "x", "image_size": value});
+            let read = parse_with(Numbers::OrText, &parameters(), body.as_object().unwrap());
+            read.map(|values| values.size("image_size")).map_err(|problem| problem.field)
+        };
+        assert_eq!(text(json!({"width": "32", "height": " 48.0"})), Ok(Some(Size::new(32, 48))));
+        assert_eq!(text(json!({"width": "32", "height": "tall"})), Err("image_size.height".to_owned()));
+        assert_eq!(text(json!({"width": "8", "height": "32"})), Err("image_size.width".to_owned()));
+        assert!(parsed(&json!({"image": "x", "image_size": {"width": "32"}})).is_err());
     }
 
     #[test]

@@ -19,6 +19,9 @@ pub fn json_schema(parameters: &[Parameter]) -> Value {
     })
 }
 
+const SIZE_PATTERN: &str = r"^\s*\d+\s*[*xX]\s*\d+\s*$";
+const SIZE_OR_AUTO_PATTERN: &str = r"^\s*([aA][uU][tT][oO]|\d+\s*[*xX]\s*\d+)\s*$";
+
 fn property(parameter: &Parameter) -> Value {
     let mut property = match &parameter.kind {
         Kind::Integer { range, default } => {
@@ -28,17 +31,24 @@ fn property(parameter: &Parameter) -> Value {
             }
             property
         }
+        Kind::Seed { highest } => {
+            let format = if i32::try_from(*highest).is_ok() { "int32" } else { "uint64" };
+            json!({"type": "integer", "minimum": -1, "maximum": highest, "format": format})
+        }
         Kind::Number { range, default } => {
             json!({"type": "number", "minimum": range.start(), "maximum": range.end(), "default": default})
         }
         Kind::Switch { default } => json!({"type": "boolean", "default": default}),
-        Kind::Choice { options, default } => json!({"type": "string", "enum": options, "default": default}),
+        Kind::Choice { options, aliases, default } => {
+            let words: Vec<&str> = options.iter().copied().chain(aliases.iter().map(|(alias, _)| *alias)).collect();
+            json!({"type": "string", "enum": words, "default": default})
+        }
         Kind::Text { max_bytes } => json!({"type": "string", "maxLength": max_bytes}),
         Kind::Picture => json!({"type": "string", "minLength": 1}),
         Kind::Size { side, default, separator } => json!({
             "type": "string",
-            "pattern": r"^\s*\d+\s*[*xX]\s*\d+\s*$",
-            "default": format!("{}{separator}{}", default.width, default.height),
+            "pattern": if default.is_some() { SIZE_PATTERN } else { SIZE_OR_AUTO_PATTERN },
+            "default": default.map_or("auto".to_owned(), |size| format!("{}{separator}{}", size.width, size.height)),
             "x-minimum-side": side.start(),
             "x-maximum-side": side.end(),
         }),
@@ -79,14 +89,20 @@ mod tests {
         let schema = json_schema(&[
             Parameter::required("image", Kind::Picture, "the picture"),
             Parameter::optional("steps", Kind::Integer { range: 1..=50, default: Some(28) }, "steps"),
-            Parameter::optional("format", Kind::Choice { options: &["jpeg", "png"], default: "jpeg" }, "format"),
+            Parameter::optional(
+                "format",
+                Kind::Choice { options: &["jpeg", "png"], aliases: &[("jpg", "jpeg")], default: "jpeg" },
+                "format",
+            ),
+            Parameter::optional("seed", Kind::Seed { highest: u64::MAX }, "seed"),
         ]);
         assert_eq!(schema["required"], json!(["image"]));
-        assert_eq!(schema["x-order-properties"], json!(["image", "steps", "format"]));
+        assert_eq!(schema["x-order-properties"], json!(["image", "steps", "format", "seed"]));
         assert_eq!(schema["properties"]["steps"]["maximum"], 50);
         assert_eq!(schema["properties"]["steps"]["default"], 28);
         assert_eq!(schema["properties"]["steps"]["type"], json!(["integer", "null"]));
-        assert_eq!(schema["properties"]["format"]["enum"], json!(["jpeg", "png", null]));
+        assert_eq!(schema["properties"]["format"]["enum"], json!(["jpeg", "png", "jpg", null]));
+        assert_eq!(schema["properties"]["seed"]["maximum"], u64::MAX);
         assert_eq!(schema["properties"]["image"]["description"], "the picture");
     }
 }

@@ -18,6 +18,9 @@ pub struct ErrorBody {
     /// The message once more, where the service documents a third key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The reason of a 403, for programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<&'static str>,
 }
 
 /// This dialect's errors.
@@ -26,7 +29,8 @@ pub struct Shape;
 impl ErrorShape for Shape {
     fn respond(refusal: &Refusal) -> Response {
         let status = refusal.status();
-        let body = ErrorBody { code: status.as_u16(), message: refusal.to_string(), error: None };
+        let error_code = matches!(refusal, Refusal::OverQuota { .. }).then_some("storage_quota_exceeded");
+        let body = ErrorBody { code: status.as_u16(), message: refusal.to_string(), error: None, error_code };
         let mut response = (status, Json(body)).into_response();
         refusal.add_headers(&mut response);
         response

@@ -7,6 +7,9 @@ use crate::dialects::parameters::{Kind, Parameter};
 use crate::dialects::{Flow, Model};
 use afterimage_core::Size;
 
+/// The service's documents end there.
+const HIGHEST_SEED: u64 = 0x7fff_ffff;
+
 /// All models, in the catalogue's order.
 pub static MODELS: [Model; 3] = [
     Model {
@@ -39,10 +42,10 @@ fn redux(highest_guidance: f64) -> Vec<Parameter> {
         restyling_prompt(),
         Parameter::optional(
             "size",
-            Kind::Size { side: 256..=1536, default: Size::new(1024, 1024), separator: '*' },
+            Kind::Size { side: 256..=1536, default: Some(Size::new(1024, 1024)), separator: '*' },
             "Pixels of the results, WIDTH*HEIGHT; rounded down to multiples of 16.",
         ),
-        seed(),
+        seed(HIGHEST_SEED),
         steps(28),
         guidance(1.0..=highest_guidance),
         num_images(),
@@ -62,7 +65,7 @@ fn image_to_image() -> Vec<Parameter> {
         ),
         strength(0.8),
         steps(28),
-        seed(),
+        seed(HIGHEST_SEED),
         guidance(1.0..=20.0),
         num_images(),
     ];

@@ -169,6 +169,9 @@ const fn failure_code(kind: FailureKind) -> u16 {
 }
 
 fn execution_time(job: &Job) -> i64 {
+    if let Some(measured) = job.result.as_ref().and_then(|result| result.run_ms) {
+        return measured as i64;
+    }
     match (job.started_at, job.finished_at) {
         (Some(started), Some(finished)) => finished.since(started).as_millis() as i64,
         _ => 0,

@@ -104,7 +104,7 @@ fn unknown_model(id: &str) -> Refusal {
 
 fn base64_with_webhook() -> Response {
     let message = "webhook callback does not support base64 output; leave enable_base64_output off";
-    let body = ErrorBody { code: 400, message: message.to_owned(), error: Some(message.to_owned()) };
+    let body = ErrorBody { code: 400, message: message.to_owned(), error: Some(message.to_owned()), error_code: None };
     (StatusCode::BAD_REQUEST, Json(body)).into_response()
 }
 

@@ -9,6 +9,7 @@ use crate::files::{create_ticket, store_upload};
 use crate::http::body::UPLOAD_LIMIT;
 use crate::http::multipart::parts;
 use crate::refusal::Refusal;
+use afterimage_core::PictureLimits;
 use afterimage_jobs::{ApiKey, UploadState};
 use axum::Json;
 use axum::extract::{Extension, Request, State};
@@ -61,8 +62,10 @@ pub async fn binary(
     let (head, body) = request.into_parts();
     // Parts are copies: the body stays until the file is stored, and with it its share of memory.
     let body = app.bodies.read(&head.headers, body, UPLOAD_LIMIT).await.map_err(Refusal::from)?;
-    let parts = parts(&head.headers, body.clone()).await.map_err(|error| Refusal::BadBody(error.to_string()))?;
-    let file = parts.into_iter().find(|part| part.name == "file").ok_or_else(|| {
+    let parts = parts(&head.headers, body.clone(), |name| name == "file")
+        .await
+        .map_err(|error| Refusal::BadBody(error.to_string()))?;
+    let file = parts.into_iter().next().ok_or_else(|| {
         Refusal::from(Problem::new("file", ProblemKind::Missing, "missing; expected a form field with the picture"))
     })?;
     let filename = file.filename.unwrap_or_default();
@@ -90,7 +93,9 @@ pub async fn ticket(
     let (object, _) = read_object(&app, &head.headers, body).await?;
     let values = parse(&ticket_parameters(), &object).map_err(Refusal::from)?;
     let declared_type = values.text("content_type").unwrap_or_default();
-    let filename = values.text("filename").unwrap_or_default();
+    let filename = values.text("filename").filter(|name| !name.trim().is_empty()).ok_or_else(|| {
+        Refusal::from(Problem::new("filename", ProblemKind::Missing, "empty; expected the file's name, such as in.png"))
+    })?;
     let upload = create_ticket(&app, &key.id, filename, declared_type, None).await?;
     let base = app.public_url.for_request(&head.headers);
     let mut headers = BTreeMap::new();
@@ -105,9 +110,10 @@ pub async fn ticket(
 
 /// What a ticket's request takes.
 pub fn ticket_parameters() -> [Parameter; 3] {
+    let most = i64::try_from(PictureLimits::default().file_bytes).unwrap_or(i64::MAX);
     [
-        Parameter::optional("filename", Kind::Text { max_bytes: 16 * 1024 }, "Name for showing."),
-        Parameter::optional("size", Kind::Integer { range: 0..=UPLOAD_LIMIT as i64, default: None }, "Bytes."),
+        Parameter::required("filename", Kind::Text { max_bytes: 16 * 1024 }, "Name for showing."),
+        Parameter::optional("size", Kind::Integer { range: 1..=most, default: None }, "Bytes of the file."),
         Parameter::optional("content_type", Kind::Text { max_bytes: 255 }, "Media type."),
     ]
 }

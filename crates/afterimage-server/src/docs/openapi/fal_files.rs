@@ -34,18 +34,22 @@ pub fn handlers() -> utoipa::openapi::OpenApi {
 
 /// Adds what the handlers do not say: requests, refusals.
 pub fn complete(document: &mut Value) {
-    let ticket = &mut document["paths"]["/storage/upload/initiate"]["post"];
-    ticket["requestBody"] =
-        json!({"content": {"application/json": {"schema": json_schema(&fal::uploads::ticket_parameters())}}});
+    for path in ["/storage/upload/initiate", "/storage/upload/initiate-multipart"] {
+        document["paths"][path]["post"]["requestBody"] =
+            json!({"content": {"application/json": {"schema": json_schema(&fal::uploads::ticket_parameters())}}});
+    }
     let upload = &mut document["paths"]["/files/upload"]["post"];
     upload["requestBody"] = json!({
         "required": true,
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     });
-    upload["parameters"] = json!([{
-        "name": "X-Fal-File-Name", "in": "header", "schema": {"type": "string"}, "description": "Name for showing.",
-    }]);
-    for path in ["/storage/upload/initiate", "/storage/auth/token"] {
+    for path in ["/files/upload", "/files/upload/multipart"] {
+        document["paths"][path]["post"]["parameters"] = json!([{
+            "name": "X-Fal-File-Name", "in": "header", "schema": {"type": "string"},
+            "description": "Name for showing.",
+        }]);
+    }
+    for path in ["/storage/upload/initiate", "/storage/upload/initiate-multipart", "/storage/auth/token"] {
         document["paths"][path]["post"]["parameters"] = json!([{
             "name": "storage_type", "in": "query", "schema": {"type": "string"}, "description": "Without effect.",
         }]);

@@ -42,6 +42,8 @@ pub fn complete(document: &mut Value) {
             post["parameters"] = idempotency_key();
             post["requestBody"] = json!({"required": true, "content": {"multipart/form-data": {"schema": schema}}});
             if flow == Flow::ImageToImage {
+                post["requestBody"]["content"]["application/json"] =
+                    json!({"schema": edit_schema(json_schema(&form_parameters(flow, base)))});
                 let done = &mut post["responses"]["200"];
                 done["description"] = json!("Done; with `stream` each event's data is an OpenAiStreamEvent");
                 done["content"]["text/event-stream"] = json!({});
@@ -97,6 +99,29 @@ fn idempotency_key() -> Value {
     }])
 }
 
+/// `schema` of an edit in JSON: the picture under `images`, as the service has it.
+fn edit_schema(mut schema: Value) -> Value {
+    if let Some(properties) = schema["properties"].as_object_mut() {
+        properties.remove("image");
+        let reference = json!({
+            "type": "object",
+            "properties": {"image_url": {"type": "string", "minLength": 1, "description": "URL or data URI."}},
+            "required": ["image_url"],
+        });
+        let images = json!({
+            "type": "array", "minItems": 1, "maxItems": 1, "items": reference,
+            "description": "The picture, exactly one. There are no files with ids here.",
+        });
+        properties.insert("images".to_owned(), images);
+    }
+    for list in ["required", "x-order-properties"] {
+        for name in schema[list].as_array_mut().into_iter().flatten().filter(|name| **name == "image") {
+            *name = json!("images");
+        }
+    }
+    schema
+}
+
 /// `schema` with the picture as a file.
 fn file_schema(mut schema: Value) -> Value {
     let image = &mut schema["properties"]["image"];
@@ -120,6 +145,9 @@ mod tests {
             assert_eq!(post["responses"]["400"]["description"], super::FIELD.1);
             assert!(post["responses"]["200"]["content"]["text/event-stream"].is_null(), "{path}");
             let edits = &document["paths"][path.replace("variations", "edits")]["post"];
+            let as_json = &edits["requestBody"]["content"]["application/json"]["schema"];
+            assert_eq!(as_json["required"], serde_json::json!(["images", "prompt"]));
+            assert!(as_json["properties"]["image"].is_null() && as_json["properties"]["images"].is_object());
             assert!(edits["responses"]["200"]["content"]["text/event-stream"].is_object(), "{path}");
         }
         assert!(document["components"]["schemas"]["OpenAiStreamEvent"].is_object());

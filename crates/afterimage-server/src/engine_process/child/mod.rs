@@ -15,7 +15,7 @@ mod work;
 use super::frame::{Frame, FrameError, FrameReader};
 use super::protocol::{Command, FailureKind, GenerationFailure, PROTOCOL_VERSION, Report};
 use afterimage_core::Error;
-use afterimage_engine::{Engine, EngineOptions};
+use afterimage_engine::{Engine, EngineOptions, check_weights};
 use afterimage_imaging::OutputFormat;
 use outbox::Outbox;
 use pulse::Pulse;
@@ -169,6 +169,8 @@ fn compute(options: &EngineOptions, tasks: &Receiver<Task>, shared: &Shared) -> 
         };
         let ended = catch_unwind(AssertUnwindSafe(|| work.run(&engine, &reporter)));
         let panicked = ended.is_err();
+        let blames_model = matches!(&ended, Ok(Frame { message: Report::Failed { failure, .. }, .. })
+            if failure.kind == FailureKind::Model);
         let report = ended.unwrap_or_else(|_| failure_of_the_engine(&switches, "internal error"));
         match shared.outbox.send(report) {
             Err(error @ FrameError::TooLarge { .. }) => {
@@ -180,6 +182,10 @@ fn compute(options: &EngineOptions, tasks: &Receiver<Task>, shared: &Shared) -> 
             // Whatever the panic left half-done goes with the old engine.
             drop(engine);
             engine = open(options, shared)?;
+        } else if blames_model {
+            // Files that were damaged since they were opened fail every job: a process that cannot open them says so
+            // and ends, and is started again until they are whole.
+            drop(open(options, shared)?);
         }
         shared.pulse.rest();
         if shared.stopping.load(Ordering::Relaxed) {
@@ -189,8 +195,10 @@ fn compute(options: &EngineOptions, tasks: &Receiver<Task>, shared: &Shared) -> 
     Ok(())
 }
 
+/// Opens the models. Weights are built when a job needs them; whether they are whole is looked at now, so that a process
+/// which is ready can do any job.
 fn open(options: &EngineOptions, shared: &Shared) -> Result<Engine, ChildError> {
-    Engine::open(options).map_err(|error| {
+    check_weights(options).and_then(|()| Engine::open(options)).map_err(|error| {
         let report = Report::FailedToOpen { message: error.to_string(), bad_input: error.is_bad_input() };
         // The exit code says the same to a server that is gone.
         let _ = shared.outbox.send(report);

@@ -62,7 +62,7 @@ async fn the_checked_address_is_the_one_connected_to() {
 }
 
 #[tokio::test]
-async fn redirects_are_followed_three_times() {
+async fn redirects_are_followed_five_times() {
     let server = TestServer::start(|_, request| {
         let hops: u32 = request.head[5..6].parse().unwrap();
         if hops == 0 {
@@ -72,9 +72,9 @@ async fn redirects_are_followed_three_times() {
     })
     .await;
     let fetcher = fetcher_for(&server);
-    fetcher.fetch_picture(&server.url("/3")).await.unwrap();
+    fetcher.fetch_picture(&server.url("/5")).await.unwrap();
     assert!(server.received().iter().all(|request| request.header("cookie").is_none()));
-    assert_eq!(fetcher.fetch_picture(&server.url("/4")).await, Err(FetchError::Redirects(3)));
+    assert_eq!(fetcher.fetch_picture(&server.url("/6")).await, Err(FetchError::Redirects(5)));
 }
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn redirects_to_what_must_not_be_reached_are_refused() {
 #[tokio::test]
 async fn an_endless_redirect_ends() {
     let answer = fetch_answer(|| response("301 Moved", "location: /picture\r\n", b"")).await;
-    assert_eq!(answer, Err(FetchError::Redirects(3)));
+    assert_eq!(answer, Err(FetchError::Redirects(5)));
 }
 
 #[tokio::test]
@@ -201,11 +201,43 @@ async fn what_is_no_picture_is_refused_by_its_first_bytes() {
 }
 
 #[tokio::test]
-async fn compressed_bodies_are_refused() {
-    let answer = fetch_answer(|| response("200 OK", "content-encoding: gzip\r\n", &picture(100))).await;
-    assert_eq!(answer, Err(FetchError::Encoded));
-    let answer = fetch_answer(|| response("200 OK", "content-encoding: Identity\r\n", &picture(100))).await;
-    assert_eq!(answer.map(|bytes| bytes.len()), Ok(100));
+async fn compressed_bodies_are_refused_and_other_codings_mean_nothing() {
+    const COMPRESSED: &[u8] = b"\x1f\x8b\x08\0\0\0\0\0\0\x03 a gzip body of more bytes than are looked at first";
+    for coding in ["gzip", "GZIP", "x-gzip", "br", "zstd", "deflate", "UTF-8, gzip", "gzip,"] {
+        let headers = format!("content-encoding: {coding}\r\n");
+        let answer = fetch_answer(move || response("200 OK", &headers, COMPRESSED)).await;
+        assert_eq!(answer, Err(FetchError::Encoded), "{coding}");
+    }
+    for coding in ["Identity", "", " ", "UTF-8", "utf8", "none", "binary", "aws-chunked", "base64", "gzip", "a, b"] {
+        let headers = format!("content-encoding: {coding}\r\n");
+        let answer = fetch_answer(move || response("200 OK", &headers, &picture(100))).await;
+        assert_eq!(answer.map(|bytes| bytes.len()), Ok(100), "{coding:?}");
+    }
+    let answer = fetch_answer(|| response("200 OK", "content-encoding: UTF-8\r\n", b"no picture")).await;
+    assert_eq!(answer, Err(FetchError::NotAPicture));
+}
+
+#[tokio::test]
+async fn addresses_are_percent_encoded_as_browsers_do() {
+    let server = TestServer::start(|_, request| {
+        if request.head.starts_with("GET /from") {
+            return response("302 Found", "location: /my pictures/\u{e4}.png?a=b c\r\n", b"");
+        }
+        response("200 OK", "", &picture(100))
+    })
+    .await;
+    for (path, line) in [
+        ("/my pictures/a b.png", "/my%20pictures/a%20b.png"),
+        ("/b\u{fc}cher/\u{1f600}.png?q=\u{e4} \"x\"", "/b%C3%BCcher/%F0%9F%98%80.png?q=%C3%A4%20%22x%22"),
+        ("/a\"b<c>`d{e}|f^g", "/a%22b%3Cc%3E%60d%7Be%7D|f^g"),
+        ("/a%20b%2Fc", "/a%20b%2Fc"),
+        ("/a?b|c'd e", "/a?b|c%27d%20e"),
+        ("/from", "/my%20pictures/%C3%A4.png?a=b%20c"),
+    ] {
+        fetcher_for(&server).fetch_picture(&server.url(path)).await.unwrap();
+        let head = server.received().pop().unwrap().head;
+        assert_eq!(head.split(' ').nth(1), Some(line), "{path}");
+    }
 }
 
 #[tokio::test]

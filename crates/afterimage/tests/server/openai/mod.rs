@@ -270,7 +270,7 @@ async fn bad_fields_are_named_before_anything_runs() {
         ),
         ("edits", vec![image, text("prompt", "p"), text("background", "transparent")], "background"),
         ("edits", vec![image, text("prompt", "p"), text("strength", "1.1")], "strength"),
-        ("edits", vec![image, text("prompt", "p"), text("size", "1024x1024")], "size"),
+        ("edits", vec![image, text("prompt", "p"), text("size", "4097x1024")], "size"),
         ("edits", vec![image, text("prompt", "p"), file("image[]", &png)], "image"),
     ] {
         for base in BASES {

@@ -1,0 +1,39 @@
+//! All targets in one program: `afterimage-fuzz TARGET SECONDS SEEDS [FINDINGS]`.
+
+use libfuzzer_sys::arguments;
+use std::process::ExitCode;
+
+#[path = "../../../fuzz/targets/data_uri.rs"]
+mod data_uri;
+#[path = "../../../fuzz/targets/multipart.rs"]
+mod multipart;
+#[path = "../../../fuzz/targets/own_address.rs"]
+mod own_address;
+#[path = "../../../fuzz/targets/picture.rs"]
+mod picture;
+#[path = "../../../fuzz/targets/request_json.rs"]
+mod request_json;
+#[path = "../../../fuzz/targets/size.rs"]
+mod size;
+#[path = "../../../fuzz/targets/web_url.rs"]
+mod web_url;
+
+fn main() -> ExitCode {
+    let Some(arguments) = arguments() else {
+        eprintln!("usage: afterimage-fuzz TARGET SECONDS SEEDS [FINDINGS]");
+        return ExitCode::from(2);
+    };
+    match arguments.target.as_str() {
+        "data_uri" => data_uri::fuzz(&arguments),
+        "multipart" => multipart::fuzz(&arguments),
+        "own_address" => own_address::fuzz(&arguments),
+        "picture" => picture::fuzz(&arguments),
+        "request_json" => request_json::fuzz(&arguments),
+        "size" => size::fuzz(&arguments),
+        "web_url" => web_url::fuzz(&arguments),
+        other => {
+            eprintln!("{other}: no such target");
+            ExitCode::from(2)
+        }
+    }
+}
