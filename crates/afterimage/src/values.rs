@@ -7,6 +7,7 @@ use afterimage_jobs::Secret;
 use afterimage_server::network::Cidr;
 use std::fmt::Display;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -71,6 +72,12 @@ pub fn rate(text: &str) -> Result<f64, String> {
 /// `--workers`.
 pub fn workers(text: &str) -> Result<usize, String> {
     whole_number(text, &(0..=64)).map(|count| count as usize)
+}
+
+/// `--threads`.
+pub fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    let count = whole_number(text, &(1..=1024))?;
+    NonZeroUsize::new(count as usize).ok_or_else(|| "expected 1 to 1024".to_owned())
 }
 
 /// `--concurrency`.

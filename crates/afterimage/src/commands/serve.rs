@@ -1,7 +1,7 @@
 //! `afterimage serve`: the server.
 
 use crate::failure::Failure;
-use crate::flags::ModelFlags;
+use crate::flags::{MetadataFlag, ModelFlags};
 use crate::logging::{LogFormat, start_logging};
 use crate::origin::Origins;
 use crate::values;
@@ -19,7 +19,9 @@ use clap::Args;
 use etcetera::base_strategy::{BaseStrategy, choose_native_strategy};
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::thread::available_parallelism;
 use std::time::Duration;
 use tokio::signal;
 use tokio_util::sync::CancellationToken;
@@ -194,6 +196,9 @@ pub struct Serve {
     log_format: LogFormat,
 
     #[command(flatten)]
+    metadata: MetadataFlag,
+
+    #[command(flatten)]
     models: ModelFlags,
 }
 
@@ -251,7 +256,10 @@ impl Serve {
     }
 
     fn options(&self) -> Result<ServeOptions, Failure> {
-        let engine = EngineCommand::this_program(&self.models.engine_options(), &ChildSettings::default())
+        let mut engine = self.models.engine_options();
+        engine.threads = engine.threads.or_else(|| share(available_parallelism().ok()?, self.workers));
+        let settings = ChildSettings { metadata: self.metadata.level(), ..ChildSettings::default() };
+        let engine = EngineCommand::this_program(&engine, &settings)
             .map_err(|error| Failure::other(format!("cannot tell where this program is: {error}")))?;
         let tls = self.tls_cert.clone().zip(self.tls_key.clone());
         Ok(ServeOptions {
@@ -275,6 +283,11 @@ impl Serve {
             stop_within: Duration::from_secs(30),
         })
     }
+}
+
+/// The threads of each of `workers` processes, when they share `cores`.
+fn share(cores: NonZeroUsize, workers: usize) -> Option<NonZeroUsize> {
+    NonZeroUsize::new((cores.get() / workers.max(1)).max(1))
 }
 
 /// The folder named by `--data-dir`, or the platform's.
@@ -338,4 +351,15 @@ async fn next_signal() {
 #[cfg(not(unix))]
 async fn next_signal() {
     let _ = signal::ctrl_c().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_share_the_cores() {
+        let share = |cores, workers| share(NonZeroUsize::new(cores).unwrap(), workers).unwrap().get();
+        assert_eq!([share(16, 1), share(16, 4), share(16, 5), share(2, 3), share(8, 0)], [16, 4, 3, 1, 8]);
+    }
 }

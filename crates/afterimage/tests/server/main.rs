@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failure in a helper is a failure of the test")]
 
 mod account;
+mod confidential;
 mod connections;
 mod dialects;
 mod fal;
