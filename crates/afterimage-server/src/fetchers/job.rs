@@ -68,12 +68,13 @@ impl Fetching {
 
     async fn fetch(&self) -> Outcome {
         let mut fetched = Fetched { sources: Vec::new(), bytes: 0, cost_micros: None };
+        let fetcher = self.shared.fetcher.on_behalf_of(&self.job.key);
         for (index, source) in self.job.spec.sources.iter().enumerate() {
             let Source::Url { url } = source else {
                 fetched.sources.push(source.clone());
                 continue;
             };
-            let file = match self.shared.fetcher.fetch_picture(url).await {
+            let file = match fetcher.fetch_picture(url).await {
                 Ok(file) => file,
                 Err(error) => {
                     return Outcome::Failed(about_image(FailureKind::SourceUnavailable, error.to_string()));
