@@ -26,7 +26,7 @@ pub struct App {
     /// Whose files the storage folder holds.
     pub storage_claim: Arc<StorageClaim>,
     /// Who may store how much more.
-    pub room: StorageRoom,
+    pub room: Arc<StorageRoom>,
     /// Whether jobs would be stored and run.
     pub readiness: Readiness,
     /// Wakes workers and passes on cancellations within this process.

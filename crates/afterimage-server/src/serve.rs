@@ -121,7 +121,7 @@ pub async fn serve(
         store,
         blobs: Blobs::local(storage)?,
         storage_claim: Arc::new(storage_claim),
-        room: StorageRoom::new(options.quota, Disks::of(disks.collect())),
+        room: Arc::new(StorageRoom::new(options.quota, Disks::of(disks.collect()))),
         readiness: Readiness::default(),
         hints: Arc::new(Hints::default()),
         engines: Arc::new(EngineProcesses::start(&options.engine, Limits::default(), options.workers)),
@@ -164,6 +164,7 @@ pub async fn serve(
         store: Arc::clone(&app.store),
         blobs: app.blobs.clone(),
         hints: Arc::clone(&app.hints),
+        room: Arc::clone(&app.room),
         decode: app.decode.clone(),
         fetcher: Fetcher::new(app.outbound.clone(), FetchLimits { parallel: POOL, ..FetchLimits::default() }),
     };

@@ -87,6 +87,12 @@ impl Fetching {
             {
                 fetched.cost_micros = Some(quote(rates, &self.job.spec.request, Some(size)));
             }
+            let room = self.shared.room.reserve(self.shared.store.as_ref(), &self.job.key, file.len() as u64).await;
+            let _reserved = match room {
+                Ok(reserved) => reserved,
+                // Words that are the key's own: its quota, or the full disk. Either may pass.
+                Err(refusal) => return Outcome::PutBack(Failure::new(FailureKind::Storage, refusal.to_string())),
+            };
             let path = Blobs::fetched_path(&self.lease, index);
             fetched.bytes += file.len() as u64;
             if let Err(error) = self.shared.blobs.put(&path, file).await {
