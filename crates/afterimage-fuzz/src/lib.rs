@@ -119,7 +119,7 @@ fn search(target: &impl Fn(&[u8]), seeds: Vec<Vec<u8>>, time: Duration) -> Resul
     }
     let mut mutator = Mutator::new(seeds, fastrand::u64(..));
     while begin.elapsed() < time {
-        try_out(target, &mutator.next())?;
+        try_out(target, &mutator.input())?;
         runs += 1;
     }
     Ok(runs)
@@ -146,8 +146,8 @@ mod tests {
     #[test]
     fn a_target_that_panics_is_found() {
         let target = |input: &[u8]| assert!(!input.contains(&0xff), "found");
-        let finding =
-            search(&target, vec![b"a seed".to_vec(), vec![0; 20]], Duration::from_secs(20)).err().expect("a finding");
+        let seeds = vec![b"a seed".to_vec(), vec![0; 20]];
+        let Err(finding) = search(&target, seeds, Duration::from_secs(20)) else { panic!("nothing was found") };
         assert!(finding.input.contains(&0xff) && finding.what == "panicked: found", "{}", finding.what);
     }
 

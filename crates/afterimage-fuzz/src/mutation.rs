@@ -21,7 +21,7 @@ impl Mutator {
     }
 
     /// A seed with one to eight changes.
-    pub fn next(&mut self) -> Vec<u8> {
+    pub fn input(&mut self) -> Vec<u8> {
         let mut input = self.seeds[self.random.usize(..self.seeds.len())].clone();
         for _ in 0..self.random.usize(1..=8) {
             self.change(&mut input);
