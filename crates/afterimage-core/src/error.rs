@@ -1,9 +1,13 @@
 //! The error every crate below the command line returns.
 
+use crate::text::{shortened, shortened_to};
 use std::path::{Path, PathBuf};
 
 /// Result with Afterimage's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Characters of a message about one thing: what a file or request says may have any length, a line may not.
+const PROBLEM: usize = 1500;
 
 /// Everything that can go wrong, told apart by what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
@@ -11,7 +15,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// A field of the request holds a value that cannot be used. `field` is the name in [`crate::GenerationRequest`]
     /// (`steps`, `size`, …); front ends translate it to a flag or to a dialect's field.
-    #[error("{field}: {problem}")]
+    #[error("{field}: {}", shortened_to(problem, PROBLEM))]
     Field {
         /// Name of the field.
         field: &'static str,
@@ -19,7 +23,7 @@ pub enum Error {
         problem: String,
     },
     /// A picture that cannot be read. `source_name` is a file name, or `standard input`.
-    #[error("{source_name}: {problem}")]
+    #[error("{}: {}", shortened_to(source_name, PROBLEM), shortened_to(problem, PROBLEM))]
     Picture {
         /// Where the picture came from, as a user would name it.
         source_name: String,
@@ -27,7 +31,7 @@ pub enum Error {
         problem: String,
     },
     /// A model file or folder that is missing or cannot be used.
-    #[error("{}: {problem}", path.display())]
+    #[error("{}: {}", path.display(), shortened_to(problem, PROBLEM))]
     ModelFile {
         /// The file or folder.
         path: PathBuf,
@@ -35,7 +39,10 @@ pub enum Error {
         problem: String,
     },
     /// A tensor of a model file that is missing or has the wrong shape or type.
-    #[error("{}: tensor {tensor}: expected {expected}, found {found}", path.display())]
+    #[error(
+        "{}: tensor {}: expected {}, found {}",
+        path.display(), shortened(tensor), shortened(expected), shortened(found)
+    )]
     Tensor {
         /// The file, or the folder for sharded weights.
         path: PathBuf,

@@ -7,9 +7,11 @@ mod limits;
 mod picture;
 mod request;
 mod size;
+mod text;
 
 pub use error::{Error, Result};
 pub use limits::{Limits, PictureLimits};
 pub use picture::Picture;
 pub use request::{EmptyPrompt, Enlarge, GenerationRequest, Task, VariationSettings};
 pub use size::{ParseSizeError, Size};
+pub use text::{shortened, shortened_to};

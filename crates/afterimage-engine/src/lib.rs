@@ -14,10 +14,12 @@ mod parity;
 mod pipelines;
 mod provenance;
 pub mod sampling;
+mod threads;
 pub mod tokenizers;
 pub mod weights;
 
 pub use engine::{Engine, Generation, ModelFacts, Observer, Silent, Stage, Timings};
 pub use intact::check_weights;
 pub use options::{DeviceChoice, DtypeChoice, EngineOptions};
-pub use provenance::encode_pictures;
+pub use provenance::{MetadataLevel, encode_pictures};
+pub use threads::use_threads;

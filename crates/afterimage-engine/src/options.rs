@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -18,6 +19,8 @@ pub struct EngineOptions {
     pub device: DeviceChoice,
     /// Compute type.
     pub dtype: DtypeChoice,
+    /// Threads that compute; `None`: one for every core. For [`crate::use_threads`], an engine itself takes what there is.
+    pub threads: Option<NonZeroUsize>,
 }
 
 /// Where to compute.

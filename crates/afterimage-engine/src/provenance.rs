@@ -1,9 +1,23 @@
 //! From a generation to files that say how they were made, the same for every front end.
 
 use crate::engine::Generation;
-use afterimage_core::{Error, GenerationRequest, Result};
+use afterimage_core::{Error, GenerationRequest, Result, Task};
 use afterimage_imaging::{OutputFormat, OutputMetadata, encode};
 use serde::Serialize;
+use std::borrow::Cow;
+use std::fmt::Write;
+
+/// How much a result's file says of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MetadataLevel {
+    /// That it is AI generated, by what, and everything that it takes to make it again.
+    #[default]
+    Full,
+    /// That it is AI generated, and by which program.
+    Minimal,
+    /// Nothing.
+    None,
+}
 
 /// What a file's metadata records.
 #[derive(Serialize)]
@@ -15,8 +29,8 @@ struct Parameters<'a> {
     dtype: &'a str,
 }
 
-/// The file of each picture of `generation`, which was made from `request`. Its metadata holds everything that decides
-/// what the picture looks like, apart from the input: enough to make it again.
+/// The file of each picture of `generation`, which was made from `request`. Its metadata holds, at [`MetadataLevel::Full`],
+/// everything that decides what the picture looks like, apart from the input: enough to make it again.
 ///
 /// # Errors
 /// Those of [`afterimage_imaging::encode`].
@@ -24,6 +38,7 @@ pub fn encode_pictures(
     request: &GenerationRequest,
     generation: &Generation,
     format: OutputFormat,
+    level: MetadataLevel,
 ) -> Result<Vec<Vec<u8>>> {
     // What was drawn or left to the model is recorded as what it became.
     let request = GenerationRequest {
@@ -38,6 +53,86 @@ pub fn encode_pictures(
         device: &generation.device,
         dtype: &generation.dtype,
     };
-    let metadata = OutputMetadata::new(serde_json::to_string(&parameters).map_err(Error::internal)?);
-    generation.pictures.iter().map(|picture| encode(picture, format, &metadata)).collect()
+    let json = serde_json::to_string(&parameters).map_err(Error::internal)?;
+    let encode_one = |(index, picture)| {
+        let metadata = match level {
+            MetadataLevel::Full => {
+                let text = parameters_text(&request, &generation.model, index);
+                Some(OutputMetadata { text: Some(text), ..OutputMetadata::new(json.as_str()) })
+            }
+            MetadataLevel::Minimal => Some(OutputMetadata::minimal()),
+            MetadataLevel::None => None,
+        };
+        encode(picture, format, metadata.as_ref())
+    };
+    generation.pictures.iter().enumerate().map(encode_one).collect()
+}
+
+/// The parameters of picture `index` in the form of AUTOMATIC1111's web interface, which picture browsers read: the prompt,
+/// then one line of names and values. Seed and size are those that were used.
+fn parameters_text(request: &GenerationRequest, model: &str, index: usize) -> String {
+    let mut text = request.prompt_text().unwrap_or_default().trim().to_owned();
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    let GenerationRequest { steps, guidance, .. } = request;
+    // Writing to a text cannot fail.
+    let _ = write!(text, "Steps: {steps}, Sampler: Euler, CFG scale: {guidance}");
+    if let Some(seed) = request.seed {
+        let _ = write!(text, ", Seed: {seed}");
+    }
+    if let Some(size) = request.size {
+        let _ = write!(text, ", Size: {size}");
+    }
+    let _ = write!(text, ", Model: {}", quoted(model));
+    if let Task::ImageToImage { strength } = request.task {
+        let _ = write!(text, ", Denoising strength: {strength}");
+    }
+    if request.num_images > 1 {
+        let _ = write!(text, ", Batch size: {}, Batch pos: {index}", request.num_images);
+    }
+    let _ = write!(text, ", Version: Afterimage {}", env!("CARGO_PKG_VERSION"));
+    text
+}
+
+/// A value as that form writes it: as JSON where it would end early.
+fn quoted(value: &str) -> Cow<'_, str> {
+    if value.contains([',', ':', '\n', '"']) { serde_json::json!(value).to_string().into() } else { value.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use afterimage_core::{Size, VariationSettings};
+
+    fn request(task: Task, prompt: Option<&str>) -> GenerationRequest {
+        GenerationRequest {
+            prompt: prompt.map(str::to_owned),
+            seed: Some(7),
+            size: Some(Size::new(256, 192)),
+            ..GenerationRequest::new(task)
+        }
+    }
+
+    #[test]
+    fn the_text_is_the_one_that_browsers_read() {
+        let version = env!("CARGO_PKG_VERSION");
+        let vary = request(Task::Variation(VariationSettings::default()), Some(" a lighthouse,\nred "));
+        assert_eq!(
+            parameters_text(&vary, "demo", 0),
+            format!(
+                "a lighthouse,\nred\nSteps: 28, Sampler: Euler, CFG scale: 3.5, Seed: 7, Size: 256x192, Model: demo, \
+                 Version: Afterimage {version}"
+            )
+        );
+        let mut reshaped = request(Task::ImageToImage { strength: 0.8 }, None);
+        reshaped.num_images = 2;
+        assert_eq!(
+            parameters_text(&reshaped, "a, b: \"c\"", 1),
+            format!(
+                "Steps: 28, Sampler: Euler, CFG scale: 3.5, Seed: 7, Size: 256x192, Model: \"a, b: \\\"c\\\"\", \
+                 Denoising strength: 0.8, Batch size: 2, Batch pos: 1, Version: Afterimage {version}"
+            )
+        );
+    }
 }

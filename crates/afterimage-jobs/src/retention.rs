@@ -14,10 +14,11 @@ use std::time::Duration;
 /// Rows per transaction. Keeps other writers waiting for milliseconds only.
 const BATCH: u32 = 200;
 
-/// How long parts of uploads wait for the rest: longer than their addresses take bytes.
-const PARTS_KEPT: Duration = Duration::from_hours(2);
 /// Rows whose files are removed before the rows can be marked.
 const LARGEST_RELIEF: u32 = 10_000;
+
+/// How long parts of uploads wait for the rest: longer than their addresses take bytes.
+const PARTS_KEPT: Duration = Duration::from_hours(2);
 
 /// How long things are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use crate::decode::DecodePool;
 use crate::engine_process::{EngineProcesses, Events};
 use crate::fetch::Outbound;
 use crate::files::{BeingSent, FileLinks, UploadsInParts};
-use crate::http::{BodyReader, PublicUrl};
+use crate::http::{BodyReader, PublicUrl, TrustedProxies};
 use crate::operations::Readiness;
 use crate::operations::metrics::Metrics;
 use crate::storage_room::StorageRoom;
@@ -26,7 +26,7 @@ pub struct App {
     /// Whose files the storage folder holds.
     pub storage_claim: Arc<StorageClaim>,
     /// Who may store how much more.
-    pub room: StorageRoom,
+    pub room: Arc<StorageRoom>,
     /// Whether jobs would be stored and run.
     pub readiness: Readiness,
     /// Wakes workers and passes on cancellations within this process.
@@ -53,6 +53,8 @@ pub struct App {
     pub known_keys: KnownKeys,
     /// Those who guess keys.
     pub guesses: GuessGuard,
+    /// Whose word about a request's sender is believed.
+    pub proxies: TrustedProxies,
     /// What a picture costs.
     pub rates: Rates,
     /// Counters and histograms.

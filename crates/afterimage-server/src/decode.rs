@@ -1,14 +1,11 @@
-//! Decoding of untrusted pictures in the server process, with bounded memory.
+//! Decoding of untrusted pictures in the server process, with bounded memory and a share for each key.
 
+use crate::shares::{Share, Shares};
 use afterimage_core::Size;
 use afterimage_imaging::{PictureFormat, PictureHeader, PictureLimits, decode, read_header};
+use afterimage_jobs::KeyId;
 use bytes::Bytes;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-/// Memory is counted in pieces of this size, since a semaphore counts in 32 bits.
-const PIECE_BYTES: u64 = 64 * 1024;
 
 /// What messages call the picture; [`PictureError::Unreadable`] leaves it away again.
 const SOURCE_NAME: &str = "picture";
@@ -35,13 +32,31 @@ pub enum PictureError {
     Internal,
 }
 
-/// Decodes pictures, a limited number at once within a limited amount of memory. Clones share both limits.
+/// Decodes pictures, a limited number at once within a limited amount of memory. Keys take turns, and small pictures do
+/// not wait for large ones. Clones share all limits.
 #[derive(Clone, Debug)]
 pub struct DecodePool {
     limits: PictureLimits,
-    pieces: u32,
-    memory: Arc<Semaphore>,
-    threads: Arc<Semaphore>,
+    /// Bytes that a small picture takes at most.
+    small_bytes: u64,
+    small: Lane,
+    large: Lane,
+}
+
+/// Memory and threads for pictures of one kind.
+#[derive(Clone, Debug)]
+struct Lane {
+    memory: Shares<KeyId>,
+    threads: Shares<KeyId>,
+}
+
+impl Lane {
+    fn new(memory: u64, memory_of_a_key: u64, threads: u64, threads_of_a_key: u64) -> Self {
+        Self {
+            memory: Shares::new(memory.max(1), memory_of_a_key),
+            threads: Shares::new(threads.max(1), threads_of_a_key.max(1)),
+        }
+    }
 }
 
 impl Default for DecodePool {
@@ -54,23 +69,30 @@ impl Default for DecodePool {
 }
 
 impl DecodePool {
-    /// Decodes up to `threads` pictures at once, which together take about `budget_bytes`. A picture that takes more by
-    /// itself, which `limits` decide, is decoded alone.
+    /// Decodes up to `threads` pictures at once, which together take about `budget_bytes`. A quarter of both is for small
+    /// pictures, those that take a 32nd part of the budget. Of the rest one key has half at most. A picture that takes
+    /// more than there is by itself, which `limits` decide, is decoded alone.
     pub fn new(limits: PictureLimits, budget_bytes: u64, threads: usize) -> Self {
-        let pieces = u32::try_from(budget_bytes / PIECE_BYTES).unwrap_or(u32::MAX).max(1);
-        // On 32-bit machines a semaphore holds fewer; there is less memory, too.
-        let pieces = pieces.min(u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX));
-        let memory = Arc::new(Semaphore::new(pieces as usize));
-        Self { limits, pieces, memory, threads: Arc::new(Semaphore::new(threads.max(1))) }
+        let (for_small, threads) = (budget_bytes / 4, threads as u64);
+        let for_large = budget_bytes - for_small;
+        let small_threads = (threads / 4).max(1);
+        let large_threads = threads.saturating_sub(small_threads).max(1);
+        Self {
+            limits,
+            small_bytes: budget_bytes / 32,
+            // Turns are enough where everybody's turn is short.
+            small: Lane::new(for_small, for_small, small_threads, small_threads),
+            large: Lane::new(for_large, for_large / 2, large_threads, large_threads / 2),
+        }
     }
 
-    /// Decodes the whole picture and tells what it is. Waits for its turn.
+    /// Decodes the whole picture, which `key` sent, and tells what it is. Waits for its turn.
     ///
     /// # Errors
     /// [`PictureError::Unreadable`] for what cannot be decoded completely.
-    pub async fn inspect(&self, bytes: Bytes) -> Result<PictureFacts, PictureError> {
+    pub async fn inspect(&self, key: &KeyId, bytes: Bytes) -> Result<PictureFacts, PictureError> {
         let header = self.header(bytes.clone()).await?;
-        let turn = self.turn(header.decoding_memory()).await.ok_or(PictureError::Internal)?;
+        let turn = self.turn(key, header.decoding_memory()).await;
         // The turn goes along: a caller that goes away does not stop the decoding, so its memory stays counted.
         let decoded = tokio::task::spawn_blocking(move || {
             let _turn = turn;
@@ -98,11 +120,10 @@ impl DecodePool {
         read.await.unwrap_or(Err(PictureError::Internal))
     }
 
-    async fn turn(&self, memory: u64) -> Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
-        let pieces = u32::try_from(memory.div_ceil(PIECE_BYTES)).unwrap_or(u32::MAX).min(self.pieces);
-        let memory = Arc::clone(&self.memory).acquire_many_owned(pieces).await.ok()?;
-        let thread = Arc::clone(&self.threads).acquire_owned().await.ok()?;
-        Some((memory, thread))
+    async fn turn(&self, key: &KeyId, memory: u64) -> [Share<KeyId>; 2] {
+        let lane = if memory <= self.small_bytes { &self.small } else { &self.large };
+        let memory = lane.memory.acquire(key, memory).await;
+        [memory, lane.threads.acquire(key, 1).await]
     }
 }
 
@@ -126,6 +147,7 @@ fn unreadable(error: afterimage_imaging::Error) -> PictureError {
 mod tests {
     use super::*;
     use afterimage_imaging::{OutputFormat, OutputMetadata, Picture, encode};
+    use std::time::Duration;
 
     fn png(width: u32, height: u32) -> Bytes {
         let pixels = (0..width * height * 3).map(|index| (index * 7) as u8).collect();
@@ -133,10 +155,23 @@ mod tests {
         encode(&picture, OutputFormat::Png, &OutputMetadata::new("{}")).unwrap().into()
     }
 
+    fn key(name: &str) -> KeyId {
+        KeyId::from(name)
+    }
+
+    fn memory_of(bytes: &[u8]) -> u64 {
+        read_header(bytes, SOURCE_NAME, &PictureLimits::default()).unwrap().decoding_memory()
+    }
+
+    /// Whether `turn` has to wait.
+    async fn waits(turn: impl Future<Output = [Share<KeyId>; 2]>) -> bool {
+        tokio::time::timeout(Duration::from_millis(20), turn).await.is_err()
+    }
+
     #[tokio::test]
     async fn a_picture_is_described() {
         let pool = DecodePool::new(PictureLimits::default(), 1 << 30, 2);
-        let facts = pool.inspect(png(40, 30)).await;
+        let facts = pool.inspect(&key("a"), png(40, 30)).await;
         assert_eq!(facts, Ok(PictureFacts { width: 40, height: 30, format: PictureFormat::Png }));
     }
 
@@ -144,10 +179,10 @@ mod tests {
     async fn what_is_no_whole_picture_is_refused() {
         let pool = DecodePool::new(PictureLimits::default(), 1 << 30, 2);
         let whole = png(40, 30);
-        let error = pool.inspect(whole.slice(..whole.len() - 20)).await.unwrap_err();
+        let error = pool.inspect(&key("a"), whole.slice(..whole.len() - 20)).await.unwrap_err();
         assert_eq!(error.to_string(), "PNG file: truncated");
         for bytes in [&b""[..], b"<svg/>", b"\x89PNG\r\n\x1a\n"] {
-            let answer = pool.inspect(Bytes::from_static(bytes)).await;
+            let answer = pool.inspect(&key("a"), Bytes::from_static(bytes)).await;
             assert!(matches!(answer, Err(PictureError::Unreadable(_))), "{bytes:?}");
         }
     }
@@ -155,28 +190,41 @@ mod tests {
     #[tokio::test]
     async fn the_same_picture_a_thousand_times_stays_within_the_budget() {
         let bytes = png(64, 64);
-        let one = read_header(&bytes, SOURCE_NAME, &PictureLimits::default()).unwrap().decoding_memory();
-        let pool = DecodePool::new(PictureLimits::default(), 2 * one + PIECE_BYTES * 4, 8);
+        let one = memory_of(&bytes);
+        // Three fit into the lane of large ones, two for one key.
+        let pool = DecodePool::new(PictureLimits::default(), one * 4 + one / 2, 80);
         let all: Vec<_> = (0..1000)
             .map(|_| {
                 let (pool, bytes) = (pool.clone(), bytes.clone());
-                tokio::spawn(async move { pool.inspect(bytes).await.unwrap() })
+                tokio::spawn(async move { pool.inspect(&key("a"), bytes).await.unwrap() })
             })
             .collect();
-        // Two fit, whatever the number of threads.
-        let _first = pool.turn(one).await.unwrap();
-        let second = pool.turn(one).await.unwrap();
-        let third = tokio::time::timeout(std::time::Duration::from_millis(20), pool.turn(one)).await;
-        assert!(third.is_err(), "a third one had room");
-        drop(second);
+        let first = pool.turn(&key("b"), one).await;
+        let _second = pool.turn(&key("c"), one).await;
+        let _third = pool.turn(&key("d"), one).await;
+        assert!(waits(pool.turn(&key("e"), one)).await, "a fourth one had room");
+        drop(first);
         for inspected in all {
             assert_eq!(inspected.await.unwrap().width, 64);
         }
     }
 
     #[tokio::test]
+    async fn large_pictures_of_one_key_hold_up_neither_small_ones_nor_others() {
+        let pool = DecodePool::new(PictureLimits::default(), 1 << 30, 4);
+        let (large, small) = (300 << 20, 1 << 20);
+        let _one = pool.turn(&key("a"), large).await;
+        assert!(waits(pool.turn(&key("a"), large)).await);
+        for name in ["a", "b"] {
+            assert!(!waits(pool.turn(&key(name), small)).await, "{name}");
+        }
+        let _other = pool.turn(&key("b"), large).await;
+        assert!(!waits(pool.turn(&key("c"), small)).await);
+    }
+
+    #[tokio::test]
     async fn a_picture_above_the_budget_is_decoded_alone() {
         let pool = DecodePool::new(PictureLimits::default(), 1, 1);
-        assert!(pool.inspect(png(64, 64)).await.is_ok());
+        assert!(pool.inspect(&key("a"), png(64, 64)).await.is_ok());
     }
 }

@@ -8,11 +8,15 @@ use axum::body::to_bytes;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::Route;
 use axum::{Json, Router, middleware};
 use serde_json::json;
 use std::any::Any;
+use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use tower::layer::util::Identity;
+use tower::{Layer, Service};
 use tower_http::catch_panic::CatchPanicLayer;
 
 /// How one service writes errors.
@@ -60,8 +64,21 @@ impl<S: ErrorShape> IntoResponse for Refused<S> {
 
 /// `routes` for those who have a key, with answers of the service `S` for unknown paths and methods.
 pub fn behind_key<S: ErrorShape, T: Clone + Send + Sync + 'static>(app: &Arc<App>, routes: Router<T>) -> Router<T> {
+    behind_key_with::<S, T, _>(app, routes, Identity::new())
+}
+
+/// The same with `layer`, which sees only requests that have passed.
+pub fn behind_key_with<S, T, L>(app: &Arc<App>, routes: Router<T>, layer: L) -> Router<T>
+where
+    S: ErrorShape,
+    T: Clone + Send + Sync + 'static,
+    L: Layer<Route> + Clone + Send + Sync + 'static,
+    L::Service: Clone + Send + Sync + 'static,
+    L::Service:
+        Service<Request, Error: Into<Infallible> + 'static, Response: IntoResponse + 'static, Future: Send + 'static>,
+{
     let gate = Gate { app: Arc::clone(app), render: S::respond };
-    with_fallbacks::<S, T>(routes).layer(middleware::from_fn_with_state(gate, require_key))
+    with_fallbacks::<S, T>(routes).layer(layer).layer(middleware::from_fn_with_state(gate, require_key))
 }
 
 /// `routes` with answers of the service `S` for unknown paths and methods.

@@ -8,7 +8,7 @@ use crate::files::OwnFile;
 use crate::http::body::{holding, off_thread};
 use crate::refusal::Refusal;
 use afterimage_core::Size;
-use afterimage_jobs::UploadState;
+use afterimage_jobs::{KeyId, UploadState};
 use bytes::Bytes;
 use url::Host;
 
@@ -66,11 +66,11 @@ impl SourcePicture {
     }
 }
 
-/// Takes what `field` of a request says: `data:` URI, address, or plain base64.
+/// Takes what `field` of a request of `key` says: `data:` URI, address, or plain base64.
 ///
 /// # Errors
 /// [`Refusal::Field`] for everything that can be known to be unusable without waiting for another host.
-pub async fn take_text(app: &App, field: &str, text: &str) -> Result<SourcePicture, Refusal> {
+pub async fn take_text(app: &App, key: &KeyId, field: &str, text: &str) -> Result<SourcePicture, Refusal> {
     let text = text.trim();
     let malformed = |message: String| Refusal::Field(Problem::new(field, ProblemKind::Malformed, message));
     if data_uri::is_data_uri(text) {
@@ -79,7 +79,7 @@ pub async fn take_text(app: &App, field: &str, text: &str) -> Result<SourcePictu
             data_uri::parse(&text, PICTURE_BYTES)
                 .map_err(|error| Problem::new(named, ProblemKind::Malformed, error.to_string()).into())
         });
-        return take_bytes(app, field, bytes.await?).await;
+        return take_bytes(app, key, field, bytes.await?).await;
     }
     if let Some(file) = app.links.recognise(text) {
         return own_file(app, field, file).await;
@@ -99,17 +99,17 @@ pub async fn take_text(app: &App, field: &str, text: &str) -> Result<SourcePictu
             Problem::new(named, ProblemKind::Malformed, message).into()
         })
     });
-    take_bytes(app, field, bytes.await?).await
+    take_bytes(app, key, field, bytes.await?).await
 }
 
-/// Takes a file that came with the request.
+/// Takes a file that came with a request of `key`.
 ///
 /// # Errors
 /// [`Refusal::Field`] when it is no picture that can be read within the limits.
-pub async fn take_bytes(app: &App, field: &str, bytes: Bytes) -> Result<SourcePicture, Refusal> {
+pub async fn take_bytes(app: &App, key: &KeyId, field: &str, bytes: Bytes) -> Result<SourcePicture, Refusal> {
     let facts = app
         .decode
-        .inspect(bytes.clone())
+        .inspect(key, bytes.clone())
         .await
         .map_err(|error| Refusal::Field(Problem::new(field, ProblemKind::Malformed, error.to_string())))?;
     Ok(SourcePicture::Inline { bytes, size: Size::new(facts.width, facts.height) })

@@ -4,6 +4,7 @@ mod admission;
 mod descriptors;
 mod opening;
 
+use crate::http::TrustedProxies;
 use crate::options::TlsFiles;
 use admission::Admission;
 use axum::Router;
@@ -113,7 +114,7 @@ impl Listener {
     }
 
     /// Answers requests by `router` until `stop`; then no new connections, and those that work on a request may end it
-    /// within `grace`. Connections beyond `limits` are closed.
+    /// within `grace`. Connections beyond `limits` are closed; those of `proxies` count only as a whole.
     ///
     /// # Errors
     /// When the socket fails.
@@ -121,6 +122,7 @@ impl Listener {
         self,
         router: Router,
         limits: ConnectionLimits,
+        proxies: TrustedProxies,
         stop: CancellationToken,
         grace: Duration,
     ) -> io::Result<()> {
@@ -141,7 +143,7 @@ impl Listener {
             .max_header_list_size(HEADER_BYTES as u32)
             .keep_alive_interval(Duration::from_secs(20))
             .keep_alive_timeout(Duration::from_secs(20));
-        let admission = Admission::new(limits.total, limits.per_address, limits.stalled_time);
+        let admission = Admission::new(limits, proxies);
         let served = match self.tls {
             Some(config) => {
                 let tls = RustlsAcceptor::new(config).acceptor(admission);

@@ -3,6 +3,7 @@
 use crate::cost::Rates;
 use crate::engine_process::EngineCommand;
 use crate::listen::ConnectionLimits;
+use crate::network::Cidr;
 use afterimage_jobs::Secret;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -26,6 +27,8 @@ pub struct ServeOptions {
     pub admin_listen: Option<SocketAddr>,
     /// Certificate chain and key, both PEM; `None`: plain HTTP.
     pub tls: Option<TlsFiles>,
+    /// Proxies whose word about a request's sender is believed.
+    pub trusted_proxies: Vec<Cidr>,
     /// What connections may hold up.
     pub connections: ConnectionLimits,
     /// Fetch from and report to private addresses.

@@ -2,7 +2,7 @@
 
 use crate::bounded::bounded;
 use crate::dialects::parameters::Problem;
-use crate::http::BodyError;
+use crate::http::{BodyError, KNOWN_CODINGS};
 use afterimage_jobs::Error as StoreError;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -26,6 +26,12 @@ pub enum Refusal {
     /// A body that came too slowly.
     #[error("the body did not arrive in time")]
     TooSlow,
+    /// A body for which there is no memory now.
+    #[error("too many large bodies are being read; send it again in a moment")]
+    Busy,
+    /// A body that is packed in a way that is not known.
+    #[error("{0}")]
+    Coding(String),
     /// More bytes than the route takes.
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
@@ -72,6 +78,7 @@ impl Refusal {
             Self::TooManyWrongKeys => StatusCode::TOO_MANY_REQUESTS,
             Self::Field(_) | Self::BadBody(_) => StatusCode::BAD_REQUEST,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Coding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Gone(_) => StatusCode::GONE,
@@ -79,7 +86,7 @@ impl Refusal {
             Self::IdempotencyConflict => StatusCode::UNPROCESSABLE_ENTITY,
             // No 5xx or 429, which clients repeat at once, nor a 413: the same request passes when there is room.
             Self::OverQuota { .. } => StatusCode::FORBIDDEN,
-            Self::Unavailable | Self::DiskFull => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable | Self::DiskFull | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -87,7 +94,7 @@ impl Refusal {
     /// Seconds after which another try makes sense, if it does.
     pub const fn retry_after(&self) -> Option<u32> {
         match self {
-            Self::Unavailable => Some(5),
+            Self::Unavailable | Self::Busy => Some(5),
             Self::DiskFull => Some(30),
             Self::TooManyWrongKeys => Some(60),
             _ => None,
@@ -102,7 +109,10 @@ impl Refusal {
         if matches!(self, Self::Unauthorized(_)) {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if matches!(self, Self::TooLarge(_) | Self::TooSlow) {
+        if matches!(self, Self::Coding(_)) {
+            response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static(KNOWN_CODINGS));
+        }
+        if matches!(self, Self::TooLarge(_) | Self::TooSlow | Self::Busy | Self::Coding(_)) {
             // What is left of the body is not read.
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -114,7 +124,9 @@ impl From<BodyError> for Refusal {
         match error {
             BodyError::TooLarge { limit } => Self::TooLarge(limit),
             BodyError::TooSlow => Self::TooSlow,
-            BodyError::Broken => Self::BadBody(error.to_string()),
+            BodyError::Busy => Self::Busy,
+            BodyError::Coding => Self::Coding(error.to_string()),
+            BodyError::Damaged | BodyError::Broken => Self::BadBody(error.to_string()),
         }
     }
 }

@@ -3,9 +3,10 @@
 use crate::app::App;
 use crate::dialects::{fal, openai, wavespeed};
 use crate::error_shape::{ErrorShape, Neutral, enclosed};
-use crate::http::layers;
+use crate::http::{layers, without_extra_slashes};
 use crate::operations::{health, metrics};
 use crate::refusal::Refusal;
+use crate::text::cut;
 use crate::{docs, files, playground};
 use axum::extract::Request;
 use axum::response::Response;
@@ -14,8 +15,8 @@ use axum::{Router, middleware};
 use std::sync::Arc;
 
 /// Everything under one address. Paths of the dialects do not collide.
-pub fn router(app: &Arc<App>) -> Router {
-    let routes = Router::new()
+pub fn routes(app: &Arc<App>) -> Router {
+    Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz).with_state(Arc::clone(app)))
         .merge(docs::router())
@@ -27,14 +28,20 @@ pub fn router(app: &Arc<App>) -> Router {
         .merge(fal::router(app))
         .fallback(|request: Request| async move { unknown(&request) })
         .method_not_allowed_fallback(|| async { Neutral::respond(&Refusal::MethodNotAllowed) })
-        .route_layer(middleware::from_fn_with_state(Arc::clone(&app.metrics), metrics::measure));
-    layers::wrap(routes)
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&app.metrics), metrics::measure))
 }
 
-/// Paths of all routes of `router` in the order of their text, parameters in braces.
-pub fn paths(router: &Router) -> Vec<String> {
+/// `routes` as they are served.
+pub fn served(routes: Router) -> Router {
+    let normal = async |request: Request| without_extra_slashes(request);
+    // Before anything looks at the path.
+    layers::wrap(Router::new().fallback_service(routes).layer(middleware::map_request(normal)))
+}
+
+/// Paths of all [`routes`] in the order of their text, parameters in braces.
+pub fn paths(routes: &Router) -> Vec<String> {
     // There is no other way to ask for them; a test notices when it finds none.
-    let described = format!("{router:?}");
+    let described = format!("{routes:?}");
     let mut paths: Vec<String> = described
         .split("RouteId(")
         .filter_map(|entry| Some(entry.split_once("): \"")?.1.split_once('"')?.0.to_owned()))
@@ -46,5 +53,5 @@ pub fn paths(router: &Router) -> Vec<String> {
 }
 
 fn unknown(request: &Request) -> Response {
-    Neutral::respond(&Refusal::NotFound(format!("no such path: {}", request.uri().path())))
+    Neutral::respond(&Refusal::NotFound(format!("no such path: {}", cut(request.uri().path(), 200))))
 }

@@ -9,12 +9,12 @@ use crate::fetch::{FetchLimits, Fetcher, Outbound, OutboundOptions};
 use crate::fetchers::{Fetchers, POOL};
 use crate::files::{BeingSent, FileLinks, Signer, UploadsInParts};
 use crate::free_space::Disks;
-use crate::http::{BodyReader, PublicUrl};
+use crate::http::{BodyReader, PublicUrl, TrustedProxies};
 use crate::listen::{ConnectionLimits, ListenError, Listener};
 use crate::operations::Readiness;
 use crate::operations::metrics::{Metrics, admin_router};
 use crate::options::ServeOptions;
-use crate::router::{paths, router};
+use crate::router::{paths, routes, served};
 use crate::sources::Sources;
 use crate::storage_room::StorageRoom;
 use crate::webhooks::{Deliverer, Render};
@@ -116,11 +116,12 @@ pub async fn serve(
         ..OutboundOptions::default()
     })?;
     let closing = CancellationToken::new();
+    let proxies = TrustedProxies::from(options.trusted_proxies.clone());
     let app = Arc::new(App {
         store,
         blobs: Blobs::local(storage)?,
         storage_claim: Arc::new(storage_claim),
-        room: StorageRoom::new(options.quota, Disks::of(disks.collect())),
+        room: Arc::new(StorageRoom::new(options.quota, Disks::of(disks.collect()))),
         readiness: Readiness::default(),
         hints: Arc::new(Hints::default()),
         engines: Arc::new(EngineProcesses::start(&options.engine, Limits::default(), options.workers)),
@@ -134,12 +135,13 @@ pub async fn serve(
         public_url: PublicUrl::new(options.public_url.as_ref(), listener.address().to_string(), options.tls.is_some()),
         known_keys: KnownKeys::default(),
         guesses: GuessGuard::default(),
+        proxies: proxies.clone(),
         rates: options.rates,
         metrics: Arc::new(Metrics::default()),
         sync_timeout: options.sync_timeout,
         stopping: closing.clone(),
     });
-    let routes = router(&app);
+    let routes = routes(&app);
     let announced = Started {
         url: format!("{}://{}", if options.tls.is_some() { "https" } else { "http" }, listener.address()),
         admin_address: admin.as_ref().map(Listener::address),
@@ -162,6 +164,7 @@ pub async fn serve(
         store: Arc::clone(&app.store),
         blobs: app.blobs.clone(),
         hints: Arc::clone(&app.hints),
+        room: Arc::clone(&app.room),
         decode: app.decode.clone(),
         fetcher: Fetcher::new(app.outbound.clone(), FetchLimits { parallel: POOL, ..FetchLimits::default() }),
     };
@@ -182,10 +185,11 @@ pub async fn serve(
 
     let mut servers = JoinSet::new();
     let limits = options.connections.granted();
-    servers.spawn(listener.serve(routes, limits, closing.clone(), options.stop_within));
+    servers.spawn(listener.serve(served(routes), limits, proxies.clone(), closing.clone(), options.stop_within));
     if let Some(admin) = admin {
         let limits = ConnectionLimits { total: limits.total.min(ADMIN_CONNECTIONS), ..limits };
-        servers.spawn(admin.serve(admin_router(Arc::clone(&app)), limits, closing.clone(), options.stop_within));
+        let routes = admin_router(Arc::clone(&app));
+        servers.spawn(admin.serve(routes, limits, proxies, closing.clone(), options.stop_within));
     }
     started(&announced);
 

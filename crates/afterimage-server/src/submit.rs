@@ -61,6 +61,7 @@ pub async fn submit(
     check(&submission, field_name)?;
     if let Some(webhook) = &submission.webhook {
         app.outbound
+            .on_behalf_of(&key.id)
             .check_target(&webhook.url)
             .await
             .map_err(|error| Problem::new(field_name("webhook"), ProblemKind::Malformed, error.to_string()))?;

@@ -113,9 +113,11 @@ impl Config {
             Value::Boolean(flag) => Some(flag.to_string()),
             Value::Datetime(_) | Value::Array(_) | Value::Table(_) => None,
         };
-        // Only this flag takes several values.
+        // Only these flags take several values.
         let texts = match value {
-            Value::Array(values) if key == "image-weight" => values.iter().map(text).collect(),
+            Value::Array(values) if ["image-weight", "trusted-proxy"].contains(&key) => {
+                values.iter().map(text).collect()
+            }
             other => text(other).map(|text| vec![text]),
         };
         texts.ok_or_else(|| {

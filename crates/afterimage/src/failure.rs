@@ -1,7 +1,7 @@
 //! How a command ends that does not succeed: an exit code and one line on standard error.
 
 use crate::origin::Origins;
-use afterimage_core::Error;
+use afterimage_core::{Error, shortened_to};
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::panic::Location;
@@ -10,6 +10,8 @@ use std::process::ExitCode;
 
 /// Exit code of bad usage and bad input.
 const BAD_INPUT: u8 = 2;
+/// Characters of a message; paths of 4096 bytes fit.
+const LONGEST: usize = 8192;
 /// Exit code of everything else.
 const OTHER: u8 = 1;
 
@@ -48,7 +50,8 @@ impl Failure {
 
     /// A panic somewhere below.
     pub fn internal(message: &str, location: Option<&Location<'_>>) -> Self {
-        let place = location.map(|location| format!(" ({}:{})", location.file(), location.line())).unwrap_or_default();
+        let place = location.map(|location| format!(" ({}:{})", in_its_crate(location.file()), location.line()));
+        let place = place.unwrap_or_default();
         Self::other(format!("internal error: {message}{place}"))
     }
 
@@ -70,8 +73,16 @@ impl Failure {
 
     /// Writes the line to standard error. A closed standard error is nobody's problem.
     pub fn print(&self) {
-        let _ = writeln!(io::stderr().lock(), "{}", one_line(&self.message));
+        let _ = writeln!(io::stderr().lock(), "{}", one_line(&shortened_to(&self.message, LONGEST)));
     }
+}
+
+/// A source file from its crate's name on, `tokenizers-0.23.2/src/lib.rs`, without the folders of the machine that built the
+/// program.
+fn in_its_crate(file: &str) -> &str {
+    let Some(source) = file.rfind("/src/") else { return file.rsplit(['/', '\\']).next().unwrap_or(file) };
+    let start = file[..source].rfind('/').map_or(0, |slash| slash + 1);
+    &file[start..]
 }
 
 /// The operating system's message without Rust's ` (os error N)`.
@@ -110,6 +121,19 @@ mod tests {
     #[test]
     fn the_system_error_number_is_left_out() {
         assert_eq!(describe(&io::Error::from_raw_os_error(28)), "No space left on device");
+    }
+
+    #[test]
+    fn places_in_the_source_do_not_name_the_builders_folders() {
+        for (file, expected) in [
+            ("/home/x/.cargo/registry/src/index-1/tokenizers-0.23.2/src/a/b.rs", "tokenizers-0.23.2/src/a/b.rs"),
+            ("/rustc/5980/library/core/src/option.rs", "core/src/option.rs"),
+            ("crates/afterimage/src/main.rs", "afterimage/src/main.rs"),
+            ("/home/x/build.rs", "build.rs"),
+            ("src/main.rs", "main.rs"),
+        ] {
+            assert_eq!(in_its_crate(file), expected);
+        }
     }
 
     #[test]

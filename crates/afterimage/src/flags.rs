@@ -1,9 +1,11 @@
 //! Groups of flags that commands share. The doc comments are the help.
 
+use crate::failure::Failure;
 use crate::values::{self, Seed};
 use afterimage_core::{Enlarge, Size};
-use afterimage_engine::{DeviceChoice, DtypeChoice, EngineOptions};
+use afterimage_engine::{DeviceChoice, DtypeChoice, EngineOptions, MetadataLevel, use_threads};
 use clap::{Args, ValueEnum};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// Which models run.
@@ -60,9 +62,29 @@ pub struct ModelFlags {
     /// changes details of the picture.
     #[arg(long, env = "AFTERIMAGE_DTYPE", hide_env_values = true, value_name = "TYPE", default_value = "auto")]
     dtype: Dtype,
+
+    /// Processor threads that compute, 1 to 1024
+    ///
+    /// Default: one for every core. `serve` has as many processes as --workers and gives each its share of the cores,
+    /// cores / workers; a number named here is each process's.
+    #[arg(
+        long,
+        env = "AFTERIMAGE_THREADS",
+        hide_env_values = true,
+        value_name = "N",
+        allow_hyphen_values = true,
+        value_parser = values::threads
+    )]
+    threads: Option<NonZeroUsize>,
 }
 
 impl ModelFlags {
+    /// Takes the threads that were asked for. To be called once, before anything is computed.
+    pub fn take_threads(&self) -> Result<(), Failure> {
+        let Some(threads) = self.threads else { return Ok(()) };
+        use_threads(threads).map_err(|error| Failure::other(format!("--threads: {error}")))
+    }
+
     /// The same, as the engine takes it.
     pub fn engine_options(&self) -> EngineOptions {
         EngineOptions {
@@ -71,6 +93,7 @@ impl ModelFlags {
             transformer: self.paths.transformer.clone(),
             device: self.device,
             dtype: self.dtype.into(),
+            threads: self.threads,
         }
     }
 }
@@ -199,6 +222,46 @@ impl From<EnlargeFlag> for Enlarge {
     }
 }
 
+/// What results say of themselves.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct MetadataFlag {
+    /// What a result's file says of itself
+    ///
+    /// PNG and JPEG hold the parameters twice: as the text `parameters` that picture browsers read, and as JSON.
+    #[arg(
+        long,
+        env = "AFTERIMAGE_METADATA",
+        hide_env_values = true,
+        value_name = "LEVEL",
+        default_value = "full",
+        help_heading = "Output"
+    )]
+    metadata: Metadata,
+}
+
+impl MetadataFlag {
+    /// The same, as the engine takes it.
+    pub fn level(self) -> MetadataLevel {
+        match self.metadata {
+            Metadata::Full => MetadataLevel::Full,
+            Metadata::Minimal => MetadataLevel::Minimal,
+            Metadata::None => MetadataLevel::None,
+        }
+    }
+}
+
+/// Values of `--metadata`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Metadata {
+    /// That it is AI generated, and everything that it takes to make it again: prompt, seed, settings, the model's name
+    #[default]
+    Full,
+    /// That it is AI generated, and by which program
+    Minimal,
+    /// Nothing
+    None,
+}
+
 /// Where the result goes.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Output")]
@@ -216,6 +279,9 @@ pub struct OutputFlags {
     /// An error when it contradicts the extension of --output.
     #[arg(long, env = "AFTERIMAGE_FORMAT", hide_env_values = true, value_name = "FORMAT", ignore_case = true)]
     pub format: Option<Format>,
+
+    #[command(flatten)]
+    pub metadata: MetadataFlag,
 
     /// Print one JSON object on standard output instead of file names
     ///

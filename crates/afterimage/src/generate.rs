@@ -71,13 +71,15 @@ impl Job<'_> {
         let pictures: Vec<_> = sources.into_iter().map(|source| source.picture).collect();
 
         cancel::install()?;
+        self.models.take_threads()?;
         let engine = Engine::open(&self.models.engine_options()).map_err(failed)?;
         let progress = Progress::new(self.output.quiet);
         let outcome = engine.generate(&request, &pictures, &progress);
         progress.clear();
         let generation = outcome.map_err(failed)?;
 
-        let files = encode_pictures(&request, &generation, plan.format).map_err(failed)?;
+        let files =
+            encode_pictures(&request, &generation, plan.format, self.output.metadata.level()).map_err(failed)?;
         write_pictures(&plan.targets, &files)?;
         self.report(&plan, inputs, &generation)
     }

@@ -4,8 +4,10 @@ use crate::failure::shortened;
 use afterimage_core::{Limits, Size};
 use afterimage_engine::DeviceChoice;
 use afterimage_jobs::Secret;
+use afterimage_server::network::Cidr;
 use std::fmt::Display;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -72,6 +74,12 @@ pub fn workers(text: &str) -> Result<usize, String> {
     whole_number(text, &(0..=64)).map(|count| count as usize)
 }
 
+/// `--threads`.
+pub fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    let count = whole_number(text, &(1..=1024))?;
+    NonZeroUsize::new(count as usize).ok_or_else(|| "expected 1 to 1024".to_owned())
+}
+
 /// `--concurrency`.
 pub fn concurrency(text: &str) -> Result<u32, String> {
     whole_number(text, &(1..=10_000))
@@ -121,6 +129,11 @@ pub fn secret(text: &str) -> Result<Secret, String> {
 /// `--listen`.
 pub fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("{} is not an address such as 127.0.0.1:8080", quoted(text)))
+}
+
+/// `--trusted-proxy`.
+pub fn cidr(text: &str) -> Result<Cidr, String> {
+    text.trim().parse().map_err(|problem| format!("{} is {problem}", quoted(text)))
 }
 
 /// `--admin-listen`: `None` for `off`.

@@ -42,15 +42,19 @@ impl<'a> Check<'a> {
         }
     }
 
+    /// A number that stays one as f32, in which models compute.
     pub(crate) fn finite(&self, field: &str, value: f64) -> Result<()> {
-        if value.is_finite() { Ok(()) } else { Err(self.refuse(field, format!("{value} is not a finite number"))) }
+        if (value as f32).is_finite() {
+            return Ok(());
+        }
+        Err(self.refuse(field, format!("{value} is out of range; expected a number of single precision")))
     }
 
     pub(crate) fn positive(&self, field: &str, value: f64) -> Result<()> {
-        if value.is_finite() && value > 0.0 {
+        if (value as f32).is_finite() && value as f32 > 0.0 {
             Ok(())
         } else {
-            Err(self.refuse(field, format!("{value} is out of range; expected a number above 0")))
+            Err(self.refuse(field, format!("{value} is out of range; expected a number above 0 of single precision")))
         }
     }
 

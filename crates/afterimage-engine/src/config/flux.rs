@@ -1,7 +1,7 @@
 //! The FLUX transformer's sizes: `transformer/config.json`.
 
 use super::check::Check;
-use crate::weights::Bundle;
+use crate::weights::{Bundle, Depth};
 use afterimage_core::Result;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -66,6 +66,22 @@ impl FluxConfig {
         let config: Self = folder.json("config.json")?;
         config.validate(&folder.path("config.json"))?;
         Ok(config)
+    }
+
+    /// The blocks that it counts.
+    pub fn depths(&self) -> [Depth; 2] {
+        [
+            Depth {
+                field: "num_layers",
+                used: self.num_layers,
+                patterns: &["double_blocks.#", "transformer_blocks.#"],
+            },
+            Depth {
+                field: "num_single_layers",
+                used: self.num_single_layers,
+                patterns: &["single_blocks.#", "single_transformer_blocks.#"],
+            },
+        ]
     }
 
     /// Checks every field; `path` is the file that messages name. Limits are a few times those of the largest known

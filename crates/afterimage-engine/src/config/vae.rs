@@ -1,7 +1,7 @@
 //! The VAE's sizes: `vae/config.json`.
 
 use super::check::Check;
-use crate::weights::Bundle;
+use crate::weights::{Bundle, Depth};
 use afterimage_core::Result;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -93,6 +93,27 @@ impl VaeConfig {
         let config: Self = folder.json("config.json")?;
         config.validate(&folder.path("config.json"))?;
         Ok(config)
+    }
+
+    /// The levels and blocks that it counts.
+    pub fn depths(&self) -> [Depth; 3] {
+        [
+            Depth {
+                field: "block_out_channels",
+                used: self.block_out_channels.len(),
+                patterns: &["encoder.down_blocks.#", "decoder.up_blocks.#", "encoder.down.#", "decoder.up.#"],
+            },
+            Depth {
+                field: "layers_per_block",
+                used: self.layers_per_block,
+                patterns: &["encoder.down_blocks.*.resnets.#", "encoder.down.*.block.#"],
+            },
+            Depth {
+                field: "layers_per_block + 1",
+                used: self.layers_per_block + 1,
+                patterns: &["decoder.up_blocks.*.resnets.#", "decoder.up.*.block.#"],
+            },
+        ]
     }
 
     /// Checks every field; `path` is the file that messages name.

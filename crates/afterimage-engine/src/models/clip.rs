@@ -4,7 +4,7 @@ use super::encoder::{Encoder, EncoderShape, Norm};
 use super::{Activation, embed};
 use crate::config::check::Check;
 use crate::layers::add;
-use crate::weights::{Bundle, Scope};
+use crate::weights::{Bundle, Depth, Scope};
 use afterimage_core::{Error, Result};
 use afterimage_kernels::attention::AttentionBias;
 use afterimage_kernels::matrix::Matrix;
@@ -67,6 +67,11 @@ impl ClipTextConfig {
         let config = Self { path: folder.path("config.json"), ..folder.json("config.json")? };
         config.validate(&config.path)?;
         Ok(config)
+    }
+
+    /// The layers that it counts.
+    pub fn depths(&self) -> [Depth; 1] {
+        [Depth { field: "num_hidden_layers", used: self.num_hidden_layers, patterns: &["encoder.layers.#"] }]
     }
 
     /// Checks every field; `path` is the file that messages name.

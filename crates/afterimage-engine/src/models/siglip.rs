@@ -4,7 +4,7 @@ use super::Activation;
 use super::encoder::{Encoder, EncoderShape, Norm};
 use crate::config::check::Check;
 use crate::layers::add;
-use crate::weights::{Bundle, Scope};
+use crate::weights::{Bundle, Depth, Scope};
 use afterimage_core::{Error, Result};
 use afterimage_kernels::attention::AttentionBias;
 use afterimage_kernels::gemm::linear;
@@ -71,6 +71,11 @@ impl SiglipConfig {
         };
         config.validate(&folder.path("config.json"))?;
         Ok(config)
+    }
+
+    /// The layers that it counts.
+    pub fn depths(&self) -> [Depth; 1] {
+        [Depth { field: "num_hidden_layers", used: self.num_hidden_layers, patterns: &["encoder.layers.#"] }]
     }
 
     /// Checks every field; `path` is the file that messages name.

@@ -3,7 +3,7 @@
 use super::embed;
 use crate::config::check::Check;
 use crate::layers::{multiply, rms_norm};
-use crate::weights::{Bundle, Scope};
+use crate::weights::{Bundle, Depth, Scope};
 use afterimage_core::{Error, Result};
 use afterimage_kernels::attention::{AttentionBias, AttentionShape, Tokens, attention};
 use afterimage_kernels::gemm::{Finish, Rows, RowsMut, linear, linear_into};
@@ -68,6 +68,11 @@ impl T5Config {
         let config = Self { path: folder.path("config.json"), ..folder.json("config.json")? };
         config.validate(&config.path)?;
         Ok(config)
+    }
+
+    /// The layers that it counts.
+    pub fn depths(&self) -> [Depth; 1] {
+        [Depth { field: "num_layers", used: self.num_layers, patterns: &["encoder.block.#"] }]
     }
 
     /// Checks every field; `path` is the file that messages name.

@@ -11,7 +11,7 @@ use crate::models::{
 };
 use crate::options::{DeviceChoice, DtypeChoice, EngineOptions};
 use crate::tokenizers::{ClipTokenizer, T5Tokenizer};
-use crate::weights::{Bundle, Component, FluxShape, LayoutSource, RoundedToBf16, Scope, TensorSource, layout};
+use crate::weights::{Bundle, Component, Depth, FluxShape, LayoutSource, RoundedToBf16, Scope, TensorSource, layout};
 use afterimage_core::{Error, Result, Size};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -215,14 +215,16 @@ impl Models {
 
     pub(crate) fn transformer(&self) -> Result<&FluxTransformer> {
         self.transformer.get(|| {
+            let folder = self.base.folder("transformer");
             let source = match &self.options.transformer {
                 Some(path) => {
                     let source = layout::flux(Arc::new(Component::open_file(path)?))?;
                     FluxShape::read(&source)?.check(&source, &self.flux_config)?;
                     source
                 }
-                None => layout::flux(Arc::new(Component::open(&self.base.folder("transformer"))?))?,
+                None => layout::flux(Arc::new(Component::open(&folder)?))?,
             };
+            check_depths(&source, &folder, &self.flux_config.depths())?;
             FluxTransformer::load(&self.scope(source), &self.flux_config)
         })
     }
@@ -239,7 +241,9 @@ impl Models {
     }
 
     fn load_autoencoder(&self, with_encoder: bool) -> Result<Autoencoder> {
-        let source = layout::vae(Arc::new(Component::open(&self.base.folder("vae"))?))?;
+        let folder = self.base.folder("vae");
+        let source = layout::vae(Arc::new(Component::open(&folder)?))?;
+        check_depths(&source, &folder, &self.vae_config.depths())?;
         Autoencoder::load(&self.scope(source), &self.vae_config, with_encoder)
     }
 
@@ -262,15 +266,16 @@ impl Models {
                 "pooled_projection_dim",
                 self.flux_config.pooled_projection_dim,
             )?;
+            let t5_source = layout::t5(Arc::new(Component::open(&t5_folder)?))?;
+            check_depths(&t5_source, &t5_folder, &t5_config.depths())?;
+            let clip_source = layout::clip(Arc::new(Component::open(&clip_folder)?))?;
+            check_depths(&clip_source, &clip_folder, &clip_config.depths())?;
             let clip_length = clip_config.max_position_embeddings;
             Ok(TextEncoders {
                 t5_tokenizer: T5Tokenizer::open(&self.base.folder("tokenizer_2"))?,
-                t5: T5Encoder::new(t5_config, &self.scope(layout::t5(Arc::new(Component::open(&t5_folder)?))?))?,
+                t5: T5Encoder::new(t5_config, &self.scope(t5_source))?,
                 clip_tokenizer: ClipTokenizer::open(&self.base.folder("tokenizer"), clip_length)?,
-                clip: ClipTextModel::new(
-                    clip_config,
-                    &self.scope(layout::clip(Arc::new(Component::open(&clip_folder)?))?),
-                )?,
+                clip: ClipTextModel::new(clip_config, &self.scope(clip_source))?,
             })
         })
     }
@@ -297,12 +302,11 @@ impl Models {
             let joint = self.flux_config.joint_attention_dim;
             same_width(&redux_folder, "txt_in_features", redux_config.txt_in_features, "joint_attention_dim", joint)?;
             same_width(&siglip_folder, "hidden_size", siglip_config.hidden_size, "redux_dim", redux_config.redux_dim)?;
+            let siglip_source = layout::siglip(Arc::new(Component::open(&siglip_folder)?))?;
+            check_depths(&siglip_source, &siglip_folder, &siglip_config.depths())?;
             Ok(ImageEncoders {
                 preprocessor: SiglipPreprocessor::read(&redux.folder("feature_extractor"), siglip_config.image_size)?,
-                siglip: SiglipVisionModel::new(
-                    siglip_config,
-                    &self.scope(layout::siglip(Arc::new(Component::open(&siglip_folder)?))?),
-                )?,
+                siglip: SiglipVisionModel::new(siglip_config, &self.scope(siglip_source))?,
                 redux: ReduxEmbedder::new(
                     redux_config,
                     &self.scope(layout::redux(Arc::new(Component::open(&redux_folder)?))?),
@@ -316,6 +320,14 @@ impl Models {
 fn last_name(path: &Path) -> String {
     let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
     name(path).or_else(|| name(&path.canonicalize().ok()?)).unwrap_or_else(|| "model".to_owned())
+}
+
+/// Refuses weights with blocks that the configuration in `folder` does not count: half a model would run.
+fn check_depths(source: &LayoutSource, folder: &Bundle, depths: &[Depth]) -> Result<()> {
+    match source.beyond(depths) {
+        Some(beyond) => Err(Error::model_file(folder.path("config.json"), beyond.to_string())),
+        None => Ok(()),
+    }
 }
 
 /// Refuses an encoder whose width is not what its reader expects.

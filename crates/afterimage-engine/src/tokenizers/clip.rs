@@ -1,5 +1,6 @@
 //! CLIP's tokenizer: `tokenizer/`.
 
+use super::bounds::{List, Piece, Size, Vocabulary, Weighed};
 use super::folder::{Role, Settings};
 use super::{FixedLength, guarded};
 use crate::weights::Bundle;
@@ -34,16 +35,25 @@ struct TokenizerFile {
 
 #[derive(Deserialize)]
 struct BpeModel {
-    vocab: HashMap<String, u32>,
-    merges: Vec<Merge>,
+    vocab: Vocabulary,
+    merges: List<Merge>,
 }
 
 /// `"a b"` in older files, `["a", "b"]` in newer ones.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Merge {
-    Text(String),
-    Pair(String, String),
+    Text(Piece),
+    Pair(Piece, Piece),
+}
+
+impl Weighed for Merge {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.0.len(),
+            Self::Pair(left, right) => left.0.len() + right.0.len(),
+        }
+    }
 }
 
 impl ClipTokenizer {
@@ -118,20 +128,22 @@ impl Pieces {
         if !folder.has("vocab.json") && folder.has("tokenizer.json") {
             let file: TokenizerFile = folder.json("tokenizer.json")?;
             let path = folder.path("tokenizer.json");
-            let merges = file.model.merges.into_iter().map(|merge| match merge {
-                Merge::Pair(left, right) => Ok((left, right)),
-                Merge::Text(text) => pair(&text)
+            let merges = file.model.merges.0.into_iter().map(|merge| match merge {
+                Merge::Pair(left, right) => Ok((left.0, right.0)),
+                Merge::Text(Piece(text)) => pair(&text)
                     .ok_or_else(|| Error::model_file(&path, format!("model.merges: {text:?} is not a pair of pieces"))),
             });
             let merges = merges.collect::<Result<_>>()?;
-            return Ok(Self { vocab: file.model.vocab, merges, vocab_path: path.clone(), merges_path: path });
+            return Ok(Self { vocab: file.model.vocab.0, merges, vocab_path: path.clone(), merges_path: path });
         }
-        let vocab: HashMap<String, u32> = folder.json("vocab.json")?;
+        let Vocabulary(vocab) = folder.json("vocab.json")?;
         let path = folder.path("merges.txt");
         let text = String::from_utf8(folder.read("merges.txt")?)
             .map_err(|error| Error::model_file(&path, format!("is not UTF-8 text: {error}")))?;
         let lines = text.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with("#version"));
+        let mut size = Size::default();
         let merges = lines.map(|(number, line)| {
+            size.add::<serde_json::Error>(line.len()).map_err(|error| Error::model_file(&path, error.to_string()))?;
             pair(line).ok_or_else(|| {
                 Error::model_file(&path, format!("line {}: expected two pieces separated by a space", number + 1))
             })

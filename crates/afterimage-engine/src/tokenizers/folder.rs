@@ -1,7 +1,7 @@
 //! What `tokenizer_config.json` and `special_tokens_map.json` say, read as transformers 5 reads them.
 
 use crate::weights::Bundle;
-use afterimage_core::Result;
+use afterimage_core::{Error, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use tokenizers::AddedToken;
@@ -9,6 +9,9 @@ use tokenizers::AddedToken;
 /// Longest sequence a configuration may ask for, four times FLUX's: T5's position bias grows with its square.
 /// transformers writes 10³⁰ for "not known".
 const LONGEST: f64 = 2048.0;
+
+/// Largest file of settings. Unknown fields are held in memory while one is read; the largest published ones have 60 kB.
+const SETTINGS_BYTES: usize = 4 << 20;
 
 /// A special token: its text, or an object with flags.
 #[derive(Clone, Debug, Deserialize)]
@@ -88,7 +91,7 @@ impl Settings {
     /// Reads `folder`; both files may be absent.
     ///
     /// # Errors
-    /// [`afterimage_core::Error::ModelFile`] when one is there and cannot be used.
+    /// [`Error::ModelFile`] when one is there and cannot be used.
     pub fn read(folder: &Bundle) -> Result<Self> {
         let config: TokenizerConfig = optional(folder, "tokenizer_config.json")?;
         let mut names = config.names;
@@ -130,5 +133,13 @@ impl Settings {
 }
 
 fn optional<T: Default + for<'a> Deserialize<'a>>(folder: &Bundle, name: &str) -> Result<T> {
-    if folder.has(name) { folder.json(name) } else { Ok(T::default()) }
+    if !folder.has(name) {
+        return Ok(T::default());
+    }
+    let bytes = folder.bytes(name)?.len();
+    if bytes > SETTINGS_BYTES {
+        let problem = format!("has {bytes} bytes; at most {SETTINGS_BYTES} are expected");
+        return Err(Error::model_file(folder.path(name), problem));
+    }
+    folder.json(name)
 }

@@ -2,16 +2,20 @@
 //!
 //! Both tokenizers are rebuilt from their vocabulary as transformers 5 does it, on the `tokenizers` library.
 
+mod bounds;
 mod clip;
 mod folder;
+mod normalizer;
 mod t5;
 
 pub use clip::ClipTokenizer;
 pub use t5::T5Tokenizer;
 
 use afterimage_core::{Error, Result};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::path::PathBuf;
+use std::sync::Once;
 use tokenizers::{PaddingParams, PaddingStrategy, Tokenizer, TruncationParams};
 
 /// A built tokenizer that always gives the same number of ids.
@@ -49,12 +53,34 @@ impl FixedLength {
 }
 
 /// Runs code of the `tokenizers` library, which indexes into a file's character map unchecked: a damaged file panics
-/// there, and must end in an error like any other damaged file.
+/// there, and must end in an error like any other damaged file: one line, not two, so the panic itself says nothing.
 fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(work)) {
+    silence_guarded_panics();
+    let quiet_before = QUIET.replace(true);
+    let outcome = catch_unwind(AssertUnwindSafe(work));
+    QUIET.set(quiet_before);
+    match outcome {
         Ok(result) => result.map_err(|error| error.to_string()),
         Err(_) => Err("the file is damaged".to_owned()),
     }
+}
+
+thread_local! {
+    /// Whether this thread is inside [`guarded`].
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Makes the program's panic hook pass over panics inside [`guarded`]; those of other threads are told as before.
+fn silence_guarded_panics() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        let tell = take_hook();
+        set_hook(Box::new(move |info| {
+            if !QUIET.get() {
+                tell(info);
+            }
+        }));
+    });
 }
 
 #[cfg(test)]

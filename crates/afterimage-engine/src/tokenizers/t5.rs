@@ -1,17 +1,18 @@
 //! T5's tokenizer: `tokenizer_2/`.
 
+use super::bounds::{List, MOST_TOKENS, Piece, short_list};
 use super::folder::{Role, Settings};
+use super::normalizer::{Step, normalizer};
 use super::{FixedLength, guarded};
 use crate::weights::Bundle;
 use afterimage_core::{Error, Result};
 use serde::Deserialize;
-use serde_json::Value;
-use tokenizers::normalizers::{NormalizerWrapper, Sequence};
+use tokenizers::models::unigram::Unigram;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
 use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
 use tokenizers::processors::template::TemplateProcessing;
-use tokenizers::{ModelWrapper, Tokenizer, pre_tokenizers};
+use tokenizers::{AddedToken, Tokenizer, pre_tokenizers};
 
 const FILE: &str = "tokenizer.json";
 /// Length when the folder does not say: FLUX.1 dev's, diffusers' default.
@@ -23,11 +24,54 @@ pub struct T5Tokenizer {
     length: usize,
 }
 
-/// The only part of `tokenizer.json` that is edited.
+/// The parts of `tokenizer.json` that are used. What is not is not kept either.
 #[derive(Deserialize)]
-struct Normalizer {
+struct TokenizerFile {
     #[serde(default)]
-    normalizer: Value,
+    normalizer: Option<Step>,
+    #[serde(default, deserialize_with = "short_list::<_, _, MOST_TOKENS>")]
+    added_tokens: Vec<Added>,
+    model: Model,
+}
+
+/// The model; kinds before Unigram's own field say nothing else.
+#[derive(Deserialize)]
+struct Model {
+    #[serde(default, rename = "type")]
+    kind: Option<String>,
+    #[serde(default)]
+    unk_id: Option<usize>,
+    #[serde(default)]
+    byte_fallback: bool,
+    #[serde(default)]
+    vocab: Option<List<(Piece, f64)>>,
+}
+
+/// A token that is found in texts before anything is cut.
+#[derive(Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the fields of the file")]
+struct Added {
+    content: Piece,
+    #[serde(default)]
+    single_word: bool,
+    #[serde(default)]
+    lstrip: bool,
+    #[serde(default)]
+    rstrip: bool,
+    #[serde(default)]
+    normalized: bool,
+    #[serde(default)]
+    special: bool,
+}
+
+impl Added {
+    fn token(self) -> AddedToken {
+        AddedToken::from(self.content.0, self.special)
+            .single_word(self.single_word)
+            .lstrip(self.lstrip)
+            .rstrip(self.rstrip)
+            .normalized(self.normalized)
+    }
 }
 
 impl T5Tokenizer {
@@ -36,7 +80,7 @@ impl T5Tokenizer {
     /// The vocabulary and the character map are the file's. As in transformers 5, texts are split at white space and
     /// every word gets the space mark; trimming and collapsing of spaces has nothing left to do then and is dropped.
     /// Other normalisers (lower case, say) are kept, where transformers' own class drops them: the embedded model was
-    /// trained with them, and the published T5 has none.
+    /// trained with them, and the published T5 has none. Those that no exporter of T5 writes are refused.
     ///
     /// # Errors
     /// [`Error::ModelFile`] when a file is missing or cannot be used.
@@ -45,12 +89,20 @@ impl T5Tokenizer {
         let refuse = |problem: String| Error::model_file(&path, problem);
         let settings = Settings::read(folder)?;
         let length = settings.max_length.unwrap_or(DEFAULT_LENGTH);
-        let contents = folder.read(FILE)?;
-        let mut tokenizer = guarded(|| Tokenizer::from_bytes(&contents)).map_err(refuse)?;
-        if !matches!(tokenizer.get_model(), ModelWrapper::Unigram(_)) {
+        let file: TokenizerFile = folder.json(FILE)?;
+        if file.model.kind.as_deref().is_some_and(|kind| kind != "Unigram") {
             return Err(refuse("model: expected a Unigram model, as T5 has".to_owned()));
         }
-        let normalizer = normalizer(folder.json::<Normalizer>(FILE)?.normalizer).map_err(refuse)?;
+        let vocab = file.model.vocab.ok_or_else(|| refuse("model.vocab: is missing".to_owned()))?;
+        let vocab = vocab.0.into_iter().map(|(piece, score)| (piece.0, score)).collect();
+        let (unk_id, byte_fallback) = (file.model.unk_id, file.model.byte_fallback);
+        let model = guarded(|| Unigram::from(vocab, unk_id, byte_fallback))
+            .map_err(|problem| refuse(format!("model: {problem}")))?;
+        let mut tokenizer = Tokenizer::new(model);
+        let normalizer = normalizer(file.normalizer).map_err(refuse)?;
+        guarded(|| tokenizer.with_normalizer(normalizer).map(|_| ())).map_err(refuse)?;
+        let added = file.added_tokens.into_iter().map(Added::token);
+        guarded(|| tokenizer.add_tokens(added).map(|_| ())).map_err(refuse)?;
         let end = settings.token(Role::End, "</s>").content;
         let end_id =
             tokenizer.token_to_id(&end).ok_or_else(|| refuse(format!("end token {end} is not in the vocabulary")))?;
@@ -60,7 +112,6 @@ impl T5Tokenizer {
             .special_tokens(vec![(end, end_id)])
             .build()
             .map_err(|error| refuse(error.to_string()))?;
-        guarded(|| tokenizer.with_normalizer(normalizer).map(|_| ())).map_err(refuse)?;
         tokenizer.with_pre_tokenizer(Some(pre_tokenizers::sequence::Sequence::new(vec![
             PreTokenizerWrapper::WhitespaceSplit(WhitespaceSplit),
             PreTokenizerWrapper::Metaspace(Metaspace::new('▁', PrependScheme::Always, true)),
@@ -82,25 +133,4 @@ impl T5Tokenizer {
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         self.inner.encode(text)
     }
-}
-
-/// The file's normalisers without those that the split at white space makes superfluous.
-fn normalizer(value: Value) -> Result<Option<Sequence>, String> {
-    let steps = match value {
-        Value::Null => Vec::new(),
-        Value::Object(mut object) if object.get("type").is_some_and(|kind| kind == "Sequence") => {
-            match object.remove("normalizers") {
-                Some(Value::Array(steps)) => steps,
-                _ => Vec::new(),
-            }
-        }
-        step => vec![step],
-    };
-    let kept = steps.into_iter().filter(|step| step["type"] != "Strip" && step["type"] != "Replace").map(|step| {
-        // Through text, because the character map can only be read from borrowed text.
-        let read = || Ok(serde_json::from_str::<NormalizerWrapper>(&step.to_string())?);
-        guarded(read).map_err(|problem| format!("normalizer: {problem}"))
-    });
-    let kept: Vec<NormalizerWrapper> = kept.collect::<Result<_, _>>()?;
-    Ok((!kept.is_empty()).then(|| Sequence::new(kept)))
 }

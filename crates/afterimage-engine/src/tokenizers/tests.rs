@@ -166,6 +166,35 @@ fn a_damaged_character_map_is_an_error() {
     }
 }
 
+/// Tables of a hundred times the file's bytes, were they built.
+#[test]
+fn vocabularies_that_would_not_fit_are_refused_before_they_are_built() {
+    let piece = |bytes: usize| "x".repeat(bytes);
+    let t5 = |vocab: String| format!(r#"{{"model": {{"type": "Unigram", "unk_id": 0, "vocab": [{vocab}]}}}}"#);
+    let many = |count: usize, bytes: usize| {
+        let pieces: Vec<String> = (0..count).map(|number| format!(r#"["{number:0>bytes$}", 0]"#)).collect();
+        pieces.join(",")
+    };
+    for (contents, expected) in [
+        (t5(format!(r#"["{}", 0]"#, piece(30_000_000))), "a piece of 30000000 bytes; at most 1024"),
+        (t5(many(500_001, 1)), "more than 500000 pieces"),
+        (t5(many(7_000, 1000)), "pieces of more than 6291456 bytes"),
+        (
+            r#"{"model": {"vocab": []}, "added_tokens": [{"content": ""#.to_owned() + &piece(2000) + r#""}]}"#,
+            "2000 bytes",
+        ),
+    ] {
+        let temporary = copy("schnell", "tokenizer_2");
+        fs::write(temporary.path().join("tokenizer.json"), contents).unwrap();
+        let message = T5Tokenizer::open(&Bundle::open(temporary.path()).unwrap()).err().unwrap().to_string();
+        assert!(message.contains(expected) && message.len() < 2000, "{message}");
+    }
+    let temporary = copy("schnell", "tokenizer");
+    fs::write(temporary.path().join("vocab.json"), format!(r#"{{"{}": 0}}"#, piece(2000))).unwrap();
+    let message = ClipTokenizer::open(&Bundle::open(temporary.path()).unwrap(), 77).err().unwrap().to_string();
+    assert!(message.contains("a piece of 2000 bytes"), "{message}");
+}
+
 #[test]
 fn long_prompts_take_bounded_time() {
     const BYTES: usize = 64 * 1024;

@@ -6,6 +6,7 @@
 
 mod bundle;
 mod component;
+mod depth;
 mod file_kind;
 mod flux_shape;
 mod inspect;
@@ -18,6 +19,7 @@ mod source;
 
 pub use bundle::{Bundle, EmbeddedFiles};
 pub use component::Component;
+pub use depth::{Beyond, Depth};
 pub use flux_shape::FluxShape;
 pub use inspect::{ComponentReport, Inspection, Kind, TensorProblem, inspect};
 pub use layout::LayoutSource;

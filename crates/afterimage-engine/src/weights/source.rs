@@ -112,11 +112,16 @@ impl Scope {
             to_f32(&block.bytes, block.element, out);
             rest = behind;
         }
-        if rest.is_empty() {
-            Ok(values)
-        } else {
-            Err(Error::internal(format!("{full_name}: fewer numbers than {shape:?}")))
+        let whole = rest.is_empty();
+        if whole && values.iter().fold(false, |none, value| none | !value.is_finite()) {
+            return Err(Error::Tensor {
+                path: self.source.path(),
+                tensor: full_name,
+                expected: "finite numbers".to_owned(),
+                found: "NaN or infinity".to_owned(),
+            });
         }
+        if whole { Ok(values) } else { Err(Error::internal(format!("{full_name}: fewer numbers than {shape:?}"))) }
     }
 
     /// A vector of `len` numbers as f32.

@@ -17,7 +17,7 @@ const ENTRY_BYTES: usize = 12;
 struct Entry {
     tag: u16,
     kind: u16,
-    /// As written, little endian; up to four bytes lie in the entry itself.
+    /// As written, most significant byte first; up to four bytes lie in the entry itself.
     data: Vec<u8>,
 }
 
@@ -28,11 +28,11 @@ impl Entry {
     }
 }
 
-/// The block from its byte order mark on, little endian. Without `parameters` the user comment is left out.
-pub(super) fn exif_block(metadata: &OutputMetadata, parameters: Option<&str>) -> Vec<u8> {
+/// The block from its byte order mark on, big endian. `text` becomes the user comment.
+pub(super) fn exif_block(metadata: &OutputMetadata, text: Option<&str>) -> Vec<u8> {
     let mut inner = vec![Entry { tag: TAG_EXIF_VERSION, kind: TYPE_UNDEFINED, data: b"0232".to_vec() }];
-    if let Some(parameters) = parameters {
-        inner.push(Entry { tag: TAG_USER_COMMENT, kind: TYPE_UNDEFINED, data: user_comment(parameters) });
+    if let Some(text) = text {
+        inner.push(Entry { tag: TAG_USER_COMMENT, kind: TYPE_UNDEFINED, data: user_comment(text) });
     }
     let mut outer = vec![
         Entry { tag: TAG_IMAGE_DESCRIPTION, kind: TYPE_ASCII, data: terminated(&metadata.description) },
@@ -41,9 +41,9 @@ pub(super) fn exif_block(metadata: &OutputMetadata, parameters: Option<&str>) ->
     ];
     let inner_start = HEADER_BYTES + folder_bytes(&outer);
     if let Some(pointer) = outer.last_mut() {
-        pointer.data = (inner_start as u32).to_le_bytes().to_vec();
+        pointer.data = (inner_start as u32).to_be_bytes().to_vec();
     }
-    let mut block = b"II*\0\x08\0\0\0".to_vec();
+    let mut block = b"MM\0*\0\0\0\x08".to_vec();
     write_folder(&mut block, &outer);
     write_folder(&mut block, &inner);
     block
@@ -56,15 +56,12 @@ fn terminated(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// Eight bytes name the encoding: ASCII, or UTF-16 in the byte order of the block.
+/// Eight bytes name the encoding. UTF-16, most significant byte first: what the standard asks for in a block of this byte
+/// order, and what the readers of AUTOMATIC1111's `parameters` take whatever the block's order.
 fn user_comment(text: &str) -> Vec<u8> {
-    if text.is_ascii() {
-        [b"ASCII\0\0\0", text.as_bytes()].concat()
-    } else {
-        let mut data = b"UNICODE\0".to_vec();
-        data.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
-        data
-    }
+    let mut data = b"UNICODE\0".to_vec();
+    data.extend(text.encode_utf16().flat_map(u16::to_be_bytes));
+    data
 }
 
 /// Bytes of a folder with the values that follow it, each padded to an even length.
@@ -75,13 +72,13 @@ fn folder_bytes(entries: &[Entry]) -> usize {
 
 fn write_folder(block: &mut Vec<u8>, entries: &[Entry]) {
     let mut value_start = block.len() + 2 + ENTRY_BYTES * entries.len() + 4;
-    block.extend((entries.len() as u16).to_le_bytes());
+    block.extend((entries.len() as u16).to_be_bytes());
     for entry in entries {
-        block.extend(entry.tag.to_le_bytes());
-        block.extend(entry.kind.to_le_bytes());
-        block.extend(entry.count().to_le_bytes());
+        block.extend(entry.tag.to_be_bytes());
+        block.extend(entry.kind.to_be_bytes());
+        block.extend(entry.count().to_be_bytes());
         if entry.data.len() > 4 {
-            block.extend((value_start as u32).to_le_bytes());
+            block.extend((value_start as u32).to_be_bytes());
             value_start += entry.data.len().next_multiple_of(2);
         } else {
             let mut field = [0; 4];

@@ -15,7 +15,7 @@ const SEGMENT_BYTES: usize = 65_533;
 const MARKER_APP1: u8 = 0xe1;
 const MARKER_COMMENT: u8 = 0xfe;
 
-pub(super) fn encode(picture: &Picture, metadata: &OutputMetadata) -> Result<Vec<u8>> {
+pub(super) fn encode(picture: &Picture, metadata: Option<&OutputMetadata>) -> Result<Vec<u8>> {
     let (width, height) = (picture.width(), picture.height());
     if width.max(height) > u32::from(u16::MAX) {
         return Err(Error::field(
@@ -34,13 +34,13 @@ pub(super) fn encode(picture: &Picture, metadata: &OutputMetadata) -> Result<Vec
         _ => 0,
     };
     let (jfif, rest) = rest.split_at_checked(jfif).unwrap_or((&[], rest));
-    let segments = metadata_segments(metadata);
+    let segments = metadata.map_or(Vec::new(), metadata_segments);
     Ok([start_of_image, jfif, &segments, rest].concat())
 }
 
 fn metadata_segments(metadata: &OutputMetadata) -> Vec<u8> {
-    let exif = |parameters| [b"Exif\0\0", exif_block(metadata, parameters).as_slice()].concat();
-    let mut block = exif(Some(metadata.parameters.as_str()));
+    let exif = |text| [b"Exif\0\0", exif_block(metadata, text).as_slice()].concat();
+    let mut block = exif(metadata.text.as_deref());
     if block.len() > SEGMENT_BYTES {
         // A very long prompt; the comment segments below hold it in pieces.
         block = exif(None);
@@ -50,7 +50,7 @@ fn metadata_segments(metadata: &OutputMetadata) -> Vec<u8> {
     for data in [block, xmp] {
         push_segment(&mut segments, MARKER_APP1, &data);
     }
-    for piece in metadata.parameters.as_bytes().chunks(SEGMENT_BYTES) {
+    for piece in metadata.parameters.as_deref().unwrap_or_default().as_bytes().chunks(SEGMENT_BYTES) {
         push_segment(&mut segments, MARKER_COMMENT, piece);
     }
     segments

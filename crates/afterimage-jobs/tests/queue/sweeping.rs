@@ -174,7 +174,7 @@ async fn what_was_deleted_is_in_no_file() {
         place.store.submit(new).await.unwrap();
     }
     assert!(!containing(place.folder.path(), PROMPT).is_empty());
-    assert_eq!(place.store.delete(&place.key, &jobs).await.unwrap(), 30);
+    assert_eq!(place.store.delete(&place.key, &jobs).await.unwrap().len(), 30);
     sweep(&place.store, &place.blobs, &Retention::default(), START).await.unwrap();
     place.store.forget_deleted().await.unwrap();
     assert_eq!(containing(place.folder.path(), PROMPT), [] as [String; 0]);

@@ -1,8 +1,10 @@
 //! Slows down those who guess keys, and spares the store the look-up of keys it found a moment ago.
 
+use crate::network::counted_address;
+use crate::shares::{Share, Shares};
 use afterimage_jobs::ApiKey;
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,43 +14,84 @@ const WRONG_KEYS: u32 = 30;
 
 const WINDOW: Duration = Duration::from_mins(1);
 
-/// Addresses remembered at once; beyond it the oldest are forgotten.
+/// Addresses remembered at once; beyond it the oldest is forgotten.
 const ADDRESSES: usize = 10_000;
 
-/// Counts wrong keys per address.
-#[derive(Debug, Default)]
+/// Keys that are looked up at once, in all and for one address. So much of the store is all that guesses can take, and
+/// nobody is refused for what others at the same address send: a look-up takes a fraction of a millisecond.
+const LOOKUPS: (u64, u64) = (8, 2);
+
+/// Counts wrong keys per address, and gives turns to look keys up.
+#[derive(Debug)]
 pub struct GuessGuard {
-    counts: Mutex<HashMap<IpAddr, (Instant, u32)>>,
+    counts: Mutex<Counts>,
+    lookups: Shares<IpAddr>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    of: HashMap<IpAddr, u32>,
+    /// The addresses of `of` by the start of their window, oldest first.
+    since: VecDeque<(Instant, IpAddr)>,
+}
+
+impl Counts {
+    fn forget_oldest(&mut self) {
+        if let Some((_, address)) = self.since.pop_front() {
+            self.of.remove(&address);
+        }
+    }
+
+    fn forget_ended(&mut self, now: Instant) {
+        while self.since.front().is_some_and(|(since, _)| now.duration_since(*since) >= WINDOW) {
+            self.forget_oldest();
+        }
+    }
+
+    fn record(&mut self, address: IpAddr, now: Instant) {
+        self.forget_ended(now);
+        if let Some(count) = self.of.get_mut(&address) {
+            *count = count.saturating_add(1);
+            return;
+        }
+        if self.of.len() >= ADDRESSES {
+            self.forget_oldest();
+        }
+        self.of.insert(address, 1);
+        self.since.push_back((now, address));
+    }
+}
+
+impl Default for GuessGuard {
+    fn default() -> Self {
+        Self { counts: Mutex::default(), lookups: Shares::new(LOOKUPS.0, LOOKUPS.1) }
+    }
 }
 
 impl GuessGuard {
-    /// Whether `address` has sent too many wrong keys of late.
-    pub fn is_blocked(&self, address: IpAddr) -> bool {
-        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.get(&address).is_some_and(|(since, count)| since.elapsed() < WINDOW && *count >= WRONG_KEYS)
+    /// Notes a wrong key from `address`; whether it sent too many of late.
+    pub fn is_too_much(&self, address: IpAddr) -> bool {
+        let address = counted_address(address);
+        let now = Instant::now();
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.forget_ended(now);
+        if counts.of.get(&address).is_some_and(|count| *count >= WRONG_KEYS) {
+            return true;
+        }
+        counts.record(address, now);
+        false
     }
 
-    /// Notes a wrong key from `address`.
-    pub fn record(&self, address: IpAddr) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.len() >= ADDRESSES {
-            counts.retain(|_, (since, _)| since.elapsed() < WINDOW);
-            if counts.len() >= ADDRESSES {
-                counts.clear();
-            }
-        }
-        let entry = counts.entry(address).or_insert((Instant::now(), 0));
-        if entry.0.elapsed() >= WINDOW {
-            *entry = (Instant::now(), 0);
-        }
-        entry.1 += 1;
+    /// A turn to look up a key that `address` sent.
+    pub async fn turn(&self, address: IpAddr) -> Share<IpAddr> {
+        self.lookups.acquire(&counted_address(address), 1).await
     }
 }
 
 /// How long a key that was found is trusted without asking the store: the time until a revocation takes effect.
 const TRUST: Duration = Duration::from_secs(2);
 
-/// How long a key counts as one in use, which guesses from the same address do not lock out.
+/// How long a key counts as one in use, which does not wait for the look-ups of others.
 const IN_USE: Duration = Duration::from_mins(10);
 
 const REMEMBERED_KEYS: usize = 1_000;
@@ -84,6 +127,11 @@ impl KnownKeys {
             keys.insert(digest(secret), (Instant::now(), key.clone()));
         }
     }
+
+    /// Notes that `secret` is no key (any more).
+    pub fn forget(&self, secret: &str) {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest(secret));
+    }
 }
 
 fn digest(secret: &str) -> [u8; 32] {
@@ -94,15 +142,54 @@ fn digest(secret: &str) -> [u8; 32] {
 mod tests {
     use super::*;
 
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
     #[test]
-    fn an_address_is_blocked_after_too_many_wrong_keys_and_others_are_not() {
+    fn an_address_is_slowed_after_too_many_wrong_keys_and_others_are_not() {
         let guard = GuessGuard::default();
-        let [guesser, other] = [IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2])];
         for _ in 0..WRONG_KEYS {
-            assert!(!guard.is_blocked(guesser));
-            guard.record(guesser);
+            assert!(!guard.is_too_much(address("10.0.0.1")));
         }
-        assert!(guard.is_blocked(guesser));
-        assert!(!guard.is_blocked(other));
+        for _ in 0..100 {
+            assert!(guard.is_too_much(address("10.0.0.1")));
+        }
+        assert!(!guard.is_too_much(address("10.0.0.2")));
+    }
+
+    #[test]
+    fn a_household_of_ipv6_counts_as_one() {
+        let guard = GuessGuard::default();
+        for host in 0..WRONG_KEYS {
+            assert!(!guard.is_too_much(address(&format!("2600::{host:x}"))));
+        }
+        assert!(guard.is_too_much(address("2600::ffff:1")));
+        assert!(!guard.is_too_much(address("2600:0:0:1::1")));
+    }
+
+    #[test]
+    fn windows_end_and_the_oldest_is_forgotten_first() {
+        let (mut counts, start) = (Counts::default(), Instant::now());
+        let of = |number: usize| IpAddr::from((number as u32).to_be_bytes());
+        let after = |seconds: u64| start + Duration::from_secs(seconds);
+        for number in 0..ADDRESSES {
+            counts.record(of(number), start);
+        }
+        counts.record(of(1), after(1));
+        counts.record(of(ADDRESSES), after(2));
+        assert_eq!((counts.of.len(), counts.of.get(&of(0)), counts.of.get(&of(1))), (ADDRESSES, None, Some(&2)));
+        counts.forget_ended(after(60));
+        assert_eq!((counts.of.len(), counts.of.get(&of(ADDRESSES))), (1, Some(&1)));
+        counts.forget_ended(after(62));
+        assert!(counts.of.is_empty() && counts.since.is_empty());
+    }
+
+    #[tokio::test]
+    async fn guesses_of_one_address_leave_turns_for_others() {
+        let guard = GuessGuard::default();
+        let _turns = [guard.turn(address("10.0.0.1")).await, guard.turn(address("10.0.0.1")).await];
+        assert!(guard.lookups.try_acquire(&address("10.0.0.1"), 1).is_none());
+        guard.turn(address("10.0.0.2")).await;
     }
 }

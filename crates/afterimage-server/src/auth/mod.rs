@@ -6,12 +6,12 @@ use crate::app::App;
 use crate::http::body::drain;
 use crate::refusal::Refusal;
 use afterimage_jobs::ApiKey;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::Response;
 pub use guard::{GuessGuard, KnownKeys};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// How a dialect renders a refusal.
@@ -28,7 +28,7 @@ pub struct Gate {
 
 /// Lets only requests with a known key pass, with the [`ApiKey`] in their extensions. Runs before any body is read.
 pub async fn require_key(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    let address = client_address(&request);
+    let address = gate.app.proxies.client(&request);
     let secret = credentials(request.headers()).map(str::to_owned);
     match authenticate(&gate.app, address, secret.as_deref()).await {
         Ok(key) => {
@@ -43,29 +43,23 @@ pub async fn require_key(State(gate): State<Gate>, mut request: Request, next: N
     }
 }
 
+/// A valid key passes whatever else its address sent: whoever shares an address with somebody who guesses, or stands
+/// behind the same proxy, keeps working. Only wrong keys are slowed.
 async fn authenticate(app: &App, address: IpAddr, secret: Option<&str>) -> Result<ApiKey, Refusal> {
     let secret = secret.ok_or(Refusal::Unauthorized("missing key; send it as `Authorization: Bearer KEY`"))?;
     if let Some(key) = app.known_keys.get(secret) {
         return Ok(key);
     }
-    // Whoever shares an address with somebody who guesses keeps working; a key that was not in use has to wait.
-    if app.guesses.is_blocked(address) && !app.known_keys.is_in_use(secret) {
+    let _turn = if app.known_keys.is_in_use(secret) { None } else { Some(app.guesses.turn(address).await) };
+    if let Some(key) = app.store.find_key(secret).await? {
+        app.known_keys.remember(secret, &key);
+        return Ok(key);
+    }
+    app.known_keys.forget(secret);
+    if app.guesses.is_too_much(address) {
         return Err(Refusal::TooManyWrongKeys);
     }
-    let Some(key) = app.store.find_key(secret).await? else {
-        app.guesses.record(address);
-        return Err(Refusal::Unauthorized("unknown key"));
-    };
-    app.known_keys.remember(secret, &key);
-    Ok(key)
-}
-
-/// The address of the other end of the connection.
-fn client_address(request: &Request) -> IpAddr {
-    request
-        .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip())
+    Err(Refusal::Unauthorized("unknown key"))
 }
 
 /// The key in `Authorization: Bearer K` or `Authorization: Key K`; the scheme in any case.

@@ -1,6 +1,7 @@
 //! The wire formats, one folder each. A dialect parses and checks requests, and renders jobs and refusals; everything
 //! else is shared.
 
+mod bounded_json;
 pub mod fal;
 mod field_problem;
 mod generation;

@@ -1,7 +1,7 @@
 //! How an engine process is started: the program, its arguments, and an environment without secrets.
 
 use super::child::ChildSettings;
-use afterimage_engine::{DtypeChoice, EngineOptions};
+use afterimage_engine::{DtypeChoice, EngineOptions, MetadataLevel};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -74,12 +74,19 @@ fn arguments(options: &EngineOptions, settings: &ChildSettings) -> Vec<OsString>
         DtypeChoice::F32 => "f32",
         DtypeChoice::Bf16 => "bf16",
     };
+    let metadata = match settings.metadata {
+        MetadataLevel::Full => "full",
+        MetadataLevel::Minimal => "minimal",
+        MetadataLevel::None => "none",
+    };
     let mut arguments = vec![OsString::from(COMMAND)];
     for (name, path) in [("base", &options.base), ("redux", &options.redux), ("transformer", &options.transformer)] {
         arguments.extend(path.as_ref().map(|path| flag(name, path)));
     }
     arguments.push(flag("device", &options.device.to_string()));
     arguments.push(flag("dtype", &dtype));
+    arguments.extend(options.threads.map(|threads| flag("threads", &threads.to_string())));
+    arguments.push(flag("metadata", &metadata));
     arguments.push(flag("alive-interval", &settings.alive_interval.as_secs_f64().to_string()));
     arguments.push(flag("stall-limit", &settings.stall_limit.as_secs_f64().to_string()));
     arguments
@@ -113,15 +120,18 @@ mod tests {
             base: Some("-odd name".into()),
             device: DeviceChoice::Cuda(1),
             dtype: DtypeChoice::Bf16,
+            threads: std::num::NonZeroUsize::new(3),
             ..EngineOptions::default()
         };
         assert_eq!(
-            arguments(&options, &ChildSettings::default()),
+            arguments(&options, &ChildSettings { metadata: MetadataLevel::Minimal, ..ChildSettings::default() }),
             [
                 "engine-process",
                 "--base=-odd name",
                 "--device=cuda:1",
                 "--dtype=bf16",
+                "--threads=3",
+                "--metadata=minimal",
                 "--alive-interval=1",
                 "--stall-limit=600"
             ]

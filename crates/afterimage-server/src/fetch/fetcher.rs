@@ -4,8 +4,10 @@ use super::error::FetchError;
 use super::outbound::Outbound;
 use super::web_url::parse_web_url;
 use afterimage_imaging::PictureFormat;
+use afterimage_jobs::KeyId;
 use bytes::{Bytes, BytesMut};
 use reqwest::{Response, StatusCode, header};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use url::Url;
@@ -46,14 +48,20 @@ impl Default for FetchLimits {
 pub struct Fetcher {
     outbound: Outbound,
     limits: FetchLimits,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 impl Fetcher {
     /// Fetches through `outbound` within `limits`.
     pub fn new(outbound: Outbound, limits: FetchLimits) -> Self {
-        let turns = Semaphore::new(limits.parallel);
+        let turns = Arc::new(Semaphore::new(limits.parallel));
         Self { outbound, limits, turns }
+    }
+
+    /// The same for requests of `key`, whose share of name look-ups its fetches then take.
+    #[must_use]
+    pub fn on_behalf_of(&self, key: &KeyId) -> Self {
+        Self { outbound: self.outbound.on_behalf_of(key), limits: self.limits.clone(), turns: Arc::clone(&self.turns) }
     }
 
     /// Fetches the picture at an `http` or `https` address. The bytes begin like a picture; whether they are one, only

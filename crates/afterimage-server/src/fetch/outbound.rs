@@ -4,6 +4,7 @@ use super::address::is_public;
 use super::error::FetchError;
 use super::resolve::{Resolve, SystemResolver};
 use super::web_url::parse_web_url;
+use afterimage_jobs::KeyId;
 use reqwest::redirect::Policy;
 use reqwest::{Client, header};
 use rustls::ClientConfig;
@@ -42,6 +43,7 @@ pub struct Outbound {
     permits: Arc<Rule>,
     tls: ClientConfig,
     connect_limit: Duration,
+    key: Option<KeyId>,
 }
 
 impl Outbound {
@@ -49,7 +51,7 @@ impl Outbound {
     pub fn new(options: &OutboundOptions, resolver: Arc<dyn Resolve>, tls: ClientConfig) -> Self {
         let permits: Arc<Rule> =
             if options.allow_private_networks { Arc::new(|_| true) } else { Arc::new(is_elsewhere_and_public) };
-        Self { resolver, permits, tls, connect_limit: options.connect_limit }
+        Self { resolver, permits, tls, connect_limit: options.connect_limit, key: None }
     }
 
     /// Connections with the operating system's name lookup and certificate authorities.
@@ -57,7 +59,7 @@ impl Outbound {
     /// # Errors
     /// As [`super::platform_tls`].
     pub fn system(options: &OutboundOptions) -> Result<Self, rustls::Error> {
-        Ok(Self::new(options, Arc::new(SystemResolver), super::platform_tls()?))
+        Ok(Self::new(options, Arc::new(SystemResolver::default()), super::platform_tls()?))
     }
 
     /// Replaces the rule of which addresses may be connected to: tests have nothing but loopback to play the internet.
@@ -65,6 +67,12 @@ impl Outbound {
     pub(crate) fn with_rule(mut self, permits: impl Fn(SocketAddr) -> bool + Send + Sync + 'static) -> Self {
         self.permits = Arc::new(permits);
         self
+    }
+
+    /// The same for requests of `key`, whose share of name look-ups these then are. Without a key all share one place.
+    #[must_use]
+    pub fn on_behalf_of(&self, key: &KeyId) -> Self {
+        Self { key: Some(key.clone()), ..self.clone() }
     }
 
     /// Checks an address without connecting to it, for refusing it when it is submitted. A name is looked up, which
@@ -130,7 +138,7 @@ impl Outbound {
     }
 
     async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, FetchError> {
-        match tokio::time::timeout(self.connect_limit, self.resolver.resolve(name)).await {
+        match tokio::time::timeout(self.connect_limit, self.resolver.resolve(self.key.as_ref(), name)).await {
             Ok(Ok(addresses)) => Ok(addresses),
             Ok(Err(error)) => {
                 tracing::debug!(host = name, %error, "a name did not resolve");

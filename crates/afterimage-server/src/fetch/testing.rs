@@ -2,6 +2,7 @@
 
 use super::outbound::{Outbound, OutboundOptions};
 use super::resolve::Resolve;
+use afterimage_jobs::KeyId;
 use async_trait::async_trait;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -44,7 +45,7 @@ impl Names {
 
 #[async_trait]
 impl Resolve for Names {
-    async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+    async fn resolve(&self, _key: Option<&KeyId>, host: &str) -> io::Result<Vec<IpAddr>> {
         let count = self.lookups.fetch_add(1, Ordering::SeqCst);
         let answers = self.answers.get(host).ok_or(io::ErrorKind::NotFound)?;
         Ok(answers[count.min(answers.len() - 1)].clone())

@@ -68,12 +68,13 @@ impl Fetching {
 
     async fn fetch(&self) -> Outcome {
         let mut fetched = Fetched { sources: Vec::new(), bytes: 0, cost_micros: None };
+        let fetcher = self.shared.fetcher.on_behalf_of(&self.job.key);
         for (index, source) in self.job.spec.sources.iter().enumerate() {
             let Source::Url { url } = source else {
                 fetched.sources.push(source.clone());
                 continue;
             };
-            let file = match self.shared.fetcher.fetch_picture(url).await {
+            let file = match fetcher.fetch_picture(url).await {
                 Ok(file) => file,
                 Err(error) => {
                     return Outcome::Failed(about_image(FailureKind::SourceUnavailable, error.to_string()));
@@ -86,6 +87,12 @@ impl Fetching {
             {
                 fetched.cost_micros = Some(quote(rates, &self.job.spec.request, Some(size)));
             }
+            let room = self.shared.room.reserve(self.shared.store.as_ref(), &self.job.key, file.len() as u64).await;
+            let _reserved = match room {
+                Ok(reserved) => reserved,
+                // Words that are the key's own: its quota, or the full disk. Either may pass.
+                Err(refusal) => return Outcome::PutBack(Failure::new(FailureKind::Storage, refusal.to_string())),
+            };
             let path = Blobs::fetched_path(&self.lease, index);
             fetched.bytes += file.len() as u64;
             if let Err(error) = self.shared.blobs.put(&path, file).await {

@@ -11,6 +11,7 @@ mod shares;
 
 use crate::decode::DecodePool;
 use crate::fetch::Fetcher;
+use crate::storage_room::StorageRoom;
 use afterimage_jobs::worker::Hints;
 use afterimage_jobs::{Blobs, Store};
 use job::Fetching;
@@ -43,6 +44,8 @@ pub struct Fetchers {
     pub blobs: Blobs,
     /// News of jobs.
     pub hints: Arc<Hints>,
+    /// Who may store how much.
+    pub room: Arc<StorageRoom>,
     /// Tells sizes, for prices.
     pub decode: DecodePool,
     /// Fetches by the rules for addresses that clients name.

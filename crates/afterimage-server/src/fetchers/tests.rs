@@ -4,6 +4,7 @@ use super::*;
 use crate::cost::Rates;
 use crate::fetch::FetchLimits;
 use crate::fetch::testing::{Names, TestServer, outbound_to, response};
+use crate::free_space::Disks;
 use afterimage_core::{GenerationRequest, Task};
 use afterimage_imaging::{OutputFormat as Format, OutputMetadata, Picture, encode};
 use afterimage_jobs::{
@@ -21,6 +22,7 @@ struct Setup {
     host: TestServer,
     key: afterimage_jobs::KeyId,
     stop: CancellationToken,
+    quota: Option<u64>,
 }
 
 impl Setup {
@@ -37,6 +39,7 @@ impl Setup {
             host: TestServer::start(move |_, _| response("200 OK", "", &file)).await,
             key,
             stop: CancellationToken::new(),
+            quota: None,
         }
     }
 
@@ -46,6 +49,7 @@ impl Setup {
             store: Arc::clone(&self.store),
             blobs: Blobs::local(self.folder.path()).unwrap(),
             hints: Arc::clone(&self.hints),
+            room: Arc::new(StorageRoom::new(self.quota, Disks::of(Vec::new()))),
             decode: DecodePool::default(),
             fetcher: Fetcher::new(outbound, FetchLimits::default()),
         };
@@ -124,6 +128,16 @@ async fn storage_that_comes_back_costs_a_pause() {
     assert_eq!((job.state, job.input_bytes), (JobState::Queued, 0));
     std::fs::remove_file(&blocked).unwrap();
     setup.until(&id, |job| !job.spec.awaits_sources()).await;
+}
+
+#[tokio::test]
+async fn what_does_not_fit_into_the_quota_is_not_stored() {
+    let setup = Setup { quota: Some(10), ..Setup::new().await };
+    let _pool = setup.start();
+    let id = setup.submit().await;
+    let job = setup.until(&id, |job| job.retries == 1).await;
+    assert_eq!((job.state, job.input_bytes), (JobState::Queued, 0));
+    assert!(!setup.folder.path().join("inputs").join(id.as_str()).exists());
 }
 
 #[tokio::test]

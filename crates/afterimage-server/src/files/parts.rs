@@ -96,7 +96,8 @@ pub async fn create_in_parts(
 ///
 /// # Errors
 /// [`Refusal::NotFound`] for an upload that is unknown or complete, [`Refusal::BadBody`] for a number that no part has or
-/// a part without bytes, and when all parts together are more than a picture may have.
+/// a part without bytes, and when all parts together are more than a picture may have; [`Refusal::OverQuota`] and
+/// [`Refusal::DiskFull`].
 pub async fn put_part(app: &App, id: &UploadId, number: u32, bytes: Bytes) -> Result<String, Refusal> {
     if !(1..=MOST_PARTS).contains(&number) {
         return Err(Refusal::BadBody(format!("part {number}: parts have numbers from 1 to {MOST_PARTS}")));
@@ -113,6 +114,9 @@ pub async fn put_part(app: &App, id: &UploadId, number: u32, bytes: Bytes) -> Re
     if others + bytes.len() as u64 > most_bytes() as u64 {
         return Err(too_large());
     }
+    // Parts are in no row yet, so those that lie there count beside this one.
+    let lying = others + bytes.len() as u64;
+    let _reserved = app.room.reserve(app.store.as_ref(), &upload.key, lying).await?;
     let tag = tag(&bytes);
     app.blobs.put(&path, bytes).await?;
     Ok(tag)

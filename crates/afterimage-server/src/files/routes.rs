@@ -4,11 +4,11 @@ use super::parts::{complete, most_bytes, put_part};
 use super::signing::Purpose;
 use super::uploads::finish_ticket;
 use crate::app::App;
-use crate::dialects::json::read_object;
+use crate::dialects::json::{Fields, read_object};
 use crate::error_shape::{Neutral, Refused};
 use crate::http::body::UPLOAD_LIMIT;
 use crate::refusal::Refusal;
-use afterimage_jobs::{JobId, UploadId, UploadState};
+use afterimage_jobs::{JobId, KeyId, UploadId, UploadState};
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
@@ -107,10 +107,17 @@ async fn put_upload(
     if !app.links.allows(Purpose::Put, id.as_str(), ticket.expires, &ticket.signature) {
         return Err(unknown().into());
     }
+    let key = key_of(&app, &id).await?;
     let (parts, body) = request.into_parts();
-    let bytes = app.bodies.read(&parts.headers, body, UPLOAD_LIMIT).await.map_err(Refusal::from)?;
+    let bytes = app.bodies.read(&key, &parts.headers, body, UPLOAD_LIMIT).await.map_err(Refusal::from)?;
     finish_ticket(&app, &id, bytes).await?;
     Ok(StatusCode::OK.into_response())
+}
+
+/// Whose upload `id` is. Its ticket ends with the key, and its bytes count on the key's share.
+async fn key_of(app: &App, id: &UploadId) -> Result<KeyId, Refusal> {
+    let upload = app.store.upload(id).await?.ok_or_else(unknown)?;
+    Ok(app.store.key(&upload.key).await?.ok_or_else(unknown)?.id)
 }
 
 /// A part that was taken, as its client repeats it when it completes the upload.
@@ -176,8 +183,9 @@ fn parts_behind(app: &App, file: &str, ticket: &str) -> Result<UploadId, Refusal
 async fn take_part(app: &App, id: &UploadId, number: &str, request: Request) -> Result<Response, Error> {
     // One that is no number is refused as one that no part has.
     let part_number = number.parse().unwrap_or(0);
+    let key = key_of(app, id).await?;
     let (head, body) = request.into_parts();
-    let bytes = app.bodies.read(&head.headers, body, most_bytes()).await.map_err(Refusal::from)?;
+    let bytes = app.bodies.read(&key, &head.headers, body, most_bytes()).await.map_err(Refusal::from)?;
     let etag = put_part(app, id, part_number, bytes).await?;
     let header = HeaderValue::from_str(&etag).map_err(|_| Refusal::Internal)?;
     let mut response = Json(TakenPart { part_number, etag }).into_response();
@@ -186,8 +194,9 @@ async fn take_part(app: &App, id: &UploadId, number: &str, request: Request) -> 
 }
 
 async fn complete_parts(app: &App, id: &UploadId, request: Request) -> Result<Response, Error> {
+    let key = key_of(app, id).await?;
     let (head, body) = request.into_parts();
-    let (object, _) = read_object(app, &head.headers, body).await?;
+    let (object, _) = read_object(app, &key, &head.headers, body, Fields::small(&["parts"])).await?;
     let upload = complete(app, id, &object).await?;
     let UploadState::Ready(facts) = upload.state else { return Err(Refusal::Internal.into()) };
     Ok(Json(serde_json::json!({"size": facts.bytes, "content_type": facts.content_type})).into_response())

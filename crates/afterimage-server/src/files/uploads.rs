@@ -24,7 +24,7 @@ pub async fn store_upload(
 ) -> Result<Upload, Refusal> {
     let id = UploadId::random();
     let _reserved = app.room.reserve(app.store.as_ref(), key, bytes.len() as u64).await?;
-    let facts = store_bytes(app, &id, bytes).await?;
+    let facts = store_bytes(app, key, &id, bytes).await?;
     let upload = NewUpload {
         id,
         key: key.clone(),
@@ -73,12 +73,13 @@ pub async fn finish_ticket(app: &App, id: &UploadId, bytes: Bytes) -> Result<Upl
         return Err(refusal());
     }
     let _reserved = app.room.reserve(app.store.as_ref(), &upload.key, bytes.len() as u64).await?;
-    let facts = store_bytes(app, id, bytes).await?;
+    let facts = store_bytes(app, &upload.key, id, bytes).await?;
     app.store.finish_upload(id, facts).await?.ok_or_else(refusal)
 }
 
-async fn store_bytes(app: &App, id: &UploadId, bytes: Bytes) -> Result<UploadFacts, Refusal> {
-    let facts = app.decode.inspect(bytes.clone()).await.map_err(|error| Refusal::BadBody(format!("file: {error}")))?;
+async fn store_bytes(app: &App, key: &KeyId, id: &UploadId, bytes: Bytes) -> Result<UploadFacts, Refusal> {
+    let facts =
+        app.decode.inspect(key, bytes.clone()).await.map_err(|error| Refusal::BadBody(format!("file: {error}")))?;
     let blob = Blobs::upload_path(id);
     let length = bytes.len() as u64;
     app.blobs.put(&blob, bytes).await?;

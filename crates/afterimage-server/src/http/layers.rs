@@ -2,13 +2,15 @@
 
 use crate::error_shape::{Neutral, catching_panics};
 use crate::files;
+use crate::http::normal_path;
+use crate::text::cut;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, Version, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use std::time::Duration;
-use tower_http::cors::{AllowHeaders, AllowOrigin, Any as AnyOrigin, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, AllowPrivateNetwork, Any as AnyOrigin, CorsLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tracing::{Instrument, Span, field, info};
 
@@ -43,8 +45,14 @@ fn cors() -> CorsLayer {
         // Named one by one: a star does not cover Authorization.
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers(AnyOrigin)
+        // Pages of the internet that call a server in the visitor's own network, when their browser asks.
+        .allow_private_network(AllowPrivateNetwork::yes())
         .max_age(Duration::from_hours(1))
 }
+
+/// Characters of a method and of a path that are logged.
+const LOGGED_METHOD: usize = 20;
+const LOGGED_PATH: usize = 300;
 
 /// Gives the request an id (the client's, when it is a plain word) and logs it with its status and time. Neither
 /// query strings nor headers are logged: they hold signatures and keys.
@@ -54,8 +62,8 @@ async fn identify_and_log(mut request: Request, next: Next) -> Response {
     let span = tracing::info_span!(
         "request",
         request_id = %id,
-        method = %request.method(),
-        path = shown_path(request.uri().path()),
+        method = %cut(request.method().as_str(), LOGGED_METHOD),
+        path = %cut(shown_path(&normal_path(request.uri().path())), LOGGED_PATH),
         job_id = field::Empty
     );
     let start = std::time::Instant::now();

@@ -3,7 +3,10 @@
 //! Every connection takes a file descriptor, also one that says nothing. When they run out, SQLite, results and the
 //! engine's pipes have none either; so connections end before descriptors do.
 
+use super::ConnectionLimits;
 use crate::fetch::is_public;
+use crate::http::TrustedProxies;
+use crate::network::counted_address;
 use axum_server::accept::Accept;
 use std::collections::HashMap;
 use std::future::{Future, Ready, ready};
@@ -24,9 +27,8 @@ const TELL_EVERY: Duration = Duration::from_mins(1);
 #[derive(Clone, Debug)]
 pub struct Admission {
     counts: Arc<Mutex<Counts>>,
-    total: usize,
-    per_address: usize,
-    stalled_time: Duration,
+    limits: ConnectionLimits,
+    proxies: TrustedProxies,
 }
 
 #[derive(Debug, Default)]
@@ -37,18 +39,18 @@ struct Counts {
 }
 
 impl Admission {
-    /// Lets `total` connections in, of them `per_address` from one public address; ends those whose peer takes nothing
-    /// of an answer for `stalled_time`.
-    pub fn new(total: usize, per_address: usize, stalled_time: Duration) -> Self {
-        Self { counts: Arc::default(), total, per_address, stalled_time }
+    /// Lets connections in within `limits`; ends those whose peer takes nothing of an answer. A connection has one
+    /// address, however many clients a proxy sends through it, so those of `proxies` are not told apart.
+    pub fn new(limits: ConnectionLimits, proxies: TrustedProxies) -> Self {
+        Self { counts: Arc::default(), limits, proxies }
     }
 
     /// A place for a connection from `address`, unless there is none.
     fn enter(&self, address: IpAddr) -> Option<Place> {
-        let counted = counted_address(address);
+        let counted = self.counted(address);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let from_there = counted.map_or(0, |address| counts.of.get(&address).copied().unwrap_or_default());
-        if counts.all >= self.total || from_there >= self.per_address {
+        if counts.all >= self.limits.total || from_there >= self.limits.per_address {
             if counts.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
                 counts.told = Some(Instant::now());
                 tracing::warn!(
@@ -67,19 +69,12 @@ impl Admission {
         drop(counts);
         Some(Place { counts: Arc::clone(&self.counts), counted })
     }
-}
 
-/// What counts as one address: for IPv6 the network, of which every household has one. Loopback and private addresses
-/// are not told apart: everybody who comes through a proxy has its address.
-fn counted_address(address: IpAddr) -> Option<IpAddr> {
-    let address = address.to_canonical();
-    if !is_public(address) {
-        return None;
+    /// The address as it counts. Loopback and private addresses are not told apart, like proxies: everybody who comes
+    /// through one has its address.
+    fn counted(&self, address: IpAddr) -> Option<IpAddr> {
+        (is_public(address.to_canonical()) && !self.proxies.contains(address)).then(|| counted_address(address))
     }
-    Some(match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
-    })
 }
 
 /// One counted connection, until it is dropped.
@@ -112,7 +107,7 @@ impl<S> Accept<TcpStream, S> for Admission {
         let admitted = stream.peer_addr().and_then(|peer| {
             // Closed without a word: an answer would have to wait for a peer that may not read.
             let place = self.enter(peer.ip()).ok_or_else(|| io::Error::other("too many connections"))?;
-            Ok((Admitted { stream, stalled_time: self.stalled_time, stalled: None, _place: place }, service))
+            Ok((Admitted { stream, stalled_time: self.limits.stalled_time, stalled: None, _place: place }, service))
         });
         ready(admitted)
     }
@@ -183,9 +178,15 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn admission(total: usize, per_address: usize) -> Admission {
+        let stalled_time = Duration::from_millis(50);
+        let limits = ConnectionLimits { total, per_address, stalled_time, ..ConnectionLimits::default() };
+        Admission::new(limits, TrustedProxies::from(vec!["9.9.9.0/24".parse().unwrap()]))
+    }
+
     #[test]
     fn a_place_is_free_again_when_its_connection_ends() {
-        let admission = Admission::new(2, 2, Duration::from_secs(1));
+        let admission = admission(2, 2);
         let first = admission.enter(address("127.0.0.1")).unwrap();
         let second = admission.enter(address("192.0.2.1")).unwrap();
         assert!(admission.enter(address("8.8.8.8")).is_none());
@@ -199,7 +200,7 @@ mod tests {
 
     #[test]
     fn one_public_address_does_not_take_every_place() {
-        let admission = Admission::new(100, 2, Duration::from_secs(1));
+        let admission = admission(100, 2);
         for (one, other) in [("8.8.8.8", "8.8.4.4"), ("2600::1", "2600:0:0:1::1"), ("::ffff:1.1.1.1", "1.0.0.1")] {
             let places: Vec<Place> = (0..2).map(|_| admission.enter(address(one)).unwrap()).collect();
             assert!(admission.enter(address(one)).is_none(), "{one}");
@@ -211,16 +212,19 @@ mod tests {
         // Another address of the same network counts as the same.
         let _places = [admission.enter(address("2600::1")), admission.enter(address("2600::2"))].map(Option::unwrap);
         assert!(admission.enter(address("2600::3")).is_none());
-        let behind_a_proxy: Vec<_> = (0..50).map(|_| admission.enter(address("127.0.0.1")).unwrap()).collect();
-        assert_eq!(behind_a_proxy.len(), 50);
+        for proxy in ["127.0.0.1", "9.9.9.1"] {
+            let behind_it: Vec<_> = (0..50).filter_map(|_| admission.enter(address(proxy))).collect();
+            assert_eq!(behind_it.len(), 50, "{proxy}");
+        }
     }
 
     #[tokio::test]
     async fn a_peer_that_does_not_read_is_given_up() {
-        let admission = Admission::new(1, 1, Duration::from_millis(50));
+        let admission = admission(1, 1);
         let (stream, mut peer) = tokio::io::duplex(8);
         let place = admission.enter(address("127.0.0.1")).unwrap();
-        let mut admitted = Admitted { stream, stalled_time: admission.stalled_time, stalled: None, _place: place };
+        let mut admitted =
+            Admitted { stream, stalled_time: admission.limits.stalled_time, stalled: None, _place: place };
         admitted.write_all(b"12345678").await.unwrap();
         let error = admitted.write_all(b"9").await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);

@@ -189,7 +189,7 @@ impl Sender {
         let job = job.filter(|job| !job.deleted).ok_or(Failed::Hopeless("the job was deleted"))?;
         let message = renderer.render(&job, delivery, SystemClock.now()).await?;
         let limit = renderer.schedule().response_limit;
-        let answer = tokio::time::timeout(limit, self.post(url, message, limit)).await;
+        let answer = tokio::time::timeout(limit, self.post(&job.key, url, message, limit)).await;
         let answer = answer.map_err(|_| Failed::TooSlow(limit))??;
         let status = answer.status();
         read_away(answer).await;
@@ -201,8 +201,8 @@ impl Sender {
         }
     }
 
-    async fn post(&self, url: Url, message: Message, limit: Duration) -> Result<Response, Failed> {
-        let client = self.outbound.client_for(&url, limit).await?;
+    async fn post(&self, key: &KeyId, url: Url, message: Message, limit: Duration) -> Result<Response, Failed> {
+        let client = self.outbound.on_behalf_of(key).client_for(&url, limit).await?;
         let mut headers = message.headers;
         headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
         client.post(url).headers(headers).body(message.body).send().await.map_err(|error| {

@@ -83,6 +83,7 @@ impl Bench {
     /// Runs the command.
     pub fn run(&self, origins: &Origins) -> Result<(), Failure> {
         cancel::install()?;
+        self.models.take_threads()?;
         let options = BenchOptions {
             engine: self.models.engine_options(),
             preset: self.preset.into(),

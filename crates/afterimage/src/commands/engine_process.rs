@@ -1,7 +1,7 @@
 //! `afterimage engine-process`: what the server starts for itself.
 
 use crate::failure::Failure;
-use crate::flags::ModelFlags;
+use crate::flags::{MetadataFlag, ModelFlags};
 use crate::origin::Origins;
 use crate::values;
 use afterimage_server::engine_process::child::{self, ChildError, ChildSettings};
@@ -36,13 +36,21 @@ pub struct EngineProcess {
     stall_limit: Duration,
 
     #[command(flatten)]
+    metadata: MetadataFlag,
+
+    #[command(flatten)]
     models: ModelFlags,
 }
 
 impl EngineProcess {
     /// Runs the command.
     pub fn run(&self, origins: &Origins) -> Result<(), Failure> {
-        let settings = ChildSettings { alive_interval: self.alive_interval, stall_limit: self.stall_limit };
+        self.models.take_threads()?;
+        let settings = ChildSettings {
+            alive_interval: self.alive_interval,
+            stall_limit: self.stall_limit,
+            metadata: self.metadata.level(),
+        };
         child::run(self.models.engine_options(), settings).map_err(|error| match error {
             ChildError::CannotOpen(error) => Failure::from_error(&error, origins),
             other => Failure::other(other.to_string()),

@@ -41,7 +41,8 @@ pub struct List {
 /// Show what a weights file or model folder holds and whether it fits
 ///
 /// PATH is a safetensors file, a component's folder (`transformer/`) or a model folder. Tensors that are missing or have
-/// the wrong shape are listed as problems and end in exit code 2; tensors that nobody needs are listed and harmless.
+/// the wrong shape, and blocks that the configuration does not count, are listed as problems and end in exit code 2; other
+/// tensors that nobody needs are listed and harmless.
 #[derive(Args, Debug)]
 pub struct Inspect {
     /// Weights file or folder

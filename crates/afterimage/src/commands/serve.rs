@@ -1,7 +1,7 @@
 //! `afterimage serve`: the server.
 
 use crate::failure::Failure;
-use crate::flags::ModelFlags;
+use crate::flags::{MetadataFlag, ModelFlags};
 use crate::logging::{LogFormat, start_logging};
 use crate::origin::Origins;
 use crate::values;
@@ -11,6 +11,7 @@ use afterimage_server::cost::Rates;
 use afterimage_server::engine_process::EngineCommand;
 use afterimage_server::engine_process::child::ChildSettings;
 use afterimage_server::listen::{ConnectionLimits, ListenError};
+use afterimage_server::network::Cidr;
 use afterimage_server::options::{ServeOptions, TlsFiles};
 use afterimage_server::private_files::keep_private;
 use afterimage_server::serve::{ServeError, Started, serve};
@@ -18,7 +19,9 @@ use clap::Args;
 use etcetera::base_strategy::{BaseStrategy, choose_native_strategy};
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::thread::available_parallelism;
 use std::time::Duration;
 use tokio::signal;
 use tokio_util::sync::CancellationToken;
@@ -100,6 +103,21 @@ pub struct Serve {
     #[arg(long, env = "AFTERIMAGE_TLS_KEY", hide_env_values = true, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
 
+    /// Network of proxies whose word about a request's sender is believed, such as `10.0.0.0/8`
+    ///
+    /// May be given several times. Wrong keys are counted by the sender's address: behind a proxy that is not named here
+    /// all clients share one, and the headers `Forwarded` and `X-Forwarded-For` are ignored. Name only proxies that
+    /// write one of them.
+    #[arg(
+        long = "trusted-proxy",
+        env = "AFTERIMAGE_TRUSTED_PROXY",
+        hide_env_values = true,
+        value_name = "CIDR",
+        value_delimiter = ',',
+        value_parser = values::cidr
+    )]
+    trusted_proxy: Vec<Cidr>,
+
     /// Fetch pictures from, and send webhooks to, private and loopback addresses
     ///
     /// Anybody with a key can then make this machine send requests into its own network.
@@ -178,6 +196,9 @@ pub struct Serve {
     log_format: LogFormat,
 
     #[command(flatten)]
+    metadata: MetadataFlag,
+
+    #[command(flatten)]
     models: ModelFlags,
 }
 
@@ -235,7 +256,10 @@ impl Serve {
     }
 
     fn options(&self) -> Result<ServeOptions, Failure> {
-        let engine = EngineCommand::this_program(&self.models.engine_options(), &ChildSettings::default())
+        let mut engine = self.models.engine_options();
+        engine.threads = engine.threads.or_else(|| share(available_parallelism().ok()?, self.workers));
+        let settings = ChildSettings { metadata: self.metadata.level(), ..ChildSettings::default() };
+        let engine = EngineCommand::this_program(&engine, &settings)
             .map_err(|error| Failure::other(format!("cannot tell where this program is: {error}")))?;
         let tls = self.tls_cert.clone().zip(self.tls_key.clone());
         Ok(ServeOptions {
@@ -246,6 +270,7 @@ impl Serve {
             storage: self.storage_url.clone(),
             admin_listen: self.admin_listen.0,
             tls: tls.map(|(certificate, key)| TlsFiles { certificate, key }),
+            trusted_proxies: self.trusted_proxy.clone(),
             connections: ConnectionLimits::default(),
             allow_private_networks: self.allow_private_networks,
             workers: self.workers,
@@ -258,6 +283,11 @@ impl Serve {
             stop_within: Duration::from_secs(30),
         })
     }
+}
+
+/// The threads of each of `workers` processes, when they share `cores`.
+fn share(cores: NonZeroUsize, workers: usize) -> Option<NonZeroUsize> {
+    NonZeroUsize::new((cores.get() / workers.max(1)).max(1))
 }
 
 /// The folder named by `--data-dir`, or the platform's.
@@ -321,4 +351,15 @@ async fn next_signal() {
 #[cfg(not(unix))]
 async fn next_signal() {
     let _ = signal::ctrl_c().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_share_the_cores() {
+        let share = |cores, workers| share(NonZeroUsize::new(cores).unwrap(), workers).unwrap().get();
+        assert_eq!([share(16, 1), share(16, 4), share(16, 5), share(2, 3), share(8, 0)], [16, 4, 3, 1, 8]);
+    }
 }

@@ -195,9 +195,16 @@ fn is_write_protected(file: &Metadata) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flags::MetadataFlag;
 
     fn flags(output: Option<&Path>, format: Option<Format>) -> OutputFlags {
-        OutputFlags { output: output.map(Path::to_path_buf), format, json: false, quiet: false }
+        OutputFlags {
+            output: output.map(Path::to_path_buf),
+            format,
+            metadata: MetadataFlag::default(),
+            json: false,
+            quiet: false,
+        }
     }
 
     fn names(output: &Path, format: Option<Format>, count: u32) -> Vec<String> {

@@ -115,10 +115,6 @@ fn configurations_with_absurd_sizes() {
         for value in
             [serde_json::json!(0), serde_json::json!(-1), serde_json::json!(1u64 << 62), serde_json::json!("x")]
         {
-            // A transformer without double blocks is unusual but works.
-            if key == "num_layers" && value == 0 {
-                continue;
-            }
             let mut config = original.clone();
             config[key] = value;
             context.write(name, config.to_string());
@@ -128,6 +124,97 @@ fn configurations_with_absurd_sizes() {
             context.write(name, text);
             refuses(&context, &[name]);
         }
+    }
+}
+
+/// A configuration that counts fewer blocks than the weights have would run half a model.
+#[test]
+fn configurations_that_leave_blocks_unused() {
+    for (name, key, value, tensor) in [
+        ("base/transformer/config.json", "num_layers", 0, "transformer_blocks."),
+        ("base/transformer/config.json", "num_single_layers", 1, "single_transformer_blocks."),
+        ("base/text_encoder/config.json", "num_hidden_layers", 1, "encoder.layers."),
+        ("base/text_encoder_2/config.json", "num_layers", 1, "encoder.block."),
+        ("redux/image_encoder/config.json", "num_hidden_layers", 1, "encoder.layers."),
+    ] {
+        let context = with_model();
+        change(&context, name, key, &value.into());
+        let folder = Path::new(name).parent().unwrap().to_str().unwrap();
+        let said = format!("{key}: {value} contradicts the weights, where tensor ");
+        refuses(&context, &[name, &said, tensor]);
+        for path in [folder, name.split('/').next().unwrap()] {
+            let outcome = context.run(&["models", "inspect", path]);
+            assert_eq!(outcome.code, Some(2), "{path}: {}", outcome.text());
+            assert!(outcome.stderr.contains(&said) && outcome.stderr.lines().count() == 1, "{}", outcome.stderr);
+            assert!(outcome.text().contains(tensor), "{}", outcome.text());
+        }
+    }
+    let context = with_model();
+    let name = "base/vae/config.json";
+    change(&context, name, "layers_per_block", &1.into());
+    let outcome = context.run(&["models", "inspect", "base/vae"]);
+    assert_eq!(outcome.code, Some(2), "{}", outcome.text());
+    assert!(outcome.stderr.contains("layers_per_block: 1 contradicts the weights"), "{}", outcome.stderr);
+}
+
+/// Sets one field of a configuration.
+fn change(context: &Context, name: &str, key: &str, value: &serde_json::Value) {
+    let mut config: serde_json::Value = serde_json::from_slice(&fs::read(context.path(name)).unwrap()).unwrap();
+    assert_ne!(config[key], *value, "{name}: {key} must change");
+    config[key] = value.clone();
+    context.write(name, config.to_string());
+}
+
+/// Names in a file may have any length, a message may not.
+#[test]
+fn messages_cut_long_names() {
+    let context = Context::new();
+    let header = |name: &str, shape: &str| {
+        let header = format!(r#"{{"{name}":{{"dtype":"F32","shape":{shape},"data_offsets":[0,4]}}}}"#);
+        [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 4]].concat()
+    };
+    let long = "n".repeat(3_000_000);
+    let ranks = format!("[{}1]", "1,".repeat(100_000));
+    for (name, shape) in [(long.as_str(), "[1]"), (long.as_str(), "[7]"), ("img_in.weight", &ranks)] {
+        context.write("x.safetensors", header(name, shape));
+        for arguments in
+            [&["models", "inspect", "x.safetensors"][..], &["vary", "photo.png", "--transformer", "x.safetensors"]]
+        {
+            let outcome = context.run(arguments);
+            assert_eq!(outcome.code, Some(2), "{arguments:?}");
+            assert!(
+                outcome.stderr.len() < 4000 && outcome.stdout.len() < 8000,
+                "{arguments:?} of {} bytes",
+                outcome.stderr.len()
+            );
+        }
+    }
+}
+
+/// A panic of the tokenizers' library is the same one line as any other damaged file.
+#[test]
+fn hostile_tokenizers_end_in_one_line() {
+    let grow = r#"{"type": "Replace", "pattern": {"String": "a"}, "content": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}"#;
+    let nested = format!(
+        r#"{{"type": "Sequence", "normalizers": [{{"type": "Sequence", "normalizers": [{}]}}]}}"#,
+        [grow; 6].join(",")
+    );
+    let lying = r#"{"type": "Precompiled", "precompiled_charsmap": "/////wAAAAA="}"#.to_owned();
+    // A trie of one cell, over whose end the library runs.
+    let short = r#"{"type": "Precompiled", "precompiled_charsmap": "BAAAAAAEAAA="}"#.to_owned();
+    for (normalizer, expected) in
+        [(nested, "Replace is known only of spaces"), (lying, "its trie would have 4294967295"), (short, "damaged")]
+    {
+        let context = with_model();
+        let name = "base/tokenizer_2/tokenizer.json";
+        let mut file: serde_json::Value = serde_json::from_slice(&fs::read(context.path(name)).unwrap()).unwrap();
+        file["normalizer"] = serde_json::from_str(&normalizer).unwrap();
+        context.write(name, file.to_string());
+        let arguments: Vec<&str> = ["photo.png", "--base", "base", "--redux", "redux", "--prompt", "a cat in zebra é"]
+            .into_iter()
+            .chain(SMALL)
+            .collect();
+        context.vary_refuses(&arguments, &["base/tokenizer_2", expected]);
     }
 }
 

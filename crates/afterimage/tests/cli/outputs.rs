@@ -1,6 +1,6 @@
 //! Where results go, and that nothing half-written remains.
 
-use crate::context::{Context, Outcome, SMALL, dimensions, encoded, finish, picture};
+use crate::context::{Context, Outcome, SMALL, bundle, dimensions, encoded, finish, picture};
 use image::ImageFormat;
 use serde_json::Value;
 use std::fs;
@@ -143,9 +143,70 @@ fn the_file_says_how_it_was_made() {
     let context = Context::new();
     vary(&context, &["photo.png", "--prompt", "an octopus", "--output", "out/a.png"]).succeeded();
     let bytes = fs::read(context.path("out/a.png")).unwrap();
-    for part in ["AI generated", "an octopus", "\"seed\":1", "\"steps\":1"] {
-        assert!(bytes.windows(part.len()).any(|window| window == part.as_bytes()), "{part}");
+    for part in ["AI generated", "an octopus", "\"seed\":1", "\"steps\":1", "an octopus\nSteps: 1, Sampler: Euler, "] {
+        assert!(holds(&bytes, part), "{part}");
     }
+}
+
+fn holds(bytes: &[u8], part: &str) -> bool {
+    bytes.windows(part.len()).any(|window| window == part.as_bytes())
+}
+
+#[test]
+fn the_file_says_as_much_as_is_wanted() {
+    let context = Context::new();
+    for name in ["a.png", "a.jpg"] {
+        let path = format!("out/{name}");
+        let made = |level: &str| {
+            let arguments = ["photo.png", "--prompt", "an octopus", "--output", &path, "--metadata", level];
+            vary(&context, &arguments).succeeded();
+            fs::read(context.path(&path)).unwrap()
+        };
+        let (full, minimal, none) = (made("full"), made("minimal"), made("none"));
+        assert!(holds(&full, "AI generated") && holds(&full, "\"prompt\":\"an octopus\""), "{name}");
+        assert!(holds(&minimal, "AI generated") && !holds(&minimal, "octopus") && !holds(&minimal, "seed"), "{name}");
+        assert!(!holds(&none, "AI generated") && !holds(&none, "octopus") && !holds(&none, "fterimage"), "{name}");
+        let pixels = |bytes: &[u8]| image::load_from_memory(bytes).unwrap();
+        assert!(pixels(&full) == pixels(&none) && pixels(&full) == pixels(&minimal));
+    }
+    Context::new().vary_refuses(&["photo.png", "--metadata", "some"], &["--metadata", "full"]);
+    let outcome = context.run_with_variable(
+        &["vary", "photo.png", "--size", "64x64", "--steps", "1", "--output", "out/b.png"],
+        "AFTERIMAGE_METADATA",
+        "none",
+    );
+    outcome.succeeded();
+    assert!(!holds(&fs::read(context.path("out/b.png")).unwrap(), "fterimage"));
+}
+
+/// Results are passed on; the folders of the machine that made them are nobody's business.
+#[test]
+fn the_file_names_the_model_and_not_where_it_lies() {
+    let context = Context::new();
+    let (base, redux) = (bundle("dev/base"), bundle("dev/redux"));
+    let (base, redux) = (base.to_str().unwrap(), redux.to_str().unwrap());
+    for base in [base.to_owned(), format!("{base}/"), format!("{base}/vae/..")] {
+        vary(&context, &["photo.png", "--base", &base, "--redux", redux, "--output", "out/a.png"]).succeeded();
+        let bytes = fs::read(context.path("out/a.png")).unwrap();
+        assert!(holds(&bytes, "\"model\":\"base\"") && holds(&bytes, "Model: base, "), "{base}");
+        assert!(!holds(&bytes, "parity"), "{base}");
+    }
+}
+
+#[test]
+fn threads_do_not_change_the_picture() {
+    let context = Context::new();
+    for threads in ["1", "3"] {
+        let output = format!("out/{threads}.png");
+        vary(&context, &["photo.png", "--threads", threads, "--output", &output]).succeeded();
+    }
+    assert!(fs::read(context.path("out/1.png")).unwrap() == fs::read(context.path("out/3.png")).unwrap());
+    for wrong in ["0", "-1", "1025", "many"] {
+        Context::new().vary_refuses(&["photo.png", "--threads", wrong], &["--threads"]);
+    }
+    let outcome = context.run(&["bench", "--threads", "2", "--size", "64x64", "--steps", "1", "--json"]);
+    let report: Value = serde_json::from_slice(&outcome.succeeded().stdout).unwrap();
+    assert_eq!(report["threads"], 2);
 }
 
 #[test]

@@ -119,7 +119,31 @@ async fn models_are_loaded_once_and_known_inputs_are_not_encoded_again() {
     assert_eq!(files, same_files);
     let (other, _) = done(server.run(Work { sources: vec![png(9, 9)], ..small() }).await);
     assert!(!other.image_cached && other.text_cached);
+    let (stranger, _) = done(server.run(Work { tenant: "other".to_owned(), ..small() }).await);
+    assert!(!stranger.image_cached && !stranger.text_cached, "what another tenant encoded is not told");
     assert_eq!(server.processes.statuses()[0].restarts, 0);
+}
+
+/// Each process has the threads that it was given, whatever the machine has.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn processes_have_the_threads_that_they_are_given() {
+    let options = EngineOptions { threads: std::num::NonZeroUsize::new(3), ..EngineOptions::default() };
+    let mut command = EngineCommand::this_program(&options, &ChildSettings::default()).unwrap();
+    command.program = env!("CARGO_BIN_EXE_afterimage").into();
+    let processes = EngineProcesses::start(&command, Limits::default(), 2);
+    processes.opened().await.unwrap();
+    let all_run = async {
+        while processes.statuses().iter().any(|status| !matches!(status.state, ProcessState::Ready(_))) {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, all_run).await.unwrap();
+    for status in processes.statuses() {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", status.pid.unwrap())).unwrap();
+        let names = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap());
+        assert_eq!(names.filter(|name| name.starts_with("kernels-")).count(), 3);
+    }
 }
 
 #[tokio::test]

@@ -100,7 +100,7 @@ async fn missing_wrong_and_revoked_keys_are_401_on_every_route() {
 }
 
 #[tokio::test]
-async fn guessing_is_slowed_down_and_known_keys_are_not() {
+async fn guessing_is_slowed_down_and_keys_are_not() {
     let server = Server::without_workers().await;
     assert_eq!(as_key(&server, KEY, Method::GET, "/api/v3/balance", &json!({})).await.0, 200);
     let mut statuses = Vec::new();
@@ -112,7 +112,7 @@ async fn guessing_is_slowed_down_and_known_keys_are_not() {
     assert_eq!(statuses[39], 429);
     let other = second_key(&server).await;
     assert_eq!(as_key(&server, KEY, Method::GET, "/api/v3/balance", &json!({})).await.0, 200);
-    assert_eq!(as_key(&server, &other, Method::GET, "/api/v3/balance", &json!({})).await.0, 429);
+    assert_eq!(as_key(&server, &other, Method::GET, "/api/v3/balance", &json!({})).await.0, 200);
 }
 
 #[tokio::test]

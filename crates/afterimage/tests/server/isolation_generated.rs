@@ -16,17 +16,20 @@ struct Subject {
     task: String,
     upload: String,
     ticket: String,
+    parts: String,
 }
 
 impl Subject {
     fn nobodys() -> Self {
-        let [task, upload, ticket] = [(); 3].map(|()| JobId::random().to_string());
-        Self { task, upload, ticket }
+        let [task, upload, ticket, parts] = [(); 4].map(|()| JobId::random().to_string());
+        Self { task, upload, ticket, parts }
     }
 
     /// `text` without the ids.
     fn hidden(&self, text: &str) -> String {
-        [&self.task, &self.upload, &self.ticket].iter().fold(text.to_owned(), |text, id| text.replace(*id, "ID"))
+        [&self.task, &self.upload, &self.ticket, &self.parts]
+            .iter()
+            .fold(text.to_owned(), |text, id| text.replace(*id, "ID"))
     }
 }
 
@@ -38,6 +41,8 @@ struct Stranger<'a> {
     result: Url,
     upload: Url,
     ticket: Url,
+    parts: Url,
+    parts_ticket: String,
 }
 
 /// What is compared of an answer.
@@ -54,6 +59,8 @@ impl<'a> Stranger<'a> {
         let token = post("/tokens/", json!({"allowed_apps": ["flux-1"], "token_expiration": 3600})).await;
         let ticket = async || post("/storage/upload/initiate", json!({})).await;
         let (first, second) = (ticket().await, ticket().await);
+        let parts = post("/storage/upload/initiate-multipart", json!({})).await;
+        let behind = post("/files/upload/multipart", json!({})).await;
         let put = server.client.put(first["upload_url"].as_str().unwrap()).body(picture(32, 32));
         assert_eq!(put.send().await.unwrap().status(), 200);
         let mut body = small();
@@ -66,6 +73,8 @@ impl<'a> Stranger<'a> {
             result: url(&done["data"]["outputs"][0]),
             upload: url(&first["file_url"]),
             ticket: url(&second["upload_url"]),
+            parts: url(&parts["upload_url"]),
+            parts_ticket: behind["uploadId"].as_str().or(behind["upload_id"].as_str()).unwrap().to_owned(),
             key,
         }
     }
@@ -110,6 +119,20 @@ impl<'a> Stranger<'a> {
                 signed(&self.ticket, format!("/media/put/{}", subject.ticket)).body(picture(16, 16)),
                 signed(&self.upload, format!("/media/put/{}", subject.upload)).body(picture(16, 16)),
             ],
+            Takes::Parts => {
+                let path = operation.path.replace("{id}", &subject.parts).replace("{number}", "1");
+                vec![signed(&self.parts, path.clone()).body("{}"), signed(&self.ticket, path).body("{}")]
+            }
+            Takes::UploadPath | Takes::PartsBehind => {
+                let by = |own: &Url, id: &str| {
+                    let pair = |name: &str| own.query_pairs().find(|(known, _)| known == name).unwrap().1.into_owned();
+                    let path = operation.path.replace("{expires}", &pair("expires"));
+                    let path = path.replace("{signature}", &pair("signature")).replace("{file}", &format!("{id}.png"));
+                    let path = path.replace("{ticket}", &self.parts_ticket).replace("{number}", "1");
+                    to(&path).body("{}")
+                };
+                vec![by(&self.upload, &subject.upload), by(&self.parts, &subject.parts)]
+            }
             Takes::Picture("inputs") => {
                 let model = REDUX.trim_start_matches("/api/v3/");
                 let body = |image: &String| json!({"model_id": model, "inputs": {"image": image}}).to_string();
@@ -247,11 +270,13 @@ async fn what_is_somebody_elses_is_as_good_as_nothing() {
     server.post("/api/v3/predictions/delete", &json!({"ids": [deleted]})).await;
     let id_in = |url: &str| url.split(['/', '?', '.']).find_map(JobId::parse).unwrap().to_string();
     let ticket = server.post("/storage/upload/initiate", &json!({})).await.1;
+    let parts = server.post("/storage/upload/initiate-multipart", &json!({})).await.1;
     let upload = server.upload(&picture(40, 40)).await;
     let subject = |task: &str| Subject {
         task: task.to_owned(),
         upload: id_in(upload.split("/media/").nth(1).unwrap()),
         ticket: id_in(ticket["upload_url"].as_str().unwrap().split("/media/").nth(1).unwrap()),
+        parts: id_in(parts["upload_url"].as_str().unwrap().split("/media/").nth(1).unwrap()),
     };
     let mut tried = stranger.try_all(&operations, &subject(&deleted), "deleted").await;
     for task in &finished {

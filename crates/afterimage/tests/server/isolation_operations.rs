@@ -1,7 +1,9 @@
 //! What every operation of `/openapi.json` takes that could be somebody else's. An operation that is not here fails the
 //! test, so one that is added later has to be thought about.
 
-use self::Takes::{Nothing, Picture, Proxied, Request, ResultFile, Task, Tasks, Ticket, UploadFile};
+use self::Takes::{
+    Nothing, Parts, PartsBehind, Picture, Proxied, Request, ResultFile, Task, Tasks, Ticket, UploadFile, UploadPath,
+};
 use serde_json::{Map, Value};
 
 /// What of somebody else's an operation could be given.
@@ -21,6 +23,12 @@ pub enum Takes {
     UploadFile,
     /// The id of a ticket in its path and a signature.
     Ticket,
+    /// The id of an upload in parts in its path and a signature.
+    Parts,
+    /// The id of an upload in its path, behind a signature that is part of the path.
+    UploadPath,
+    /// The same, and a ticket for parts.
+    PartsBehind,
     /// The address of a stored picture in this field of a JSON body.
     Picture(&'static str),
     /// The same in a form.
@@ -85,6 +93,11 @@ const OPERATIONS: &[(&str, &str, Takes)] = &[
     ("GET", "/media/results/{job}/{file}", ResultFile),
     ("GET", "/media/uploads/{file}", UploadFile),
     ("PUT", "/media/put/{id}", Ticket),
+    ("PUT", "/media/parts/{id}/{number}", Parts),
+    ("POST", "/media/parts/{id}/complete", Parts),
+    ("GET", "/media/files/{expires}/{signature}/{file}", UploadPath),
+    ("PUT", "/media/files/{expires}/{signature}/{file}/multipart/{ticket}/{number}", PartsBehind),
+    ("POST", "/media/files/{expires}/{signature}/{file}/multipart/{ticket}/complete", PartsBehind),
 ];
 
 /// Paths that are served and in no document: pages for people, and the document.

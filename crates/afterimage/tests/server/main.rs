@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a failure in a helper is a failure of the test")]
 
 mod account;
+mod confidential;
 mod connections;
 mod dialects;
 mod fal;
 mod fal_clients;
 mod fal_files;
 mod fetching;
+mod gate;
 mod hostile;
 mod hostile_dialects;
 mod hostile_forms;

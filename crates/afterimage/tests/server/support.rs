@@ -155,6 +155,7 @@ pub fn options(folder: &Path) -> ServeOptions {
         storage: None,
         admin_listen: None,
         tls: None,
+        trusted_proxies: Vec::new(),
         connections: ConnectionLimits::default(),
         allow_private_networks: false,
         workers: 0,

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
@@ -120,6 +121,56 @@ async fn requests_that_wait_keep_nothing_of_what_they_sent() {
     let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
     // One copy of what all of them sent would be 240 MB; an allocator keeps some of what is free.
     assert!(kibibytes < 200 << 10, "{line}");
+}
+
+/// Bytes of address space that a server needs at rest many times over.
+const ADDRESS_SPACE: u64 = 3 << 30;
+
+#[tokio::test]
+async fn json_takes_no_more_memory_than_its_bytes() {
+    let installation = Installation::new();
+    let mut server = installation.start_by(within(ADDRESS_SPACE, &without_workers(&installation)));
+    let client = up(&installation).await;
+    let token = client.post("/tokens/", &json!({"allowed_apps": ["flux-1"]})).await.unwrap().body;
+    let of_a_page = format!("/fal-ai/flux-1/dev/redux?fal_jwt_token={}", token.as_str().unwrap());
+    // As a tree this would be 4 GB.
+    let maps = [&b"["[..], &b"{\"\":0},".repeat((40 << 20) / 7), b"0]"].concat();
+    for (path, field) in [
+        ("/api/v3/wavespeed-ai/flux-redux-dev", "x"),
+        ("/api/v3/wavespeed-ai/flux-redux-dev", "image"),
+        (&of_a_page, "image_size"),
+        ("/queue/fal-ai/flux-1/dev/redux", "image_url"),
+        ("/v1/inference/black-forest-labs/FLUX-1-Redux-dev", "image"),
+        ("/api/v3/predictions/delete", "ids"),
+        ("/storage/upload/initiate", "file_name"),
+    ] {
+        let body = [format!("{{\"{field}\":").as_bytes(), &maps, b"}"].concat();
+        let mut request = client.http.post(format!("http://{}{path}", installation.address));
+        if !path.contains("fal_jwt_token") {
+            request = request.bearer_auth(KEY);
+        }
+        let answer = request.timeout(Duration::from_mins(1)).body(body).send().await;
+        // A refusal before all was sent may be seen as a broken connection.
+        if let Ok(answer) = answer {
+            assert!(answer.status().is_client_error(), "{path} {field}: {}", answer.status());
+        }
+        assert!(client.get("/healthz").await.unwrap().status.is_success(), "{path} {field}: {}", installation.log());
+    }
+    server.signal("-TERM");
+    assert!(server.ended(Duration::from_secs(60)).await.success());
+}
+
+/// `command` with a limit on its address space.
+fn within(bytes: u64, command: &Command) -> Command {
+    let mut limited = Command::new("sh");
+    limited.arg("-c").arg(format!("ulimit -v {}; exec \"$0\" \"$@\"", bytes / 1024));
+    limited.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            limited.env(name, value);
+        }
+    }
+    limited
 }
 
 /// Sends until the other side closes or twice `limit` is reached; its answer and the bytes that it took.

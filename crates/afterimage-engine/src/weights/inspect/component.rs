@@ -2,13 +2,15 @@
 
 use super::{ComponentReport, Kind, TensorProblem};
 use crate::config::{FluxConfig, VaeConfig};
+use crate::models::{ClipTextConfig, SiglipConfig, T5Config};
 use crate::weights::bundle::Bundle;
 use crate::weights::component::Component;
+use crate::weights::depth::Beyond;
 use crate::weights::flux_shape::FluxShape;
 use crate::weights::inventory::{self, ClipSizes, ReduxSizes, SiglipSizes, T5Sizes, Wanted};
 use crate::weights::layout::{self, LayoutSource};
 use crate::weights::source::TensorSource;
-use afterimage_core::{Error, Result};
+use afterimage_core::{Error, Result, shortened};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -25,7 +27,7 @@ pub(super) fn report(name: &str, folder: Option<&Bundle>, component: Component) 
     let component = Arc::new(component);
     let mut report = contents(name, &component);
     let Some((kind, source)) = recognise(&component) else {
-        let first: Vec<&str> = component.names().take(3).collect();
+        let first: Vec<_> = component.names().take(3).map(shortened).collect();
         report.reason = format!("not a model this program knows; it starts with {}", first.join(", "));
         return report;
     };
@@ -37,6 +39,14 @@ pub(super) fn report(name: &str, folder: Option<&Bundle>, component: Component) 
         Ok(needs) => {
             report.sizes = needs.sizes;
             compare(&mut report, &source, &needs.wanted);
+            match folder.map_or(Ok(None), |folder| beyond(kind, &source, folder)) {
+                Ok(None) => {}
+                Ok(Some(beyond)) => contradict(&mut report, beyond),
+                Err(error) => {
+                    report.fits = false;
+                    report.reason = error.to_string();
+                }
+            }
         }
         Err(error) => report.reason = error.to_string(),
     }
@@ -117,6 +127,27 @@ fn needs(kind: Kind, source: &LayoutSource, folder: Option<&Bundle>) -> Result<N
     }
 }
 
+/// A block in the weights that the configuration in `folder` does not count.
+fn beyond(kind: Kind, source: &LayoutSource, folder: &Bundle) -> Result<Option<Beyond>> {
+    Ok(match kind {
+        Kind::FluxTransformer => source.beyond(&FluxConfig::read(folder)?.depths()),
+        Kind::Vae => source.beyond(&VaeConfig::read(folder)?.depths()),
+        Kind::T5 => source.beyond(&T5Config::read(folder)?.depths()),
+        Kind::Clip => source.beyond(&ClipTextConfig::read(folder)?.depths()),
+        Kind::Siglip => source.beyond(&SiglipConfig::read(folder)?.depths()),
+        Kind::Redux | Kind::Unknown => None,
+    })
+}
+
+/// Reports `beyond` before anything else: what else is found follows from it.
+fn contradict(report: &mut ComponentReport, beyond: Beyond) {
+    report.fits = false;
+    report.reason = format!("config.json: {beyond}");
+    let Beyond { field, used, present, tensor } = beyond;
+    let expected = format!("no such block, as config.json says ({field}: {used})");
+    report.problems.insert(0, TensorProblem { tensor, expected, found: format!("{present} blocks") });
+}
+
 fn flux(source: &LayoutSource, folder: Option<&Bundle>) -> Result<Needs> {
     let config = if let Some(folder) = folder {
         FluxConfig::read(folder)?
@@ -179,13 +210,11 @@ fn compare(report: &mut ComponentReport, source: &LayoutSource, wanted: &[Wanted
     report.fits = report.problems.is_empty();
     report.reason = match &report.problems[..] {
         [] => "all tensors that are needed are there".to_owned(),
-        [problem] => format!("tensor {}: expected {}, found {}", problem.tensor, problem.expected, problem.found),
-        [problem, rest @ ..] => format!(
-            "tensor {}: expected {}, found {}; {} more like it",
-            problem.tensor,
-            problem.expected,
-            problem.found,
-            rest.len()
-        ),
+        [problem, rest @ ..] => {
+            let (tensor, expected, found) =
+                (shortened(&problem.tensor), shortened(&problem.expected), shortened(&problem.found));
+            let more = if rest.is_empty() { String::new() } else { format!("; {} more like it", rest.len()) };
+            format!("tensor {tensor}: expected {expected}, found {found}{more}")
+        }
     };
 }

@@ -1,10 +1,14 @@
 //! The report as text for a terminal.
 
 use super::{ComponentReport, Inspection, Kind};
+use afterimage_core::{shortened, shortened_to};
 use std::fmt;
 
 /// Names listed before the rest is only counted; `--json` has them all.
 const SHOWN: usize = 10;
+
+/// Characters of a listed name or problem that are shown.
+const LINE: usize = 700;
 
 impl fmt::Display for Kind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,11 +60,18 @@ impl fmt::Display for ComponentReport {
         let problems: Vec<String> = self
             .problems
             .iter()
-            .map(|problem| format!("{}: expected {}, found {}", problem.tensor, problem.expected, problem.found))
+            .map(|problem| {
+                format!(
+                    "{}: expected {}, found {}",
+                    shortened(&problem.tensor),
+                    shortened(&problem.expected),
+                    shortened(&problem.found)
+                )
+            })
             .collect();
         for (label, lines) in [("problems", &problems), ("not needed", &self.unneeded)] {
             for (number, line) in lines.iter().take(SHOWN).enumerate() {
-                row(if number == 0 { label } else { "" }, line)?;
+                row(if number == 0 { label } else { "" }, &shortened_to(line, LINE))?;
             }
             if lines.len() > SHOWN {
                 row("", &format_args!("… and {} more", lines.len() - SHOWN))?;

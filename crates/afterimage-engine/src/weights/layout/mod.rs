@@ -13,6 +13,7 @@ pub use flux::flux;
 pub use vae::vae;
 
 use super::component::Component;
+use super::depth::{Beyond, Depth, beyond};
 use super::safetensors::{USABLE_TYPES, element};
 use super::source::{Scope, StoredTensor, TensorSource};
 use afterimage_core::{Error, Result};
@@ -49,6 +50,12 @@ impl LayoutSource {
     /// The files behind it.
     pub fn component(&self) -> &Arc<Component> {
         &self.component
+    }
+
+    /// A block that the files have and none of `depths` counts.
+    pub fn beyond(&self, depths: &[Depth]) -> Option<Beyond> {
+        let names: Vec<&str> = self.component.names().filter_map(|name| name.strip_prefix(self.prefix)).collect();
+        beyond(&names, depths).map(|beyond| Beyond { tensor: format!("{}{}", self.prefix, beyond.tensor), ..beyond })
     }
 
     /// Shape of the canonical tensor `name`, put together from its parts; `None` when a part is missing.

@@ -59,8 +59,7 @@ for_every_store! {
         depth_counts, spending_is_summed;
     retention: deleting_removes_what_was_said, deleting_a_waiting_job_cancels_it, deleting_a_running_job_stops_it,
         old_jobs_expire_and_are_forgotten, jobs_can_expire_earlier, jobs_with_open_webhooks_are_kept, files_follow_their_rows,
-        orphans_are_found, what_is_due_can_be_asked,
-        parts_of_uploads_wait_two_hours_for_the_rest;
+        orphans_are_found, what_is_due_can_be_asked, parts_of_uploads_wait_two_hours_for_the_rest;
     outbox: every_ending_writes_its_webhook_once, leases_keep_two_senders_apart, failures_are_tried_again_or_given_up,
         deliveries_survive_a_restart, keys_take_turns, a_postponed_webhook_comes_first_and_loses_no_try;
     keys: a_key_is_found_by_its_text_only, given_texts_work_and_are_kept_once, revoked_keys_are_not_found,

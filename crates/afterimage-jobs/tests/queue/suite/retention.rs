@@ -169,6 +169,19 @@ pub async fn orphans_are_found(harness: Harness) {
     assert!(blobs.get(&stale).await.unwrap().is_none());
 }
 
+pub async fn what_is_due_can_be_asked(harness: Harness) {
+    let old = finish(&harness, new_job(&harness.key)).await.job;
+    harness.advance_seconds(100);
+    let young = finish(&harness, new_job(&harness.key)).await.job;
+    let due = Due { now: START, before: START.plus(Duration::from_secs(50)) };
+    assert_eq!(harness.store.due_jobs(due, 10).await.unwrap(), [old.clone()]);
+    assert!(!harness.job(&old).await.deleted, "nothing is written");
+    assert!(harness.store.due_jobs(due, 0).await.unwrap().is_empty());
+    assert_eq!(harness.store.expire_jobs(due, 10).await.unwrap(), [old]);
+    assert!(harness.store.due_jobs(due, 10).await.unwrap().is_empty());
+    assert!(!harness.job(&young).await.deleted);
+}
+
 pub async fn parts_of_uploads_wait_two_hours_for_the_rest(harness: Harness) {
     let blobs = Blobs::memory();
     let (upload, path) = {
@@ -200,17 +213,4 @@ fn pending_upload(harness: &Harness) -> NewUpload {
         facts: None,
         kept_for: None,
     }
-}
-
-pub async fn what_is_due_can_be_asked(harness: Harness) {
-    let old = finish(&harness, new_job(&harness.key)).await.job;
-    harness.advance_seconds(100);
-    let young = finish(&harness, new_job(&harness.key)).await.job;
-    let due = Due { now: START, before: START.plus(Duration::from_secs(50)) };
-    assert_eq!(harness.store.due_jobs(due, 10).await.unwrap(), [old.clone()]);
-    assert!(!harness.job(&old).await.deleted, "nothing is written");
-    assert!(harness.store.due_jobs(due, 0).await.unwrap().is_empty());
-    assert_eq!(harness.store.expire_jobs(due, 10).await.unwrap(), [old]);
-    assert!(harness.store.due_jobs(due, 10).await.unwrap().is_empty());
-    assert!(!harness.job(&young).await.deleted);
 }

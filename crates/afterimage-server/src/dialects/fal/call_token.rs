@@ -5,7 +5,7 @@ use super::error::{Answer, Shape};
 use super::token::{Caller, EXPIRED, TokenState, key_of_token, make_call_token, read_call_token};
 use crate::app::App;
 use crate::auth::{Gate, credentials, require_key};
-use crate::dialects::json::read_object;
+use crate::dialects::json::{Fields, read_object};
 use crate::dialects::parameters::{Problem, ProblemKind};
 use crate::error_shape::refuse;
 use crate::refusal::Refusal;
@@ -43,7 +43,8 @@ pub async fn token(
     request: Request,
 ) -> Answer<Json<String>> {
     let (head, body) = request.into_parts();
-    let (object, _) = read_object(&app, &head.headers, body).await?;
+    let fields = Fields::small(&["allowed_apps", "token_expiration"]);
+    let (object, _) = read_object(&app, &key.id, &head.headers, body, fields).await?;
     let caller = Caller { key: key.id.to_string(), apps: apps(&object)? };
     let expires = SystemClock.now().0 / 1000 + seconds(&object)?;
     Ok(Json(make_call_token(app.links.signer(), &caller, expires)))

@@ -81,7 +81,7 @@ pub async fn upload(
 ) -> Answer<Json<Uploaded>> {
     let (head, body) = request.into_parts();
     let kept_for = kept_for(&head.headers)?;
-    let bytes = app.bodies.read(&head.headers, body, UPLOAD_LIMIT).await?;
+    let bytes = app.bodies.read(&key.id, &head.headers, body, UPLOAD_LIMIT).await?;
     let name = head.headers.get(FILE_NAME).map(|value| String::from_utf8_lossy(value.as_bytes())).unwrap_or_default();
     let upload = store_upload(&app, &key.id, &name, bytes, kept_for).await?;
     let UploadState::Ready(facts) = &upload.state else { return Err(Refusal::Internal.into()) };

@@ -1,5 +1,6 @@
 //! How long a client wants its files to be kept.
 
+use crate::dialects::bounded_json;
 use crate::refusal::Refusal;
 use axum::http::HeaderMap;
 use serde_json::Value;
@@ -21,7 +22,7 @@ const MOST: f64 = 100.0 * 365.0 * 86_400.0;
 pub fn kept_for(headers: &HeaderMap) -> Result<Option<Duration>, Refusal> {
     let Some((name, value)) = NAMES.iter().find_map(|name| Some((name, headers.get(*name)?))) else { return Ok(None) };
     let refused = || Refusal::BadBody(format!("{name}: expected JSON such as {{\"{SECONDS}\": 3600}}"));
-    let Ok(Value::Object(wish)) = serde_json::from_slice(value.as_bytes()) else { return Err(refused()) };
+    let wish = bounded_json::read(value.as_bytes(), &[SECONDS]).map_err(|_| refused())?;
     match wish.get(SECONDS) {
         None | Some(Value::Null) => Ok(None),
         Some(value) => {

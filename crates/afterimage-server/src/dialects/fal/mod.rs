@@ -26,6 +26,7 @@ use crate::auth::Gate;
 use crate::error_shape::{ErrorShape, enclosed, with_fallbacks};
 use crate::refusal::Refusal;
 use crate::submit::submit;
+use crate::text::cut;
 use crate::wait::submit_and_wait;
 use afterimage_jobs::{ApiKey, Job};
 use axum::extract::{Extension, Path, Request, State};
@@ -69,7 +70,7 @@ pub fn router(app: &Arc<App>) -> Router {
         .nest("/gateway/fal-ai", form(app, Form::Gateway))
         .merge(files::router(app));
     let foreign = |request: Request| async move {
-        let path: String = request.uri().path().chars().take(200).collect();
+        let path = cut(request.uri().path(), 200);
         Shape::respond(&Refusal::NotFound(format!("Path {path} not found; the models here begin with fal-ai/")))
     };
     let proxy = any(proxy::forward).with_state(routes.clone().fallback(foreign));
@@ -90,7 +91,7 @@ async fn answer(
     Path(path): Path<String>,
     request: Request,
 ) -> Answer {
-    let unknown = || Refusal::NotFound(format!("Path /{} not found", path.chars().take(200).collect::<String>()));
+    let unknown = || Refusal::NotFound(format!("Path /{} not found", cut(&path, 200)));
     let caller = caller.as_ref().map(|Extension(caller)| caller);
     let form = if form == Form::Run && is_queue_host(request.headers()) { Form::Queue } else { form };
     match path::parse(&path).ok_or_else(unknown)? {
@@ -102,12 +103,12 @@ async fn answer(
         }
         Target::Stream(id) => {
             call_token::check(caller, &id)?;
-            let asked = read(&app, model(&id)?, request).await?;
+            let asked = read(&app, &key.id, model(&id)?, request).await?;
             stream::stream(app, key, asked).await
         }
         Target::Model(id) => {
             call_token::check(caller, &id)?;
-            let asked = read(&app, model(&id)?, request).await?;
+            let asked = read(&app, &key.id, model(&id)?, request).await?;
             match form {
                 Form::Run => {
                     let inline = asked.sync_mode;

@@ -3,6 +3,7 @@
 
 use super::error::Shape;
 use crate::error_shape::ErrorShape;
+use crate::http::normal_path;
 use crate::refusal::Refusal;
 use axum::Router;
 use axum::extract::{Request, State};
@@ -38,7 +39,7 @@ fn target(headers: &HeaderMap) -> Result<Uri, String> {
         "https" | "http" => url.host_str().unwrap_or_default(),
         _ => "",
     };
-    let path = url.path();
+    let path = &*normal_path(url.path());
     let local = match host {
         "queue.fal.run" => format!("/queue{path}"),
         "fal.run" => path.to_owned(),
@@ -79,6 +80,7 @@ mod tests {
                 "https://rest.fal.ai/storage/upload/initiate?storage_type=gcs",
                 "/storage/upload/initiate?storage_type=gcs",
             ),
+            ("https://fal.run//fal-ai//flux-1/dev/redux/", "/fal-ai/flux-1/dev/redux"),
         ] {
             assert_eq!(of(hosted).as_deref(), Ok(ours), "{hosted}");
         }

@@ -5,13 +5,13 @@ use super::models::{MODELS, WEBHOOK, request};
 use super::{DIALECT, error::Failed};
 use crate::app::App;
 use crate::dialects::Model;
-use crate::dialects::json::{idempotency, read_object};
+use crate::dialects::json::{Fields, idempotency, read_object};
 use crate::dialects::parameters::{Numbers, echo, parse_with};
 use crate::intake::take_text;
 use crate::refusal::Refusal;
 use crate::submit::Submission;
 use crate::wait::why_not_done;
-use afterimage_jobs::{Job, OutputFormat, Priority, Webhook};
+use afterimage_jobs::{Job, KeyId, OutputFormat, Priority, Webhook};
 use axum::extract::Request;
 use axum::http::HeaderMap;
 use serde_json::{Value, json};
@@ -42,21 +42,23 @@ pub fn model(id: &str) -> Result<&'static Model, Refusal> {
     })
 }
 
-/// Reads and checks a request for `model`.
+/// Reads and checks a request of `key` for `model`.
 ///
 /// # Errors
 /// [`Refusal`] for everything that can be known to be wrong before a model runs.
-pub async fn read(app: &App, model: &'static Model, request_: Request) -> Result<Asked, Refusal> {
+pub async fn read(app: &App, key: &KeyId, model: &'static Model, request_: Request) -> Result<Asked, Refusal> {
     let (parts, body) = request_.into_parts();
     let headers = &parts.headers;
-    let (object, bytes) = read_object(app, headers, body).await?;
     let parameters = model.parameters();
+    let fields = Fields::of(&parameters).with_pictures(&[]);
+    let (object, bytes) = read_object(app, key, headers, body, fields).await?;
     let values = parse_with(Numbers::OrText, &parameters, &object)?;
     let start_within = start_limit(headers)?;
     let webhook = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
         .find(|(name, value)| name == WEBHOOK && !value.is_empty())
         .map(|(_, url)| Webhook { url: url.into_owned(), dialect: DIALECT.to_owned() });
-    let picture = take_text(app, "image_url", values.text("image_url").unwrap_or_default()).await?.holding(&bytes);
+    let picture = take_text(app, key, "image_url", values.text("image_url").unwrap_or_default()).await?;
+    let picture = picture.holding(&bytes);
     let sync_mode = values.switch("sync_mode");
     let is_stored = text(headers, "x-fal-store-io") != Some("0");
     let kept_for = kept_for(headers)?;

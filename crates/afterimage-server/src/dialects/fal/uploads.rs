@@ -3,11 +3,11 @@
 use super::error::Answer;
 use super::lifecycle::kept_for;
 use crate::app::App;
-use crate::dialects::json::read_object;
+use crate::dialects::json::{Fields, read_object};
 use crate::dialects::parameters::{Kind, Parameter, Values, parse};
 use crate::files::{create_in_parts, create_ticket};
 use crate::refusal::Refusal;
-use afterimage_jobs::ApiKey;
+use afterimage_jobs::{ApiKey, KeyId};
 use axum::Json;
 use axum::extract::{Extension, Request, State};
 use axum::http::HeaderMap;
@@ -34,7 +34,7 @@ pub async fn initiate(
     Extension(key): Extension<ApiKey>,
     request: Request,
 ) -> Answer<Json<Ticket>> {
-    let (values, headers) = read(&app, request).await?;
+    let (values, headers) = read(&app, &key.id, request).await?;
     let declared_type = values.text("content_type").unwrap_or_default();
     let name = values.text("file_name").unwrap_or_default();
     let upload = create_ticket(&app, &key.id, name, declared_type, kept_for(&headers)?).await?;
@@ -45,9 +45,9 @@ pub async fn initiate(
     }))
 }
 
-async fn read(app: &App, request: Request) -> Result<(Values, HeaderMap), Refusal> {
+async fn read(app: &App, key: &KeyId, request: Request) -> Result<(Values, HeaderMap), Refusal> {
     let (head, body) = request.into_parts();
-    let (object, _) = read_object(app, &head.headers, body).await?;
+    let (object, _) = read_object(app, key, &head.headers, body, Fields::of(&ticket_parameters())).await?;
     Ok((parse(&ticket_parameters(), &object)?, head.headers))
 }
 
@@ -73,7 +73,7 @@ pub async fn initiate_parts(
     Extension(key): Extension<ApiKey>,
     request: Request,
 ) -> Answer<Json<PartsTicket>> {
-    let (values, headers) = read(&app, request).await?;
+    let (values, headers) = read(&app, &key.id, request).await?;
     let declared_type = values.text("content_type").unwrap_or_default();
     let name = values.text("file_name").unwrap_or_default();
     let upload = create_in_parts(&app, &key.id, name, declared_type, kept_for(&headers)?).await?;

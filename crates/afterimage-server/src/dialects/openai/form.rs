@@ -2,12 +2,13 @@
 
 use super::pictures::{Sent, in_json, is_mask, masks_are_refused, sent_in_part};
 use crate::app::App;
-use crate::dialects::json::read_object;
+use crate::dialects::json::{Fields, read_object};
 use crate::dialects::parameters::{Parameter, Problem, ProblemKind};
 use crate::http::body::JSON_LIMIT;
 use crate::http::multipart::{Part, parts};
 use crate::intake::{SourcePicture, take_bytes, take_text};
 use crate::refusal::Refusal;
+use afterimage_jobs::KeyId;
 use axum::body::Body;
 use axum::http::HeaderMap;
 use bytes::Bytes;
@@ -28,12 +29,18 @@ pub struct Form {
 }
 
 impl Form {
-    /// Reads a request's body as a form with these `parameters`.
+    /// Reads the body of a request of `key` as a form with these `parameters`.
     ///
     /// # Errors
     /// [`Refusal::BadBody`], those of reading, and [`Refusal::Field`] for a field that is not supported.
-    pub async fn read(app: &App, headers: &HeaderMap, body: Body, parameters: &[Parameter]) -> Result<Self, Refusal> {
-        let body = app.bodies.read(headers, body, JSON_LIMIT).await?;
+    pub async fn read(
+        app: &App,
+        key: &KeyId,
+        headers: &HeaderMap,
+        body: Body,
+        parameters: &[Parameter],
+    ) -> Result<Self, Refusal> {
+        let body = app.bodies.read(key, headers, body, JSON_LIMIT).await?;
         let wanted =
             |name: &str| is_picture(name) || is_mask(name) || parameters.iter().any(|parameter| parameter.name == name);
         let parts = parts(headers, body.clone(), wanted).await;
@@ -41,12 +48,19 @@ impl Form {
         Ok(Self { body, ..Self::sort(parts)? })
     }
 
-    /// Reads a request's body as JSON, the pictures under `images` or `image`.
+    /// Reads the body of a request of `key` as JSON with these `parameters`, the pictures under `images` or `image`.
     ///
     /// # Errors
     /// As [`Form::read`].
-    pub async fn read_json(app: &App, headers: &HeaderMap, body: Body) -> Result<Self, Refusal> {
-        let (mut object, body) = read_object(app, headers, body).await?;
+    pub async fn read_json(
+        app: &App,
+        key: &KeyId,
+        headers: &HeaderMap,
+        body: Body,
+        parameters: &[Parameter],
+    ) -> Result<Self, Refusal> {
+        let fields = Fields::of(parameters).with_pictures(&["images", "image", "mask"]);
+        let (mut object, body) = read_object(app, key, headers, body, fields).await?;
         let pictures = in_json(&mut object)?;
         if let Some(first) = pictures.first() {
             object.insert("image".to_owned(), Value::from(first.shown()));
@@ -75,11 +89,11 @@ impl Form {
         Ok(form)
     }
 
-    /// The picture, checked.
+    /// The picture that `key` sent, checked.
     ///
     /// # Errors
     /// [`Refusal::Field`] when there is not exactly one, or when it cannot be used.
-    pub async fn picture(self, app: &App) -> Result<SourcePicture, Refusal> {
+    pub async fn picture(self, app: &App, key: &KeyId) -> Result<SourcePicture, Refusal> {
         let count = self.pictures.len();
         let mut pictures = self.pictures.into_iter();
         let (Some(sent), None) = (pictures.next(), pictures.next()) else {
@@ -88,8 +102,8 @@ impl Form {
             return Err(Problem::new("image", kind, message).into());
         };
         let picture = match sent {
-            Sent::Text { field, text } => take_text(app, &field, &text).await?,
-            Sent::File(bytes) => take_bytes(app, "image", bytes).await?,
+            Sent::Text { field, text } => take_text(app, key, &field, &text).await?,
+            Sent::File(bytes) => take_bytes(app, key, "image", bytes).await?,
         };
         Ok(picture.holding(&self.body))
     }

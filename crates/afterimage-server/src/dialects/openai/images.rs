@@ -13,7 +13,7 @@ use crate::dialects::parameters::{Numbers, Problem, ProblemKind, Values, echo, p
 use crate::dialects::{Flow, generation};
 use crate::http::multipart::is_json;
 use crate::submit::Submission;
-use afterimage_jobs::{ApiKey, OutputFormat, Priority};
+use afterimage_jobs::{ApiKey, KeyId, OutputFormat, Priority};
 use axum::Json;
 use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse, Response};
@@ -49,7 +49,7 @@ enum Delivery {
 }
 
 async fn make(app: &Arc<App>, key: &ApiKey, base: Base, flow: Flow, request: Request) -> Result<Response, Error> {
-    let (submission, delivery) = read(app, base, flow, request).await?;
+    let (submission, delivery) = read(app, &key.id, base, flow, request).await?;
     let public_url = submission.public_url.clone();
     let images = match delivery {
         Delivery::Streamed { partial_images } => return stream(app, key, submission, partial_images).await,
@@ -61,22 +61,28 @@ async fn make(app: &Arc<App>, key: &ApiKey, base: Base, flow: Flow, request: Req
     Ok(Json(images).into_response())
 }
 
-/// Reads and checks a request.
-async fn read(app: &App, base: Base, flow: Flow, request: Request) -> Result<(Submission, Delivery), Error> {
+/// Reads and checks a request of `key`.
+async fn read(
+    app: &App,
+    key: &KeyId,
+    base: Base,
+    flow: Flow,
+    request: Request,
+) -> Result<(Submission, Delivery), Error> {
     let (head, body) = request.into_parts();
     let parameters = models::form_parameters(flow, base);
     // The service takes edits in JSON, too.
     let form = if flow == Flow::ImageToImage && is_json(&head.headers) {
-        Form::read_json(app, &head.headers, body).await?
+        Form::read_json(app, key, &head.headers, body, &parameters).await?
     } else {
-        Form::read(app, &head.headers, body, &parameters).await?
+        Form::read(app, key, &head.headers, body, &parameters).await?
     };
     models::check(form.object.get("model").and_then(Value::as_str))?;
     let values = parse_with(Numbers::OrText, &parameters, &form.object)?;
     let delivery = delivery(flow, &values, form.object.get("response_format").is_some_and(|format| !format.is_null()))?;
     let idempotency = idempotency(&head.headers, &head.uri, &form.fingerprint)?;
     let input = echo(&parameters, &form.object);
-    let picture = form.picture(app).await?;
+    let picture = form.picture(app, key).await?;
     let mut generation = generation(flow, &values, values.size("size"), true);
     if let Some(n) = values.integer("n") {
         generation.num_images = n as u32;

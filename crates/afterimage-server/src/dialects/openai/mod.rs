@@ -19,9 +19,10 @@ pub use stream::StreamEvent;
 pub use webhook::WebhookRenderer;
 
 use crate::app::App;
-use crate::error_shape::{behind_key, enclosed};
+use crate::error_shape::{ErrorShape, behind_key_with, enclosed};
 use axum::routing::{get, post};
 use axum::{Extension, Router, middleware};
+use headers::Traffic;
 use std::sync::Arc;
 
 /// The dialect's name in the store.
@@ -58,10 +59,17 @@ impl Base {
 pub fn router(app: &Arc<App>) -> Router {
     let forms = Router::new().merge(forms(Base::OpenAi)).nest("/openai", forms(Base::DeepInfra));
     let native = Router::new().route("/{*model}", post(native::infer));
-    enclosed::<Shape, _>(behind_key::<Shape, _>(app, forms))
-        .nest("/inference", enclosed::<NativeShape, _>(behind_key::<NativeShape, _>(app, native)))
-        .layer(middleware::from_fn_with_state(Arc::<headers::Traffic>::default(), headers::add))
+    let traffic = Arc::<Traffic>::default();
+    gated::<Shape>(app, &traffic, forms)
+        .nest("/inference", gated::<NativeShape>(app, &traffic, native))
+        .layer(middleware::from_fn(headers::add))
         .with_state(Arc::clone(app))
+}
+
+/// `routes` for those who have a key, in the shape of `S`, with headers about the key's own requests.
+fn gated<S: ErrorShape>(app: &Arc<App>, traffic: &Arc<Traffic>, routes: Router<Arc<App>>) -> Router<Arc<App>> {
+    let limits = middleware::from_fn_with_state(Arc::clone(traffic), headers::add_limits);
+    enclosed::<S, _>(behind_key_with::<S, _, _>(app, routes, limits))
 }
 
 fn forms(base: Base) -> Router<Arc<App>> {

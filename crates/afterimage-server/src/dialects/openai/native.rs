@@ -7,7 +7,7 @@ use super::models::{MODEL, native_parameters};
 use super::output::NativeResult;
 use super::run::{result, run};
 use crate::app::App;
-use crate::dialects::json::{idempotency, read_object};
+use crate::dialects::json::{Fields, idempotency, read_object};
 use crate::dialects::parameters::{Numbers, Values, echo, parse_with};
 use crate::dialects::{Flow, field_name, generation};
 use crate::http::body::drain;
@@ -17,7 +17,7 @@ use crate::intake::{SourcePicture, take_text};
 use crate::refusal::Refusal;
 use crate::submit::{Submission, submit};
 use afterimage_core::Size;
-use afterimage_jobs::{ApiKey, OutputFormat, Priority, Webhook};
+use afterimage_jobs::{ApiKey, KeyId, OutputFormat, Priority, Webhook};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
@@ -49,7 +49,7 @@ pub async fn infer(
 }
 
 async fn make(app: &Arc<App>, key: &ApiKey, head: &Parts, body: Body) -> Result<NativeResult, Error> {
-    let taken = Taken::read(app, &head.headers, body).await?;
+    let taken = Taken::read(app, &key.id, &head.headers, body).await?;
     let webhook = taken.values.text("webhook").filter(|url| !url.is_empty());
     let submission = Submission {
         dialect: DIALECT,
@@ -87,17 +87,19 @@ struct Taken {
 }
 
 impl Taken {
-    async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Self, Refusal> {
+    async fn read(app: &App, key: &KeyId, headers: &HeaderMap, body: Body) -> Result<Self, Refusal> {
         let parameters = native_parameters();
         if is_form(headers) {
-            let form = Form::read(app, headers, body, &parameters).await?;
+            let form = Form::read(app, key, headers, body, &parameters).await?;
             let values = parse_with(Numbers::OrText, &parameters, &form.object)?;
             let (input, fingerprint) = (echo(&parameters, &form.object), form.fingerprint.clone());
-            return Ok(Self { values, input, picture: form.picture(app).await?, fingerprint });
+            return Ok(Self { values, input, picture: form.picture(app, key).await?, fingerprint });
         }
-        let (object, bytes) = read_object(app, headers, body).await?;
+        let fields = Fields::of(&parameters).with_pictures(&[]);
+        let (object, bytes) = read_object(app, key, headers, body, fields).await?;
         let values = parse_with(Numbers::OrText, &parameters, &object)?;
-        let picture = take_text(app, "image", values.text("image").unwrap_or_default()).await?.holding(&bytes);
+        let picture = take_text(app, key, "image", values.text("image").unwrap_or_default()).await?;
+        let picture = picture.holding(&bytes);
         Ok(Self { input: echo(&parameters, &object), values, picture, fingerprint: bytes })
     }
 }

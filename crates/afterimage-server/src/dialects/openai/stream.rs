@@ -237,7 +237,7 @@ async fn encoded(jpeg: Bytes, format: OutputFormat) -> Option<Bytes> {
     }
     let encoded = tokio::task::spawn_blocking(move || {
         let picture = decode(&jpeg, "preview", &PictureLimits::default())?;
-        encode(&picture, Encoding::Png, &OutputMetadata::new("{}"))
+        encode(&picture, Encoding::Png, &OutputMetadata::minimal())
     });
     encoded.await.ok()?.ok().map(Bytes::from)
 }

@@ -5,7 +5,7 @@ use super::models::MODELS;
 use super::prediction::Envelope;
 use crate::app::App;
 use crate::cost::{dollars, quote};
-use crate::dialects::json::read_object;
+use crate::dialects::json::{Fields, read_object};
 use crate::dialects::parameters::{Parameter, Problem, ProblemKind, json_schema, parse};
 use crate::dialects::{Model, generation};
 use crate::intake::{SourcePicture, take_text};
@@ -87,15 +87,23 @@ pub async fn models(State(app): State<Arc<App>>, headers: HeaderMap) -> Json<Env
 
 /// Price of a request
 #[utoipa::path(post, path = "/api/v3/model/pricing", tag = "wavespeed", responses((status = 200, description = "The price", body = Envelope<Pricing>)))]
-pub async fn pricing(State(app): State<Arc<App>>, request: Request) -> Answer<Json<Envelope<Pricing>>> {
-    let (model, price) = price_of_request(&app, request).await?;
+pub async fn pricing(
+    State(app): State<Arc<App>>,
+    Extension(key): Extension<ApiKey>,
+    request: Request,
+) -> Answer<Json<Envelope<Pricing>>> {
+    let (model, price) = price_of_request(&app, &key, request).await?;
     Ok(Json(Envelope::success(Pricing { model_id: model.id, unit_price: price, currency: "USD" })))
 }
 
 /// Price of a request, newer form
 #[utoipa::path(post, path = "/api/v3/model/price", tag = "wavespeed", responses((status = 200, description = "The price", body = Envelope<Quote>)))]
-pub async fn price(State(app): State<Arc<App>>, request: Request) -> Answer<Json<Envelope<Quote>>> {
-    let (model, price) = price_of_request(&app, request).await?;
+pub async fn price(
+    State(app): State<Arc<App>>,
+    Extension(key): Extension<ApiKey>,
+    request: Request,
+) -> Answer<Json<Envelope<Quote>>> {
+    let (model, price) = price_of_request(&app, &key, request).await?;
     Ok(Json(Envelope::success(Quote {
         model_id: model.id,
         price,
@@ -127,9 +135,11 @@ pub fn price_schema() -> Value {
     })
 }
 
-async fn price_of_request(app: &App, request: Request) -> Result<(&'static Model, f64), Refusal> {
+async fn price_of_request(app: &App, key: &ApiKey, request: Request) -> Result<(&'static Model, f64), Refusal> {
     let (parts, body) = request.into_parts();
-    let (object, _) = read_object(app, &parts.headers, body).await?;
+    // The inputs are those of a submit, with its pictures.
+    let fields = Fields::small(&["model_id"]).with_pictures(&["inputs"]);
+    let (object, _) = read_object(app, &key.id, &parts.headers, body, fields).await?;
     let id = object.get("model_id").and_then(Value::as_str).unwrap_or_default();
     let model = Model::find(&MODELS, id).ok_or_else(|| {
         let known: Vec<&str> = MODELS.iter().map(|model| model.id).collect();
@@ -145,7 +155,7 @@ async fn price_of_request(app: &App, request: Request) -> Result<(&'static Model
         model.parameters().into_iter().map(|parameter| Parameter { required: false, ..parameter }).collect();
     let values = parse(&parameters, &inputs)?;
     let picture = match values.text("image") {
-        Some(text) => Some(take_text(app, "image", text).await?),
+        Some(text) => Some(take_text(app, &key.id, "image", text).await?),
         None => None,
     };
     let request = generation(model.flow, &values, values.size("size"), picture.is_some());

@@ -4,7 +4,7 @@ use super::error::Answer;
 use super::prediction::{Envelope, Prediction, states};
 use super::{own_task, render};
 use crate::app::App;
-use crate::dialects::json::read_object;
+use crate::dialects::json::{Fields, read_object};
 use crate::dialects::parameters::{Kind, Parameter, Problem, ProblemKind, json_schema, parse};
 use crate::http::layers::note_job;
 use crate::refusal::Refusal;
@@ -59,7 +59,8 @@ pub async fn list(
     request: Request,
 ) -> Answer<Json<Envelope<PredictionPage>>> {
     let (parts, body) = request.into_parts();
-    let (object, _) = read_object(&app, &parts.headers, body).await?;
+    let fields = Fields::of(&list_parameters());
+    let (object, _) = read_object(&app, &key.id, &parts.headers, body, fields).await?;
     let filter = filter(&object)?;
     let base = app.public_url.for_request(&parts.headers);
     let page = app.store.list(&key.id, &filter).await?;
@@ -77,7 +78,7 @@ pub async fn delete(
     request: Request,
 ) -> Answer<Json<Envelope<Deleted>>> {
     let (parts, body) = request.into_parts();
-    let (object, _) = read_object(&app, &parts.headers, body).await?;
+    let (object, _) = read_object(&app, &key.id, &parts.headers, body, Fields::small(&["ids"])).await?;
     let ids = ids(&object)?;
     let deleted_count = crate::submit::delete(&app, &key, &ids).await?;
     Ok(Json(Envelope::success(Deleted { deleted_count })))

@@ -5,13 +5,14 @@ use super::models::MODELS;
 use super::prediction::{Envelope, Prediction};
 use super::{DIALECT, render};
 use crate::app::App;
-use crate::dialects::json::{idempotency, read_object};
+use crate::dialects::json::{Fields, idempotency, read_object};
 use crate::dialects::parameters::{Problem, ProblemKind, echo, parse};
 use crate::dialects::{Model, field_name, generation};
 use crate::http::layers::note_job;
 use crate::intake::take_text;
 use crate::refusal::Refusal;
 use crate::submit::{Submission, submit};
+use crate::text::cut;
 use crate::wait::{submit_and_wait, why_not_done};
 use afterimage_jobs::{ApiKey, OutputFormat, Priority, Webhook};
 use axum::Json;
@@ -39,8 +40,9 @@ pub async fn submit_task(
 ) -> Answer {
     let model = Model::find(&MODELS, &model).ok_or_else(|| unknown_model(&model))?;
     let (parts, body) = request.into_parts();
-    let (object, bytes) = read_object(&app, &parts.headers, body).await?;
     let parameters = model.parameters();
+    let fields = Fields::of(&parameters).with_pictures(&["webhook_url"]);
+    let (object, bytes) = read_object(&app, &key.id, &parts.headers, body, fields).await?;
     let values = parse(&parameters, &object).map_err(Refusal::from)?;
     let base = app.public_url.for_request(&parts.headers);
 
@@ -52,7 +54,7 @@ pub async fn submit_task(
         return Ok(base64_with_webhook());
     }
     let picture = match values.text("image") {
-        Some(text) => Some(take_text(&app, "image", text).await?.holding(&bytes)),
+        Some(text) => Some(take_text(&app, &key.id, "image", text).await?.holding(&bytes)),
         None => None,
     };
     let submission = Submission {
@@ -99,7 +101,7 @@ fn webhook_url(query: SubmitQuery, object: &Map<String, Value>) -> Result<Option
 
 fn unknown_model(id: &str) -> Refusal {
     let known: Vec<&str> = MODELS.iter().map(|model| model.id).collect();
-    let shown: String = id.chars().take(100).collect();
+    let shown = cut(id, 100);
     Refusal::NotFound(format!("model {shown:?} is not known; there are {}", known.join(", ")))
 }
 

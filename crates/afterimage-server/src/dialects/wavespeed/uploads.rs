@@ -3,7 +3,7 @@
 use super::error::Answer;
 use super::prediction::Envelope;
 use crate::app::App;
-use crate::dialects::json::read_object;
+use crate::dialects::json::{Fields, read_object};
 use crate::dialects::parameters::{Kind, Parameter, Problem, ProblemKind, parse};
 use crate::files::{create_ticket, store_upload};
 use crate::http::body::UPLOAD_LIMIT;
@@ -61,7 +61,7 @@ pub async fn binary(
 ) -> Answer<Json<Envelope<Uploaded>>> {
     let (head, body) = request.into_parts();
     // Parts are copies: the body stays until the file is stored, and with it its share of memory.
-    let body = app.bodies.read(&head.headers, body, UPLOAD_LIMIT).await.map_err(Refusal::from)?;
+    let body = app.bodies.read(&key.id, &head.headers, body, UPLOAD_LIMIT).await.map_err(Refusal::from)?;
     let parts = parts(&head.headers, body.clone(), |name| name == "file")
         .await
         .map_err(|error| Refusal::BadBody(error.to_string()))?;
@@ -90,7 +90,7 @@ pub async fn ticket(
     request: Request,
 ) -> Answer<Json<Envelope<Ticket>>> {
     let (head, body) = request.into_parts();
-    let (object, _) = read_object(&app, &head.headers, body).await?;
+    let (object, _) = read_object(&app, &key.id, &head.headers, body, Fields::of(&ticket_parameters())).await?;
     let values = parse(&ticket_parameters(), &object).map_err(Refusal::from)?;
     let declared_type = values.text("content_type").unwrap_or_default();
     let filename = values.text("filename").filter(|name| !name.trim().is_empty()).ok_or_else(|| {

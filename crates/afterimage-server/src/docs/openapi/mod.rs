@@ -74,14 +74,15 @@ fn add_alias(document: &mut Value, path: &str, original: &str) {
 }
 
 /// What any operation that needs a key may be refused with: status and description.
-const REFUSALS: [(&str, &str); 7] = [
+const REFUSALS: [(&str, &str); 8] = [
     ("401", "No key, or an unknown one"),
     ("405", "The path has no such method"),
     ("408", "The body did not arrive in time"),
     ("413", "The body is too large"),
+    ("415", "The Content-Encoding is not one of gzip, br, zstd, identity"),
     ("429", "Too many wrong keys; see Retry-After"),
     ("500", "A fault of the server"),
-    ("503", "Database or disk not available; see Retry-After. Nothing was stored"),
+    ("503", "Database, disk or memory not available; see Retry-After. Nothing was stored"),
 ];
 
 /// Requires a key for every operation of `document` whose path starts with one of `prefixes`, and adds what such

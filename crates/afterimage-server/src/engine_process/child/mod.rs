@@ -15,7 +15,7 @@ mod work;
 use super::frame::{Frame, FrameError, FrameReader};
 use super::protocol::{Command, FailureKind, GenerationFailure, PROTOCOL_VERSION, Report};
 use afterimage_core::Error;
-use afterimage_engine::{Engine, EngineOptions, check_weights};
+use afterimage_engine::{Engine, EngineOptions, MetadataLevel, check_weights};
 use afterimage_imaging::OutputFormat;
 use outbox::Outbox;
 use pulse::Pulse;
@@ -36,13 +36,19 @@ pub struct ChildSettings {
     /// Signs of life stop when the computing thread works but has made no progress for this long. A transformer step
     /// and the building of a model count as one piece of progress each.
     pub stall_limit: Duration,
+    /// How much results say of themselves.
+    pub metadata: MetadataLevel,
 }
 
 impl Default for ChildSettings {
     /// A sign of life every second; stuck after ten minutes, which the largest model's step on a slow processor does
     /// not reach.
     fn default() -> Self {
-        Self { alive_interval: Duration::from_secs(1), stall_limit: Duration::from_mins(10) }
+        Self {
+            alive_interval: Duration::from_secs(1),
+            stall_limit: Duration::from_mins(10),
+            metadata: MetadataLevel::Full,
+        }
     }
 }
 
@@ -88,7 +94,7 @@ pub fn run(options: EngineOptions, settings: ChildSettings) -> Result<(), ChildE
     })?;
     start("reader", &endings, {
         let shared = Arc::clone(&shared);
-        move || read_commands(&shared, &tasks)
+        move || read_commands(&shared, &tasks, settings.metadata)
     })?;
     start("compute", &endings, move || compute(&options, &task_queue, &shared))?;
     drop(endings);
@@ -110,7 +116,7 @@ fn start(
 }
 
 /// Ends with `Ok` when the server closes the pipe, even amid a step: its jobs belong to somebody else by then.
-fn read_commands(shared: &Shared, tasks: &Sender<Task>) -> Result<(), ChildError> {
+fn read_commands(shared: &Shared, tasks: &Sender<Task>, metadata: MetadataLevel) -> Result<(), ChildError> {
     let mut reader = FrameReader::new(io::stdin().lock());
     let mut current: Option<Arc<Switches>> = None;
     while let Some(Frame { message, attachments }) = reader.next_frame()? {
@@ -127,7 +133,7 @@ fn read_commands(shared: &Shared, tasks: &Sender<Task>) -> Result<(), ChildError
                     afterimage_jobs::OutputFormat::Png => OutputFormat::Png,
                     afterimage_jobs::OutputFormat::Jpeg => OutputFormat::Jpeg,
                 };
-                let work = Work { tenant, request, format, sources: attachments, switches };
+                let work = Work { tenant, request, format, metadata, sources: attachments, switches };
                 // The computing thread is gone only when the process ends.
                 let _ = tasks.send(Task::Generate(Box::new(work)));
             }

@@ -5,7 +5,7 @@ use super::pulse::Pulse;
 use crate::engine_process::frame::Frame;
 use crate::engine_process::protocol::{GenerationFailure, Report, Summary, Ticket};
 use afterimage_core::{Error, GenerationRequest, Picture, PictureLimits, Result};
-use afterimage_engine::{Engine, Observer, Stage, encode_pictures};
+use afterimage_engine::{Engine, MetadataLevel, Observer, Stage, encode_pictures};
 use afterimage_imaging::{OutputFormat, OutputMetadata, decode, encode};
 use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +17,7 @@ pub struct Work {
     pub tenant: String,
     pub request: GenerationRequest,
     pub format: OutputFormat,
+    pub metadata: MetadataLevel,
     pub sources: Vec<Bytes>,
     pub switches: Arc<Switches>,
 }
@@ -68,7 +69,7 @@ impl Work {
         let decoded = start.elapsed();
         let generation = engine.generate_for(&self.tenant, &self.request, &sources, reporter)?;
         let generated = Instant::now();
-        let files = encode_pictures(&self.request, &generation, self.format)?;
+        let files = encode_pictures(&self.request, &generation, self.format, self.metadata)?;
         let summary = Summary {
             seed: generation.seed,
             size: generation.size,
@@ -119,7 +120,7 @@ impl Observer for Reporter<'_> {
 
     fn preview(&self, picture: Picture) {
         // One that cannot be encoded is left out: the job does not need it.
-        if let Ok(jpeg) = encode(&picture, OutputFormat::Jpeg, &OutputMetadata::new("{}")) {
+        if let Ok(jpeg) = encode(&picture, OutputFormat::Jpeg, &OutputMetadata::minimal()) {
             let message = Report::Preview { ticket: self.switches.ticket };
             self.report(Frame { message, attachments: vec![jpeg.into()] });
         }
