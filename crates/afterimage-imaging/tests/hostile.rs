@@ -241,6 +241,28 @@ fn chunks_that_inflate_are_left_alone() {
 }
 
 #[test]
+fn thousands_of_chunks_that_unfold_are_not_all_unfolded() {
+    // Each holds 8 MiB and a little of zeros in some 8 kB; all of them would take minutes.
+    let mut packed = Vec::new();
+    let unfolded = vec![0; (8 << 20) + 9];
+    let mut encoder = flate2::write::ZlibEncoder::new(&mut packed, flate2::Compression::best());
+    std::io::Write::write_all(&mut encoder, &unfolded).unwrap();
+    encoder.finish().unwrap();
+    let file = fixture("rgb.png");
+    let after_header = 8 + 25;
+    let mut bomb = file[..after_header].to_vec();
+    for _ in 0..600 {
+        for (name, keyword) in [(*b"iCCP", &b"x\0\0"[..]), (*b"zTXt", b"Raw profile type exif\0\0")] {
+            bomb.extend(png_chunk(name, &[keyword, &packed].concat()));
+        }
+    }
+    bomb.extend(&file[after_header..]);
+    let begin = std::time::Instant::now();
+    let _ = decode(&bomb, "input", &PictureLimits::default());
+    assert!(begin.elapsed() < std::time::Duration::from_secs(5), "{:?}", begin.elapsed());
+}
+
+#[test]
 fn hundreds_of_scans_are_refused() {
     let file = fixture("progressive.jpg");
     let last_scan = file.windows(2).rposition(|window| window == [0xff, 0xda]).unwrap();

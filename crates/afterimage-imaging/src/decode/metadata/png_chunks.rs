@@ -4,31 +4,27 @@ use super::{Blocks, MOST_BYTES};
 use std::borrow::Cow;
 use std::io::Read;
 
-/// Text chunks looked at: a file may hold millions of empty ones.
-const MOST_TEXTS: usize = 1000;
+/// Chunks that are unfolded or taken apart: each may cost as much as [`MOST_BYTES`], and a file may hold thousands.
+const MOST_ATTEMPTS: usize = 8;
+
+/// As the standard bounds it.
+const LONGEST_KEYWORD: usize = 79;
 
 /// EXIF from its own chunk or from the text that `ImageMagick` wrote before there was one, XMP and the profile.
 pub(super) fn blocks(bytes: &[u8]) -> Blocks<'_> {
     let mut blocks = Blocks::default();
     let mut exif_text = None;
-    let mut texts = 0;
-    for (name, data) in chunks(bytes) {
-        match &name {
-            b"eXIf" if blocks.exif.is_none() => blocks.exif = Some(Cow::Borrowed(data)),
-            b"iCCP" if blocks.profile.is_none() => blocks.profile = compressed_behind_name(data).map(Cow::Owned),
-            b"tEXt" | b"zTXt" | b"iTXt" if texts < MOST_TEXTS => {
-                texts += 1;
-                let Some((keyword, data)) = split_at_zero(data) else { continue };
-                match keyword {
-                    b"XML:com.adobe.xmp" if blocks.xmp.is_none() => blocks.xmp = text(name, data),
-                    b"Raw profile type exif" | b"Raw profile type APP1" if exif_text.is_none() => {
-                        exif_text = text(name, data).and_then(|text| from_raw_profile(&text));
-                    }
-                    b"Raw profile type xmp" if blocks.xmp.is_none() => {
-                        blocks.xmp = text(name, data).and_then(|text| from_raw_profile(&text)).map(Cow::Owned);
-                    }
-                    _ => {}
-                }
+    let wanted = chunks(bytes).filter_map(|(name, data)| Some((name, kind(name, data)?, data))).take(MOST_ATTEMPTS);
+    for (name, kind, data) in wanted {
+        match kind {
+            Kind::Exif => blocks.exif = blocks.exif.or(Some(Cow::Borrowed(data))),
+            Kind::Profile if blocks.profile.is_none() => blocks.profile = compressed_behind_name(data).map(Cow::Owned),
+            Kind::Xmp if blocks.xmp.is_none() => blocks.xmp = text(name, data),
+            Kind::RawExif if exif_text.is_none() => {
+                exif_text = text(name, data).and_then(|text| from_raw_profile(&text));
+            }
+            Kind::RawXmp if blocks.xmp.is_none() => {
+                blocks.xmp = text(name, data).and_then(|text| from_raw_profile(&text)).map(Cow::Owned);
             }
             _ => {}
         }
@@ -42,6 +38,30 @@ pub(super) fn blocks(bytes: &[u8]) -> Blocks<'_> {
         None => {}
     }
     blocks
+}
+
+/// What a chunk holds that is of use here.
+#[derive(Clone, Copy)]
+enum Kind {
+    Exif,
+    Profile,
+    Xmp,
+    RawExif,
+    RawXmp,
+}
+
+fn kind(name: [u8; 4], data: &[u8]) -> Option<Kind> {
+    match &name {
+        b"eXIf" => Some(Kind::Exif),
+        b"iCCP" => Some(Kind::Profile),
+        b"tEXt" | b"zTXt" | b"iTXt" => match split_at_zero(&data[..data.len().min(LONGEST_KEYWORD + 1)])?.0 {
+            b"XML:com.adobe.xmp" => Some(Kind::Xmp),
+            b"Raw profile type exif" | b"Raw profile type APP1" => Some(Kind::RawExif),
+            b"Raw profile type xmp" => Some(Kind::RawXmp),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// Name and data of all chunks that are whole.
@@ -64,8 +84,9 @@ fn split_at_zero(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&bytes[..at], &bytes[at + 1..]))
 }
 
-/// The text of a `tEXt`, `zTXt` or `iTXt` chunk behind its keyword.
+/// The text of a `tEXt`, `zTXt` or `iTXt` chunk, behind its keyword.
 fn text(chunk: [u8; 4], data: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let (_keyword, data) = split_at_zero(data)?;
     match &chunk {
         b"tEXt" => Some(Cow::Borrowed(data)),
         // One byte for the method of compression, of which there is one.

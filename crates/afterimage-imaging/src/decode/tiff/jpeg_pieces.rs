@@ -13,7 +13,12 @@ const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
 
 /// Decodes a strip or tile.
 pub(super) fn decode(layout: &Layout, piece: &Piece, limits: &PictureLimits) -> Result<Decoded, Problem> {
+    // Read again for each piece: all tables that JPEG has room for are shorter.
+    const MOST_TABLE_BYTES: usize = 1 << 14;
     let tables = layout.directory.bytes(tag::JPEG_TABLES).unwrap_or_default();
+    if tables.len() > MOST_TABLE_BYTES {
+        return Err("damaged (its JPEG tables are too long)".to_owned());
+    }
     let tables = tables.strip_prefix(&START_OF_IMAGE).unwrap_or(tables);
     let tables = tables.strip_suffix(&END_OF_IMAGE).unwrap_or(tables);
     let data = piece.data.strip_prefix(&START_OF_IMAGE).ok_or("damaged (a strip or tile is no JPEG)")?;

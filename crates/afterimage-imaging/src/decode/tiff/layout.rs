@@ -75,7 +75,7 @@ pub(super) mod tag {
 const MOST_SAMPLES: u64 = 16;
 
 /// Strips or tiles of all planes.
-const MOST_PIECES: u64 = 1 << 20;
+const MOST_PIECES: u64 = 1 << 19;
 
 /// How a pixel's samples make its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,7 +262,7 @@ impl<'a> Layout<'a> {
         if self.compression != Compression::None && !lengths.is_empty() && total > 2 * file.len() as u64 {
             return Err("damaged (its strips or tiles lie on top of each other)".to_owned());
         }
-        if self.compression != Compression::None && lengths.is_empty() && count > 64 {
+        if self.compression != Compression::None && lengths.is_empty() && count > 16 {
             return Err("damaged (its strips or tiles have no length)".to_owned());
         }
         Ok(())
