@@ -40,7 +40,7 @@ pub enum Task {
     Img2Img(Img2Img),
     Models(Models),
     Bench(Bench),
-    Serve(Serve),
+    Serve(Box<Serve>),
     Keys(Keys),
     #[command(hide = true)]
     EngineProcess(EngineProcess),

@@ -220,13 +220,16 @@ fn without_a_step_the_source_itself_comes_back_at_the_output_size() {
     for (strength, size) in [(0.0, None), (0.0, Some(Size::new(64, 48))), (1e-17, Some(Size::new(80, 96)))] {
         let mut request = GenerationRequest::new(Task::ImageToImage { strength });
         (request.prompt, request.size, request.num_images) = (Some("a lake".to_owned()), size, 2);
-        let made = generate(&models, &request, &[source.clone()], &Silent).unwrap();
+        let made = generate(&models, "", &request, std::slice::from_ref(&source), &Silent).unwrap();
         let expected = Size::new(source.width(), source.height());
         let expected = usable_size(size.unwrap_or(expected), models.size_step()).unwrap();
         let resized = resize(&source, expected, Filter::Lanczos).unwrap();
         assert_eq!((made.size, made.steps_run, made.pictures), (expected, 0, vec![resized; 2]), "{strength} {size:?}");
         let Timings { image_encode_ms, text_encode_ms, denoise_ms, decode_ms, .. } = made.timings;
-        assert_eq!([image_encode_ms, text_encode_ms, denoise_ms, decode_ms], [0.0; 4], "no model runs");
+        assert!(
+            [image_encode_ms, text_encode_ms, denoise_ms, decode_ms].iter().all(|time| *time <= 0.0),
+            "no model runs"
+        );
     }
 }
 
@@ -236,7 +239,7 @@ fn drawn_seeds_are_taken_back_by_every_service() {
     let (models, source) = (models(&case), input(&case));
     let mut request = GenerationRequest::new(Task::ImageToImage { strength: 0.0 });
     request.prompt = Some("a lake".to_owned());
-    let drawn = || generate(&models, &request, &[source.clone()], &Silent).unwrap().seed;
+    let drawn = || generate(&models, "", &request, std::slice::from_ref(&source), &Silent).unwrap().seed;
     let seeds: Vec<u64> = (0..64).map(|_| drawn()).collect();
     assert!(seeds.iter().all(|seed| *seed <= 0x7fff_ffff), "{seeds:?}");
     assert!(seeds.iter().any(|seed| *seed > 0x3fff_ffff), "the highest bit is drawn, too");
@@ -419,7 +422,7 @@ fn a_request_counts_only_the_models_it_built() {
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     for timings in later {
-        assert_eq!(timings.load_ms, 0.0, "{timings:?}");
+        assert!(timings.load_ms <= 0.0, "{timings:?}");
     }
 }
 

@@ -136,6 +136,7 @@ fn check_map(text: &str) -> Result<(), String> {
 mod tests {
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "cases are written in place")]
     fn read(json: serde_json::Value) -> Result<usize, String> {
         let step: Option<Step> = serde_json::from_str(&json.to_string()).map_err(|error| error.to_string())?;
         Ok(normalizer(step)?.map_or(0, |sequence| sequence.as_ref().len()))

@@ -100,12 +100,8 @@ mod tests {
             let name = format!("silent{number}.example");
             assert!(timeout(Duration::from_millis(5), resolver.resolve(Some(&one), &name)).await.is_err());
         }
-        {
-            let mut hanging = server.0.lock().unwrap();
-            while hanging.0 < LOOKUPS_OF_A_KEY {
-                hanging = server.1.wait(hanging).unwrap();
-            }
-        }
+        let hanging = server.1.wait_while(server.0.lock().unwrap(), |hanging| hanging.0 < LOOKUPS_OF_A_KEY);
+        drop(hanging.unwrap());
         let found = timeout(Duration::from_secs(20), resolver.resolve(Some(&other), "public.example")).await.unwrap();
         assert_eq!(found.unwrap().len(), 1);
         server.0.lock().unwrap().1 = true;

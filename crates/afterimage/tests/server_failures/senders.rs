@@ -157,7 +157,7 @@ async fn json_takes_no_more_memory_than_its_bytes() {
         assert!(client.get("/healthz").await.unwrap().status.is_success(), "{path} {field}: {}", installation.log());
     }
     server.signal("-TERM");
-    assert!(server.ended(Duration::from_secs(60)).await.success());
+    assert!(server.ended(Duration::from_mins(1)).await.success());
 }
 
 /// `command` with a limit on its address space.
