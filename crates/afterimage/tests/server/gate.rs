@@ -5,7 +5,7 @@ use crate::support::{KEY, REDUX, SRPO, Server, answer, data_uri, picture};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use reqwest::{Method, Response, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io::Write;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -110,7 +110,7 @@ async fn packed_bodies_are_read_and_marks_skipped() {
         assert_eq!(response.status(), expected, "{coding}");
         if expected == 415 {
             assert!(response.headers()["accept-encoding"].to_str().unwrap().contains("gzip"));
-            assert!(response.json::<Value>().await.unwrap()["message"].as_str().unwrap().contains("Content-Encoding"));
+            assert!(answer(response).await.1["message"].as_str().unwrap().contains("Content-Encoding"));
         }
     }
     // The limit is that of what comes out.
