@@ -15,7 +15,7 @@ const NODES: usize = 4096;
 const NAME_BYTES: usize = 1024;
 
 /// Arrays and objects in each other.
-const DEPTH: usize = 32;
+const DEPTH: usize = 120;
 
 /// Reads `text` as an object and returns those of its fields that `wanted` names. Of fields that are there several times
 /// the last one counts, as everywhere.

@@ -1,6 +1,6 @@
 //! Pictures that cannot be read: exit code 2 and one line that names the file.
 
-use crate::context::{Context, encoded, picture};
+use crate::context::{Context, encoded, picture, repository};
 use image::ImageFormat;
 use std::fs;
 
@@ -36,15 +36,16 @@ fn files_that_are_no_pictures() {
 #[test]
 fn damaged_files() {
     let context = Context::new();
-    for (name, format) in [
-        ("cut.png", ImageFormat::Png),
-        ("cut.jpg", ImageFormat::Jpeg),
-        ("cut.gif", ImageFormat::Gif),
-        ("cut.webp", ImageFormat::WebP),
-        ("cut.bmp", ImageFormat::Bmp),
-        ("cut.tiff", ImageFormat::Tiff),
+    let encoded = |name: &'static str, format| (name, encoded(picture(120, 100), format));
+    let tiff = repository().join("crates/afterimage-imaging/tests/fixtures/inputs/rgb-8-be.tif");
+    for (name, bytes) in [
+        encoded("cut.png", ImageFormat::Png),
+        encoded("cut.jpg", ImageFormat::Jpeg),
+        encoded("cut.gif", ImageFormat::Gif),
+        encoded("cut.webp", ImageFormat::WebP),
+        encoded("cut.bmp", ImageFormat::Bmp),
+        ("cut.tiff", fs::read(tiff).unwrap()),
     ] {
-        let bytes = encoded(picture(120, 100), format);
         for length in [1, 20, bytes.len() / 2] {
             context.write(name, &bytes[..length]);
             context.vary_refuses(&[name], &[name]);

@@ -1,6 +1,6 @@
 //! What the process does when the other side of its pipes misbehaves.
 
-use afterimage_server::engine_process::{Command as Order, Frame, FrameReader, Report};
+use afterimage_server::engine_process::{Command as Order, Frame, FrameReader, PROTOCOL_VERSION, Report};
 use std::io::Write;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread::sleep;
@@ -29,7 +29,7 @@ impl Engine {
 
     fn ready() -> Self {
         let mut engine = Self::start(&[]);
-        engine.wait_for(|report| matches!(report, Report::Ready { version: 1, .. }));
+        engine.wait_for(|report| matches!(report, Report::Ready { version: PROTOCOL_VERSION, .. }));
         engine
     }
 
@@ -142,7 +142,7 @@ fn ctrl_c_is_ignored_and_sigterm_ends_it_in_good_order() {
 fn signs_of_life_stop_when_nothing_moves() {
     // Any step of a large picture takes longer than the limit.
     let mut engine = Engine::start(&["--alive-interval", "0.01", "--stall-limit", "0.05"]);
-    engine.wait_for(|report| matches!(report, Report::Ready { .. }));
+    engine.wait_for(|report| matches!(report, Report::Ready { version: PROTOCOL_VERSION, .. }));
     engine.send(endless(1));
     engine.wait_for(|report| matches!(report, Report::Step { .. }));
     sleep(Duration::from_millis(200));

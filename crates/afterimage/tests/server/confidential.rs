@@ -40,6 +40,7 @@ async fn results_do_not_hold_the_operators_paths() {
         ..EngineOptions::default()
     };
     let server = Server::start(|options| {
+        options.workers = 1;
         let program = options.engine.program.clone();
         options.engine = EngineCommand::this_program(&models, &ChildSettings::default()).unwrap();
         options.engine.program = program;

@@ -90,7 +90,7 @@ async fn a_token_sends_files_and_nothing_else() {
     assert_eq!(status, 200, "{token}");
     assert_eq!((&token["token_type"], &token["base_url"]), (&json!("Bearer"), &json!(server.url)));
     let expires = token["expires_at"].as_str().unwrap();
-    assert!(expires.len() == 25 && expires.ends_with("+00:00"), "{expires}");
+    assert!(expires.len() == 29 && expires.ends_with("+00:00"), "{expires}");
     let text = token["token"].as_str().unwrap();
     assert!(!text.contains(KEY));
     let (status, uploaded) = send(&server, &format!("Bearer {text}"), picture(24, 20)).await;

@@ -68,7 +68,7 @@ async fn slashes_too_many_are_none() {
     let (status, answer) = server.post("/queue//fal-ai/flux-1//dev/redux/", &body).await;
     assert_eq!(status, 200, "{answer}");
     let id = answer["request_id"].as_str().unwrap();
-    assert_eq!(server.get(&format!("/queue/fal-ai/flux-1//requests/{id}/status/?logs=1")).await.0, 200);
+    assert_eq!(server.get(&format!("/queue/fal-ai/flux-1//requests/{id}/status/?logs=1")).await.0, 202);
     for path in ["/tokens", "/tokens/", "//tokens//"] {
         assert_eq!(server.post(path, &json!({"allowed_apps": ["flux-1"]})).await.0, 200, "{path}");
     }
@@ -194,7 +194,9 @@ async fn json_without_pictures_is_small_and_trees_are_bounded() {
         ("/api/v3/predictions/delete", format!("{{\"ids\": {maps}}}")),
     ] {
         let (status, body) = send(path, body).await;
-        assert!(status == StatusCode::BAD_REQUEST, "{path}: {status} {body}");
+        // The native form of DeepInfra says 422 to whatever is wrong with a request.
+        let expected = if path.starts_with("/v1/inference/") { 422 } else { 400 };
+        assert_eq!(status, expected, "{path}: {body}");
     }
 }
 

@@ -171,6 +171,7 @@ fn is_documented(path: &str, documented: &Map<String, Value>) -> bool {
     // What takes the rest of a path stands for several operations.
     match path.split_once("{*") {
         Some((start, _)) => documented.keys().any(|known| known.starts_with(start)),
-        None => documented.contains_key(&path),
+        // A slash at the end makes no other path.
+        None => documented.keys().any(|known| known.trim_end_matches('/') == path),
     }
 }

@@ -11,7 +11,12 @@ pub fn stored_files(server: &Server) -> usize {
             .flatten()
             .map(|entry| match entry.path() {
                 path if path.is_dir() => count(&path),
-                path if path.to_string_lossy().contains("sqlite") || path.ends_with("lock") => 0,
+                path if path.to_string_lossy().contains("sqlite")
+                    || path.ends_with("lock")
+                    || path.ends_with("database-id") =>
+                {
+                    0
+                }
                 _ => 1,
             })
             .sum()
@@ -187,7 +192,7 @@ async fn a_repetition_that_is_to_be_reported_elsewhere_is_another_request() {
     for (path, parameter) in [(REDUX, "webhook"), (crate::hostile_dialects::QUEUE, "fal_webhook")] {
         let send = async |query: &str| {
             let request = server.request(reqwest::Method::POST, &format!("{path}{query}"));
-            let request = request.header("Idempotency-Key", "k").body(body.clone());
+            let request = request.header("Idempotency-Key", parameter).body(body.clone());
             crate::support::answer(request.send().await.unwrap()).await
         };
         let reported = format!("?{parameter}=http://127.0.0.1:9/a");

@@ -155,12 +155,13 @@ mod tests {
         let one = vec!["flux-1".to_owned()];
         assert_eq!(of(json!({"allowed_apps": one})), Ok((one.clone(), 120)));
         assert_eq!(of(json!({"allowed_apps": one, "token_expiration": 3600})), Ok((one.clone(), 3600)));
+        assert_eq!(of(json!({"allowed_apps": one, "token_expiration": "60"})), Ok((one.clone(), 60)));
         let many = vec!["a"; MOST_APPS + 1];
         for bad in [json!(null), json!([]), json!([1]), json!("flux-1"), json!(many), json!(["a".repeat(201)])] {
             assert_eq!(of(json!({"allowed_apps": bad})), Err("allowed_apps".to_owned()), "{bad}");
         }
         assert_eq!(of(json!({})), Err("allowed_apps".to_owned()));
-        for bad in [json!(0), json!(-1), json!(3601), json!("60"), json!(1.5), json!([])] {
+        for bad in [json!(0), json!(-1), json!(3601), json!("6o"), json!("3601"), json!(1.5), json!([])] {
             let body = json!({"allowed_apps": one, "token_expiration": bad});
             assert_eq!(of(body), Err("token_expiration".to_owned()), "{bad}");
         }
