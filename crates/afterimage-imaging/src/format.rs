@@ -111,6 +111,7 @@ pub(crate) fn camera_raw_refusal(kind: &str) -> String {
     format!("looks like {RAW}{kind}; develop it first and save it as JPEG or TIFF; {ACCEPTED}")
 }
 
+const TARGA: &str = "a TGA picture";
 const HEIC: &str = "a HEIC picture";
 const HEIF: &str = "a HEIF picture";
 const AVIF: &str = "an AVIF picture";
@@ -169,6 +170,10 @@ fn describe_unknown(bytes: &[u8]) -> &'static str {
     }
     if bytes.starts_with(b"BA") && !is_bitmap_array(bytes) {
         return describe_text(bytes);
+    }
+    // A cursor's file holds at least one, and says so in its next two bytes.
+    if bytes.starts_with(b"\0\0\x02\0\0\0") && is_targa(bytes) {
+        return TARGA;
     }
     if let Some((_, name)) = SIGNATURES.iter().find(|(magic, _)| bytes.starts_with(magic)) {
         return name;
@@ -229,7 +234,7 @@ fn describe_text(bytes: &[u8]) -> &'static str {
     } else if !head.is_empty() && head.iter().all(|&byte| byte >= b' ' || byte.is_ascii_whitespace()) {
         "text"
     } else if is_targa(bytes) {
-        "a TGA picture"
+        TARGA
     } else {
         "no known picture format"
     }
@@ -269,7 +274,9 @@ mod tests {
     #[test]
     fn refused_formats_are_named() {
         let targa = [&[0, 0, 10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 45, 0, 37, 0, 24, 0x20][..], &[1; 20]].concat();
-        let names: [(&[u8], &str); 24] = [
+        // Begins as a cursor does, but for the number of cursors.
+        let plain_targa = [&[0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 45, 0, 37, 0, 24, 0][..], &[1; 20]].concat();
+        let names: [(&[u8], &str); 26] = [
             (b"\xef\xbb\xbf  <svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing"),
             (b"<?xml version='1.0'?><!-- x --><SVG/>", "an SVG drawing"),
             (b"\n<!DOCTYPE html><html><svg/></html>", "an HTML page"),
@@ -290,7 +297,9 @@ mod tests {
             (b"8BPS\0\x01", "a Photoshop document"),
             (b"BA\x28\0\0\0\0\0\0\0\0\0\0\0BM", "an OS/2 bitmap array"),
             (b"BARCELONA", "text"),
-            (&targa, "a TGA picture"),
+            (&targa, TARGA),
+            (&plain_targa, TARGA),
+            (b"\0\0\x02\0\x01\0\x20\x20\0\0\0\0\0\0\0\0\0\0\x16\0\0\0", "a Windows cursor"),
             (b"P6\n1 1\n255\n...", "a portable anymap (PNM)"),
             (b"hello", "text"),
             (b"\x01\x02\x03", "no known picture format"),

@@ -163,6 +163,21 @@ fn patched(bytes: &[u8], original: &[u8], replacement: &[u8]) -> Vec<u8> {
     [&bytes[..at], replacement, &bytes[at + original.len()..]].concat()
 }
 
+/// Red read as grey and green as opacity would be a wrong picture; Pillow refuses these, too.
+#[test]
+fn tiffs_whose_colours_are_of_another_kind_are_refused() {
+    let rgb = plain_tiff(&noise());
+    let kind = [262_u16.to_le_bytes(), 3_u16.to_le_bytes()].concat();
+    let entry = |value: u32| [&kind[..], &1_u32.to_le_bytes(), &value.to_le_bytes()].concat();
+    for other in [0, 1, 3] {
+        let message = refusal(&patched(&rgb, &entry(2), &entry(other)));
+        assert!(message.contains("TIFF file: "), "{other}: {message}");
+    }
+    // Without the tag: another one, which nobody reads, in its place.
+    let nameless = patched(&rgb, &entry(2), &[&260_u16.to_le_bytes(), &entry(2)[2..]].concat());
+    assert!(refusal(&nameless).contains("3 samples a pixel"), "{}", refusal(&nameless));
+}
+
 #[test]
 fn sizes_are_checked_before_pixels_are_held() {
     let big_endian = [37_u16, 45].map(u16::to_be_bytes).concat();

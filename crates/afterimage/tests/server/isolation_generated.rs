@@ -171,7 +171,7 @@ impl<'a> Stranger<'a> {
                 let (expected, given) = (read(to_nobodys, &nobodys).await, read(to_owners, owners).await);
                 assert_eq!(given, expected, "{} {} of a task that is {when}", operation.method, operation.path);
                 // An id that is not found among those to delete is passed over; all else is refused.
-                let passes = matches!(operation.takes, Takes::Tasks | Takes::Picture("inputs"));
+                let passes = matches!(operation.takes, Takes::Tasks);
                 assert_eq!(given.0 == 200, passes, "{} {}: {given:?}", operation.method, operation.path);
                 tried += 1;
             }

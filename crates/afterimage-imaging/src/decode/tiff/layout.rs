@@ -353,7 +353,8 @@ fn same_for_all(directory: &Directory, tag: u16, default: u64, samples: usize) -
     Err(all.iter().map(u64::to_string).collect::<Vec<_>>().join(", "))
 }
 
-/// What the samples beside the colours are. The first one counts; without a word about it, it is opacity.
+/// What the samples beside the colours are. The first one counts; without a word about it, a single one is opacity. More
+/// than that without a word are no colours of this kind: a file whose kind is wrong or missing would be a wrong picture.
 fn alpha(directory: &Directory, photometric: Photometric, samples: usize) -> Result<Alpha, Problem> {
     let colors = match photometric {
         Photometric::WhiteIsZero | Photometric::BlackIsZero | Photometric::Palette => 1,
@@ -367,6 +368,11 @@ fn alpha(directory: &Directory, photometric: Photometric, samples: usize) -> Res
     }
     if samples == colors {
         return Ok(Alpha::None);
+    }
+    if samples > colors + 1 && !directory.has(tag::EXTRA_SAMPLES) {
+        return Err(format!(
+            "damaged ({samples} samples a pixel, where its colours need {colors}, and no word about the others)"
+        ));
     }
     Ok(match directory.integer(tag::EXTRA_SAMPLES) {
         Some(0) => Alpha::None,

@@ -66,6 +66,8 @@ pub fn masks_are_refused() -> Problem {
 /// # Errors
 /// What is wrong with which field, also that there is none, and a mask.
 pub fn in_json(object: &mut Map<String, Value>) -> Result<Vec<Sent>, Problem> {
+    // As in forms, what is empty is absent.
+    object.retain(|_, value| !value.as_str().is_some_and(str::is_empty));
     if object.get("mask").is_some_and(|mask| !mask.is_null()) {
         return Err(masks_are_refused());
     }
