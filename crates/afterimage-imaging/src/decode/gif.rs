@@ -121,10 +121,10 @@ mod tests {
     use gif::{Encoder, Frame};
 
     /// A canvas of 8×4 with a frame of one colour, and what is decoded of it.
-    fn decoded(frame: Frame) -> (u32, u32, Vec<[u8; 3]>) {
+    fn decoded(frame: &Frame) -> (u32, u32, Vec<[u8; 3]>) {
         let mut bytes = Vec::new();
         let palette = [10, 20, 30, 200, 100, 50];
-        Encoder::new(&mut bytes, 8, 4, &palette).unwrap().write_frame(&frame).unwrap();
+        Encoder::new(&mut bytes, 8, 4, &palette).unwrap().write_frame(frame).unwrap();
         let decoded = decode(&bytes, &PictureLimits::default()).unwrap();
         assert_eq!(canvas_size(&bytes).unwrap(), (decoded.width, decoded.height));
         let Samples::Rgb(rgb) = decoded.samples else { panic!("colours") };
@@ -138,16 +138,16 @@ mod tests {
 
     #[test]
     fn a_first_frame_beyond_the_canvas_enlarges_it() {
-        let (width, height, pixels) = decoded(frame(2, 1, 10, 5));
+        let (width, height, pixels) = decoded(&frame(2, 1, 10, 5));
         assert_eq!((width, height), (12, 6));
         assert_eq!((pixels[0], pixels[12 + 2], pixels[71]), ([10, 20, 30], [200, 100, 50], [200, 100, 50]));
     }
 
     #[test]
     fn what_the_first_frame_leaves_is_white_only_where_there_is_transparency() {
-        let (_, _, pixels) = decoded(frame(4, 0, 4, 4));
+        let (_, _, pixels) = decoded(&frame(4, 0, 4, 4));
         assert_eq!((pixels[0], pixels[4]), ([10, 20, 30], [200, 100, 50]));
-        let (_, _, pixels) = decoded(Frame { transparent: Some(0), ..frame(4, 0, 4, 4) });
+        let (_, _, pixels) = decoded(&Frame { transparent: Some(0), ..frame(4, 0, 4, 4) });
         assert_eq!((pixels[0], pixels[4]), ([255; 3], [200, 100, 50]));
     }
 }
