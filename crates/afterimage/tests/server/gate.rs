@@ -4,7 +4,7 @@ use crate::isolation::second_key;
 use crate::support::{KEY, REDUX, SRPO, Server, answer, data_uri, picture};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Method, Response};
 use serde_json::json;
 use std::io::Write;
 use std::time::{Duration, Instant};
