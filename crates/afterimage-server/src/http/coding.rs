@@ -8,7 +8,7 @@ use flate2::read::MultiGzDecoder;
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 use std::io::{self, Cursor, Read};
 
-/// What [`Coding::of`] knows, for the header `Accept-Encoding` of a refusal.
+/// What `Coding::of` knows, for the header `Accept-Encoding` of a refusal.
 pub const KNOWN: &str = "gzip, br, zstd, identity";
 
 /// How a body is packed.
