@@ -32,8 +32,8 @@ struct Doubt {
 
 impl SteadyTime {
     /// Starts at `now`. `noted` is a time that an earlier process believed: all that the clock says beyond it is a jump,
-    /// for nobody measured how long that process has been gone. Without one there is nothing to compare with, and the
-    /// clock is believed.
+    /// for nobody measured how long that process has been gone. Without one (an empty store) there is nothing to compare with,
+    /// and the clock is believed.
     pub(crate) fn resume(noted: Option<Timestamp>, now: Reading) -> Self {
         let wall = noted.map_or(now.wall, |noted| noted.min(now.wall));
         Self { believed: Reading { wall, ..now }, doubt: None }

@@ -47,6 +47,8 @@ impl Sweeper {
     pub async fn run(self, stop: CancellationToken) {
         let mut time = None;
         let mut noted = None;
+        // The clock is looked at from the start on, so that no jump falls between this and the first sweep.
+        self.believed_time(&mut time).await;
         for round in 0_u64.. {
             tokio::select! {
                 () = sleep(self.interval) => {}

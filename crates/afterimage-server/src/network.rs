@@ -46,13 +46,10 @@ impl FromStr for Cidr {
             return Err(NoCidr);
         }
         let address = written.to_canonical();
-        // `::ffff:10.0.0.0/104` is `10.0.0.0/8`; shorter prefixes of that kind are networks of IPv6.
+        // `::ffff:10.0.0.0/104` is `10.0.0.0/8`. A shorter prefix of that kind would hold no address that is ever seen.
         let mapped = bits - bits_of(address);
-        Ok(if prefix >= mapped {
-            Self { first: masked(address, prefix - mapped), prefix: prefix - mapped }
-        } else {
-            Self { first: masked(written, prefix), prefix }
-        })
+        let prefix = prefix.checked_sub(mapped).ok_or(NoCidr)?;
+        Ok(Self { first: masked(address, prefix), prefix })
     }
 }
 
@@ -127,7 +124,18 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_networks() {
-        for bad in ["", "/", "10.0.0.0/", "10.0.0.0/33", "::/129", "10.0.0/8", "host/8", "10.0.0.0/+8", "1.1.1.1/8/8"] {
+        for bad in [
+            "",
+            "/",
+            "10.0.0.0/",
+            "10.0.0.0/33",
+            "::/129",
+            "10.0.0/8",
+            "host/8",
+            "10.0.0.0/+8",
+            "1.1.1.1/8/8",
+            "::ffff:127.0.0.0/90",
+        ] {
             assert_eq!(bad.parse::<Cidr>(), Err(NoCidr), "{bad}");
         }
     }
@@ -155,9 +163,9 @@ mod tests {
         fn a_network_is_its_leading_bits(first: u128, other: u128, prefix in 0_u8..=128) {
             // Near addresses, or hardly any would be inside.
             for address in [first, first ^ (1 << (other % 128)), other] {
-                let network = cidr(&format!("{}/{prefix}", Ipv6Addr::from_bits(first)));
                 let address = Ipv6Addr::from_bits(address);
                 prop_assume!(address.to_ipv4_mapped().is_none() && Ipv6Addr::from_bits(first).to_ipv4_mapped().is_none());
+                let network = cidr(&format!("{}/{prefix}", Ipv6Addr::from_bits(first)));
                 let is_inside = (0..prefix).all(|bit| {
                     let of = |address: u128| address >> (127 - bit) & 1;
                     of(first) == of(address.to_bits())

@@ -25,7 +25,7 @@ use afterimage_jobs::{
     Blobs, DataFolderLock, DatabaseLock, Error as StoreError, KeyStore, NewKey, Secret, SettingsStore, SqliteStore,
     StorageClaim, Store, Sweeper, SystemClock, is_open_to_others,
 };
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -104,7 +104,8 @@ pub async fn serve(
     let first_key = provide_key(&sqlite, options.api_key.clone()).await?;
     let storage = options.storage.as_ref().unwrap_or(&options.data_dir);
     let storage_claim = claim_storage(storage, &sqlite).await?;
-    for folder in [database.parent(), Some(storage)].into_iter().flatten() {
+    let folders = [database.parent(), Some(storage)];
+    for folder in folders.into_iter().flatten().collect::<BTreeSet<_>>() {
         warn_of_open_folder(folder);
     }
     let disks = [("database", database.parent()), ("storage", Some(storage.as_path()))];

@@ -48,6 +48,20 @@ impl StorageRoom {
     /// # Errors
     /// [`Refusal::OverQuota`], [`Refusal::DiskFull`], those of the store.
     pub async fn reserve(&self, store: &dyn Store, key: &KeyId, bytes: u64) -> Result<Reserved<'_>, Refusal> {
+        self.reserve_beside(store, key, bytes, 0).await
+    }
+
+    /// [`StorageRoom::reserve`] for a key of which `beside` bytes lie on the disk that the store does not count yet.
+    ///
+    /// # Errors
+    /// As [`StorageRoom::reserve`].
+    pub async fn reserve_beside(
+        &self,
+        store: &dyn Store,
+        key: &KeyId,
+        bytes: u64,
+        beside: u64,
+    ) -> Result<Reserved<'_>, Refusal> {
         // Reserved before anything is asked: what others store meanwhile then counts here or there, never nowhere.
         let reserved = Reserved { room: self, key: key.clone(), bytes };
         let (pending, of_key) = self.pending().add(key, bytes);
@@ -55,7 +69,7 @@ impl StorageRoom {
             return Err(Refusal::DiskFull);
         }
         if let Some(quota) = self.quota {
-            let stored = store.stored_bytes(key).await?;
+            let stored = store.stored_bytes(key).await?.saturating_add(beside);
             if stored >= quota || stored.saturating_add(of_key) > quota {
                 return Err(Refusal::OverQuota { stored, quota });
             }

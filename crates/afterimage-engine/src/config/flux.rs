@@ -68,18 +68,26 @@ impl FluxConfig {
         Ok(config)
     }
 
-    /// The blocks that it counts.
-    pub fn depths(&self) -> [Depth; 2] {
+    /// The blocks that it counts, and what it turns on.
+    pub fn depths(&self) -> [Depth; 3] {
         [
             Depth {
                 field: "num_layers",
                 used: self.num_layers,
+                is_switch: false,
                 patterns: &["double_blocks.#", "transformer_blocks.#"],
             },
             Depth {
                 field: "num_single_layers",
                 used: self.num_single_layers,
+                is_switch: false,
                 patterns: &["single_blocks.#", "single_transformer_blocks.#"],
+            },
+            Depth {
+                field: "guidance_embeds",
+                used: usize::from(self.guidance_embeds),
+                is_switch: true,
+                patterns: &["guidance_in", "time_text_embed.guidance_embedder"],
             },
         ]
     }

@@ -42,6 +42,9 @@ pub struct SchedulerConfig {
     pub time_shift_type: String,
     /// Not supported.
     pub stochastic_sampling: bool,
+    /// Of other schedulers; what a FLUX model predicts is the flow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prediction_type: Option<String>,
 }
 
 impl Default for SchedulerConfig {
@@ -63,6 +66,7 @@ impl Default for SchedulerConfig {
             use_beta_sigmas: false,
             time_shift_type: "exponential".to_owned(),
             stochastic_sampling: false,
+            prediction_type: None,
         }
     }
 }
@@ -110,6 +114,9 @@ impl SchedulerConfig {
         if let Some(terminal) = self.shift_terminal {
             return Err(check.refuse("shift_terminal", format!("{terminal} is not supported; expected null")));
         }
+        if let Some(kind) = self.prediction_type.as_ref().filter(|kind| !kind.starts_with("flow")) {
+            return Err(check.refuse("prediction_type", format!("{kind} is not supported; expected none")));
+        }
         if self.time_shift_type != "exponential" {
             return Err(check.refuse(
                 "time_shift_type",
@@ -134,6 +141,7 @@ mod tests {
             (r#"{"base_image_seq_len": 4096}"#, "max_image_seq_len: 4096 is not above base_image_seq_len 4096"),
             (r#"{"shift_terminal": 0.1}"#, "shift_terminal: 0.1 is not supported; expected null"),
             (r#"{"time_shift_type": "linear"}"#, "time_shift_type: linear is not supported"),
+            (r#"{"prediction_type": "epsilon"}"#, "prediction_type: epsilon is not supported"),
             (r#"{"num_train_timesteps": 0}"#, "num_train_timesteps: 0 is out of range"),
             (r#"{"_class_name": "DDIMScheduler"}"#, "_class_name: DDIMScheduler is not supported"),
         ] {

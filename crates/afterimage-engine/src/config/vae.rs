@@ -95,23 +95,49 @@ impl VaeConfig {
         Ok(config)
     }
 
-    /// The levels and blocks that it counts.
-    pub fn depths(&self) -> [Depth; 3] {
+    /// The levels and blocks that it counts, and what it turns on.
+    pub fn depths(&self) -> [Depth; 6] {
         [
             Depth {
                 field: "block_out_channels",
                 used: self.block_out_channels.len(),
+                is_switch: false,
                 patterns: &["encoder.down_blocks.#", "decoder.up_blocks.#", "encoder.down.#", "decoder.up.#"],
             },
             Depth {
                 field: "layers_per_block",
                 used: self.layers_per_block,
+                is_switch: false,
                 patterns: &["encoder.down_blocks.*.resnets.#", "encoder.down.*.block.#"],
             },
             Depth {
                 field: "layers_per_block + 1",
                 used: self.layers_per_block + 1,
+                is_switch: false,
                 patterns: &["decoder.up_blocks.*.resnets.#", "decoder.up.*.block.#"],
+            },
+            Depth {
+                field: "mid_block_add_attention",
+                used: usize::from(self.mid_block_add_attention),
+                is_switch: true,
+                patterns: &[
+                    "encoder.mid_block.attentions.#",
+                    "decoder.mid_block.attentions.#",
+                    "encoder.mid.attn_1",
+                    "decoder.mid.attn_1",
+                ],
+            },
+            Depth {
+                field: "use_quant_conv",
+                used: usize::from(self.use_quant_conv),
+                is_switch: true,
+                patterns: &["quant_conv"],
+            },
+            Depth {
+                field: "use_post_quant_conv",
+                used: usize::from(self.use_post_quant_conv),
+                is_switch: true,
+                patterns: &["post_quant_conv"],
             },
         ]
     }

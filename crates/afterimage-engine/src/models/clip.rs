@@ -71,7 +71,12 @@ impl ClipTextConfig {
 
     /// The layers that it counts.
     pub fn depths(&self) -> [Depth; 1] {
-        [Depth { field: "num_hidden_layers", used: self.num_hidden_layers, patterns: &["encoder.layers.#"] }]
+        [Depth {
+            field: "num_hidden_layers",
+            used: self.num_hidden_layers,
+            is_switch: false,
+            patterns: &["encoder.layers.#"],
+        }]
     }
 
     /// Checks every field; `path` is the file that messages name.

@@ -72,7 +72,7 @@ impl T5Config {
 
     /// The layers that it counts.
     pub fn depths(&self) -> [Depth; 1] {
-        [Depth { field: "num_layers", used: self.num_layers, patterns: &["encoder.block.#"] }]
+        [Depth { field: "num_layers", used: self.num_layers, is_switch: false, patterns: &["encoder.block.#"] }]
     }
 
     /// Checks every field; `path` is the file that messages name.

@@ -1,4 +1,5 @@
-//! Blocks in the weights that a configuration does not count. Half a model would run without a word.
+//! Blocks in the weights that a configuration does not count, and parts that it turns off. Half a model would run without
+//! a word.
 
 use afterimage_core::shortened;
 use std::fmt;
@@ -8,10 +9,12 @@ use std::fmt;
 pub struct Depth {
     /// The configuration's field.
     pub field: &'static str,
-    /// Blocks that are used: numbers below it.
+    /// Blocks that are used: numbers below it. Of a part that is there or not: 1 or 0.
     pub used: usize,
+    /// Whether the field turns a part on or off instead of counting.
+    pub is_switch: bool,
     /// How the names of such a block's tensors begin, in every layout, with `#` for the block's number and `*` for any
-    /// other.
+    /// other. One without `#` is a block of number 0.
     pub patterns: &'static [&'static str],
 }
 
@@ -22,6 +25,8 @@ pub struct Beyond {
     pub field: &'static str,
     /// Blocks that it counts.
     pub used: usize,
+    /// See [`Depth::is_switch`].
+    pub is_switch: bool,
     /// Blocks that the weights have, going by the highest number.
     pub present: usize,
     /// The first tensor of the highest block.
@@ -30,9 +35,13 @@ pub struct Beyond {
 
 impl fmt::Display for Beyond {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { field, used, present, tensor } = self;
+        let Self { field, used, is_switch, present, tensor } = self;
         let tensor = shortened(tensor);
-        write!(formatter, "{field}: {used} contradicts the weights, where tensor {tensor} needs {present}")
+        if *is_switch {
+            write!(formatter, "{field}: false contradicts the weights, where tensor {tensor} needs true")
+        } else {
+            write!(formatter, "{field}: {used} contradicts the weights, where tensor {tensor} needs {present}")
+        }
     }
 }
 
@@ -49,13 +58,14 @@ pub(super) fn beyond(names: &[&str], depths: &[Depth]) -> Option<Beyond> {
         }
         let (number, tensor) = found?;
         let present = number.saturating_add(1);
-        Some(Beyond { field: depth.field, used: depth.used, present, tensor: tensor.to_owned() })
+        let Depth { field, used, is_switch, .. } = *depth;
+        Some(Beyond { field, used, is_switch, present, tensor: tensor.to_owned() })
     })
 }
 
-/// The number at `#`, when `name` begins like `pattern`.
+/// The number at `#`, when `name` begins like `pattern`; 0 where there is none.
 fn number(name: &str, pattern: &str) -> Option<usize> {
-    let mut number = None;
+    let mut number = (!pattern.contains('#')).then_some(0);
     let mut segments = name.split('.');
     for expected in pattern.split('.') {
         let segment = segments.next()?;
@@ -77,7 +87,22 @@ fn digits(text: &str) -> Option<usize> {
 mod tests {
     use super::*;
 
-    const BLOCKS: Depth = Depth { field: "num_layers", used: 2, patterns: &["double_blocks.#", "blocks.*.inner.#"] };
+    const BLOCKS: Depth =
+        Depth { field: "num_layers", used: 2, is_switch: false, patterns: &["double_blocks.#", "blocks.*.inner.#"] };
+
+    #[test]
+    fn a_part_that_is_off_and_there_is_found() {
+        let switch = |on: bool| {
+            let used = usize::from(on);
+            Depth { field: "use_quant_conv", used, is_switch: true, patterns: &["quant_conv", "mid.attn.#"] }
+        };
+        let names = ["encoder.quant_conv.weight", "quant_conv.weight"];
+        assert_eq!(beyond(&names, &[switch(true)]), None);
+        let message = "use_quant_conv: false contradicts the weights, where tensor quant_conv.weight needs true";
+        assert_eq!(beyond(&names, &[switch(false)]).unwrap().to_string(), message);
+        assert_eq!(beyond(&names[..1], &[switch(false)]), None);
+        assert!(beyond(&["mid.attn.0.weight"], &[switch(false)]).is_some());
+    }
 
     #[test]
     fn blocks_beyond_the_count_are_found_in_every_layout() {

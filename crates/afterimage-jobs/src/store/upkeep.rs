@@ -18,7 +18,7 @@ pub trait Upkeep: Send + Sync + 'static {
     /// [`crate::Error::Unavailable`] also when readers were in the way; a later call will do.
     async fn forget_deleted(&self) -> Result<()>;
 
-    /// The time that [`Upkeep::note_time`] was last given.
+    /// The time that [`Upkeep::note_time`] was last given; where it never was, the newest time that the store holds.
     async fn noted_time(&self) -> Result<Option<Timestamp>>;
 
     /// Keeps a time that was believed, for the next process.

@@ -81,6 +81,18 @@ impl Place {
     }
 }
 
+/// No process has noted a time before: the newest row tells what time it was.
+#[tokio::test]
+async fn a_clock_that_is_wrong_from_the_start_deletes_nothing() {
+    let place = Place::new(START).await;
+    let upload = place.upload(None).await;
+    place.clock.advance(8 * DAY);
+    let stop = place.sweep(None);
+    sleep(50 * INTERVAL).await;
+    assert!(place.is_there(&upload).await);
+    stop.cancel();
+}
+
 #[tokio::test]
 async fn a_clock_that_jumps_for_a_while_deletes_nothing() {
     let place = Place::new(START).await;

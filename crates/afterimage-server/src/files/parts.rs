@@ -42,6 +42,8 @@ pub struct UploadsInParts {
 struct UnderWay {
     key: KeyId,
     since: Instant,
+    /// Bytes of the parts that lie on the disk, as far as this process put them there.
+    bytes: u64,
     /// Whoever counts the bytes that are there and adds to them.
     turn: Arc<Turn<()>>,
 }
@@ -66,9 +68,23 @@ impl UploadsInParts {
             )));
         }
         let turn = Arc::<Turn<()>>::default();
-        let one = UnderWay { key: upload.key.clone(), since: Instant::now(), turn: Arc::clone(&turn) };
+        let one = UnderWay { key: upload.key.clone(), since: Instant::now(), bytes: 0, turn: Arc::clone(&turn) };
         all.insert(upload.id.clone(), one);
         Ok(turn)
+    }
+
+    /// Notes the bytes of the parts of `upload`.
+    fn hold(&self, upload: &UploadId, bytes: u64) {
+        let mut all = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(one) = all.get_mut(upload) {
+            one.bytes = bytes;
+        }
+    }
+
+    /// Bytes of the parts of all uploads of `key` but `upload`.
+    fn held_beside(&self, upload: &UploadId, key: &KeyId) -> u64 {
+        let all = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().filter(|(id, one)| *id != upload && one.key == *key).map(|(_, one)| one.bytes).sum()
     }
 
     fn leave(&self, upload: &UploadId) {
@@ -114,11 +130,13 @@ pub async fn put_part(app: &App, id: &UploadId, number: u32, bytes: Bytes) -> Re
     if others + bytes.len() as u64 > most_bytes() as u64 {
         return Err(too_large());
     }
-    // Parts are in no row yet, so those that lie there count beside this one.
-    let lying = others + bytes.len() as u64;
-    let _reserved = app.room.reserve(app.store.as_ref(), &upload.key, lying).await?;
-    let tag = tag(&bytes);
+    // Parts are in no row yet, so those that lie there count beside this one, those of the key's other uploads as well.
+    let (length, tag) = (bytes.len() as u64, tag(&bytes));
+    let beside = others + app.in_parts.held_beside(id, &upload.key);
+    let reserved = app.room.reserve_beside(app.store.as_ref(), &upload.key, length, beside).await?;
     app.blobs.put(&path, bytes).await?;
+    app.in_parts.hold(id, others + length);
+    drop(reserved);
     Ok(tag)
 }
 

@@ -130,15 +130,19 @@ fn configurations_with_absurd_sizes() {
 /// A configuration that counts fewer blocks than the weights have would run half a model.
 #[test]
 fn configurations_that_leave_blocks_unused() {
+    let number = |number: u64| serde_json::Value::from(number);
+    let off = serde_json::Value::from(false);
     for (name, key, value, tensor) in [
-        ("base/transformer/config.json", "num_layers", 0, "transformer_blocks."),
-        ("base/transformer/config.json", "num_single_layers", 1, "single_transformer_blocks."),
-        ("base/text_encoder/config.json", "num_hidden_layers", 1, "encoder.layers."),
-        ("base/text_encoder_2/config.json", "num_layers", 1, "encoder.block."),
-        ("redux/image_encoder/config.json", "num_hidden_layers", 1, "encoder.layers."),
+        ("base/transformer/config.json", "num_layers", number(0), "transformer_blocks."),
+        ("base/transformer/config.json", "num_single_layers", number(1), "single_transformer_blocks."),
+        ("base/transformer/config.json", "guidance_embeds", off.clone(), "time_text_embed.guidance_embedder."),
+        ("base/vae/config.json", "mid_block_add_attention", off, "mid_block.attentions.0."),
+        ("base/text_encoder/config.json", "num_hidden_layers", number(1), "encoder.layers."),
+        ("base/text_encoder_2/config.json", "num_layers", number(1), "encoder.block."),
+        ("redux/image_encoder/config.json", "num_hidden_layers", number(1), "encoder.layers."),
     ] {
         let context = with_model();
-        change(&context, name, key, &value.into());
+        change(&context, name, key, &value);
         let folder = Path::new(name).parent().unwrap().to_str().unwrap();
         let said = format!("{key}: {value} contradicts the weights, where tensor ");
         refuses(&context, &[name, &said, tensor]);

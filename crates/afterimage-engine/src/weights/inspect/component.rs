@@ -143,9 +143,13 @@ fn beyond(kind: Kind, source: &LayoutSource, folder: &Bundle) -> Result<Option<B
 fn contradict(report: &mut ComponentReport, beyond: Beyond) {
     report.fits = false;
     report.reason = format!("config.json: {beyond}");
-    let Beyond { field, used, present, tensor } = beyond;
-    let expected = format!("no such block, as config.json says ({field}: {used})");
-    report.problems.insert(0, TensorProblem { tensor, expected, found: format!("{present} blocks") });
+    let Beyond { field, used, is_switch, present, tensor } = beyond;
+    let (expected, found) = if is_switch {
+        (format!("no such part, as config.json says ({field}: false)"), "the part".to_owned())
+    } else {
+        (format!("no such block, as config.json says ({field}: {used})"), format!("{present} blocks"))
+    };
+    report.problems.insert(0, TensorProblem { tensor, expected, found });
 }
 
 fn flux(source: &LayoutSource, folder: Option<&Bundle>) -> Result<Needs> {

@@ -15,7 +15,11 @@ impl Upkeep for MemoryStore {
     }
 
     async fn noted_time(&self) -> Result<Option<Timestamp>> {
-        Ok(self.tables().noted_time)
+        let tables = self.tables();
+        let jobs = tables.jobs.values().map(|stored| stored.job.finished_at.max(Some(stored.job.created_at)));
+        let uploads = tables.uploads.values().map(|stored| Some(stored.upload.created_at));
+        let keys = tables.keys.iter().map(|(key, _)| Some(key.created_at));
+        Ok(tables.noted_time.or_else(|| jobs.chain(uploads).chain(keys).max().flatten()))
     }
 
     async fn note_time(&self, now: Timestamp) -> Result<()> {

@@ -1,12 +1,18 @@
 //! [`Upkeep`] in SQLite.
 
-use super::SqliteStore;
 use super::settings::{read, write};
+use super::{SqliteStore, rows, unavailable};
 use crate::{Result, Timestamp, Upkeep};
 use async_trait::async_trait;
 
 const NOTED_TIME: &str = "noted_time";
 const WRITE_CHECK: &str = "write_check";
+
+/// The newest of the times that rows are made and ended.
+const NEWEST_TIME: &str = "SELECT MAX(newest) AS newest FROM ( \
+     SELECT MAX(created_at) AS newest FROM keys \
+     UNION ALL SELECT MAX(created_at) FROM jobs UNION ALL SELECT MAX(finished_at) FROM jobs \
+     UNION ALL SELECT MAX(created_at) FROM uploads)";
 
 #[async_trait]
 impl Upkeep for SqliteStore {
@@ -23,7 +29,11 @@ impl Upkeep for SqliteStore {
 
     async fn noted_time(&self) -> Result<Option<Timestamp>> {
         let text = read(&self.readers, NOTED_TIME).await?;
-        Ok(text.and_then(|text| text.parse().ok()).map(Timestamp))
+        if let Some(noted) = text.and_then(|text| text.parse().ok()) {
+            return Ok(Some(Timestamp(noted)));
+        }
+        let row = sqlx::query(NEWEST_TIME).fetch_one(&self.readers).await.map_err(unavailable)?;
+        rows::time(&row, "newest")
     }
 
     async fn note_time(&self, now: Timestamp) -> Result<()> {

@@ -92,6 +92,21 @@ async fn parts_in_any_order_and_repeated_make_the_file() {
 }
 
 #[tokio::test]
+async fn parts_of_all_uploads_of_a_key_count_together() {
+    let server = Server::start(|options| options.quota = Some(1_000_000)).await;
+    let (one, two) = (by_address(&server).await, behind_file(&server).await);
+    let part = vec![b' '; 600_000];
+    listed(&server, &one, 1, &part).await;
+    let refused = put(&server, &two, "1", &part).await;
+    assert_eq!(refused.status(), 403);
+    let text = refused.text().await.unwrap();
+    assert!(text.contains("600000 of the 1000000 bytes"), "{text}");
+    // The same part again is no more than before, and what fits is taken.
+    listed(&server, &one, 1, &part).await;
+    listed(&server, &two, 1, &part[..300_000]).await;
+}
+
+#[tokio::test]
 async fn a_file_up_to_the_limit_of_a_picture_fits_and_no_more() {
     let server = Server::without_workers().await;
     // A real picture with 49.9 MB of text behind its end, which decoders do not look at.
