@@ -11,6 +11,7 @@ use afterimage_core::{Error, Result};
 use afterimage_kernels::attention::{AttentionBias, AttentionShape, Tokens, attention};
 use afterimage_kernels::gemm::Finish;
 use afterimage_kernels::norm::{modulated_layer_norm, rms_norm_rotate};
+use afterimage_kernels::simd::Isa;
 use std::ops::Range;
 
 /// Rows that an MLP handles at once.
@@ -78,7 +79,14 @@ impl FluxTransformer {
         }
         let [shift, scale] = chunks::<2>(&conditioning.last, step, hidden);
         let image = text_tokens * hidden..;
-        modulated_layer_norm(&workspace.x[image.clone()], scale, shift, NORM_EPSILON, &mut workspace.h[image.clone()]);
+        modulated_layer_norm(
+            Isa::detect(),
+            &workspace.x[image.clone()],
+            scale,
+            shift,
+            NORM_EPSILON,
+            &mut workspace.h[image.clone()],
+        );
         self.final_linear.apply_into(&workspace.h[image], Finish::Store, velocity, self.config.out_channels());
         Ok(())
     }
@@ -140,7 +148,7 @@ impl Pass<'_> {
         for rows in blocks_of_rows(first..self.tokens) {
             let range = rows.start * hidden..rows.end * hidden;
             let normal = &mut workspace.normal[..range.len()];
-            modulated_layer_norm(&workspace.x[range.clone()], scale, shift, NORM_EPSILON, normal);
+            modulated_layer_norm(Isa::detect(), &workspace.x[range.clone()], scale, shift, NORM_EPSILON, normal);
             let wide = &mut workspace.wide[..rows.len() * width];
             for (wide, attended) in wide.chunks_exact_mut(width).zip(workspace.h[range.clone()].chunks_exact(hidden)) {
                 wide[..hidden].copy_from_slice(attended);
@@ -162,13 +170,29 @@ impl Pass<'_> {
     ) {
         let hidden = self.hidden;
         let range = rows.start * hidden..rows.end * hidden;
-        modulated_layer_norm(&workspace.x[range.clone()], scale, shift, NORM_EPSILON, &mut workspace.h[range.clone()]);
+        modulated_layer_norm(
+            Isa::detect(),
+            &workspace.x[range.clone()],
+            scale,
+            shift,
+            NORM_EPSILON,
+            &mut workspace.h[range.clone()],
+        );
         let qkv = &mut workspace.qkv[3 * range.start..3 * range.end];
         projection.apply_into(&workspace.h[range], Finish::Store, qkv, 3 * hidden);
         let heads = self.flux.config.num_attention_heads;
         for (offset, weight) in [(0, &norms.query), (hidden, &norms.key)] {
             let rotary = &self.conditioning.rotary;
-            rms_norm_rotate(qkv, 3 * hidden, offset, heads, weight, NORM_EPSILON, rotary, rows.start);
+            rms_norm_rotate(
+                Isa::detect(),
+                &mut qkv[offset..],
+                3 * hidden,
+                heads,
+                weight,
+                NORM_EPSILON,
+                rotary,
+                rows.start,
+            );
         }
     }
 
@@ -198,7 +222,7 @@ impl Pass<'_> {
         for rows in blocks_of_rows(rows) {
             let range = rows.start * hidden..rows.end * hidden;
             let normal = &mut workspace.normal[..range.len()];
-            modulated_layer_norm(&workspace.x[range.clone()], scale, shift, NORM_EPSILON, normal);
+            modulated_layer_norm(Isa::detect(), &workspace.x[range.clone()], scale, shift, NORM_EPSILON, normal);
             let wide = &mut workspace.wide[..rows.len() * mlp];
             stream.mlp_in.apply_into(normal, Finish::Gelu, wide, mlp);
             stream.mlp_out.apply_into(wide, Finish::AddGated(gate), &mut workspace.x[range], hidden);

@@ -77,7 +77,14 @@ impl GroupNorm {
     }
 
     fn affine(&self, x: &Tensor3) -> (Vec<f32>, Vec<f32>) {
-        group_norm_affine(x.planes(), self.groups, &self.weight, &self.bias, NORM_EPSILON)
+        group_norm_affine(
+            afterimage_kernels::simd::Isa::detect(),
+            x.planes(),
+            self.groups,
+            &self.weight,
+            &self.bias,
+            NORM_EPSILON,
+        )
     }
 }
 
