@@ -4,6 +4,7 @@
 
 pub mod bench;
 pub mod config;
+mod devices;
 mod engine;
 mod intact;
 pub mod layers;

@@ -160,7 +160,7 @@ impl Device for Cpu {
         out: ViewMut<'_, HostBuffer>,
     ) -> Result<()> {
         check::norm(x, &norm, &out)?;
-        norm::norm(self.isa, x, norm, epsilon, out);
+        norm::norm(self.isa, x, &norm, epsilon, out);
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use crate::view::{View, ViewMut};
 use afterimage_kernels::norm::modulated_layer_norm;
 use afterimage_kernels::simd::Isa;
 
-pub(super) fn norm(isa: Isa, x: View<HostBuffer>, norm: Norm<HostBuffer>, epsilon: f32, mut out: ViewMut<HostBuffer>) {
+pub(super) fn norm(isa: Isa, x: View<HostBuffer>, norm: &Norm<HostBuffer>, epsilon: f32, mut out: ViewMut<HostBuffer>) {
     match norm {
         Norm::Layer { weight, bias } => {
             let (weight, bias) = (weight.numbers(), bias.numbers());

@@ -103,7 +103,7 @@ impl Case for Attend {
         // Key 0 stays for everybody; some of the others are out of sight.
         let tables = if self.bias == 3 { self.heads } else { 1 };
         let pairs = noise(tables * self.keys * self.queries, 28).into_iter().enumerate().map(|(index, value)| {
-            let hidden = value > 0.5 && index / self.queries % self.keys > 0;
+            let hidden = value > 0.5 && !(index / self.queries).is_multiple_of(self.keys);
             if hidden { f32::NEG_INFINITY } else { value }
         });
         let pairs = device.upload(pairs.collect())?;
