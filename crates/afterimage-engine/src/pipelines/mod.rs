@@ -32,6 +32,8 @@ mod plan;
 mod preview;
 
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use context::join;
