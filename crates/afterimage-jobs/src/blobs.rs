@@ -13,7 +13,8 @@
 //! Nothing that a user typed is ever part of a path.
 
 use crate::data_folder::{close_to_others, create_private};
-use crate::{Error, FetchLease, JobId, Lease, OutputFormat, Result, Timestamp, UploadId, unfinished};
+use crate::{Error, FetchLease, JobId, Lease, Result, Timestamp, UploadId, unfinished};
+use afterimage_core::OutputFormat;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;

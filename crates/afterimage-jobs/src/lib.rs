@@ -12,6 +12,7 @@ mod error;
 mod ids;
 mod job;
 mod price;
+pub mod progress;
 pub mod retention;
 pub mod state;
 mod steady_time;
@@ -28,7 +29,7 @@ pub use error::{Error, Result};
 pub use ids::{JobId, KeyId, UploadId, WorkerId};
 pub use job::{
     Failure, FailureKind, FetchLease, Idempotency, Job, JobResult, JobSpec, JobState, Lease, NewJob, Output,
-    OutputFormat, OutputSpec, Priority, Source, Webhook,
+    OutputSpec, Priority, Source, Webhook,
 };
 pub use price::Rates;
 pub use state::{MAX_ATTEMPTS, MAX_UNCLEAN_ENDS};

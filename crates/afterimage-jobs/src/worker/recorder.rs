@@ -1,7 +1,8 @@
 //! From an execution to the job's end: files first, then one transaction that makes them the result.
 
 use super::{Encoded, Produced, Shared};
-use crate::{Blobs, Failure, FailureKind, Fenced, Job, JobResult, JobState, Lease, Output, OutputFormat, Result};
+use crate::{Blobs, Failure, FailureKind, Fenced, Job, JobResult, JobState, Lease, Output, Result};
+use afterimage_core::OutputFormat;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -29,7 +30,7 @@ pub(super) async fn store_pictures(
         match store_picture(shared, lease, job.spec.output.format, picture, until).await {
             Ok(output) => outputs.push(output),
             Err(error) => {
-                tracing::error!(job = %job.id, %error, "cannot store the result");
+                tracing::error!(job_id = %job.id, %error, "cannot store the result");
                 return failed(shared, job, Failure::new(FailureKind::Storage, "the result could not be stored"));
             }
         }
@@ -59,13 +60,13 @@ pub(super) async fn record(shared: &Shared, lease: &Lease, ending: Ending) {
         match write(shared, lease, &ending).await {
             Ok(fenced) => break fenced,
             Err(error) => {
-                tracing::warn!(job = %lease.job, %error, "cannot record the end of the job");
+                tracing::warn!(job_id = %lease.job, %error, "cannot record the end of the job");
                 sleep(pause_after(shared, failures)).await;
                 failures += 1;
             }
         }
     };
-    tracing::info!(job = %lease.job, attempt = lease.attempt, end = name_of(&ending), ?fenced, "job left the worker");
+    tracing::info!(job_id = %lease.job, attempt = lease.attempt, end = name_of(&ending), ?fenced, "job left the worker");
     match (fenced, &ending) {
         (Fenced::Done, Ending::Succeeded(result)) => shared.executor.recorded(result),
         (Fenced::Lost, Ending::Succeeded(result)) => discard(shared, lease, result).await,
@@ -112,7 +113,7 @@ async fn store_picture(
         if Instant::now() + pause > until {
             return Err(error);
         }
-        tracing::warn!(job = %lease.job, %error, "cannot store a picture yet");
+        tracing::warn!(job_id = %lease.job, %error, "cannot store a picture yet");
         sleep(pause).await;
     }
 }
@@ -131,7 +132,7 @@ async fn discard(shared: &Shared, lease: &Lease, result: &JobResult) {
     }
     for output in &result.outputs {
         if let Err(error) = shared.blobs.delete(&output.blob).await {
-            tracing::warn!(job = %lease.job, %error, "cannot remove a discarded picture");
+            tracing::warn!(job_id = %lease.job, %error, "cannot remove a discarded picture");
         }
     }
 }

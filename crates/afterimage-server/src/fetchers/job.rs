@@ -2,7 +2,6 @@
 
 use super::{Fetchers, LEASE, RENEW_EVERY, STORE_PAUSE};
 use crate::cost::quote;
-use crate::sources::about_image;
 use afterimage_jobs::{Blobs, Failure, FailureKind, Fenced, FetchLease, Fetched, Job, JobId, Result, Source};
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,7 +76,7 @@ impl Fetching {
             let file = match fetcher.fetch_picture(url).await {
                 Ok(file) => file,
                 Err(error) => {
-                    return Outcome::Failed(about_image(FailureKind::SourceUnavailable, error.to_string()));
+                    return Outcome::Failed(Failure::about_image(FailureKind::SourceUnavailable, error.to_string()));
                 }
             };
             // What cannot be read is refused by the engine, in its words.

@@ -13,7 +13,8 @@ use crate::dialects::parameters::{Numbers, Problem, ProblemKind, Values, echo, p
 use crate::dialects::{Flow, generation};
 use crate::http::multipart::is_json;
 use crate::submit::Submission;
-use afterimage_jobs::{ApiKey, KeyId, OutputFormat, Priority};
+use afterimage_core::OutputFormat;
+use afterimage_jobs::{ApiKey, KeyId, Priority};
 use axum::Json;
 use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse, Response};

@@ -2,8 +2,8 @@
 
 use super::check::{check, expected, preset};
 use super::{Kind, Parameter};
-use crate::bounded::bounded;
 use afterimage_core::Size;
+use afterimage_core::bounded;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 

@@ -2,8 +2,8 @@
 //!
 //! Losing an event is harmless: the store knows how a job ends, and each event supersedes the one before.
 
-use afterimage_engine::Stage;
-use afterimage_jobs::{Clock, JobId, SystemClock, Timestamp};
+use crate::{Clock, JobId, SystemClock, Timestamp};
+use afterimage_core::Stage;
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

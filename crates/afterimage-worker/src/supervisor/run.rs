@@ -2,9 +2,9 @@
 
 use super::life::{Cause, End, Life};
 use super::{Limits, Outcome, Work};
-use crate::engine_process::events::{Attempt, Event};
-use crate::engine_process::frame::Frame;
-use crate::engine_process::protocol::{Command, Report, Ticket};
+use crate::frame::Frame;
+use crate::protocol::{Command, Report, Ticket};
+use afterimage_jobs::progress::{Attempt, Event};
 use afterimage_jobs::worker::Control;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;

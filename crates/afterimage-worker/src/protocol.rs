@@ -1,8 +1,6 @@
 //! What server and engine process say to each other.
 
-use afterimage_core::{Error, GenerationRequest, Size};
-use afterimage_engine::{ModelFacts, Stage, Timings};
-use afterimage_jobs::OutputFormat;
+use afterimage_core::{Error, GenerationRequest, ModelFacts, OutputFormat, Size, Stage, Timings};
 use serde::{Deserialize, Serialize};
 
 /// Raised whenever a message changes its meaning. Both sides are the same binary, unless somebody replaced it while the

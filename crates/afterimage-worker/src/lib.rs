@@ -1,5 +1,5 @@
-//! The engine in a supervised child process of the same binary: a crash, an out-of-memory kill or a hang costs one
-//! attempt of one job, and the server goes on.
+//! The engine in supervised child processes of the same binary: a crash, an out-of-memory kill or a hang costs one attempt
+//! of one job, and whoever runs them goes on.
 //!
 //! | file | what |
 //! |---|---|
@@ -8,19 +8,22 @@
 //! | `child/` | the engine process: reads jobs, computes, tells how far it is |
 //! | `launch.rs` | how to start one: arguments, environment |
 //! | `supervisor/` | keeps processes alive, hands them jobs, ends them when they hang |
-//! | `events.rs` | progress and previews for whoever watches, in memory only |
+//! | `sources.rs` | a job's pictures |
 //! | `executor.rs` | the queue's executor on top of all this |
+//! | `engines.rs` | what a server sees of it |
+//!
+//! This crate knows nothing of HTTP.
 
 pub mod child;
-mod events;
+mod engines;
 mod executor;
 mod frame;
 mod launch;
 mod protocol;
+mod sources;
 mod supervisor;
 
-pub use events::{Attempt, Event, Events, Noted, Watcher};
-pub use executor::{EngineExecutor, SourceReader};
+pub use executor::EngineExecutor;
 pub use frame::{Frame, FrameCodec, FrameError, FrameReader};
 pub use launch::EngineCommand;
 pub use protocol::{Command, FailureKind, GenerationFailure, PROTOCOL_VERSION, Report, Summary, Ticket};

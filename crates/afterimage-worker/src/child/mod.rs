@@ -16,7 +16,6 @@ use super::frame::{Frame, FrameError, FrameReader};
 use super::protocol::{Command, FailureKind, GenerationFailure, PROTOCOL_VERSION, Report};
 use afterimage_core::Error;
 use afterimage_engine::{Engine, EngineOptions, MetadataLevel, check_weights};
-use afterimage_imaging::OutputFormat;
 use outbox::Outbox;
 use pulse::Pulse;
 use std::io::{self, Write};
@@ -129,10 +128,6 @@ fn read_commands(shared: &Shared, tasks: &Sender<Task>, metadata: MetadataLevel)
                     previews: AtomicBool::new(previews),
                 });
                 current = Some(Arc::clone(&switches));
-                let format = match format {
-                    afterimage_jobs::OutputFormat::Png => OutputFormat::Png,
-                    afterimage_jobs::OutputFormat::Jpeg => OutputFormat::Jpeg,
-                };
                 let work = Work { tenant, request, format, metadata, sources: attachments, switches };
                 // The computing thread is gone only when the process ends.
                 let _ = tasks.send(Task::Generate(Box::new(work)));

@@ -11,12 +11,11 @@ mod state;
 
 pub use state::{OpenFailure, ProcessState, ProcessStatus};
 
-use super::events::Attempt;
-use super::launch::EngineCommand;
-use super::protocol::{GenerationFailure, Summary};
-use afterimage_core::{GenerationRequest, Limits as RequestLimits};
-use afterimage_engine::ModelFacts;
-use afterimage_jobs::OutputFormat;
+use crate::launch::EngineCommand;
+use crate::protocol::{GenerationFailure, Summary};
+use afterimage_core::ModelFacts;
+use afterimage_core::{GenerationRequest, Limits as RequestLimits, OutputFormat};
+use afterimage_jobs::progress::Attempt;
 use afterimage_jobs::worker::Control;
 use bytes::Bytes;
 use keeper::Keeper;
@@ -133,13 +132,8 @@ impl EngineProcesses {
     }
 
     /// Every process as it is now.
-    pub fn statuses(&self) -> Vec<ProcessStatus> {
+    pub fn processes(&self) -> Vec<ProcessStatus> {
         self.statuses.iter().map(|status| status.borrow().clone()).collect()
-    }
-
-    /// Whether some process takes a job now or after the one that it runs.
-    pub fn is_open(&self) -> bool {
-        self.statuses.iter().any(|status| status.borrow().state.is_open())
     }
 
     /// Waits until the first process has opened its models, or has failed to.
@@ -204,7 +198,7 @@ impl EngineProcesses {
 
     /// Lets running jobs finish until `deadline` has passed, hands the rest back, and ends all processes. Jobs that
     /// were not begun are handed back at once.
-    pub async fn shut_down(&self, deadline: Duration) {
+    pub async fn stop(&self, deadline: Duration) {
         self.stopping.cancel();
         if tokio::time::timeout(deadline, self.keepers.wait()).await.is_err() {
             self.hand_back.cancel();

@@ -1,7 +1,7 @@
 //! The one writer of the process's standard output.
 
-use crate::engine_process::frame::{Frame, FrameError};
-use crate::engine_process::protocol::Report;
+use crate::frame::{Frame, FrameError};
+use crate::protocol::Report;
 use std::io::{self, Stdout, Write};
 use std::sync::{Mutex, PoisonError};
 

@@ -2,10 +2,10 @@
 
 use super::Limits;
 use super::state::OpenFailure;
-use crate::engine_process::frame::{Frame, FrameCodec, FrameError};
-use crate::engine_process::launch::EngineCommand;
-use crate::engine_process::protocol::{Command, PROTOCOL_VERSION, Report, Ticket};
-use afterimage_engine::ModelFacts;
+use crate::frame::{Frame, FrameCodec, FrameError};
+use crate::launch::EngineCommand;
+use crate::protocol::{Command, PROTOCOL_VERSION, Report, Ticket};
+use afterimage_core::ModelFacts;
 use futures_util::StreamExt;
 use std::process::ExitStatus;
 use std::time::Duration;

@@ -2,11 +2,11 @@
 
 use super::outbox::Outbox;
 use super::pulse::Pulse;
-use crate::engine_process::frame::Frame;
-use crate::engine_process::protocol::{GenerationFailure, Report, Summary, Ticket};
-use afterimage_core::{Error, GenerationRequest, Picture, PictureLimits, Result};
-use afterimage_engine::{Engine, MetadataLevel, Observer, Stage, encode_pictures};
-use afterimage_imaging::{OutputFormat, OutputMetadata, decode, encode};
+use crate::frame::Frame;
+use crate::protocol::{GenerationFailure, Report, Summary, Ticket};
+use afterimage_core::{Error, GenerationRequest, OutputFormat, Picture, PictureLimits, Result, Stage};
+use afterimage_engine::{Engine, MetadataLevel, Observer, encode_pictures};
+use afterimage_imaging::{OutputMetadata, decode, encode};
 use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -4,7 +4,7 @@ use super::Limits;
 use super::life::{Cause, Life};
 use super::run::{Assignment, Run};
 use super::state::{OpenFailure, ProcessState, ProcessStatus};
-use crate::engine_process::launch::EngineCommand;
+use crate::launch::EngineCommand;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, mpsc, watch};

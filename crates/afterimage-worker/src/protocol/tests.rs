@@ -1,5 +1,5 @@
 use super::*;
-use crate::engine_process::frame::{Frame, FrameReader};
+use crate::frame::{Frame, FrameReader};
 use afterimage_core::{Task, VariationSettings};
 use insta::assert_snapshot;
 use proptest::prelude::*;

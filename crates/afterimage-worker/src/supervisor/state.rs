@@ -1,6 +1,6 @@
 //! What is known about an engine process from outside.
 
-use afterimage_engine::ModelFacts;
+use afterimage_core::ModelFacts;
 use std::time::Instant;
 
 /// One process, for `/readyz`, metrics and people.

@@ -1,62 +1,41 @@
-//! The queue's executor: sources are read, the engine processes compute, progress goes to whoever watches.
+//! The queue's executor: pictures are read, the engine processes compute, progress goes to whoever watches.
 
-use super::events::Events;
-use super::protocol::{FailureKind, GenerationFailure, Summary};
-use super::supervisor::{EngineProcesses, Outcome, Work};
-use crate::bounded::bounded;
-use crate::operations::metrics::Metrics;
+use crate::protocol::{FailureKind, GenerationFailure, Summary};
+use crate::sources::read_sources;
+use crate::supervisor::{EngineProcesses, Outcome, Work};
+use afterimage_core::{OutputFormat, bounded};
+use afterimage_jobs::progress::Events;
 use afterimage_jobs::worker::{Control, Encoded, Execution, Executor, Produced};
-use afterimage_jobs::{Failure, FailureKind as JobFailureKind, Job, JobResult, OutputFormat, Source};
+use afterimage_jobs::{Blobs, Failure, FailureKind as JobFailureKind, Job};
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::json;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// Reads a job's source pictures, by the rules for blobs and for addresses that clients name.
-#[async_trait]
-pub trait SourceReader: Send + Sync + 'static {
-    /// The encoded file of `source`. The future is dropped when the job is cancelled.
-    ///
-    /// # Errors
-    /// What the job fails with.
-    async fn read(&self, job: &Job, source: &Source) -> Result<Bytes, Failure>;
-}
 
 /// Runs jobs in engine processes.
-pub struct EngineExecutor<R> {
+#[derive(Debug)]
+pub struct EngineExecutor {
     processes: Arc<EngineProcesses>,
-    sources: R,
+    blobs: Blobs,
     events: Events,
-    metrics: Arc<Metrics>,
 }
 
-impl<R: SourceReader> EngineExecutor<R> {
-    /// Runs jobs in `processes`, reads their pictures by `sources`, publishes progress to `events` and notes in
-    /// `metrics` how long results took.
-    pub fn new(processes: Arc<EngineProcesses>, sources: R, events: Events, metrics: Arc<Metrics>) -> Self {
-        Self { processes, sources, events, metrics }
-    }
-
-    async fn read_sources(&self, job: &Job) -> Result<Vec<Bytes>, Failure> {
-        let mut files = Vec::with_capacity(job.spec.sources.len());
-        for source in &job.spec.sources {
-            files.push(self.sources.read(job, source).await?);
-        }
-        Ok(files)
+impl EngineExecutor {
+    /// Runs jobs in `processes`, reads their pictures from `blobs` and publishes progress to `events`.
+    pub const fn new(processes: Arc<EngineProcesses>, blobs: Blobs, events: Events) -> Self {
+        Self { processes, blobs, events }
     }
 }
 
 #[async_trait]
-impl<R: SourceReader> Executor for EngineExecutor<R> {
-    /// The slot does not matter: whichever process is ready takes the job.
-    async fn execute(&self, _slot: usize, job: &Job, control: &Control) -> Execution {
+impl Executor for EngineExecutor {
+    async fn execute(&self, job: &Job, control: &Control) -> Execution {
         let attempt = self.events.begin(&job.id);
         let sources = tokio::select! {
             biased;
             () = control.cancel.cancelled() => return Execution::Cancelled,
             () = control.abandon.cancelled() => return Execution::HandedBack,
-            sources = self.read_sources(job) => match sources {
+            sources = read_sources(&self.blobs, job) => match sources {
                 Ok(sources) => sources,
                 Err(failure) => return Execution::Failed(failure),
             },
@@ -72,20 +51,12 @@ impl<R: SourceReader> Executor for EngineExecutor<R> {
             Outcome::Crashed { reason } => Execution::Crashed { message: reason },
         }
     }
-
-    fn recorded(&self, result: &JobResult) {
-        self.metrics.inferred(Duration::from_millis(result.inference_ms));
-    }
 }
 
 fn produced(summary: &Summary, files: Vec<Bytes>, format: OutputFormat) -> Produced {
-    let content_type = match format {
-        OutputFormat::Png => "image/png",
-        OutputFormat::Jpeg => "image/jpeg",
-    };
     let encoded = |bytes| Encoded {
         bytes,
-        content_type: content_type.to_owned(),
+        content_type: format.media_type().to_owned(),
         width: summary.size.width,
         height: summary.size.height,
     };
