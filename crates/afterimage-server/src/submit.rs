@@ -2,8 +2,8 @@
 
 use crate::app::App;
 use crate::cost::quote;
-use crate::dialects::parameters::{Problem, ProblemKind};
 use crate::intake::{SourcePicture, own_file_gone};
+use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
 use afterimage_core::{Error as CoreError, GenerationRequest, Limits, OutputFormat, Task};
 use afterimage_jobs::{

@@ -1,6 +1,6 @@
 //! JSON schema of a list of parameters.
 
-use super::{Kind, Parameter};
+use super::parameter::{Kind, Parameter};
 use serde_json::{Map, Value, json};
 
 /// The JSON schema (draft 2020-12, as OpenAPI 3.1 uses it) of a request with `parameters`, with their order as the

@@ -1,122 +1,11 @@
 //! A request's JSON object against a list of parameters.
 
-use super::check::{check, expected, preset};
-use super::{Kind, Parameter};
-use afterimage_core::Size;
-use afterimage_core::bounded;
+use super::check::{Numbers, check, expected, preset};
+use super::parameter::{Kind, Parameter};
+use super::values::{Checked, Values};
+use crate::problem::{Problem, ProblemKind};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-
-/// Why a parameter was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProblemKind {
-    /// Required, but absent or null.
-    Missing,
-    /// Another JSON type than the parameter has.
-    WrongType,
-    /// Right type, but below the range.
-    TooSmall,
-    /// Right type, but above the range.
-    TooLarge,
-    /// Right type, but more of it than is accepted: bytes of a text, items of a list.
-    TooLong,
-    /// Not one of the words.
-    NotAnOption,
-    /// Right type, but not usable together with the rest of the request.
-    OutOfRange,
-    /// Right type, but not readable as what it should be.
-    Malformed,
-}
-
-/// A parameter that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {message}")]
-pub struct Problem {
-    /// Name of the parameter in the request.
-    pub field: String,
-    /// What category of wrong.
-    pub kind: ProblemKind,
-    /// What is wrong and what would be right.
-    pub message: String,
-}
-
-impl Problem {
-    /// A problem of `field`. Both texts are cut where they are too long for an answer.
-    pub fn new(field: impl Into<String>, kind: ProblemKind, message: impl Into<String>) -> Self {
-        Self { field: bounded(&field.into()).into_owned(), kind, message: bounded(&message.into()).into_owned() }
-    }
-}
-
-/// Checked values, defaults filled in.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Values(BTreeMap<&'static str, Checked>);
-
-/// A checked value.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Checked {
-    Integer(i64),
-    Seed(u64),
-    Number(f64),
-    Switch(bool),
-    Text(String),
-    Size(Size),
-}
-
-impl Values {
-    /// The whole number `name`, unless it is absent and has no default.
-    pub fn integer(&self, name: &str) -> Option<i64> {
-        match self.0.get(name) {
-            Some(Checked::Integer(value)) => Some(*value),
-            _ => None,
-        }
-    }
-
-    /// The seed `name`, unless one is to be drawn.
-    pub fn seed(&self, name: &str) -> Option<u64> {
-        match self.0.get(name) {
-            Some(Checked::Seed(value)) => Some(*value),
-            _ => None,
-        }
-    }
-
-    /// The number `name`.
-    pub fn number(&self, name: &str) -> Option<f64> {
-        match self.0.get(name) {
-            Some(Checked::Number(value)) => Some(*value),
-            _ => None,
-        }
-    }
-
-    /// The switch `name`; `false` for one the model does not have.
-    pub fn switch(&self, name: &str) -> bool {
-        matches!(self.0.get(name), Some(Checked::Switch(true)))
-    }
-
-    /// The text, word or picture `name`.
-    pub fn text(&self, name: &str) -> Option<&str> {
-        match self.0.get(name) {
-            Some(Checked::Text(value)) => Some(value),
-            _ => None,
-        }
-    }
-
-    /// The size `name`.
-    pub fn size(&self, name: &str) -> Option<Size> {
-        match self.0.get(name) {
-            Some(Checked::Size(value)) => Some(*value),
-            _ => None,
-        }
-    }
-}
-
-/// How numbers and switches may be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Numbers {
-    /// As JSON numbers and booleans.
-    Typed,
-    /// Also as text: form fields have no other type, and services built on pydantic read `"28"` as 28.
-    OrText,
-}
 
 /// Checks `object` against `parameters`, numbers being JSON numbers; see [`parse_with`].
 ///
@@ -165,6 +54,7 @@ fn default(kind: &Kind) -> Option<Checked> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use afterimage_core::Size;
     use proptest::prelude::*;
     use serde_json::json;
 

@@ -1,7 +1,7 @@
 //! What a client sent, as results and lists show it.
 
 use super::check::chosen;
-use super::{Kind, Parameter};
+use super::parameter::{Kind, Parameter};
 use serde_json::{Map, Value};
 
 /// Longest text of an echoed picture: a URL, but not an inlined file.
@@ -33,7 +33,7 @@ pub fn echo(parameters: &[Parameter], object: &Map<String, Value>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dialects::parameters::common::{output_format, seed};
+    use crate::parameters::common::{output_format, seed};
     use serde_json::json;
 
     #[test]

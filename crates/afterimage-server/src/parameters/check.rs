@@ -1,7 +1,8 @@
 //! One value against what its parameter takes.
 
-use super::parse::{Checked, Numbers, Problem, ProblemKind};
-use super::{Kind, Parameter};
+use super::parameter::{Kind, Parameter};
+use super::values::Checked;
+use crate::problem::{Problem, ProblemKind};
 use afterimage_core::Size;
 use serde_json::{Map, Number, Value};
 use std::fmt::Display;
@@ -13,6 +14,15 @@ const WORD_BYTES: usize = 64;
 
 /// From here on, floating-point numbers leave whole numbers out, so that one written as 1e17 may have meant another.
 const FIRST_INEXACT: f64 = 9_007_199_254_740_992.0;
+
+/// How numbers and switches may be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbers {
+    /// As JSON numbers and booleans.
+    Typed,
+    /// Also as text: form fields have no other type, and services built on pydantic read `"28"` as 28.
+    OrText,
+}
 
 /// The checked value; `None` for one that means the same as absence without a default.
 ///

@@ -1,15 +1,4 @@
-//! The parameters of a model, declared once: checking a request, the JSON schema, the OpenAPI document and the tables in
-//! the documentation are all made from the same list.
-
-mod check;
-pub mod common;
-mod echo;
-mod parse;
-mod schema;
-
-pub use echo::echo;
-pub use parse::{Numbers, Problem, ProblemKind, Values, parse, parse_with};
-pub use schema::json_schema;
+//! One parameter of a model.
 
 use afterimage_core::Size;
 use std::ops::RangeInclusive;

@@ -1,6 +1,6 @@
 //! Parameters that several dialects have under the same name and with the same meaning.
 
-use super::{Kind, Parameter};
+use super::parameter::{Kind, Parameter};
 use std::ops::RangeInclusive;
 
 /// Bytes of prompt text.
