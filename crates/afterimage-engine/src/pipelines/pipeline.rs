@@ -4,9 +4,9 @@ use super::generate::{Order, generate};
 use super::model_files::ModelFiles;
 use super::networks::Networks;
 use crate::devices::{OnDevice, on_device};
-use crate::engine::{Generation, ModelFacts};
+use crate::generation::Generation;
 use crate::options::EngineOptions;
-use afterimage_core::Result;
+use afterimage_core::{ModelFacts, Result};
 use afterimage_device::Device;
 use std::sync::Arc;
 

@@ -7,15 +7,16 @@ use super::encodings::{Encodings, Text};
 use super::latents::{pack, pixels_of, unpack, usable_size};
 use super::pass::{Pass, Sampling};
 use super::{ModelFiles, Networks};
-use crate::engine::{Engine, Observer, Silent, Timings};
+use crate::engine::Engine;
 use crate::models::flux::{Conditioning, ConditioningInputs, Grid};
 use crate::models::vae::{Autoencoder, Tensor3};
+use crate::observer::{Observer, Silent};
 use crate::options::EngineOptions;
 use crate::parity::{Case, Recorded, cases, component, relative_difference};
 use crate::sampling::{TorchGenerator, img2img_start, refining_sigmas, sigmas};
 use crate::weights::layout;
 use afterimage_core::{
-    EmptyPrompt, Enlarge, Error, GenerationRequest, Picture, PictureLimits, Size, Task, VariationSettings,
+    EmptyPrompt, Enlarge, Error, GenerationRequest, Picture, PictureLimits, Size, Task, Timings, VariationSettings,
 };
 use afterimage_device::{Cpu, Device, Plain};
 use afterimage_imaging::{Filter, read_file, resize};
