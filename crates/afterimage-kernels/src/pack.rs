@@ -4,9 +4,9 @@
 //! tile reads one contiguous group per step. Rows beyond the operand's end are zeros. Blocks of one vector's width are
 //! transposed in registers.
 
-use crate::matrix::{Matrix, to_f32};
 use crate::simd::{Kernel, Simd};
 use crate::tile::MAX_COLUMNS;
+use afterimage_tensors::{Matrix, to_f32};
 use std::ops::Range;
 
 /// Numbers of a stored row that are converted at once; the staging block stays in the first-level cache.
@@ -118,7 +118,7 @@ mod tests {
     fn panels_hold_columns_side_by_side_and_pad_with_zeros() {
         let (rows, cols) = (40, 131);
         let x: Vec<f32> = (0..rows * cols).map(|value| value as f32 + 1.0).collect();
-        let matrix = Matrix::from_f32(x.clone(), rows, cols);
+        let matrix = Matrix::from_f32(&x, rows, cols);
         for isa in Isa::available() {
             for (width, count) in [(6, 4), (12, 12), (12, 5), (32, 32), (32, 17), (16, 16), (4, 1), (2, 0)] {
                 let mut panel = vec![f32::NAN; (cols - 1) * width];

@@ -7,7 +7,7 @@ use crate::layers::add;
 use crate::weights::{Bundle, Depth, Scope};
 use afterimage_core::{Error, Result};
 use afterimage_kernels::attention::AttentionBias;
-use afterimage_kernels::matrix::Matrix;
+use afterimage_tensors::Matrix;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 

@@ -6,7 +6,7 @@ use crate::layers::silu;
 use crate::weights::{Bundle, Scope};
 use afterimage_core::{Error, Result};
 use afterimage_kernels::gemm::linear;
-use afterimage_kernels::matrix::Matrix;
+use afterimage_tensors::Matrix;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 

@@ -8,7 +8,7 @@ use crate::weights::{Bundle, Depth, Scope};
 use afterimage_core::{Error, Result};
 use afterimage_kernels::attention::AttentionBias;
 use afterimage_kernels::gemm::linear;
-use afterimage_kernels::matrix::Matrix;
+use afterimage_tensors::Matrix;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::path::Path;

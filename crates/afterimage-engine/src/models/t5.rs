@@ -7,7 +7,7 @@ use crate::weights::{Bundle, Depth, Scope};
 use afterimage_core::{Error, Result};
 use afterimage_kernels::attention::{AttentionBias, AttentionShape, Tokens, attention};
 use afterimage_kernels::gemm::{Finish, Rows, RowsMut, linear, linear_into};
-use afterimage_kernels::matrix::Matrix;
+use afterimage_tensors::Matrix;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};

@@ -26,4 +26,4 @@ pub use layout::LayoutSource;
 pub use random::RandomWeights;
 pub use rounded::RoundedToBf16;
 pub use safetensors::SafetensorsFile;
-pub use source::{Scope, StoredTensor, TensorSource};
+pub use source::{Scope, TensorSource};

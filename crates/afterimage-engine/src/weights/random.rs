@@ -1,9 +1,8 @@
 //! Made-up weights of any size, for benchmarks without a model.
 
-use super::source::{StoredTensor, TensorSource};
+use super::source::TensorSource;
 use afterimage_core::{Error, Result};
-use afterimage_kernels::bytes::SharedBytes;
-use afterimage_kernels::matrix::Element;
+use afterimage_tensors::{Element, SharedBytes, StoredTensor};
 use half::{bf16, f16};
 use rayon::prelude::*;
 use std::path::PathBuf;

@@ -1,9 +1,8 @@
 //! Weights rounded to bf16 while they are read.
 
-use super::source::{StoredTensor, TensorSource};
+use super::source::TensorSource;
 use afterimage_core::Result;
-use afterimage_kernels::bytes::SharedBytes;
-use afterimage_kernels::matrix::{Element, to_f32};
+use afterimage_tensors::{Element, SharedBytes, StoredTensor, to_f32};
 use half::bf16;
 use rayon::prelude::*;
 use std::path::PathBuf;

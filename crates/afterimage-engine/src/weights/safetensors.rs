@@ -6,10 +6,8 @@
 
 use super::bundle::map;
 use super::file_kind::FileKind;
-use super::source::StoredTensor;
 use afterimage_core::{Error, Result};
-use afterimage_kernels::bytes::SharedBytes;
-use afterimage_kernels::matrix::Element;
+use afterimage_tensors::{Element, SharedBytes, StoredTensor};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IntoDeserializer, MapAccess, Visitor};

@@ -1,22 +1,10 @@
 //! How models ask for their tensors.
 
 use afterimage_core::{Error, Result};
-use afterimage_kernels::bytes::SharedBytes;
-use afterimage_kernels::matrix::{Element, Matrix, to_f32};
+use afterimage_tensors::{Matrix, StoredTensor, to_f32};
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Arc;
-
-/// A tensor as it is stored: shape, number type, little-endian row-major bytes of exactly that length.
-#[derive(Clone, Debug)]
-pub struct StoredTensor {
-    /// Sizes, slowest dimension first.
-    pub shape: Vec<usize>,
-    /// Type of one number.
-    pub element: Element,
-    /// The numbers.
-    pub bytes: SharedBytes,
-}
 
 /// Where a component's tensors come from. Names are canonical: BFL's for the FLUX transformer, diffusers' for the VAE
 /// and Redux, transformers' without `text_model.` or `vision_model.` for the encoders.

@@ -1,7 +1,6 @@
 use super::*;
-use crate::bytes::SharedBytes;
-use crate::matrix::Element;
 use crate::plain;
+use afterimage_tensors::{Element, SharedBytes};
 use half::{bf16, f16};
 use proptest::prelude::*;
 
@@ -38,7 +37,7 @@ fn odd_sizes_agree_with_the_plain_product() {
             (65, 1025, 160),
         ] {
             let x = noise(rows * cols, 1);
-            let weight = Matrix::from_f32(noise(columns * cols, 2), columns, cols);
+            let weight = Matrix::from_f32(&noise(columns * cols, 2), columns, cols);
             let bias = noise(columns, 3);
             let mut out = vec![0.0; rows * columns];
             let x_rows = Rows { data: &x, rows, stride: cols };
@@ -59,7 +58,8 @@ fn odd_sizes_agree_with_the_plain_product() {
 fn finishes_agree_with_what_they_stand_for() {
     let (rows, cols, columns) = (29, 700, 70);
     let x = noise(rows * cols, 4);
-    let weight = Matrix::from_f32(noise(columns * cols, 5).iter().map(|w| w * 0.05).collect(), columns, cols);
+    let weights: Vec<f32> = noise(columns * cols, 5).iter().map(|w| w * 0.05).collect();
+    let weight = Matrix::from_f32(&weights, columns, cols);
     let (bias, gate, before) = (noise(columns, 6), noise(columns, 7), noise(rows * columns, 8));
     let y = plain::linear(&x, &weight, Some(&bias));
     let gelu = |x: f32| 0.5 * x * (1.0 + ((2.0 / std::f32::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh());
@@ -84,7 +84,7 @@ fn finishes_agree_with_what_they_stand_for() {
 fn strided_rows_leave_the_gaps_alone() {
     let (rows, cols, columns, stride, out_stride) = (17, 20, 40, 27, 55);
     let x = noise(rows * stride, 9);
-    let weight = Matrix::from_f32(noise(columns * cols, 10), columns, cols);
+    let weight = Matrix::from_f32(&noise(columns * cols, 10), columns, cols);
     let mut out = vec![7.0; rows * out_stride];
     let view = Rows { data: &x[3..], rows, stride };
     linear_into(view, &weight, None, Finish::Store, RowsMut { data: &mut out[5..], stride: out_stride });
@@ -110,7 +110,7 @@ proptest! {
             Matrix::new(SharedBytes::new(upper), Element::F16, cut, cols).unwrap(),
             Matrix::new(SharedBytes::new(lower_bytes), Element::Bf16, columns - cut, cols).unwrap(),
         ]).unwrap();
-        let whole = Matrix::from_f32([&values[..cut * cols], &lower[..]].concat(), columns, cols);
+        let whole = Matrix::from_f32(&[&values[..cut * cols], &lower[..]].concat(), columns, cols);
         let x = noise(rows * cols, 12);
         prop_assert_eq!(linear(&x, &matrix, None), linear(&x, &whole, None));
     }

@@ -4,30 +4,9 @@
 //! mapped, possibly spread over several tensors such as separate q, k and v). The matrix product converts to f32 while
 //! it packs its panels, so no f32 copy of the weights ever exists and fusing q, k, v costs nothing.
 
-use crate::bytes::SharedBytes;
+use crate::{Element, SharedBytes};
 use half::{bf16, f16};
 use std::ops::Range;
-
-/// How one number is stored, little-endian.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Element {
-    /// IEEE 754 single precision.
-    F32,
-    /// The upper half of an f32.
-    Bf16,
-    /// IEEE 754 half precision.
-    F16,
-}
-
-impl Element {
-    /// Bytes of one number.
-    pub const fn size(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::Bf16 | Self::F16 => 2,
-        }
-    }
-}
 
 #[derive(Clone, Debug)]
 struct Part {
@@ -51,13 +30,13 @@ impl Matrix {
         (bytes.len() == expected).then(|| Self { parts: vec![Part { bytes, element, rows }], rows, cols })
     }
 
-    /// A matrix from f32 values.
+    /// A matrix from a copy of f32 values: for tests and measurements.
     ///
     /// # Panics
     /// When there are not `rows × cols` values.
-    pub fn from_f32(values: Vec<f32>, rows: usize, cols: usize) -> Self {
+    pub fn from_f32(values: &[f32], rows: usize, cols: usize) -> Self {
         assert_eq!(values.len(), rows * cols, "a matrix of {rows} x {cols}");
-        let bytes = SharedBytes::new(FloatBytes(values));
+        let bytes = SharedBytes::new(values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
         Self { parts: vec![Part { bytes, element: Element::F32, rows }], rows, cols }
     }
 
@@ -140,10 +119,12 @@ impl Matrix {
     }
 }
 
-/// Converts stored numbers to f32.
+/// Converts stored numbers to f32. Inlined so that it is compiled for the instruction set of whoever packs with it.
 ///
 /// # Panics
 /// When `bytes` does not hold exactly `out.len()` numbers.
+#[expect(clippy::inline_always, reason = "the hot loop of every packer, in another crate")]
+#[inline(always)]
 pub fn to_f32(bytes: &[u8], element: Element, out: &mut [f32]) {
     assert_eq!(bytes.len(), out.len() * element.size(), "stored numbers");
     match element {
@@ -165,26 +146,13 @@ pub fn to_f32(bytes: &[u8], element: Element, out: &mut [f32]) {
     }
 }
 
-/// A vector of floats seen as its bytes.
-struct FloatBytes(Vec<f32>);
-
-impl AsRef<[u8]> for FloatBytes {
-    fn as_ref(&self) -> &[u8] {
-        // SAFETY: every f32 is four initialised bytes, u8 has no alignment, and the lifetime is that of the vector.
-        // Matrices are little-endian; the crate refuses to build for big-endian targets (below).
-        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * 4) }
-    }
-}
-
-#[cfg(target_endian = "big")]
-compile_error!("weight files are little-endian and are used in place; big-endian targets are not supported");
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn counted(rows: usize, cols: usize, start: usize) -> Matrix {
-        Matrix::from_f32((start..start + rows * cols).map(|value| value as f32).collect(), rows, cols)
+        let values: Vec<f32> = (start..start + rows * cols).map(|value| value as f32).collect();
+        Matrix::from_f32(&values, rows, cols)
     }
 
     #[test]
