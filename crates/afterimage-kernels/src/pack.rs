@@ -6,7 +6,7 @@
 
 use crate::simd::{Kernel, Simd};
 use crate::tile::MAX_COLUMNS;
-use afterimage_tensors::{Matrix, to_f32};
+use afterimage_tensors::Matrix;
 use std::ops::Range;
 
 /// Numbers of a stored row that are converted at once; the staging block stays in the first-level cache.
@@ -66,19 +66,22 @@ impl Kernel for PackMatrix<'_> {
         let stored: [_; MAX_COLUMNS] =
             std::array::from_fn(|row| (row < rows.len()).then(|| matrix.row(rows.start + row)));
         let mut stage = [0.0_f32; MAX_COLUMNS * STAGE];
-        for start in (0..cols.len()).step_by(CHUNK) {
-            let count = CHUNK.min(cols.len() - start);
+        let quantised = stored.iter().flatten().any(|row| row.block() > 1);
+        let mut start = cols.start;
+        while start < cols.end {
+            // A block that two chunks share would be decoded twice.
+            let count = if quantised { CHUNK - start % CHUNK } else { CHUNK }.min(cols.end - start);
             for (row, stored) in stored.iter().enumerate() {
-                if let Some((bytes, element)) = stored {
-                    let bytes = &bytes[(cols.start + start) * element.size()..][..count * element.size()];
-                    to_f32(bytes, *element, &mut stage[row * STAGE..][..count]);
+                if let Some(stored) = stored {
+                    stored.read(start..start + count, &mut stage[row * STAGE..][..count]);
                 }
             }
             // SAFETY: the stage has `rows` rows of at least `count` numbers, the panel was checked above.
             unsafe {
-                let to = panel.as_mut_ptr().add(start * width);
+                let to = panel.as_mut_ptr().add((start - cols.start) * width);
                 transpose::<S>(stage.as_ptr(), STAGE, rows.len(), count, to, width);
             }
+            start += count;
         }
     }
 }

@@ -96,6 +96,58 @@ fn strided_rows_leave_the_gaps_alone() {
     }
 }
 
+/// Stored numbers of a type, none of them NaN or infinite, with values of moderate size.
+fn stored(element: Element, numbers: usize, seed: u32) -> Vec<u8> {
+    let bytes = noise(element.row_bytes(numbers).unwrap(), seed).into_iter().map(|value| (value * 128.0) as i8 as u8);
+    match element {
+        // Exponents below the largest.
+        Element::F8E4M3 | Element::F8E5M2 => bytes.map(|byte| byte & 0xb7).collect(),
+        // The scale of each block: 1/128 to 1/64.
+        Element::Q8_0 => bytes
+            .enumerate()
+            .map(|(index, byte)| match index % 34 {
+                1 => 0x20,
+                _ => byte,
+            })
+            .collect(),
+        Element::F32 | Element::Bf16 | Element::F16 => unreachable!("tested above"),
+    }
+}
+
+#[test]
+fn quantised_weights_are_multiplied_as_the_numbers_they_stand_for() {
+    for element in [Element::F8E4M3, Element::F8E5M2, Element::Q8_0] {
+        // Widths whose slabs end inside a block, of whole slabs and of a single block; few rows and many.
+        for (rows, cols, columns) in
+            [(1, 32, 7), (3, 544, 33), (5, 32, 40), (13, 544, 65), (29, 1056, 70), (40, 512, 33)]
+        {
+            let matrix = |rows: usize, seed| {
+                let bytes = SharedBytes::new(stored(element, rows * cols, seed));
+                Matrix::new(bytes, element, rows, cols).unwrap()
+            };
+            // Two parts, one with a scale beside it.
+            let weight = Matrix::stack(&[matrix(2, 20), matrix(columns - 2, 21).scaled(0.625)]).unwrap();
+            let numbers = Matrix::from_f32(&weight.to_f32(), columns, cols);
+            let (x, bias) = (noise(rows * cols, 22), noise(columns, 23));
+            let expected = plain::linear(&x, &weight, Some(&bias));
+            let tolerance = 4e-6 * (cols as f32).sqrt();
+            for isa in Isa::available() {
+                let run = |weight: &Matrix| {
+                    let mut out = vec![0.0; rows * columns];
+                    let x = Rows { data: &x, rows, stride: cols };
+                    let target = RowsMut { data: &mut out, stride: columns };
+                    linear_on(isa, x, weight, Some(&bias), Finish::Store, target);
+                    out
+                };
+                let what = format!("{element:?} {isa:?} {rows}x{cols}x{columns}");
+                let found = run(&weight);
+                assert_eq!(found, run(&numbers), "{what}");
+                assert_close(&found, &expected, tolerance, &what);
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
