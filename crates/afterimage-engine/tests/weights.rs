@@ -8,6 +8,7 @@ use afterimage_engine::weights::inventory::{self, ClipSizes, ReduxSizes, SiglipS
 use afterimage_engine::weights::{
     Bundle, Component, FluxShape, Kind, LayoutSource, Scope, TensorSource, inspect, layout,
 };
+use afterimage_tensors::StoredTensor;
 use safetensors::tensor::{Dtype, TensorView};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -40,7 +41,7 @@ fn assert_complete(source: &LayoutSource, wanted: &[Wanted], unneeded: impl Fn(&
     let mut left: Vec<String> = source.component().names().map(str::to_owned).collect();
     for Wanted { name, shape } in wanted {
         let blocks = source.rows(name, shape).unwrap_or_else(|error| panic!("{error}"));
-        let numbers: usize = blocks.iter().map(|block| block.bytes.len() / block.element.size()).sum();
+        let numbers: usize = blocks.iter().map(StoredTensor::numbers).sum();
         assert_eq!(numbers, shape.iter().product::<usize>(), "{name}");
         assert_eq!(source.shape(name).as_ref(), Some(shape), "{name}");
         let used = source.file_names(name);
@@ -130,7 +131,8 @@ fn fused_tensors_hold_the_values_of_diffusers_parts() {
     let scope = source.scope();
     let stored = |name: &str| {
         let tensor = component.file_of(name).and_then(|file| file.tensor(name)).unwrap();
-        let values: Vec<f32> = tensor.bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let values: Vec<f32> =
+            tensor.bytes().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
         values
     };
     let hidden = config.hidden();

@@ -10,7 +10,7 @@ pub enum Element {
     /// IEEE 754 half precision.
     F16,
     /// Sign, 4 bits of exponent (bias 7), 3 of mantissa; no infinities, both numbers with all bits set are NaN. What
-    /// PyTorch calls `float8_e4m3fn` (Micikevicius et al., FP8 Formats for Deep Learning, 2022).
+    /// torch calls `float8_e4m3fn` (Micikevicius et al., FP8 Formats for Deep Learning, 2022).
     F8E4M3,
     /// Sign, 5 bits of exponent (bias 15), 2 of mantissa: the upper half of an f16.
     F8E5M2,

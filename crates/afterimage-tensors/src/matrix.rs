@@ -222,8 +222,11 @@ mod tests {
         assert!(Element::ALL.iter().all(|element| element.block() <= LARGEST_BLOCK));
     }
 
+    /// Type, rows, scale and bytes.
+    type Stored = (Element, usize, Option<f32>, Vec<u8>);
+
     /// Parts of random types, rows and scales, all of one width.
-    fn parts() -> impl Strategy<Value = (usize, Vec<(Element, usize, Option<f32>, Vec<u8>)>)> {
+    fn parts() -> impl Strategy<Value = (usize, Vec<Stored>)> {
         (1_usize..4).prop_flat_map(|blocks| {
             let cols = blocks * LARGEST_BLOCK;
             let part = (prop::sample::select(&Element::ALL[..]), 0_usize..4, prop::option::of(-4.0_f32..4.0))

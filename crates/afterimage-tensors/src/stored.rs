@@ -140,7 +140,7 @@ mod tests {
         let stored = stored.unwrap().with_scale(0.5);
         let mut values = [9.0; 4];
         stored.read(&mut values);
-        assert_eq!(values, [0.5, -0.5, 1.0, 0.0]);
+        assert_eq!(values.map(f32::to_bits), [0.5, -0.5, 1.0, 0.0].map(f32::to_bits));
         assert_eq!(stored.clone().matrix(2).unwrap().to_f32(), values);
         assert!(stored.matrix(3).is_none());
     }

@@ -1,8 +1,8 @@
 //! Model files: folders, safetensors, name layouts.
 //!
-//! The way from a folder to a model: [`Bundle`] (a folder on disk or embedded) → [`Component`] (the tensors of
-//! `transformer/`, `vae/`, …, by the names in the file) → [`layout`] (canonical names) → [`Scope`] (what a model's
-//! constructor takes). Nothing is copied on the way: tensors are ranges of mapped files.
+//! The way from a folder to a model: [`Bundle`] (a folder on disk or embedded) → [`TensorFile`] (one file of any format)
+//! → [`Component`] (the tensors of `transformer/`, `vae/`, …, by the names in the files) → [`layout`] (canonical names) →
+//! [`Scope`] (what a model's constructor takes). Nothing is copied on the way: tensors are ranges of mapped files.
 
 mod bundle;
 mod component;
@@ -16,6 +16,7 @@ mod random;
 mod rounded;
 mod safetensors;
 mod source;
+mod tensor_file;
 
 pub use bundle::{Bundle, EmbeddedFiles};
 pub use component::Component;
@@ -27,3 +28,4 @@ pub use random::RandomWeights;
 pub use rounded::RoundedToBf16;
 pub use safetensors::SafetensorsFile;
 pub use source::{Scope, TensorSource};
+pub use tensor_file::{TensorFile, TensorInfo};

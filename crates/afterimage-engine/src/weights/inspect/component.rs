@@ -83,7 +83,7 @@ fn contents(name: &str, component: &Component) -> ComponentReport {
     for info in component.names().filter_map(|name| component.info(name)) {
         // A tensor's numbers fit its file, so the product cannot overflow; their sum cannot either.
         report.parameters += info.shape.iter().product::<usize>() as u64;
-        *report.dtypes.entry(info.dtype.to_string().to_lowercase()).or_default() += 1;
+        *report.dtypes.entry(info.type_name.clone()).or_default() += 1;
     }
     report
 }
