@@ -3,8 +3,10 @@
 //! This crate knows nothing of jobs or HTTP.
 
 pub mod bench;
+mod bundle;
 pub mod config;
 mod engine;
+pub mod inspect;
 mod intact;
 pub mod layers;
 pub mod models;

@@ -4,13 +4,12 @@
 
 use afterimage_core::{Error, Result};
 use afterimage_engine::config::{FluxConfig, SchedulerConfig, VaeConfig};
-use afterimage_engine::weights::inventory::{self, ClipSizes, ReduxSizes, SiglipSizes, T5Sizes, Wanted};
-use afterimage_engine::weights::{
-    Bundle, Component, FluxShape, Kind, LayoutSource, Scope, TensorSource, inspect, layout,
-};
+use afterimage_engine::inspect::wanted::{self, Recording};
+use afterimage_engine::inspect::{Kind, inspect, shapes};
+use afterimage_engine::weights::{Bundle, Component, FluxShape, LayoutSource, Scope, TensorSource, Wanted, layout};
 use afterimage_tensors::StoredTensor;
 use safetensors::tensor::{Dtype, TensorView};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -34,6 +33,12 @@ fn bundles() -> Vec<(Bundle, Bundle)> {
 
 fn open(bundle: &Bundle, name: &str) -> Arc<Component> {
     Arc::new(Component::open(&bundle.folder(name)).unwrap())
+}
+
+/// All that a constructor asks for.
+fn whole((wanted, ended): Recording) -> Vec<Wanted> {
+    ended.unwrap();
+    wanted
 }
 
 /// Every wanted tensor is there, and exactly `unneeded` is left over.
@@ -94,7 +99,7 @@ fn every_component_of_every_bundle_is_complete_under_canonical_names() {
         let config = FluxConfig::read(&base.folder("transformer")).unwrap();
         let source = layout::flux(open(&base, "transformer")).unwrap();
         assert_eq!((source.layout(), source.prefix()), ("diffusers", ""));
-        assert_complete(&source, &inventory::flux(&config), |_| false);
+        assert_complete(&source, &whole(wanted::flux(&config)), |_| false);
         let shape = FluxShape::read(&source).unwrap();
         shape.check(&source, &config).unwrap();
         assert_eq!(
@@ -103,24 +108,24 @@ fn every_component_of_every_bundle_is_complete_under_canonical_names() {
         );
 
         let config = VaeConfig::read(&base.folder("vae")).unwrap();
-        assert_complete(&layout::vae(open(&base, "vae")).unwrap(), &inventory::vae(&config), |_| false);
+        assert_complete(&layout::vae(open(&base, "vae")).unwrap(), &whole(wanted::vae(&config)), |_| false);
 
         SchedulerConfig::read(&base.folder("scheduler")).unwrap();
 
         let source = layout::clip(open(&base, "text_encoder")).unwrap();
-        let sizes = ClipSizes::read(&source).unwrap();
-        assert_eq!(sizes.positions, 77);
-        assert_complete(&source, &sizes.wanted(), |name| name.ends_with("embeddings.position_ids"));
+        let config = shapes::clip(&source).unwrap();
+        assert_eq!(config.max_position_embeddings, 77);
+        assert_complete(&source, &whole(wanted::clip(config)), |name| name.ends_with("embeddings.position_ids"));
 
         let source = layout::t5(open(&base, "text_encoder_2")).unwrap();
-        assert_complete(&source, &T5Sizes::read(&source).unwrap().wanted(), |_| false);
+        assert_complete(&source, &whole(wanted::t5(shapes::t5(&source).unwrap())), |_| false);
 
         let source = layout::siglip(open(&redux, "image_encoder")).unwrap();
-        let sizes = SiglipSizes::read(&source).unwrap();
-        assert_complete(&source, &sizes.wanted(), |name| name.contains("head."));
+        let wanted = whole(wanted::siglip(shapes::siglip(&source).unwrap()));
+        assert_complete(&source, &wanted, |name| name.contains("head."));
 
         let source = layout::redux(open(&redux, "image_embedder")).unwrap();
-        assert_complete(&source, &ReduxSizes::read(&source).unwrap().wanted(), |_| false);
+        assert_complete(&source, &whole(wanted::redux(shapes::redux(&source).unwrap())), |_| false);
     }
 }
 
@@ -163,7 +168,7 @@ fn fused_tensors_hold_the_values_of_diffusers_parts() {
 #[test]
 fn bfl_files_hold_the_same_transformer_behind_any_prefix() {
     let (source, config) = dev_transformer();
-    let wanted = inventory::flux(&config);
+    let wanted = whole(wanted::flux(&config));
     let values = canonical_values(&source.scope(), &wanted);
     for prefix in ["", "model.diffusion_model.", "diffusion_model."] {
         let mut file: Tensors =
@@ -175,6 +180,21 @@ fn bfl_files_hold_the_same_transformer_behind_any_prefix() {
         let shape = FluxShape::read(&source).unwrap();
         shape.check(&source, &config).unwrap();
         assert_eq!(canonical_values(&source.scope(), &wanted), values);
+    }
+}
+
+#[test]
+fn full_size_files_have_the_published_numbers_of_tensors() {
+    // A file that is recognised as diffusers' says how its others are called.
+    let anchor = "transformer_blocks.0.attn.add_q_proj.weight".to_owned();
+    let source = layout::flux(reopen(&Tensors::from([(anchor, (vec![1], vec![0.0]))]))).unwrap();
+    for (guidance_embeds, expected) in [(true, 1160), (false, 1156)] {
+        let config = FluxConfig { guidance_embeds, ..FluxConfig::default() };
+        let wanted = whole(wanted::flux(&config));
+        let names: BTreeSet<String> = wanted.iter().flat_map(|wanted| source.file_names(&wanted.name)).collect();
+        assert_eq!(names.len(), expected);
+        assert!(names.contains("transformer_blocks.18.ff_context.net.0.proj.weight"));
+        assert!(names.contains("single_transformer_blocks.37.attn.norm_k.weight"));
     }
 }
 
@@ -217,7 +237,7 @@ fn bfl_vae_name(name: &str, levels: usize) -> String {
 fn vaes_of_all_layouts_hold_the_same_values() {
     let folder = Bundle::open(parity("dev/base/vae")).unwrap();
     let config = VaeConfig::read(&folder).unwrap();
-    let wanted = inventory::vae(&config);
+    let wanted = whole(wanted::vae(&config));
     let values = canonical_values(&layout::vae(Arc::new(Component::open(&folder).unwrap())).unwrap().scope(), &wanted);
 
     for prefix in ["", "first_stage_model."] {
@@ -256,7 +276,7 @@ fn vaes_of_all_layouts_hold_the_same_values() {
 #[test]
 fn t5_files_may_call_their_table_embed_tokens() {
     let source = layout::t5(open(&Bundle::open(parity("dev/base")).unwrap(), "text_encoder_2")).unwrap();
-    let wanted = T5Sizes::read(&source).unwrap().wanted();
+    let wanted = whole(wanted::t5(shapes::t5(&source).unwrap()));
     let values = canonical_values(&source.scope(), &wanted);
     let mut renamed = values.clone();
     let table = renamed.remove("shared.weight").unwrap();
@@ -270,7 +290,7 @@ fn t5_files_may_call_their_table_embed_tokens() {
 #[test]
 fn tensor_errors_use_the_files_spelling() {
     let (source, config) = dev_transformer();
-    let values = canonical_values(&source.scope(), &inventory::flux(&config));
+    let values = canonical_values(&source.scope(), &whole(wanted::flux(&config)));
     let mut file: Tensors = values.iter().map(|(name, tensor)| (format!("model.{name}"), tensor.clone())).collect();
     let (_, numbers) = file.remove("model.txt_in.bias").unwrap();
     file.insert("model.img_in.bias".to_owned(), (vec![numbers.len() / 2, 2], numbers));

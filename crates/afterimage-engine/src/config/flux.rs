@@ -1,7 +1,8 @@
 //! The FLUX transformer's sizes: `transformer/config.json`.
 
 use super::check::Check;
-use crate::weights::{Bundle, Depth};
+use super::depth::Depth;
+use crate::bundle::Bundle;
 use afterimage_core::Result;
 use serde::{Deserialize, Serialize};
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! The sampler's settings: `scheduler/scheduler_config.json`.
 
 use super::check::Check;
-use crate::weights::Bundle;
+use crate::bundle::Bundle;
 use afterimage_core::Result;
 use serde::{Deserialize, Serialize};
 use std::path::Path;

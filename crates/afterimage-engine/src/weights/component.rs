@@ -1,8 +1,8 @@
 //! The tensors of one component: a single file, or shards with an index.
 
-use super::bundle::{Bundle, map};
 use super::safetensors::SafetensorsFile;
 use super::tensor_file::{TensorFile, TensorInfo};
+use crate::bundle::{Bundle, map};
 use afterimage_core::{Error, Result};
 use afterimage_tensors::SharedBytes;
 use serde::Deserialize;

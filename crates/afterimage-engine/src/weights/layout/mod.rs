@@ -13,9 +13,9 @@ pub use flux::flux;
 pub use vae::vae;
 
 use super::component::Component;
-use super::depth::{Beyond, Depth, beyond};
 use super::source::{Scope, TensorSource};
 use super::tensor_file::USABLE_TYPES;
+use crate::config::{Beyond, Depth, beyond};
 use afterimage_core::{Error, Result};
 use afterimage_tensors::StoredTensor;
 use naming::{Naming, Part, Take};
