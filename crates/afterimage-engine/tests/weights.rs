@@ -6,8 +6,10 @@ use afterimage_core::{Error, Result};
 use afterimage_engine::config::{FluxConfig, SchedulerConfig, VaeConfig};
 use afterimage_engine::inspect::wanted::{self, Recording};
 use afterimage_engine::inspect::{Kind, inspect, shapes};
-use afterimage_engine::weights::{Bundle, Component, FluxShape, LayoutSource, Scope, TensorSource, Wanted, layout};
-use afterimage_tensors::StoredTensor;
+use afterimage_engine::weights::{
+    Bundle, Component, FluxShape, LayoutSource, Scope, TensorFile, TensorInfo, TensorSource, Wanted, layout,
+};
+use afterimage_tensors::{Element, SharedBytes, StoredTensor};
 use safetensors::tensor::{Dtype, TensorView};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -390,4 +392,90 @@ fn inspection_lists_what_does_not_fit() {
 
     assert!(message(inspect(&folder.path().join("none"))).ends_with("none: no such file"));
     assert!(message(inspect(&folder.path().join("vae"))).contains("is a PyTorch pickle"));
+}
+
+/// A file of a format that this program does not read: tensors in memory.
+#[derive(Debug)]
+struct OtherFormat(BTreeMap<String, (TensorInfo, StoredTensor)>);
+
+impl OtherFormat {
+    fn new(tensors: Vec<StoredTensor>) -> Self {
+        let info = |tensor: &StoredTensor| TensorInfo {
+            shape: tensor.shape().to_vec(),
+            type_name: tensor.element().name().to_owned(),
+            element: Some(tensor.element()),
+        };
+        Self(tensors.into_iter().map(|tensor| (tensor.name().to_owned(), (info(&tensor), tensor))).collect())
+    }
+}
+
+impl TensorFile for OtherFormat {
+    fn path(&self) -> &Path {
+        Path::new("other.format")
+    }
+
+    fn file_bytes(&self) -> usize {
+        self.0.values().map(|(_, tensor)| tensor.bytes().len()).sum()
+    }
+
+    fn names(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+        Box::new(self.0.keys().map(String::as_str))
+    }
+
+    fn info(&self, name: &str) -> Option<&TensorInfo> {
+        self.0.get(name).map(|(info, _)| info)
+    }
+
+    fn tensor(&self, name: &str) -> Option<StoredTensor> {
+        self.0.get(name).map(|(_, tensor)| tensor.clone())
+    }
+}
+
+#[test]
+fn a_format_with_blocks_and_scales_is_one_implementor() {
+    let stored = |name: &str, shape: &[usize], element: Element, first: u8| {
+        let length = shape.iter().product::<usize>() / element.block() * element.block_bytes();
+        // No exponent of an f16 or an fp8 number is the largest.
+        let bytes: Vec<u8> =
+            (0..length).map(|index| (index as u8).wrapping_mul(7).wrapping_add(first) & 0x37).collect();
+        StoredTensor::new(name, shape.to_vec(), element, SharedBytes::new(bytes)).unwrap()
+    };
+    let block = "transformer_blocks.0.attn";
+    let tensors = vec![
+        stored(&format!("{block}.add_q_proj.weight"), &[4, 64], Element::Q8_0, 1),
+        stored(&format!("{block}.to_q.weight"), &[4, 64], Element::F8E4M3, 2).with_scale(0.5),
+        stored(&format!("{block}.to_k.weight"), &[4, 64], Element::F8E5M2, 3).with_scale(3.0),
+        stored(&format!("{block}.to_v.weight"), &[4, 64], Element::Q8_0, 4),
+        stored("norm_out.linear.weight", &[8, 64], Element::Q8_0, 5),
+        stored("norm_out.linear.bias", &[64], Element::Q8_0, 6),
+        stored("proj_out.bias", &[6], Element::F16, 7),
+    ];
+    let values = |name: &str| {
+        let tensor = tensors.iter().find(|tensor| tensor.name() == name).unwrap();
+        let mut values = vec![0.0; tensor.numbers()];
+        tensor.read(&mut values);
+        values
+    };
+    let component = Component::single(Box::new(OtherFormat::new(tensors.clone()))).unwrap();
+    let source = layout::flux(Arc::new(component)).unwrap();
+    assert_eq!(source.component().info("proj_out.bias").unwrap().to_string(), "[6] in f16");
+
+    // A fused projection has the type and the scale of each of its parts.
+    let parts: Vec<f32> =
+        ["to_q", "to_k", "to_v"].iter().flat_map(|part| values(&format!("{block}.{part}.weight"))).collect();
+    let name = "double_blocks.0.img_attn.qkv.weight";
+    assert_eq!(source.shape(name), Some(vec![12, 64]));
+    let scope = source.scope();
+    assert_eq!(scope.matrix(name, 12, 64).unwrap().to_f32(), parts);
+
+    // Halves are cut on block boundaries, or not at all.
+    for (kind, shape) in [("weight", vec![8, 64]), ("bias", vec![64])] {
+        let values = values(&format!("norm_out.linear.{kind}"));
+        let (scale, shift) = values.split_at(values.len() / 2);
+        let name = format!("final_layer.adaLN_modulation.1.{kind}");
+        assert_eq!(scope.values(&name, &shape).unwrap(), [shift, scale].concat());
+    }
+    assert_eq!(scope.vector("final_layer.linear.bias", 6).unwrap(), values("proj_out.bias"));
+    let text = message(scope.matrix("final_layer.linear.bias", 12, 1));
+    assert!(text.contains("other.format: tensor proj_out.bias: expected [12, 1]"), "{text}");
 }
