@@ -3,9 +3,11 @@
 //! This crate knows nothing of jobs or HTTP.
 
 pub mod bench;
+mod bundle;
 pub mod config;
 mod engine;
 mod generation;
+pub mod inspect;
 mod intact;
 pub mod layers;
 pub mod models;

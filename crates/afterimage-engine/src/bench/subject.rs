@@ -8,7 +8,7 @@ use crate::options::DtypeChoice;
 use crate::pipelines::Models;
 use crate::weights::{RandomWeights, Scope};
 use afterimage_core::Result;
-use afterimage_kernels::matrix::Element;
+use afterimage_tensors::Element;
 use std::sync::Arc;
 
 /// Text tokens of the medium preset.

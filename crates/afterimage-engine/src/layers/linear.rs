@@ -3,7 +3,7 @@
 use crate::weights::Scope;
 use afterimage_core::Result;
 use afterimage_kernels::gemm::{Finish, Rows, RowsMut, linear, linear_into};
-use afterimage_kernels::matrix::Matrix;
+use afterimage_tensors::Matrix;
 use std::ops::Range;
 
 /// `y = x · weightᵀ + bias`.

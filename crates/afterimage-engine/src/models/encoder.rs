@@ -6,7 +6,7 @@ use crate::weights::Scope;
 use afterimage_core::{Error, Result};
 use afterimage_kernels::attention::{AttentionBias, AttentionShape, Tokens, attention};
 use afterimage_kernels::gemm::{Finish, Rows, RowsMut, linear, linear_into};
-use afterimage_kernels::matrix::Matrix;
+use afterimage_tensors::Matrix;
 
 /// Sizes that all layers of an encoder share.
 #[derive(Clone, Copy, Debug)]

@@ -21,7 +21,7 @@ pub use siglip_pixels::SiglipPreprocessor;
 pub use t5::{T5Config, T5Encoder};
 
 use afterimage_core::{Error, Result};
-use afterimage_kernels::matrix::Matrix;
+use afterimage_tensors::Matrix;
 use std::path::Path;
 
 /// The rows of `table` that `ids` name, below each other; `config` is the file that gives the table's size.

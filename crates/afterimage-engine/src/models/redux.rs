@@ -1,12 +1,12 @@
 //! The Redux adapter: SigLIP's tokens in the space of T5's, and fewer of them on request.
 
 use super::area::area_average;
-use crate::config::check::Check;
+use crate::config::check::{Check, read_checked};
 use crate::layers::silu;
 use crate::weights::{Bundle, Scope};
 use afterimage_core::{Error, Result};
 use afterimage_kernels::gemm::linear;
-use afterimage_kernels::matrix::Matrix;
+use afterimage_tensors::Matrix;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -32,9 +32,7 @@ impl ReduxConfig {
     /// # Errors
     /// [`Error::ModelFile`] naming the field that cannot be used and what would be right.
     pub fn read(folder: &Bundle) -> Result<Self> {
-        let config: Self = folder.json("config.json")?;
-        config.validate(&folder.path("config.json"))?;
-        Ok(config)
+        read_checked(folder, "config.json", Self::validate)
     }
 
     /// Checks every field; `path` is the file that messages name.

@@ -1,13 +1,13 @@
 //! T5's encoder (Raffel et al., 2020; version 1.1 with gated GELU after Shazeer, 2020).
 
 use super::embed;
-use crate::config::check::Check;
+use crate::config::check::{Check, read_checked};
 use crate::layers::{multiply, rms_norm};
 use crate::weights::{Bundle, Depth, Scope};
 use afterimage_core::{Error, Result};
 use afterimage_kernels::attention::{AttentionBias, AttentionShape, Tokens, attention};
 use afterimage_kernels::gemm::{Finish, Rows, RowsMut, linear, linear_into};
-use afterimage_kernels::matrix::Matrix;
+use afterimage_tensors::Matrix;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -65,9 +65,8 @@ impl T5Config {
     /// # Errors
     /// [`Error::ModelFile`] naming the field that cannot be used and what would be right.
     pub fn read(folder: &Bundle) -> Result<Self> {
-        let config = Self { path: folder.path("config.json"), ..folder.json("config.json")? };
-        config.validate(&config.path)?;
-        Ok(config)
+        let config = read_checked(folder, "config.json", Self::validate)?;
+        Ok(Self { path: folder.path("config.json"), ..config })
     }
 
     /// The layers that it counts.

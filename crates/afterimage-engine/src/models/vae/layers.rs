@@ -8,8 +8,8 @@ use afterimage_core::Result;
 use afterimage_kernels::attention::{AttentionBias, AttentionShape, Tokens, attention};
 use afterimage_kernels::conv::{Convolution, Movement, Planes, Prelude};
 use afterimage_kernels::gemm::Finish;
-use afterimage_kernels::matrix::Matrix;
 use afterimage_kernels::norm::group_norm_affine;
+use afterimage_tensors::Matrix;
 
 /// Of every group norm in the autoencoder, whatever the config says elsewhere.
 const NORM_EPSILON: f32 = 1e-6;

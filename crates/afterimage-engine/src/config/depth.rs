@@ -46,7 +46,7 @@ impl fmt::Display for Beyond {
 }
 
 /// The first of `depths` that `names` go beyond.
-pub(super) fn beyond(names: &[&str], depths: &[Depth]) -> Option<Beyond> {
+pub(crate) fn beyond(names: &[&str], depths: &[Depth]) -> Option<Beyond> {
     depths.iter().find_map(|depth| {
         let mut found: Option<(usize, &str)> = None;
         for name in names {

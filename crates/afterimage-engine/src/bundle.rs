@@ -1,7 +1,8 @@
 //! A model folder: on disk, or embedded in the program.
 
 use afterimage_core::{Error, Result};
-use afterimage_kernels::bytes::SharedBytes;
+use afterimage_kernels::mapping::map_file;
+use afterimage_tensors::SharedBytes;
 use serde::de::DeserializeOwned;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -185,7 +186,7 @@ pub(crate) fn map(path: &Path) -> Result<SharedBytes> {
     if length == 0 {
         return Err(Error::model_file(path, "is empty; download it again"));
     }
-    SharedBytes::map_file(&file).map_err(|error| Error::io(path, error))
+    map_file(&file).map_err(|error| Error::io(path, error))
 }
 
 /// Opens a regular file; anything else is refused before opening, since opening a pipe would wait for a writer.

@@ -1,7 +1,5 @@
 //! Read-only bytes that several owners share: a mapped file, embedded data or a vector.
 
-use std::fs::File;
-use std::io;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
@@ -13,18 +11,6 @@ pub struct SharedBytes {
 }
 
 impl SharedBytes {
-    /// Maps the whole of `file` into memory, read-only.
-    ///
-    /// # Errors
-    /// Those of the operating system; an empty file is an error on some.
-    pub fn map_file(file: &File) -> io::Result<Self> {
-        // SAFETY: the mapping is private to reads. Another process that truncates the file while it is mapped makes
-        // later reads fail with SIGBUS; no safe interface can rule that out, so `docs/` tells operators to replace
-        // weights by renaming, and the engine re-checks the length whenever it opens a component.
-        let map = unsafe { memmap2::Mmap::map(file)? };
-        Ok(Self::new(map))
-    }
-
     /// Shares anything that holds bytes.
     pub fn new(owner: impl AsRef<[u8]> + Send + Sync + 'static) -> Self {
         let range = 0..owner.as_ref().len();
@@ -58,7 +44,6 @@ impl std::fmt::Debug for SharedBytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
 
     #[test]
     fn slices_of_slices_count_from_their_own_start() {
@@ -67,12 +52,5 @@ mod tests {
         assert_eq!(&middle[..], [1, 2, 3, 4]);
         assert_eq!(&middle.slice(2..4).unwrap()[..], [3, 4]);
         assert!(middle.slice(2..5).is_none());
-    }
-
-    #[test]
-    fn a_file_is_mapped() {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(b"weights").unwrap();
-        assert_eq!(&SharedBytes::map_file(&file).unwrap()[..], b"weights");
     }
 }

@@ -1,6 +1,6 @@
 //! The report as text for a terminal.
 
-use super::{ComponentReport, Inspection, Kind};
+use super::report::{ComponentReport, Inspection, Kind};
 use afterimage_core::{shortened, shortened_to};
 use std::fmt;
 

@@ -1,26 +1,16 @@
 //! The report on one component.
 
-use super::{ComponentReport, Kind, TensorProblem};
-use crate::config::{FluxConfig, VaeConfig};
+use super::needs::needs;
+use super::report::{ComponentReport, Kind, TensorProblem};
+use super::wanted::Recording;
+use crate::bundle::Bundle;
+use crate::config::{Beyond, FluxConfig, VaeConfig};
 use crate::models::{ClipTextConfig, SiglipConfig, T5Config};
-use crate::weights::bundle::Bundle;
-use crate::weights::component::Component;
-use crate::weights::depth::Beyond;
-use crate::weights::flux_shape::FluxShape;
-use crate::weights::inventory::{self, ClipSizes, ReduxSizes, SiglipSizes, T5Sizes, Wanted};
-use crate::weights::layout::{self, LayoutSource};
-use crate::weights::source::TensorSource;
+use crate::weights::{Component, LayoutSource, TensorSource, Wanted, layout};
 use afterimage_core::{Error, Result, shortened};
-use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-
-/// What a component has to hold, worked out from its configuration or its own shapes.
-struct Needs {
-    wanted: Vec<Wanted>,
-    sizes: Vec<(String, String)>,
-}
 
 /// The report on a component that could be opened; `folder` is where its `config.json` would be.
 pub(super) fn report(name: &str, folder: Option<&Bundle>, component: Component) -> ComponentReport {
@@ -38,7 +28,7 @@ pub(super) fn report(name: &str, folder: Option<&Bundle>, component: Component) 
     match needs(kind, &source, folder) {
         Ok(needs) => {
             report.sizes = needs.sizes;
-            compare(&mut report, &source, &needs.wanted);
+            compare(&mut report, &source, &needs.recording);
             match folder.map_or(Ok(None), |folder| beyond(kind, &source, folder)) {
                 Ok(None) => {}
                 Ok(Some(beyond)) => contradict(&mut report, beyond),
@@ -83,7 +73,7 @@ fn contents(name: &str, component: &Component) -> ComponentReport {
     for info in component.names().filter_map(|name| component.info(name)) {
         // A tensor's numbers fit its file, so the product cannot overflow; their sum cannot either.
         report.parameters += info.shape.iter().product::<usize>() as u64;
-        *report.dtypes.entry(info.dtype.to_string().to_lowercase()).or_default() += 1;
+        *report.dtypes.entry(info.type_name.clone()).or_default() += 1;
     }
     report
 }
@@ -101,30 +91,6 @@ fn recognise(component: &Arc<Component>) -> Option<(Kind, LayoutSource)> {
         (Kind::Clip, layout::clip),
     ];
     layouts.into_iter().find_map(|(kind, open)| Some((kind, open(Arc::clone(component)).ok()?)))
-}
-
-fn needs(kind: Kind, source: &LayoutSource, folder: Option<&Bundle>) -> Result<Needs> {
-    match kind {
-        Kind::FluxTransformer => flux(source, folder),
-        Kind::Vae => {
-            let config = match folder {
-                Some(folder) => VaeConfig::read(folder)?,
-                None => told(source, inventory::vae_sizes(source))?,
-            };
-            config.validate(source.component().path())?;
-            let sizes = [
-                ("block_out_channels", format!("{:?}", config.block_out_channels)),
-                ("layers_per_block", config.layers_per_block.to_string()),
-                ("latent_channels", config.latent_channels.to_string()),
-            ];
-            Ok(Needs { wanted: inventory::vae(&config), sizes: owned(sizes) })
-        }
-        Kind::T5 => encoder(&told(source, T5Sizes::read(source))?, T5Sizes::wanted),
-        Kind::Clip => encoder(&told(source, ClipSizes::read(source))?, ClipSizes::wanted),
-        Kind::Siglip => encoder(&told(source, SiglipSizes::read(source))?, SiglipSizes::wanted),
-        Kind::Redux => encoder(&told(source, ReduxSizes::read(source))?, ReduxSizes::wanted),
-        Kind::Unknown => Err(Error::internal("an unknown component has no needs")),
-    }
 }
 
 /// A block in the weights that the configuration in `folder` does not count.
@@ -152,49 +118,8 @@ fn contradict(report: &mut ComponentReport, beyond: Beyond) {
     report.problems.insert(0, TensorProblem { tensor, expected, found });
 }
 
-fn flux(source: &LayoutSource, folder: Option<&Bundle>) -> Result<Needs> {
-    let config = if let Some(folder) = folder {
-        FluxConfig::read(folder)?
-    } else {
-        let config = FluxShape::read(source)?.config(None);
-        config.validate(source.component().path())?;
-        config
-    };
-    let sizes = [
-        ("num_layers", config.num_layers.to_string()),
-        ("num_single_layers", config.num_single_layers.to_string()),
-        ("num_attention_heads", config.num_attention_heads.to_string()),
-        ("attention_head_dim", config.attention_head_dim.to_string()),
-        ("in_channels", config.in_channels.to_string()),
-        ("joint_attention_dim", config.joint_attention_dim.to_string()),
-        ("pooled_projection_dim", config.pooled_projection_dim.to_string()),
-        ("guidance_embeds", config.guidance_embeds.to_string()),
-    ];
-    Ok(Needs { wanted: inventory::flux(&config), sizes: owned(sizes) })
-}
-
-fn encoder<S: Serialize>(sizes: &S, wanted: fn(&S) -> Vec<Wanted>) -> Result<Needs> {
-    let pairs = match serde_json::to_value(sizes).map_err(Error::internal)? {
-        serde_json::Value::Object(fields) => {
-            fields.into_iter().map(|(field, value)| (field, value.to_string())).collect()
-        }
-        _ => Vec::new(),
-    };
-    Ok(Needs { wanted: wanted(sizes), sizes: pairs })
-}
-
-fn owned<const N: usize>(pairs: [(&str, String); N]) -> Vec<(String, String)> {
-    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-fn told<T>(source: &LayoutSource, sizes: Option<T>) -> Result<T> {
-    sizes.ok_or_else(|| {
-        Error::model_file(source.component().path(), "tensors that tell the model's sizes are missing or mis-shaped")
-    })
-}
-
 /// Asks for every tensor as the model would, and lists the rest.
-fn compare(report: &mut ComponentReport, source: &LayoutSource, wanted: &[Wanted]) {
+fn compare(report: &mut ComponentReport, source: &LayoutSource, (wanted, ended): &Recording) {
     let mut needed = BTreeSet::new();
     for Wanted { name, shape } in wanted {
         needed.extend(source.file_names(name));
@@ -211,10 +136,11 @@ fn compare(report: &mut ComponentReport, source: &LayoutSource, wanted: &[Wanted
         }
     }
     report.unneeded = source.component().names().filter(|name| !needed.contains(*name)).map(str::to_owned).collect();
-    report.fits = report.problems.is_empty();
-    report.reason = match &report.problems[..] {
-        [] => "all tensors that are needed are there".to_owned(),
-        [problem, rest @ ..] => {
+    report.fits = report.problems.is_empty() && ended.is_ok();
+    report.reason = match (&report.problems[..], ended) {
+        ([], Err(error)) => error.to_string(),
+        ([], Ok(())) => "all tensors that are needed are there".to_owned(),
+        ([problem, rest @ ..], _) => {
             let (tensor, expected, found) =
                 (shortened(&problem.tensor), shortened(&problem.expected), shortened(&problem.found));
             let more = if rest.is_empty() { String::new() } else { format!("; {} more like it", rest.len()) };
