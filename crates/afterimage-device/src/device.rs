@@ -5,7 +5,7 @@ use crate::operation::{
 };
 use crate::view::{MatrixShape, Numbers, Planes, RotaryShape, View, ViewMut};
 use afterimage_core::Result;
-use afterimage_kernels::matrix::Matrix;
+use afterimage_tensors::Matrix;
 
 /// How exactly a buffer's numbers have to be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

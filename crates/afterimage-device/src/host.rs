@@ -1,7 +1,7 @@
 //! Buffers in the process's own memory.
 
 use crate::view::{MatrixShape, Numbers, View, ViewMut};
-use afterimage_kernels::matrix::Matrix;
+use afterimage_tensors::Matrix;
 use std::ops::Range;
 
 /// f32 numbers in host memory.

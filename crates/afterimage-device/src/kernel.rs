@@ -3,8 +3,8 @@
 use crate::host::HostBuffer;
 use crate::operation::{AttentionBias, Convolution, Prelude};
 use crate::view::{Planes, View};
-use afterimage_kernels::matrix::Matrix;
 use afterimage_kernels::{attention, conv};
+use afterimage_tensors::Matrix;
 
 pub(crate) fn kernel_planes<'a>(planes: &Planes<'a, HostBuffer>) -> conv::Planes<'a> {
     let Planes { channels, height, width, .. } = *planes;

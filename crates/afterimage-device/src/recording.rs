@@ -8,7 +8,7 @@ use crate::operation::{
 };
 use crate::view::{MatrixShape, Numbers, Planes, RotaryShape, View, ViewMut};
 use afterimage_core::Result;
-use afterimage_kernels::matrix::Matrix;
+use afterimage_tensors::Matrix;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An operation that was asked for.

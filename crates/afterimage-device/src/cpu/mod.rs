@@ -22,10 +22,10 @@ use crate::operation::{
 };
 use crate::view::{Planes, RotaryShape, View, ViewMut};
 use afterimage_core::Result;
-use afterimage_kernels::matrix::Matrix;
 use afterimage_kernels::norm::{RotaryTable, group_norm_affine, rms_norm_rotate};
 use afterimage_kernels::simd::Isa;
 use afterimage_kernels::{attention, gemm};
+use afterimage_tensors::Matrix;
 
 /// Activations beyond this make the autoencoder work in tiles: FLUX's decoder handles 1536×1536 in one piece.
 const ACTIVATION_BYTES: u64 = 5 << 30;

@@ -15,8 +15,8 @@ use crate::operation::{
 use crate::view::{Planes, RotaryShape, View, ViewMut};
 use afterimage_core::Result;
 use afterimage_kernels::attention::AttentionShape;
-use afterimage_kernels::matrix::Matrix;
 use afterimage_kernels::plain;
+use afterimage_tensors::Matrix;
 
 /// The device that is right and slow.
 #[derive(Clone, Copy, Debug, Default)]

@@ -6,7 +6,7 @@ use crate::device::{Device, Precision};
 use crate::operation::{Activation, Combine};
 use crate::view::{View, ViewMut};
 use afterimage_core::Result;
-use afterimage_kernels::matrix::Matrix;
+use afterimage_tensors::Matrix;
 use proptest::prelude::*;
 
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Case for Gather {
 
     fn run<D: Device>(&self, device: &D) -> Result<Vec<f32>> {
         let [rows, cols] = self.table;
-        let table = device.weight(&Matrix::from_f32(noise(rows * cols, 14), rows, cols))?;
+        let table = device.weight(&Matrix::from_f32(&noise(rows * cols, 14), rows, cols))?;
         let ids: Vec<u32> = self.ids.iter().map(|id| id % rows as u32).collect();
         let shape = [ids.len(), cols];
         let mut out = self.out.buffer(device, shape, 15)?;

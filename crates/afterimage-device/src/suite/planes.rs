@@ -6,7 +6,7 @@ use crate::device::Device;
 use crate::operation::{Convolution, Movement, Prelude, Transpose};
 use crate::view::{Planes, View, ViewMut};
 use afterimage_core::Result;
-use afterimage_kernels::matrix::Matrix;
+use afterimage_tensors::Matrix;
 use proptest::prelude::*;
 
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Case for Convolve {
     fn run<D: Device>(&self, device: &D) -> Result<Vec<f32>> {
         let Self { channels, outputs, kernel, height, width, movement, .. } = *self;
         let inputs = channels * kernel * kernel;
-        let weight = device.weight(&Matrix::from_f32(noise(outputs * inputs, 71), outputs, inputs))?;
+        let weight = device.weight(&Matrix::from_f32(&noise(outputs * inputs, 71), outputs, inputs))?;
         let (bias, affine) = (vector(device, outputs, 72)?, vector(device, 2 * channels, 73)?);
         let input = vector(device, channels * height * width, 74)?;
         let pixels = movement.output_side(height) * movement.output_side(width);

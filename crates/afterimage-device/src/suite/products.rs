@@ -6,8 +6,7 @@ use crate::device::Device;
 use crate::operation::{Attention, AttentionBias, Dense, Finish};
 use crate::view::View;
 use afterimage_core::{Error, Result};
-use afterimage_kernels::bytes::SharedBytes;
-use afterimage_kernels::matrix::{Element, Matrix};
+use afterimage_tensors::{Element, Matrix, SharedBytes};
 use proptest::prelude::*;
 
 #[derive(Debug)]
@@ -31,7 +30,7 @@ impl Product {
         // The upper half of an f32 is a bf16.
         let upper = values[..halves * inputs].iter().flat_map(|value| value.to_le_bytes()[2..].to_vec());
         let upper = Matrix::new(SharedBytes::new(upper.collect::<Vec<u8>>()), Element::Bf16, halves, inputs);
-        let lower = Matrix::from_f32(values[halves * inputs..].to_vec(), outputs - halves, inputs);
+        let lower = Matrix::from_f32(&values[halves * inputs..], outputs - halves, inputs);
         upper.and_then(|upper| Matrix::stack(&[upper, lower])).ok_or_else(|| Error::internal("no matrix"))
     }
 }

@@ -8,7 +8,7 @@ use crate::operation::{
 };
 use crate::view::{Planes, View, ViewMut};
 use afterimage_core::{Error, Result};
-use afterimage_kernels::matrix::Matrix;
+use afterimage_tensors::Matrix;
 
 /// Calls that must end with [`Error::Internal`].
 ///
@@ -28,7 +28,7 @@ pub fn refusals<D: Device>(device: &D) {
 fn attempts<D: Device>(device: &D) -> Result<Vec<(&'static str, Result<()>)>> {
     // A buffer of 12 numbers, a matrix of 3 × 4, and all that does not fit them.
     let (x, mut out) = (vector(device, 12, 1)?, vector(device, 12, 2)?);
-    let weight = device.weight(&Matrix::from_f32(noise(12, 3), 3, 4))?;
+    let weight = device.weight(&Matrix::from_f32(&noise(12, 3), 3, 4))?;
     let rotary = device.rotary(&[0.5; 6], 4)?;
     let rows = device.quantise_rows(View::new(&x, 3, 4))?;
     let mut values = [0.0; 12];

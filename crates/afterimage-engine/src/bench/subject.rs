@@ -5,11 +5,11 @@ use crate::config::{FluxConfig, VaeConfig};
 use crate::models::flux::FluxTransformer;
 use crate::models::vae::Autoencoder;
 use crate::options::DtypeChoice;
-use crate::pipelines::{ModelFiles, Networks};
+use crate::pipeline::{ModelFiles, Networks};
 use crate::weights::{RandomWeights, Scope};
 use afterimage_core::Result;
 use afterimage_device::Device;
-use afterimage_kernels::matrix::Element;
+use afterimage_tensors::Element;
 use std::sync::Arc;
 
 /// Text tokens of the medium preset.

@@ -3,7 +3,7 @@
 use crate::weights::Scope;
 use afterimage_core::{Error, Result};
 use afterimage_device::{Dense, Device, Finish, MatrixShape, Precision, View, ViewMut};
-use afterimage_kernels::matrix::Matrix;
+use afterimage_tensors::Matrix;
 use std::ops::Range;
 
 /// A linear layer as its file holds it. Stacking and cutting copy nothing.

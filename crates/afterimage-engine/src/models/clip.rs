@@ -3,7 +3,7 @@
 
 use super::encoder::{Encoder, EncoderShape};
 use super::{Activation, embed};
-use crate::config::check::Check;
+use crate::config::check::{Check, read_checked};
 use crate::layers::LayerNorm;
 use crate::weights::{Bundle, Depth, Scope};
 use afterimage_core::{Error, Result};
@@ -65,9 +65,8 @@ impl ClipTextConfig {
     /// # Errors
     /// [`Error::ModelFile`] naming the field that cannot be used and what would be right.
     pub fn read(folder: &Bundle) -> Result<Self> {
-        let config = Self { path: folder.path("config.json"), ..folder.json("config.json")? };
-        config.validate(&config.path)?;
-        Ok(config)
+        let config = read_checked(folder, "config.json", Self::validate)?;
+        Ok(Self { path: folder.path("config.json"), ..config })
     }
 
     /// The layers that it counts.
@@ -86,14 +85,8 @@ impl ClipTextConfig {
     /// [`Error::ModelFile`] for the first field that cannot be used.
     pub fn validate(&self, path: &Path) -> Result<()> {
         let check = Check::new(path);
-        check.range("hidden_size", self.hidden_size, &(1..=65_536))?;
-        check.range("intermediate_size", self.intermediate_size, &(1..=262_144))?;
-        check.range("num_hidden_layers", self.num_hidden_layers, &(1..=1024))?;
-        check.range("num_attention_heads", self.num_attention_heads, &(1..=self.hidden_size))?;
-        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
-            let problem = format!("{} does not divide hidden_size {}", self.num_attention_heads, self.hidden_size);
-            return Err(check.refuse("num_attention_heads", problem));
-        }
+        let (hidden, inner) = (self.hidden_size, self.intermediate_size);
+        check.encoder(hidden, inner, self.num_hidden_layers, self.num_attention_heads)?;
         // Three positions are the least for a begin token, a word and an end token.
         check.range("max_position_embeddings", self.max_position_embeddings, &(3..=4096))?;
         check.range("vocab_size", self.vocab_size, &(1..=16_777_216))?;

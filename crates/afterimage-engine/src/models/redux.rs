@@ -2,7 +2,7 @@
 //! `src/diffusers/pipelines/flux/modeling_flux.py`.
 
 use super::area::area_average;
-use crate::config::check::Check;
+use crate::config::check::{Check, read_checked};
 use crate::layers::Linear;
 use crate::weights::{Bundle, Scope};
 use afterimage_core::{Error, Result};
@@ -33,9 +33,7 @@ impl ReduxConfig {
     /// # Errors
     /// [`Error::ModelFile`] naming the field that cannot be used and what would be right.
     pub fn read(folder: &Bundle) -> Result<Self> {
-        let config: Self = folder.json("config.json")?;
-        config.validate(&folder.path("config.json"))?;
-        Ok(config)
+        read_checked(folder, "config.json", Self::validate)
     }
 
     /// Checks every field; `path` is the file that messages name.

@@ -89,14 +89,8 @@ impl SiglipConfig {
     /// [`Error::ModelFile`] for the first field that cannot be used.
     pub fn validate(&self, path: &Path) -> Result<()> {
         let check = Check::new(path);
-        check.range("hidden_size", self.hidden_size, &(1..=65_536))?;
-        check.range("intermediate_size", self.intermediate_size, &(1..=262_144))?;
-        check.range("num_hidden_layers", self.num_hidden_layers, &(1..=1024))?;
-        check.range("num_attention_heads", self.num_attention_heads, &(1..=self.hidden_size))?;
-        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
-            let problem = format!("{} does not divide hidden_size {}", self.num_attention_heads, self.hidden_size);
-            return Err(check.refuse("num_attention_heads", problem));
-        }
+        let (hidden, inner) = (self.hidden_size, self.intermediate_size);
+        check.encoder(hidden, inner, self.num_hidden_layers, self.num_attention_heads)?;
         check.range("num_channels", self.num_channels, &(3..=3))?;
         check.range("image_size", self.image_size, &(1..=4096))?;
         check.range("patch_size", self.patch_size, &(1..=self.image_size))?;

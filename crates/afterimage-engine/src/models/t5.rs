@@ -2,7 +2,7 @@
 //! `src/transformers/models/t5/modeling_t5.py`.
 
 use super::embed;
-use crate::config::check::Check;
+use crate::config::check::{Check, read_checked};
 use crate::layers::{Linear, StoredLinear, vector};
 use crate::weights::{Bundle, Depth, Scope};
 use afterimage_core::Result;
@@ -65,9 +65,8 @@ impl T5Config {
     /// # Errors
     /// [`Error::ModelFile`] naming the field that cannot be used and what would be right.
     pub fn read(folder: &Bundle) -> Result<Self> {
-        let config = Self { path: folder.path("config.json"), ..folder.json("config.json")? };
-        config.validate(&config.path)?;
-        Ok(config)
+        let config = read_checked(folder, "config.json", Self::validate)?;
+        Ok(Self { path: folder.path("config.json"), ..config })
     }
 
     /// The layers that it counts.
