@@ -5,6 +5,7 @@
 pub mod bench;
 mod bundle;
 pub mod config;
+mod devices;
 mod engine;
 mod generation;
 pub mod inspect;

@@ -8,38 +8,45 @@ use crate::models::{
 };
 use crate::weights::{Wanted, record};
 use afterimage_core::Result;
+use afterimage_device::Cpu;
+use std::sync::Arc;
 
 /// What was asked for, and the error that ended the asking early: see [`record`].
 pub type Recording = (Vec<Wanted>, Result<()>);
 
 /// The FLUX transformer's tensors, by BFL's names.
 pub fn flux(config: &FluxConfig) -> Recording {
-    record(|scope| FluxTransformer::load(scope, config))
+    record(|scope| FluxTransformer::load(&device(), scope, config.clone()))
 }
 
 /// The VAE's tensors, by diffusers' names.
 pub fn vae(config: &VaeConfig) -> Recording {
-    record(|scope| Autoencoder::load(scope, config, true))
+    record(|scope| Autoencoder::load(&device(), scope, config.clone(), true))
 }
 
 /// T5's tensors, by transformers' names.
 pub fn t5(config: T5Config) -> Recording {
-    record(|scope| T5Encoder::new(config, scope))
+    record(|scope| T5Encoder::load(&device(), scope, config))
 }
 
 /// CLIP's tensors, by transformers' names without `text_model.`.
 pub fn clip(config: ClipTextConfig) -> Recording {
-    record(|scope| ClipTextModel::new(config, scope))
+    record(|scope| ClipTextModel::load(&device(), scope, config))
 }
 
 /// The tensors of SigLIP's tower, by transformers' names without `vision_model.`.
 pub fn siglip(config: SiglipConfig) -> Recording {
-    record(|scope| SiglipVisionModel::new(config, scope))
+    record(|scope| SiglipVisionModel::load(&device(), scope, config))
 }
 
 /// Redux's tensors.
 pub fn redux(config: ReduxConfig) -> Recording {
-    record(|scope| ReduxEmbedder::new(config, scope))
+    record(|scope| ReduxEmbedder::load(&device(), scope, config))
+}
+
+/// The processor takes weights over without copying them: there is nothing to copy here.
+fn device() -> Arc<Cpu> {
+    Arc::new(Cpu::detect())
 }
 
 #[cfg(test)]

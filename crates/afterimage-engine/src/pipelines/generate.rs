@@ -1,37 +1,49 @@
 //! The order of things: encode, condition, sample, decode.
 
 use super::clock::Clock;
-use super::context::{Context, Text, join, known_picture, known_text, variation_text};
+use super::context::{Context, join};
+use super::encode::Encoder;
+use super::encodings::{Encodings, Text};
 use super::latents::usable_size;
-use super::models::Models;
+use super::model_files::ModelFiles;
+use super::networks::Networks;
 use super::pass::{Pass, Sampling};
 use super::plan::Plan;
 use crate::generation::Generation;
 use crate::observer::Observer;
 use crate::sampling::{TorchGenerator, img2img_start, refining_sigmas, sigmas};
 use afterimage_core::{Error, GenerationRequest, Limits, Picture, Result, Size, Stage, Task};
+use afterimage_device::Device;
 use afterimage_imaging::{Filter, resize};
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Runs `request` of `tenant` on the decoded input pictures.
+/// What is asked of a pipeline.
+pub(crate) struct Order<'a> {
+    /// Whose request it is, an opaque name.
+    pub tenant: &'a str,
+    pub request: &'a GenerationRequest,
+    /// The decoded input pictures.
+    pub sources: &'a [Picture],
+    pub observer: &'a dyn Observer,
+    /// What earlier requests encoded.
+    pub encodings: &'a Encodings,
+}
+
+/// Runs a request.
 ///
 /// # Errors
 /// [`Error::Field`] for a request that cannot run, [`Error::Cancelled`], and model file errors from building models or
 /// when a model makes no numbers.
-pub fn generate(
-    models: &Models,
-    tenant: &str,
-    request: &GenerationRequest,
-    sources: &[Picture],
-    observer: &dyn Observer,
-) -> Result<Generation> {
+pub(super) fn generate<D: Device>(networks: &Networks<D>, order: &Order) -> Result<Generation> {
+    let Order { request, sources, observer, .. } = *order;
+    let files = networks.files();
     request.validate(&Limits::default(), sources.len())?;
-    let size = output_size(models, request, sources)?;
-    let plan = Plan::new(request, size, models.size_step(), models.enlarge_config());
-    let run = Run { models, tenant, request, observer, plan };
+    let size = output_size(files, request, sources)?;
+    let plan = Plan::new(request, size, files.size_step(), files.enlarge());
+    let run = Run { networks, order, plan };
     let mut clock = Clock::new(observer);
     let seed = request.seed.unwrap_or_else(draw_seed);
     let mut generator = TorchGenerator::new(seed);
@@ -41,7 +53,7 @@ pub fn generate(
             pictures: vec![resize(source, size, Filter::Lanczos)?; request.num_images as usize],
             ..Made::default()
         },
-        None => run.make(sources, &mut generator, &mut clock)?,
+        None => run.make(&mut generator, &mut clock)?,
     };
     Ok(Generation {
         pictures: made.pictures,
@@ -53,14 +65,14 @@ pub fn generate(
         timings: clock.timings(),
         image_cached: made.image_cached,
         text_cached: made.text_cached,
-        model: models.name(),
-        device: models.device().to_owned(),
-        dtype: models.dtype().to_owned(),
+        model: files.name(),
+        device: networks.device().name().to_owned(),
+        dtype: files.dtype().to_owned(),
     })
 }
 
 /// The size that `request` ends up with.
-fn output_size(models: &Models, request: &GenerationRequest, sources: &[Picture]) -> Result<Size> {
+fn output_size(files: &ModelFiles, request: &GenerationRequest, sources: &[Picture]) -> Result<Size> {
     let size = match (request.size, &request.task, sources.first()) {
         (Some(size), ..) => size,
         (None, Task::ImageToImage { .. }, Some(source)) => {
@@ -76,9 +88,9 @@ fn output_size(models: &Models, request: &GenerationRequest, sources: &[Picture]
             }
             size
         }
-        (None, ..) => models.native_size(),
+        (None, ..) => files.native_size(),
     };
-    usable_size(size, models.size_step())
+    usable_size(size, files.size_step())
 }
 
 /// The picture that `request` gives back as it is, if it does: the one of image-to-image whose strength leaves no step.
@@ -113,58 +125,46 @@ struct Conditions {
 }
 
 /// One request under way.
-struct Run<'a> {
-    models: &'a Models,
-    tenant: &'a str,
-    request: &'a GenerationRequest,
-    observer: &'a dyn Observer,
+struct Run<'a, D: Device> {
+    networks: &'a Networks<D>,
+    order: &'a Order<'a>,
     plan: Plan,
 }
 
-impl Run<'_> {
-    fn pass(&self, size: Size) -> Pass<'_> {
-        Pass { models: self.models, observer: self.observer, size }
+impl<D: Device> Run<'_, D> {
+    fn pass(&self, size: Size) -> Pass<'_, D> {
+        Pass { networks: self.networks, observer: self.order.observer, size }
     }
 
-    fn make(&self, sources: &[Picture], generator: &mut TorchGenerator, clock: &mut Clock) -> Result<Made> {
-        let conditions = self.conditions(sources, clock)?;
-        let (pictures, steps_run) = self.pictures(&conditions.context, sources, generator, clock)?;
+    fn make(&self, generator: &mut TorchGenerator, clock: &mut Clock) -> Result<Made> {
+        let conditions = self.conditions(clock)?;
+        let (pictures, steps_run) = self.pictures(&conditions.context, generator, clock)?;
         let Conditions { image_cached, text_cached, .. } = conditions;
         Ok(Made { pictures, steps_run, image_cached, text_cached })
     }
 
-    fn conditions(&self, sources: &[Picture], clock: &mut Clock) -> Result<Conditions> {
-        let prompt = self.request.prompt_text();
-        match &self.request.task {
+    fn conditions(&self, clock: &mut Clock) -> Result<Conditions> {
+        let Order { tenant, request, sources, encodings, .. } = *self.order;
+        let mut encoder = Encoder { networks: self.networks, encodings, tenant, clock };
+        let prompt = request.prompt_text();
+        match &request.task {
             Task::Variation(settings) => {
                 // Strength 0 means no image tokens at all, so their encoders need not run.
                 let used = if settings.redux_strength > 0.0 { sources } else { &[] };
                 let mut image_cached = !used.is_empty();
                 let mut pictures = Vec::new();
                 for source in used {
-                    let known = clock.time(
-                        Stage::ImageEncode,
-                        |t| &mut t.image_encode_ms,
-                        || known_picture(self.models, self.tenant, source, settings.redux_downsample),
-                    )?;
+                    let known = encoder.picture(source, settings.redux_downsample)?;
                     image_cached &= known.cached;
                     pictures.push(known.value);
                 }
-                let text = clock.time(
-                    Stage::TextEncode,
-                    |t| &mut t.text_encode_ms,
-                    || variation_text(self.models, self.tenant, prompt, settings.empty_prompt),
-                )?;
-                let width = self.models.flux_config().joint_attention_dim;
+                let text = encoder.variation_text(prompt, settings.empty_prompt)?;
+                let width = self.networks.files().flux().joint_attention_dim;
                 let context = join(width, Arc::unwrap_or_clone(text.value), &pictures, settings);
                 Ok(Conditions { context, image_cached, text_cached: text.cached })
             }
             Task::ImageToImage { .. } | Task::TextToImage => {
-                let text = clock.time(
-                    Stage::TextEncode,
-                    |t| &mut t.text_encode_ms,
-                    || known_text(self.models, self.tenant, prompt.unwrap_or_default()),
-                )?;
+                let text = encoder.text(prompt.unwrap_or_default())?;
                 let Text { tokens, pooled, .. } = Arc::unwrap_or_clone(text.value);
                 let context = Context { tokens, pooled, bias: None };
                 Ok(Conditions { context, image_cached: false, text_cached: text.cached })
@@ -176,32 +176,32 @@ impl Run<'_> {
     fn pictures(
         &self,
         context: &Context,
-        sources: &[Picture],
         generator: &mut TorchGenerator,
         clock: &mut Clock,
     ) -> Result<(Vec<Picture>, u32)> {
+        let Order { request, sources, .. } = *self.order;
         let first = self.pass(self.plan.first_size);
         let last = self.plan.refinement.map(|refinement| (self.pass(refinement.size), refinement));
         let schedule = self.schedule(&first);
         let refining = last.as_ref().map_or(Vec::new(), |(_, refinement)| {
             let tokens = first.grid().tokens();
-            refining_sigmas(self.models.scheduler(), tokens, self.request.steps, refinement.strength)
+            refining_sigmas(self.networks.files().scheduler(), tokens, request.steps, refinement.strength)
         });
         let steps = [&schedule, &refining].map(|levels| (levels.len() as u32).saturating_sub(1));
         let sampling = |schedule, steps_before| Sampling {
             context,
-            guidance: self.request.guidance as f32,
+            guidance: request.guidance as f32,
             schedule,
             steps_before,
             steps_in_all: steps[0] + steps[1],
         };
         if last.is_some() {
             // The refinement needs the whole autoencoder; built first, its decoder serves the small pictures too.
-            clock.time(Stage::Load, |t| &mut t.load_ms, || self.models.autoencoder())?;
+            clock.time(Stage::Load, |t| &mut t.load_ms, || self.networks.autoencoder())?;
         }
 
         // The posterior's noise, one draw for all pictures, comes before any other.
-        let image = match (&self.request.task, sources.first()) {
+        let image = match (&request.task, sources.first()) {
             (Task::ImageToImage { .. }, Some(source)) => Some(clock.time(
                 Stage::ImageEncode,
                 |t| &mut t.image_encode_ms,
@@ -212,7 +212,7 @@ impl Run<'_> {
         // One draw for everything else: each picture's passes, then the next picture's, so that the first of several
         // pictures is the only one of one.
         let numbers = [first.latent_numbers(), last.as_ref().map_or(0, |(pass, _)| pass.latent_numbers())];
-        let noise = generator.randn_f32(self.request.num_images as usize * (numbers[0] + numbers[1]));
+        let noise = generator.randn_f32(request.num_images as usize * (numbers[0] + numbers[1]));
         let noise: Vec<_> =
             noise.chunks_exact(numbers[0] + numbers[1]).map(|noise| noise.split_at(numbers[0])).collect();
 
@@ -238,10 +238,11 @@ impl Run<'_> {
     }
 
     /// Noise levels of the first pass.
-    fn schedule(&self, pass: &Pass) -> Vec<f32> {
-        let steps = self.request.steps;
-        let mut schedule = sigmas(self.models.scheduler(), pass.grid().tokens(), steps);
-        match self.request.task {
+    fn schedule(&self, pass: &Pass<D>) -> Vec<f32> {
+        let request = self.order.request;
+        let steps = request.steps;
+        let mut schedule = sigmas(self.networks.files().scheduler(), pass.grid().tokens(), steps);
+        match request.task {
             Task::ImageToImage { strength } => schedule.split_off(img2img_start(steps, strength) as usize),
             Task::Variation(_) | Task::TextToImage => schedule,
         }

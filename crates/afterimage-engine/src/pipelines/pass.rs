@@ -4,16 +4,17 @@ use super::clock::Clock;
 use super::context::Context;
 use super::finite;
 use super::latents::{euler_step, noised, pack, picture_of, pixels_of, unpack};
-use super::models::Models;
+use super::networks::Networks;
 use super::preview::{predicted_clean, reduced};
-use crate::models::flux::{ConditioningInputs, Grid, Workspace};
+use crate::models::flux::{ConditioningInputs, Grid};
 use crate::observer::Observer;
 use crate::sampling::{TorchGenerator, timesteps};
 use afterimage_core::{Error, Picture, Result, Size, Stage};
+use afterimage_device::Device;
 
 /// A pass of one request.
-pub(super) struct Pass<'a> {
-    pub models: &'a Models,
+pub(super) struct Pass<'a, D: Device> {
+    pub networks: &'a Networks<D>,
     pub observer: &'a dyn Observer,
     /// In pixels, multiples of the model's step.
     pub size: Size,
@@ -31,9 +32,9 @@ pub(super) struct Sampling<'a> {
     pub steps_in_all: u32,
 }
 
-impl Pass<'_> {
+impl<D: Device> Pass<'_, D> {
     pub fn grid(&self) -> Grid {
-        let step = self.models.size_step();
+        let step = self.networks.files().size_step();
         Grid { rows: self.size.height as usize / step, columns: self.size.width as usize / step }
     }
 
@@ -45,14 +46,14 @@ impl Pass<'_> {
     /// A picture of the pass's size as scaled latents in planes: drawn from the posterior with noise of `generator`, or
     /// its mean.
     pub fn encode(&self, picture: &Picture, generator: Option<&mut TorchGenerator>) -> Result<Vec<f32>> {
-        let autoencoder = self.models.autoencoder()?;
+        let autoencoder = self.networks.autoencoder()?;
         let posterior = autoencoder.encode(pixels_of(picture), &|| self.check())?;
         let mut latents = match generator {
             Some(generator) => posterior.sample(&generator.randn_f32(posterior.mean.data.len())).data,
             None => posterior.mean.data,
         };
         autoencoder.scale(&mut latents);
-        finite::check(&latents, || self.models.part("vae"), "the autoencoder's encoder")?;
+        finite::check(&latents, || self.networks.files().part("vae"), "the autoencoder's encoder")?;
         Ok(latents)
     }
 
@@ -72,16 +73,16 @@ impl Pass<'_> {
 
     fn denoise(&self, sampling: &Sampling, latents: &mut [Vec<f32>]) -> Result<()> {
         let schedule = sampling.schedule;
-        let transformer = self.models.transformer()?;
+        let transformer = self.networks.transformer()?;
         let conditioning = transformer.condition(&ConditioningInputs {
             context: &sampling.context.tokens,
             pooled: &sampling.context.pooled,
-            timesteps: &timesteps(self.models.scheduler(), &schedule[..schedule.len() - 1]),
+            timesteps: &timesteps(self.networks.files().scheduler(), &schedule[..schedule.len() - 1]),
             guidance: sampling.guidance,
             grid: self.grid(),
             bias: sampling.context.bias.clone(),
         })?;
-        let mut workspace = Workspace::default();
+        let mut workspace = transformer.workspace(&conditioning)?;
         let mut velocity = vec![0.0; self.latent_numbers()];
         let total = sampling.steps_in_all;
         if sampling.steps_before == 0 {
@@ -100,7 +101,7 @@ impl Pass<'_> {
             self.observer.step(done, total);
             // Whatever is no number stays none: the rest of the steps would be for nothing.
             for latents in latents.iter() {
-                finite::check(latents, || self.models.transformer_part(), "the transformer")?;
+                finite::check(latents, || self.networks.files().transformer_part(), "the transformer")?;
             }
             if let Some(latents) = foreseen {
                 self.observer.preview(self.small_picture(&latents)?);
@@ -111,20 +112,20 @@ impl Pass<'_> {
 
     fn decode(&self, latents: &[f32]) -> Result<Picture> {
         let planes = unpack(latents, self.channels(), self.grid());
-        let decoded = self.models.decoder()?.decode(&planes, &|| self.check())?;
-        finite::check(&decoded.data, || self.models.part("vae"), "the autoencoder's decoder")?;
+        let decoded = self.networks.decoder()?.decode(&planes, &|| self.check())?;
+        finite::check(&decoded.data, || self.networks.files().part("vae"), "the autoencoder's decoder")?;
         picture_of(&decoded)
     }
 
     /// The picture of packed `latents`, decoded at a preview's size.
     fn small_picture(&self, latents: &[f32]) -> Result<Picture> {
         let planes = unpack(latents, self.channels(), self.grid());
-        let planes = reduced(planes, self.models.vae_config().spatial_factor());
-        picture_of(&self.models.decoder()?.decode(&planes, &|| self.check())?)
+        let planes = reduced(planes, self.networks.files().vae().spatial_factor());
+        picture_of(&self.networks.decoder()?.decode(&planes, &|| self.check())?)
     }
 
     fn channels(&self) -> usize {
-        self.models.vae_config().latent_channels
+        self.networks.files().vae().latent_channels
     }
 
     fn check(&self) -> Result<()> {

@@ -1,11 +1,14 @@
 //! The pipelines against what diffusers recorded on its way through the parity cases.
 
 use super::clock::Clock;
-use super::context::{Text, encode_picture, join, variation_text};
+use super::context::join;
+use super::encode::{Encoder, encode_picture};
+use super::encodings::{Encodings, Text};
 use super::latents::{pack, pixels_of, unpack, usable_size};
 use super::pass::{Pass, Sampling};
-use super::{Models, generate};
-use crate::models::flux::{Conditioning, ConditioningInputs, Grid, Workspace};
+use super::{ModelFiles, Networks};
+use crate::engine::Engine;
+use crate::models::flux::{Conditioning, ConditioningInputs, Grid};
 use crate::models::vae::{Autoencoder, Tensor3};
 use crate::observer::{Observer, Silent};
 use crate::options::EngineOptions;
@@ -15,6 +18,7 @@ use crate::weights::layout;
 use afterimage_core::{
     EmptyPrompt, Enlarge, Error, GenerationRequest, Picture, PictureLimits, Size, Task, Timings, VariationSettings,
 };
+use afterimage_device::Cpu;
 use afterimage_imaging::{Filter, read_file, resize};
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
@@ -23,9 +27,23 @@ use std::sync::{Arc, Mutex};
 
 const TOLERANCE: f32 = 1e-4;
 
-fn models(case: &Case) -> Models {
+fn options(case: &Case) -> EngineOptions {
     let folder = |part: &str| Some(case.folder(part).path(""));
-    Models::open(&EngineOptions { base: folder("base"), redux: folder("redux"), ..EngineOptions::default() }).unwrap()
+    EngineOptions { base: folder("base"), redux: folder("redux"), ..EngineOptions::default() }
+}
+
+fn networks(case: &Case) -> Networks<Cpu> {
+    Networks::new(Arc::new(Cpu::detect()), ModelFiles::open(&options(case)).unwrap())
+}
+
+fn engine(case: &Case) -> Engine {
+    Engine::open(&options(case)).unwrap()
+}
+
+fn variation_text(networks: &Networks<Cpu>, prompt: Option<&str>, empty: EmptyPrompt) -> Text {
+    let (encodings, mut clock) = (Encodings::default(), Clock::new(&Silent));
+    let mut encoder = Encoder { networks, encodings: &encodings, tenant: "", clock: &mut clock };
+    Arc::unwrap_or_clone(encoder.variation_text(prompt, empty).unwrap().value)
 }
 
 fn input(case: &Case) -> Picture {
@@ -43,19 +61,19 @@ fn number<T: std::str::FromStr>(case: &Case, flag: &str, default: T) -> T {
 }
 
 /// The case's conditioning, computed by our own encoders, with the sigmas diffusers recorded.
-fn conditioning(case: &Case, models: &Models, text: Option<Text>) -> Conditioning {
+fn conditioning(case: &Case, networks: &Networks<Cpu>, text: Option<Text>) -> Conditioning<Cpu> {
     let sigmas = &case.tensor("sigmas").unwrap().values;
     let prompt = case.flag("--prompt");
     let empty = if case.flag("--empty-prompt") == Some("zeros") { EmptyPrompt::Zeros } else { EmptyPrompt::Encode };
-    let text = text.unwrap_or_else(|| variation_text(models, "", prompt, empty).unwrap().value.as_ref().clone());
+    let text = text.unwrap_or_else(|| variation_text(networks, prompt, empty));
     let variation = case.flag("--strength").is_none();
     let settings = VariationSettings::default();
     let pictures = if variation && number(case, "--redux-strength", 1.0) > 0.0 {
-        vec![Arc::new(encode_picture(models, &input(case), 1.0).unwrap())]
+        vec![Arc::new(encode_picture(networks, &input(case), 1.0).unwrap())]
     } else {
         Vec::new()
     };
-    let context = join(models.flux_config().joint_attention_dim, text, &pictures, &settings);
+    let context = join(networks.files().flux().joint_attention_dim, text, &pictures, &settings);
     let inputs = ConditioningInputs {
         context: &context.tokens,
         pooled: &context.pooled,
@@ -64,16 +82,17 @@ fn conditioning(case: &Case, models: &Models, text: Option<Text>) -> Conditionin
         grid: grid_of(case.tensor("noise").unwrap()),
         bias: context.bias,
     };
-    models.transformer().unwrap().condition(&inputs).unwrap()
+    networks.transformer().unwrap().condition(&inputs).unwrap()
 }
 
-fn first_velocity(case: &Case, models: &Models, conditioning: &Conditioning) -> Vec<f32> {
+fn first_velocity(case: &Case, networks: &Networks<Cpu>, conditioning: &Conditioning<Cpu>) -> Vec<f32> {
     let start = case.tensor("latents_start").unwrap();
     let mut velocities = vec![0.0; start.values.len()];
     let per_picture = start.shape[1] * start.shape[2];
-    let mut workspace = Workspace::default();
+    let transformer = networks.transformer().unwrap();
+    let mut workspace = transformer.workspace(conditioning).unwrap();
     for (latents, velocity) in start.values.chunks(per_picture).zip(velocities.chunks_mut(per_picture)) {
-        models.transformer().unwrap().forward(conditioning, 0, latents, &mut workspace, velocity).unwrap();
+        transformer.forward(conditioning, 0, latents, &mut workspace, velocity).unwrap();
     }
     velocities
 }
@@ -81,8 +100,8 @@ fn first_velocity(case: &Case, models: &Models, conditioning: &Conditioning) -> 
 #[test]
 fn first_velocities_are_those_of_diffusers() {
     for case in cases() {
-        let models = models(&case);
-        let velocity = first_velocity(&case, &models, &conditioning(&case, &models, None));
+        let networks = networks(&case);
+        let velocity = first_velocity(&case, &networks, &conditioning(&case, &networks, None));
         let difference = relative_difference(&velocity, &case.tensor("velocity_first").unwrap().values);
         println!("{}: first velocity {difference:.1e}", case.name);
         assert!(difference < TOLERANCE, "{}: {difference}", case.name);
@@ -92,12 +111,12 @@ fn first_velocities_are_those_of_diffusers() {
 #[test]
 fn noise_sigmas_and_packed_starts_are_those_of_diffusers() {
     for case in cases() {
-        let models = models(&case);
+        let networks = networks(&case);
         let recorded = case.tensor("noise").unwrap();
         let grid = grid_of(recorded);
         let mut generator = TorchGenerator::new(number(&case, "--seed", 0));
         let steps = number(&case, "--steps", 28);
-        let schedule = sigmas(models.scheduler(), grid.tokens(), steps);
+        let schedule = sigmas(networks.files().scheduler(), grid.tokens(), steps);
         let first = case.flag("--strength").map_or(0, |strength| img2img_start(steps, strength.parse().unwrap()));
         let schedule = &schedule[first as usize..];
         assert!(relative_difference(schedule, &case.tensor("sigmas").unwrap().values) < TOLERANCE, "{}", case.name);
@@ -124,11 +143,11 @@ fn encoded_pictures_are_those_of_diffusers() {
     let mut compared = 0;
     for case in cases() {
         let (Some(mean), Some(log_variance)) = (case.tensor("vae_mean"), case.tensor("vae_logvar")) else { continue };
-        let models = models(&case);
+        let networks = networks(&case);
         let noise = case.tensor("noise").unwrap();
         let size = Size::new(8 * noise.shape[3] as u32, 8 * noise.shape[2] as u32);
         let resized = resize(&input(&case), size, Filter::Lanczos).unwrap();
-        let posterior = models.autoencoder().unwrap().encode(pixels_of(&resized), &|| Ok(())).unwrap();
+        let posterior = networks.autoencoder().unwrap().encode(pixels_of(&resized), &|| Ok(())).unwrap();
         // A JPEG decoder may differ by a few levels from libjpeg, which shows here; PNG input must agree exactly.
         let tolerance = if case.name.contains("jpeg") { 0.05 } else { TOLERANCE };
         for (name, found, expected) in
@@ -148,7 +167,7 @@ fn decoded_latents_are_those_of_diffusers() {
     let mut compared = 0;
     for case in cases() {
         let Some(expected) = case.tensor("decoded") else { continue };
-        let models = models(&case);
+        let networks = networks(&case);
         let last = case.tensor("latents_final").unwrap();
         let noise = case.tensor("noise").unwrap();
         let decoded: Vec<f32> = last
@@ -156,7 +175,7 @@ fn decoded_latents_are_those_of_diffusers() {
             .chunks(last.shape[1] * last.shape[2])
             .flat_map(|latents| {
                 let planes = unpack(latents, noise.shape[1], grid_of(noise));
-                models.decoder().unwrap().decode(&planes, &|| Ok(())).unwrap().data
+                networks.decoder().unwrap().decode(&planes, &|| Ok(())).unwrap().data
             })
             .collect();
         let difference = relative_difference(&decoded, &expected.values);
@@ -170,12 +189,12 @@ fn decoded_latents_are_those_of_diffusers() {
 #[test]
 fn one_token_for_many_equal_ones_computes_the_same() {
     let case = cases().into_iter().find(|case| case.name == "vary-zeros").unwrap();
-    let models = models(&case);
-    let collapsed = variation_text(&models, "", None, EmptyPrompt::Zeros).unwrap().value.as_ref().clone();
+    let networks = networks(&case);
+    let collapsed = variation_text(&networks, None, EmptyPrompt::Zeros);
     assert_eq!(collapsed.repeated, 512);
     let whole = Text { tokens: collapsed.tokens.repeat(512), repeated: 1, ..collapsed.clone() };
-    let whole = first_velocity(&case, &models, &conditioning(&case, &models, Some(whole)));
-    let collapsed = first_velocity(&case, &models, &conditioning(&case, &models, Some(collapsed)));
+    let whole = first_velocity(&case, &networks, &conditioning(&case, &networks, Some(whole)));
+    let collapsed = first_velocity(&case, &networks, &conditioning(&case, &networks, Some(collapsed)));
     let difference = relative_difference(&collapsed, &whole);
     println!("collapsed against whole: {difference:.1e}");
     assert!(difference < 1e-5, "{difference}");
@@ -184,12 +203,12 @@ fn one_token_for_many_equal_ones_computes_the_same() {
 #[test]
 fn strength_just_below_one_changes_little_and_small_strength_approaches_none() {
     let case = cases().into_iter().find(|case| case.name == "vary-plain").unwrap();
-    let models = models(&case);
+    let engine = engine(&case);
     let run = |strength: f64| {
         let settings = VariationSettings { redux_strength: strength, ..VariationSettings::default() };
         let mut request = GenerationRequest::new(Task::Variation(settings));
         (request.size, request.steps, request.seed) = (Some(Size::new(64, 64)), 2, Some(1));
-        let pictures = generate(&models, "", &request, &[input(&case)], &Silent).unwrap().pictures;
+        let pictures = engine.generate(&request, &[input(&case)], &Silent).unwrap().pictures;
         pictures[0].rgb().to_vec()
     };
     let largest = |a: &[u8], b: &[u8]| a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
@@ -202,12 +221,12 @@ fn strength_just_below_one_changes_little_and_small_strength_approaches_none() {
 #[test]
 fn one_picture_is_the_first_of_several() {
     let case = cases().into_iter().find(|case| case.name == "vary-two").unwrap();
-    let models = models(&case);
+    let engine = engine(&case);
     let mut request = GenerationRequest::new(Task::Variation(VariationSettings::default()));
     (request.size, request.steps, request.seed, request.num_images) = (Some(Size::new(64, 48)), 2, Some(3), 3);
-    let several = generate(&models, "", &request, &[input(&case)], &Silent).unwrap();
+    let several = engine.generate(&request, &[input(&case)], &Silent).unwrap();
     request.num_images = 1;
-    let one = generate(&models, "", &request, &[input(&case)], &Silent).unwrap();
+    let one = engine.generate(&request, &[input(&case)], &Silent).unwrap();
     assert_eq!((several.pictures.len(), several.seed, several.steps_run), (3, 3, 2));
     assert_eq!(several.pictures[0], one.pictures[0]);
     assert_ne!(several.pictures[1], one.pictures[0]);
@@ -216,13 +235,13 @@ fn one_picture_is_the_first_of_several() {
 #[test]
 fn without_a_step_the_source_itself_comes_back_at_the_output_size() {
     let case = cases().into_iter().find(|case| case.name == "vary-plain").unwrap();
-    let (models, source) = (models(&case), input(&case));
+    let (engine, source) = (engine(&case), input(&case));
     for (strength, size) in [(0.0, None), (0.0, Some(Size::new(64, 48))), (1e-17, Some(Size::new(80, 96)))] {
         let mut request = GenerationRequest::new(Task::ImageToImage { strength });
         (request.prompt, request.size, request.num_images) = (Some("a lake".to_owned()), size, 2);
-        let made = generate(&models, "", &request, std::slice::from_ref(&source), &Silent).unwrap();
+        let made = engine.generate(&request, std::slice::from_ref(&source), &Silent).unwrap();
         let expected = Size::new(source.width(), source.height());
-        let expected = usable_size(size.unwrap_or(expected), models.size_step()).unwrap();
+        let expected = usable_size(size.unwrap_or(expected), networks(&case).files().size_step()).unwrap();
         let resized = resize(&source, expected, Filter::Lanczos).unwrap();
         assert_eq!((made.size, made.steps_run, made.pictures), (expected, 0, vec![resized; 2]), "{strength} {size:?}");
         let Timings { image_encode_ms, text_encode_ms, denoise_ms, decode_ms, .. } = made.timings;
@@ -236,10 +255,10 @@ fn without_a_step_the_source_itself_comes_back_at_the_output_size() {
 #[test]
 fn drawn_seeds_are_taken_back_by_every_service() {
     let case = cases().into_iter().find(|case| case.name == "vary-plain").unwrap();
-    let (models, source) = (models(&case), input(&case));
+    let (engine, source) = (engine(&case), input(&case));
     let mut request = GenerationRequest::new(Task::ImageToImage { strength: 0.0 });
     request.prompt = Some("a lake".to_owned());
-    let drawn = || generate(&models, "", &request, std::slice::from_ref(&source), &Silent).unwrap().seed;
+    let drawn = || engine.generate(&request, std::slice::from_ref(&source), &Silent).unwrap().seed;
     let seeds: Vec<u64> = (0..64).map(|_| drawn()).collect();
     assert!(seeds.iter().all(|seed| *seed <= 0x7fff_ffff), "{seeds:?}");
     assert!(seeds.iter().any(|seed| *seed > 0x3fff_ffff), "the highest bit is drawn, too");
@@ -260,7 +279,7 @@ fn a_cancelled_generation_ends_before_the_next_step() {
     let mut request = GenerationRequest::new(Task::Variation(VariationSettings::default()));
     request.size = Some(Size::new(32, 32));
     let observer = StopAfter(2, AtomicU32::new(0));
-    let ended = generate(&models(&case), "", &request, &[input(&case)], &observer);
+    let ended = engine(&case).generate(&request, &[input(&case)], &observer);
     assert!(matches!(ended, Err(Error::Cancelled)), "{ended:?}");
     assert_eq!(observer.1.load(Ordering::Relaxed), 2);
 }
@@ -293,10 +312,10 @@ fn small_variation(seed: u64) -> GenerationRequest {
 #[test]
 fn previews_change_nothing_and_come_after_every_step_but_the_last() {
     let case = cases().into_iter().find(|case| case.name == "vary-two").unwrap();
-    let models = models(&case);
+    let engine = engine(&case);
     let watcher = Watcher::default();
-    let unwatched = generate(&models, "", &small_variation(5), &[input(&case)], &Silent).unwrap();
-    let watched = generate(&models, "", &small_variation(5), &[input(&case)], &watcher).unwrap();
+    let unwatched = engine.generate(&small_variation(5), &[input(&case)], &Silent).unwrap();
+    let watched = engine.generate(&small_variation(5), &[input(&case)], &watcher).unwrap();
     assert_eq!(watched.pictures, unwatched.pictures);
     assert_eq!(*watcher.wanted_after.lock().unwrap(), [(1, 3), (2, 3)]);
     let previews = watcher.previews.into_inner().unwrap();
@@ -314,13 +333,12 @@ fn previews_change_nothing_and_come_after_every_step_but_the_last() {
 #[test]
 fn large_pictures_are_made_small_enlarged_and_refined() {
     let case = cases().into_iter().find(|case| case.name == "vary-prompt").unwrap();
-    let models = models(&case);
+    let (engine, networks) = (engine(&case), networks(&case));
     let source = [input(&case)];
     let mut request = small_variation(2);
     (request.size, request.num_images) = (Some(Size::new(96, 64)), 1);
-    let run = |request: &GenerationRequest, observer: &dyn Observer| {
-        generate(&models, "", request, &source, observer).unwrap()
-    };
+    let run =
+        |request: &GenerationRequest, observer: &dyn Observer| engine.generate(request, &source, observer).unwrap();
     let once = run(&request, &Silent);
     assert_eq!((once.enlarge, once.enlarged_from, once.steps_run), (Enlarge::Off, None, 3));
 
@@ -336,14 +354,14 @@ fn large_pictures_are_made_small_enlarged_and_refined() {
     // The small picture is that of the same seed; the noise runs on to its refinement, under the same condition.
     let small = GenerationRequest { size: Some(Size::new(48, 32)), enlarge: Enlarge::Off, ..request.clone() };
     let small = run(&small, &Silent).pictures.remove(0);
-    let last = Pass { models: &models, observer: &Silent, size: Size::new(96, 64) };
+    let last = Pass { networks: &networks, observer: &Silent, size: Size::new(96, 64) };
     let noise = TorchGenerator::new(2).randn_f32(last.latent_numbers() / 4 * 5);
-    let levels = refining_sigmas(models.scheduler(), 3 * 2, 3, 0.35);
+    let levels = refining_sigmas(networks.files().scheduler(), 3 * 2, 3, 0.35);
     let image = last.encode(&resize(&small, last.size, Filter::Bicubic).unwrap(), None).unwrap();
     let start = last.start(Some(&image), &noise[last.latent_numbers() / 4..], levels[0]);
-    let text = variation_text(&models, "", None, EmptyPrompt::Encode).unwrap().value.as_ref().clone();
-    let tokens = [Arc::new(encode_picture(&models, &source[0], 1.0).unwrap())];
-    let context = join(models.flux_config().joint_attention_dim, text, &tokens, &VariationSettings::default());
+    let text = variation_text(&networks, None, EmptyPrompt::Encode);
+    let tokens = [Arc::new(encode_picture(&networks, &source[0], 1.0).unwrap())];
+    let context = join(networks.files().flux().joint_attention_dim, text, &tokens, &VariationSettings::default());
     let sampling = Sampling { context: &context, guidance: 3.5, schedule: &levels, steps_before: 0, steps_in_all: 2 };
     let refined = last.run(&sampling, &mut [start], &mut Clock::new(&Silent)).unwrap();
     assert_eq!(refined, twice.pictures);
@@ -358,12 +376,12 @@ fn large_pictures_are_made_small_enlarged_and_refined() {
 #[test]
 fn a_large_image_to_image_starts_from_the_shrunk_source() {
     let case = cases().into_iter().find(|case| case.name == "img2img").unwrap();
-    let models = models(&case);
+    let engine = engine(&case);
     let mut request = GenerationRequest::new(Task::ImageToImage { strength: 0.9 });
     request.prompt = Some("blue".to_owned());
     (request.size, request.steps, request.seed) = (Some(Size::new(64, 64)), 4, Some(9));
     request.enlarge = Enlarge::FromPixels(32 * 32);
-    let run = |request: &GenerationRequest| generate(&models, "", request, &[input(&case)], &Silent).unwrap();
+    let run = |request: &GenerationRequest| engine.generate(request, &[input(&case)], &Silent).unwrap();
     let generation = run(&request);
     assert_eq!((generation.enlarged_from, generation.steps_run), (Some(Size::new(32, 32)), 6));
     request.task = Task::ImageToImage { strength: 0.3 };
@@ -373,10 +391,10 @@ fn a_large_image_to_image_starts_from_the_shrunk_source() {
 #[test]
 fn known_prompts_and_pictures_are_not_encoded_again() {
     let case = cases().into_iter().find(|case| case.name == "vary-prompt").unwrap();
-    let models = models(&case);
+    let engine = engine(&case);
     let run = |prompt: &str, source: Picture| {
         let request = GenerationRequest { prompt: Some(prompt.to_owned()), ..small_variation(1) };
-        let generation = generate(&models, "", &request, &[source], &Silent).unwrap();
+        let generation = engine.generate(&request, &[source], &Silent).unwrap();
         (generation.image_cached, generation.text_cached, generation.pictures)
     };
     let other = Picture::from_rgb(16, 8, vec![200; 16 * 8 * 3]).unwrap();
@@ -398,10 +416,10 @@ fn known_prompts_and_pictures_are_not_encoded_again() {
 #[test]
 fn what_one_tenant_encoded_is_unknown_to_another() {
     let case = cases().into_iter().find(|case| case.name == "vary-prompt").unwrap();
-    let models = models(&case);
+    let engine = engine(&case);
     let run = |tenant: &str| {
         let request = GenerationRequest { prompt: Some("blue".to_owned()), ..small_variation(1) };
-        let generation = generate(&models, tenant, &request, &[input(&case)], &Silent).unwrap();
+        let generation = engine.generate_for(tenant, &request, &[input(&case)], &Silent).unwrap();
         ((generation.image_cached, generation.text_cached), generation.pictures)
     };
     let (_, pictures) = run("a");
@@ -413,8 +431,8 @@ fn what_one_tenant_encoded_is_unknown_to_another() {
 #[test]
 fn a_request_counts_only_the_models_it_built() {
     let case = cases().into_iter().find(|case| case.name == "vary-prompt").unwrap();
-    let models = models(&case);
-    let run = || generate(&models, "", &small_variation(1), &[input(&case)], &Silent).unwrap().timings;
+    let engine = engine(&case);
+    let run = || engine.generate(&small_variation(1), &[input(&case)], &Silent).unwrap().timings;
     let first = run();
     assert!(first.load_ms > 0.0, "{first:?}");
     let later: Vec<_> = std::thread::scope(|scope| {
@@ -432,7 +450,8 @@ fn tiles_are_those_of_diffusers() {
     let folder = case.folder("base").folder("vae");
     let config = crate::config::VaeConfig { sample_size: 64, ..crate::config::VaeConfig::read(&folder).unwrap() };
     let scope = layout::vae(component(&folder)).unwrap().scope();
-    let autoencoder = Autoencoder::load(&scope, &config, true).unwrap().with_activation_budget(0);
+    let autoencoder =
+        Autoencoder::load(&Arc::new(Cpu::detect()), &scope, config, true).unwrap().with_activation_budget(0);
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiled_vae.safetensors");
     let bytes = std::fs::read(path).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
