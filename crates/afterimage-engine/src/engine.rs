@@ -3,7 +3,7 @@
 use crate::generation::Generation;
 use crate::observer::Observer;
 use crate::options::EngineOptions;
-use crate::pipelines::{self, Encodings, Order, Pipeline};
+use crate::pipeline::{self, Encodings, Order, Pipeline};
 use afterimage_core::{GenerationRequest, ModelFacts, Picture, Result, Size};
 
 /// The models of one base and Redux pair. Weights are mapped when it is opened and each model is built when a request
@@ -19,7 +19,7 @@ impl Engine {
     /// # Errors
     /// [`afterimage_core::Error::ModelFile`] or [`afterimage_core::Error::Tensor`] for a file that is missing or does not fit, [`afterimage_core::Error::Device`].
     pub fn open(options: &EngineOptions) -> Result<Self> {
-        Ok(Self { pipeline: pipelines::open(options)?, encodings: Encodings::default() })
+        Ok(Self { pipeline: pipeline::open(options)?, encodings: Encodings::default() })
     }
 
     /// Output size when a request names none.

@@ -1,4 +1,4 @@
-//! FLUX.1 Redux variations and image-to-image: weights, models, sampling and the pipelines that put them together.
+//! FLUX.1 Redux variations and image-to-image: weights, models, sampling and the pipeline that puts them together.
 //!
 //! This crate knows nothing of jobs or HTTP.
 
@@ -16,7 +16,7 @@ mod observer;
 mod options;
 #[cfg(test)]
 mod parity;
-mod pipelines;
+mod pipeline;
 mod provenance;
 pub mod sampling;
 mod threads;

@@ -6,8 +6,7 @@ use crate::device::Device;
 use crate::operation::{Attention, AttentionBias, Dense, Finish};
 use crate::view::View;
 use afterimage_core::{Error, Result};
-use afterimage_tensors::SharedBytes;
-use afterimage_tensors::{Element, Matrix};
+use afterimage_tensors::{Element, Matrix, SharedBytes};
 use proptest::prelude::*;
 
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use super::{BenchOptions, BenchReport, Samples, peak_memory, reset_peak_memory};
 use crate::devices::{OnDevice, on_device};
 use crate::models::flux::{ConditioningInputs, FluxTransformer, Grid};
 use crate::models::vae::{Autoencoder, Tensor3};
-use crate::pipelines::{Networks, encode_picture, encode_text, join, usable_size};
+use crate::pipeline::{Networks, encode_picture, encode_text, join, usable_size};
 use crate::sampling::{TorchGenerator, sigmas, timesteps};
 use afterimage_core::{Error, Picture, Result, Size, VariationSettings};
 use afterimage_device::Device;

@@ -5,7 +5,7 @@ use crate::config::{FluxConfig, VaeConfig};
 use crate::models::flux::FluxTransformer;
 use crate::models::vae::Autoencoder;
 use crate::options::DtypeChoice;
-use crate::pipelines::{ModelFiles, Networks};
+use crate::pipeline::{ModelFiles, Networks};
 use crate::weights::{RandomWeights, Scope};
 use afterimage_core::Result;
 use afterimage_device::Device;

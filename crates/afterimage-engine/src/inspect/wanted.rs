@@ -14,6 +14,11 @@ use std::sync::Arc;
 /// What was asked for, and the error that ended the asking early: see [`record`].
 pub type Recording = (Vec<Wanted>, Result<()>);
 
+/// Whoever asks for tensors needs a device; the processor leaves weights where they are.
+fn device() -> Arc<Cpu> {
+    Arc::new(Cpu::detect())
+}
+
 /// The FLUX transformer's tensors, by BFL's names.
 pub fn flux(config: &FluxConfig) -> Recording {
     record(|scope| FluxTransformer::load(&device(), scope, config.clone()))
@@ -42,11 +47,6 @@ pub fn siglip(config: SiglipConfig) -> Recording {
 /// Redux's tensors.
 pub fn redux(config: ReduxConfig) -> Recording {
     record(|scope| ReduxEmbedder::load(&device(), scope, config))
-}
-
-/// The processor takes weights over without copying them: there is nothing to copy here.
-fn device() -> Arc<Cpu> {
-    Arc::new(Cpu::detect())
 }
 
 #[cfg(test)]

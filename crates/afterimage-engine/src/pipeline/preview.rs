@@ -30,7 +30,7 @@ pub(super) fn reduced(latents: Tensor3, factor: usize) -> Tensor3 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipelines::latents::euler_step;
+    use crate::pipeline::latents::euler_step;
 
     #[test]
     fn a_straight_path_is_seen_to_its_end_from_anywhere() {

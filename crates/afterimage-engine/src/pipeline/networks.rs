@@ -27,13 +27,13 @@ pub(crate) struct ImageEncoders<D: Device> {
 
 /// Everything a generation computes with.
 pub(crate) struct Networks<D: Device> {
-    device: Arc<D>,
-    files: ModelFiles,
-    transformer: Lazy<FluxTransformer<D>>,
-    decoder: Lazy<Autoencoder<D>>,
-    autoencoder: Lazy<Autoencoder<D>>,
-    text: Lazy<TextEncoders<D>>,
-    image: Lazy<ImageEncoders<D>>,
+    pub(super) device: Arc<D>,
+    pub(super) files: ModelFiles,
+    pub(super) transformer: Lazy<FluxTransformer<D>>,
+    pub(super) decoder: Lazy<Autoencoder<D>>,
+    pub(super) autoencoder: Lazy<Autoencoder<D>>,
+    pub(super) text: Lazy<TextEncoders<D>>,
+    pub(super) image: Lazy<ImageEncoders<D>>,
 }
 
 impl<D: Device> Networks<D> {

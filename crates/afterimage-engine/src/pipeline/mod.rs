@@ -13,8 +13,9 @@
 //! | `plan.rs` | one pass, or a small one and a refinement |
 //! | `pass.rs` | once through the sampler, at one size |
 //! | `generate.rs` | the order of things |
-//! | `pipeline.rs` | all of it with the device hidden |
+//! | `any_device.rs` | all of it with the device hidden |
 
+mod any_device;
 mod clock;
 mod context;
 mod encode;
@@ -27,13 +28,15 @@ mod load_time;
 mod model_files;
 mod networks;
 mod pass;
-mod pipeline;
 mod plan;
 mod preview;
 
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 mod tests;
 
+pub(crate) use any_device::{Pipeline, open};
 pub(crate) use context::join;
 pub(crate) use encode::{encode_picture, encode_text};
 pub(crate) use encodings::Encodings;
@@ -41,4 +44,3 @@ pub(crate) use generate::Order;
 pub(crate) use latents::usable_size;
 pub(crate) use model_files::ModelFiles;
 pub(crate) use networks::Networks;
-pub(crate) use pipeline::{Pipeline, open};
