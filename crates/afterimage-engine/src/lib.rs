@@ -6,10 +6,12 @@ pub mod bench;
 mod bundle;
 pub mod config;
 mod engine;
+mod generation;
 pub mod inspect;
 mod intact;
 pub mod layers;
 pub mod models;
+mod observer;
 mod options;
 #[cfg(test)]
 mod parity;
@@ -20,8 +22,10 @@ mod threads;
 pub mod tokenizers;
 pub mod weights;
 
-pub use engine::{Engine, Generation, ModelFacts, Observer, Silent, Stage, Timings};
+pub use engine::Engine;
+pub use generation::Generation;
 pub use intact::check_weights;
+pub use observer::{Observer, Silent};
 pub use options::{DeviceChoice, DtypeChoice, EngineOptions};
 pub use provenance::{MetadataLevel, encode_pictures};
 pub use threads::use_threads;

@@ -1,8 +1,8 @@
 //! The stages' times.
 
 use super::load_time;
-use crate::engine::{Observer, Stage, Timings};
-use afterimage_core::{Error, Result};
+use crate::observer::Observer;
+use afterimage_core::{Error, Result, Stage, Timings};
 use std::time::{Duration, Instant};
 
 /// Measures stages, with the building of models kept apart.

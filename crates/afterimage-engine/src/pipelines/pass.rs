@@ -6,10 +6,10 @@ use super::finite;
 use super::latents::{euler_step, noised, pack, picture_of, pixels_of, unpack};
 use super::models::Models;
 use super::preview::{predicted_clean, reduced};
-use crate::engine::{Observer, Stage};
 use crate::models::flux::{ConditioningInputs, Grid, Workspace};
+use crate::observer::Observer;
 use crate::sampling::{TorchGenerator, timesteps};
-use afterimage_core::{Error, Picture, Result, Size};
+use afterimage_core::{Error, Picture, Result, Size, Stage};
 
 /// A pass of one request.
 pub(super) struct Pass<'a> {

@@ -5,15 +5,15 @@ use super::context::{Text, encode_picture, join, variation_text};
 use super::latents::{pack, pixels_of, unpack, usable_size};
 use super::pass::{Pass, Sampling};
 use super::{Models, generate};
-use crate::engine::{Observer, Silent, Timings};
 use crate::models::flux::{Conditioning, ConditioningInputs, Grid, Workspace};
 use crate::models::vae::{Autoencoder, Tensor3};
+use crate::observer::{Observer, Silent};
 use crate::options::EngineOptions;
 use crate::parity::{Case, Recorded, cases, component, relative_difference};
 use crate::sampling::{TorchGenerator, img2img_start, refining_sigmas, sigmas};
 use crate::weights::layout;
 use afterimage_core::{
-    EmptyPrompt, Enlarge, Error, GenerationRequest, Picture, PictureLimits, Size, Task, VariationSettings,
+    EmptyPrompt, Enlarge, Error, GenerationRequest, Picture, PictureLimits, Size, Task, Timings, VariationSettings,
 };
 use afterimage_imaging::{Filter, read_file, resize};
 use safetensors::SafeTensors;
