@@ -34,7 +34,8 @@ pub fn release_free_pages() -> bool {
     }
 }
 
-#[cfg(all(test, target_os = "linux", target_env = "gnu"))]
+#[cfg(test)]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod tests {
     use std::ffi::CString;
     use std::os::unix::ffi::OsStrExt;
