@@ -69,7 +69,7 @@ async fn result(
         return Err(Refusal::Gone("the result was deleted".to_owned()).into());
     }
     let result = job.result.ok_or_else(unknown)?;
-    let output = result.outputs.get(index).ok_or_else(unknown)?;
+    let output = result.files.get(index).ok_or_else(unknown)?;
     file_response(&app, &output.blob, &output.content_type).await
 }
 

@@ -45,7 +45,7 @@ pub struct Vary {
         hide_env_values = true,
         value_name = "F",
         default_value = "1",
-        value_parser = values::fraction
+        value_parser = values::redux_strength
     )]
     redux_strength: f64,
 
