@@ -4,6 +4,7 @@
 //! it durable; a worker claims it under a lease, runs it through an [`worker::Executor`] and records its end together with the
 //! webhook that reports it. This crate knows nothing of HTTP and tensors.
 
+mod backoff;
 mod blobs;
 mod clock;
 mod clock_trust;
@@ -24,7 +25,8 @@ mod sweeper;
 mod unfinished;
 pub mod worker;
 
-pub use blobs::{Blobs, StoredBlob};
+pub use backoff::Backoff;
+pub use blobs::{Blobs, StoredBlob, StoredFile};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use data_folder::{DataFolderLock, DatabaseLock, is_open_to_others};
 pub use error::{Error, Result};

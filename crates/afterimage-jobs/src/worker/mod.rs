@@ -16,7 +16,7 @@ pub use engines::{EngineStatus, Engines, StartEngines, UnusableEngine};
 pub use executor::{Control, Execution, Executor, Produced};
 pub use hints::Hints;
 
-use crate::{Blobs, Lease, Store, WorkerId};
+use crate::{Backoff, Blobs, Lease, Store, WorkerId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -64,6 +64,13 @@ impl Default for WorkerOptions {
             finish_within: Duration::from_secs(20),
             hand_back_within: Duration::from_secs(8),
         }
+    }
+}
+
+impl WorkerOptions {
+    /// Pauses after failed writes.
+    const fn backoff(&self) -> Backoff {
+        Backoff::new(self.first_pause, self.longest_pause)
     }
 }
 

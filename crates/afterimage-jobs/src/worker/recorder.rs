@@ -43,7 +43,7 @@ pub(super) async fn store_pictures(
 /// A failure's consequence: storage may come back, anything else would fail again.
 pub(super) fn failed(shared: &Shared, job: &Job, failure: Failure) -> Ending {
     if failure.kind == FailureKind::Storage {
-        return Ending::PutBack(failure, pause_after(shared, job.retries));
+        return Ending::PutBack(failure, shared.options.backoff().pause(job.retries));
     }
     Ending::Failed(failure)
 }
@@ -56,7 +56,7 @@ pub(super) async fn record(shared: &Shared, lease: &Lease, ending: Ending) {
             Ok(fenced) => break fenced,
             Err(error) => {
                 tracing::warn!(job_id = %lease.job, %error, "cannot record the end of the job");
-                sleep(pause_after(shared, failures)).await;
+                sleep(shared.options.backoff().pause(failures)).await;
                 failures += 1;
             }
         }
@@ -101,7 +101,7 @@ async fn store_picture(
             Ok(()) => return Ok(file),
             Err(error) => error,
         };
-        let pause = pause_after(shared, failures);
+        let pause = shared.options.backoff().pause(failures);
         failures += 1;
         if Instant::now() + pause > until {
             return Err(error);
@@ -128,12 +128,6 @@ async fn discard(shared: &Shared, lease: &Lease, result: &JobResult) {
             tracing::warn!(job_id = %lease.job, %error, "cannot remove a discarded picture");
         }
     }
-}
-
-/// Doubles with every failure.
-fn pause_after(shared: &Shared, failures: u32) -> Duration {
-    let factor = 2_u32.saturating_pow(failures.min(16));
-    shared.options.first_pause.saturating_mul(factor).min(shared.options.longest_pause)
 }
 
 const fn name_of(ending: &Ending) -> &'static str {
