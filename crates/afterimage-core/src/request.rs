@@ -32,13 +32,15 @@ pub struct GenerationRequest {
 /// refined by image-to-image under the same condition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Enlarge {
-    /// When the model's own `afterimage.json` asks for it.
+    /// When the model's `afterimage.json` asks for it, as the embedded demo model's does; FLUX.1 has none.
     #[default]
     Auto,
-    /// Never: one pass at the size asked for.
+    /// Never: one pass at the full size, as diffusers does.
     Off,
     /// Whatever the model: the first pass has about this many pixels, 256..=16,777,216, when more than these are asked for.
+    #[cfg_attr(feature = "clap", value(skip))]
     FromPixels(u64),
 }
 
@@ -86,11 +88,14 @@ impl Default for VariationSettings {
 /// What an absent prompt feeds into the model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum EmptyPrompt {
-    /// The encoded empty string (BFL's reference, hosted services).
+    /// The encoded empty text, as Black Forest Labs and hosted services do.
     #[default]
     Encode,
-    /// Zeros for text tokens and pooled vector (diffusers without text encoders).
+    /// Zeros, as diffusers without text encoders does; loads no text encoder and is faster.
+    ///
+    /// Both for the text tokens and the pooled vector.
     Zeros,
 }
 

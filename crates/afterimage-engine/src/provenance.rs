@@ -9,8 +9,9 @@ use std::fmt::Write;
 
 /// How much a result's file says of itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum MetadataLevel {
-    /// That it is AI generated, by what, and everything that it takes to make it again.
+    /// That it is AI generated, and everything that it takes to make it again: prompt, seed, settings, the model's name.
     #[default]
     Full,
     /// That it is AI generated, and by which program.

@@ -79,7 +79,7 @@ impl Job<'_> {
         let generation = outcome.map_err(failed)?;
 
         let files =
-            encode_pictures(&request, &generation, plan.format, self.output.metadata.level()).map_err(failed)?;
+            encode_pictures(&request, &generation, plan.format, self.output.metadata.metadata).map_err(failed)?;
         write_pictures(&plan.targets, &files)?;
         self.report(&plan, inputs, &generation.facts)
     }
@@ -93,7 +93,7 @@ impl Job<'_> {
             guidance: self.request.guidance,
             seed: self.request.seed.0,
             num_images: self.request.num_images,
-            enlarge: self.request.enlarge.into(),
+            enlarge: self.request.enlarge,
         }
     }
 

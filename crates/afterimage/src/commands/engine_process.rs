@@ -49,7 +49,7 @@ impl EngineProcess {
         let settings = ChildSettings {
             alive_interval: self.alive_interval,
             stall_limit: self.stall_limit,
-            metadata: self.metadata.level(),
+            metadata: self.metadata.metadata,
         };
         child::run(self.models.engine_options(), settings).map_err(|error| match &error {
             ChildError::CannotOpen(error) => Failure::from_error(error, origins),
