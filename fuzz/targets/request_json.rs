@@ -2,8 +2,8 @@
 #![cfg_attr(fuzzing, no_main)]
 
 use afterimage_server::dialects::openai::{Base, form_parameters, native_parameters};
-use afterimage_server::dialects::parameters::{Kind, Numbers, Parameter, Values, echo, parse_with};
 use afterimage_server::dialects::{Flow, fal, wavespeed};
+use afterimage_server::parameters::{Kind, Numbers, Parameter, Values, echo, parse_with};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value};
 use std::sync::LazyLock;

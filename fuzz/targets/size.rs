@@ -3,7 +3,7 @@
 
 use afterimage_core::Size;
 use afterimage_server::dialects::fal::MODELS;
-use afterimage_server::dialects::parameters::{Kind, Numbers, Parameter, parse_with};
+use afterimage_server::parameters::{Kind, Numbers, Parameter, parse_with};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value};
 use std::ops::RangeInclusive;

@@ -4,14 +4,20 @@
 
 mod error;
 mod limits;
+mod model_facts;
+mod output_format;
 mod picture;
 mod request;
 mod size;
+mod stage;
 mod text;
 
 pub use error::{Error, Result};
 pub use limits::{Limits, PictureLimits};
+pub use model_facts::ModelFacts;
+pub use output_format::OutputFormat;
 pub use picture::Picture;
 pub use request::{EmptyPrompt, Enlarge, GenerationRequest, Task, VariationSettings};
 pub use size::{ParseSizeError, Size};
-pub use text::{shortened, shortened_to};
+pub use stage::{Stage, Timings};
+pub use text::{bounded, shortened, shortened_to};

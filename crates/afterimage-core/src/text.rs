@@ -22,9 +22,29 @@ pub fn shortened_to(text: &str, limit: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{}…{}", &text[..end], &text[start..]))
 }
 
+/// Characters of a text in an answer that [`bounded`] leaves. The longest of our own sentences have half as many.
+const ANSWER: usize = 1000;
+
+/// `text`, cut where it is too long for an answer: it may repeat names that clients chose.
+pub fn bounded(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(ANSWER) {
+        None => Cow::Borrowed(text),
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn answers_are_cut_at_the_end() {
+        for text in ["", "short", &"ä".repeat(ANSWER)] {
+            assert_eq!(bounded(text), text);
+        }
+        let cut = bounded(&"ä".repeat(ANSWER + 1)).into_owned();
+        assert_eq!((cut.chars().count(), cut.ends_with('…')), (ANSWER + 1, true));
+    }
 
     #[test]
     fn long_texts_lose_their_middle() {

@@ -1,25 +1,32 @@
-//! FLUX.1 Redux variations and image-to-image: weights, models, sampling and the pipelines that put them together.
+//! FLUX.1 Redux variations and image-to-image: weights, models, sampling and the pipeline that puts them together.
 //!
 //! This crate knows nothing of jobs or HTTP.
 
 pub mod bench;
+mod bundle;
 pub mod config;
+mod devices;
 mod engine;
+mod generation;
+pub mod inspect;
 mod intact;
 pub mod layers;
 pub mod models;
+mod observer;
 mod options;
 #[cfg(test)]
 mod parity;
-mod pipelines;
+mod pipeline;
 mod provenance;
 pub mod sampling;
 mod threads;
 pub mod tokenizers;
 pub mod weights;
 
-pub use engine::{Engine, Generation, ModelFacts, Observer, Silent, Stage, Timings};
+pub use engine::Engine;
+pub use generation::Generation;
 pub use intact::check_weights;
+pub use observer::{Observer, Silent};
 pub use options::{DeviceChoice, DtypeChoice, EngineOptions};
 pub use provenance::{MetadataLevel, encode_pictures};
 pub use threads::use_threads;

@@ -1,6 +1,6 @@
 //! From a generation to files that say how they were made, the same for every front end.
 
-use crate::engine::Generation;
+use crate::generation::Generation;
 use afterimage_core::{Error, GenerationRequest, Result, Task};
 use afterimage_imaging::{OutputFormat, OutputMetadata, encode};
 use serde::Serialize;

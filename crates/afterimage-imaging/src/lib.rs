@@ -20,9 +20,9 @@ mod format;
 mod resize;
 mod source;
 
-pub use afterimage_core::{Error, Picture, PictureLimits, Result, Size};
+pub use afterimage_core::{Error, OutputFormat, Picture, PictureLimits, Result, Size};
 pub use decode::{PictureHeader, SourcePicture, decode, decode_source, read_header};
-pub use encode::{OutputFormat, OutputMetadata, encode};
+pub use encode::{OutputMetadata, encode};
 pub use format::PictureFormat;
 pub use resize::{Filter, resize};
 pub use source::{read_file, read_stream};

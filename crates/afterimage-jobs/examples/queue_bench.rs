@@ -4,10 +4,10 @@
 //! at its limit of running jobs (the worst case for a claim), then measures submits at 200 per second for SECONDS
 //! (default 20) with claims, results and lists in between.
 
-use afterimage_core::{GenerationRequest, Task};
+use afterimage_core::{GenerationRequest, OutputFormat, Task};
 use afterimage_jobs::{
-    JobId, JobResult, JobSpec, JobStore, KeyId, KeyStore, ListFilter, NewJob, NewKey, OutputFormat, OutputSpec,
-    Priority, Source, SqliteStore, SystemClock, WorkerId,
+    JobId, JobResult, JobSpec, JobStore, KeyId, KeyStore, ListFilter, NewJob, NewKey, OutputSpec, Priority, Source,
+    SqliteStore, SystemClock, WorkerId,
 };
 use std::sync::Arc;
 use std::time::{Duration, Instant};

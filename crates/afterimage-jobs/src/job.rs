@@ -1,7 +1,7 @@
 //! A job, from what was asked for to what came of it.
 
 use crate::{JobId, KeyId, Rates, Timestamp, WorkerId};
-use afterimage_core::{GenerationRequest, Size, Task};
+use afterimage_core::{GenerationRequest, OutputFormat, Size, Task};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -103,34 +103,6 @@ pub enum Source {
 pub struct OutputSpec {
     /// File format.
     pub format: OutputFormat,
-}
-
-/// File formats of results.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OutputFormat {
-    /// `image/png`
-    Png,
-    /// `image/jpeg`
-    Jpeg,
-}
-
-impl OutputFormat {
-    /// Extension of its files, without the dot.
-    pub const fn extension(self) -> &'static str {
-        match self {
-            Self::Png => "png",
-            Self::Jpeg => "jpg",
-        }
-    }
-
-    /// Media type of its files.
-    pub const fn content_type(self) -> &'static str {
-        match self {
-            Self::Png => "image/png",
-            Self::Jpeg => "image/jpeg",
-        }
-    }
 }
 
 /// Where to report a job's end.
@@ -362,6 +334,11 @@ impl Failure {
     /// A failure that blames no field.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self { kind, field: None, message: message.into() }
+    }
+
+    /// A failure that blames the request's picture.
+    pub fn about_image(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { field: Some("image".to_owned()), ..Self::new(kind, message) }
     }
 }
 

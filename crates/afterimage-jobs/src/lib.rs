@@ -4,6 +4,7 @@
 //! it durable; a worker claims it under a lease, runs it through an [`worker::Executor`] and records its end together with the
 //! webhook that reports it. This crate knows nothing of HTTP and tensors.
 
+mod backoff;
 mod blobs;
 mod clock;
 mod clock_trust;
@@ -12,6 +13,7 @@ mod error;
 mod ids;
 mod job;
 mod price;
+pub mod progress;
 pub mod retention;
 pub mod state;
 mod steady_time;
@@ -21,14 +23,15 @@ mod sweeper;
 mod unfinished;
 pub mod worker;
 
-pub use blobs::{Blobs, StoredBlob};
+pub use backoff::Backoff;
+pub use blobs::{Blobs, StoredBlob, StoredFile};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use data_folder::{DataFolderLock, DatabaseLock, is_open_to_others};
 pub use error::{Error, Result};
 pub use ids::{JobId, KeyId, UploadId, WorkerId};
 pub use job::{
     Failure, FailureKind, FetchLease, Idempotency, Job, JobResult, JobSpec, JobState, Lease, NewJob, Output,
-    OutputFormat, OutputSpec, Priority, Source, Webhook,
+    OutputSpec, Priority, Source, Webhook,
 };
 pub use price::Rates;
 pub use state::{MAX_ATTEMPTS, MAX_UNCLEAN_ENDS};

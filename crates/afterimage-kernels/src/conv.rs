@@ -4,11 +4,11 @@
 //! needs into its cache, where normalisation, activation, zero padding and nearest-neighbour enlargement are applied on the
 //! way, unfolds it there, and multiplies. Memory beyond input and output: the packed weights and about 1 MB a thread.
 
-use crate::matrix::Matrix;
 use crate::pack::PackMatrix;
 use crate::scratch;
 use crate::simd::{Isa, Kernel, Simd, dispatch_on};
 use crate::tile::{self, MAX_COLUMNS, MAX_ROWS, TileOutput, with_rows};
+use afterimage_tensors::Matrix;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -368,7 +368,7 @@ mod tests {
             let data = noise(channels * height * width, 31);
             let input = Planes { data: &data, channels, height, width };
             let weight =
-                Matrix::from_f32(noise(outputs * channels * kernel * kernel, 32), outputs, channels * kernel * kernel);
+                Matrix::from_f32(&noise(outputs * channels * kernel * kernel, 32), outputs, channels * kernel * kernel);
             let (bias, scale, shift) = (noise(outputs, 33), noise(channels, 34), noise(channels, 35));
             for movement in [Movement::Same, Movement::Halve, Movement::Double] {
                 if movement == Movement::Halve && (kernel != 3 || height < 2 || width < 2) {

@@ -6,11 +6,11 @@
 //! down all rows. What follows the product in the model (bias, GELU, gated residual) happens while the tile is still in
 //! registers.
 
-use crate::matrix::Matrix;
 use crate::pack::{PackMatrix, PackRows};
 use crate::scratch;
 use crate::simd::{Isa, Kernel, Simd, dispatch_on};
 use crate::tile::{self, MAX_COLUMNS, MAX_ROWS, Sums, TileOutput, with_rows};
+use afterimage_tensors::Matrix;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -415,7 +415,7 @@ unsafe fn dot<S: Simd>(x: &[f32], y: &[f32]) -> f32 {
 /// benchmarks compare with.
 pub fn measure_ceiling(size: usize) -> f64 {
     let x = vec![0.5_f32; size * size];
-    let weight = Matrix::from_f32(vec![0.25; size * size], size, size);
+    let weight = Matrix::from_f32(&vec![0.25; size * size], size, size);
     let mut out = vec![0.0_f32; size * size];
     let mut best = f64::INFINITY;
     for _ in 0..4 {

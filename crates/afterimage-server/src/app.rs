@@ -3,7 +3,6 @@
 use crate::auth::{GuessGuard, KnownKeys};
 use crate::cost::Rates;
 use crate::decode::DecodePool;
-use crate::engine_process::{EngineProcesses, Events};
 use crate::fetch::Outbound;
 use crate::files::{BeingSent, FileLinks, UploadsInParts};
 use crate::http::{BodyReader, PublicUrl, TrustedProxies};
@@ -11,7 +10,8 @@ use crate::operations::Readiness;
 use crate::operations::metrics::Metrics;
 use crate::storage_room::StorageRoom;
 use crate::wait::Observer;
-use afterimage_jobs::worker::Hints;
+use afterimage_jobs::progress::Events;
+use afterimage_jobs::worker::{Engines, Hints};
 use afterimage_jobs::{Blobs, StorageClaim, Store};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,8 +31,8 @@ pub struct App {
     pub readiness: Readiness,
     /// Wakes workers and passes on cancellations within this process.
     pub hints: Arc<Hints>,
-    /// The engine processes; none when this server only answers requests.
-    pub engines: Arc<EngineProcesses>,
+    /// What runs jobs; none when this server only answers requests.
+    pub engines: Arc<dyn Engines>,
     /// Progress of running jobs.
     pub events: Events,
     /// Checks addresses that requests name.

@@ -146,7 +146,8 @@ fn unreadable(error: afterimage_imaging::Error) -> PictureError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use afterimage_imaging::{OutputFormat, OutputMetadata, Picture, encode};
+    use afterimage_core::OutputFormat;
+    use afterimage_imaging::{OutputMetadata, Picture, encode};
     use std::time::Duration;
 
     fn png(width: u32, height: u32) -> Bytes {

@@ -2,10 +2,10 @@
 //! are noted for the fetchers.
 
 use crate::app::App;
-use crate::dialects::parameters::{Problem, ProblemKind};
 use crate::fetch::{data_uri, parse_web_url};
 use crate::files::OwnFile;
 use crate::http::body::{holding, off_thread};
+use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
 use afterimage_core::Size;
 use afterimage_jobs::{KeyId, UploadState};

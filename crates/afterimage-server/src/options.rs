@@ -1,12 +1,13 @@
 //! Settings of the server.
 
 use crate::cost::Rates;
-use crate::engine_process::EngineCommand;
 use crate::listen::ConnectionLimits;
 use crate::network::Cidr;
 use afterimage_jobs::Secret;
+use afterimage_jobs::worker::StartEngines;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
@@ -33,12 +34,12 @@ pub struct ServeOptions {
     pub connections: ConnectionLimits,
     /// Fetch from and report to private addresses.
     pub allow_private_networks: bool,
-    /// Engine processes; 0: this server only answers requests.
+    /// Jobs at once; 0: this server only answers requests.
     pub workers: usize,
     /// A key to add at start.
     pub api_key: Option<Secret>,
-    /// How an engine process is started.
-    pub engine: EngineCommand,
+    /// What runs the jobs.
+    pub engines: Arc<dyn StartEngines>,
     /// How long a synchronous request waits.
     pub sync_timeout: Duration,
     /// Bytes of inputs, results and uploads that each key may keep; `None`: as much as there is room for.

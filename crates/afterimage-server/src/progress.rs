@@ -1,11 +1,11 @@
 //! Following a job while it runs.
 
 use crate::app::App;
-use crate::engine_process::{Event, Watcher};
 use crate::http::layers::note_job;
 use crate::refusal::Refusal;
 use crate::submit::{FieldName, Submission, submit};
 use crate::wait::{Announcements, CancelOnDrop, Observer, POLL, RETRY, is_over_here, seen};
+use afterimage_jobs::progress::{Event, Watcher};
 use afterimage_jobs::{ApiKey, Job, JobId};
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -172,11 +172,11 @@ impl Following {
 mod tests {
     use super::*;
     use crate::wait::until_ended;
-    use afterimage_core::{GenerationRequest, Task};
+    use afterimage_core::{GenerationRequest, OutputFormat, Task};
     use afterimage_jobs::worker::Hints;
     use afterimage_jobs::{
-        CancelOutcome, JobSpec, JobState, JobStore, KeyId, KeyStore, MemoryStore, NewJob, NewKey, OutputFormat,
-        OutputSpec, Priority, SystemClock, WorkerId,
+        CancelOutcome, JobSpec, JobState, JobStore, KeyId, KeyStore, MemoryStore, NewJob, NewKey, OutputSpec, Priority,
+        SystemClock, WorkerId,
     };
     use tokio::time::Instant;
     use tokio_util::sync::CancellationToken;
@@ -195,7 +195,7 @@ mod tests {
             let observer = Observer {
                 store: Arc::new(store.clone()),
                 hints: Arc::new(Hints::default()),
-                events: crate::engine_process::Events::default(),
+                events: afterimage_jobs::progress::Events::default(),
                 stopping: CancellationToken::new(),
             };
             Self { store, observer, key }

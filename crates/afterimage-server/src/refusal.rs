@@ -1,8 +1,8 @@
 //! Why a request is not served, independent of the dialect that says so.
 
-use crate::bounded::bounded;
-use crate::dialects::parameters::Problem;
 use crate::http::{BodyError, KNOWN_CODINGS};
+use crate::problem::Problem;
+use afterimage_core::bounded;
 use afterimage_jobs::Error as StoreError;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;

@@ -4,23 +4,22 @@ use crate::app::App;
 use crate::auth::{GuessGuard, KnownKeys};
 use crate::decode::DecodePool;
 use crate::dialects::{fal, openai, wavespeed};
-use crate::engine_process::{EngineExecutor, EngineProcesses, Events, Limits, OpenFailure};
 use crate::fetch::{FetchLimits, Fetcher, Outbound, OutboundOptions};
 use crate::fetchers::{Fetchers, POOL};
 use crate::files::{BeingSent, FileLinks, Signer, UploadsInParts};
 use crate::free_space::Disks;
 use crate::http::{BodyReader, PublicUrl, TrustedProxies};
 use crate::listen::{ConnectionLimits, ListenError, Listener};
-use crate::operations::Readiness;
 use crate::operations::metrics::{Metrics, admin_router};
+use crate::operations::{Counted, Readiness};
 use crate::options::ServeOptions;
 use crate::router::{paths, routes, served};
-use crate::sources::Sources;
 use crate::storage_room::StorageRoom;
 use crate::webhooks::{Deliverer, Render};
 use afterimage_core::PictureLimits;
+use afterimage_jobs::progress::Events;
 use afterimage_jobs::retention::Retention;
-use afterimage_jobs::worker::{Hints, WorkerOptions, Workers};
+use afterimage_jobs::worker::{Engines, Hints, UnusableEngine, WorkerOptions, Workers};
 use afterimage_jobs::{
     Blobs, DataFolderLock, DatabaseLock, Error as StoreError, KeyStore, NewKey, Secret, SettingsStore, SqliteStore,
     StorageClaim, Store, Sweeper, SystemClock, is_open_to_others,
@@ -53,7 +52,7 @@ pub enum ServeError {
     Store(#[from] StoreError),
     /// The models cannot be opened, and trying again will not help.
     #[error(transparent)]
-    Engine(#[from] OpenFailure),
+    Engine(#[from] UnusableEngine),
     /// The platform's certificate authorities cannot be read.
     #[error("certificate authorities: {0}")]
     Authorities(#[from] rustls::Error),
@@ -125,7 +124,7 @@ pub async fn serve(
         room: Arc::new(StorageRoom::new(options.quota, Disks::of(disks.collect()))),
         readiness: Readiness::default(),
         hints: Arc::new(Hints::default()),
-        engines: Arc::new(EngineProcesses::start(&options.engine, Limits::default(), options.workers)),
+        engines: options.engines.start(options.workers),
         events: Events::default(),
         outbound,
         decode: DecodePool::new(PictureLimits::default(), DECODE_BUDGET, DECODE_THREADS),
@@ -170,12 +169,8 @@ pub async fn serve(
         fetcher: Fetcher::new(app.outbound.clone(), FetchLimits { parallel: POOL, ..FetchLimits::default() }),
     };
     tasks.spawn(fetchers.run(background.clone()));
-    let executor = EngineExecutor::new(
-        Arc::clone(&app.engines),
-        Sources::new(app.blobs.clone()),
-        app.events.clone(),
-        Arc::clone(&app.metrics),
-    );
+    let executor = Arc::clone(&app.engines).executor(app.blobs.clone(), app.events.clone());
+    let executor = Counted { executor, metrics: Arc::clone(&app.metrics) };
     let workers = Workers::start(
         Arc::clone(&app.store),
         app.blobs.clone(),
@@ -196,7 +191,7 @@ pub async fn serve(
 
     let outcome = tokio::select! {
         () = stop.cancelled() => Ok(()),
-        failure = unusable_models(&app.engines, options.workers) => Err(ServeError::Engine(failure)),
+        failure = unusable(app.engines.as_ref(), options.workers) => Err(ServeError::Engine(failure)),
     };
     tracing::info!("stopping: running jobs finish or go back to the queue");
     // Also tells whoever waits for a job that waits itself.
@@ -228,14 +223,8 @@ async fn provide_key(store: &SqliteStore, named: Option<Secret>) -> Result<Optio
 }
 
 /// Completes when the models turn out to be unusable: a wrong flag or file, which no restart of a process mends.
-async fn unusable_models(engines: &EngineProcesses, workers: usize) -> OpenFailure {
-    if workers > 0
-        && let Err(failure) = engines.opened().await
-        && failure.bad_input
-    {
-        return failure;
-    }
-    std::future::pending().await
+async fn unusable(engines: &dyn Engines, workers: usize) -> UnusableEngine {
+    if workers > 0 { engines.unusable().await } else { std::future::pending().await }
 }
 
 /// How often files and rows past their time are removed.

@@ -2,13 +2,13 @@
 
 use crate::app::App;
 use crate::cost::quote;
-use crate::dialects::parameters::{Problem, ProblemKind};
 use crate::intake::{SourcePicture, own_file_gone};
+use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
-use afterimage_core::{Error as CoreError, GenerationRequest, Limits, Task};
+use afterimage_core::{Error as CoreError, GenerationRequest, Limits, OutputFormat, Task};
 use afterimage_jobs::{
-    ApiKey, Blobs, CancelOutcome, Idempotency, JobId, JobSpec, JobState, NewJob, OutputFormat, OutputSpec, Priority,
-    Removed, Source, Submitted, Webhook,
+    ApiKey, Blobs, CancelOutcome, Idempotency, JobId, JobSpec, JobState, NewJob, OutputSpec, Priority, Removed, Source,
+    Submitted, Webhook,
 };
 use serde_json::Value;
 use std::time::Duration;

@@ -1,10 +1,10 @@
 //! Waiting for a job's end on behalf of a synchronous request.
 
 use crate::app::App;
-use crate::engine_process::Events;
 use crate::http::layers::note_job;
 use crate::refusal::Refusal;
 use crate::submit::{FieldName, Submission, cancel, submit};
+use afterimage_jobs::progress::Events;
 use afterimage_jobs::worker::Hints;
 use afterimage_jobs::{ApiKey, Error as StoreError, Job, JobId, JobState, Store};
 use std::sync::Arc;

@@ -6,8 +6,8 @@
 )]
 
 use afterimage_server::dialects::openai::{self, Base};
-use afterimage_server::dialects::parameters::{Kind, Parameter};
 use afterimage_server::dialects::{Flow, Model, fal, wavespeed};
+use afterimage_server::parameters::{Kind, Parameter};
 use std::fmt::Write;
 use std::fs;
 use std::ops::RangeInclusive;

@@ -1,7 +1,8 @@
 //! The progress bar on standard error.
 
 use crate::cancel;
-use afterimage_engine::{Observer, Stage};
+use afterimage_core::Stage;
+use afterimage_engine::Observer;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::fmt::Write;
 use std::io::{self, IsTerminal};

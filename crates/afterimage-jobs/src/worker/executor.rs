@@ -8,20 +8,12 @@ use tokio_util::sync::CancellationToken;
 /// Runs jobs.
 #[async_trait]
 pub trait Executor: Send + Sync + 'static {
-    /// Runs one job to its end. It loads the job's sources itself; all of them are blobs by now. `slot` is below
-    /// the worker's number of slots and in use by one job at a time: it tells which engine to use.
-    async fn execute(&self, slot: usize, job: &Job, control: &Control) -> Execution;
+    /// Runs one job to its end. It loads the job's sources itself; all of them are blobs by now.
+    async fn execute(&self, job: &Job, control: &Control) -> Execution;
 
     /// What an execution made has become the result of its job, this time and for good: for whoever counts.
     fn recorded(&self, result: &JobResult) {
         let _ = result;
-    }
-
-    /// Whether what runs a slot's job still shows signs of life. While it does not, the job's lease is not renewed and
-    /// runs out.
-    fn is_alive(&self, slot: usize) -> bool {
-        let _ = slot;
-        true
     }
 }
 

@@ -17,41 +17,30 @@ impl Heartbeat {
 }
 
 /// Starts renewing. A task of its own, so that nothing the job does can hold it up.
-pub(super) fn start(shared: &Arc<Shared>, slot: usize, lease: &Lease, control: &Control) -> Heartbeat {
+pub(super) fn start(shared: &Arc<Shared>, lease: &Lease, control: &Control) -> Heartbeat {
     // Subscribed before the first renewal reads the flag: no request falls in between.
     let requests = shared.hints.cancel_requests();
-    let task = tokio::spawn(run(Arc::clone(shared), slot, lease.clone(), control.clone(), requests));
+    let task = tokio::spawn(run(Arc::clone(shared), lease.clone(), control.clone(), requests));
     Heartbeat(AbortOnDropHandle::new(task))
 }
 
-async fn run(
-    shared: Arc<Shared>,
-    slot: usize,
-    lease: Lease,
-    control: Control,
-    mut requests: broadcast::Receiver<JobId>,
-) {
+async fn run(shared: Arc<Shared>, lease: Lease, control: Control, mut requests: broadcast::Receiver<JobId>) {
     loop {
         tokio::select! {
             () = sleep(shared.options.renew_every) => {}
             // Only wakes: whether the job is to stop is for the store to say, in the answer to the renewal.
             () = next_request(&mut requests, &lease.job) => {}
         }
-        // A dead engine must not be kept in its job by a live process.
-        if !shared.executor.is_alive(slot) {
-            tracing::warn!(job = %lease.job, slot, "engine is not alive; lease is left to run out");
-            continue;
-        }
         match shared.store.renew(&lease, shared.options.lease).await {
             Ok(Renewed::Held { cancel_requested: true }) => control.cancel.cancel(),
             Ok(Renewed::Held { cancel_requested: false }) => {}
             Ok(Renewed::Lost) => {
-                tracing::warn!(job = %lease.job, attempt = lease.attempt, "lease lost");
+                tracing::warn!(job_id = %lease.job, attempt = lease.attempt, "lease lost");
                 control.abandon.cancel();
                 return;
             }
             // The next beat tries again. Should the lease run out meanwhile, the fence decides.
-            Err(error) => tracing::warn!(job = %lease.job, %error, "cannot renew the lease"),
+            Err(error) => tracing::warn!(job_id = %lease.job, %error, "cannot renew the lease"),
         }
     }
 }

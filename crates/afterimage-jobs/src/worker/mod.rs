@@ -4,6 +4,7 @@
 //! rescuer finds jobs whose worker is gone. Everything is told at once by [`Hints`]; where a hint is missing (another
 //! process, a full channel), polling finds the same thing a little later.
 
+mod engines;
 mod executor;
 mod heartbeat;
 mod hints;
@@ -11,10 +12,11 @@ mod recorder;
 mod rescuer;
 mod slot;
 
+pub use engines::{EngineStatus, Engines, StartEngines, UnusableEngine};
 pub use executor::{Control, Encoded, Execution, Executor, Produced};
 pub use hints::Hints;
 
-use crate::{Blobs, Lease, Store, WorkerId};
+use crate::{Backoff, Blobs, Lease, Store, WorkerId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -62,6 +64,13 @@ impl Default for WorkerOptions {
             finish_within: Duration::from_secs(20),
             hand_back_within: Duration::from_secs(8),
         }
+    }
+}
+
+impl WorkerOptions {
+    /// Pauses after failed writes.
+    const fn backoff(&self) -> Backoff {
+        Backoff::new(self.first_pause, self.longest_pause)
     }
 }
 
@@ -157,7 +166,7 @@ impl Workers {
         let held: Vec<Lease> = self.shared.held().drain().map(|(_, lease)| lease).collect();
         for lease in held {
             let outcome = self.shared.store.release(&lease).await;
-            tracing::warn!(job = %lease.job, ?outcome, "job did not stop and was handed back");
+            tracing::warn!(job_id = %lease.job, ?outcome, "job did not stop and was handed back");
         }
     }
 }

@@ -1,7 +1,8 @@
 //! From an execution to the job's end: files first, then one transaction that makes them the result.
 
 use super::{Encoded, Produced, Shared};
-use crate::{Blobs, Failure, FailureKind, Fenced, Job, JobResult, JobState, Lease, Output, OutputFormat, Result};
+use crate::{Blobs, Failure, FailureKind, Fenced, Job, JobResult, JobState, Lease, Output, Result};
+use afterimage_core::OutputFormat;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -29,7 +30,7 @@ pub(super) async fn store_pictures(
         match store_picture(shared, lease, job.spec.output.format, picture, until).await {
             Ok(output) => outputs.push(output),
             Err(error) => {
-                tracing::error!(job = %job.id, %error, "cannot store the result");
+                tracing::error!(job_id = %job.id, %error, "cannot store the result");
                 return failed(shared, job, Failure::new(FailureKind::Storage, "the result could not be stored"));
             }
         }
@@ -47,7 +48,7 @@ pub(super) async fn store_pictures(
 /// A failure's consequence: storage may come back, anything else would fail again.
 pub(super) fn failed(shared: &Shared, job: &Job, failure: Failure) -> Ending {
     if failure.kind == FailureKind::Storage {
-        return Ending::PutBack(failure, pause_after(shared, job.retries));
+        return Ending::PutBack(failure, shared.options.backoff().pause(job.retries));
     }
     Ending::Failed(failure)
 }
@@ -59,13 +60,13 @@ pub(super) async fn record(shared: &Shared, lease: &Lease, ending: Ending) {
         match write(shared, lease, &ending).await {
             Ok(fenced) => break fenced,
             Err(error) => {
-                tracing::warn!(job = %lease.job, %error, "cannot record the end of the job");
-                sleep(pause_after(shared, failures)).await;
+                tracing::warn!(job_id = %lease.job, %error, "cannot record the end of the job");
+                sleep(shared.options.backoff().pause(failures)).await;
                 failures += 1;
             }
         }
     };
-    tracing::info!(job = %lease.job, attempt = lease.attempt, end = name_of(&ending), ?fenced, "job left the worker");
+    tracing::info!(job_id = %lease.job, attempt = lease.attempt, end = name_of(&ending), ?fenced, "job left the worker");
     match (fenced, &ending) {
         (Fenced::Done, Ending::Succeeded(result)) => shared.executor.recorded(result),
         (Fenced::Lost, Ending::Succeeded(result)) => discard(shared, lease, result).await,
@@ -107,12 +108,12 @@ async fn store_picture(
             Ok(()) => return Ok(output),
             Err(error) => error,
         };
-        let pause = pause_after(shared, failures);
+        let pause = shared.options.backoff().pause(failures);
         failures += 1;
         if Instant::now() + pause > until {
             return Err(error);
         }
-        tracing::warn!(job = %lease.job, %error, "cannot store a picture yet");
+        tracing::warn!(job_id = %lease.job, %error, "cannot store a picture yet");
         sleep(pause).await;
     }
 }
@@ -131,15 +132,9 @@ async fn discard(shared: &Shared, lease: &Lease, result: &JobResult) {
     }
     for output in &result.outputs {
         if let Err(error) = shared.blobs.delete(&output.blob).await {
-            tracing::warn!(job = %lease.job, %error, "cannot remove a discarded picture");
+            tracing::warn!(job_id = %lease.job, %error, "cannot remove a discarded picture");
         }
     }
-}
-
-/// Doubles with every failure.
-fn pause_after(shared: &Shared, failures: u32) -> Duration {
-    let factor = 2_u32.saturating_pow(failures.min(16));
-    shared.options.first_pause.saturating_mul(factor).min(shared.options.longest_pause)
 }
 
 const fn name_of(ending: &Ending) -> &'static str {

@@ -33,11 +33,11 @@ async fn run_job(shared: &Arc<Shared>, slot: usize, job: Job) {
     let claimed = Instant::now();
     let lease = job.lease(&shared.worker);
     let job = Arc::new(job);
-    tracing::info!(job = %job.id, attempt = job.attempt, slot, "job started");
+    tracing::info!(job_id = %job.id, attempt = job.attempt, slot, "job started");
     shared.held().insert(slot, lease.clone());
     let control = Control { abandon: shared.abandoning.child_token(), ..Control::default() };
-    let heartbeat = heartbeat::start(shared, slot, &lease, &control);
-    let ending = match execute(shared, slot, &job, &control).await {
+    let heartbeat = heartbeat::start(shared, &lease, &control);
+    let ending = match execute(shared, &job, &control).await {
         Execution::Succeeded(produced) => recorder::store_pictures(shared, &lease, &job, produced, claimed).await,
         Execution::Failed(failure) => recorder::failed(shared, &job, failure),
         Execution::Cancelled if control.cancel.is_cancelled() => Ending::Cancelled,
@@ -52,9 +52,9 @@ async fn run_job(shared: &Arc<Shared>, slot: usize, job: Job) {
 }
 
 /// Runs the executor in a task of its own, so that its panic ends this job only.
-async fn execute(shared: &Arc<Shared>, slot: usize, job: &Arc<Job>, control: &Control) -> Execution {
+async fn execute(shared: &Arc<Shared>, job: &Arc<Job>, control: &Control) -> Execution {
     let (executor, job, control) = (Arc::clone(&shared.executor), Arc::clone(job), control.clone());
-    let task = tokio::spawn(async move { executor.execute(slot, &job, &control).await });
+    let task = tokio::spawn(async move { executor.execute(&job, &control).await });
     // When the slot is cut off at shutdown, so is what it runs.
     let abort = tokio_util::task::AbortOnDropHandle::new(task);
     match abort.await {

@@ -1,10 +1,10 @@
 //! What the tests start from.
 
-use afterimage_core::{GenerationRequest, Task};
+use afterimage_core::{GenerationRequest, OutputFormat, Task};
 use afterimage_jobs::{
     DataFolderLock, Failure, FailureKind, FetchLease, Fetched, Job, JobId, JobResult, JobSpec, KeyId, KeyStore,
-    ManualClock, MemoryStore, NewJob, NewKey, Output, OutputFormat, OutputSpec, Priority, Source, SqliteStore, Store,
-    Timestamp, Webhook, WorkerId,
+    ManualClock, MemoryStore, NewJob, NewKey, Output, OutputSpec, Priority, Source, SqliteStore, Store, Timestamp,
+    Webhook, WorkerId,
 };
 use serde_json::json;
 use std::sync::Arc;

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::json;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -19,12 +19,11 @@ use tempfile::TempDir;
 struct Engine {
     started: AtomicUsize,
     recorded: AtomicUsize,
-    lifeless: AtomicBool,
 }
 
 #[async_trait]
 impl Executor for Engine {
-    async fn execute(&self, _slot: usize, job: &Job, control: &Control) -> Execution {
+    async fn execute(&self, job: &Job, control: &Control) -> Execution {
         self.started.fetch_add(1, Ordering::SeqCst);
         match job.model.as_str() {
             "picture" => picture(),
@@ -54,10 +53,6 @@ impl Executor for Engine {
     fn recorded(&self, result: &JobResult) {
         assert_eq!(result.seed, 7);
         self.recorded.fetch_add(1, Ordering::SeqCst);
-    }
-
-    fn is_alive(&self, _slot: usize) -> bool {
-        !self.lifeless.load(Ordering::SeqCst)
     }
 }
 
@@ -235,19 +230,18 @@ async fn failures_are_final_and_crashes_are_not_until_the_second() {
 }
 
 #[tokio::test]
-async fn a_lifeless_engine_loses_its_job_and_its_late_result() {
+async fn a_worker_that_does_not_renew_loses_its_job_and_its_late_result() {
     let setup = Setup::new().await;
-    let workers = setup.start(WorkerOptions { slots: 1, ..fast() });
+    // As when the process is paused: the lease runs out before the first renewal.
+    let workers = setup.start(WorkerOptions { slots: 1, renew_every: 10 * fast().lease, ..fast() });
     let id = setup.submit("late").await;
     setup.started(&id).await;
-    setup.engine.lifeless.store(true, Ordering::SeqCst);
     setup.until(&id, |job| job.unclean_ends == 1).await;
     // Somebody else takes it and finishes, as after a pause of this process.
     let other = WorkerId::random();
     let claimed = setup.store.claim(&other, Duration::from_secs(60)).await.unwrap().unwrap();
     assert_eq!((&claimed.id, claimed.attempt), (&id, 2));
-    // Now the engine wakes up: the renewal finds the lease lost, the executor stops, its pictures are thrown away.
-    setup.engine.lifeless.store(false, Ordering::SeqCst);
+    // Now it renews, finds the lease lost and stops its job, whose pictures are thrown away.
     let deadline = Instant::now() + Duration::from_secs(5);
     while workers.busy() > 0 {
         assert!(Instant::now() < deadline);

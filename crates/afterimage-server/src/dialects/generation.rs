@@ -1,6 +1,6 @@
 //! From checked values to a generation request. Settings of the same name mean the same in all dialects.
 
-use super::parameters::Values;
+use crate::parameters::Values;
 use afterimage_core::{GenerationRequest, Size, Task, VariationSettings};
 
 /// What a model does with its parameters.

@@ -1,10 +1,10 @@
 //! JSON bodies, read within limits.
 
 use super::bounded_json;
-use super::parameters::Parameter;
 use crate::app::App;
 use crate::dialects::fal::CALL_TOKEN;
 use crate::http::body::{JSON_LIMIT, SMALL_JSON_LIMIT, off_thread};
+use crate::parameters::Parameter;
 use crate::refusal::Refusal;
 use afterimage_jobs::{Idempotency, KeyId};
 use axum::body::Body;

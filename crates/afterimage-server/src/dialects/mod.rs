@@ -8,7 +8,6 @@ mod generation;
 pub mod json;
 mod model;
 pub mod openai;
-pub mod parameters;
 mod stored;
 mod time_text;
 pub mod wavespeed;

@@ -1,7 +1,7 @@
 //! A model as a dialect offers it.
 
 use super::generation::Flow;
-use super::parameters::Parameter;
+use crate::parameters::Parameter;
 
 /// One model of a dialect's catalogue.
 #[derive(Debug)]

@@ -2,8 +2,7 @@
 
 use super::{Fetchers, LEASE, RENEW_EVERY, STORE_PAUSE};
 use crate::cost::quote;
-use crate::sources::about_image;
-use afterimage_jobs::{Blobs, Failure, FailureKind, Fenced, FetchLease, Fetched, Job, JobId, Result, Source};
+use afterimage_jobs::{Backoff, Blobs, Failure, FailureKind, Fenced, FetchLease, Fetched, Job, JobId, Result, Source};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::Receiver;
@@ -11,8 +10,8 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// First pause after a picture could not be stored; doubles with every failure.
-const STORAGE_PAUSE: Duration = Duration::from_secs(2);
+/// Pauses after a picture could not be stored.
+const STORAGE_BACKOFF: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(512));
 
 /// One job whose pictures are fetched here.
 pub(super) struct Fetching {
@@ -77,7 +76,7 @@ impl Fetching {
             let file = match fetcher.fetch_picture(url).await {
                 Ok(file) => file,
                 Err(error) => {
-                    return Outcome::Failed(about_image(FailureKind::SourceUnavailable, error.to_string()));
+                    return Outcome::Failed(Failure::about_image(FailureKind::SourceUnavailable, error.to_string()));
                 }
             };
             // What cannot be read is refused by the engine, in its words.
@@ -142,8 +141,7 @@ impl Fetching {
             Outcome::Ready(fetched) => store.sources_ready(lease, fetched.clone()).await,
             Outcome::Failed(failure) => store.sources_failed(lease, failure.clone()).await,
             Outcome::PutBack(failure) => {
-                let pause = STORAGE_PAUSE * 2_u32.saturating_pow(self.job.retries.min(8));
-                store.retry_fetch(lease, failure.clone(), pause).await
+                store.retry_fetch(lease, failure.clone(), STORAGE_BACKOFF.pause(self.job.retries)).await
             }
             Outcome::GivenBack => store.release_fetch(lease).await,
         }

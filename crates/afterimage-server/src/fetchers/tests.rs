@@ -5,11 +5,10 @@ use crate::cost::Rates;
 use crate::fetch::FetchLimits;
 use crate::fetch::testing::{Names, TestServer, outbound_to, response};
 use crate::free_space::Disks;
-use afterimage_core::{GenerationRequest, Task};
-use afterimage_imaging::{OutputFormat as Format, OutputMetadata, Picture, encode};
+use afterimage_core::{GenerationRequest, OutputFormat, OutputFormat as Format, Task};
+use afterimage_imaging::{OutputMetadata, Picture, encode};
 use afterimage_jobs::{
-    Job, JobId, JobSpec, JobState, KeyStore, MemoryStore, NewJob, NewKey, OutputFormat, OutputSpec, Priority, Source,
-    SystemClock,
+    Job, JobId, JobSpec, JobState, KeyStore, MemoryStore, NewJob, NewKey, OutputSpec, Priority, Source, SystemClock,
 };
 use std::time::Instant;
 use tempfile::TempDir;

@@ -3,6 +3,7 @@
 mod links;
 mod once;
 mod parts;
+mod response;
 mod routes;
 mod signing;
 mod uploads;

@@ -1,6 +1,7 @@
 //! Serving files, and taking the bytes of uploads.
 
 use super::parts::{complete, most_bytes, put_part};
+use super::response::stored_file;
 use super::signing::Purpose;
 use super::uploads::finish_ticket;
 use crate::app::App;
@@ -9,10 +10,9 @@ use crate::error_shape::{Neutral, Refused};
 use crate::http::body::UPLOAD_LIMIT;
 use crate::refusal::Refusal;
 use afterimage_jobs::{JobId, KeyId, UploadId, UploadState};
-use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
@@ -56,6 +56,7 @@ async fn result(
     State(app): State<Arc<App>>,
     Path((job, file)): Path<(String, String)>,
     ticket: Signed,
+    headers: HeaderMap,
 ) -> Result<Response, Error> {
     let Query(ticket) = ticket.map_err(|_| unknown())?;
     let index: usize = file.split('.').next().and_then(|stem| stem.parse().ok()).ok_or_else(unknown)?;
@@ -70,30 +71,36 @@ async fn result(
     }
     let result = job.result.ok_or_else(unknown)?;
     let output = result.outputs.get(index).ok_or_else(unknown)?;
-    file_response(&app, &output.blob, &output.content_type).await
+    stored_file(&app.blobs, &headers, &output.blob, &output.content_type).await?.ok_or_else(|| unknown().into())
 }
 
-async fn upload(State(app): State<Arc<App>>, Path(file): Path<String>, ticket: Signed) -> Result<Response, Error> {
+async fn upload(
+    State(app): State<Arc<App>>,
+    Path(file): Path<String>,
+    ticket: Signed,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
     let Query(ticket) = ticket.map_err(|_| unknown())?;
-    read_upload(&app, &file, &ticket).await
+    read_upload(&app, &file, &ticket, &headers).await
 }
 
 async fn upload_by_path(
     State(app): State<Arc<App>>,
     Path((expires, signature, file)): Path<(String, String, String)>,
+    headers: HeaderMap,
 ) -> Result<Response, Error> {
     let expires = expires.parse().map_err(|_| unknown())?;
-    read_upload(&app, &file, &Ticket { expires, signature }).await
+    read_upload(&app, &file, &Ticket { expires, signature }, &headers).await
 }
 
-async fn read_upload(app: &App, file: &str, ticket: &Ticket) -> Result<Response, Error> {
+async fn read_upload(app: &App, file: &str, ticket: &Ticket, headers: &HeaderMap) -> Result<Response, Error> {
     let id = file.split('.').next().and_then(UploadId::parse).ok_or_else(unknown)?;
     if !app.links.allows(Purpose::Upload, id.as_str(), ticket.expires, &ticket.signature) {
         return Err(unknown().into());
     }
     let upload = app.store.upload(&id).await?.ok_or_else(unknown)?;
     let UploadState::Ready(facts) = upload.state else { return Err(unknown().into()) };
-    file_response(app, &facts.blob, &facts.content_type).await
+    stored_file(&app.blobs, headers, &facts.blob, &facts.content_type).await?.ok_or_else(|| unknown().into())
 }
 
 async fn put_upload(
@@ -200,21 +207,4 @@ async fn complete_parts(app: &App, id: &UploadId, request: Request) -> Result<Re
     let upload = complete(app, id, &object).await?;
     let UploadState::Ready(facts) = upload.state else { return Err(Refusal::Internal.into()) };
     Ok(Json(serde_json::json!({"size": facts.bytes, "content_type": facts.content_type})).into_response())
-}
-
-/// The bytes of a stored picture. The type is the one that was found when it was stored, and nothing in the file can
-/// become active: no sniffing, no scripts, no framing.
-async fn file_response(app: &App, blob: &str, content_type: &str) -> Result<Response, Error> {
-    let bytes = app.blobs.get(blob).await?.ok_or_else(unknown)?;
-    let mut response = Body::from(bytes).into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_str(content_type).map_err(|_| Refusal::Internal)?);
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("inline"));
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; sandbox; frame-ancestors 'none'"),
-    );
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=3600, immutable"));
-    Ok(response)
 }

@@ -140,7 +140,7 @@ impl Metrics {
             self.jobs.get_or_create(&StateLabels { state }).inner().store(count, Ordering::Relaxed);
         }
         let engines = app.engines.statuses();
-        self.ready_engines.set(engines.iter().filter(|engine| engine.state.is_open()).count() as i64);
+        self.ready_engines.set(engines.iter().filter(|engine| engine.is_open).count() as i64);
         self.engine_restarts.set(engines.iter().map(|engine| engine.restarts).sum::<u64>() as i64);
         self.open_webhooks.set(app.store.open_deliveries().await? as i64);
         let stored = app.store.storage_use(LARGEST_KEYS).await?;

@@ -217,12 +217,12 @@ impl Sender {
         let (id, attempt) = (delivery.id, delivery.attempt);
         let written = match outcome {
             Ok(()) => {
-                tracing::info!(job = %delivery.job, delivery = id, attempt, "webhook delivered");
+                tracing::info!(job_id = %delivery.job, delivery = id, attempt, "webhook delivered");
                 self.store.delivered(id, attempt).await
             }
             Err(failed) => {
                 let next = self.next_try(delivery, &failed);
-                tracing::info!(job = %delivery.job, delivery = id, attempt, error = %failed, ?next, "webhook not delivered");
+                tracing::info!(job_id = %delivery.job, delivery = id, attempt, error = %failed, ?next, "webhook not delivered");
                 self.store.delivery_failed(id, attempt, next, &failed.to_string()).await
             }
         };
@@ -232,7 +232,7 @@ impl Sender {
     /// Puts a webhook back whose receiver has enough to do. That is no attempt and never gives it up.
     async fn postpone(&self, delivery: &Delivery) {
         let pause = BUSY_PAUSE + BUSY_PAUSE.mul_f64(f64::from(random_jitter()) / 255.0);
-        tracing::debug!(job = %delivery.job, delivery = delivery.id, "webhook postponed, its receiver is busy");
+        tracing::debug!(job_id = %delivery.job, delivery = delivery.id, "webhook postponed, its receiver is busy");
         let message = "other webhooks of this receiver are not answered";
         let next = NextTry::Postponed(pause);
         let written = self.store.delivery_failed(delivery.id, delivery.attempt, next, message).await;

@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::flags::{MetadataFlag, ModelFlags};
 use crate::origin::Origins;
 use crate::values;
-use afterimage_server::engine_process::child::{self, ChildError, ChildSettings};
+use afterimage_worker::child::{self, ChildError, ChildSettings};
 use clap::Args;
 use std::time::Duration;
 

@@ -8,19 +8,20 @@ use crate::values;
 use afterimage_jobs::{Error as StoreError, Secret};
 use afterimage_kernels::heap;
 use afterimage_server::cost::Rates;
-use afterimage_server::engine_process::EngineCommand;
-use afterimage_server::engine_process::child::ChildSettings;
 use afterimage_server::listen::{ConnectionLimits, ListenError};
 use afterimage_server::network::Cidr;
 use afterimage_server::options::{ServeOptions, TlsFiles};
 use afterimage_server::private_files::keep_private;
 use afterimage_server::serve::{ServeError, Started, serve};
+use afterimage_worker::EngineCommand;
+use afterimage_worker::child::ChildSettings;
 use clap::Args;
 use etcetera::base_strategy::{BaseStrategy, choose_native_strategy};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 use tokio::signal;
@@ -275,7 +276,7 @@ impl Serve {
             allow_private_networks: self.allow_private_networks,
             workers: self.workers,
             api_key: self.api_key.clone(),
-            engine,
+            engines: Arc::new(engine),
             sync_timeout: self.sync_timeout,
             quota: self.quota_gb,
             retention: self.retention_days,
@@ -313,7 +314,7 @@ fn failure(error: &ServeError, origins: &Origins) -> Failure {
     match error {
         ServeError::Listen(ListenError::Certificate { .. }) => Failure::bad_input(origins.subject("tls_cert"), error),
         ServeError::Store(error) => store_failure(error),
-        ServeError::Engine(failure) if failure.bad_input => Failure::usage(failure.to_string()),
+        ServeError::Engine(failure) => Failure::usage(failure.to_string()),
         other => Failure::other(other.to_string()),
     }
 }

@@ -3,7 +3,7 @@
 use crate::failure::{Failure, describe};
 use crate::flags::{Format, OutputFlags};
 use crate::origin::Origins;
-use afterimage_imaging::OutputFormat;
+use afterimage_core::OutputFormat;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind, IsTerminal};

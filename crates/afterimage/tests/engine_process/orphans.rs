@@ -1,8 +1,8 @@
 //! Engine processes whose server is killed without a chance to end them.
 
 use afterimage_engine::EngineOptions;
-use afterimage_server::engine_process::child::ChildSettings;
-use afterimage_server::engine_process::{EngineCommand, EngineProcesses, Limits};
+use afterimage_worker::child::ChildSettings;
+use afterimage_worker::{EngineCommand, EngineProcesses, Limits};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -24,10 +24,10 @@ async fn server() {
     let mut command = EngineCommand::this_program(&EngineOptions::default(), &ChildSettings::default()).unwrap();
     command.program = env!("CARGO_BIN_EXE_afterimage").into();
     let processes = EngineProcesses::start(&command, Limits::default(), 2);
-    while !processes.statuses().iter().all(|status| status.state.is_open()) {
+    while !processes.processes().iter().all(|status| status.state.is_open()) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    for status in processes.statuses() {
+    for status in processes.processes() {
         eprintln!("engine {}", status.pid.unwrap());
     }
     tokio::time::sleep(Duration::from_mins(1)).await;

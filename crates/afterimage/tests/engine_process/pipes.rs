@@ -1,6 +1,6 @@
 //! What the process does when the other side of its pipes misbehaves.
 
-use afterimage_server::engine_process::{Command as Order, Frame, FrameReader, PROTOCOL_VERSION, Report};
+use afterimage_worker::{Command as Order, Frame, FrameReader, PROTOCOL_VERSION, Report};
 use std::io::Write;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread::sleep;
@@ -86,7 +86,7 @@ fn endless(ticket: u64) -> Order {
         ticket,
         tenant: "t".to_owned(),
         request,
-        format: afterimage_jobs::OutputFormat::Png,
+        format: afterimage_core::OutputFormat::Png,
         previews: false,
     }
 }

@@ -1,13 +1,12 @@
 //! What the server makes of a process that works, dies or hangs.
 
-use afterimage_core::{GenerationRequest, Size, Task, VariationSettings};
+use afterimage_core::{GenerationRequest, OutputFormat, Size, Task, VariationSettings};
 use afterimage_engine::EngineOptions;
-use afterimage_jobs::worker::Control;
-use afterimage_jobs::{JobId, OutputFormat};
-use afterimage_server::engine_process::child::ChildSettings;
-use afterimage_server::engine_process::{
-    EngineCommand, EngineProcesses, Event, Events, FailureKind, Limits, Outcome, ProcessState, Summary, Work,
-};
+use afterimage_jobs::JobId;
+use afterimage_jobs::progress::{Event, Events};
+use afterimage_jobs::worker::{Control, Engines};
+use afterimage_worker::child::ChildSettings;
+use afterimage_worker::{EngineCommand, EngineProcesses, FailureKind, Limits, Outcome, ProcessState, Summary, Work};
 use bytes::Bytes;
 use image::{DynamicImage, ImageFormat, RgbImage};
 use std::process::Command;
@@ -35,7 +34,7 @@ impl Server {
     }
 
     fn pid(&self) -> u32 {
-        self.processes.statuses()[0].pid.unwrap()
+        self.processes.processes()[0].pid.unwrap()
     }
 
     async fn run(&self, work: Work) -> Outcome {
@@ -121,7 +120,7 @@ async fn models_are_loaded_once_and_known_inputs_are_not_encoded_again() {
     assert!(!other.image_cached && other.text_cached);
     let (stranger, _) = done(server.run(Work { tenant: "other".to_owned(), ..small() }).await);
     assert!(!stranger.image_cached && !stranger.text_cached, "what another tenant encoded is not told");
-    assert_eq!(server.processes.statuses()[0].restarts, 0);
+    assert_eq!(server.processes.processes()[0].restarts, 0);
 }
 
 /// Each process has the threads that it was given, whatever the machine has.
@@ -134,12 +133,12 @@ async fn processes_have_the_threads_that_they_are_given() {
     let processes = EngineProcesses::start(&command, Limits::default(), 2);
     processes.opened().await.unwrap();
     let all_run = async {
-        while processes.statuses().iter().any(|status| !matches!(status.state, ProcessState::Ready(_))) {
+        while processes.processes().iter().any(|status| !matches!(status.state, ProcessState::Ready(_))) {
             sleep(Duration::from_millis(20)).await;
         }
     };
     timeout(PATIENCE, all_run).await.unwrap();
-    for status in processes.statuses() {
+    for status in processes.processes() {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", status.pid.unwrap())).unwrap();
         let names = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap());
         assert_eq!(names.filter(|name| name.starts_with("kernels-")).count(), 3);
@@ -196,7 +195,7 @@ async fn bad_input_fails_the_job_and_names_the_field() {
         assert_eq!((failure.kind, failure.field.as_deref()), (FailureKind::Request, Some(field)));
         assert!(!failure.message.is_empty());
     }
-    assert_eq!(server.processes.statuses()[0].restarts, 0);
+    assert_eq!(server.processes.processes()[0].restarts, 0);
     done(server.run(small()).await);
 }
 
@@ -219,7 +218,7 @@ async fn cancelling_takes_effect_within_a_step() {
     let running = server.begin(long(), &Control::default()).await;
     running.abort();
     done(server.run(small()).await);
-    assert_eq!(server.processes.statuses()[0].restarts, 0);
+    assert_eq!(server.processes.processes()[0].restarts, 0);
 }
 
 #[tokio::test]
@@ -230,7 +229,7 @@ async fn a_killed_process_costs_its_job_and_nothing_else() {
     let Outcome::Crashed { reason } = running.await.unwrap() else { panic!("crashed") };
     assert!(reason.contains("signal 9"), "{reason}");
     done(server.run(small()).await);
-    assert_eq!(server.processes.statuses()[0].restarts, 1);
+    assert_eq!(server.processes.processes()[0].restarts, 1);
     assert!(server.processes.is_open());
 
     // Also while it has nothing to do.
@@ -260,7 +259,7 @@ async fn a_process_that_does_not_stop_is_killed() {
     control.cancel.cancel();
     assert_eq!(timeout(PATIENCE, running).await.unwrap().unwrap(), Outcome::Cancelled);
     done(server.run(small()).await);
-    assert_eq!(server.processes.statuses()[0].restarts, 1);
+    assert_eq!(server.processes.processes()[0].restarts, 1);
 }
 
 #[tokio::test]
@@ -281,10 +280,10 @@ async fn shutting_down_finishes_what_it_can_and_hands_back_the_rest() {
         let (processes, attempt) = (Arc::clone(&server.processes), server.events.begin(&JobId::random()));
         async move { processes.generate(small(), &Control::default(), attempt).await }
     });
-    server.processes.shut_down(Duration::from_millis(100)).await;
+    server.processes.stop(Duration::from_millis(100)).await;
     assert_eq!(running.await.unwrap(), Outcome::HandedBack);
     assert_eq!(waiting.await.unwrap(), Outcome::HandedBack);
-    assert!(matches!(server.processes.statuses()[0].state, ProcessState::Stopped));
+    assert!(matches!(server.processes.processes()[0].state, ProcessState::Stopped));
     assert!(!Command::new("kill").args(["-0", &pid.to_string()]).output().unwrap().status.success());
     assert_eq!(server.run(small()).await, Outcome::HandedBack);
 
@@ -292,7 +291,7 @@ async fn shutting_down_finishes_what_it_can_and_hands_back_the_rest() {
     let mut work = long();
     (work.request.steps, work.request.num_images) = (3, 1);
     let running = server.begin(work, &Control::default()).await;
-    server.processes.shut_down(PATIENCE).await;
+    server.processes.stop(PATIENCE).await;
     done(running.await.unwrap());
 }
 
@@ -305,7 +304,7 @@ async fn models_that_cannot_be_opened_are_told_and_tried_again() {
     let failure = processes.opened().await.unwrap_err();
     assert!(failure.bad_input && failure.message.contains("nowhere"), "{failure:?}");
     assert!(!processes.is_open());
-    while processes.statuses()[0].restarts < 2 {
+    while processes.processes()[0].restarts < 2 {
         sleep(Duration::from_millis(20)).await;
     }
 

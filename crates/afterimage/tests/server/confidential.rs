@@ -1,10 +1,8 @@
 //! What results and timings tell: nothing of other keys, nothing of the operator.
 
 use crate::isolation::{as_key, second_key};
-use crate::support::{KEY, REDUX, Server, data_uri, picture};
+use crate::support::{KEY, REDUX, Server, data_uri, engines, picture};
 use afterimage_engine::EngineOptions;
-use afterimage_server::engine_process::EngineCommand;
-use afterimage_server::engine_process::child::ChildSettings;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -41,9 +39,7 @@ async fn results_do_not_hold_the_operators_paths() {
     };
     let server = Server::start(|options| {
         options.workers = 1;
-        let program = options.engine.program.clone();
-        options.engine = EngineCommand::this_program(&models, &ChildSettings::default()).unwrap();
-        options.engine.program = program;
+        options.engines = engines(&models);
     })
     .await;
     for format in ["png", "jpeg"] {

@@ -1,10 +1,10 @@
 //! Uploads of fal clients of both generations, and webhooks that the served keys verify.
 
 use crate::support::{KEY, REDUX, Server, answer, picture, receiver};
-use afterimage_core::{GenerationRequest, Task};
+use afterimage_core::{GenerationRequest, OutputFormat, Task};
 use afterimage_jobs::{
-    ApiKey, Blobs, Clock, Failure, FailureKind, JobId, JobSpec, JobStore, KeyStore, NewJob, NewKey, OutputFormat,
-    OutputSpec, Priority, SettingsStore, SqliteStore, SystemClock, UploadId, UploadStore, Webhook, WorkerId,
+    ApiKey, Blobs, Clock, Failure, FailureKind, JobId, JobSpec, JobStore, KeyStore, NewJob, NewKey, OutputSpec,
+    Priority, SettingsStore, SqliteStore, SystemClock, UploadId, UploadStore, Webhook, WorkerId,
 };
 use afterimage_server::dialects::fal::{DIALECT, token::make_token};
 use afterimage_server::files::Signer;

@@ -8,7 +8,7 @@ use crate::validation::stored_files;
 use afterimage_jobs::{JobId, JobStore, KeyStore, ListFilter};
 use afterimage_server::dialects::fal::MODELS;
 use afterimage_server::dialects::openai::native_parameters;
-use afterimage_server::dialects::parameters::{Kind, Parameter};
+use afterimage_server::parameters::{Kind, Parameter};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 

@@ -6,7 +6,7 @@ use crate::support::{KEY, Server, answer, picture};
 use crate::validation::stored_files;
 use afterimage_server::dialects::Flow;
 use afterimage_server::dialects::openai::{Base, form_parameters};
-use afterimage_server::dialects::parameters::Kind;
+use afterimage_server::parameters::Kind;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 

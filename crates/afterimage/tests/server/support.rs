@@ -3,11 +3,11 @@
 use afterimage_engine::EngineOptions;
 use afterimage_jobs::Secret;
 use afterimage_server::cost::Rates;
-use afterimage_server::engine_process::EngineCommand;
-use afterimage_server::engine_process::child::ChildSettings;
 use afterimage_server::listen::ConnectionLimits;
 use afterimage_server::options::ServeOptions;
 use afterimage_server::serve::{Started, serve};
+use afterimage_worker::EngineCommand;
+use afterimage_worker::child::ChildSettings;
 use axum::body::to_bytes;
 use axum::extract::Request;
 use axum::http::HeaderMap;
@@ -15,6 +15,7 @@ use bytes::Bytes;
 use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
 use std::path::Path;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -144,9 +145,14 @@ pub async fn answer(response: Response) -> (StatusCode, Value) {
     (status, body)
 }
 
+/// Processes of the program under test that run the models in `options`.
+pub fn engines(options: &EngineOptions) -> Arc<EngineCommand> {
+    let mut command = EngineCommand::this_program(options, &ChildSettings::default()).unwrap();
+    command.program = env!("CARGO_BIN_EXE_afterimage").into();
+    Arc::new(command)
+}
+
 pub fn options(folder: &Path) -> ServeOptions {
-    let mut engine = EngineCommand::this_program(&EngineOptions::default(), &ChildSettings::default()).unwrap();
-    engine.program = env!("CARGO_BIN_EXE_afterimage").into();
     ServeOptions {
         listen: "127.0.0.1:0".parse().unwrap(),
         public_url: None,
@@ -160,7 +166,7 @@ pub fn options(folder: &Path) -> ServeOptions {
         allow_private_networks: false,
         workers: 0,
         api_key: Some(Secret::new(KEY)),
-        engine,
+        engines: engines(&EngineOptions::default()),
         sync_timeout: Duration::from_mins(1),
         quota: None,
         retention: Duration::from_hours(24),

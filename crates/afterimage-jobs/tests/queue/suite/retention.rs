@@ -1,8 +1,9 @@
 use crate::fixtures::{Harness, START, new_job, result, with_webhook};
+use afterimage_core::OutputFormat;
 use afterimage_jobs::retention::{Retention, Swept, sweep, sweep_orphans};
 use afterimage_jobs::{
-    Blobs, Due, JobId, JobSpec, JobState, Lease, ListFilter, NewJob, NewUpload, OutputFormat, Places, Renewed,
-    Timestamp, UploadFacts, UploadId,
+    Blobs, Due, JobId, JobSpec, JobState, Lease, ListFilter, NewJob, NewUpload, Places, Renewed, Timestamp,
+    UploadFacts, UploadId,
 };
 use bytes::Bytes;
 use std::time::Duration;

@@ -6,8 +6,8 @@ use super::token::{Caller, EXPIRED, TokenState, key_of_token, make_call_token, r
 use crate::app::App;
 use crate::auth::{Gate, credentials, require_key};
 use crate::dialects::json::{Fields, read_object};
-use crate::dialects::parameters::{Problem, ProblemKind};
 use crate::error_shape::refuse;
+use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
 use afterimage_jobs::{ApiKey, Clock, KeyId, SystemClock};
 use axum::Json;

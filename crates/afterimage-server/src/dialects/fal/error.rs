@@ -3,8 +3,8 @@
 
 use super::models::{WEBHOOK, field_name};
 use crate::dialects::FieldProblem;
-use crate::dialects::parameters::{Problem, ProblemKind};
 use crate::error_shape::{ErrorShape, Refused};
+use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
 use afterimage_jobs::{Failure, FailureKind, Job, JobState};
 use axum::Json;

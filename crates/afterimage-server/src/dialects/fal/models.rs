@@ -1,10 +1,10 @@
 //! The models this dialect offers and their parameters.
 
-use crate::dialects::parameters::common::{
+use crate::dialects::{Flow, Model, generation};
+use crate::parameters::common::{
     guidance, num_images, output_format, required_prompt, restyling_prompt, seed, steps, strength,
 };
-use crate::dialects::parameters::{Kind, Parameter, Values};
-use crate::dialects::{Flow, Model, generation};
+use crate::parameters::{Kind, Parameter, Values};
 use afterimage_core::{Enlarge, GenerationRequest, Size, Task, VariationSettings};
 
 /// All models.
@@ -226,7 +226,7 @@ pub fn field_name(field: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dialects::parameters::{Numbers, parse_with};
+    use crate::parameters::{Numbers, parse_with};
     use serde_json::{Value, json};
 
     fn made(id: &str, body: &Value) -> GenerationRequest {

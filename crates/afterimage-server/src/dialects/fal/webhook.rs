@@ -81,10 +81,10 @@ impl Render for WebhookRenderer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use afterimage_core::{GenerationRequest, Task};
+    use afterimage_core::{GenerationRequest, OutputFormat, Task};
     use afterimage_jobs::{
         Failure, FailureKind, JobId, JobResult, JobSpec, JobState, JobStore, KeyId, KeyStore, MemoryStore, NewJob,
-        NewKey, Output, OutputFormat, OutputSpec, Priority, SystemClock,
+        NewKey, Output, OutputSpec, Priority, SystemClock,
     };
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -2,8 +2,8 @@
 
 use super::models::MODEL;
 use crate::dialects::FieldProblem;
-use crate::dialects::parameters::{Problem, ProblemKind};
 use crate::error_shape::ErrorShape;
+use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
 use crate::submit::FieldName;
 use afterimage_jobs::{FailureKind, Job, JobState};

@@ -3,10 +3,11 @@
 use super::pictures::{Sent, in_json, is_mask, masks_are_refused, sent_in_part};
 use crate::app::App;
 use crate::dialects::json::{Fields, read_object};
-use crate::dialects::parameters::{Parameter, Problem, ProblemKind};
 use crate::http::body::JSON_LIMIT;
 use crate::http::multipart::{Part, parts};
 use crate::intake::{SourcePicture, take_bytes, take_text};
+use crate::parameters::Parameter;
+use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
 use afterimage_jobs::KeyId;
 use axum::body::Body;

@@ -3,10 +3,10 @@
 use super::Base;
 use super::error::{Error, Failed};
 use crate::dialects::Flow;
-use crate::dialects::parameters::common::{
+use crate::parameters::common::{
     guidance, num_images, output_format, required_prompt, restyling_prompt, seed, steps, strength,
 };
-use crate::dialects::parameters::{Kind, Parameter};
+use crate::parameters::{Kind, Parameter};
 use afterimage_core::{Limits, Size};
 use axum::Json;
 use axum::extract::Path;

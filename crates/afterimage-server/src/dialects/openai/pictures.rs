@@ -1,7 +1,7 @@
 //! Pictures as clients of OpenAI's routes send them: files and texts in a form, references in JSON.
 
-use crate::dialects::parameters::{Problem, ProblemKind};
 use crate::http::multipart::Part;
+use crate::problem::{Problem, ProblemKind};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 

@@ -4,14 +4,14 @@ use super::error::{Error, ErrorFacts, Failed};
 use super::output::created;
 use super::run::{form_field_name, not_done, result};
 use crate::app::App;
-use crate::engine_process::Event as Progress;
 use crate::intake::SourcePicture;
 use crate::progress::{Following, Happening, event_stream};
 use crate::refusal::Refusal;
 use crate::submit::Submission;
-use afterimage_core::{PictureLimits, Size};
-use afterimage_imaging::{OutputFormat as Encoding, OutputMetadata, decode, encode};
-use afterimage_jobs::{ApiKey, Clock, Job, OutputFormat, SystemClock};
+use afterimage_core::{OutputFormat, PictureLimits, Size};
+use afterimage_imaging::{OutputMetadata, decode, encode};
+use afterimage_jobs::progress::Event as Progress;
+use afterimage_jobs::{ApiKey, Clock, Job, SystemClock};
 use axum::response::Response;
 use axum::response::sse::Event;
 use base64::Engine;
@@ -237,7 +237,7 @@ async fn encoded(jpeg: Bytes, format: OutputFormat) -> Option<Bytes> {
     }
     let encoded = tokio::task::spawn_blocking(move || {
         let picture = decode(&jpeg, "preview", &PictureLimits::default())?;
-        encode(&picture, Encoding::Png, &OutputMetadata::minimal())
+        encode(&picture, OutputFormat::Png, &OutputMetadata::minimal())
     });
     encoded.await.ok()?.ok().map(Bytes::from)
 }
@@ -289,7 +289,7 @@ mod tests {
     #[tokio::test]
     async fn a_preview_has_the_format_of_the_result() {
         let picture = afterimage_core::Picture::from_rgb(2, 1, vec![0; 6]).unwrap();
-        let jpeg = Bytes::from(encode(&picture, Encoding::Jpeg, &OutputMetadata::new("{}")).unwrap());
+        let jpeg = Bytes::from(encode(&picture, OutputFormat::Jpeg, &OutputMetadata::new("{}")).unwrap());
         assert_eq!(encoded(jpeg.clone(), OutputFormat::Jpeg).await.unwrap(), jpeg);
         assert!(encoded(jpeg, OutputFormat::Png).await.unwrap().starts_with(b"\x89PNG"));
         assert_eq!(encoded(Bytes::from_static(b"x"), OutputFormat::Png).await, None);

@@ -1,10 +1,10 @@
 //! The models this dialect offers and their parameters.
 
-use crate::dialects::parameters::common::{
+use crate::dialects::{Flow, Model};
+use crate::parameters::common::{
     guidance, num_images, output_format, required_prompt, restyling_prompt, seed, steps, strength,
 };
-use crate::dialects::parameters::{Kind, Parameter};
-use crate::dialects::{Flow, Model};
+use crate::parameters::{Kind, Parameter};
 use afterimage_core::Size;
 
 /// The service's documents end there.

@@ -5,7 +5,7 @@ use crate::dialects::fal::MODELS;
 use crate::dialects::fal::error::ErrorBody;
 use crate::dialects::fal::output::Output;
 use crate::dialects::fal::status::{Status, Ticket};
-use crate::dialects::parameters::json_schema;
+use crate::parameters::json_schema;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 

@@ -2,7 +2,7 @@
 
 use super::{add_refusals, operation_answers};
 use crate::dialects::fal;
-use crate::dialects::parameters::json_schema;
+use crate::parameters::json_schema;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 

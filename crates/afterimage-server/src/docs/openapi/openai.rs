@@ -3,7 +3,7 @@
 use super::add_refusals;
 use crate::dialects::Flow;
 use crate::dialects::openai::{self, Base, Images, MODEL, NativeResult, form_parameters, models, native_parameters};
-use crate::dialects::parameters::json_schema;
+use crate::parameters::json_schema;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 

@@ -1,8 +1,8 @@
 //! The part of `WaveSpeed` v3.
 
 use super::{add_alias, add_refusals};
-use crate::dialects::parameters::json_schema;
 use crate::dialects::{Model, wavespeed};
+use crate::parameters::json_schema;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 

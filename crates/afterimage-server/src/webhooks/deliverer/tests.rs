@@ -3,10 +3,10 @@
 use super::*;
 use crate::fetch::testing::{Answer, Names, Received, TestServer, outbound_to, response};
 use crate::webhooks::RenderError;
-use afterimage_core::{GenerationRequest, Task};
+use afterimage_core::{GenerationRequest, OutputFormat, Task};
 use afterimage_jobs::{
-    Failure, FailureKind, Job, JobId, JobSpec, JobStore, KeyStore, MemoryStore, NewJob, NewKey, Outbox, OutputFormat,
-    OutputSpec, Priority, Timestamp, Webhook, WorkerId,
+    Failure, FailureKind, Job, JobId, JobSpec, JobStore, KeyStore, MemoryStore, NewJob, NewKey, Outbox, OutputSpec,
+    Priority, Timestamp, Webhook, WorkerId,
 };
 use async_trait::async_trait;
 use axum::http::HeaderMap;

@@ -1,0 +1,361 @@
+//! Progress of running jobs for whoever watches: in memory, bounded, nothing stored per step.
+//!
+//! Losing an event is harmless: the store knows how a job ends, and each event supersedes the one before.
+
+use crate::{Clock, JobId, SystemClock, Timestamp};
+use afterimage_core::Stage;
+use bytes::Bytes;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{broadcast, watch};
+
+/// Events that a slow watcher may be behind before it loses the oldest: a few steps' worth.
+const BACKLOG: usize = 16;
+
+/// Something that happened to a running job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A stage begins.
+    Stage(Stage),
+    /// `done` of `total` steps are finished.
+    Step {
+        /// Steps finished.
+        done: u32,
+        /// Steps in all.
+        total: u32,
+    },
+    /// A small JPEG of how far it is.
+    Preview(Bytes),
+}
+
+/// Where running jobs tell how far they are. Clones share one hub.
+#[derive(Clone, Debug, Default)]
+pub struct Events {
+    channels: Arc<Mutex<HashMap<JobId, Channel>>>,
+    histories: Arc<Mutex<Histories>>,
+}
+
+/// Something that happened, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Noted {
+    /// When.
+    pub at: Timestamp,
+    /// What; never a preview.
+    pub event: Event,
+}
+
+/// What happened to the jobs that began last.
+#[derive(Debug, Default)]
+struct Histories {
+    notes: HashMap<JobId, Vec<Noted>>,
+    /// The jobs above, oldest first.
+    order: VecDeque<JobId>,
+}
+
+/// Jobs whose history is kept.
+const HISTORIES: usize = 512;
+
+/// Events of one job that are kept: stages and steps of two passes, and of a few attempts.
+const NOTES: usize = 400;
+
+impl Histories {
+    fn note(&mut self, job: &JobId, event: Event) {
+        if !self.notes.contains_key(job) {
+            self.order.push_back(job.clone());
+            if self.order.len() > HISTORIES
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.notes.remove(&oldest);
+            }
+        }
+        let notes = self.notes.entry(job.clone()).or_default();
+        if notes.len() < NOTES {
+            notes.push(Noted { at: SystemClock.now(), event });
+        }
+    }
+}
+
+/// One job that runs or is watched.
+#[derive(Debug)]
+struct Channel {
+    events: broadcast::Sender<Event>,
+    /// Number of watchers that want previews.
+    previews: watch::Sender<usize>,
+    watchers: usize,
+    attempts: usize,
+    /// For watchers that come late.
+    stage: Option<Event>,
+    step: Option<Event>,
+}
+
+impl Channel {
+    fn new() -> Self {
+        Self {
+            events: broadcast::channel(BACKLOG).0,
+            previews: watch::channel(0).0,
+            watchers: 0,
+            attempts: 0,
+            stage: None,
+            step: None,
+        }
+    }
+}
+
+impl Events {
+    /// Watches `job` from now on, whether it runs yet or not. `previews`: whether to receive them; they are made only
+    /// while somebody does. Watch first, then read the job's state, so that its end is not missed.
+    pub fn watch(&self, job: &JobId, previews: bool) -> Watcher {
+        let mut channels = self.lock();
+        let channel = channels.entry(job.clone()).or_insert_with(Channel::new);
+        channel.watchers += 1;
+        if previews {
+            channel.previews.send_modify(|count| *count += 1);
+        }
+        Watcher {
+            hub: self.clone(),
+            job: job.clone(),
+            previews,
+            known: [channel.stage.clone(), channel.step.clone()].into_iter().flatten().rev().collect(),
+            events: channel.events.subscribe(),
+        }
+    }
+
+    /// Announces that an attempt at `job` begins; what is published goes to the job's watchers.
+    pub fn begin(&self, job: &JobId) -> Attempt {
+        let mut channels = self.lock();
+        let channel = channels.entry(job.clone()).or_insert_with(Channel::new);
+        channel.attempts += 1;
+        (channel.stage, channel.step) = (None, None);
+        Attempt { hub: self.clone(), job: job.clone(), watched: channel.previews.subscribe() }
+    }
+
+    /// What happened to `job` so far, oldest first; empty for one that has not begun, ran elsewhere or is long over.
+    pub fn history(&self, job: &JobId) -> Vec<Noted> {
+        let histories = self.histories.lock().unwrap_or_else(PoisonError::into_inner);
+        histories.notes.get(job).cloned().unwrap_or_default()
+    }
+
+    /// Jobs that run here or are watched, for metrics and tests.
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Whether no job runs here or is watched.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Each change below is complete before anything can panic.
+    fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Channel>> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn leave(&self, job: &JobId, change: impl FnOnce(&mut Channel)) {
+        let mut channels = self.lock();
+        let Some(channel) = channels.get_mut(job) else { return };
+        change(channel);
+        if channel.watchers == 0 && channel.attempts == 0 {
+            channels.remove(job);
+        }
+    }
+}
+
+/// One attempt at a job, from its side. Dropping it tells the watchers that the attempt is over.
+#[derive(Debug)]
+pub struct Attempt {
+    hub: Events,
+    job: JobId,
+    watched: watch::Receiver<usize>,
+}
+
+impl Attempt {
+    /// Tells the watchers.
+    pub fn publish(&self, event: Event) {
+        if !matches!(event, Event::Preview(_)) {
+            self.hub.histories.lock().unwrap_or_else(PoisonError::into_inner).note(&self.job, event.clone());
+        }
+        let mut channels = self.hub.lock();
+        let Some(channel) = channels.get_mut(&self.job) else { return };
+        match &event {
+            Event::Stage(_) => channel.stage = Some(event.clone()),
+            Event::Step { .. } => channel.step = Some(event.clone()),
+            Event::Preview(_) => {}
+        }
+        // Nobody watches.
+        let _ = channel.events.send(event);
+    }
+
+    /// Whether somebody wants previews now.
+    pub fn previews_wanted(&self) -> bool {
+        *self.watched.borrow() > 0
+    }
+
+    /// Completes when the number of watchers that want previews changes.
+    pub async fn previews_changed(&mut self) {
+        if self.watched.changed().await.is_err() {
+            // The channel lives as long as the attempt.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.hub.leave(&self.job, |channel| {
+            channel.attempts -= 1;
+            if channel.attempts == 0 {
+                // Watchers of the old sender reach its end; those of a next attempt get the new one.
+                channel.events = broadcast::channel(BACKLOG).0;
+                (channel.stage, channel.step) = (None, None);
+            }
+        });
+    }
+}
+
+/// Somebody who watches a job.
+#[derive(Debug)]
+pub struct Watcher {
+    hub: Events,
+    job: JobId,
+    previews: bool,
+    /// What had happened before, latest first.
+    known: Vec<Event>,
+    events: broadcast::Receiver<Event>,
+}
+
+impl Watcher {
+    /// Watches the same job from now on, with previews if this one receives them.
+    #[must_use]
+    pub fn renewed(&self) -> Self {
+        self.hub.watch(&self.job, self.previews)
+    }
+
+    /// Watches the same job from now on, without previews.
+    #[must_use]
+    pub fn without_previews(&self) -> Self {
+        self.hub.watch(&self.job, false)
+    }
+
+    /// The next event; `None` when the attempt is over: the store then knows more, and if the job has not ended,
+    /// watch again. Events that came too fast are left out.
+    pub async fn next(&mut self) -> Option<Event> {
+        if let Some(event) = self.known.pop() {
+            return Some(event);
+        }
+        loop {
+            match self.events.recv().await {
+                Ok(Event::Preview(_)) if !self.previews => {}
+                Ok(event) => return Some(event),
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.hub.leave(&self.job, |channel| {
+            channel.watchers -= 1;
+            if self.previews {
+                channel.previews.send_modify(|count| *count -= 1);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn histories_outlive_their_attempts_and_are_bounded() {
+        let events = Events::default();
+        let first = JobId::random();
+        let attempt = events.begin(&first);
+        attempt.publish(Event::Step { done: 1, total: 2 });
+        attempt.publish(Event::Preview(Bytes::new()));
+        drop(attempt);
+        let history = events.history(&first);
+        assert_eq!(history.len(), 1);
+        assert_eq!(history[0].event, Event::Step { done: 1, total: 2 });
+        for _ in 0..HISTORIES {
+            let attempt = events.begin(&JobId::random());
+            (0..NOTES + 5).for_each(|_| attempt.publish(Event::Step { done: 1, total: 2 }));
+        }
+        assert!(events.history(&first).is_empty(), "the oldest is forgotten");
+        let histories = events.histories.lock().unwrap();
+        assert_eq!((histories.notes.len(), histories.order.len()), (HISTORIES, HISTORIES));
+        assert!(histories.notes.values().all(|notes| notes.len() == NOTES));
+    }
+
+    #[tokio::test]
+    async fn watchers_get_what_happens_and_what_had_happened() {
+        let (hub, job) = (Events::default(), JobId::random());
+        let mut early = hub.watch(&job, false);
+        let attempt = hub.begin(&job);
+        attempt.publish(Event::Stage(Stage::Denoise));
+        attempt.publish(Event::Step { done: 1, total: 4 });
+        let mut late = hub.watch(&job, true);
+        attempt.publish(Event::Preview(Bytes::from_static(b"jpeg")));
+        attempt.publish(Event::Step { done: 2, total: 4 });
+        drop(attempt);
+        let mut all = Vec::new();
+        while let Some(event) = early.next().await {
+            all.push(event);
+        }
+        let steps = [Event::Step { done: 1, total: 4 }, Event::Step { done: 2, total: 4 }];
+        assert_eq!(all, [&[Event::Stage(Stage::Denoise)][..], &steps].concat());
+        let mut rest = Vec::new();
+        while let Some(event) = late.next().await {
+            rest.push(event);
+        }
+        assert_eq!(rest.len(), 4);
+        assert_eq!(rest[2], Event::Preview(Bytes::from_static(b"jpeg")));
+    }
+
+    #[tokio::test]
+    async fn a_slow_watcher_loses_the_oldest_and_nothing_piles_up() {
+        let (hub, job) = (Events::default(), JobId::random());
+        let attempt = hub.begin(&job);
+        let mut watcher = hub.watch(&job, false);
+        for done in 0..1000 {
+            attempt.publish(Event::Step { done, total: 1000 });
+        }
+        let Some(Event::Step { done, .. }) = watcher.next().await else { panic!("a step") };
+        assert_eq!(done, 1000 - BACKLOG as u32);
+        drop((attempt, watcher));
+        assert!(hub.is_empty());
+    }
+
+    #[tokio::test]
+    async fn previews_are_wanted_only_while_somebody_watches_them() {
+        let (hub, job) = (Events::default(), JobId::random());
+        let mut attempt = hub.begin(&job);
+        let without = hub.watch(&job, false);
+        assert!(!attempt.previews_wanted());
+        let with = hub.watch(&job, true);
+        attempt.previews_changed().await;
+        assert!(attempt.previews_wanted());
+        drop(with);
+        attempt.previews_changed().await;
+        assert!(!attempt.previews_wanted());
+        drop((without, attempt));
+        assert!(hub.is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_next_attempt_starts_afresh() {
+        let (hub, job) = (Events::default(), JobId::random());
+        let first = hub.begin(&job);
+        first.publish(Event::Step { done: 3, total: 4 });
+        let mut watcher = hub.watch(&job, false);
+        drop(first);
+        assert_eq!(watcher.next().await, Some(Event::Step { done: 3, total: 4 }));
+        assert_eq!(watcher.next().await, None);
+        let mut again = hub.watch(&job, false);
+        let second = hub.begin(&job);
+        second.publish(Event::Stage(Stage::Load));
+        assert_eq!(again.next().await, Some(Event::Stage(Stage::Load)));
+    }
+}

@@ -1,0 +1,53 @@
+//! What a server has to know of whatever runs its jobs.
+
+use super::Executor;
+use crate::Blobs;
+use crate::progress::Events;
+use async_trait::async_trait;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Starts engines, once the server that wants them holds its data.
+pub trait StartEngines: Debug + Send + Sync {
+    /// Starts engines for `slots` jobs at once. Returns at once; [`Engines::unusable`] tells when it did not work. Called
+    /// within a tokio runtime.
+    fn start(&self, slots: usize) -> Arc<dyn Engines>;
+}
+
+/// Engines that are kept alive.
+#[async_trait]
+pub trait Engines: Debug + Send + Sync + 'static {
+    /// Runs jobs whose pictures lie in `blobs`, and tells `events` how far they are.
+    fn executor(self: Arc<Self>, blobs: Blobs, events: Events) -> Arc<dyn Executor>;
+
+    /// Every engine as it is now.
+    fn statuses(&self) -> Vec<EngineStatus>;
+
+    /// Whether some engine takes a job now or after the one that it runs.
+    fn is_open(&self) -> bool {
+        self.statuses().iter().any(|status| status.is_open)
+    }
+
+    /// Completes when engines turn out to be unusable for a reason that starting them again does not mend: a wrong flag
+    /// or file.
+    async fn unusable(&self) -> UnusableEngine;
+
+    /// Lets running jobs finish until `deadline` has passed, hands the rest back, and ends all engines. Jobs that were
+    /// not begun are handed back at once.
+    async fn shut_down(&self, deadline: Duration);
+}
+
+/// One engine as seen from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineStatus {
+    /// Whether it takes a job now or after the one that it runs.
+    pub is_open: bool,
+    /// How often it was started again after a death.
+    pub restarts: u64,
+}
+
+/// Why an engine will not run, in one line that names the flag or file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct UnusableEngine(pub String);

@@ -1,0 +1,63 @@
+//! Parameters that several dialects have under the same name and with the same meaning.
+
+use super::parameter::{Kind, Parameter};
+use std::ops::RangeInclusive;
+
+/// Bytes of prompt text.
+pub const PROMPT_BYTES: usize = 64 * 1024;
+
+/// `prompt`: optional text that restyles variations.
+pub fn restyling_prompt() -> Parameter {
+    Parameter::optional("prompt", Kind::Text { max_bytes: PROMPT_BYTES }, "Text that restyles the variations.")
+}
+
+/// `prompt`: what the result of image-to-image should show.
+pub fn required_prompt() -> Parameter {
+    Parameter::required("prompt", Kind::Text { max_bytes: PROMPT_BYTES }, "What the result should show.")
+}
+
+/// `seed` up to `highest`, which services differ in. What is drawn is at most 2147483647 everywhere.
+pub fn seed(highest: u64) -> Parameter {
+    Parameter::optional(
+        "seed",
+        Kind::Seed { highest },
+        "Seed of the noise; -1 or none draws one. Its lower 32 bits decide.",
+    )
+}
+
+/// `num_inference_steps`.
+pub fn steps(default: i64) -> Parameter {
+    Parameter::optional(
+        "num_inference_steps",
+        Kind::Integer { range: 1..=50, default: Some(default) },
+        "Sampling steps.",
+    )
+}
+
+/// `guidance_scale`.
+pub fn guidance(range: RangeInclusive<f64>) -> Parameter {
+    Parameter::optional("guidance_scale", Kind::Number { range, default: 3.5 }, "How closely to follow the condition.")
+}
+
+/// `num_images`, 1 to 4.
+pub fn num_images() -> Parameter {
+    Parameter::optional("num_images", Kind::Integer { range: 1..=4, default: Some(1) }, "Pictures to make.")
+}
+
+/// `strength`.
+pub fn strength(default: f64) -> Parameter {
+    Parameter::optional(
+        "strength",
+        Kind::Number { range: 0.0..=1.0, default },
+        "How far to move away from the picture.",
+    )
+}
+
+/// `output_format`.
+pub fn output_format(default: &'static str) -> Parameter {
+    Parameter::optional(
+        "output_format",
+        Kind::Choice { options: &["jpeg", "png"], aliases: &[("jpg", "jpeg")], default },
+        "File format of the results.",
+    )
+}

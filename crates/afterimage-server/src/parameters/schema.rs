@@ -1,0 +1,108 @@
+//! JSON schema of a list of parameters.
+
+use super::parameter::{Kind, Parameter};
+use serde_json::{Map, Value, json};
+
+/// The JSON schema (draft 2020-12, as OpenAPI 3.1 uses it) of a request with `parameters`, with their order as the
+/// extension `x-order-properties`.
+pub fn json_schema(parameters: &[Parameter]) -> Value {
+    let properties: Map<String, Value> =
+        parameters.iter().map(|parameter| (parameter.name.to_owned(), property(parameter))).collect();
+    let names = |wanted: fn(&&Parameter) -> bool| -> Vec<&str> {
+        parameters.iter().filter(wanted).map(|parameter| parameter.name).collect()
+    };
+    json!({
+        "type": "object",
+        "properties": properties,
+        "required": names(|parameter| parameter.required),
+        "x-order-properties": names(|_| true),
+    })
+}
+
+const SIZE_PATTERN: &str = r"^\s*\d+\s*[*xX]\s*\d+\s*$";
+const SIZE_OR_AUTO_PATTERN: &str = r"^\s*([aA][uU][tT][oO]|\d+\s*[*xX]\s*\d+)\s*$";
+
+fn property(parameter: &Parameter) -> Value {
+    let mut property = match &parameter.kind {
+        Kind::Integer { range, default } => {
+            let mut property = json!({"type": "integer", "minimum": range.start(), "maximum": range.end()});
+            if let Some(default) = default {
+                property["default"] = json!(default);
+            }
+            property
+        }
+        Kind::Seed { highest } => {
+            let format = if i32::try_from(*highest).is_ok() { "int32" } else { "uint64" };
+            json!({"type": "integer", "minimum": -1, "maximum": highest, "format": format})
+        }
+        Kind::Number { range, default } => {
+            json!({"type": "number", "minimum": range.start(), "maximum": range.end(), "default": default})
+        }
+        Kind::Switch { default } => json!({"type": "boolean", "default": default}),
+        Kind::Choice { options, aliases, default } => {
+            let words: Vec<&str> = options.iter().copied().chain(aliases.iter().map(|(alias, _)| *alias)).collect();
+            json!({"type": "string", "enum": words, "default": default})
+        }
+        Kind::Text { max_bytes } => json!({"type": "string", "maxLength": max_bytes}),
+        Kind::Picture => json!({"type": "string", "minLength": 1}),
+        Kind::Size { side, default, separator } => json!({
+            "type": "string",
+            "pattern": if default.is_some() { SIZE_PATTERN } else { SIZE_OR_AUTO_PATTERN },
+            "default": default.map_or("auto".to_owned(), |size| format!("{}{separator}{}", size.width, size.height)),
+            "x-minimum-side": side.start(),
+            "x-maximum-side": side.end(),
+        }),
+        Kind::NamedSize { presets, default, side, absent_side } => {
+            let names: Vec<&str> = presets.iter().map(|(name, _)| *name).collect();
+            let pixels = json!({
+                "type": ["integer", "null"], "minimum": side.start(), "maximum": side.end(), "default": absent_side,
+            });
+            let mut forms = vec![
+                json!({"type": "string", "enum": names}),
+                json!({"type": "object", "properties": {"width": pixels, "height": pixels}}),
+            ];
+            if !parameter.required {
+                forms.push(json!({"type": "null"}));
+            }
+            json!({"anyOf": forms, "default": default})
+        }
+    };
+    property["description"] = json!(parameter.description);
+    // Clients behind gateways send every field, with null for "use the default".
+    if !parameter.required
+        && let Some(kind) = property.get("type").cloned()
+    {
+        property["type"] = json!([kind, "null"]);
+        if let Some(options) = property.get_mut("enum").and_then(Value::as_array_mut) {
+            options.push(Value::Null);
+        }
+    }
+    property
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_carries_ranges_defaults_and_order() {
+        let schema = json_schema(&[
+            Parameter::required("image", Kind::Picture, "the picture"),
+            Parameter::optional("steps", Kind::Integer { range: 1..=50, default: Some(28) }, "steps"),
+            Parameter::optional(
+                "format",
+                Kind::Choice { options: &["jpeg", "png"], aliases: &[("jpg", "jpeg")], default: "jpeg" },
+                "format",
+            ),
+            Parameter::optional("seed", Kind::Seed { highest: u64::MAX }, "seed"),
+        ]);
+        assert_eq!(schema["required"], json!(["image"]));
+        assert_eq!(schema["x-order-properties"], json!(["image", "steps", "format", "seed"]));
+        assert_eq!(schema["properties"]["steps"]["maximum"], 50);
+        assert_eq!(schema["properties"]["steps"]["default"], 28);
+        assert_eq!(schema["properties"]["steps"]["type"], json!(["integer", "null"]));
+        assert_eq!(schema["properties"]["format"]["enum"], json!(["jpeg", "png", "jpg", null]));
+        assert_eq!(schema["properties"]["seed"]["maximum"], u64::MAX);
+        assert_eq!(schema["properties"]["image"]["description"], "the picture");
+    }
+}

@@ -1,0 +1,66 @@
+//! What a request's parameters say, once they are checked.
+
+use afterimage_core::Size;
+use std::collections::BTreeMap;
+
+/// Checked values, defaults filled in.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Values(pub(super) BTreeMap<&'static str, Checked>);
+
+/// A checked value.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Checked {
+    Integer(i64),
+    Seed(u64),
+    Number(f64),
+    Switch(bool),
+    Text(String),
+    Size(Size),
+}
+
+impl Values {
+    /// The whole number `name`, unless it is absent and has no default.
+    pub fn integer(&self, name: &str) -> Option<i64> {
+        match self.0.get(name) {
+            Some(Checked::Integer(value)) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// The seed `name`, unless one is to be drawn.
+    pub fn seed(&self, name: &str) -> Option<u64> {
+        match self.0.get(name) {
+            Some(Checked::Seed(value)) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// The number `name`.
+    pub fn number(&self, name: &str) -> Option<f64> {
+        match self.0.get(name) {
+            Some(Checked::Number(value)) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// The switch `name`; `false` for one the model does not have.
+    pub fn switch(&self, name: &str) -> bool {
+        matches!(self.0.get(name), Some(Checked::Switch(true)))
+    }
+
+    /// The text, word or picture `name`.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.0.get(name) {
+            Some(Checked::Text(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The size `name`.
+    pub fn size(&self, name: &str) -> Option<Size> {
+        match self.0.get(name) {
+            Some(Checked::Size(value)) => Some(*value),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! One job in the engine process: sources in, files out, progress on the way.
+
+use super::outbox::Outbox;
+use super::pulse::Pulse;
+use crate::frame::Frame;
+use crate::protocol::{GenerationFailure, Report, Summary, Ticket};
+use afterimage_core::{Error, GenerationRequest, OutputFormat, Picture, PictureLimits, Result, Stage};
+use afterimage_engine::{Engine, MetadataLevel, Observer, encode_pictures};
+use afterimage_imaging::{OutputMetadata, decode, encode};
+use bytes::Bytes;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A job as the server sent it.
+pub struct Work {
+    pub tenant: String,
+    pub request: GenerationRequest,
+    pub format: OutputFormat,
+    pub metadata: MetadataLevel,
+    pub sources: Vec<Bytes>,
+    pub switches: Arc<Switches>,
+}
+
+/// What the server may change about a job while it runs.
+pub struct Switches {
+    pub ticket: Ticket,
+    pub cancelled: AtomicBool,
+    pub previews: AtomicBool,
+}
+
+/// Previews may take this share of a job's time: one part of five.
+const PREVIEW_SHARE: u32 = 4;
+
+/// Least time between two previews; a watcher could not tell them apart.
+const PREVIEW_INTERVAL: Duration = Duration::from_millis(200);
+
+/// When the next preview is due.
+#[derive(Default)]
+pub struct PreviewClock {
+    begun: Option<Instant>,
+    due: Option<Instant>,
+}
+
+/// Passes the engine's progress on to the server, and the server's wishes on to the engine.
+pub struct Reporter<'a> {
+    pub switches: &'a Switches,
+    /// The whole process should end.
+    pub stopping: &'a AtomicBool,
+    pub pulse: &'a Pulse,
+    pub outbox: &'a Outbox,
+    pub previews: Mutex<PreviewClock>,
+}
+
+impl Work {
+    /// Runs the job; the result is the report that ends it.
+    pub fn run(self, engine: &Engine, reporter: &Reporter) -> Frame<Report> {
+        let ticket = self.switches.ticket;
+        match self.generate(engine, reporter) {
+            Ok(frame) => frame,
+            Err(Error::Cancelled) => Report::Cancelled { ticket }.into(),
+            Err(error) => Report::Failed { ticket, failure: GenerationFailure::from(error) }.into(),
+        }
+    }
+
+    fn generate(self, engine: &Engine, reporter: &Reporter) -> Result<Frame<Report>> {
+        let start = Instant::now();
+        let sources = self.decode_sources(reporter)?;
+        let decoded = start.elapsed();
+        let generation = engine.generate_for(&self.tenant, &self.request, &sources, reporter)?;
+        let generated = Instant::now();
+        let files = encode_pictures(&self.request, &generation, self.format, self.metadata)?;
+        let summary = Summary {
+            seed: generation.seed,
+            size: generation.size,
+            steps_run: generation.steps_run,
+            timings: generation.timings,
+            image_cached: generation.image_cached,
+            text_cached: generation.text_cached,
+            files_ms: milliseconds(decoded + generated.elapsed()),
+            model: engine.facts(),
+        };
+        let message = Report::Done { ticket: self.switches.ticket, summary };
+        Ok(Frame { message, attachments: files.into_iter().map(Bytes::from).collect() })
+    }
+
+    fn decode_sources(&self, reporter: &Reporter) -> Result<Vec<Picture>> {
+        let several = self.sources.len() > 1;
+        let decode_one = |(index, bytes): (usize, &Bytes)| {
+            if reporter.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            let name = if several { format!("picture {}", index + 1) } else { String::new() };
+            decode(bytes, &name, &PictureLimits::default())
+        };
+        self.sources.iter().enumerate().map(decode_one).collect()
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+impl Observer for Reporter<'_> {
+    fn stage(&self, stage: Stage) {
+        self.report(Report::Stage { ticket: self.switches.ticket, stage });
+    }
+
+    fn step(&self, done: u32, total: u32) {
+        self.report(Report::Step { ticket: self.switches.ticket, done, total });
+    }
+
+    fn wants_preview(&self, _done: u32, _total: u32) -> bool {
+        let now = Instant::now();
+        let mut previews = self.previews.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = self.switches.previews.load(Ordering::Relaxed) && previews.due.is_none_or(|due| due <= now);
+        previews.begun = wanted.then_some(now);
+        wanted
+    }
+
+    fn preview(&self, picture: Picture) {
+        // One that cannot be encoded is left out: the job does not need it.
+        if let Ok(jpeg) = encode(&picture, OutputFormat::Jpeg, &OutputMetadata::minimal()) {
+            let message = Report::Preview { ticket: self.switches.ticket };
+            self.report(Frame { message, attachments: vec![jpeg.into()] });
+        }
+        let mut previews = self.previews.lock().unwrap_or_else(PoisonError::into_inner);
+        let cost = previews.begun.map_or(Duration::ZERO, |begun| begun.elapsed());
+        previews.due = Some(Instant::now() + (cost * PREVIEW_SHARE).max(PREVIEW_INTERVAL));
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.pulse.beat();
+        self.switches.cancelled.load(Ordering::Relaxed) || self.stopping.load(Ordering::Relaxed)
+    }
+}
+
+impl Reporter<'_> {
+    fn report(&self, frame: impl Into<Frame<Report>>) {
+        self.pulse.beat();
+        // A server that is gone is noticed by the thread that reads from it.
+        let _ = self.outbox.send(frame);
+    }
+}

@@ -1,0 +1,30 @@
+//! The engine in supervised child processes of the same binary: a crash, an out-of-memory kill or a hang costs one attempt
+//! of one job, and whoever runs them goes on.
+//!
+//! | file | what |
+//! |---|---|
+//! | `frame.rs` | length-prefixed frames on the pipes |
+//! | `protocol.rs` | the messages in them |
+//! | `child/` | the engine process: reads jobs, computes, tells how far it is |
+//! | `launch.rs` | how to start one: arguments, environment |
+//! | `supervisor/` | keeps processes alive, hands them jobs, ends them when they hang |
+//! | `sources.rs` | a job's pictures |
+//! | `executor.rs` | the queue's executor on top of all this |
+//! | `engines.rs` | what a server sees of it |
+//!
+//! This crate knows nothing of HTTP.
+
+pub mod child;
+mod engines;
+mod executor;
+mod frame;
+mod launch;
+mod protocol;
+mod sources;
+mod supervisor;
+
+pub use executor::EngineExecutor;
+pub use frame::{Frame, FrameCodec, FrameError, FrameReader};
+pub use launch::EngineCommand;
+pub use protocol::{Command, FailureKind, GenerationFailure, PROTOCOL_VERSION, Report, Summary, Ticket};
+pub use supervisor::{EngineProcesses, Limits, OpenFailure, Outcome, ProcessState, ProcessStatus, Work};

@@ -1,0 +1,101 @@
+use super::*;
+use crate::frame::{Frame, FrameReader};
+use afterimage_core::{Task, VariationSettings};
+use insta::assert_snapshot;
+use proptest::prelude::*;
+
+/// The header as it stands on the pipe.
+fn spelled<M: Serialize>(message: M) -> String {
+    let head = Frame::from(message).head().unwrap();
+    String::from_utf8(head[8..].to_vec()).unwrap()
+}
+
+fn facts() -> ModelFacts {
+    ModelFacts {
+        name: "demo".to_owned(),
+        native_size: Size::new(64, 64),
+        device: "cpu".to_owned(),
+        dtype: "f32".to_owned(),
+    }
+}
+
+#[test]
+fn commands() {
+    let request = GenerationRequest::new(Task::ImageToImage { strength: 0.5 });
+    let lines = [
+        spelled(Command::Generate {
+            ticket: 1,
+            tenant: "t".to_owned(),
+            request,
+            format: OutputFormat::Png,
+            previews: false,
+        }),
+        spelled(Command::Cancel { ticket: 1 }),
+        spelled(Command::WatchPreviews { ticket: 1, on: true }),
+        spelled(Command::Shutdown),
+    ];
+    assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn reports() {
+    let summary = Summary {
+        seed: u64::MAX,
+        size: Size::new(64, 64),
+        steps_run: 2,
+        timings: Timings::default(),
+        image_cached: false,
+        text_cached: true,
+        files_ms: 0.5,
+        model: facts(),
+    };
+    let lines = [
+        spelled(Report::Ready { version: PROTOCOL_VERSION, model: facts() }),
+        spelled(Report::FailedToOpen { message: "x: no such folder".to_owned(), bad_input: true }),
+        spelled(Report::Alive { progress: 7 }),
+        spelled(Report::Started { ticket: 1 }),
+        spelled(Report::Stage { ticket: 1, stage: Stage::ImageEncode }),
+        spelled(Report::Step { ticket: 1, done: 2, total: 4 }),
+        spelled(Report::Preview { ticket: 1 }),
+        spelled(Report::Done { ticket: 1, summary }),
+        spelled(Report::Failed { ticket: 1, failure: Error::field("size", "too odd").into() }),
+        spelled(Report::Cancelled { ticket: 1 }),
+    ];
+    assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn failures_name_the_field_and_hide_nothing() {
+    let of = GenerationFailure::from;
+    let picture = of(Error::picture("picture 2", "is empty"));
+    assert_eq!((picture.field.as_deref(), picture.message.as_str()), (Some("image"), "picture 2: is empty"));
+    assert_eq!(of(Error::picture("", "is empty")).message, "is empty");
+    assert_eq!(of(Error::model_file("vae", "is missing")).kind, FailureKind::Model);
+    assert_eq!(of(Error::internal("oh")).kind, FailureKind::Engine);
+}
+
+proptest! {
+    /// A request must mean the same in the engine process, to the last bit of its numbers.
+    #[test]
+    fn requests_arrive_exactly(
+        prompt: Option<String>,
+        seed: Option<u64>,
+        guidance in 1.0_f64..20.0,
+        weights in prop::collection::vec(-10.0_f64..10.0, 0..4),
+        redux_strength in 0.0_f64..1.0,
+        size: Option<(u32, u32)>,
+    ) {
+        let settings = VariationSettings { image_weights: weights, redux_strength, ..VariationSettings::default() };
+        let request = GenerationRequest {
+            prompt,
+            seed,
+            guidance,
+            size: size.map(|(width, height)| Size::new(width, height)),
+            ..GenerationRequest::new(Task::Variation(settings))
+        };
+        let sent = Command::Generate { ticket: 3, tenant: String::new(), request, format: OutputFormat::Jpeg, previews: true };
+        let bytes = Frame::from(sent.clone()).head().unwrap();
+        let arrived = FrameReader::<_, Command>::new(&bytes[..]).next_frame().unwrap().unwrap();
+        prop_assert_eq!(arrived.message, sent);
+    }
+}

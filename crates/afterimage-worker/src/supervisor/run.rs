@@ -1,0 +1,176 @@
+//! One job in one process: sent, followed, stopped when somebody wants its end.
+
+use super::life::{Cause, End, Life};
+use super::{Limits, Outcome, Work};
+use crate::frame::Frame;
+use crate::protocol::{Command, Report, Ticket};
+use afterimage_jobs::progress::{Attempt, Event};
+use afterimage_jobs::worker::Control;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// A cancelled job's process may take this many steps' time, when that is longer than its fixed limit.
+const CANCEL_STEPS: u32 = 10;
+
+/// A job on its way to a process.
+#[derive(Debug)]
+pub struct Assignment {
+    pub work: Work,
+    pub control: Control,
+    pub attempt: Attempt,
+    /// Cancelled when a process takes the job.
+    pub taken: CancellationToken,
+    pub reply: oneshot::Sender<Result<Outcome, NotBegun>>,
+}
+
+/// A job that comes back, since its process died before it began. It had no part in that.
+#[derive(Debug)]
+pub struct NotBegun {
+    pub work: Work,
+    pub attempt: Attempt,
+    /// How the process died.
+    pub reason: String,
+}
+
+/// Why a job is being stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    Cancel,
+    HandBack,
+}
+
+/// One job while a process has it.
+pub struct Run<'a> {
+    limits: &'a Limits,
+    /// The supervisor's time is up.
+    hand_back: &'a CancellationToken,
+    assignment: Assignment,
+    ticket: Ticket,
+    begun: bool,
+    stop: Option<Stop>,
+    last_step: Option<Instant>,
+    step_time: Duration,
+}
+
+impl<'a> Run<'a> {
+    /// Sends the job to the process.
+    pub fn begin(
+        life: &mut Life,
+        assignment: Assignment,
+        limits: &'a Limits,
+        hand_back: &'a CancellationToken,
+    ) -> Self {
+        assignment.taken.cancel();
+        let ticket = life.next_ticket();
+        let Work { tenant, request, format, sources } = assignment.work.clone();
+        let previews = assignment.attempt.previews_wanted();
+        let message = Command::Generate { ticket, tenant, request, format, previews };
+        life.send(Frame { message, attachments: sources });
+        let (last_step, step_time) = (None, Duration::ZERO);
+        Self { limits, hand_back, assignment, ticket, begun: false, stop: None, last_step, step_time }
+    }
+
+    /// Follows the job to its end.
+    ///
+    /// # Errors
+    /// Why the process has to end with it; [`Run::bury`] comes next.
+    pub async fn follow(&mut self, life: &mut Life) -> Result<Outcome, Cause> {
+        let mut patience = Box::pin(sleep(Duration::MAX));
+        let mut waited = Duration::ZERO;
+        let mut hurried = false;
+        loop {
+            let Assignment { control, attempt, reply, .. } = &mut self.assignment;
+            let unstopped = self.stop.is_none();
+            let wanted = tokio::select! {
+                biased;
+                report = life.next() => match self.note(report?) {
+                    Some(outcome) => return Ok(outcome),
+                    None => continue,
+                },
+                () = control.cancel.cancelled(), if unstopped => Stop::Cancel,
+                () = control.abandon.cancelled(), if unstopped => Stop::HandBack,
+                // Nobody waits for the outcome any more.
+                () = reply.closed(), if unstopped => Stop::HandBack,
+                // Also hurries a job that is being cancelled.
+                () = self.hand_back.cancelled(), if !hurried => {
+                    hurried = true;
+                    Stop::HandBack
+                }
+                () = attempt.previews_changed(), if unstopped => {
+                    life.send(Command::WatchPreviews { ticket: self.ticket, on: attempt.previews_wanted() });
+                    continue;
+                }
+                () = &mut patience, if !unstopped => return Err(Cause::DeafToCancel(waited)),
+            };
+            if unstopped {
+                life.send(Command::Cancel { ticket: self.ticket });
+                self.stop = Some(wanted);
+            }
+            waited = if hurried { self.limits.stop } else { self.limits.cancel.max(self.step_time * CANCEL_STEPS) };
+            patience = Box::pin(sleep(waited));
+        }
+    }
+
+    /// Takes note of a report; the outcome if it ends the job.
+    fn note(&mut self, frame: Frame<Report>) -> Option<Outcome> {
+        let Frame { message, attachments } = frame;
+        let attempt = &self.assignment.attempt;
+        match message {
+            Report::Started { ticket } if ticket == self.ticket => self.begun = true,
+            Report::Stage { ticket, stage } if ticket == self.ticket => attempt.publish(Event::Stage(stage)),
+            Report::Step { ticket, done, total } if ticket == self.ticket => {
+                let now = Instant::now();
+                if let Some(last) = self.last_step.replace(now) {
+                    self.step_time = now - last;
+                }
+                attempt.publish(Event::Step { done, total });
+            }
+            Report::Preview { ticket } if ticket == self.ticket => {
+                for jpeg in attachments {
+                    attempt.publish(Event::Preview(jpeg));
+                }
+            }
+            Report::Done { ticket, summary } if ticket == self.ticket => {
+                return Some(Outcome::Done { summary: Box::new(summary), files: attachments });
+            }
+            Report::Failed { ticket, failure } if ticket == self.ticket => return Some(Outcome::Failed(failure)),
+            Report::Cancelled { ticket } if ticket == self.ticket => {
+                return Some(match self.stop {
+                    Some(Stop::Cancel) => Outcome::Cancelled,
+                    // Unasked, the process itself was asked to end by the system.
+                    Some(Stop::HandBack) | None => Outcome::HandedBack,
+                });
+            }
+            // Something late about a job before.
+            _ => {}
+        }
+        None
+    }
+
+    /// Tells whoever waits how the job ended.
+    pub fn reply(self, outcome: Outcome) {
+        // Nobody waits for a job that was dropped.
+        let _ = self.assignment.reply.send(Ok(outcome));
+    }
+
+    /// Tells whoever waits that the process died, and what that means for the job.
+    pub fn bury(self, deaf: bool, end: &End) {
+        let reason = end.failure.message.clone();
+        let stopped = deaf || end.orderly;
+        let outcome = match self.stop {
+            // The job did stop, if not by its own.
+            Some(Stop::Cancel) if stopped => Outcome::Cancelled,
+            Some(Stop::HandBack) if stopped => Outcome::HandedBack,
+            None if !self.begun => {
+                let Assignment { work, attempt, reply, .. } = self.assignment;
+                let _ = reply.send(Err(NotBegun { work, attempt, reason }));
+                return;
+            }
+            None if end.orderly => Outcome::HandedBack,
+            _ => Outcome::Crashed { reason },
+        };
+        self.reply(outcome);
+    }
+}

@@ -1,0 +1,58 @@
+//! What is known about an engine process from outside.
+
+use afterimage_core::ModelFacts;
+use std::time::Instant;
+
+/// One process, for `/readyz`, metrics and people.
+#[derive(Clone, Debug)]
+pub struct ProcessStatus {
+    /// The operating system's number of the process that runs now.
+    pub pid: Option<u32>,
+    /// How often it was started again after a death.
+    pub restarts: u64,
+    /// What it does.
+    pub state: ProcessState,
+}
+
+/// What an engine process does.
+#[derive(Clone, Debug)]
+pub enum ProcessState {
+    /// Opens the models.
+    Starting,
+    /// Waits for a job.
+    Ready(ModelFacts),
+    /// Runs a job.
+    Busy(ModelFacts),
+    /// Died or could not start; it is started again after a pause.
+    Dead {
+        /// Since when.
+        since: Instant,
+        /// What happened.
+        failure: OpenFailure,
+    },
+    /// Ended for good.
+    Stopped,
+}
+
+impl ProcessState {
+    /// Whether it takes a job now or after the one that it runs.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Ready(_) | Self::Busy(_))
+    }
+}
+
+/// Why no engine process runs.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct OpenFailure {
+    /// One line.
+    pub message: String,
+    /// Whether a flag or a model file is to blame, which starting again does not change.
+    pub bad_input: bool,
+}
+
+impl OpenFailure {
+    pub(super) fn death(message: impl Into<String>) -> Self {
+        Self { message: message.into(), bad_input: false }
+    }
+}
