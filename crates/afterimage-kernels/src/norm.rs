@@ -106,6 +106,7 @@ impl RotaryTable {
 ///
 /// # Panics
 /// When a length does not fit.
+#[expect(clippy::too_many_arguments, reason = "rows, heads in them, the norm and the table are of different owners")]
 pub fn rms_norm_rotate(
     isa: Isa,
     data: &mut [f32],

@@ -133,8 +133,9 @@ async fn own_file(app: &App, field: &str, file: OwnFile) -> Result<SourcePicture
         }
         OwnFile::Result { job, index } => {
             let job = app.store.job(&job).await?.filter(|job| !job.deleted).ok_or_else(gone)?;
-            let output = job.result.and_then(|result| result.outputs.into_iter().nth(index)).ok_or_else(gone)?;
-            Ok(SourcePicture::Stored { blob: output.blob, size: Size::new(output.width, output.height) })
+            let result = job.result.ok_or_else(gone)?;
+            let (facts, file) = result.pictures().nth(index).ok_or_else(gone)?;
+            Ok(SourcePicture::Stored { blob: file.blob.clone(), size: facts.size })
         }
     }
 }

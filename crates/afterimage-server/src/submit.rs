@@ -5,7 +5,7 @@ use crate::cost::quote;
 use crate::intake::{SourcePicture, own_file_gone};
 use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
-use afterimage_core::{Error as CoreError, GenerationRequest, Limits, OutputFormat, Task};
+use afterimage_core::{Error as CoreError, Field, GenerationRequest, OutputFormat, limits};
 use afterimage_jobs::{
     ApiKey, Blobs, CancelOutcome, Idempotency, JobId, JobSpec, JobState, NewJob, OutputSpec, Priority, Removed, Source,
     Submitted, Webhook,
@@ -32,6 +32,8 @@ pub struct Submission {
     pub public_url: String,
     /// Where to report the end.
     pub webhook: Option<Webhook>,
+    /// How the dialect calls `webhook`.
+    pub webhook_name: &'static str,
     /// Makes repetitions find the first one's job.
     pub idempotency: Option<Idempotency>,
     /// Head start in the queue.
@@ -44,8 +46,8 @@ pub struct Submission {
     pub kept_for: Option<Duration>,
 }
 
-/// How a dialect calls the fields that the engine checks, and `webhook`.
-pub type FieldName = fn(&str) -> &str;
+/// How a dialect calls the fields that the engine checks.
+pub type FieldName = fn(Field) -> &'static str;
 
 /// Makes `submission` durable and wakes a worker. Nothing is stored when it is refused.
 ///
@@ -64,7 +66,7 @@ pub async fn submit(
             .on_behalf_of(&key.id)
             .check_target(&webhook.url)
             .await
-            .map_err(|error| Problem::new(field_name("webhook"), ProblemKind::Malformed, error.to_string()))?;
+            .map_err(|error| Problem::new(submission.webhook_name, ProblemKind::Malformed, error.to_string()))?;
     }
     let bytes = submission.pictures.iter().map(SourcePicture::inlined_bytes).sum();
     let reserved = app.room.reserve(app.store.as_ref(), &key.id, bytes).await;
@@ -144,7 +146,7 @@ async fn store_inputs(
             }
             SourcePicture::Stored { blob, .. } => {
                 inputs.bytes +=
-                    app.blobs.copy(&blob, &path).await?.ok_or_else(|| own_file_gone(field_name("image")))?;
+                    app.blobs.copy(&blob, &path).await?.ok_or_else(|| own_file_gone(field_name(Field::Image)))?;
                 Source::Blob { path }
             }
             SourcePicture::Remote { url } => Source::Url { url },
@@ -192,29 +194,20 @@ pub async fn delete(app: &App, key: &ApiKey, ids: &[JobId]) -> Result<u64, Refus
 
 /// What can be known to fail before a model runs.
 fn check(submission: &Submission, field_name: FieldName) -> Result<(), Refusal> {
-    let request = &submission.request;
-    let limits = Limits::default();
-    let refuse = |field: &'static str, message: String| {
-        Refusal::Field(Problem::new(field_name(field), ProblemKind::OutOfRange, message))
-    };
-    request.validate(&limits, submission.pictures.len()).map_err(|error| match error {
-        CoreError::Field { field, problem } => refuse(field, problem),
-        other => {
-            tracing::error!(error = %other, "the request's check failed");
-            Refusal::Internal
+    let sizes: Vec<_> = submission.pictures.iter().map(SourcePicture::size).collect();
+    let Err(error) = submission.request.check(&sizes) else { return Ok(()) };
+    let (field, message) = match (&error, error.as_field()) {
+        // Not every model of a service lets clients name a size.
+        (CoreError::SourceSize(size), _) => {
+            let (low, high) = limits::SIDE.into_inner();
+            let advice = format!("the result has the picture's size, so each side takes {low} to {high} pixels");
+            (Field::Image, format!("{size} is out of range; {advice}").into())
         }
-    })?;
-    if matches!(request.task, Task::ImageToImage { .. })
-        && request.size.is_none()
-        && let Some(size) = submission.pictures.first().and_then(SourcePicture::size)
-        && (!limits.side.contains(&size.width) || !limits.side.contains(&size.height))
-    {
-        let message = format!(
-            "{size} is out of range; the result has the picture's size, so each side takes {} to {} pixels",
-            limits.side.start(),
-            limits.side.end()
-        );
-        return Err(refuse("image", message));
-    }
-    Ok(())
+        (_, Some(problem)) => problem,
+        (_, None) => {
+            tracing::error!(%error, "the request's check failed");
+            return Err(Refusal::Internal);
+        }
+    };
+    Err(Problem::new(field_name(field), ProblemKind::OutOfRange, message).into())
 }

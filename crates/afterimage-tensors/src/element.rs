@@ -55,7 +55,15 @@ impl Element {
     /// Bytes of `cols` numbers side by side; `None` when they are not whole blocks, or more bytes than can be counted.
     #[inline]
     pub const fn row_bytes(self, cols: usize) -> Option<usize> {
-        if cols.is_multiple_of(self.block()) { (cols / self.block()).checked_mul(self.block_bytes()) } else { None }
+        let (block, bytes) = (self.block(), self.block_bytes());
+        if block == 1 {
+            // Packers ask for every chunk: no division for plain numbers.
+            cols.checked_mul(bytes)
+        } else if cols.is_multiple_of(block) {
+            (cols / block).checked_mul(bytes)
+        } else {
+            None
+        }
     }
 
     /// Numbers in `bytes` bytes; `None` when these are not whole blocks.

@@ -5,7 +5,7 @@ use crate::config::{AfterimageConfig, EnlargeConfig, FluxConfig, SchedulerConfig
 use crate::models::{ClipTextConfig, ReduxConfig, SiglipConfig, T5Config};
 use crate::options::{DtypeChoice, EngineOptions};
 use crate::weights::{Bundle, Component, Depth, FluxShape, LayoutSource, RoundedToBf16, Scope, TensorSource, layout};
-use afterimage_core::{Error, Result, Size};
+use afterimage_core::{Error, Field, Result, Size};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -127,7 +127,7 @@ impl ModelFiles {
     pub fn redux(&self) -> Result<&Bundle> {
         self.redux.as_ref().ok_or_else(|| {
             Error::field(
-                "redux",
+                Field::Redux,
                 "missing; variations need a Redux folder (image_encoder/, image_embedder/, feature_extractor/)",
             )
         })

@@ -13,7 +13,7 @@ mod rescuer;
 mod slot;
 
 pub use engines::{EngineStatus, Engines, StartEngines, UnusableEngine};
-pub use executor::{Control, Encoded, Execution, Executor, Produced};
+pub use executor::{Control, Execution, Executor, Produced};
 pub use hints::Hints;
 
 use crate::{Backoff, Blobs, Lease, Store, WorkerId};

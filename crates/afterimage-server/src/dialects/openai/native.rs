@@ -60,6 +60,7 @@ async fn make(app: &Arc<App>, key: &ApiKey, head: &Parts, body: Body) -> Result<
         format: if taken.values.text("output_format") == Some("jpeg") { OutputFormat::Jpeg } else { OutputFormat::Png },
         public_url: app.public_url.for_request(&head.headers),
         webhook: webhook.map(|url| Webhook { url: url.to_owned(), dialect: DIALECT.to_owned() }),
+        webhook_name: "webhook",
         idempotency: idempotency(&head.headers, &head.uri, &taken.fingerprint)?,
         priority: Priority::Normal,
         user: None,

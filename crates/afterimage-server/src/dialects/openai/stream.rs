@@ -199,9 +199,9 @@ impl Follower {
 }
 
 async fn completed(app: &App, job: &Job, format: OutputFormat) -> Result<StreamEvent, Refusal> {
-    let file = result(job)?.outputs.first().ok_or(Refusal::Internal)?;
+    let (facts, file) = result(job)?.pictures().next().ok_or(Refusal::Internal)?;
     let bytes = app.blobs.get(&file.blob).await?.ok_or(Refusal::Unavailable)?;
-    let size = Size::new(file.width, file.height).to_string();
+    let size = facts.size.to_string();
     Ok(StreamEvent::Completed { image: streamed(&bytes, created(job), size, format), usage: Usage::default() })
 }
 

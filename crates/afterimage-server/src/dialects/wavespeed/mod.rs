@@ -57,8 +57,8 @@ async fn render(app: &App, job: &Job, base: &str) -> Result<Prediction, Refusal>
     let inline = job.input.get("enable_base64_output").and_then(Value::as_bool) == Some(true);
     if let Some(result) = job.result.as_ref().filter(|_| inline) {
         prediction.outputs.clear();
-        for output in &result.outputs {
-            let bytes = app.blobs.get(&output.blob).await?.ok_or(Refusal::Unavailable)?;
+        for file in &result.files {
+            let bytes = app.blobs.get(&file.blob).await?.ok_or(Refusal::Unavailable)?;
             prediction.outputs.push(STANDARD.encode(bytes));
         }
     }

@@ -1,7 +1,7 @@
 //! A walk over a JPEG's markers, before any memory is taken for pixels.
 
-use super::Problem;
-use super::jpeg::{Component, Frame};
+use super::super::problem::Problem;
+use super::frame::{Component, Frame};
 
 /// How the samples of a JPEG encode colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,9 +14,9 @@ pub(super) enum ColorModel {
 }
 
 /// What the markers tell.
-pub(super) struct JpegMarkers {
-    pub(super) width: u32,
-    pub(super) height: u32,
+pub(in super::super) struct JpegMarkers {
+    pub(in super::super) width: u32,
+    pub(in super::super) height: u32,
     pub(super) color: ColorModel,
     /// Number of scans; each one of a progressive file passes over the whole picture.
     pub(super) scans: u32,
@@ -28,7 +28,7 @@ pub(super) struct JpegMarkers {
 
 impl JpegMarkers {
     /// Reads all markers up to the end of the image, which must be there: a JPEG that was cut off has none.
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, Problem> {
+    pub(in super::super) fn read(bytes: &[u8]) -> Result<Self, Problem> {
         const TRUNCATED: &str = "truncated";
         let mut rest = bytes.get(2..).unwrap_or_default();
         let mut frame = None;
