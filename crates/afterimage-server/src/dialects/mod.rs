@@ -1,13 +1,12 @@
 //! The wire formats, one folder each. A dialect parses and checks requests, and renders jobs and refusals; everything
 //! else is shared.
 
-mod bounded_json;
 pub mod fal;
 mod field_problem;
 mod generation;
-pub mod json;
 mod model;
 pub mod openai;
+mod parts;
 mod stored;
 mod time_text;
 pub mod wavespeed;
@@ -15,5 +14,6 @@ pub mod wavespeed;
 pub use field_problem::FieldProblem;
 pub use generation::{Flow, field_name, generation};
 pub use model::Model;
+pub use parts::DialectParts;
 pub use stored::own_job;
 pub use time_text::{rfc3339, rfc3339_with_offset};

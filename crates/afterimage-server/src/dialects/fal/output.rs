@@ -1,8 +1,7 @@
 //! Results of this dialect.
 
 use super::error::Failed;
-use crate::app::App;
-use crate::files::FileLinks;
+use crate::files::{FileLinks, ResultFiles};
 use crate::refusal::Refusal;
 use afterimage_jobs::{Job, Output as File};
 use base64::Engine;
@@ -76,12 +75,12 @@ impl Output {
     ///
     /// # Errors
     /// When they cannot be read.
-    pub async fn inlined(app: &App, job: &Job) -> Result<Option<Self>, Refusal> {
-        let (Some(mut output), Some(result)) = (Self::with_addresses(job, "", &app.links), &job.result) else {
+    pub async fn inlined(files: &ResultFiles, job: &Job) -> Result<Option<Self>, Refusal> {
+        let (Some(mut output), Some(result)) = (Self::with_addresses(job, "", &files.links), &job.result) else {
             return Ok(None);
         };
         for (image, file) in output.images.iter_mut().zip(&result.outputs) {
-            let bytes = app.blobs.get(&file.blob).await?.ok_or(Refusal::Unavailable)?;
+            let bytes = files.read(file).await?;
             image.url = format!("data:{};base64,{}", file.content_type, STANDARD.encode(bytes));
         }
         Ok(Some(output))
