@@ -3,7 +3,9 @@
 //! This crate knows nothing of tensors, HTTP or SQL.
 
 mod error;
-mod limits;
+mod field;
+mod generation_facts;
+pub mod limits;
 mod model_facts;
 mod output_format;
 mod picture;
@@ -13,7 +15,9 @@ mod stage;
 mod text;
 
 pub use error::{Error, Result};
-pub use limits::{Limits, PictureLimits};
+pub use field::Field;
+pub use generation_facts::{GenerationFacts, PictureFacts};
+pub use limits::PictureLimits;
 pub use model_facts::ModelFacts;
 pub use output_format::OutputFormat;
 pub use picture::Picture;

@@ -28,12 +28,7 @@ impl Engine {
 
     /// What this engine runs.
     pub fn facts(&self) -> ModelFacts {
-        ModelFacts {
-            name: self.models.name(),
-            native_size: self.native_size(),
-            device: self.models.device().to_owned(),
-            dtype: self.models.dtype().to_owned(),
-        }
+        self.models.facts()
     }
 
     /// Runs `request` on the decoded input pictures, for the only tenant there is.
@@ -53,7 +48,7 @@ impl Engine {
     /// of the same `tenant`, an opaque name: no tenant can ask, by an answer or by its speed, what others encoded.
     ///
     /// # Errors
-    /// [`afterimage_core::Error::Field`] for a request that cannot run, [`afterimage_core::Error::Cancelled`], and those of [`Engine::open`] for models
+    /// [`afterimage_core::Error::Field`] and the like for a request that cannot run, [`afterimage_core::Error::Cancelled`], and those of [`Engine::open`] for models
     /// that are built now.
     pub fn generate_for(
         &self,

@@ -153,8 +153,9 @@ async fn own_file(intake: &Intake, field: &str, file: OwnFile) -> Result<Request
         }
         OwnFile::Result { job, index } => {
             let job = intake.store.job(&job).await?.filter(|job| !job.deleted).ok_or_else(gone)?;
-            let output = job.result.and_then(|result| result.outputs.into_iter().nth(index)).ok_or_else(gone)?;
-            Ok(RequestPicture::Stored { blob: output.blob, size: Size::new(output.width, output.height) })
+            let result = job.result.ok_or_else(gone)?;
+            let (facts, file) = result.pictures().nth(index).ok_or_else(gone)?;
+            Ok(RequestPicture::Stored { blob: file.blob.clone(), size: facts.size })
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::intake::{RequestPicture, own_file_gone};
 use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
 use crate::storage_room::StorageRoom;
-use afterimage_core::{Error as CoreError, GenerationRequest, Limits, OutputFormat, Task};
+use afterimage_core::{Error as CoreError, Field, GenerationRequest, OutputFormat, limits};
 use afterimage_jobs::worker::Hints;
 use afterimage_jobs::{
     ApiKey, Blobs, Idempotency, JobId, JobSpec, NewJob, OutputSpec, Priority, Source, Store, Submitted, Webhook,
@@ -51,6 +51,8 @@ pub struct Submission {
     pub public_url: String,
     /// Where to report the end.
     pub webhook: Option<Webhook>,
+    /// How the dialect calls `webhook`.
+    pub webhook_name: &'static str,
     /// Makes repetitions find the first one's job.
     pub idempotency: Option<Idempotency>,
     /// Head start in the queue.
@@ -63,8 +65,8 @@ pub struct Submission {
     pub kept_for: Option<Duration>,
 }
 
-/// How a dialect calls the fields that the engine checks, and `webhook`.
-pub type FieldName = fn(&str) -> &str;
+/// How a dialect calls the fields that the engine checks.
+pub type FieldName = fn(Field) -> &'static str;
 
 /// Makes `submission` durable and wakes a worker. Nothing is stored when it is refused.
 ///
@@ -84,7 +86,7 @@ pub async fn submit(
             .on_behalf_of(&key.id)
             .check_target(&webhook.url)
             .await
-            .map_err(|error| Problem::new(field_name("webhook"), ProblemKind::Malformed, error.to_string()))?;
+            .map_err(|error| Problem::new(submission.webhook_name, ProblemKind::Malformed, error.to_string()))?;
     }
     let bytes = submission.pictures.iter().map(RequestPicture::inlined_bytes).sum();
     let reserved = submitter.room.reserve(submitter.store.as_ref(), &key.id, bytes).await;
@@ -163,7 +165,8 @@ async fn store_inputs(
                 Source::Blob { path }
             }
             RequestPicture::Stored { blob, .. } => {
-                inputs.bytes += blobs.copy(&blob, &path).await?.ok_or_else(|| own_file_gone(field_name("image")))?;
+                inputs.bytes +=
+                    blobs.copy(&blob, &path).await?.ok_or_else(|| own_file_gone(field_name(Field::Image)))?;
                 Source::Blob { path }
             }
             RequestPicture::Remote { url } => Source::Url { url },
@@ -181,29 +184,20 @@ async fn discard_inputs(blobs: &Blobs, id: &JobId) {
 
 /// What can be known to fail before a model runs.
 fn check(submission: &Submission, field_name: FieldName) -> Result<(), Refusal> {
-    let request = &submission.request;
-    let limits = Limits::default();
-    let refuse = |field: &'static str, message: String| {
-        Refusal::Field(Problem::new(field_name(field), ProblemKind::OutOfRange, message))
-    };
-    request.validate(&limits, submission.pictures.len()).map_err(|error| match error {
-        CoreError::Field { field, problem } => refuse(field, problem),
-        other => {
-            tracing::error!(error = %other, "the request's check failed");
-            Refusal::Internal
+    let sizes: Vec<_> = submission.pictures.iter().map(RequestPicture::size).collect();
+    let Err(error) = submission.request.check(&sizes) else { return Ok(()) };
+    let (field, message) = match (&error, error.as_field()) {
+        // Not every model of a service lets clients name a size.
+        (CoreError::SourceSize(size), _) => {
+            let (low, high) = limits::SIDE.into_inner();
+            let advice = format!("the result has the picture's size, so each side takes {low} to {high} pixels");
+            (Field::Image, format!("{size} is out of range; {advice}").into())
         }
-    })?;
-    if matches!(request.task, Task::ImageToImage { .. })
-        && request.size.is_none()
-        && let Some(size) = submission.pictures.first().and_then(RequestPicture::size)
-        && (!limits.side.contains(&size.width) || !limits.side.contains(&size.height))
-    {
-        let message = format!(
-            "{size} is out of range; the result has the picture's size, so each side takes {} to {} pixels",
-            limits.side.start(),
-            limits.side.end()
-        );
-        return Err(refuse("image", message));
-    }
-    Ok(())
+        (_, Some(problem)) => problem,
+        (_, None) => {
+            tracing::error!(%error, "the request's check failed");
+            return Err(Refusal::Internal);
+        }
+    };
+    Err(Problem::new(field_name(field), ProblemKind::OutOfRange, message).into())
 }

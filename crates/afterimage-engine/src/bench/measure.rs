@@ -6,7 +6,7 @@ use crate::models::flux::{ConditioningInputs, FluxTransformer, Grid, Workspace};
 use crate::models::vae::{Autoencoder, Tensor3};
 use crate::pipelines::{bench_context, usable_size};
 use crate::sampling::{TorchGenerator, sigmas, timesteps};
-use afterimage_core::{Error, Picture, Result, Size};
+use afterimage_core::{Error, Field, Picture, Result, Size};
 use afterimage_kernels::gemm::measure_ceiling;
 use std::time::Instant;
 
@@ -50,7 +50,7 @@ pub fn run(options: &BenchOptions, stop: &(dyn Fn() -> bool + Sync)) -> Result<B
                 times.text_encode.push(encoded.text_encode_ms);
                 context = Some((encoded.tokens, encoded.pooled));
             }
-            context.ok_or_else(|| Error::field("repeat", "0 is out of range; at least 1"))?
+            context.ok_or_else(|| Error::field(Field::Repeat, "0 is out of range; at least 1"))?
         }
     };
     let scheduler = crate::config::SchedulerConfig::flux_dev();

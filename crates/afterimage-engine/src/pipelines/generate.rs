@@ -9,7 +9,7 @@ use super::plan::Plan;
 use crate::generation::Generation;
 use crate::observer::Observer;
 use crate::sampling::{TorchGenerator, img2img_start, refining_sigmas, sigmas};
-use afterimage_core::{Error, GenerationRequest, Limits, Picture, Result, Size, Stage, Task};
+use afterimage_core::{GenerationFacts, GenerationRequest, Picture, PictureFacts, Result, Size, Stage, Task};
 use afterimage_imaging::{Filter, resize};
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -19,7 +19,7 @@ use std::time::Instant;
 /// Runs `request` of `tenant` on the decoded input pictures.
 ///
 /// # Errors
-/// [`Error::Field`] for a request that cannot run, [`Error::Cancelled`], and model file errors from building models or
+/// Those of [`GenerationRequest::check`], [`afterimage_core::Error::Cancelled`], and model file errors from building models or
 /// when a model makes no numbers.
 pub fn generate(
     models: &Models,
@@ -28,7 +28,8 @@ pub fn generate(
     sources: &[Picture],
     observer: &dyn Observer,
 ) -> Result<Generation> {
-    request.validate(&Limits::default(), sources.len())?;
+    let sizes: Vec<_> = sources.iter().map(|source| Some(source.size())).collect();
+    request.check(&sizes)?;
     let size = output_size(models, request, sources)?;
     let plan = Plan::new(request, size, models.size_step(), models.enlarge_config());
     let run = Run { models, tenant, request, observer, plan };
@@ -43,39 +44,27 @@ pub fn generate(
         },
         None => run.make(sources, &mut generator, &mut clock)?,
     };
-    Ok(Generation {
-        pictures: made.pictures,
+    let facts = GenerationFacts {
         seed,
         size,
         steps_run: made.steps_run,
         enlarge: run.plan.enlarge(),
         enlarged_from: run.plan.refinement.map(|_| run.plan.first_size),
         timings: clock.timings(),
+        files_ms: None,
         image_cached: made.image_cached,
         text_cached: made.text_cached,
-        model: models.name(),
-        device: models.device().to_owned(),
-        dtype: models.dtype().to_owned(),
-    })
+        model: models.facts(),
+        pictures: made.pictures.iter().map(|picture| PictureFacts::new(picture.size())).collect(),
+    };
+    Ok(Generation { pictures: made.pictures, facts })
 }
 
 /// The size that `request` ends up with.
 fn output_size(models: &Models, request: &GenerationRequest, sources: &[Picture]) -> Result<Size> {
     let size = match (request.size, &request.task, sources.first()) {
         (Some(size), ..) => size,
-        (None, Task::ImageToImage { .. }, Some(source)) => {
-            let size = Size::new(source.width(), source.height());
-            let allowed = Limits::default().side;
-            if !allowed.contains(&size.width) || !allowed.contains(&size.height) {
-                let problem = format!(
-                    "missing; the picture's {size} is out of range ({} to {} pixels a side), so name a size",
-                    allowed.start(),
-                    allowed.end()
-                );
-                return Err(Error::field("size", problem));
-            }
-            size
-        }
+        (None, Task::ImageToImage { .. }, Some(source)) => source.size(),
         (None, ..) => models.native_size(),
     };
     usable_size(size, models.size_step())

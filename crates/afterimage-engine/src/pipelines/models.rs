@@ -12,7 +12,7 @@ use crate::models::{
 use crate::options::{DeviceChoice, DtypeChoice, EngineOptions};
 use crate::tokenizers::{ClipTokenizer, T5Tokenizer};
 use crate::weights::{Bundle, Component, Depth, FluxShape, LayoutSource, RoundedToBf16, Scope, TensorSource, layout};
-use afterimage_core::{Error, Result, Size};
+use afterimage_core::{Error, Field, ModelFacts, Result, Size};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -138,6 +138,16 @@ impl Models {
     pub fn native_size(&self) -> Size {
         let side = self.vae_config.sample_size as u32;
         Size::new(side, side)
+    }
+
+    /// What runs.
+    pub fn facts(&self) -> ModelFacts {
+        ModelFacts {
+            name: self.name(),
+            native_size: self.native_size(),
+            device: self.device().to_owned(),
+            dtype: self.dtype().to_owned(),
+        }
     }
 
     /// Output sides are multiples of this many pixels: one token.
@@ -291,7 +301,7 @@ impl Models {
     pub(super) fn image_encoders(&self) -> Result<&ImageEncoders> {
         let redux = self.redux.as_ref().ok_or_else(|| {
             Error::field(
-                "redux",
+                Field::Redux,
                 "missing; variations need a Redux folder (image_encoder/, image_embedder/, feature_extractor/)",
             )
         })?;

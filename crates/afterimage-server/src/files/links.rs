@@ -1,7 +1,7 @@
 //! Making and recognising the addresses of our own files.
 
 use super::signing::{Purpose, Signer};
-use afterimage_jobs::{Clock, Job, JobId, Output, SystemClock, Timestamp, Upload, UploadId};
+use afterimage_jobs::{Clock, Job, JobId, ResultFile, SystemClock, Timestamp, Upload, UploadId};
 use std::time::Duration;
 use url::Url;
 
@@ -45,7 +45,7 @@ impl FileLinks {
     }
 
     /// Address of file `index` of `job` under `base`.
-    pub fn result(&self, base: &str, job: &Job, index: usize, output: &Output) -> String {
+    pub fn result(&self, base: &str, job: &Job, index: usize, output: &ResultFile) -> String {
         let made = job.finished_at.unwrap_or(job.created_at);
         let file = format!("{index}.{}", extension(&output.content_type));
         let subject = format!("{}/{index}", job.id);

@@ -2,7 +2,7 @@
 
 use super::links::FileLinks;
 use crate::refusal::Refusal;
-use afterimage_jobs::{Blobs, Output};
+use afterimage_jobs::{Blobs, ResultFile};
 use bytes::Bytes;
 
 /// What it takes to put results into answers: their addresses, or they themselves. Clones share all of it.
@@ -15,11 +15,11 @@ pub struct ResultFiles {
 }
 
 impl ResultFiles {
-    /// The bytes of `output`.
+    /// The bytes of `file`.
     ///
     /// # Errors
     /// [`Refusal::Unavailable`] when they are gone; those of the store.
-    pub async fn read(&self, output: &Output) -> Result<Bytes, Refusal> {
-        self.blobs.get(&output.blob).await?.ok_or(Refusal::Unavailable)
+    pub async fn read(&self, file: &ResultFile) -> Result<Bytes, Refusal> {
+        self.blobs.get(&file.blob).await?.ok_or(Refusal::Unavailable)
     }
 }

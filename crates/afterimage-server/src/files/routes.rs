@@ -75,8 +75,8 @@ async fn result(
         return Err(Refusal::Gone("the result was deleted".to_owned()).into());
     }
     let result = job.result.ok_or_else(unknown)?;
-    let output = result.outputs.get(index).ok_or_else(unknown)?;
-    stored_file(&media.blobs, &headers, &output.blob, &output.content_type).await?.ok_or_else(|| unknown().into())
+    let file = result.files.get(index).ok_or_else(unknown)?;
+    stored_file(&media.blobs, &headers, &file.blob, &file.content_type).await?.ok_or_else(|| unknown().into())
 }
 
 async fn upload(

@@ -12,12 +12,10 @@ mod state;
 pub use state::{OpenFailure, ProcessState, ProcessStatus};
 
 use crate::launch::EngineCommand;
-use crate::protocol::{GenerationFailure, Summary};
+use crate::protocol::Work;
 use afterimage_core::ModelFacts;
-use afterimage_core::{GenerationRequest, Limits as RequestLimits, OutputFormat};
 use afterimage_jobs::progress::Attempt;
-use afterimage_jobs::worker::Control;
-use bytes::Bytes;
+use afterimage_jobs::worker::{Control, Execution};
 use keeper::Keeper;
 use run::{Assignment, NotBegun};
 use std::sync::Arc;
@@ -52,42 +50,6 @@ impl Default for Limits {
             stop: Duration::from_secs(3),
         }
     }
-}
-
-/// A job for an engine process.
-#[derive(Clone, Debug)]
-pub struct Work {
-    /// Whose job it is, an opaque name: what one tenant's jobs encoded is not used for another's.
-    pub tenant: String,
-    /// What to make.
-    pub request: GenerationRequest,
-    /// File format of the results.
-    pub format: OutputFormat,
-    /// The source pictures as encoded files.
-    pub sources: Vec<Bytes>,
-}
-
-/// How a job ended.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
-    /// With files.
-    Done {
-        /// About the files.
-        summary: Box<Summary>,
-        /// One for each picture.
-        files: Vec<Bytes>,
-    },
-    /// It cannot be done.
-    Failed(GenerationFailure),
-    /// As `control.cancel` asked.
-    Cancelled,
-    /// Not run, or stopped in good order: `control.abandon` asked, or the supervisor or the process shuts down.
-    HandedBack,
-    /// The process died.
-    Crashed {
-        /// How.
-        reason: String,
-    },
 }
 
 /// A number of engine processes that are kept alive.
@@ -158,10 +120,11 @@ impl EngineProcesses {
 
     /// Runs `work` in the next process that is ready, and tells `attempt` how far it is. Dropping the future stops the
     /// job.
-    pub async fn generate(&self, work: Work, control: &Control, attempt: Attempt) -> Outcome {
-        // What the process would refuse need not be sent. (A number that JSON cannot hold would not even arrive.)
-        if let Err(error) = work.request.validate(&RequestLimits::default(), work.sources.len()) {
-            return Outcome::Failed(error.into());
+    pub async fn generate(&self, work: Work, control: &Control, attempt: Attempt) -> Execution {
+        // The process checks the request itself. This check protects the pipe: JSON has no word for the numbers that no
+        // range contains, and a message without them would end the process in place of the job.
+        if let Err(error) = work.request.check(&vec![None; work.sources.len()]) {
+            return Execution::Failed(error.into());
         }
         let again = match self.assign(work, control, attempt).await {
             Ok(outcome) => return outcome,
@@ -171,11 +134,11 @@ impl EngineProcesses {
         // before it can say that it begins.
         match self.assign(again.work, control, again.attempt).await {
             Ok(outcome) => outcome,
-            Err(NotBegun { reason, .. }) => Outcome::Crashed { reason },
+            Err(NotBegun { reason, .. }) => Execution::Crashed { message: reason },
         }
     }
 
-    async fn assign(&self, work: Work, control: &Control, attempt: Attempt) -> Result<Outcome, NotBegun> {
+    async fn assign(&self, work: Work, control: &Control, attempt: Attempt) -> Result<Execution, NotBegun> {
         let (reply, mut outcome) = oneshot::channel();
         let taken = CancellationToken::new();
         let assignment = Assignment { work, control: control.clone(), attempt, taken: taken.clone(), reply };
@@ -188,12 +151,12 @@ impl EngineProcesses {
         // must still be cancellable.
         tokio::select! {
             biased;
-            () = control.cancel.cancelled() => return Ok(Outcome::Cancelled),
-            () = control.abandon.cancelled() => return Ok(Outcome::HandedBack),
-            ended = &mut outcome => return ended.unwrap_or(Ok(Outcome::HandedBack)),
+            () = control.cancel.cancelled() => return Ok(Execution::Cancelled),
+            () = control.abandon.cancelled() => return Ok(Execution::HandedBack),
+            ended = &mut outcome => return ended.unwrap_or(Ok(Execution::HandedBack)),
             () = handed_over => {}
         }
-        outcome.await.unwrap_or(Ok(Outcome::HandedBack))
+        outcome.await.unwrap_or(Ok(Execution::HandedBack))
     }
 
     /// Lets running jobs finish until `deadline` has passed, hands the rest back, and ends all processes. Jobs that

@@ -259,7 +259,7 @@ impl Serve {
     fn options(&self) -> Result<ServeOptions, Failure> {
         let mut engine = self.models.engine_options();
         engine.threads = engine.threads.or_else(|| share(available_parallelism().ok()?, self.workers));
-        let settings = ChildSettings { metadata: self.metadata.level(), ..ChildSettings::default() };
+        let settings = ChildSettings { metadata: self.metadata.metadata, ..ChildSettings::default() };
         let engine = EngineCommand::this_program(&engine, &settings)
             .map_err(|error| Failure::other(format!("cannot tell where this program is: {error}")))?;
         let tls = self.tls_cert.clone().zip(self.tls_key.clone());

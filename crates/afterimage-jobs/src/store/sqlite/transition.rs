@@ -8,6 +8,7 @@ use crate::store::endings;
 use crate::{
     Failure, FailureKind, Fenced, JobId, JobResult, JobSpec, JobState, Lease, Renewed, Result, Timestamp, WorkerId,
 };
+use afterimage_core::Field;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use std::time::Duration;
 /// What an ending has to say.
 pub(super) enum Payload {
     Nothing,
-    Result(JobResult),
+    Result(Box<JobResult>),
     Failure(Failure),
 }
 
@@ -205,7 +206,7 @@ async fn write(
     .bind(claimed.then_some(now.0))
     .bind(after.state().is_terminal().then_some(now.0))
     .bind(failure.map(|(kind, _)| name_of(&kind)).transpose()?)
-    .bind(failure.and_then(|(_, failure)| failure.field.as_deref()))
+    .bind(failure.and_then(|(_, failure)| failure.field.map(Field::name)))
     .bind(failure.map(|(_, failure)| failure.message.as_str()))
     .bind(awaits_sources)
     .bind(after.fetches)

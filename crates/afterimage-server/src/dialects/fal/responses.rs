@@ -14,9 +14,9 @@ pub fn with_job(mut response: Response, job: &Job) -> Response {
     if let Ok(id) = HeaderValue::from_str(job.id.as_str()) {
         headers.insert(REQUEST_ID, id);
     }
-    let pictures = job.result.iter().flat_map(|result| &result.outputs);
+    let pictures = job.result.iter().flat_map(|result| &result.facts.pictures);
     // As the service counts: started megapixels.
-    let units: u64 = pictures.map(|file| (u64::from(file.width) * u64::from(file.height)).div_ceil(1_000_000)).sum();
+    let units: u64 = pictures.map(|picture| picture.size.pixels().div_ceil(1_000_000)).sum();
     if units > 0 {
         headers.insert(BILLABLE_UNITS, HeaderValue::from(units));
     }

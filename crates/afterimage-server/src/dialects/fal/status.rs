@@ -135,7 +135,7 @@ impl Status {
             status_url,
             cancel_url,
             metrics: job.state.is_terminal().then(|| RequestMetrics {
-                inference_time: job.result.as_ref().map_or(0.0, |result| seconds(result.inference_ms)),
+                inference_time: job.result.as_ref().map_or(0.0, |result| seconds(result.inference_ms())),
             }),
             error: failed.as_ref().map(|failed| failed.body.message.clone()),
             error_type: failed.map(|failed| failed.error_type().to_owned()),

@@ -77,6 +77,7 @@ pub async fn read(
         format: if values.text("output_format") == Some("png") { OutputFormat::Png } else { OutputFormat::Jpeg },
         public_url: intake.public_url.for_request(headers),
         webhook,
+        webhook_name: WEBHOOK,
         idempotency: idempotency(headers, &parts.uri, &bytes)?,
         priority: match text(headers, "x-fal-queue-priority") {
             Some(word) if word.eq_ignore_ascii_case("low") => Priority::Low,

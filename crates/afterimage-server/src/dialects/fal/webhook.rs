@@ -79,10 +79,10 @@ impl Render for WebhookRenderer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use afterimage_core::{GenerationRequest, OutputFormat, Task};
+    use afterimage_core::{Field, GenerationFacts, GenerationRequest, ModelFacts, OutputFormat, Size, Task, Timings};
     use afterimage_jobs::{
         Failure, FailureKind, JobId, JobResult, JobSpec, JobState, JobStore, KeyId, KeyStore, MemoryStore, NewJob,
-        NewKey, Output, OutputSpec, Priority, SystemClock,
+        NewKey, OutputSpec, Priority, ResultFile, SystemClock,
     };
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -130,22 +130,17 @@ mod tests {
     }
 
     async fn succeeded() -> Job {
-        let output = Output {
+        let file = ResultFile {
             blob: "results/x".to_owned(),
             content_type: "image/png".to_owned(),
-            width: 64,
-            height: 48,
             bytes: 1234,
             sha256: String::new(),
         };
-        let result = JobResult {
-            outputs: vec![output],
-            seed: 7,
-            inference_ms: 1500,
-            run_ms: None,
-            timings: Value::Null,
-            facts: Value::Null,
-        };
+        let size = Size::new(64, 48);
+        let model = ModelFacts { name: String::new(), native_size: size, device: String::new(), dtype: String::new() };
+        let timings = Timings { total_ms: 1500.0, ..Timings::default() };
+        let facts = GenerationFacts { timings, ..GenerationFacts::new(7, size, 1, model) };
+        let result = JobResult { facts, files: vec![file], run_ms: None };
         Job { state: JobState::Succeeded, result: Some(result), ..job().await }
     }
 
@@ -189,7 +184,7 @@ mod tests {
     #[tokio::test]
     async fn a_failure_is_reported() {
         let failure = Failure {
-            field: Some("image".to_owned()),
+            field: Some(Field::Image),
             ..Failure::new(FailureKind::SourceUnavailable, "the host answered with status 404")
         };
         let failed = Job { state: JobState::Failed, failure: Some(failure), ..job().await };

@@ -5,6 +5,7 @@ use crate::error_shape::ErrorShape;
 use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
 use crate::submit::FieldName;
+use afterimage_core::Field;
 use afterimage_jobs::{FailureKind, Job, JobState};
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -101,12 +102,14 @@ impl Failed {
                 let status = match failure.kind {
                     FailureKind::BadInput | FailureKind::SourceUnavailable => StatusCode::BAD_REQUEST,
                     FailureKind::StartTimeout => StatusCode::GATEWAY_TIMEOUT,
-                    FailureKind::Engine | FailureKind::Crashed | FailureKind::Storage | FailureKind::Internal => {
-                        StatusCode::INTERNAL_SERVER_ERROR
-                    }
+                    FailureKind::Engine
+                    | FailureKind::Model
+                    | FailureKind::Crashed
+                    | FailureKind::Storage
+                    | FailureKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
                 };
                 // Only the picture can turn out to be unusable after the request was checked.
-                let field = failure.field.as_deref().or((status == StatusCode::BAD_REQUEST).then_some("image"));
+                let field = failure.field.or((status == StatusCode::BAD_REQUEST).then_some(Field::Image));
                 let param = field.map(|field| name(field).to_owned());
                 Some(Self { param, ..Self::new(status, failure.message.clone()) })
             }

@@ -114,6 +114,7 @@ async fn read(
         format: if values.text("output_format") == Some("jpeg") { OutputFormat::Jpeg } else { OutputFormat::Png },
         public_url: intake.public_url.for_request(&head.headers),
         webhook: None,
+        webhook_name: "webhook",
         idempotency,
         priority: Priority::Normal,
         user: values.text("safety_identifier").or_else(|| values.text("user")).map(str::to_owned),

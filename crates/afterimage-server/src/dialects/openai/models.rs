@@ -4,10 +4,10 @@ use super::Base;
 use super::error::{Failed, HandlerError};
 use crate::dialects::Flow;
 use crate::parameters::common::{
-    guidance, num_images, output_format, required_prompt, restyling_prompt, seed, steps, strength,
+    guidance, num_images, num_images_called, output_format, required_prompt, restyling_prompt, seed, steps, strength,
 };
 use crate::parameters::{Kind, Parameter};
-use afterimage_core::{Limits, Size};
+use afterimage_core::{Size, limits};
 use axum::Json;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
@@ -136,7 +136,7 @@ pub fn form_parameters(flow: Flow, base: Base) -> Vec<Parameter> {
             required_prompt(),
             Parameter::optional(
                 "size",
-                Kind::Size { side: Limits::default().side, default: None, separator: 'x' },
+                Kind::Size { side: limits::SIDE, default: None, separator: 'x' },
                 "Pixels of the result, WIDTHxHEIGHT, rounded down to multiples of 16: the picture is stretched to it. \
                  `auto` and absence keep the picture's size.",
             ),
@@ -149,7 +149,7 @@ pub fn form_parameters(flow: Flow, base: Base) -> Vec<Parameter> {
         ],
     });
     parameters.extend([
-        Parameter::optional("n", Kind::Integer { range: 1..=4, default: Some(1) }, "Pictures to make."),
+        num_images_called("n"),
         Parameter::optional(
             "response_format",
             Kind::Choice { options: &["b64_json", "url"], aliases: &[], default: base.response_format() },

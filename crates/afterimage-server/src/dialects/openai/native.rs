@@ -72,6 +72,7 @@ async fn submission(intake: &Intake, key: &KeyId, head: &Parts, body: Body) -> R
         },
         public_url: intake.public_url.for_request(&head.headers),
         webhook: webhook.map(|url| Webhook { url: url.to_owned(), dialect: DIALECT.to_owned() }),
+        webhook_name: "webhook",
         idempotency: idempotency(&head.headers, &head.uri, &checked.fingerprint)?,
         priority: Priority::Normal,
         user: None,

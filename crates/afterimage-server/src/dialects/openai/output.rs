@@ -2,9 +2,10 @@
 
 use super::run::result;
 use crate::cost::dollars;
+use crate::dialects::one_for_each;
 use crate::files::{FileLinks, ResultFiles};
 use crate::refusal::Refusal;
-use afterimage_jobs::{Job, JobState};
+use afterimage_jobs::{Job, JobResult, JobState};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
@@ -41,7 +42,7 @@ impl Images {
     /// When they are gone.
     pub fn with_addresses(job: &Job, base: &str, links: &FileLinks) -> Result<Self, Refusal> {
         let data = result(job)?
-            .outputs
+            .files
             .iter()
             .enumerate()
             .map(|(index, file)| Image { url: Some(links.result(base, job, index, file)), ..Image::default() })
@@ -55,7 +56,7 @@ impl Images {
     /// When they are gone or cannot be read.
     pub async fn inlined(files: &ResultFiles, job: &Job) -> Result<Self, Refusal> {
         let mut data = Vec::new();
-        for file in &result(job)?.outputs {
+        for file in &result(job)?.files {
             let bytes = files.read(file).await?;
             data.push(Image { b64_json: Some(STANDARD.encode(bytes)), ..Image::default() });
         }
@@ -110,7 +111,7 @@ impl NativeResult {
     /// When pictures cannot be read.
     pub async fn of(files: &ResultFiles, job: &Job) -> Result<Self, Refusal> {
         let mut images = Vec::new();
-        for file in job.result.iter().flat_map(|result| &result.outputs) {
+        for file in job.result.iter().flat_map(|result| &result.files) {
             let bytes = files.read(file).await?;
             images.push(format!("data:{};base64,{}", file.content_type, STANDARD.encode(bytes)));
         }
@@ -126,13 +127,16 @@ impl NativeResult {
             (None, _) => None,
         };
         Ok(Self {
-            nsfw_content_detected: vec![false; images.len()],
+            nsfw_content_detected: job
+                .result
+                .as_ref()
+                .map_or_else(Vec::new, |result| one_for_each(&result.facts.pictures)),
             images,
-            seed: job.result.as_ref().map(|result| result.seed),
+            seed: job.result.as_ref().map(|result| result.facts.seed),
             request_id: job.id.to_string(),
             inference_status: InferenceStatus {
                 status,
-                runtime_ms: job.result.as_ref().map_or(0, |result| result.inference_ms),
+                runtime_ms: job.result.as_ref().map_or(0, JobResult::inference_ms),
                 cost: if job.state == JobState::Succeeded { dollars(job.cost_micros) } else { 0.0 },
                 tokens_generated: None,
                 tokens_input: None,

@@ -6,14 +6,26 @@ use crate::dialects::field_name;
 use crate::follow::SyncRunner;
 use crate::refusal::Refusal;
 use crate::submit::{FieldName, Submission};
+use afterimage_core::Field;
 use afterimage_jobs::{ApiKey, Job, JobState};
 use axum::http::StatusCode;
 
 /// Names of fields on OpenAI's routes; those of the native route are [`field_name`]'s.
-pub fn form_field_name(field: &str) -> &str {
+pub const fn form_field_name(field: Field) -> &'static str {
     match field {
-        "num_images" => "n",
-        other => field_name(other),
+        Field::NumImages => "n",
+        Field::Image
+        | Field::Size
+        | Field::Steps
+        | Field::Guidance
+        | Field::ImageWeight
+        | Field::Prompt
+        | Field::Enlarge
+        | Field::Strength
+        | Field::ReduxStrength
+        | Field::ReduxDownsample
+        | Field::Redux
+        | Field::Repeat => field_name(field),
     }
 }
 

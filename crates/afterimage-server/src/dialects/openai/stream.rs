@@ -207,9 +207,9 @@ impl EditStream {
 }
 
 async fn completed(files: &ResultFiles, job: &Job, format: OutputFormat) -> Result<StreamEvent, Refusal> {
-    let file = result(job)?.outputs.first().ok_or(Refusal::Internal)?;
+    let (facts, file) = result(job)?.pictures().next().ok_or(Refusal::Internal)?;
     let bytes = files.read(file).await?;
-    let size = Size::new(file.width, file.height).to_string();
+    let size = facts.size.to_string();
     Ok(StreamEvent::Completed { image: streamed(&bytes, created(job), size, format), usage: Usage::default() })
 }
 

@@ -71,6 +71,7 @@ pub async fn submit_task(
         format: if values.text("output_format") == Some("png") { OutputFormat::Png } else { OutputFormat::Jpeg },
         public_url: base.clone(),
         webhook: webhook.map(|url| Webhook { url, dialect: DIALECT.to_owned() }),
+        webhook_name: "webhook",
         idempotency: idempotency(&parts.headers, &parts.uri, &bytes)?,
         priority: Priority::Normal,
         user: None,

@@ -16,8 +16,8 @@ pub async fn render(files: &ResultFiles, job: &Job, base: &str) -> Result<Predic
     let inline = job.input.get("enable_base64_output").and_then(Value::as_bool) == Some(true);
     if let Some(result) = job.result.as_ref().filter(|_| inline) {
         prediction.outputs.clear();
-        for output in &result.outputs {
-            prediction.outputs.push(STANDARD.encode(files.read(output).await?));
+        for file in &result.files {
+            prediction.outputs.push(STANDARD.encode(files.read(file).await?));
         }
     }
     Ok(prediction)
