@@ -4,6 +4,8 @@ use super::*;
 use crate::parity::{Case, Recorded, cases, component, relative_difference};
 use crate::weights::layout;
 use afterimage_core::Picture;
+use afterimage_device::Cpu;
+use std::sync::Arc;
 
 /// What the project promises for every intermediate tensor.
 const TOLERANCE: f32 = 1e-4;
@@ -18,16 +20,20 @@ fn ids(recorded: &Recorded) -> Vec<u32> {
     recorded.values.iter().map(|value| *value as u32).collect()
 }
 
-fn clip(case: &Case) -> ClipTextModel {
-    let folder = case.folder("base").folder("text_encoder");
-    let weights = layout::clip(component(&folder)).unwrap().scope();
-    ClipTextModel::new(ClipTextConfig::read(&folder).unwrap(), &weights).unwrap()
+fn cpu() -> Arc<Cpu> {
+    Arc::new(Cpu::detect())
 }
 
-fn t5(case: &Case) -> T5Encoder {
+fn clip(case: &Case) -> ClipTextModel<Cpu> {
+    let folder = case.folder("base").folder("text_encoder");
+    let weights = layout::clip(component(&folder)).unwrap().scope();
+    ClipTextModel::load(&cpu(), &weights, ClipTextConfig::read(&folder).unwrap()).unwrap()
+}
+
+fn t5(case: &Case) -> T5Encoder<Cpu> {
     let folder = case.folder("base").folder("text_encoder_2");
     let weights = layout::t5(component(&folder)).unwrap().scope();
-    T5Encoder::new(T5Config::read(&folder).unwrap(), &weights).unwrap()
+    T5Encoder::load(&cpu(), &weights, T5Config::read(&folder).unwrap()).unwrap()
 }
 
 #[test]
@@ -62,7 +68,7 @@ fn siglip_and_redux_give_diffusers_tokens() {
         let config = SiglipConfig::read(&folder).unwrap();
         let preprocessor = SiglipPreprocessor::read(&redux.folder("feature_extractor"), config.image_size).unwrap();
         let weights = layout::siglip(component(&folder)).unwrap().scope();
-        let siglip = SiglipVisionModel::new(config, &weights).unwrap();
+        let siglip = SiglipVisionModel::load(&cpu(), &weights, config).unwrap();
 
         let side = pixels.shape[0] as u32;
         let bytes = pixels.values.iter().map(|value| *value as u8).collect();
@@ -72,7 +78,7 @@ fn siglip_and_redux_give_diffusers_tokens() {
 
         let folder = redux.folder("image_embedder");
         let weights = layout::redux(component(&folder)).unwrap().scope();
-        let embedder = ReduxEmbedder::new(ReduxConfig::read(&folder).unwrap(), &weights).unwrap();
+        let embedder = ReduxEmbedder::load(&cpu(), &weights, ReduxConfig::read(&folder).unwrap()).unwrap();
         check(&case, "redux_tokens", &embedder.embed(&tokens).unwrap(), case.tensor("redux_tokens").unwrap());
         compared += 1;
     }
@@ -100,7 +106,7 @@ fn a_wrong_width_names_the_tensor() {
     let weights = layout::t5(component(&folder)).unwrap().scope();
     let mut config = T5Config::read(&folder).unwrap();
     config.d_ff = 97;
-    let message = T5Encoder::new(config, &weights).err().unwrap().to_string();
+    let message = T5Encoder::load(&cpu(), &weights, config).err().unwrap().to_string();
     assert!(message.contains("encoder.block.0.layer.1.DenseReluDense.wi_0.weight"), "{message}");
     assert!(message.contains("97") && message.contains("96"), "{message}");
 }

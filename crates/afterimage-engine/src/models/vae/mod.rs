@@ -2,12 +2,14 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `feature_map.rs` | activations in planes on a device |
 //! | `layers.rs` | convolutions, residual blocks, the attention in the middle |
 //! | `encoder.rs`, `decoder.rs` | the two halves |
 //! | `tiling.rs` | large pictures in overlapping tiles, cross-faded |
 
 mod decoder;
 mod encoder;
+mod feature_map;
 mod layers;
 mod tiling;
 
@@ -16,17 +18,15 @@ pub use encoder::Posterior;
 use crate::config::VaeConfig;
 use crate::weights::Scope;
 use afterimage_core::Result;
+use afterimage_device::Device;
 use decoder::Decoder;
 use encoder::Encoder;
-
-/// Activations beyond this many bytes make the autoencoder work in tiles. 5 GiB lets FLUX's decoder handle 1536×1536
-/// in one piece.
-const ACTIVATION_BUDGET: u64 = 5 << 30;
+use std::sync::Arc;
 
 /// Answers whether to stop; asked between layers.
 pub type Check<'a> = &'a (dyn Fn() -> Result<()> + Sync);
 
-/// Numbers in planes: `[channels, height, width]`.
+/// Numbers in planes in host memory: `[channels, height, width]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor3 {
     /// The numbers, row-major.
@@ -47,22 +47,26 @@ impl Tensor3 {
 }
 
 /// Decoder, and encoder unless it was loaded without.
-pub struct Autoencoder {
+pub struct Autoencoder<D: Device> {
+    device: Arc<D>,
     config: VaeConfig,
-    encoder: Option<Encoder>,
-    decoder: Decoder,
+    encoder: Option<Encoder<D>>,
+    decoder: Decoder<D>,
     budget: u64,
 }
 
-impl Autoencoder {
+impl<D: Device> Autoencoder<D> {
     /// Reads the weights under their canonical (diffusers) names; the encoder's only with `with_encoder`.
     ///
     /// # Errors
-    /// [`afterimage_core::Error::Tensor`] for the first tensor that is missing or does not fit `config`.
-    pub fn load(scope: &Scope, config: &VaeConfig, with_encoder: bool) -> Result<Self> {
-        let encoder = if with_encoder { Some(Encoder::load(&scope.at("encoder"), config)?) } else { None };
-        let decoder = Decoder::load(&scope.at("decoder"), config)?;
-        Ok(Self { config: config.clone(), encoder, decoder, budget: ACTIVATION_BUDGET })
+    /// [`afterimage_core::Error::Tensor`] for the first tensor that is missing or does not fit `config`, and those of
+    /// the device.
+    pub fn load(device: &Arc<D>, scope: &Scope, config: VaeConfig, with_encoder: bool) -> Result<Self> {
+        let on: &D = device.as_ref();
+        let encoder = if with_encoder { Some(Encoder::load(on, &scope.at("encoder"), &config)?) } else { None };
+        let decoder = Decoder::load(on, &scope.at("decoder"), &config)?;
+        let budget = device.limits().activation_bytes;
+        Ok(Self { device: Arc::clone(device), config, encoder, decoder, budget })
     }
 
     /// Works in tiles as soon as activations would exceed `bytes`.
@@ -80,7 +84,7 @@ impl Autoencoder {
     /// Scaled latents `[latent_channels, h, w]` to pixels `[3, h × factor, w × factor]`, roughly −1..1 and not clamped.
     ///
     /// # Errors
-    /// What `check` returns.
+    /// What `check` returns, and those of the device.
     pub fn decode(&self, latents: &Tensor3, check: Check) -> Result<Tensor3> {
         let (scale, shift) = (self.config.scaling_factor as f32, self.config.shift() as f32);
         let mut unscaled = latents.clone();
@@ -90,25 +94,25 @@ impl Autoencoder {
         let factor = self.config.spatial_factor();
         let bytes = self.activation_bytes(unscaled.height * factor, unscaled.width * factor);
         if bytes > self.budget {
-            tiling::decode(&self.decoder, &self.config, &unscaled, check)
+            tiling::decode(self.device.as_ref(), &self.decoder, &self.config, &unscaled, check)
         } else {
-            self.decoder.run(unscaled, check)
+            self.decoder.run(self.device.as_ref(), unscaled, check)
         }
     }
 
     /// Pixels `[3, H, W]` in −1..1 to the distribution of unscaled latents.
     ///
     /// # Errors
-    /// What `check` returns; [`afterimage_core::Error::Internal`] when it was loaded without the encoder.
+    /// What `check` returns, those of the device; [`afterimage_core::Error::Internal`] when it was loaded without the encoder.
     pub fn encode(&self, pixels: Tensor3, check: Check) -> Result<Posterior> {
         let encoder = self
             .encoder
             .as_ref()
             .ok_or_else(|| afterimage_core::Error::internal("the autoencoder was loaded without its encoder"))?;
         let moments = if self.activation_bytes(pixels.height, pixels.width) > self.budget {
-            tiling::encode(encoder, &self.config, &pixels, check)?
+            tiling::encode(self.device.as_ref(), encoder, &self.config, &pixels, check)?
         } else {
-            encoder.run(pixels, check)?
+            encoder.run(self.device.as_ref(), pixels, check)?
         };
         Ok(Posterior::new(&moments))
     }
