@@ -5,6 +5,7 @@
 mod error;
 mod limits;
 mod model_facts;
+mod model_name;
 mod output_format;
 mod picture;
 mod request;
@@ -15,6 +16,7 @@ mod text;
 pub use error::{Error, Result};
 pub use limits::{Limits, PictureLimits};
 pub use model_facts::ModelFacts;
+pub use model_name::ModelName;
 pub use output_format::OutputFormat;
 pub use picture::Picture;
 pub use request::{EmptyPrompt, Enlarge, GenerationRequest, Task, VariationSettings};
