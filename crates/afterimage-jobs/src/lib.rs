@@ -13,6 +13,7 @@ mod ids;
 mod job;
 mod price;
 pub mod progress;
+mod queue;
 pub mod retention;
 pub mod state;
 mod steady_time;
@@ -32,6 +33,7 @@ pub use job::{
     OutputSpec, Priority, Source, Webhook,
 };
 pub use price::Rates;
+pub use queue::{Queue, UNNAMED};
 pub use state::{MAX_ATTEMPTS, MAX_UNCLEAN_ENDS};
 pub use steady_time::SteadyTime;
 pub use storage_claim::StorageClaim;

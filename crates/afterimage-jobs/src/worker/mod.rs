@@ -16,7 +16,7 @@ pub use engines::{EngineStatus, Engines, StartEngines, UnusableEngine};
 pub use executor::{Control, Encoded, Execution, Executor, Produced};
 pub use hints::Hints;
 
-use crate::{Blobs, Lease, Store, WorkerId};
+use crate::{Blobs, Lease, Queue, Store, UNNAMED, WorkerId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -27,8 +27,9 @@ use tokio_util::sync::CancellationToken;
 /// How workers behave.
 #[derive(Clone, Debug)]
 pub struct WorkerOptions {
-    /// Jobs at once.
-    pub slots: usize,
+    /// One for each job at once: the queues that it takes jobs from, the first ones first. It should be those that an
+    /// engine of its own serves; a job for an engine that is busy would hold up others meanwhile.
+    pub slots: Vec<Vec<Queue>>,
     /// How long a job stays with a worker that is not heard of.
     pub lease: Duration,
     /// How often a lease is renewed; several times per lease, so that a slow renewal loses nothing.
@@ -50,10 +51,10 @@ pub struct WorkerOptions {
 }
 
 impl Default for WorkerOptions {
-    /// One slot; a dead worker is noticed within 15 s; a stop takes at most 30 s.
+    /// One slot for jobs that name no model; a dead worker is noticed within 15 s; a stop takes at most 30 s.
     fn default() -> Self {
         Self {
-            slots: 1,
+            slots: vec![UNNAMED.to_vec()],
             lease: Duration::from_secs(12),
             renew_every: Duration::from_secs(3),
             poll_every: Duration::from_millis(200),
@@ -100,7 +101,7 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Workers {
-    /// Starts slots and rescuer. With 0 slots only the rescuer runs, for workers elsewhere.
+    /// Starts slots and rescuer. Without slots only the rescuer runs, for workers elsewhere.
     pub fn start(
         store: Arc<dyn Store>,
         blobs: Blobs,
@@ -120,8 +121,8 @@ impl Workers {
             held: Mutex::default(),
         });
         let mut tasks = JoinSet::new();
-        for slot in 0..shared.options.slots {
-            tasks.spawn(slot::run(Arc::clone(&shared), slot));
+        for (slot, queues) in shared.options.slots.iter().enumerate() {
+            tasks.spawn(slot::run(Arc::clone(&shared), slot, queues.clone()));
         }
         tasks.spawn(rescuer::run(Arc::clone(&shared)));
         Self { shared, tasks }
