@@ -20,22 +20,23 @@ impl ModelName {
         &self.0
     }
 
-    /// Whether a server with the sets `known` can serve a request for `wanted`; `None` means its default set.
+    /// Whether what serves the sets `known` can serve a request for `wanted`; `None` is the default set.
     ///
     /// # Errors
     /// [`Error::Field`] that lists the names there are.
-    pub fn check<'a>(wanted: Option<&Self>, known: impl IntoIterator<Item = &'a Self>) -> Result<()> {
-        let Some(wanted) = wanted else { return Ok(()) };
-        let known: Vec<&str> = known.into_iter().map(Self::as_str).collect();
-        if known.contains(&wanted.as_str()) {
+    pub fn check<'a>(wanted: &Option<Self>, known: impl IntoIterator<Item = &'a Option<Self>>) -> Result<()> {
+        let known: Vec<&Option<Self>> = known.into_iter().collect();
+        if known.contains(&wanted) {
             return Ok(());
         }
-        let there_are = if known.is_empty() {
+        let names: Vec<&str> = known.into_iter().flatten().map(Self::as_str).collect();
+        let there_are = if names.is_empty() {
             "there is one set of models, without a name; leave it out".to_owned()
         } else {
-            format!("there are {}", known.join(", "))
+            format!("there are {}", names.join(", "))
         };
-        Err(Error::field("model", format!("`{wanted}` is not known; {there_are}")))
+        let problem = wanted.as_ref().map_or_else(|| "missing".to_owned(), |name| format!("`{name}` is not known"));
+        Err(Error::field("model", format!("{problem}; {there_are}")))
     }
 }
 
@@ -89,10 +90,13 @@ mod tests {
     #[test]
     fn an_unknown_name_is_refused_with_those_there_are() {
         let [dev, srpo, other] = ["dev", "srpo", "other"].map(|name| name.parse::<ModelName>().unwrap());
-        let known = [dev, srpo.clone()];
-        assert!(ModelName::check(None, &known).is_ok() && ModelName::check(Some(&srpo), &known).is_ok());
-        let message = |known: &[ModelName]| ModelName::check(Some(&other), known).unwrap_err().to_string();
-        assert_eq!(message(&known), "model: `other` is not known; there are dev, srpo");
-        assert!(message(&[]).ends_with("without a name; leave it out"));
+        let known = [None, Some(dev), Some(srpo)];
+        for good in &known {
+            assert!(ModelName::check(good, &known).is_ok());
+        }
+        let message = |wanted, known: &[Option<ModelName>]| ModelName::check(&wanted, known).unwrap_err().to_string();
+        assert_eq!(message(Some(other.clone()), &known), "model: `other` is not known; there are dev, srpo");
+        assert_eq!(message(None, &known[1..]), "model: missing; there are dev, srpo");
+        assert!(message(Some(other), &known[..1]).ends_with("without a name; leave it out"));
     }
 }

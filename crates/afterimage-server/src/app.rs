@@ -6,6 +6,7 @@ use crate::decode::DecodePool;
 use crate::fetch::Outbound;
 use crate::files::{BeingSent, FileLinks, UploadsInParts};
 use crate::http::{BodyReader, PublicUrl, TrustedProxies};
+use crate::model_sets::ModelSets;
 use crate::operations::Readiness;
 use crate::operations::metrics::Metrics;
 use crate::storage_room::StorageRoom;
@@ -31,6 +32,8 @@ pub struct App {
     pub readiness: Readiness,
     /// Wakes workers and passes on cancellations within this process.
     pub hints: Arc<Hints>,
+    /// Which sets of models serve which ids.
+    pub models: ModelSets,
     /// What runs jobs; none when this server only answers requests.
     pub engines: Arc<dyn Engines>,
     /// Progress of running jobs.

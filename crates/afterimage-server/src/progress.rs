@@ -306,7 +306,13 @@ mod tests {
         let world = World::new().await;
         let runs = world.submit().await;
         let worker = WorkerId::random();
-        let lease = world.store.claim(&worker, &UNNAMED, Duration::from_mins(1)).await.unwrap().unwrap().lease(&worker);
+        let lease = world
+            .store
+            .claim(&worker, &afterimage_jobs::UNNAMED, Duration::from_mins(1))
+            .await
+            .unwrap()
+            .unwrap()
+            .lease(&worker);
         let waits = world.submit().await;
         let mut of_running = JobNews::of(&world.observer, &runs, false);
         let mut of_waiting = JobNews::of(&world.observer, &waits, false);

@@ -19,10 +19,10 @@ use crate::webhooks::{Deliverer, Render};
 use afterimage_core::PictureLimits;
 use afterimage_jobs::progress::Events;
 use afterimage_jobs::retention::Retention;
-use afterimage_jobs::worker::{Engines, Hints, UnusableEngine, WorkerOptions, Workers};
+use afterimage_jobs::worker::{Hints, UnusableEngine, WorkerOptions, Workers};
 use afterimage_jobs::{
-    Blobs, DataFolderLock, DatabaseLock, Error as StoreError, KeyStore, NewKey, Secret, SettingsStore, SqliteStore,
-    StorageClaim, Store, Sweeper, SystemClock, is_open_to_others,
+    Blobs, DataFolderLock, DatabaseLock, Error as StoreError, JobStore, KeyStore, NewKey, Queue, Secret, SettingsStore,
+    SqliteStore, StorageClaim, Store, Sweeper, SystemClock, is_open_to_others,
 };
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -100,6 +100,7 @@ pub async fn serve(
     for job in sqlite.expire_leases(&lock).await? {
         tracing::warn!(job_id = %job, "the server ended while this job ran; that attempt counts as unclean");
     }
+    warn_of_unserved_jobs(&sqlite, options.models.queues()).await?;
     let first_key = provide_key(&sqlite, options.api_key.clone()).await?;
     let storage = options.storage.as_ref().unwrap_or(&options.data_dir);
     let storage_claim = claim_storage(storage, &sqlite).await?;
@@ -124,6 +125,7 @@ pub async fn serve(
         room: Arc::new(StorageRoom::new(options.quota, Disks::of(disks.collect()))),
         readiness: Readiness::default(),
         hints: Arc::new(Hints::default()),
+        models: options.models,
         engines: options.engines.start(options.workers),
         events: Events::default(),
         outbound,
@@ -171,12 +173,14 @@ pub async fn serve(
     tasks.spawn(fetchers.run(background.clone()));
     let executor = Arc::clone(&app.engines).executor(app.blobs.clone(), app.events.clone());
     let executor = Counted { executor, metrics: Arc::clone(&app.metrics) };
+    // A slot for each engine process: no job is claimed that has to wait for one that is busy.
+    let slots = app.engines.statuses().into_iter().map(|engine| engine.queues).collect();
     let workers = Workers::start(
         Arc::clone(&app.store),
         app.blobs.clone(),
         Arc::new(executor),
         Arc::clone(&app.hints),
-        WorkerOptions { slots: options.workers, ..WorkerOptions::default() },
+        WorkerOptions { slots, ..WorkerOptions::default() },
     );
 
     let mut servers = JoinSet::new();
@@ -191,7 +195,7 @@ pub async fn serve(
 
     let outcome = tokio::select! {
         () = stop.cancelled() => Ok(()),
-        failure = unusable(app.engines.as_ref(), options.workers) => Err(ServeError::Engine(failure)),
+        failure = app.engines.unusable() => Err(ServeError::Engine(failure)),
     };
     tracing::info!("stopping: running jobs finish or go back to the queue");
     // Also tells whoever waits for a job that waits itself.
@@ -222,11 +226,6 @@ async fn provide_key(store: &SqliteStore, named: Option<Secret>) -> Result<Optio
     Ok(Some(secret))
 }
 
-/// Completes when the models turn out to be unusable: a wrong flag or file, which no restart of a process mends.
-async fn unusable(engines: &dyn Engines, workers: usize) -> UnusableEngine {
-    if workers > 0 { engines.unusable().await } else { std::future::pending().await }
-}
-
 /// How often files and rows past their time are removed.
 const SWEEP_EVERY: Duration = Duration::from_mins(1);
 
@@ -254,6 +253,21 @@ async fn claim_storage(folder: &Path, store: &SqliteStore) -> Result<StorageClai
         );
     }
     Ok(claim)
+}
+
+/// What was accepted for a set of models that is not there any more is kept, in case that was a mistake.
+async fn warn_of_unserved_jobs(store: &SqliteStore, served: &[Queue]) -> Result<(), StoreError> {
+    for (queue, jobs) in store.due_by_queue().await? {
+        if !served.contains(&queue) {
+            tracing::warn!(
+                model = queue.as_ref().map(tracing::field::display),
+                jobs,
+                "jobs wait for a set of models that this server does not have; they wait on, until a server has it or they \
+                 are cancelled"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// What was made before is as open as somebody made it.

@@ -5,10 +5,10 @@ use crate::cost::quote;
 use crate::intake::{SourcePicture, own_file_gone};
 use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
-use afterimage_core::{Error as CoreError, GenerationRequest, Limits, OutputFormat, Task};
+use afterimage_core::{Error as CoreError, GenerationRequest, Limits, ModelName, OutputFormat, Task};
 use afterimage_jobs::{
-    ApiKey, Blobs, CancelOutcome, Idempotency, JobId, JobSpec, JobState, NewJob, OutputSpec, Priority, Removed, Source,
-    Submitted, Webhook,
+    ApiKey, Blobs, CancelOutcome, Idempotency, JobId, JobSpec, JobState, NewJob, OutputSpec, Priority, Queue, Removed,
+    Source, Submitted, Webhook,
 };
 use serde_json::Value;
 use std::time::Duration;
@@ -55,10 +55,12 @@ pub type FieldName = fn(&str) -> &str;
 pub async fn submit(
     app: &App,
     key: &ApiKey,
-    submission: Submission,
+    mut submission: Submission,
     field_name: FieldName,
 ) -> Result<Submitted, Refusal> {
-    check(&submission, field_name)?;
+    let unserved = || Refusal::NotFound(format!("model {:?} is not served here", submission.model));
+    submission.request.model = app.models.queue_of(&submission.model).ok_or_else(unserved)?;
+    check(&submission, app.models.queues(), field_name)?;
     if let Some(webhook) = &submission.webhook {
         app.outbound
             .on_behalf_of(&key.id)
@@ -111,7 +113,7 @@ pub async fn submit(
     let submitted = app.store.submit(job).await;
     match &submitted {
         Ok(Submitted::Created(job)) if job.spec.awaits_sources() => app.hints.awaiting(),
-        Ok(Submitted::Created(_)) => app.hints.submitted(),
+        Ok(Submitted::Created(job)) => app.hints.submitted(&job.spec.request.model),
         Ok(Submitted::Existing(_)) | Err(_) => discard_inputs(app, &id).await,
     }
     Ok(submitted?)
@@ -191,13 +193,14 @@ pub async fn delete(app: &App, key: &ApiKey, ids: &[JobId]) -> Result<u64, Refus
 }
 
 /// What can be known to fail before a model runs.
-fn check(submission: &Submission, field_name: FieldName) -> Result<(), Refusal> {
+fn check(submission: &Submission, queues: &[Queue], field_name: FieldName) -> Result<(), Refusal> {
     let request = &submission.request;
     let limits = Limits::default();
     let refuse = |field: &'static str, message: String| {
         Refusal::Field(Problem::new(field_name(field), ProblemKind::OutOfRange, message))
     };
-    request.validate(&limits, submission.pictures.len()).map_err(|error| match error {
+    let checked = request.validate(&limits, submission.pictures.len());
+    checked.and_then(|()| ModelName::check(&request.model, queues)).map_err(|error| match error {
         CoreError::Field { field, problem } => refuse(field, problem),
         other => {
             tracing::error!(error = %other, "the request's check failed");

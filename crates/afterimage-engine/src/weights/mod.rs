@@ -6,6 +6,7 @@
 
 mod bundle;
 mod component;
+mod demo;
 mod depth;
 mod file_kind;
 mod flux_shape;
@@ -19,6 +20,7 @@ mod source;
 
 pub use bundle::{Bundle, EmbeddedFiles};
 pub use component::Component;
+pub use demo::{DEMO, demo};
 pub use depth::{Beyond, Depth};
 pub use flux_shape::FluxShape;
 pub use inspect::{ComponentReport, Inspection, Kind, TensorProblem, inspect};

@@ -239,6 +239,9 @@ pub trait JobStore: Send + Sync + 'static {
     /// Jobs waiting and running.
     async fn queue_depth(&self) -> Result<QueueDepth>;
 
+    /// Jobs that a worker could take now if it served their queue and their key had none running, by queue.
+    async fn due_by_queue(&self) -> Result<Vec<(Queue, u64)>>;
+
     /// How jobs ended since the database was made.
     async fn ends(&self) -> Result<Ends>;
 

@@ -1,22 +1,24 @@
 //! The task that keeps one engine process alive.
 
 use super::Limits;
+use super::assignments::Receivers;
 use super::life::{Cause, Life};
 use super::run::{Assignment, Run};
 use super::state::{OpenFailure, ProcessState, ProcessStatus};
 use crate::launch::EngineCommand;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 /// See the module.
 pub struct Keeper {
     pub index: usize,
+    /// Name of the set of models, for the log.
+    pub label: String,
     pub command: EngineCommand,
     pub limits: Limits,
-    pub queue: Arc<Mutex<mpsc::Receiver<Assignment>>>,
+    pub queues: Receivers,
     pub status: watch::Sender<ProcessStatus>,
     pub stopping: CancellationToken,
     pub hand_back: CancellationToken,
@@ -40,6 +42,7 @@ impl Keeper {
             }
             tracing::warn!(
                 process = self.index,
+                model = self.label,
                 reason = failure.message,
                 pause_ms = pause.as_millis() as u64,
                 "engine process ended; it will be started again"
@@ -73,7 +76,13 @@ impl Keeper {
             Ok(model) => model,
             Err(cause) => return (finished_jobs, life.end(cause).await.failure),
         };
-        tracing::info!(process = self.index, pid = life.pid(), model = model.name, "engine process is ready");
+        tracing::info!(
+            process = self.index,
+            model = self.label,
+            pid = life.pid(),
+            weights = model.name,
+            "engine process is ready"
+        );
         loop {
             self.status.send_modify(|status| status.state = ProcessState::Ready(model.clone()));
             let assignment = tokio::select! {
@@ -110,7 +119,7 @@ impl Keeper {
     }
 
     async fn next_assignment(&self) -> Assignment {
-        if let Some(assignment) = self.queue.lock().await.recv().await {
+        if let Some(assignment) = self.queues.next().await {
             return assignment;
         }
         // The supervisor was dropped; its processes go with it.

@@ -1,9 +1,10 @@
 //! Keeps engine processes alive and hands them jobs.
 //!
-//! One task for each process (`keeper.rs`) starts it, waits for its models, takes jobs from a common queue and starts
-//! it again when it dies (`life.rs` is one such life, `run.rs` one job in it). A job therefore always goes to a process that is ready, if there
-//! is one.
+//! One task for each process (`keeper.rs`) starts it, waits for its models, takes jobs from the queues of its group
+//! (`assignments.rs`) and starts it again when it dies (`life.rs` is one such life, `run.rs` one job in it). A job therefore
+//! always goes to a process that is ready and has its models, if there is one.
 
+mod assignments;
 mod keeper;
 mod life;
 mod run;
@@ -11,18 +12,20 @@ mod state;
 
 pub use state::{OpenFailure, ProcessState, ProcessStatus};
 
-use crate::launch::EngineCommand;
+use crate::group::EngineGroup;
 use crate::protocol::{GenerationFailure, Summary};
 use afterimage_core::ModelFacts;
 use afterimage_core::{GenerationRequest, Limits as RequestLimits, OutputFormat};
 use afterimage_jobs::progress::Attempt;
 use afterimage_jobs::worker::Control;
+use assignments::{Senders, channels};
 use bytes::Bytes;
+use futures_util::future::{select_all, try_join_all};
 use keeper::Keeper;
 use run::{Assignment, NotBegun};
-use std::sync::Arc;
+use std::future::pending;
 use std::time::Duration;
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -90,11 +93,12 @@ pub enum Outcome {
     },
 }
 
-/// A number of engine processes that are kept alive.
+/// Groups of engine processes that are kept alive.
 #[derive(Debug)]
 pub struct EngineProcesses {
-    assignments: mpsc::Sender<Assignment>,
-    statuses: Vec<watch::Receiver<ProcessStatus>>,
+    assignments: Senders,
+    groups: Vec<EngineGroup>,
+    statuses: Vec<Observed>,
     keepers: TaskTracker,
     /// No new jobs.
     stopping: CancellationToken,
@@ -102,65 +106,80 @@ pub struct EngineProcesses {
     hand_back: CancellationToken,
 }
 
+/// What is known of one process.
+#[derive(Debug)]
+struct Observed {
+    /// Number of its group.
+    group: usize,
+    status: watch::Receiver<ProcessStatus>,
+}
+
 impl EngineProcesses {
-    /// Starts `count` processes by `command`. Returns at once; [`EngineProcesses::opened`] tells whether it worked.
+    /// Starts the processes of all `groups`. Returns at once; [`EngineProcesses::opened`] tells whether it worked.
     /// Must be called within a tokio runtime.
-    pub fn start(command: &EngineCommand, limits: Limits, count: usize) -> Self {
-        let (assignments, queue) = mpsc::channel(1);
-        let queue = Arc::new(Mutex::new(queue));
+    pub fn start(groups: Vec<EngineGroup>, limits: Limits) -> Self {
+        let (assignments, receivers) = channels(&groups);
         let (stopping, hand_back) = (CancellationToken::new(), CancellationToken::new());
         let keepers = TaskTracker::new();
-        let statuses = (0..count)
-            .map(|index| {
-                let (status, observed) =
-                    watch::channel(ProcessStatus { pid: None, restarts: 0, state: ProcessState::Starting });
+        let mut statuses = Vec::new();
+        for (number, (group, queues)) in groups.iter().zip(receivers).enumerate() {
+            for _ in 0..group.processes {
+                let starting = ProcessStatus { pid: None, restarts: 0, state: ProcessState::Starting };
+                let (status, observed) = watch::channel(starting);
                 let keeper = Keeper {
-                    index,
-                    command: command.clone(),
+                    index: statuses.len(),
+                    label: group.label().to_owned(),
+                    command: group.command.clone(),
                     limits,
-                    queue: Arc::clone(&queue),
+                    queues: queues.clone(),
                     status,
                     stopping: stopping.clone(),
                     hand_back: hand_back.clone(),
                 };
                 keepers.spawn(keeper.run());
-                observed
-            })
-            .collect();
-        keepers.close();
-        Self { assignments, statuses, keepers, stopping, hand_back }
-    }
-
-    /// Every process as it is now.
-    pub fn processes(&self) -> Vec<ProcessStatus> {
-        self.statuses.iter().map(|status| status.borrow().clone()).collect()
-    }
-
-    /// Waits until the first process has opened its models, or has failed to.
-    ///
-    /// # Errors
-    /// [`OpenFailure`]; the process is started again all the same.
-    pub async fn opened(&self) -> Result<ModelFacts, OpenFailure> {
-        let mut status =
-            self.statuses.first().ok_or_else(|| OpenFailure::death("there are no engine processes"))?.clone();
-        loop {
-            match &status.borrow_and_update().state {
-                ProcessState::Ready(model) | ProcessState::Busy(model) => return Ok(model.clone()),
-                ProcessState::Dead { failure, .. } => return Err(failure.clone()),
-                ProcessState::Stopped => return Err(OpenFailure::death("the engine processes are stopped")),
-                ProcessState::Starting => {}
-            }
-            if status.changed().await.is_err() {
-                return Err(OpenFailure::death("the engine processes are stopped"));
+                statuses.push(Observed { group: number, status: observed });
             }
         }
+        keepers.close();
+        Self { assignments, groups, statuses, keepers, stopping, hand_back }
+    }
+
+    /// Every process as it is now, group by group.
+    pub fn processes(&self) -> Vec<ProcessStatus> {
+        self.with_groups().map(|(_, status)| status).collect()
+    }
+
+    /// The same, each with its group.
+    pub(crate) fn with_groups(&self) -> impl Iterator<Item = (&EngineGroup, ProcessStatus)> {
+        self.statuses.iter().map(|observed| (&self.groups[observed.group], observed.status.borrow().clone()))
+    }
+
+    /// Waits until every process has opened its models; what each runs, group by group.
+    ///
+    /// # Errors
+    /// The first [`OpenFailure`]; the process is started again all the same.
+    pub async fn opened(&self) -> Result<Vec<ModelFacts>, OpenFailure> {
+        try_join_all(self.statuses.iter().map(|observed| opened(observed.status.clone()))).await
+    }
+
+    /// Completes when a process cannot open its models for a reason that starting it again does not change, unless it had
+    /// opened them before: its group, and why.
+    pub(crate) async fn unusable(&self) -> (&EngineGroup, OpenFailure) {
+        if self.statuses.is_empty() {
+            return pending().await;
+        }
+        let failures = self.statuses.iter().map(|observed| {
+            Box::pin(async { (&self.groups[observed.group], unusable(observed.status.clone()).await) })
+        });
+        select_all(failures).await.0
     }
 
     /// Runs `work` in the next process that is ready, and tells `attempt` how far it is. Dropping the future stops the
     /// job.
     pub async fn generate(&self, work: Work, control: &Control, attempt: Attempt) -> Outcome {
         // What the process would refuse need not be sent. (A number that JSON cannot hold would not even arrive.)
-        if let Err(error) = work.request.validate(&RequestLimits::default(), work.sources.len()) {
+        let checked = work.request.validate(&RequestLimits::default(), work.sources.len());
+        if let Err(error) = checked.and_then(|()| self.assignments.check(&work.request.model)) {
             return Outcome::Failed(error.into());
         }
         let again = match self.assign(work, control, attempt).await {
@@ -181,7 +200,7 @@ impl EngineProcesses {
         let assignment = Assignment { work, control: control.clone(), attempt, taken: taken.clone(), reply };
         let handed_over = async {
             // Fails when the supervisor stops, which drops the assignment and thereby ends `outcome`.
-            let _ = self.assignments.send(assignment).await;
+            self.assignments.send(assignment).await;
             taken.cancelled().await;
         };
         // A process that is ready takes the job at once and listens itself from then on. While there is none, the job
@@ -205,4 +224,34 @@ impl EngineProcesses {
             self.keepers.wait().await;
         }
     }
+}
+
+/// What a process runs, once it has opened its models.
+async fn opened(mut status: watch::Receiver<ProcessStatus>) -> Result<ModelFacts, OpenFailure> {
+    loop {
+        match &status.borrow_and_update().state {
+            ProcessState::Ready(model) | ProcessState::Busy(model) => return Ok(model.clone()),
+            ProcessState::Dead { failure, .. } => return Err(failure.clone()),
+            ProcessState::Stopped => return Err(OpenFailure::death("the engine processes are stopped")),
+            ProcessState::Starting => {}
+        }
+        if status.changed().await.is_err() {
+            return Err(OpenFailure::death("the engine processes are stopped"));
+        }
+    }
+}
+
+/// Completes when a process that never opened its models has failed to by a flag or file that is wrong.
+async fn unusable(mut status: watch::Receiver<ProcessStatus>) -> OpenFailure {
+    loop {
+        match &status.borrow_and_update().state {
+            ProcessState::Dead { failure, .. } if failure.bad_input => return failure.clone(),
+            ProcessState::Ready(_) | ProcessState::Busy(_) | ProcessState::Stopped => break,
+            ProcessState::Dead { .. } | ProcessState::Starting => {}
+        }
+        if status.changed().await.is_err() {
+            break;
+        }
+    }
+    pending().await
 }

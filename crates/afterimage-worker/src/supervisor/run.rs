@@ -64,7 +64,9 @@ impl<'a> Run<'a> {
     ) -> Self {
         assignment.taken.cancel();
         let ticket = life.next_ticket();
-        let Work { tenant, request, format, sources } = assignment.work.clone();
+        let Work { tenant, mut request, format, sources } = assignment.work.clone();
+        // A process has one set of models; how this server calls it is nothing that a result should say of itself.
+        request.model = None;
         let previews = assignment.attempt.previews_wanted();
         let message = Command::Generate { ticket, tenant, request, format, previews };
         life.send(Frame { message, attachments: sources });

@@ -12,6 +12,7 @@ mod config;
 mod context;
 mod help;
 mod keys;
+mod model_sets;
 mod models;
 mod outputs;
 mod readme;

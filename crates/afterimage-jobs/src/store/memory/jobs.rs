@@ -10,6 +10,7 @@ use crate::{
     Result, Spending, Submitted, Timestamp, WorkerId,
 };
 use async_trait::async_trait;
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -154,6 +155,16 @@ impl JobStore for MemoryStore {
         let tables = self.tables();
         let count = |state| tables.jobs.values().filter(|stored| stored.job.state == state).count() as u64;
         Ok(QueueDepth { queued: count(JobState::Queued), running: count(JobState::Running) })
+    }
+
+    async fn due_by_queue(&self) -> Result<Vec<(Queue, u64)>> {
+        let mut due = BTreeMap::<Queue, u64>::new();
+        for stored in self.tables().jobs.values() {
+            if stored.lifecycle.phase == (Phase::Queued { ready_at: None }) {
+                *due.entry(stored.queue().clone()).or_default() += 1;
+            }
+        }
+        Ok(due.into_iter().collect())
     }
 
     async fn ends(&self) -> Result<Ends> {

@@ -156,6 +156,17 @@ impl JobStore for SqliteStore {
         Ok(QueueDepth { queued: count("queued")?, running: count("running")? })
     }
 
+    async fn due_by_queue(&self) -> Result<Vec<(Queue, u64)>> {
+        let rows = sqlx::query(
+            "SELECT engine_model, COUNT(*) AS jobs FROM jobs WHERE state = 'queued' AND ready_at IS NULL \
+             AND NOT awaits_sources GROUP BY engine_model ORDER BY engine_model",
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(unavailable)?;
+        rows.iter().map(|row| Ok((rows::queue(row)?, column::<i64>(row, "jobs")?.unsigned_abs()))).collect()
+    }
+
     async fn ends(&self) -> Result<Ends> {
         let rows =
             sqlx::query("SELECT state, jobs FROM job_ends").fetch_all(&self.readers).await.map_err(unavailable)?;

@@ -90,6 +90,13 @@ pub(super) fn queue_name(queue: &Queue) -> &str {
     queue.as_ref().map_or("", ModelName::as_str)
 }
 
+/// The queue in a row.
+pub(super) fn queue(row: &SqliteRow) -> Result<Queue> {
+    let name = column::<String>(row, "engine_model")?;
+    let named = |name: String| name.parse().map_err(|problem: String| Error::unavailable("database", problem));
+    if name.is_empty() { Ok(None) } else { named(name).map(Some) }
+}
+
 /// The failure in a row.
 pub(super) fn failure(row: &SqliteRow) -> Result<Option<Failure>> {
     let Some(kind) = column::<Option<String>>(row, "failure_kind")? else { return Ok(None) };

@@ -103,12 +103,12 @@ async fn answer(
         }
         Target::Stream(id) => {
             call_token::check(caller, &id)?;
-            let asked = read(&app, &key.id, model(&id)?, request).await?;
+            let asked = read(&app, &key.id, model(&app, &id)?, request).await?;
             stream::stream(app, key, asked).await
         }
         Target::Model(id) => {
             call_token::check(caller, &id)?;
-            let asked = read(&app, &key.id, model(&id)?, request).await?;
+            let asked = read(&app, &key.id, model(&app, &id)?, request).await?;
             match form {
                 Form::Run => {
                     let inline = asked.sync_mode;

@@ -35,11 +35,10 @@ pub struct Asked {
 ///
 /// # Errors
 /// [`Refusal::NotFound`] that names all there are.
-pub fn model(id: &str) -> Result<&'static Model, Refusal> {
-    Model::find(&MODELS, id).ok_or_else(|| {
-        let known: Vec<&str> = MODELS.iter().map(|model| model.id).collect();
+pub fn model(app: &App, id: &str) -> Result<&'static Model, Refusal> {
+    Model::find_served(&MODELS, &app.models, id).map_err(|known| {
         let shown: String = id.chars().take(100).collect();
-        Refusal::NotFound(format!("Application {shown:?} not found; there are {}", known.join(", ")))
+        Refusal::NotFound(format!("Application {shown:?} not found; there are {known}"))
     })
 }
 

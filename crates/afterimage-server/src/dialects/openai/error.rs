@@ -93,10 +93,19 @@ impl Failed {
         Self { status, message: message.into(), param: None, code: None, retry: false }
     }
 
-    /// A model that is not served.
+    /// A model that there is not.
     pub fn unknown_model(id: &str) -> Self {
+        Self::model_not_found(id, &format!("there is {MODEL}"))
+    }
+
+    /// A model on a server whose sets of models all serve other dialects' ids only.
+    pub fn unserved_model(id: &str) -> Self {
+        Self::model_not_found(id, "this server has no model for these routes")
+    }
+
+    fn model_not_found(id: &str, there_is: &str) -> Self {
         let shown: String = id.chars().take(100).collect();
-        let message = format!("{shown:?} is not known; there is {MODEL}");
+        let message = format!("{shown:?} is not known; {there_is}");
         Self {
             param: Some("model".to_owned()),
             code: Some("model_not_found"),

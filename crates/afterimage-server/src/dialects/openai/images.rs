@@ -79,7 +79,7 @@ async fn read(
     } else {
         Form::read(app, key, &head.headers, body, &parameters).await?
     };
-    models::check(form.object.get("model").and_then(Value::as_str))?;
+    models::check(&app.models, form.object.get("model").and_then(Value::as_str))?;
     let values = parse_with(Numbers::OrText, &parameters, &form.object)?;
     let delivery = delivery(flow, &values, form.object.get("response_format").is_some_and(|format| !format.is_null()))?;
     let idempotency = idempotency(&head.headers, &head.uri, &form.fingerprint)?;

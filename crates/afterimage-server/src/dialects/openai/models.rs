@@ -2,16 +2,19 @@
 
 use super::Base;
 use super::error::{Error, Failed};
+use crate::app::App;
 use crate::dialects::Flow;
+use crate::model_sets::ModelSets;
 use crate::parameters::common::{
     guidance, num_images, output_format, required_prompt, restyling_prompt, seed, steps, strength,
 };
 use crate::parameters::{Kind, Parameter};
 use afterimage_core::{Limits, Size};
 use axum::Json;
-use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use serde::Serialize;
+use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// The model's id.
@@ -79,26 +82,31 @@ const fn facts() -> ModelFacts {
 }
 
 /// `GET models`
-pub async fn list() -> Json<Models> {
-    Json(Models { object: "list", data: vec![facts()] })
+pub async fn list(State(app): State<Arc<App>>) -> Json<Models> {
+    let data = if app.models.serve(MODEL) { vec![facts()] } else { Vec::new() };
+    Json(Models { object: "list", data })
 }
 
 /// `GET models/{id}`
-pub async fn one(id: Result<Path<String>, PathRejection>) -> Result<Json<ModelFacts>, Error> {
+pub async fn one(
+    State(app): State<Arc<App>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<ModelFacts>, Error> {
     let id = id.map(|Path(id)| id).unwrap_or_default();
-    check(Some(&id))?;
+    check(&app.models, Some(&id))?;
     Ok(Json(facts()))
 }
 
-/// Whether `id` is the model; absence means it.
+/// Whether `id` is the model, and one of the server's `sets` serves it; absence means it.
 ///
 /// # Errors
 /// [`Failed::unknown_model`].
-pub fn check(id: Option<&str>) -> Result<(), Failed> {
-    match id {
-        Some(id) if id != MODEL => Err(Failed::unknown_model(id)),
-        _ => Ok(()),
+pub fn check(sets: &ModelSets, id: Option<&str>) -> Result<(), Failed> {
+    let id = id.unwrap_or(MODEL);
+    if !sets.serve(MODEL) {
+        return Err(Failed::unserved_model(id));
     }
+    if id == MODEL { Ok(()) } else { Err(Failed::unknown_model(id)) }
 }
 
 /// Parameters of `images/variations` and `images/edits` under `base`.

@@ -83,7 +83,7 @@ pub async fn models(State(app): State<Arc<App>>, headers: HeaderMap) -> Json<Env
             "request_schema": json_schema(&model.parameters()),
         }]}),
     };
-    Json(Envelope::success(MODELS.iter().enumerate().map(item).collect()))
+    Json(Envelope::success(Model::served(&MODELS, &app.models).enumerate().map(item).collect()))
 }
 
 /// Price of a request
@@ -142,10 +142,8 @@ async fn price_of_request(app: &App, key: &ApiKey, request: Request) -> Result<(
     let fields = Fields::small(&["model_id"]).with_pictures(&["inputs"]);
     let (object, _) = read_object(app, &key.id, &parts.headers, body, fields).await?;
     let id = object.get("model_id").and_then(Value::as_str).unwrap_or_default();
-    let model = Model::find(&MODELS, id).ok_or_else(|| {
-        let known: Vec<&str> = MODELS.iter().map(|model| model.id).collect();
-        Problem::new("model_id", ProblemKind::NotAnOption, format!("expected one of {}", known.join(", ")))
-    })?;
+    let model = Model::find_served(&MODELS, &app.models, id)
+        .map_err(|known| Problem::new("model_id", ProblemKind::NotAnOption, format!("expected one of {known}")))?;
     let inputs = match object.get("inputs") {
         None | Some(Value::Null) => Map::new(),
         Some(Value::Object(inputs)) => inputs.clone(),
