@@ -32,6 +32,8 @@ pub enum Field {
     ReduxDownsample,
     /// The Redux model, which variations need.
     Redux,
+    /// [`crate::GenerationRequest::model`].
+    Model,
     /// Repetitions of a measurement.
     Repeat,
 }
@@ -52,6 +54,7 @@ impl Field {
             Self::ReduxStrength => "redux_strength",
             Self::ReduxDownsample => "redux_downsample",
             Self::Redux => "redux",
+            Self::Model => "model",
             Self::Repeat => "repeat",
         }
     }

@@ -1,6 +1,6 @@
 //! What to generate, independent of who asks and on what it runs.
 
-use crate::{Error, Field, Result, Size, limits};
+use crate::{Error, Field, ModelName, Result, Size, limits};
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -26,6 +26,9 @@ pub struct GenerationRequest {
     /// Whether a large picture is made small first, then enlarged and refined.
     #[serde(default)]
     pub enlarge: Enlarge,
+    /// Which of the server's sets of models is to run it; `None`: its only or default one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelName>,
 }
 
 /// Whether a picture larger than what a model knows is made in two passes: small, in the same shape; then enlarged and
@@ -111,6 +114,7 @@ impl GenerationRequest {
             seed: None,
             num_images: 1,
             enlarge: Enlarge::Auto,
+            model: None,
         }
     }
 

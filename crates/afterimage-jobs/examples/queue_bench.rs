@@ -7,7 +7,7 @@
 use afterimage_core::{GenerationFacts, GenerationRequest, ModelFacts, OutputFormat, Size, Task};
 use afterimage_jobs::{
     JobId, JobResult, JobSpec, JobStore, KeyId, KeyStore, ListFilter, NewJob, NewKey, OutputSpec, Priority, Source,
-    SqliteStore, SystemClock, WorkerId,
+    SqliteStore, SystemClock, UNNAMED, WorkerId,
 };
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ async fn main() -> Result<(), AnyError> {
     fill(&store, &blocked, jobs).await?;
     let worker = WorkerId::random();
     // The blocked key's one running job.
-    store.claim(&worker, LEASE).await?;
+    store.claim(&worker, &UNNAMED, LEASE).await?;
 
     println!(
         "{jobs} jobs waiting, of a key at its limit; {SUBMITS_PER_SECOND} submits/s of another key for {seconds} s"
@@ -39,7 +39,7 @@ async fn main() -> Result<(), AnyError> {
     let submitting = tokio::spawn(submit_steadily(store.clone(), open.clone(), seconds));
     let mut times = Times::default();
     while !submitting.is_finished() {
-        let job = times.claims.time(store.claim(&worker, LEASE)).await?;
+        let job = times.claims.time(store.claim(&worker, &UNNAMED, LEASE)).await?;
         if let Some(job) = job {
             let lease = job.lease(&worker);
             times.renewals.time(store.renew(&lease, LEASE)).await?;

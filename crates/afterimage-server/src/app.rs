@@ -9,6 +9,7 @@ use crate::files::{FileLinks, Media, ResultFiles};
 use crate::follow::{Follower, SyncRunner};
 use crate::http::{BodyReader, PublicUrl, TrustedProxies};
 use crate::intake::Intake;
+use crate::model_sets::ModelSets;
 use crate::operations::metrics::MetricSources;
 use crate::operations::{Needs, Readiness};
 use crate::picture_check::PictureChecker;
@@ -38,6 +39,8 @@ pub struct Resources {
     pub storage_claim: Arc<StorageClaim>,
     /// Who may store how much more.
     pub room: StorageRoom,
+    /// Which sets of models serve which ids.
+    pub models: Arc<ModelSets>,
     /// What runs jobs; none when this server only answers requests.
     pub engines: Arc<dyn Engines>,
     /// Checks addresses that requests name.
@@ -71,7 +74,8 @@ pub struct App {
 impl App {
     /// Puts the parts together.
     pub fn new(resources: Resources) -> Self {
-        let Resources { store, blobs, storage_claim, engines, outbound, links, public_url, stopping, .. } = resources;
+        let Resources { store, blobs, storage_claim, models, engines, outbound, links, public_url, stopping, .. } =
+            resources;
         let room = Arc::new(resources.room);
         let hints = Arc::new(Hints::default());
         let bodies = BodyReader::default();
@@ -83,6 +87,7 @@ impl App {
             room: Arc::clone(&room),
             outbound: outbound.clone(),
             rates: resources.rates,
+            models,
         };
         let follower = Follower { store: Arc::clone(&store), hints, events: Events::default(), stopping };
         let media = Media {

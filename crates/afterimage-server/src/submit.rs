@@ -3,13 +3,14 @@
 use crate::cost::{Rates, quote};
 use crate::fetch::Outbound;
 use crate::intake::{RequestPicture, own_file_gone};
+use crate::model_sets::ModelSets;
 use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
 use crate::storage_room::StorageRoom;
-use afterimage_core::{Error as CoreError, Field, GenerationRequest, OutputFormat, limits};
+use afterimage_core::{Error as CoreError, Field, GenerationRequest, ModelName, OutputFormat, limits};
 use afterimage_jobs::worker::Hints;
 use afterimage_jobs::{
-    ApiKey, Blobs, Idempotency, JobId, JobSpec, NewJob, OutputSpec, Priority, Source, Store, Submitted, Webhook,
+    ApiKey, Blobs, Idempotency, JobId, JobSpec, NewJob, OutputSpec, Priority, Queue, Source, Store, Submitted, Webhook,
 };
 use serde_json::Value;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub struct Submitter {
     pub outbound: Outbound,
     /// What a picture costs.
     pub rates: Rates,
+    /// Which sets of models serve which ids.
+    pub models: Arc<ModelSets>,
 }
 
 /// What a dialect made of a request.
@@ -76,10 +79,12 @@ pub type FieldName = fn(Field) -> &'static str;
 pub async fn submit(
     submitter: &Submitter,
     key: &ApiKey,
-    submission: Submission,
+    mut submission: Submission,
     field_name: FieldName,
 ) -> Result<Submitted, Refusal> {
-    check(&submission, field_name)?;
+    let unserved = || Refusal::NotFound(format!("model {:?} is not served here", submission.model));
+    submission.request.model = submitter.models.queue_of(&submission.model).ok_or_else(unserved)?;
+    check(&submission, submitter.models.queues(), field_name)?;
     if let Some(webhook) = &submission.webhook {
         submitter
             .outbound
@@ -133,7 +138,7 @@ pub async fn submit(
     let submitted = submitter.store.submit(job).await;
     match &submitted {
         Ok(Submitted::Created(job)) if job.spec.awaits_sources() => submitter.hints.awaiting(),
-        Ok(Submitted::Created(_)) => submitter.hints.submitted(),
+        Ok(Submitted::Created(job)) => submitter.hints.submitted(&job.spec.request.model),
         Ok(Submitted::Existing(_)) | Err(_) => discard_inputs(&submitter.blobs, &id).await,
     }
     Ok(submitted?)
@@ -183,9 +188,11 @@ async fn discard_inputs(blobs: &Blobs, id: &JobId) {
 }
 
 /// What can be known to fail before a model runs.
-fn check(submission: &Submission, field_name: FieldName) -> Result<(), Refusal> {
+fn check(submission: &Submission, queues: &[Queue], field_name: FieldName) -> Result<(), Refusal> {
     let sizes: Vec<_> = submission.pictures.iter().map(RequestPicture::size).collect();
-    let Err(error) = submission.request.check(&sizes) else { return Ok(()) };
+    let checked = submission.request.check(&sizes);
+    let checked = checked.and_then(|()| ModelName::check(&submission.request.model, queues));
+    let Err(error) = checked else { return Ok(()) };
     let (field, message) = match (&error, error.as_field()) {
         // Not every model of a service lets clients name a size.
         (CoreError::SourceSize(size), _) => {

@@ -35,7 +35,7 @@ pub enum Command {
         /// What later messages call the job.
         ticket: Ticket,
         /// What to do.
-        work: Work,
+        work: Box<Work>,
         /// Whether somebody watches already.
         previews: bool,
     },

@@ -65,8 +65,8 @@ pub struct ModelFlags {
 
     /// Processor threads that compute, 1 to 1024
     ///
-    /// Default: one for every core. `serve` has as many processes as --workers and gives each its share of the cores,
-    /// cores / workers; a number named here is each process's.
+    /// Default: one for every core. `serve` has --workers processes for each set of models and gives each its share of the
+    /// cores, cores / processes; a number named here is each process's.
     #[arg(
         long,
         env = "AFTERIMAGE_THREADS",

@@ -94,6 +94,7 @@ impl Job<'_> {
             seed: self.request.seed.0,
             num_images: self.request.num_images,
             enlarge: self.request.enlarge,
+            model: None,
         }
     }
 

@@ -68,6 +68,7 @@ impl Origins {
             | Field::ReduxStrength
             | Field::ReduxDownsample
             | Field::Redux
+            | Field::Model
             | Field::Repeat => self.subject(field.name()),
         }
     }

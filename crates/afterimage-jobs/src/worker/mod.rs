@@ -18,7 +18,7 @@ pub use executor::{Control, Execution, Executor, Produced};
 pub use hints::Hints;
 pub use workers::Workers;
 
-use crate::{Backoff, Blobs, Lease, Store, WorkerId};
+use crate::{Backoff, Blobs, Lease, Queue, Store, UNNAMED, WorkerId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -27,8 +27,9 @@ use tokio_util::sync::CancellationToken;
 /// How workers behave.
 #[derive(Clone, Debug)]
 pub struct WorkerOptions {
-    /// Jobs at once.
-    pub slots: usize,
+    /// One for each job at once: the queues that it takes jobs from, the first ones first. It should be those that an
+    /// engine of its own serves; a job for an engine that is busy would hold up others meanwhile.
+    pub slots: Vec<Vec<Queue>>,
     /// How long a job stays with a worker that is not heard of.
     pub lease: Duration,
     /// How often a lease is renewed; several times per lease, so that a slow renewal loses nothing.
@@ -50,10 +51,10 @@ pub struct WorkerOptions {
 }
 
 impl Default for WorkerOptions {
-    /// One slot; a dead worker is noticed within 15 s; a stop takes at most 30 s.
+    /// One slot for jobs that name no model; a dead worker is noticed within 15 s; a stop takes at most 30 s.
     fn default() -> Self {
         Self {
-            slots: 1,
+            slots: vec![UNNAMED.to_vec()],
             lease: Duration::from_secs(12),
             renew_every: Duration::from_secs(3),
             poll_every: Duration::from_millis(200),

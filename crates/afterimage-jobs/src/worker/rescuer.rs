@@ -35,7 +35,7 @@ async fn look(shared: &Shared) -> bool {
         tracing::warn!(job_id = %job, "job was rescued or timed out");
         // One hint each way: it has ended or waits again.
         shared.hints.ended(job);
-        shared.hints.submitted();
+        shared.hints.submitted_somewhere();
     }
     true
 }

@@ -15,7 +15,7 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Starts slots and rescuer. With 0 slots only the rescuer runs, for workers elsewhere.
+    /// Starts slots and rescuer. Without slots only the rescuer runs, for workers elsewhere.
     pub fn start(
         store: Arc<dyn Store>,
         blobs: Blobs,
@@ -35,8 +35,8 @@ impl Workers {
             held: Mutex::default(),
         });
         let mut tasks = JoinSet::new();
-        for slot in 0..shared.options.slots {
-            tasks.spawn(slot::run(Arc::clone(&shared), slot));
+        for (slot, queues) in shared.options.slots.iter().enumerate() {
+            tasks.spawn(slot::run(Arc::clone(&shared), slot, queues.clone()));
         }
         tasks.spawn(rescuer::run(Arc::clone(&shared)));
         Self { shared, tasks }

@@ -3,8 +3,8 @@
 use afterimage_core::{Field, GenerationFacts, GenerationRequest, ModelFacts, OutputFormat, Size, Task, Timings};
 use afterimage_jobs::{
     DataFolderLock, Failure, FailureKind, FetchLease, Fetched, Job, JobId, JobResult, JobSpec, KeyId, KeyStore,
-    ManualClock, MemoryStore, NewJob, NewKey, OutputSpec, Priority, ResultFile, Source, SqliteStore, Store, Timestamp,
-    Webhook, WorkerId,
+    ManualClock, MemoryStore, NewJob, NewKey, OutputSpec, Priority, Queue, ResultFile, Source, SqliteStore, Store,
+    Timestamp, UNNAMED, Webhook, WorkerId,
 };
 use serde_json::json;
 use std::sync::Arc;
@@ -86,7 +86,12 @@ impl Harness {
     }
 
     pub async fn claim(&self) -> Job {
-        self.store.claim(&self.worker, LEASE).await.unwrap().expect("a job to claim")
+        self.store.claim(&self.worker, &UNNAMED, LEASE).await.unwrap().expect("a job to claim")
+    }
+
+    /// The job that a worker of `queues` is given.
+    pub async fn claim_of(&self, queues: &[Queue]) -> Option<JobId> {
+        self.store.claim(&self.worker, queues, LEASE).await.unwrap().map(|job| job.id)
     }
 
     pub async fn claim_fetch(&self) -> FetchLease {
@@ -98,7 +103,7 @@ impl Harness {
     }
 
     pub async fn claim_nothing(&self) {
-        assert_eq!(self.store.claim(&self.worker, LEASE).await.unwrap(), None);
+        assert_eq!(self.store.claim(&self.worker, &UNNAMED, LEASE).await.unwrap(), None);
     }
 
     pub async fn job(&self, id: &JobId) -> Job {
@@ -144,6 +149,19 @@ pub fn new_job(key: &KeyId) -> NewJob {
         start_within: None,
         kept_for: None,
     }
+}
+
+/// A job for the set of models `model`.
+pub fn job_for(key: &KeyId, model: &str) -> NewJob {
+    let mut new = new_job(key);
+    new.spec.request.model = queue(model);
+    new
+}
+
+/// The queue of the set of models `model`.
+#[expect(clippy::unnecessary_wraps, reason = "that is what a queue's name is")]
+pub fn queue(model: &str) -> Queue {
+    Some(model.parse().unwrap())
 }
 
 pub fn stored_source() -> Source {

@@ -55,6 +55,7 @@ pub const fn field_name(field: Field) -> &'static str {
         | Field::ReduxStrength
         | Field::ReduxDownsample
         | Field::Redux
+        | Field::Model
         | Field::Repeat => field.name(),
     }
 }

@@ -19,3 +19,9 @@ pub use parts::DialectParts;
 pub use safety::{if_checked, one_for_each};
 pub use stored::own_job;
 pub use time_text::{rfc3339, rfc3339_with_offset};
+
+/// The ids of all models that the dialects know.
+pub fn model_ids() -> impl Iterator<Item = &'static str> {
+    let ids = wavespeed::MODELS.iter().chain(&fal::MODELS).map(|model| model.id);
+    ids.chain([openai::MODEL])
+}

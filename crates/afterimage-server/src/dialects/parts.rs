@@ -6,6 +6,7 @@ use crate::files::{FileLinks, Media, ResultFiles};
 use crate::follow::{Follower, SyncRunner};
 use crate::http::{BodyReader, PublicUrl};
 use crate::intake::Intake;
+use crate::model_sets::ModelSets;
 use crate::submit::Submitter;
 use afterimage_jobs::Store;
 use axum::extract::FromRef;
@@ -47,6 +48,7 @@ taken_from! {
     SyncRunner: sync;
     Submitter: sync.submitter;
     Rates: sync.submitter.rates;
+    Arc<ModelSets>: sync.submitter.models;
     Follower: sync.follower;
     ResultFiles: results;
     FileLinks: results.links;

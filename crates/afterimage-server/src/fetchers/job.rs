@@ -76,8 +76,10 @@ impl Fetching {
         };
         let fenced = self.record(&outcome).await;
         match (&outcome, fenced) {
-            (Outcome::Ready(_), Some(Fenced::Done)) => self.parts.hints.submitted(),
-            (Outcome::Ready(fetched), _) if self.may_be_used(fetched).await => self.parts.hints.submitted(),
+            (Outcome::Ready(_), Some(Fenced::Done)) => self.parts.hints.submitted(&self.job.spec.request.model),
+            (Outcome::Ready(fetched), _) if self.may_be_used(fetched).await => {
+                self.parts.hints.submitted(&self.job.spec.request.model);
+            }
             (Outcome::Failed(failure), Some(Fenced::Done)) => {
                 tracing::info!(job_id = %self.job.id, message = failure.message, "a picture could not be fetched");
                 self.discard().await;

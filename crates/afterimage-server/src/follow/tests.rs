@@ -139,7 +139,13 @@ async fn a_stop_is_the_end_for_what_waits_and_not_for_what_runs() {
     let world = World::new().await;
     let runs = world.submit().await;
     let worker = WorkerId::random();
-    let lease = world.store.claim(&worker, Duration::from_mins(1)).await.unwrap().unwrap().lease(&worker);
+    let lease = world
+        .store
+        .claim(&worker, &afterimage_jobs::UNNAMED, Duration::from_mins(1))
+        .await
+        .unwrap()
+        .unwrap()
+        .lease(&worker);
     let waits = world.submit().await;
     let mut of_running = JobListener::of(&world.follower, &runs, false);
     let mut of_waiting = JobListener::of(&world.follower, &waits, false);

@@ -3,7 +3,7 @@
 use crate::refusal::Refusal;
 use crate::storage_room::StorageRoom;
 use afterimage_jobs::Store;
-use afterimage_jobs::worker::Engines;
+use afterimage_jobs::worker::{EngineStatus, Engines};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{Method, StatusCode, header};
@@ -17,6 +17,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -33,6 +34,8 @@ pub struct Metrics {
     open_webhooks: Gauge,
     ready_engines: Gauge,
     engine_restarts: Gauge,
+    model_ready_engines: Family<ModelLabels, Gauge>,
+    model_engine_restarts: Family<ModelLabels, Gauge>,
     stored: Family<KeyLabels, Gauge>,
     disk_free: Family<DiskLabels, Gauge>,
     disk_kept_free: Family<DiskLabels, Gauge>,
@@ -44,6 +47,12 @@ const LARGEST_KEYS: u32 = 20;
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct KeyLabels {
     key: String,
+}
+
+/// Name of a set of models; `default` for the one without a name.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ModelLabels {
+    model: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -92,6 +101,12 @@ impl Default for Metrics {
         registry.register("engines_ready", "Engine processes that can take a job", ready_engines.clone());
         let engine_restarts = Gauge::default();
         registry.register("engine_restarts", "Deaths of engine processes since the start", engine_restarts.clone());
+        let model_ready_engines = Family::default();
+        let help = "Engine processes that can take a job, by their set of models";
+        registry.register("model_engines_ready", help, model_ready_engines.clone());
+        let model_engine_restarts = Family::default();
+        let help = "Deaths of engine processes since the start, by their set of models";
+        registry.register("model_engine_restarts", help, model_engine_restarts.clone());
         let stored = Family::default();
         registry.register_with_unit(
             "stored",
@@ -118,6 +133,8 @@ impl Default for Metrics {
             open_webhooks,
             ready_engines,
             engine_restarts,
+            model_ready_engines,
+            model_engine_restarts,
             stored,
             disk_free,
             disk_kept_free,
@@ -129,6 +146,18 @@ impl Metrics {
     /// Notes how long the engine took for a result.
     pub fn inferred(&self, time: Duration) {
         self.inference_seconds.observe(time.as_secs_f64());
+    }
+
+    /// Notes how the engines of each set of models are.
+    fn count_engines(&self, engines: &[EngineStatus]) {
+        for model in engines.iter().map(|engine| &engine.model).collect::<BTreeSet<_>>() {
+            let of_model = || engines.iter().filter(|engine| engine.model == *model);
+            let labels = ModelLabels { model: model.clone() };
+            let ready = of_model().filter(|engine| engine.is_open).count();
+            self.model_ready_engines.get_or_create(&labels).set(ready as i64);
+            let restarts = of_model().map(|engine| engine.restarts).sum::<u64>();
+            self.model_engine_restarts.get_or_create(&labels).set(restarts as i64);
+        }
     }
 }
 
@@ -190,6 +219,7 @@ impl MetricSources {
         let engines = self.engines.statuses();
         self.metrics.ready_engines.set(engines.iter().filter(|engine| engine.is_open).count() as i64);
         self.metrics.engine_restarts.set(engines.iter().map(|engine| engine.restarts).sum::<u64>() as i64);
+        self.metrics.count_engines(&engines);
         self.metrics.open_webhooks.set(self.store.open_deliveries().await? as i64);
         let stored = self.store.storage_use(LARGEST_KEYS).await?;
         let named: u64 = stored.largest.iter().map(|(_, bytes)| bytes).sum();

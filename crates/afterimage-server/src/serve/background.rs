@@ -29,8 +29,9 @@ pub fn start_background(app: &App, kept: Duration, stop: &CancellationToken) -> 
     tasks
 }
 
-/// Starts `slots` workers on the server's engines.
-pub fn start_workers(app: &App, slots: usize) -> Workers {
+/// Starts workers on the server's engines, a slot for each engine: no job is claimed that has to wait for one that is busy.
+pub fn start_workers(app: &App) -> Workers {
+    let slots = app.metrics.engines.statuses().into_iter().map(|engine| engine.queues).collect();
     let sync = &app.dialects.sync;
     let blobs = &sync.submitter.blobs;
     let executor = Arc::clone(&app.metrics.engines).executor(blobs.clone(), sync.follower.events.clone());

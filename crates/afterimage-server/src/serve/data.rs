@@ -2,8 +2,8 @@
 
 use crate::options::ServeOptions;
 use afterimage_jobs::{
-    DataFolderLock, DatabaseLock, KeyStore, NewKey, Result, Secret, SettingsStore, SqliteStore, StorageClaim,
-    SystemClock, is_open_to_others,
+    DataFolderLock, DatabaseLock, JobStore, KeyStore, NewKey, Queue, Result, Secret, SettingsStore, SqliteStore,
+    StorageClaim, SystemClock, is_open_to_others,
 };
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -49,6 +49,7 @@ impl Data {
         for job in store.expire_leases(&data_folder).await? {
             tracing::warn!(job_id = %job, "the server ended while this job ran; that attempt counts as unclean");
         }
+        warn_of_unserved_jobs(&store, options.models.queues()).await?;
         let first_key = provide_key(&store, options.api_key.clone()).await?;
         let storage = options.storage.as_ref().unwrap_or(&options.data_dir).clone();
         let claim = claim_storage(&storage, &store).await?;
@@ -61,6 +62,21 @@ impl Data {
         let locks = Locks { _data_folder: data_folder, _database_folder: database_folder, _database: database_lock };
         Ok((Self { store, storage, claim, first_key, folders }, locks))
     }
+}
+
+/// What was accepted for a set of models that is not there any more is kept, in case that was a mistake.
+async fn warn_of_unserved_jobs(store: &SqliteStore, served: &[Queue]) -> Result<()> {
+    for (queue, jobs) in store.due_by_queue().await? {
+        if !served.contains(&queue) {
+            tracing::warn!(
+                model = queue.as_ref().map(tracing::field::display),
+                jobs,
+                "jobs wait for a set of models that this server does not have; they wait on, until a server has it or they \
+                 are cancelled"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Adds the key that was named, or makes one when there is none at all; returns the latter.

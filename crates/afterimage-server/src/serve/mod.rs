@@ -13,7 +13,7 @@ use crate::operations::metrics::admin_router;
 use crate::options::ServeOptions;
 use crate::router::{paths, routes, served};
 use crate::storage_room::StorageRoom;
-use afterimage_jobs::worker::{Engines, UnusableEngine};
+use afterimage_jobs::worker::UnusableEngine;
 use afterimage_jobs::{Blobs, Error as StoreError, Secret, SettingsStore};
 use axum::Router;
 use background::{start_background, start_workers};
@@ -77,14 +77,14 @@ pub async fn serve(
     let announced = listeners.announced(&options, first_key, paths(&routes));
     let background = CancellationToken::new();
     let mut tasks = start_background(&app, options.retention, &background);
-    let workers = start_workers(&app, options.workers);
+    let workers = start_workers(&app);
     let mut servers = listeners.serve(&options, routes, admin_router(app.metrics.clone()), &closing);
     started(&announced);
 
     let engines = Arc::clone(&app.metrics.engines);
     let outcome = tokio::select! {
         () = stop.cancelled() => Ok(()),
-        failure = unusable(engines.as_ref(), options.workers) => Err(ServeError::Engine(failure)),
+        failure = engines.unusable() => Err(ServeError::Engine(failure)),
     };
     tracing::info!("stopping: running jobs finish or go back to the queue");
     // Also tells whoever waits for a job that waits itself.
@@ -166,6 +166,7 @@ async fn resources(
         storage_claim: Arc::new(data.claim),
         store: Arc::new(data.store),
         room: StorageRoom::new(options.quota, Disks::of(data.folders)),
+        models: Arc::new(options.models.clone()),
         engines: Arc::clone(&options.engines).start(options.workers),
         outbound,
         links,
@@ -175,9 +176,4 @@ async fn resources(
         sync_timeout: options.sync_timeout,
         stopping,
     })
-}
-
-/// Completes when the models turn out to be unusable: a wrong flag or file, which no restart of a process mends.
-async fn unusable(engines: &dyn Engines, workers: usize) -> UnusableEngine {
-    if workers > 0 { engines.unusable().await } else { std::future::pending().await }
 }

@@ -129,9 +129,9 @@ fn read_commands(shared: &Shared, tasks: &Sender<Task>) -> Result<(), ChildError
                     previews: AtomicBool::new(previews),
                 });
                 current = Some(Arc::clone(&switches));
-                let work = Work { sources: attachments, ..work };
+                let work = Box::new(Work { sources: attachments, ..*work });
                 // The computing thread is gone only when the process ends.
-                let _ = tasks.send(Task::Generate(Box::new(work), switches));
+                let _ = tasks.send(Task::Generate(work, switches));
             }
             Command::Cancel { ticket } => {
                 if let Some(switches) = named(ticket) {

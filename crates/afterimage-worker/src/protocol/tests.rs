@@ -25,7 +25,7 @@ fn commands() {
     let sources = vec![Bytes::from_static(b"an attachment")];
     let work = Work { tenant: "t".to_owned(), request, format: OutputFormat::Png, sources };
     let lines = [
-        spelled(Command::Generate { ticket: 1, work, previews: false }),
+        spelled(Command::Generate { ticket: 1, work: Box::new(work), previews: false }),
         spelled(Command::Cancel { ticket: 1 }),
         spelled(Command::WatchPreviews { ticket: 1, on: true }),
         spelled(Command::Shutdown),
@@ -72,7 +72,7 @@ proptest! {
             ..GenerationRequest::new(Task::Variation(settings))
         };
         let work = Work { tenant: String::new(), request, format: OutputFormat::Jpeg, sources: Vec::new() };
-        let sent = Command::Generate { ticket: 3, work, previews: true };
+        let sent = Command::Generate { ticket: 3, work: Box::new(work), previews: true };
         let bytes = Frame::from(sent.clone()).head().unwrap();
         let arrived = FrameReader::<_, Command>::new(&bytes[..]).next_frame().unwrap().unwrap();
         prop_assert_eq!(arrived.message, sent);

@@ -1,7 +1,7 @@
 //! One job in one process: sent, followed, stopped when somebody wants its end.
 
-use super::Limits;
-use super::life::{Cause, End, Life};
+use super::limits::Limits;
+use super::process::{End, EndCause, EngineProcess};
 use crate::frame::Frame;
 use crate::protocol::{Command, Report, Ticket, Work};
 use afterimage_jobs::progress::{Attempt, Event};
@@ -57,16 +57,18 @@ pub struct Run<'a> {
 impl<'a> Run<'a> {
     /// Sends the job to the process.
     pub fn begin(
-        life: &mut Life,
+        process: &mut EngineProcess,
         assignment: Assignment,
         limits: &'a Limits,
         hand_back: &'a CancellationToken,
     ) -> Self {
         assignment.taken.cancel();
-        let ticket = life.next_ticket();
-        let (work, previews) = (assignment.work.clone(), assignment.attempt.previews_wanted());
+        let ticket = process.next_ticket();
+        let (mut work, previews) = (assignment.work.clone(), assignment.attempt.previews_wanted());
+        // A process has one set of models; how this server calls it is nothing that a result should say of itself.
+        work.request.model = None;
         let attachments = work.sources.clone();
-        life.send(Frame { message: Command::Generate { ticket, work, previews }, attachments });
+        process.send(Frame { message: Command::Generate { ticket, work: Box::new(work), previews }, attachments });
         let (last_step, step_time) = (None, Duration::ZERO);
         Self { limits, hand_back, assignment, ticket, begun: false, stop: None, last_step, step_time }
     }
@@ -74,8 +76,8 @@ impl<'a> Run<'a> {
     /// Follows the job to its end.
     ///
     /// # Errors
-    /// Why the process has to end with it; [`Run::bury`] comes next.
-    pub async fn follow(&mut self, life: &mut Life) -> Result<Execution, Cause> {
+    /// Why the process has to end with it; [`Run::end_with`] comes next.
+    pub async fn follow(&mut self, process: &mut EngineProcess) -> Result<Execution, EndCause> {
         let mut patience = Box::pin(sleep(Duration::MAX));
         let mut waited = Duration::ZERO;
         let mut hurried = false;
@@ -84,7 +86,7 @@ impl<'a> Run<'a> {
             let unstopped = self.stop.is_none();
             let wanted = tokio::select! {
                 biased;
-                report = life.next() => match self.note(report?) {
+                report = process.next() => match self.note(report?) {
                     Some(outcome) => return Ok(outcome),
                     None => continue,
                 },
@@ -98,13 +100,13 @@ impl<'a> Run<'a> {
                     Stop::HandBack
                 }
                 () = attempt.previews_changed(), if unstopped => {
-                    life.send(Command::WatchPreviews { ticket: self.ticket, on: attempt.previews_wanted() });
+                    process.send(Command::WatchPreviews { ticket: self.ticket, on: attempt.previews_wanted() });
                     continue;
                 }
-                () = &mut patience, if !unstopped => return Err(Cause::DeafToCancel(waited)),
+                () = &mut patience, if !unstopped => return Err(EndCause::CancelIgnored(waited)),
             };
             if unstopped {
-                life.send(Command::Cancel { ticket: self.ticket });
+                process.send(Command::Cancel { ticket: self.ticket });
                 self.stop = Some(wanted);
             }
             waited = if hurried { self.limits.stop } else { self.limits.cancel.max(self.step_time * CANCEL_STEPS) };
@@ -155,9 +157,9 @@ impl<'a> Run<'a> {
     }
 
     /// Tells whoever waits that the process died, and what that means for the job.
-    pub fn bury(self, deaf: bool, end: &End) {
+    pub fn end_with(self, ignored_cancel: bool, end: &End) {
         let reason = end.failure.message.clone();
-        let stopped = deaf || end.orderly;
+        let stopped = ignored_cancel || end.orderly;
         let outcome = match self.stop {
             // The job did stop, if not by its own.
             Some(Stop::Cancel) if stopped => Execution::Cancelled,

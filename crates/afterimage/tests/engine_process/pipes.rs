@@ -83,7 +83,8 @@ fn endless(ticket: u64) -> Order {
         ..GenerationRequest::new(Task::TextToImage)
     };
     let (format, sources) = (afterimage_core::OutputFormat::Png, Vec::new());
-    Order::Generate { ticket, work: Work { tenant: "t".to_owned(), request, format, sources }, previews: false }
+    let work = Box::new(Work { tenant: "t".to_owned(), request, format, sources });
+    Order::Generate { ticket, work, previews: false }
 }
 
 #[test]

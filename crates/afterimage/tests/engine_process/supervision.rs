@@ -6,7 +6,7 @@ use afterimage_jobs::progress::{Event, Events};
 use afterimage_jobs::worker::{Control, Engines, Execution};
 use afterimage_jobs::{FailureKind, JobId};
 use afterimage_worker::child::ChildSettings;
-use afterimage_worker::{EngineCommand, EngineProcesses, Limits, ProcessState, Work};
+use afterimage_worker::{EngineCommand, EngineGroup, EngineProcesses, Limits, ProcessState, Work};
 use bytes::Bytes;
 use image::{DynamicImage, ImageFormat, RgbImage};
 use std::process::Command;
@@ -27,8 +27,8 @@ impl Server {
         let settings = ChildSettings { alive_interval: Duration::from_millis(50), ..ChildSettings::default() };
         let mut command = EngineCommand::this_program(&EngineOptions::default(), &settings).unwrap();
         command.program = env!("CARGO_BIN_EXE_afterimage").into();
-        let processes = Arc::new(EngineProcesses::start(&command, limits, 1));
-        let facts = processes.opened().await.unwrap();
+        let processes = Arc::new(EngineProcesses::start(vec![EngineGroup::unnamed(&command, 1)], limits));
+        let facts = processes.opened().await.unwrap().remove(0);
         assert_eq!((facts.device.as_str(), facts.dtype.as_str()), ("cpu", "f32"));
         Self { processes, events: Events::default() }
     }
@@ -123,6 +123,16 @@ async fn models_are_loaded_once_and_known_inputs_are_not_encoded_again() {
     assert_eq!(server.processes.processes()[0].restarts, 0);
 }
 
+#[tokio::test]
+async fn a_set_of_models_that_nobody_has_is_refused() {
+    let server = Server::start(Limits::default()).await;
+    let mut work = small();
+    work.request.model = Some("srpo".parse().unwrap());
+    let Execution::Failed(failure) = server.run(work).await else { panic!("it ran") };
+    assert_eq!((failure.kind, failure.field), (FailureKind::BadInput, Some(Field::Model)));
+    assert!(failure.message.starts_with("`srpo` is not known"), "{failure:?}");
+}
+
 /// Each process has the threads that it was given, whatever the machine has.
 #[cfg(target_os = "linux")]
 #[tokio::test]
@@ -130,7 +140,7 @@ async fn processes_have_the_threads_that_they_are_given() {
     let options = EngineOptions { threads: std::num::NonZeroUsize::new(3), ..EngineOptions::default() };
     let mut command = EngineCommand::this_program(&options, &ChildSettings::default()).unwrap();
     command.program = env!("CARGO_BIN_EXE_afterimage").into();
-    let processes = EngineProcesses::start(&command, Limits::default(), 2);
+    let processes = EngineProcesses::start(vec![EngineGroup::unnamed(&command, 2)], Limits::default());
     processes.opened().await.unwrap();
     let all_run = async {
         while processes.processes().iter().any(|status| !matches!(status.state, ProcessState::Ready(_))) {
@@ -302,7 +312,7 @@ async fn models_that_cannot_be_opened_are_told_and_tried_again() {
     let options = EngineOptions { base: Some("nowhere".into()), ..EngineOptions::default() };
     let mut command = EngineCommand::this_program(&options, &ChildSettings::default()).unwrap();
     command.program = env!("CARGO_BIN_EXE_afterimage").into();
-    let processes = EngineProcesses::start(&command, Limits::default(), 1);
+    let processes = EngineProcesses::start(vec![EngineGroup::unnamed(&command, 1)], Limits::default());
     let failure = processes.opened().await.unwrap_err();
     assert!(failure.bad_input && failure.message.contains("nowhere"), "{failure:?}");
     assert!(!processes.is_open());

@@ -142,12 +142,12 @@ async fn sources_ready(
     .await
     .map_err(unavailable)?;
     let Some(row) = row else { return Ok(Fenced::Lost) };
-    let (seq, key) = (column::<i64>(&row, "seq")?, column::<String>(&row, "key_id")?);
+    let (seq, key) = (column::<i64>(&row, "seq")?, KeyId::from(column::<String>(&row, "key_id")?));
     let priority = priority_numbered(column(&row, "priority")?);
     let spec = rows::from_json::<JobSpec>(&row, "spec")?
         .ok_or_else(|| Error::unavailable("database", format!("{} has no spec", lease.job)))?;
     // Asked for before the job is one of those that wait for a worker: it would be its own predecessor.
-    let place = turns::place(connection, &key, priority, false).await?;
+    let place = turns::place(connection, &spec.request.model, &key, priority).await?;
     let step = |job: Lifecycle| job.sources_ready(lease);
     if transition::apply(connection, now, &lease.job, Payload::Nothing, step).await?.is_none() {
         return Ok(Fenced::Lost);

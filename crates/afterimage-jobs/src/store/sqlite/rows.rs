@@ -1,7 +1,10 @@
 //! Jobs as rows.
 
 use super::unavailable;
-use crate::{Error, Failure, FailureKind, Job, JobResult, JobSpec, JobState, Priority, Result, Timestamp, Webhook};
+use crate::{
+    Error, Failure, FailureKind, Job, JobResult, JobSpec, JobState, Priority, Queue, Result, Timestamp, Webhook,
+};
+use afterimage_core::ModelName;
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row, Sqlite, Type};
@@ -80,6 +83,18 @@ pub(super) const fn priority_numbered(number: i64) -> Priority {
         0 => Priority::Normal,
         1.. => Priority::High,
     }
+}
+
+/// How the column `engine_model` calls a queue.
+pub(super) fn queue_name(queue: &Queue) -> &str {
+    queue.as_ref().map_or("", ModelName::as_str)
+}
+
+/// The queue in a row.
+pub(super) fn queue(row: &SqliteRow) -> Result<Queue> {
+    let name = column::<String>(row, "engine_model")?;
+    let named = |name: String| name.parse().map_err(|problem: String| Error::unavailable("database", problem));
+    if name.is_empty() { Ok(None) } else { named(name).map(Some) }
 }
 
 /// The failure in a row.

@@ -228,6 +228,7 @@ pub const fn field_name(field: Field) -> &'static str {
         | Field::ReduxStrength
         | Field::ReduxDownsample
         | Field::Redux
+        | Field::Model
         | Field::Repeat => crate::dialects::field_name(field),
     }
 }

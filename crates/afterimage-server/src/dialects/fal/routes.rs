@@ -76,12 +76,12 @@ async fn answer(
         }
         Target::Stream(id) => {
             call_token::check(caller, &id)?;
-            let call = read(&parts.intake, &key.id, model(&id)?, request).await?;
+            let call = read(&parts.intake, &key.id, model(&parts.sync.submitter.models, &id)?, request).await?;
             stream::stream(&parts.sync, parts.results, key, call).await
         }
         Target::Model(id) => {
             call_token::check(caller, &id)?;
-            let call = read(&parts.intake, &key.id, model(&id)?, request).await?;
+            let call = read(&parts.intake, &key.id, model(&parts.sync.submitter.models, &id)?, request).await?;
             match mode {
                 CallMode::Run => {
                     let inline = call.sync_mode;

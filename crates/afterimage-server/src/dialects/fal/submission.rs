@@ -9,6 +9,7 @@ use crate::follow::SyncRunner;
 use crate::http::idempotency;
 use crate::http::json::{Fields, read_object};
 use crate::intake::{Intake, take_text};
+use crate::model_sets::ModelSets;
 use crate::parameters::{Numbers, echo, parse_with};
 use crate::refusal::Refusal;
 use crate::submit::Submission;
@@ -36,10 +37,10 @@ pub struct CheckedCall {
 ///
 /// # Errors
 /// [`Refusal::NotFound`] that names all there are.
-pub fn model(id: &str) -> Result<&'static Model, Refusal> {
-    Model::find(&MODELS, id).ok_or_else(|| {
+pub fn model(sets: &ModelSets, id: &str) -> Result<&'static Model, Refusal> {
+    Model::find_served(&MODELS, sets, id).map_err(|known| {
         let shown: String = id.chars().take(100).collect();
-        Refusal::NotFound(format!("Application {shown:?} not found; there are {}", Model::ids(&MODELS)))
+        Refusal::NotFound(format!("Application {shown:?} not found; there are {known}"))
     })
 }
 

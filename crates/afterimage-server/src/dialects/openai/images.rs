@@ -13,6 +13,7 @@ use crate::follow::SyncRunner;
 use crate::http::idempotency;
 use crate::http::multipart::is_json;
 use crate::intake::Intake;
+use crate::model_sets::ModelSets;
 use crate::parameters::{Numbers, Values, echo, parse_with};
 use crate::problem::{Problem, ProblemKind};
 use crate::submit::Submission;
@@ -32,7 +33,7 @@ pub async fn variations(
     Extension(base): Extension<Base>,
     request: Request,
 ) -> Result<Response, HandlerError> {
-    let (submission, format) = read(&intake, &key.id, base, Flow::Variation, request).await?;
+    let (submission, format) = read(&intake, &sync.submitter.models, &key.id, base, Flow::Variation, request).await?;
     answer(&sync, &files, &key, submission, format).await
 }
 
@@ -45,7 +46,8 @@ pub async fn edits(
     Extension(base): Extension<Base>,
     request: Request,
 ) -> Result<Response, HandlerError> {
-    let (submission, format) = read(&intake, &key.id, base, Flow::ImageToImage, request).await?;
+    let (submission, format) =
+        read(&intake, &sync.submitter.models, &key.id, base, Flow::ImageToImage, request).await?;
     answer(&sync, &files, &key, submission, format).await
 }
 
@@ -81,6 +83,7 @@ async fn answer(
 /// Reads and checks a request of `key`.
 async fn read(
     intake: &Intake,
+    sets: &ModelSets,
     key: &KeyId,
     base: Base,
     flow: Flow,
@@ -94,7 +97,7 @@ async fn read(
     } else {
         Form::read(&intake.bodies, key, &head.headers, body, &parameters).await?
     };
-    models::check(form.object.get("model").and_then(Value::as_str))?;
+    models::check(sets, form.object.get("model").and_then(Value::as_str))?;
     let values = parse_with(Numbers::OrText, &parameters, &form.object)?;
     let response_format =
         response_format(flow, &values, form.object.get("response_format").is_some_and(|format| !format.is_null()))?;

@@ -3,16 +3,18 @@
 use super::Base;
 use super::error::{Failed, HandlerError};
 use crate::dialects::Flow;
+use crate::model_sets::ModelSets;
 use crate::parameters::common::{
     guidance, num_images, num_images_called, output_format, required_prompt, restyling_prompt, seed, steps, strength,
 };
 use crate::parameters::{Kind, Parameter};
 use afterimage_core::{Size, limits};
 use axum::Json;
-use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::Serialize;
+use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// The model's id.
@@ -80,32 +82,46 @@ const fn facts() -> ListedModel {
 }
 
 /// `GET models`
-pub async fn list() -> Json<ModelList> {
-    Json(ModelList { object: "list", data: vec![facts()] })
+pub async fn list(State(sets): State<Arc<ModelSets>>) -> Json<ModelList> {
+    let data = if sets.serve(MODEL) { vec![facts()] } else { Vec::new() };
+    Json(ModelList { object: "list", data })
 }
 
 /// `GET models/{id}`
-pub async fn one(id: Result<Path<String>, PathRejection>) -> Result<Json<ListedModel>, HandlerError> {
+pub async fn one(
+    State(sets): State<Arc<ModelSets>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<ListedModel>, HandlerError> {
     let id = id.map(|Path(id)| id).unwrap_or_default();
-    check(Some(&id))?;
+    check(&sets, Some(&id))?;
     Ok(Json(facts()))
 }
 
-/// Whether `id` is the model; absence means it.
+/// Whether `id` is the model, and one of the server's `sets` serves it; absence means it.
 ///
 /// # Errors
-/// [`unknown_model`].
-pub fn check(id: Option<&str>) -> Result<(), Failed> {
-    match id {
-        Some(id) if id != MODEL => Err(unknown_model(id)),
-        _ => Ok(()),
+/// [`unknown_model`], [`unserved_model`].
+pub fn check(sets: &ModelSets, id: Option<&str>) -> Result<(), Failed> {
+    let id = id.unwrap_or(MODEL);
+    if !sets.serve(MODEL) {
+        return Err(unserved_model(id));
     }
+    if id == MODEL { Ok(()) } else { Err(unknown_model(id)) }
 }
 
-/// What is said of a model that is not served.
+/// What is said of a model that there is not.
 pub fn unknown_model(id: &str) -> Failed {
+    model_not_found(id, &format!("there is {MODEL}"))
+}
+
+/// What is said of any model on a server whose sets of models all serve other dialects' ids only.
+pub fn unserved_model(id: &str) -> Failed {
+    model_not_found(id, "this server has no model for these routes")
+}
+
+fn model_not_found(id: &str, there_is: &str) -> Failed {
     let shown: String = id.chars().take(100).collect();
-    let message = format!("{shown:?} is not known; there is {MODEL}");
+    let message = format!("{shown:?} is not known; {there_is}");
     Failed {
         param: Some("model".to_owned()),
         code: Some("model_not_found"),

@@ -40,7 +40,7 @@ pub async fn infer(
     request: Request,
 ) -> Response {
     let (head, body) = request.into_parts();
-    if model.map_or(true, |Path(model)| model != MODEL) {
+    if model.map_or(true, |Path(model)| model != MODEL) || !sync.submitter.models.serve(MODEL) {
         drain(&head.headers, body).await;
         let failed = Failed { message: "Model not found".to_owned(), ..unknown_model("") };
         return HandlerError::from(failed).native();

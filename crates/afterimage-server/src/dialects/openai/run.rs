@@ -25,6 +25,7 @@ pub const fn form_field_name(field: Field) -> &'static str {
         | Field::ReduxStrength
         | Field::ReduxDownsample
         | Field::Redux
+        | Field::Model
         | Field::Repeat => field_name(field),
     }
 }

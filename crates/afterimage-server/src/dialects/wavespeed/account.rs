@@ -8,6 +8,7 @@ use crate::dialects::{Model, generation};
 use crate::http::PublicUrl;
 use crate::http::json::{Fields, read_object};
 use crate::intake::{Intake, RequestPicture, take_text};
+use crate::model_sets::ModelSets;
 use crate::parameters::{Parameter, json_schema, parse};
 use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
@@ -67,6 +68,7 @@ pub struct Balance {
 pub async fn models(
     State(public_url): State<PublicUrl>,
     State(rates): State<Rates>,
+    State(sets): State<Arc<ModelSets>>,
     headers: HeaderMap,
 ) -> Json<Envelope<Vec<CatalogueItem>>> {
     let server = public_url.for_request(&headers);
@@ -87,7 +89,7 @@ pub async fn models(
             "request_schema": json_schema(&model.parameters()),
         }]}),
     };
-    Json(Envelope::success(MODELS.iter().enumerate().map(item).collect()))
+    Json(Envelope::success(Model::served(&MODELS, &sets).enumerate().map(item).collect()))
 }
 
 /// Price of a request
@@ -95,10 +97,11 @@ pub async fn models(
 pub async fn pricing(
     State(intake): State<Intake>,
     State(rates): State<Rates>,
+    State(sets): State<Arc<ModelSets>>,
     Extension(key): Extension<ApiKey>,
     request: Request,
 ) -> Answer<Json<Envelope<Pricing>>> {
-    let (model, price) = price_of_request(&intake, rates, &key, request).await?;
+    let (model, price) = price_of_request(&intake, rates, &sets, &key, request).await?;
     Ok(Json(Envelope::success(Pricing { model_id: model.id, unit_price: price, currency: "USD" })))
 }
 
@@ -107,10 +110,11 @@ pub async fn pricing(
 pub async fn price(
     State(intake): State<Intake>,
     State(rates): State<Rates>,
+    State(sets): State<Arc<ModelSets>>,
     Extension(key): Extension<ApiKey>,
     request: Request,
 ) -> Answer<Json<Envelope<Quote>>> {
-    let (model, price) = price_of_request(&intake, rates, &key, request).await?;
+    let (model, price) = price_of_request(&intake, rates, &sets, &key, request).await?;
     Ok(Json(Envelope::success(Quote {
         model_id: model.id,
         price,
@@ -145,6 +149,7 @@ pub fn price_schema() -> Value {
 async fn price_of_request(
     intake: &Intake,
     rates: Rates,
+    sets: &ModelSets,
     key: &ApiKey,
     request: Request,
 ) -> Result<(&'static Model, f64), Refusal> {
@@ -153,9 +158,8 @@ async fn price_of_request(
     let fields = Fields::small(&["model_id"]).with_pictures(&["inputs"]);
     let (object, _) = read_object(&intake.bodies, &key.id, &parts.headers, body, fields).await?;
     let id = object.get("model_id").and_then(Value::as_str).unwrap_or_default();
-    let model = Model::find(&MODELS, id).ok_or_else(|| {
-        Problem::new("model_id", ProblemKind::NotAnOption, format!("expected one of {}", Model::ids(&MODELS)))
-    })?;
+    let model = Model::find_served(&MODELS, sets, id)
+        .map_err(|known| Problem::new("model_id", ProblemKind::NotAnOption, format!("expected one of {known}")))?;
     let inputs = match object.get("inputs") {
         None | Some(Value::Null) => Map::new(),
         Some(Value::Object(inputs)) => inputs.clone(),

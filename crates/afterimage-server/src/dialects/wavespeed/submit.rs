@@ -43,7 +43,8 @@ pub async fn submit_task(
     query: Result<Query<SubmitQuery>, QueryRejection>,
     request: Request,
 ) -> Answer {
-    let model = Model::find(&MODELS, &model).ok_or_else(|| unknown_model(&model))?;
+    let model =
+        Model::find_served(&MODELS, &sync.submitter.models, &model).map_err(|known| unknown_model(&model, &known))?;
     let (parts, body) = request.into_parts();
     let parameters = model.parameters();
     let fields = Fields::of(&parameters).with_pictures(&["webhook_url"]);
@@ -105,9 +106,9 @@ fn webhook_url(query: SubmitQuery, object: &Map<String, Value>) -> Result<Option
     Ok(query.webhook.or(in_body).filter(|url| !url.is_empty()))
 }
 
-fn unknown_model(id: &str) -> Refusal {
+fn unknown_model(id: &str, known: &str) -> Refusal {
     let shown = cut(id, 100);
-    Refusal::NotFound(format!("model {shown:?} is not known; there are {}", Model::ids(&MODELS)))
+    Refusal::NotFound(format!("model {shown:?} is not known; there are {known}"))
 }
 
 fn base64_with_webhook() -> Response {

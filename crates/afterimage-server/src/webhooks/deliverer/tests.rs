@@ -90,7 +90,8 @@ impl World {
         };
         self.store.submit(job).await.unwrap();
         let worker = WorkerId::random();
-        let claimed = self.store.claim(&worker, Duration::from_mins(1)).await.unwrap().unwrap();
+        let claimed =
+            self.store.claim(&worker, &afterimage_jobs::UNNAMED, Duration::from_mins(1)).await.unwrap().unwrap();
         let failure = Failure::new(FailureKind::Engine, "no");
         self.store.fail(&claimed.lease(&worker), failure).await.unwrap();
         id
