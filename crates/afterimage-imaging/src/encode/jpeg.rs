@@ -1,7 +1,7 @@
 //! JPEG through the `image` crate, with metadata segments put in behind the start of the image.
 
-use super::OutputMetadata;
 use super::exif::exif_block;
+use super::output_metadata::OutputMetadata;
 use super::xmp::xmp_packet;
 use afterimage_core::{Error, Field, Picture, Result};
 use image::ExtendedColorType;

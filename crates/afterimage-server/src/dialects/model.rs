@@ -28,4 +28,9 @@ impl Model {
     pub fn find(models: &'static [Self], id: &str) -> Option<&'static Self> {
         models.iter().find(|model| model.id == id)
     }
+
+    /// The ids of `models`, for messages.
+    pub fn ids(models: &[Self]) -> String {
+        models.iter().map(|model| model.id).collect::<Vec<_>>().join(", ")
+    }
 }

@@ -10,11 +10,16 @@ mod bad_pictures;
 mod bench;
 mod config;
 mod context;
+mod documents;
 mod help;
 mod keys;
+mod links;
 mod models;
 mod outputs;
+#[path = "../support/documents.rs"]
+mod printed;
 mod readme;
+mod recipes;
 #[cfg(unix)]
 mod signals;
 mod texts;

@@ -2,7 +2,7 @@
 //! those that were read. What ends a job also writes its webhook and its cost here.
 
 use super::rows::{self, column, name_of, named, time};
-use super::{fetches, unavailable};
+use super::{due, unavailable};
 use crate::state::{Lifecycle, Phase, Refusal};
 use crate::store::endings;
 use crate::{
@@ -84,7 +84,7 @@ pub(super) async fn expire_leases(connection: &mut SqliteConnection, now: Timest
         .execute(&mut *connection)
         .await
         .map_err(unavailable)?;
-    fetches::free(connection, Timestamp(i64::MAX)).await?;
+    due::free_fetches(connection, Timestamp(i64::MAX)).await?;
     let running = sqlx::query("SELECT id FROM jobs WHERE state = 'running' ORDER BY seq");
     let rows = running.fetch_all(&mut *connection).await.map_err(unavailable)?;
     end_uncleanly(connection, now, &rows, |job| job.rescue(Timestamp(i64::MAX))).await

@@ -3,7 +3,7 @@
 
 use super::models::{WEBHOOK, field_name};
 use crate::dialects::FieldProblem;
-use crate::error_shape::{ErrorShape, Refused};
+use crate::error_shape::{ErrorShape, ShapedRefusal};
 use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
 use afterimage_core::Field;
@@ -186,8 +186,5 @@ impl ErrorShape for Shape {
     }
 }
 
-/// A [`Refusal`] as a handler of this dialect returns it.
-pub type Error = Refused<Shape>;
-
 /// What a handler of this dialect returns.
-pub type Answer<T = Response> = Result<T, Error>;
+pub type Answer<T = Response> = Result<T, ShapedRefusal<Shape>>;

@@ -1,9 +1,8 @@
 //! Results of this dialect.
 
 use super::error::Failed;
-use crate::app::App;
 use crate::dialects::one_for_each;
-use crate::files::FileLinks;
+use crate::files::{FileLinks, ResultFiles};
 use crate::refusal::Refusal;
 use afterimage_core::PictureFacts;
 use afterimage_jobs::{Job, ResultFile};
@@ -77,12 +76,12 @@ impl Output {
     ///
     /// # Errors
     /// When they cannot be read.
-    pub async fn inlined(app: &App, job: &Job) -> Result<Option<Self>, Refusal> {
-        let (Some(mut output), Some(result)) = (Self::with_addresses(job, "", &app.links), &job.result) else {
+    pub async fn inlined(files: &ResultFiles, job: &Job) -> Result<Option<Self>, Refusal> {
+        let (Some(mut output), Some(result)) = (Self::with_addresses(job, "", &files.links), &job.result) else {
             return Ok(None);
         };
         for (image, file) in output.images.iter_mut().zip(&result.files) {
-            let bytes = app.blobs.get(&file.blob).await?.ok_or(Refusal::Unavailable)?;
+            let bytes = files.read(file).await?;
             image.url = format!("data:{};base64,{}", file.content_type, STANDARD.encode(bytes));
         }
         Ok(Some(output))

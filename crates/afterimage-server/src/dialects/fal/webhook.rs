@@ -2,7 +2,6 @@
 
 use super::error::Answer;
 use super::output::report;
-use crate::app::App;
 use crate::files::{FileLinks, Signer};
 use crate::refusal::Refusal;
 use crate::webhooks::ed25519::{BadSeed, PublicKey, SigningKey};
@@ -14,31 +13,30 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
 use std::time::Duration;
 use utoipa::ToSchema;
 
 /// The keys that sign webhooks.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = WebhookKeys)]
-pub struct Keys {
+pub struct KeySet {
     keys: Vec<PublicKey>,
 }
 
 /// The keys that sign webhooks
 ///
 /// A JSON Web Key Set; needs no key.
-#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "fal", responses((status = 200, description = "The keys", body = Keys)))]
-pub async fn keys(State(app): State<Arc<App>>) -> Answer<Json<Keys>> {
-    Ok(Json(key_set(app.links.signer()).map_err(|_| Refusal::Internal)?))
+#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "fal", responses((status = 200, description = "The keys", body = KeySet)))]
+pub async fn keys(State(links): State<FileLinks>) -> Answer<Json<KeySet>> {
+    Ok(Json(key_set(links.signer()).map_err(|_| Refusal::Internal)?))
 }
 
 /// The public keys of the server that has `signer`.
 ///
 /// # Errors
 /// Never in practice: a derived seed is one.
-pub fn key_set(signer: &Signer) -> Result<Keys, BadSeed> {
-    Ok(Keys { keys: vec![signing_key(signer)?.public()] })
+pub fn key_set(signer: &Signer) -> Result<KeySet, BadSeed> {
+    Ok(KeySet { keys: vec![signing_key(signer)?.public()] })
 }
 
 /// The key: derived, so that it needs no storing and is the same on all servers of one database.
@@ -56,7 +54,7 @@ impl Render for WebhookRenderer {
         let failed = |error: &dyn std::fmt::Display| RenderError(error.to_string());
         let body = serde_json::to_vec(&report(job, &self.0)).map_err(|error| failed(&error))?;
         let (id, user) = (job.id.to_string(), job.key.to_string());
-        let timestamp = (sent_at.0 / 1000).to_string();
+        let timestamp = (sent_at.unix_seconds()).to_string();
         let digest = hex::encode(Sha256::digest(&body));
         let key = signing_key(self.0.signer()).map_err(|error| failed(&error))?;
         let signature = key.sign(format!("{id}\n{user}\n{timestamp}\n{digest}").as_bytes());
@@ -90,6 +88,7 @@ mod tests {
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use ring::signature::{ED25519, UnparsedPublicKey};
     use serde_json::{Value, json};
+    use std::sync::Arc;
 
     const SENT_AT: Timestamp = Timestamp(1_750_000_000_500);
 

@@ -1,6 +1,5 @@
 //! This dialect's errors: OpenAI's envelope, and the shapes of DeepInfra's native route.
 
-use super::models::MODEL;
 use crate::dialects::FieldProblem;
 use crate::error_shape::ErrorShape;
 use crate::problem::{Problem, ProblemKind};
@@ -92,17 +91,6 @@ impl Failed {
     /// An error about the request as a whole that repeating does not mend.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self { status, message: message.into(), param: None, code: None, retry: false }
-    }
-
-    /// A model that is not served.
-    pub fn unknown_model(id: &str) -> Self {
-        let shown: String = id.chars().take(100).collect();
-        let message = format!("{shown:?} is not known; there is {MODEL}");
-        Self {
-            param: Some("model".to_owned()),
-            code: Some("model_not_found"),
-            ..Self::new(StatusCode::NOT_FOUND, message)
-        }
     }
 
     /// Why `job` has no result, or `None` when it has one or has not ended. `name` translates the core's names of
@@ -242,14 +230,14 @@ impl ErrorShape for NativeShape {
 
 /// Why a handler of this dialect has no result to give.
 #[derive(Debug)]
-pub enum Error {
+pub enum HandlerError {
     /// For a reason that all dialects share.
     Refusal(Refusal),
     /// For one of this dialect's own.
     Failed(Failed),
 }
 
-impl Error {
+impl HandlerError {
     /// In the native route's shape.
     pub fn native(self) -> Response {
         match self {
@@ -259,26 +247,26 @@ impl Error {
     }
 }
 
-impl From<Refusal> for Error {
+impl From<Refusal> for HandlerError {
     fn from(refusal: Refusal) -> Self {
         Self::Refusal(refusal)
     }
 }
 
-impl From<Problem> for Error {
+impl From<Problem> for HandlerError {
     fn from(problem: Problem) -> Self {
         Self::Refusal(problem.into())
     }
 }
 
-impl From<Failed> for Error {
+impl From<Failed> for HandlerError {
     fn from(failed: Failed) -> Self {
         Self::Failed(failed)
     }
 }
 
 /// In OpenAI's envelope.
-impl IntoResponse for Error {
+impl IntoResponse for HandlerError {
     fn into_response(self) -> Response {
         match self {
             Self::Refusal(refusal) => Shape::respond(&refusal),
@@ -333,8 +321,9 @@ mod tests {
         let (status, _, body) = shown(NativeShape::respond(&refusal())).await;
         assert_eq!(status, 422);
         assert_eq!(body, json!({"detail": [{"loc": ["body", "n"], "msg": "is a text", "type": "type_error"}]}));
-        let (status, _, body) = shown(Error::from(Failed::unknown_model("x")).native()).await;
-        assert_eq!((status, body), (404, json!({"error": format!("\"x\" is not known; there is {MODEL}")})));
+        let failed = Failed { param: Some("model".to_owned()), ..Failed::new(StatusCode::NOT_FOUND, "no such model") };
+        let (status, _, body) = shown(HandlerError::from(failed).native()).await;
+        assert_eq!((status, body), (404, json!({"error": "no such model"})));
         let (status, _, body) = shown(NativeShape::respond(&Refusal::Unauthorized("no key"))).await;
         assert_eq!((status, body), (401, json!({"detail": {"error": "no key"}})));
     }

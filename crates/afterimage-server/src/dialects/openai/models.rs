@@ -1,7 +1,7 @@
 //! The one model of this dialect, its parameters on every route, and the list of models.
 
 use super::Base;
-use super::error::{Error, Failed};
+use super::error::{Failed, HandlerError};
 use crate::dialects::Flow;
 use crate::parameters::common::{
     guidance, num_images, num_images_called, output_format, required_prompt, restyling_prompt, seed, steps, strength,
@@ -11,6 +11,7 @@ use afterimage_core::{Size, limits};
 use axum::Json;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
+use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -37,17 +38,17 @@ const SIZE: Size = Size::new(1024, 1024);
 /// The list of models.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OpenAiModels)]
-pub struct Models {
+pub struct ModelList {
     /// `list`.
     pub object: &'static str,
     /// The models.
-    pub data: Vec<ModelFacts>,
+    pub data: Vec<ListedModel>,
 }
 
 /// One model.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OpenAiModel)]
-pub struct ModelFacts {
+pub struct ListedModel {
     /// Its id.
     pub id: &'static str,
     /// `model`.
@@ -57,34 +58,34 @@ pub struct ModelFacts {
     /// Who made it.
     pub owned_by: &'static str,
     /// More about it.
-    pub metadata: Metadata,
+    pub metadata: ListedModelMetadata,
 }
 
 /// More about a model.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OpenAiModelMetadata)]
-pub struct Metadata {
+pub struct ListedModelMetadata {
     /// What it does.
     pub description: &'static str,
 }
 
-const fn facts() -> ModelFacts {
-    ModelFacts {
+const fn facts() -> ListedModel {
+    ListedModel {
         id: MODEL,
         object: "model",
         created: PUBLISHED,
         owned_by: "black-forest-labs",
-        metadata: Metadata { description: DESCRIPTION },
+        metadata: ListedModelMetadata { description: DESCRIPTION },
     }
 }
 
 /// `GET models`
-pub async fn list() -> Json<Models> {
-    Json(Models { object: "list", data: vec![facts()] })
+pub async fn list() -> Json<ModelList> {
+    Json(ModelList { object: "list", data: vec![facts()] })
 }
 
 /// `GET models/{id}`
-pub async fn one(id: Result<Path<String>, PathRejection>) -> Result<Json<ModelFacts>, Error> {
+pub async fn one(id: Result<Path<String>, PathRejection>) -> Result<Json<ListedModel>, HandlerError> {
     let id = id.map(|Path(id)| id).unwrap_or_default();
     check(Some(&id))?;
     Ok(Json(facts()))
@@ -93,11 +94,22 @@ pub async fn one(id: Result<Path<String>, PathRejection>) -> Result<Json<ModelFa
 /// Whether `id` is the model; absence means it.
 ///
 /// # Errors
-/// [`Failed::unknown_model`].
+/// [`unknown_model`].
 pub fn check(id: Option<&str>) -> Result<(), Failed> {
     match id {
-        Some(id) if id != MODEL => Err(Failed::unknown_model(id)),
+        Some(id) if id != MODEL => Err(unknown_model(id)),
         _ => Ok(()),
+    }
+}
+
+/// What is said of a model that is not served.
+pub fn unknown_model(id: &str) -> Failed {
+    let shown: String = id.chars().take(100).collect();
+    let message = format!("{shown:?} is not known; there is {MODEL}");
+    Failed {
+        param: Some("model".to_owned()),
+        code: Some("model_not_found"),
+        ..Failed::new(StatusCode::NOT_FOUND, message)
     }
 }
 

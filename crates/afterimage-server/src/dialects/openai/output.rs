@@ -3,9 +3,9 @@
 use super::run::result;
 use crate::cost::dollars;
 use crate::dialects::one_for_each;
-use crate::files::FileLinks;
+use crate::files::{FileLinks, ResultFiles};
 use crate::refusal::Refusal;
-use afterimage_jobs::{Blobs, Job, JobResult, JobState};
+use afterimage_jobs::{Job, JobResult, JobState};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
@@ -54,10 +54,10 @@ impl Images {
     ///
     /// # Errors
     /// When they are gone or cannot be read.
-    pub async fn inlined(blobs: &Blobs, job: &Job) -> Result<Self, Refusal> {
+    pub async fn inlined(files: &ResultFiles, job: &Job) -> Result<Self, Refusal> {
         let mut data = Vec::new();
         for file in &result(job)?.files {
-            let bytes = blobs.get(&file.blob).await?.ok_or(Refusal::Unavailable)?;
+            let bytes = files.read(file).await?;
             data.push(Image { b64_json: Some(STANDARD.encode(bytes)), ..Image::default() });
         }
         Ok(Self { created: created(job), data })
@@ -66,7 +66,7 @@ impl Images {
 
 /// When `job` ended, in seconds since 1970.
 pub fn created(job: &Job) -> i64 {
-    job.finished_at.unwrap_or(job.created_at).0 / 1000
+    job.finished_at.unwrap_or(job.created_at).unix_seconds()
 }
 
 /// What the native route returns, and reports to webhooks.
@@ -109,10 +109,10 @@ impl NativeResult {
     ///
     /// # Errors
     /// When pictures cannot be read.
-    pub async fn of(blobs: &Blobs, job: &Job) -> Result<Self, Refusal> {
+    pub async fn of(files: &ResultFiles, job: &Job) -> Result<Self, Refusal> {
         let mut images = Vec::new();
         for file in job.result.iter().flat_map(|result| &result.files) {
-            let bytes = blobs.get(&file.blob).await?.ok_or(Refusal::Unavailable)?;
+            let bytes = files.read(file).await?;
             images.push(format!("data:{};base64,{}", file.content_type, STANDARD.encode(bytes)));
         }
         let status = match job.state {
