@@ -135,10 +135,18 @@ fn decoded(bytes: &[u8], header: &PictureHeader) -> Result<CheckedPicture, Pictu
 }
 
 fn unreadable(error: afterimage_imaging::Error) -> PictureError {
+    use afterimage_imaging::Error;
     match error {
-        afterimage_imaging::Error::Picture { problem, .. } => PictureError::Unreadable(problem),
-        other => {
-            tracing::error!(error = %other, "a picture was not decoded");
+        Error::Picture { problem, .. } => PictureError::Unreadable(problem),
+        Error::Field { .. }
+        | Error::SourceSize(_)
+        | Error::ModelFile { .. }
+        | Error::Tensor { .. }
+        | Error::Device { .. }
+        | Error::Cancelled
+        | Error::Io { .. }
+        | Error::Internal(_) => {
+            tracing::error!(%error, "a picture was not decoded");
             PictureError::Internal
         }
     }

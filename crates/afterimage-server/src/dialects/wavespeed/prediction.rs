@@ -69,7 +69,8 @@ pub struct Urls {
 pub struct PredictionTimings {
     /// Milliseconds the models took.
     pub inference: u64,
-    /// An addition: milliseconds of each stage, and whether picture and prompt were known from an earlier task.
+    /// An addition: milliseconds of each stage, whether picture and prompt were known from an earlier task, and
+    /// the size of the first of two passes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stages: Option<Value>,
 }
