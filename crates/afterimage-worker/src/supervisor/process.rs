@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tokio_util::codec::FramedRead;
 
-/// Ticks without a sign of process after which a process counts as hung. Counting ticks instead of comparing times
+/// Ticks without a sign of life after which a process counts as hung. Counting ticks instead of comparing times
 /// forgives a server that was itself stopped for a while: it then hears first what has been said meanwhile.
 const SILENT_TICKS: u32 = 5;
 
@@ -42,7 +42,7 @@ pub struct EngineProcess {
 pub enum EndCause {
     /// It closed its output: it exited or was killed.
     Exit,
-    /// It gave no sign of process.
+    /// It gave no sign of life.
     Silence,
     /// It sent something else than reports.
     Garbage(FrameError),
@@ -113,7 +113,7 @@ impl EngineProcess {
         }
     }
 
-    /// The next report other than a mere sign of process. Can be dropped and called again without losing one.
+    /// The next report other than a mere sign of life. Can be dropped and called again without losing one.
     pub async fn next(&mut self) -> Result<Frame<Report>, EndCause> {
         loop {
             tokio::select! {
@@ -159,7 +159,7 @@ impl EngineProcess {
                 status.map_or_else(|| "the engine process closed its output without exiting".to_owned(), describe_exit),
             ),
             EndCause::Silence => OpenFailure::death(format!(
-                "the engine process gave no sign of process for {} s and was killed",
+                "the engine process gave no sign of life for {} s and was killed",
                 self.silence.as_secs_f64()
             )),
             EndCause::Garbage(error) => OpenFailure::death(format!("the engine process was not understood: {error}")),

@@ -157,7 +157,7 @@ async fn ids_of_all_dialects_run_on_the_set_of_their_name() {
     assert_eq!(server.ended(&id).await["status"], "completed");
     let job = database(&server).await.job(&JobId::from(id)).await.unwrap().unwrap();
     assert_eq!(job.spec.request.model, Some("srpo".parse().unwrap()));
-    assert_eq!(serde_json::to_value(&job.result.unwrap().facts).unwrap()["model"], "schnell");
+    assert_eq!(job.result.unwrap().facts.model.name, "schnell");
 }
 
 #[tokio::test]
