@@ -3,7 +3,9 @@
 //! This crate knows nothing of tensors, HTTP or SQL.
 
 mod error;
-mod limits;
+mod field;
+mod generation_facts;
+pub mod limits;
 mod model_facts;
 mod model_name;
 mod output_format;
@@ -14,7 +16,9 @@ mod stage;
 mod text;
 
 pub use error::{Error, Result};
-pub use limits::{Limits, PictureLimits};
+pub use field::Field;
+pub use generation_facts::{GenerationFacts, PictureFacts};
+pub use limits::PictureLimits;
 pub use model_facts::ModelFacts;
 pub use model_name::ModelName;
 pub use output_format::OutputFormat;

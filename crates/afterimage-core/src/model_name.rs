@@ -1,6 +1,6 @@
 //! Which of a server's sets of models a request means.
 
-use crate::{Error, Result};
+use crate::{Error, Field, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -36,7 +36,7 @@ impl ModelName {
             format!("there are {}", names.join(", "))
         };
         let problem = wanted.as_ref().map_or_else(|| "missing".to_owned(), |name| format!("`{name}` is not known"));
-        Err(Error::field("model", format!("{problem}; {there_are}")))
+        Err(Error::field(Field::Model, format!("{problem}; {there_are}")))
     }
 }
 

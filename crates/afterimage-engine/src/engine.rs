@@ -3,13 +3,14 @@
 use crate::generation::Generation;
 use crate::observer::Observer;
 use crate::options::EngineOptions;
-use crate::pipelines::{Models, generate};
+use crate::pipeline::{self, Encodings, Order, Pipeline};
 use afterimage_core::{GenerationRequest, ModelFacts, Picture, Result, Size};
 
 /// The models of one base and Redux pair. Weights are mapped when it is opened and each model is built when a request
 /// first needs it; one engine serves any number of requests, one at a time or in parallel.
 pub struct Engine {
-    models: Models,
+    pipeline: Box<dyn Pipeline>,
+    encodings: Encodings,
 }
 
 impl Engine {
@@ -18,22 +19,17 @@ impl Engine {
     /// # Errors
     /// [`afterimage_core::Error::ModelFile`] or [`afterimage_core::Error::Tensor`] for a file that is missing or does not fit, [`afterimage_core::Error::Device`].
     pub fn open(options: &EngineOptions) -> Result<Self> {
-        Ok(Self { models: Models::open(options)? })
+        Ok(Self { pipeline: pipeline::open(options)?, encodings: Encodings::default() })
     }
 
     /// Output size when a request names none.
     pub fn native_size(&self) -> Size {
-        self.models.native_size()
+        self.facts().native_size
     }
 
     /// What this engine runs.
     pub fn facts(&self) -> ModelFacts {
-        ModelFacts {
-            name: self.models.name(),
-            native_size: self.native_size(),
-            device: self.models.device().to_owned(),
-            dtype: self.models.dtype().to_owned(),
-        }
+        self.pipeline.facts()
     }
 
     /// Runs `request` on the decoded input pictures, for the only tenant there is.
@@ -53,7 +49,7 @@ impl Engine {
     /// of the same `tenant`, an opaque name: no tenant can ask, by an answer or by its speed, what others encoded.
     ///
     /// # Errors
-    /// [`afterimage_core::Error::Field`] for a request that cannot run, [`afterimage_core::Error::Cancelled`], and those of [`Engine::open`] for models
+    /// [`afterimage_core::Error::Field`] and the like for a request that cannot run, [`afterimage_core::Error::Cancelled`], and those of [`Engine::open`] for models
     /// that are built now.
     pub fn generate_for(
         &self,
@@ -62,6 +58,6 @@ impl Engine {
         sources: &[Picture],
         observer: &dyn Observer,
     ) -> Result<Generation> {
-        generate(&self.models, tenant, request, sources, observer)
+        self.pipeline.generate(&Order { tenant, request, sources, observer, encodings: &self.encodings })
     }
 }

@@ -1,7 +1,8 @@
 //! Whether the weights on disk are still what can be used: files change under a program that runs for months.
 
+use crate::bundle::Bundle;
 use crate::options::EngineOptions;
-use crate::weights::{Bundle, Component};
+use crate::weights::Component;
 use afterimage_core::Result;
 
 /// Folders of a base model that hold weights.

@@ -1,11 +1,14 @@
-//! FLUX.1 Redux variations and image-to-image: weights, models, sampling and the pipelines that put them together.
+//! FLUX.1 Redux variations and image-to-image: weights, models, sampling and the pipeline that puts them together.
 //!
 //! This crate knows nothing of jobs or HTTP.
 
 pub mod bench;
+mod bundle;
 pub mod config;
+mod devices;
 mod engine;
 mod generation;
+pub mod inspect;
 mod intact;
 pub mod layers;
 pub mod models;
@@ -13,7 +16,7 @@ mod observer;
 mod options;
 #[cfg(test)]
 mod parity;
-mod pipelines;
+mod pipeline;
 mod provenance;
 pub mod sampling;
 mod threads;

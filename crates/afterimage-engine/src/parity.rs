@@ -1,6 +1,7 @@
 //! The parity cases of `tests/parity`, made with Python diffusers, for the tests of every model.
 
-use crate::weights::{Bundle, Component};
+use crate::bundle::Bundle;
+use crate::weights::Component;
 use safetensors::SafeTensors;
 use serde::Deserialize;
 use std::collections::HashMap;

@@ -4,12 +4,14 @@
 
 use afterimage_core::{Error, Result};
 use afterimage_engine::config::{FluxConfig, SchedulerConfig, VaeConfig};
-use afterimage_engine::weights::inventory::{self, ClipSizes, ReduxSizes, SiglipSizes, T5Sizes, Wanted};
+use afterimage_engine::inspect::wanted::{self, Recording};
+use afterimage_engine::inspect::{Kind, inspect, shapes};
 use afterimage_engine::weights::{
-    Bundle, Component, FluxShape, Kind, LayoutSource, Scope, TensorSource, inspect, layout,
+    Bundle, Component, FluxShape, LayoutSource, Scope, TensorFile, TensorInfo, TensorSource, Wanted, layout,
 };
+use afterimage_tensors::{Element, SharedBytes, StoredTensor};
 use safetensors::tensor::{Dtype, TensorView};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -35,12 +37,18 @@ fn open(bundle: &Bundle, name: &str) -> Arc<Component> {
     Arc::new(Component::open(&bundle.folder(name)).unwrap())
 }
 
+/// All that a constructor asks for.
+fn whole((wanted, ended): Recording) -> Vec<Wanted> {
+    ended.unwrap();
+    wanted
+}
+
 /// Every wanted tensor is there, and exactly `unneeded` is left over.
 fn assert_complete(source: &LayoutSource, wanted: &[Wanted], unneeded: impl Fn(&str) -> bool) {
     let mut left: Vec<String> = source.component().names().map(str::to_owned).collect();
     for Wanted { name, shape } in wanted {
         let blocks = source.rows(name, shape).unwrap_or_else(|error| panic!("{error}"));
-        let numbers: usize = blocks.iter().map(|block| block.bytes.len() / block.element.size()).sum();
+        let numbers: usize = blocks.iter().map(StoredTensor::numbers).sum();
         assert_eq!(numbers, shape.iter().product::<usize>(), "{name}");
         assert_eq!(source.shape(name).as_ref(), Some(shape), "{name}");
         let used = source.file_names(name);
@@ -93,7 +101,7 @@ fn every_component_of_every_bundle_is_complete_under_canonical_names() {
         let config = FluxConfig::read(&base.folder("transformer")).unwrap();
         let source = layout::flux(open(&base, "transformer")).unwrap();
         assert_eq!((source.layout(), source.prefix()), ("diffusers", ""));
-        assert_complete(&source, &inventory::flux(&config), |_| false);
+        assert_complete(&source, &whole(wanted::flux(&config)), |_| false);
         let shape = FluxShape::read(&source).unwrap();
         shape.check(&source, &config).unwrap();
         assert_eq!(
@@ -102,24 +110,24 @@ fn every_component_of_every_bundle_is_complete_under_canonical_names() {
         );
 
         let config = VaeConfig::read(&base.folder("vae")).unwrap();
-        assert_complete(&layout::vae(open(&base, "vae")).unwrap(), &inventory::vae(&config), |_| false);
+        assert_complete(&layout::vae(open(&base, "vae")).unwrap(), &whole(wanted::vae(&config)), |_| false);
 
         SchedulerConfig::read(&base.folder("scheduler")).unwrap();
 
         let source = layout::clip(open(&base, "text_encoder")).unwrap();
-        let sizes = ClipSizes::read(&source).unwrap();
-        assert_eq!(sizes.positions, 77);
-        assert_complete(&source, &sizes.wanted(), |name| name.ends_with("embeddings.position_ids"));
+        let config = shapes::clip(&source).unwrap();
+        assert_eq!(config.max_position_embeddings, 77);
+        assert_complete(&source, &whole(wanted::clip(config)), |name| name.ends_with("embeddings.position_ids"));
 
         let source = layout::t5(open(&base, "text_encoder_2")).unwrap();
-        assert_complete(&source, &T5Sizes::read(&source).unwrap().wanted(), |_| false);
+        assert_complete(&source, &whole(wanted::t5(shapes::t5(&source).unwrap())), |_| false);
 
         let source = layout::siglip(open(&redux, "image_encoder")).unwrap();
-        let sizes = SiglipSizes::read(&source).unwrap();
-        assert_complete(&source, &sizes.wanted(), |name| name.contains("head."));
+        let wanted = whole(wanted::siglip(shapes::siglip(&source).unwrap()));
+        assert_complete(&source, &wanted, |name| name.contains("head."));
 
         let source = layout::redux(open(&redux, "image_embedder")).unwrap();
-        assert_complete(&source, &ReduxSizes::read(&source).unwrap().wanted(), |_| false);
+        assert_complete(&source, &whole(wanted::redux(shapes::redux(&source).unwrap())), |_| false);
     }
 }
 
@@ -130,7 +138,8 @@ fn fused_tensors_hold_the_values_of_diffusers_parts() {
     let scope = source.scope();
     let stored = |name: &str| {
         let tensor = component.file_of(name).and_then(|file| file.tensor(name)).unwrap();
-        let values: Vec<f32> = tensor.bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let values: Vec<f32> =
+            tensor.bytes().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
         values
     };
     let hidden = config.hidden();
@@ -161,7 +170,7 @@ fn fused_tensors_hold_the_values_of_diffusers_parts() {
 #[test]
 fn bfl_files_hold_the_same_transformer_behind_any_prefix() {
     let (source, config) = dev_transformer();
-    let wanted = inventory::flux(&config);
+    let wanted = whole(wanted::flux(&config));
     let values = canonical_values(&source.scope(), &wanted);
     for prefix in ["", "model.diffusion_model.", "diffusion_model."] {
         let mut file: Tensors =
@@ -173,6 +182,21 @@ fn bfl_files_hold_the_same_transformer_behind_any_prefix() {
         let shape = FluxShape::read(&source).unwrap();
         shape.check(&source, &config).unwrap();
         assert_eq!(canonical_values(&source.scope(), &wanted), values);
+    }
+}
+
+#[test]
+fn full_size_files_have_the_published_numbers_of_tensors() {
+    // A file that is recognised as diffusers' says how its others are called.
+    let anchor = "transformer_blocks.0.attn.add_q_proj.weight".to_owned();
+    let source = layout::flux(reopen(&Tensors::from([(anchor, (vec![1], vec![0.0]))]))).unwrap();
+    for (guidance_embeds, expected) in [(true, 1160), (false, 1156)] {
+        let config = FluxConfig { guidance_embeds, ..FluxConfig::default() };
+        let wanted = whole(wanted::flux(&config));
+        let names: BTreeSet<String> = wanted.iter().flat_map(|wanted| source.file_names(&wanted.name)).collect();
+        assert_eq!(names.len(), expected);
+        assert!(names.contains("transformer_blocks.18.ff_context.net.0.proj.weight"));
+        assert!(names.contains("single_transformer_blocks.37.attn.norm_k.weight"));
     }
 }
 
@@ -215,7 +239,7 @@ fn bfl_vae_name(name: &str, levels: usize) -> String {
 fn vaes_of_all_layouts_hold_the_same_values() {
     let folder = Bundle::open(parity("dev/base/vae")).unwrap();
     let config = VaeConfig::read(&folder).unwrap();
-    let wanted = inventory::vae(&config);
+    let wanted = whole(wanted::vae(&config));
     let values = canonical_values(&layout::vae(Arc::new(Component::open(&folder).unwrap())).unwrap().scope(), &wanted);
 
     for prefix in ["", "first_stage_model."] {
@@ -254,7 +278,7 @@ fn vaes_of_all_layouts_hold_the_same_values() {
 #[test]
 fn t5_files_may_call_their_table_embed_tokens() {
     let source = layout::t5(open(&Bundle::open(parity("dev/base")).unwrap(), "text_encoder_2")).unwrap();
-    let wanted = T5Sizes::read(&source).unwrap().wanted();
+    let wanted = whole(wanted::t5(shapes::t5(&source).unwrap()));
     let values = canonical_values(&source.scope(), &wanted);
     let mut renamed = values.clone();
     let table = renamed.remove("shared.weight").unwrap();
@@ -268,7 +292,7 @@ fn t5_files_may_call_their_table_embed_tokens() {
 #[test]
 fn tensor_errors_use_the_files_spelling() {
     let (source, config) = dev_transformer();
-    let values = canonical_values(&source.scope(), &inventory::flux(&config));
+    let values = canonical_values(&source.scope(), &whole(wanted::flux(&config)));
     let mut file: Tensors = values.iter().map(|(name, tensor)| (format!("model.{name}"), tensor.clone())).collect();
     let (_, numbers) = file.remove("model.txt_in.bias").unwrap();
     file.insert("model.img_in.bias".to_owned(), (vec![numbers.len() / 2, 2], numbers));
@@ -368,4 +392,90 @@ fn inspection_lists_what_does_not_fit() {
 
     assert!(message(inspect(&folder.path().join("none"))).ends_with("none: no such file"));
     assert!(message(inspect(&folder.path().join("vae"))).contains("is a PyTorch pickle"));
+}
+
+/// A file of a format that this program does not read: tensors in memory.
+#[derive(Debug)]
+struct OtherFormat(BTreeMap<String, (TensorInfo, StoredTensor)>);
+
+impl OtherFormat {
+    fn new(tensors: Vec<StoredTensor>) -> Self {
+        let info = |tensor: &StoredTensor| TensorInfo {
+            shape: tensor.shape().to_vec(),
+            type_name: tensor.element().name().to_owned(),
+            element: Some(tensor.element()),
+        };
+        Self(tensors.into_iter().map(|tensor| (tensor.name().to_owned(), (info(&tensor), tensor))).collect())
+    }
+}
+
+impl TensorFile for OtherFormat {
+    fn path(&self) -> &Path {
+        Path::new("other.format")
+    }
+
+    fn file_bytes(&self) -> usize {
+        self.0.values().map(|(_, tensor)| tensor.bytes().len()).sum()
+    }
+
+    fn names(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+        Box::new(self.0.keys().map(String::as_str))
+    }
+
+    fn info(&self, name: &str) -> Option<&TensorInfo> {
+        self.0.get(name).map(|(info, _)| info)
+    }
+
+    fn tensor(&self, name: &str) -> Option<StoredTensor> {
+        self.0.get(name).map(|(_, tensor)| tensor.clone())
+    }
+}
+
+#[test]
+fn a_format_with_blocks_and_scales_is_one_implementor() {
+    let stored = |name: &str, shape: &[usize], element: Element, first: u8| {
+        let length = shape.iter().product::<usize>() / element.block() * element.block_bytes();
+        // No exponent of an f16 or an fp8 number is the largest.
+        let bytes: Vec<u8> =
+            (0..length).map(|index| (index as u8).wrapping_mul(7).wrapping_add(first) & 0x37).collect();
+        StoredTensor::new(name, shape.to_vec(), element, SharedBytes::new(bytes)).unwrap()
+    };
+    let block = "transformer_blocks.0.attn";
+    let tensors = vec![
+        stored(&format!("{block}.add_q_proj.weight"), &[4, 64], Element::Q8_0, 1),
+        stored(&format!("{block}.to_q.weight"), &[4, 64], Element::F8E4M3, 2).with_scale(0.5),
+        stored(&format!("{block}.to_k.weight"), &[4, 64], Element::F8E5M2, 3).with_scale(3.0),
+        stored(&format!("{block}.to_v.weight"), &[4, 64], Element::Q8_0, 4),
+        stored("norm_out.linear.weight", &[8, 64], Element::Q8_0, 5),
+        stored("norm_out.linear.bias", &[64], Element::Q8_0, 6),
+        stored("proj_out.bias", &[6], Element::F16, 7),
+    ];
+    let values = |name: &str| {
+        let tensor = tensors.iter().find(|tensor| tensor.name() == name).unwrap();
+        let mut values = vec![0.0; tensor.numbers()];
+        tensor.read(&mut values);
+        values
+    };
+    let component = Component::single(Box::new(OtherFormat::new(tensors.clone()))).unwrap();
+    let source = layout::flux(Arc::new(component)).unwrap();
+    assert_eq!(source.component().info("proj_out.bias").unwrap().to_string(), "[6] in f16");
+
+    // A fused projection has the type and the scale of each of its parts.
+    let parts: Vec<f32> =
+        ["to_q", "to_k", "to_v"].iter().flat_map(|part| values(&format!("{block}.{part}.weight"))).collect();
+    let name = "double_blocks.0.img_attn.qkv.weight";
+    assert_eq!(source.shape(name), Some(vec![12, 64]));
+    let scope = source.scope();
+    assert_eq!(scope.matrix(name, 12, 64).unwrap().to_f32(), parts);
+
+    // Halves are cut on block boundaries, or not at all.
+    for (kind, shape) in [("weight", vec![8, 64]), ("bias", vec![64])] {
+        let values = values(&format!("norm_out.linear.{kind}"));
+        let (scale, shift) = values.split_at(values.len() / 2);
+        let name = format!("final_layer.adaLN_modulation.1.{kind}");
+        assert_eq!(scope.values(&name, &shape).unwrap(), [shift, scale].concat());
+    }
+    assert_eq!(scope.vector("final_layer.linear.bias", 6).unwrap(), values("proj_out.bias"));
+    let text = message(scope.matrix("final_layer.linear.bias", 12, 1));
+    assert!(text.contains("other.format: tensor proj_out.bias: expected [12, 1]"), "{text}");
 }

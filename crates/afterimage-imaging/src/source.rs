@@ -1,6 +1,6 @@
 //! Reading picture files and streams without trusting their size.
 
-use crate::decode::{SourcePicture, decode_source};
+use crate::decode::{SourcePicture, decode_source, too_many_bytes};
 use afterimage_core::{Error, PictureLimits, Result};
 use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Read};
@@ -59,14 +59,6 @@ fn check_kind(name: &str, metadata: &Metadata) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-pub(crate) fn too_many_bytes(name: &str, size: Option<u64>, limits: &PictureLimits) -> Error {
-    let limit = limits.file_bytes;
-    match size {
-        Some(size) => Error::picture(name, format!("{size} bytes are too many; at most {limit} are accepted")),
-        None => Error::picture(name, format!("too many bytes; at most {limit} are accepted")),
-    }
 }
 
 fn open_error(path: &Path, source: std::io::Error) -> Error {

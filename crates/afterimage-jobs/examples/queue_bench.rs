@@ -4,7 +4,7 @@
 //! at its limit of running jobs (the worst case for a claim), then measures submits at 200 per second for SECONDS
 //! (default 20) with claims, results and lists in between.
 
-use afterimage_core::{GenerationRequest, OutputFormat, Task};
+use afterimage_core::{GenerationFacts, GenerationRequest, ModelFacts, OutputFormat, Size, Task};
 use afterimage_jobs::{
     JobId, JobResult, JobSpec, JobStore, KeyId, KeyStore, ListFilter, NewJob, NewKey, OutputSpec, Priority, Source,
     SqliteStore, SystemClock, UNNAMED, WorkerId,
@@ -165,12 +165,8 @@ fn new_job(key: &KeyId) -> NewJob {
 }
 
 fn result() -> JobResult {
-    JobResult {
-        outputs: Vec::new(),
-        seed: 1,
-        run_ms: None,
-        inference_ms: 1,
-        timings: serde_json::Value::Null,
-        facts: serde_json::Value::Null,
-    }
+    let size = Size::new(64, 64);
+    let model =
+        ModelFacts { name: "test".to_owned(), native_size: size, device: "cpu".to_owned(), dtype: "f32".to_owned() };
+    JobResult { facts: GenerationFacts::new(1, size, 0, model), files: Vec::new(), run_ms: None }
 }

@@ -16,13 +16,17 @@ use crate::data_folder::{close_to_others, create_private};
 use crate::{Error, FetchLease, JobId, Lease, Result, Timestamp, UploadId, unfinished};
 use afterimage_core::OutputFormat;
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
-use object_store::{Error as StorageError, ObjectStore, ObjectStoreExt, PutPayload, path::Path as BlobPath};
+use object_store::{
+    Error as StorageError, GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutPayload, path::Path as BlobPath,
+};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -49,6 +53,16 @@ pub struct StoredBlob {
     pub bytes: u64,
     /// When it was written.
     pub modified_at: Timestamp,
+}
+
+/// A file that is being read.
+pub struct StoredFile {
+    /// Length of the whole file.
+    pub bytes: u64,
+    /// The part that [`StoredFile::stream`] gives.
+    pub range: Range<u64>,
+    /// Its bytes, piece by piece.
+    pub stream: BoxStream<'static, Result<Bytes>>,
 }
 
 impl Blobs {
@@ -154,6 +168,34 @@ impl Blobs {
             other => other.map_err(|error| unavailable(path, error))?,
         };
         found.bytes().await.map(Some).map_err(|error| unavailable(path, error))
+    }
+
+    /// A part of the file as a stream, or `None` when there is no file. `range` is cut where the file ends; `None` is the
+    /// whole file.
+    ///
+    /// # Errors
+    /// [`Error::BlobPath`], [`Error::Unavailable`]; also for a range that begins behind the file's end.
+    pub async fn open(&self, path: &str, range: Option<Range<u64>>) -> Result<Option<StoredFile>> {
+        let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
+        let found = match self.store.get_opts(&checked(path)?, options).await {
+            Err(StorageError::NotFound { .. }) => return Ok(None),
+            other => other.map_err(|error| unavailable(path, error))?,
+        };
+        let (bytes, range, path) = (found.meta.size, found.range.clone(), path.to_owned());
+        let stream = found.into_stream().map_err(move |error| unavailable(&path, error)).boxed();
+        Ok(Some(StoredFile { bytes, range, stream }))
+    }
+
+    /// Length of the file, or `None` when there is none.
+    ///
+    /// # Errors
+    /// [`Error::BlobPath`], [`Error::Unavailable`].
+    pub async fn length(&self, path: &str) -> Result<Option<u64>> {
+        match self.store.head(&checked(path)?).await {
+            Ok(file) => Ok(Some(file.size)),
+            Err(StorageError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(unavailable(path, error)),
+        }
     }
 
     /// Removes a file; one that is not there is removed already.

@@ -100,6 +100,10 @@ const LOWEST: f32 = -1e30;
 ///
 /// # Panics
 /// When a buffer is too short for `shape`, or there is no key.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the three inputs are three places in one buffer of tokens, the output a fourth"
+)]
 pub fn attention(
     shape: &AttentionShape,
     q: Tokens,
@@ -117,6 +121,7 @@ pub fn attention(
 ///
 /// # Panics
 /// As [`attention`].
+#[expect(clippy::too_many_arguments, reason = "as `attention`")]
 pub fn attention_on(
     isa: Isa,
     shape: &AttentionShape,

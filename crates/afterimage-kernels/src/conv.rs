@@ -4,11 +4,11 @@
 //! needs into its cache, where normalisation, activation, zero padding and nearest-neighbour enlargement are applied on the
 //! way, unfolds it there, and multiplies. Memory beyond input and output: the packed weights and about 1 MB a thread.
 
-use crate::matrix::Matrix;
 use crate::pack::PackMatrix;
 use crate::scratch;
 use crate::simd::{Isa, Kernel, Simd, dispatch_on};
-use crate::tile::{self, MAX_COLUMNS, MAX_ROWS, with_rows};
+use crate::tile::{self, MAX_COLUMNS, MAX_ROWS, TileOutput, with_rows};
+use afterimage_tensors::Matrix;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -225,11 +225,9 @@ impl Kernel for Tile<'_> {
                     unsafe {
                         let a = self.packed.as_ptr().add(first * depth + channels.start * area * S::TILE_ROWS);
                         let b = unfolded.as_ptr().add(panel * slab_depth * width);
-                        let out = self.out.0.add((first * height + y) * out_width + self.columns.start + column);
-                        with_rows!(
-                            rows,
-                            one_tile::<S>(slab_depth, a, b, writing, &bias, out, height * out_width, rows, columns)
-                        );
+                        let start = self.out.0.add((first * height + y) * out_width + self.columns.start + column);
+                        let out = TileOutput { start, stride: height * out_width, rows, columns };
+                        with_rows!(rows, one_tile::<S>(slab_depth, a, b, writing, &bias, out));
                     }
                 }
             }
@@ -306,7 +304,7 @@ struct Writing {
 }
 
 /// # Safety
-/// `a` and `b` are panels of `depth` groups; `out` has `rows` rows, `out_stride` apart, of `columns` numbers.
+/// `a` and `b` are panels of `depth` groups; `out` can be written and is of this task alone.
 #[inline(always)]
 unsafe fn one_tile<S: Simd, const ROWS: usize>(
     depth: usize,
@@ -314,20 +312,18 @@ unsafe fn one_tile<S: Simd, const ROWS: usize>(
     b: *const f32,
     writing: Writing,
     bias: &[f32; MAX_ROWS],
-    out: *mut f32,
-    out_stride: usize,
-    rows: usize,
-    columns: usize,
+    out: TileOutput,
 ) {
     let width = tile::columns::<S>();
+    let TileOutput { start, stride, rows, columns } = out;
     // SAFETY: the caller's promise; incomplete rows go through a local buffer.
     unsafe {
         for row in 0..rows {
-            S::prefetch(out.add(row * out_stride));
+            S::prefetch(start.add(row * stride));
         }
         let sums = tile::multiply::<S, ROWS>(depth, a, S::TILE_ROWS, |k| b.add(k * width));
         for (row, sums) in sums.iter().enumerate().take(rows) {
-            let target = out.add(row * out_stride);
+            let target = start.add(row * stride);
             let mut local = [0.0_f32; MAX_COLUMNS];
             let whole = columns == width;
             if !whole && writing.add {
@@ -372,7 +368,7 @@ mod tests {
             let data = noise(channels * height * width, 31);
             let input = Planes { data: &data, channels, height, width };
             let weight =
-                Matrix::from_f32(noise(outputs * channels * kernel * kernel, 32), outputs, channels * kernel * kernel);
+                Matrix::from_f32(&noise(outputs * channels * kernel * kernel, 32), outputs, channels * kernel * kernel);
             let (bias, scale, shift) = (noise(outputs, 33), noise(channels, 34), noise(channels, 35));
             for movement in [Movement::Same, Movement::Halve, Movement::Double] {
                 if movement == Movement::Halve && (kernel != 3 || height < 2 || width < 2) {

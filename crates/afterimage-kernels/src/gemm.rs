@@ -6,11 +6,11 @@
 //! down all rows. What follows the product in the model (bias, GELU, gated residual) happens while the tile is still in
 //! registers.
 
-use crate::matrix::Matrix;
 use crate::pack::{PackMatrix, PackRows};
 use crate::scratch;
 use crate::simd::{Isa, Kernel, Simd, dispatch_on};
-use crate::tile::{self, MAX_COLUMNS, MAX_ROWS, Sums, with_rows};
+use crate::tile::{self, MAX_COLUMNS, MAX_ROWS, Sums, TileOutput, with_rows};
+use afterimage_tensors::Matrix;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -263,12 +263,10 @@ impl Kernel for Block<'_> {
                 unsafe {
                     let a = self.packed.as_ptr().add(row_panel * S::TILE_ROWS * depth);
                     let b = weights.as_ptr().add(panel * width * depth);
-                    let out = product.out.0.add(first_row * product.out_stride + first_column);
+                    let start = product.out.0.add(first_row * product.out_stride + first_column);
+                    let out = TileOutput { start, stride: product.out_stride, rows, columns };
                     let (bias, gate) = (bias.as_ptr().add(panel * width), gate.as_ptr().add(panel * width));
-                    with_rows!(
-                        rows,
-                        one_tile::<S>(depth, a, b, writing, bias, gate, out, product.out_stride, rows, columns)
-                    );
+                    with_rows!(rows, one_tile::<S>(depth, a, b, writing, bias, gate, out));
                 }
             }
         }
@@ -276,7 +274,7 @@ impl Kernel for Block<'_> {
 }
 
 /// # Safety
-/// `a` and `b` are panels of `depth` groups, `bias` and `gate` two vectors, `out` `rows` rows of `columns` numbers.
+/// `a` and `b` are panels of `depth` groups, `bias` and `gate` two vectors, `out` can be written and is of this task alone.
 #[inline(always)]
 unsafe fn one_tile<S: Simd, const ROWS: usize>(
     depth: usize,
@@ -285,31 +283,29 @@ unsafe fn one_tile<S: Simd, const ROWS: usize>(
     writing: Writing,
     bias: *const f32,
     gate: *const f32,
-    out: *mut f32,
-    out_stride: usize,
-    rows: usize,
-    columns: usize,
+    out: TileOutput,
 ) {
     let width = tile::columns::<S>();
+    let TileOutput { start, stride, rows, columns } = out;
     // SAFETY: the caller's promise. A tile that reaches over the output's edge is finished in a local buffer of whole
     // vectors and only its inside is copied.
     unsafe {
         // The output is far larger than the caches: ask for its lines now, they arrive while the tile is summed.
         for row in 0..rows {
-            S::prefetch(out.add(row * out_stride));
-            S::prefetch(out.add(row * out_stride).wrapping_add(columns - 1));
+            S::prefetch(start.add(row * stride));
+            S::prefetch(start.add(row * stride).wrapping_add(columns - 1));
         }
         let sums = tile::multiply::<S, ROWS>(depth, a, S::TILE_ROWS, |k| b.add(k * width));
         if columns == width && rows == ROWS {
-            write_tile::<S, ROWS>(&sums, writing, bias, gate, out, out_stride);
+            write_tile::<S, ROWS>(&sums, writing, bias, gate, start, stride);
         } else {
             let mut local = [0.0_f32; MAX_ROWS * MAX_COLUMNS];
             for row in 0..rows {
-                std::ptr::copy_nonoverlapping(out.add(row * out_stride), local.as_mut_ptr().add(row * width), columns);
+                std::ptr::copy_nonoverlapping(start.add(row * stride), local.as_mut_ptr().add(row * width), columns);
             }
             write_tile::<S, ROWS>(&sums, writing, bias, gate, local.as_mut_ptr(), width);
             for row in 0..rows {
-                std::ptr::copy_nonoverlapping(local.as_ptr().add(row * width), out.add(row * out_stride), columns);
+                std::ptr::copy_nonoverlapping(local.as_ptr().add(row * width), start.add(row * stride), columns);
             }
         }
     }
@@ -419,7 +415,7 @@ unsafe fn dot<S: Simd>(x: &[f32], y: &[f32]) -> f32 {
 /// benchmarks compare with.
 pub fn measure_ceiling(size: usize) -> f64 {
     let x = vec![0.5_f32; size * size];
-    let weight = Matrix::from_f32(vec![0.25; size * size], size, size);
+    let weight = Matrix::from_f32(&vec![0.25; size * size], size, size);
     let mut out = vec![0.0_f32; size * size];
     let mut best = f64::INFINITY;
     for _ in 0..4 {

@@ -35,20 +35,67 @@ pub fn release_free_pages() -> bool {
 }
 
 #[cfg(test)]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod tests {
-    #[test]
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    fn the_library_takes_a_limit() {
-        assert!(super::limit_arenas(2));
-        // Allocations go on from as many threads as before.
-        let threads: Vec<_> = (0..8).map(|byte| std::thread::spawn(move || vec![byte; 100_000])).collect();
-        for (byte, thread) in threads.into_iter().enumerate() {
-            assert_eq!(thread.join().unwrap(), vec![byte; 100_000]);
+    use std::ffi::CString;
+    use std::os::unix::ffi::OsStrExt;
+    use std::process::Command;
+    use std::sync::Barrier;
+
+    /// Tells a child process its limit, 0 for none.
+    const LIMIT: &str = "HEAP_TEST_LIMIT";
+
+    const THREADS: usize = 8;
+
+    /// Arenas of this process, as the C library counts them.
+    fn arenas() -> usize {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let name = CString::new(file.path().as_os_str().as_bytes()).unwrap();
+        // SAFETY: both texts end with a zero byte; the stream is open until it is closed here, once.
+        unsafe {
+            let stream = libc::fopen(name.as_ptr(), c"w".as_ptr());
+            assert!(!stream.is_null());
+            assert_eq!(libc::malloc_info(0, stream), 0);
+            assert_eq!(libc::fclose(stream), 0);
         }
+        std::fs::read_to_string(file.path()).unwrap().matches("<heap nr=").count()
+    }
+
+    /// Arenas of a process whose threads all hold an allocation at once.
+    fn arenas_with_limit(limit: u16) -> usize {
+        let program = std::env::current_exe().unwrap();
+        let mut child = Command::new(program);
+        child.args(["--exact", "heap::tests::a_limit_holds_for_many_threads", "--nocapture", "--test-threads", "1"]);
+        let output = child.env(LIMIT, limit.to_string()).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let count = text.split_once("arenas: ").and_then(|(_, rest)| rest.split_whitespace().next());
+        count.unwrap_or_else(|| panic!("{text}")).parse().unwrap()
     }
 
     #[test]
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    fn a_limit_holds_for_many_threads() {
+        if let Ok(limit) = std::env::var(LIMIT) {
+            let limit = limit.parse().unwrap();
+            assert!(limit == 0 || super::limit_arenas(limit));
+            let barrier = Barrier::new(THREADS);
+            std::thread::scope(|scope| {
+                for _ in 0..THREADS {
+                    scope.spawn(|| {
+                        let held = std::hint::black_box(vec![1_u8; 10_000]);
+                        barrier.wait();
+                        drop(held);
+                    });
+                }
+            });
+            println!("arenas: {}", arenas());
+            return;
+        }
+        // The limit is the process's own, so each case has one.
+        assert!(arenas_with_limit(0) > 2);
+        assert!(arenas_with_limit(2) <= 2);
+    }
+
+    #[test]
     fn pages_between_used_ones_are_released() {
         let resident = || {
             let status = std::fs::read_to_string("/proc/self/status").unwrap();

@@ -7,11 +7,10 @@
 //! read).
 
 pub mod attention;
-pub mod bytes;
 pub mod conv;
 pub mod gemm;
 pub mod heap;
-pub mod matrix;
+pub mod mapping;
 pub mod norm;
 mod pack;
 pub mod plain;

@@ -1,7 +1,7 @@
 //! Normalisations, modulation and rotary embedding: passes over activations that are bound by memory, each done once.
 
 use crate::conv::Planes;
-use crate::simd::{Kernel, Simd, dispatch};
+use crate::simd::{Isa, Kernel, Simd, dispatch_on};
 use rayon::prelude::*;
 
 /// Rows that one task of a row-wise pass handles.
@@ -12,14 +12,14 @@ const ROWS_PER_TASK: usize = 32;
 ///
 /// # Panics
 /// When a length does not fit.
-pub fn modulated_layer_norm(x: &[f32], scale: &[f32], shift: &[f32], epsilon: f32, out: &mut [f32]) {
+pub fn modulated_layer_norm(isa: Isa, x: &[f32], scale: &[f32], shift: &[f32], epsilon: f32, out: &mut [f32]) {
     let width = scale.len();
     assert!(
         width > 0 && shift.len() == width && x.len() == out.len() && x.len().is_multiple_of(width),
         "rows of {width}"
     );
     x.par_chunks(width * ROWS_PER_TASK).zip(out.par_chunks_mut(width * ROWS_PER_TASK)).for_each(|(x, out)| {
-        dispatch(Modulate { x, scale, shift, epsilon, out });
+        dispatch_on(isa, Modulate { x, scale, shift, epsilon, out });
     });
 }
 
@@ -91,20 +91,26 @@ impl RotaryTable {
     pub fn tokens(&self) -> usize {
         self.cosines.len() / self.head_dim
     }
+
+    /// Width of the heads that it rotates.
+    pub fn head_dim(&self) -> usize {
+        self.head_dim
+    }
 }
 
 /// Normalises (RMS, with `weight`) and rotates every head of some tokens in place.
 ///
-/// `data` starts at the first token's row; rows are `stride` apart and head `h` starts at `offset + h * head_dim`.
-/// Token `t` uses row `first_token + t` of the table. Rotation is of interleaved pairs:
+/// `data` starts at the first token's first head; tokens are `stride` apart, heads side by side, and the last token may be
+/// cut after its last head. Token `t` uses row `first_token + t` of the table. Rotation is of interleaved pairs:
 /// `(x₀, x₁) → (x₀ cos − x₁ sin, x₁ cos + x₀ sin)`.
 ///
 /// # Panics
 /// When a length does not fit.
+#[expect(clippy::too_many_arguments, reason = "rows, heads in them, the norm and the table are of different owners")]
 pub fn rms_norm_rotate(
+    isa: Isa,
     data: &mut [f32],
     stride: usize,
-    offset: usize,
     heads: usize,
     weight: &[f32],
     epsilon: f32,
@@ -113,19 +119,22 @@ pub fn rms_norm_rotate(
 ) {
     let head_dim = table.head_dim;
     assert_eq!(weight.len(), head_dim, "norm weight");
-    assert!(offset + heads * head_dim <= stride && data.len().is_multiple_of(stride), "heads inside rows");
-    let tokens = data.len() / stride;
+    if data.is_empty() {
+        return;
+    }
+    let tokens = data.len().div_ceil(stride);
+    let last = data.len() - (tokens - 1) * stride;
+    assert!(heads * head_dim <= last, "heads inside rows");
     assert!(first_token + tokens <= table.tokens(), "table of {} tokens", table.tokens());
     data.par_chunks_mut(stride * ROWS_PER_TASK).enumerate().for_each(|(block, data)| {
         let first_token = first_token + block * ROWS_PER_TASK;
-        dispatch(Rotate { data, stride, offset, heads, weight, epsilon, table, first_token });
+        dispatch_on(isa, Rotate { data, stride, heads, weight, epsilon, table, first_token });
     });
 }
 
 struct Rotate<'a> {
     data: &'a mut [f32],
     stride: usize,
-    offset: usize,
     heads: usize,
     weight: &'a [f32],
     epsilon: f32,
@@ -139,10 +148,10 @@ impl Kernel for Rotate<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let dim = self.weight.len();
-        for (token, row) in self.data.chunks_exact_mut(self.stride).enumerate() {
+        for (token, row) in self.data.chunks_mut(self.stride).enumerate() {
             let table = (self.first_token + token) * dim;
             let (cosines, sines) = (&self.table.cosines[table..][..dim], &self.table.sines[table..][..dim]);
-            for head in row[self.offset..][..self.heads * dim].chunks_exact_mut(dim) {
+            for head in row[..self.heads * dim].chunks_exact_mut(dim) {
                 let mean_square = lane_sum(head, |value| value * value) / dim as f32;
                 let factor = 1.0 / (mean_square + self.epsilon).sqrt();
                 for (value, weight) in head.iter_mut().zip(self.weight) {
@@ -165,6 +174,7 @@ impl Kernel for Rotate<'_> {
 /// # Panics
 /// When a length does not fit or the groups do not divide the channels.
 pub fn group_norm_affine(
+    isa: Isa,
     input: Planes,
     groups: usize,
     weight: &[f32],
@@ -182,7 +192,7 @@ pub fn group_norm_affine(
         .map(|group| {
             let (sum, squares) = group
                 .par_chunks(1 << 16)
-                .map(|part| dispatch(Moments(part)))
+                .map(|part| dispatch_on(isa, Moments(part)))
                 .reduce(|| (0.0, 0.0), |a, b| (a.0 + b.0, a.1 + b.1));
             let mean = sum / per_group as f64;
             (mean, (squares / per_group as f64 - mean * mean).max(0.0))
@@ -242,7 +252,7 @@ mod tests {
         let x: Vec<f32> = noise(rows * width, 41).iter().map(|value| value * 3.0 + 1.0).collect();
         let (scale, shift) = (noise(width, 42), noise(width, 43));
         let mut out = vec![0.0; x.len()];
-        modulated_layer_norm(&x, &scale, &shift, 1e-6, &mut out);
+        modulated_layer_norm(Isa::detect(), &x, &scale, &shift, 1e-6, &mut out);
         for (x, out) in x.chunks_exact(width).zip(out.chunks_exact(width)) {
             let mean = x.iter().map(|v| f64::from(*v)).sum::<f64>() / width as f64;
             let variance = x.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / width as f64;
@@ -264,7 +274,7 @@ mod tests {
         let weight = noise(dim, 45);
         let angles: Vec<f64> = noise((tokens + 5) * dim / 2, 46).iter().map(|a| f64::from(*a) * 30.0).collect();
         let table = RotaryTable::new(&angles, dim);
-        rms_norm_rotate(&mut data, stride, offset, heads, &weight, 1e-6, &table, 5);
+        rms_norm_rotate(Isa::detect(), &mut data[offset..], stride, heads, &weight, 1e-6, &table, 5);
         for token in 0..tokens {
             for head in 0..heads {
                 let x = &before[token * stride + offset + head * dim..][..dim];
@@ -296,7 +306,7 @@ mod tests {
         let data: Vec<f32> = noise(channels * height * width, 47).iter().map(|v| v * 0.5 + 100.0).collect();
         let (weight, bias) = (noise(channels, 48), noise(channels, 49));
         let input = Planes { data: &data, channels, height, width };
-        let (scale, shift) = group_norm_affine(input, groups, &weight, &bias, 1e-6);
+        let (scale, shift) = group_norm_affine(Isa::detect(), input, groups, &weight, &bias, 1e-6);
         let per_group = channels / groups * height * width;
         for (index, value) in data.iter().enumerate() {
             let group = &data[index / per_group * per_group..][..per_group];

@@ -4,9 +4,9 @@
 //! tile reads one contiguous group per step. Rows beyond the operand's end are zeros. Blocks of one vector's width are
 //! transposed in registers.
 
-use crate::matrix::{Matrix, to_f32};
 use crate::simd::{Kernel, Simd};
 use crate::tile::MAX_COLUMNS;
+use afterimage_tensors::Matrix;
 use std::ops::Range;
 
 /// Numbers of a stored row that are converted at once; the staging block stays in the first-level cache.
@@ -66,19 +66,22 @@ impl Kernel for PackMatrix<'_> {
         let stored: [_; MAX_COLUMNS] =
             std::array::from_fn(|row| (row < rows.len()).then(|| matrix.row(rows.start + row)));
         let mut stage = [0.0_f32; MAX_COLUMNS * STAGE];
-        for start in (0..cols.len()).step_by(CHUNK) {
-            let count = CHUNK.min(cols.len() - start);
+        let quantised = stored.iter().flatten().any(|row| row.block() > 1);
+        let mut start = cols.start;
+        while start < cols.end {
+            // A block that two chunks share would be decoded twice.
+            let count = if quantised { CHUNK - start % CHUNK } else { CHUNK }.min(cols.end - start);
             for (row, stored) in stored.iter().enumerate() {
-                if let Some((bytes, element)) = stored {
-                    let bytes = &bytes[(cols.start + start) * element.size()..][..count * element.size()];
-                    to_f32(bytes, *element, &mut stage[row * STAGE..][..count]);
+                if let Some(stored) = stored {
+                    stored.read(start..start + count, &mut stage[row * STAGE..][..count]);
                 }
             }
             // SAFETY: the stage has `rows` rows of at least `count` numbers, the panel was checked above.
             unsafe {
-                let to = panel.as_mut_ptr().add(start * width);
+                let to = panel.as_mut_ptr().add((start - cols.start) * width);
                 transpose::<S>(stage.as_ptr(), STAGE, rows.len(), count, to, width);
             }
+            start += count;
         }
     }
 }
@@ -118,7 +121,7 @@ mod tests {
     fn panels_hold_columns_side_by_side_and_pad_with_zeros() {
         let (rows, cols) = (40, 131);
         let x: Vec<f32> = (0..rows * cols).map(|value| value as f32 + 1.0).collect();
-        let matrix = Matrix::from_f32(x.clone(), rows, cols);
+        let matrix = Matrix::from_f32(&x, rows, cols);
         for isa in Isa::available() {
             for (width, count) in [(6, 4), (12, 12), (12, 5), (32, 32), (32, 17), (16, 16), (4, 1), (2, 0)] {
                 let mut panel = vec![f32::NAN; (cols - 1) * width];

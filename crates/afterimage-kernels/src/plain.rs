@@ -2,7 +2,7 @@
 
 use crate::attention::{AttentionBias, AttentionShape, Tokens};
 use crate::conv::{Convolution, Movement, Planes, Prelude};
-use crate::matrix::Matrix;
+use afterimage_tensors::Matrix;
 
 /// `x [rows, cols] · weightᵀ + bias`, accumulated in f64.
 pub fn linear(x: &[f32], weight: &Matrix, bias: Option<&[f32]>) -> Vec<f32> {

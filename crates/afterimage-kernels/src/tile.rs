@@ -16,6 +16,15 @@ pub const fn columns<S: Simd>() -> usize {
 /// The sums of one tile: `ROWS` rows of two vectors.
 pub type Sums<S, const ROWS: usize> = [[<S as Simd>::V; 2]; ROWS];
 
+/// Where a tile's sums go: `rows` rows, `stride` apart, of `columns` numbers, from `start` on.
+#[derive(Clone, Copy)]
+pub struct TileOutput {
+    pub start: *mut f32,
+    pub stride: usize,
+    pub rows: usize,
+    pub columns: usize,
+}
+
 /// `sums[i][j] = Σ_k a[k * a_step + i] · b(k)[j]` for `depth` values of k.
 ///
 /// # Safety

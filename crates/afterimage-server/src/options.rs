@@ -1,7 +1,7 @@
 //! Settings of the server.
 
 use crate::cost::Rates;
-use crate::listen::ConnectionLimits;
+use crate::listen::{ConnectionLimits, TlsFiles};
 use crate::model_sets::ModelSets;
 use crate::network::Cidr;
 use afterimage_jobs::Secret;
@@ -53,13 +53,4 @@ pub struct ServeOptions {
     pub rates: Rates,
     /// How long a stop may take.
     pub stop_within: Duration,
-}
-
-/// Files of a TLS listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// Certificate chain, PEM.
-    pub certificate: PathBuf,
-    /// Private key, PEM.
-    pub key: PathBuf,
 }

@@ -30,5 +30,5 @@ pub use executor::EngineExecutor;
 pub use frame::{Frame, FrameCodec, FrameError, FrameReader};
 pub use group::EngineGroup;
 pub use launch::EngineCommand;
-pub use protocol::{Command, FailureKind, GenerationFailure, PROTOCOL_VERSION, Report, Summary, Ticket};
-pub use supervisor::{EngineProcesses, Limits, OpenFailure, Outcome, ProcessState, ProcessStatus, Work};
+pub use protocol::{Command, PROTOCOL_VERSION, Report, Ticket, Work};
+pub use supervisor::{EngineProcesses, Limits, OpenFailure, ProcessState, ProcessStatus};

@@ -1,7 +1,6 @@
 //! `--model NAME=SPEC`: sets of models that one server has at once.
 
 use crate::failure::{Failure, shortened};
-use crate::flags::Dtype;
 use crate::origin::Origins;
 use crate::values;
 use afterimage_core::ModelName;
@@ -168,12 +167,12 @@ fn read(name: ModelName, values: &Map<String, Value>) -> Result<ModelSet, String
 }
 
 fn dtype(text: &str) -> Result<DtypeChoice, String> {
-    let known: Vec<String> = Dtype::value_variants()
+    let known: Vec<String> = DtypeChoice::value_variants()
         .iter()
         .filter_map(|known| Some(known.to_possible_value()?.get_name().to_owned()))
         .collect();
-    let dtype = Dtype::from_str(text, false);
-    dtype.map(Into::into).map_err(|_| format!("`{}` is not known; {} are accepted", shortened(text), known.join(", ")))
+    let dtype = DtypeChoice::from_str(text, false);
+    dtype.map_err(|_| format!("`{}` is not known; {} are accepted", shortened(text), known.join(", ")))
 }
 
 /// The ids in a list; each must be one of the server's, since a wrong one would never be asked for.

@@ -1,4 +1,4 @@
-//! The official SDKs, unmodified, and the README's examples, each against the real server.
+//! The official SDKs, unmodified, and the examples that the documents print, each against the real server.
 //!
 //! Needs python3 with venv and pip, node with npm, and curl; the packages come from wherever pip and npm get theirs and
 //! stay in the target folder. A test whose tools are missing says so and passes, unless `AFTERIMAGE_REQUIRE_SDKS` is
@@ -12,6 +12,8 @@
 
 #[path = "sdk/certificate.rs"]
 mod certificate;
+#[path = "sdk/examples.rs"]
+mod examples;
 #[path = "sdk/fal.rs"]
 mod fal;
 #[path = "sdk/openai.rs"]
@@ -20,10 +22,10 @@ mod openai;
 mod openapi;
 #[path = "sdk/packages.rs"]
 mod packages;
+#[path = "support/documents.rs"]
+mod printed;
 #[path = "sdk/process.rs"]
 mod process;
-#[path = "sdk/readme.rs"]
-mod readme;
 #[path = "sdk/server.rs"]
 mod server;
 #[path = "sdk/wavespeed.rs"]

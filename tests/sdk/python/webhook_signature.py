@@ -1,4 +1,4 @@
-"""How a receiver tells that a webhook came from its server. The README prints this function."""
+"""How a receiver tells that a webhook came from its server. docs/wavespeed.md prints this function."""
 
 import hashlib
 import hmac

@@ -2,12 +2,15 @@
 
 use super::subject::Subject;
 use super::{BenchOptions, BenchReport, Samples, peak_memory, reset_peak_memory};
-use crate::models::flux::{ConditioningInputs, FluxTransformer, Grid, Workspace};
+use crate::devices::{OnDevice, on_device};
+use crate::models::flux::{ConditioningInputs, FluxTransformer, Grid};
 use crate::models::vae::{Autoencoder, Tensor3};
-use crate::pipelines::{bench_context, usable_size};
+use crate::pipeline::{Networks, encode_picture, encode_text, join, usable_size};
 use crate::sampling::{TorchGenerator, sigmas, timesteps};
-use afterimage_core::{Error, Picture, Result, Size};
+use afterimage_core::{Error, Field, Picture, Result, Size, VariationSettings};
+use afterimage_device::Device;
 use afterimage_kernels::gemm::measure_ceiling;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Side of the square product that gives the ceiling: large enough to be bound by arithmetic.
@@ -20,11 +23,32 @@ const GUIDANCE: f32 = 3.5;
 /// # Errors
 /// Those of loading a model, [`Error::Field`] for a size that is too small, and [`Error::Cancelled`].
 pub fn run(options: &BenchOptions, stop: &(dyn Fn() -> bool + Sync)) -> Result<BenchReport> {
+    on_device(options.engine.device, Measure { options, stop })
+}
+
+struct Measure<'a> {
+    options: &'a BenchOptions,
+    stop: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl OnDevice for Measure<'_> {
+    type Output = BenchReport;
+
+    fn run<D: Device>(self, device: Arc<D>) -> Result<BenchReport> {
+        measure(&device, self.options, self.stop)
+    }
+}
+
+fn measure<D: Device>(
+    device: &Arc<D>,
+    options: &BenchOptions,
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Result<BenchReport> {
     let check = || if stop() { Err(Error::Cancelled) } else { Ok(()) };
     let ceiling_before = measure_ceiling(CEILING_SIZE);
     reset_peak_memory();
     let start = Instant::now();
-    let subject = Subject::open(options)?;
+    let subject = Subject::open(device, options)?;
     let (transformer, autoencoder) = networks(&subject)?;
     let mut load_ms = milliseconds(start);
 
@@ -40,17 +64,13 @@ pub fn run(options: &BenchOptions, stop: &(dyn Fn() -> bool + Sync)) -> Result<B
             let context = generator.randn_f32(random.context_tokens * config.joint_attention_dim);
             (context, generator.randn_f32(config.pooled_projection_dim))
         }
-        Subject::Models(models) => {
+        Subject::Networks(networks) => {
             let mut context = None;
             for _ in 0..options.repeat {
                 check()?;
-                let encoded = bench_context(models, &picture)?;
-                load_ms += encoded.load_ms;
-                times.image_encode.push(encoded.image_encode_ms);
-                times.text_encode.push(encoded.text_encode_ms);
-                context = Some((encoded.tokens, encoded.pooled));
+                context = Some(times.context(networks, &picture, &mut load_ms)?);
             }
-            context.ok_or_else(|| Error::field("repeat", "0 is out of range; at least 1"))?
+            context.ok_or_else(|| Error::field(Field::Repeat, "0 is out of range; at least 1"))?
         }
     };
     let scheduler = crate::config::SchedulerConfig::flux_dev();
@@ -69,7 +89,7 @@ pub fn run(options: &BenchOptions, stop: &(dyn Fn() -> bool + Sync)) -> Result<B
     }
     let peak = peak_memory();
     let (model, dtype) = match &subject {
-        Subject::Models(models) => (models.name(), models.dtype()),
+        Subject::Networks(networks) => (networks.files().name(), networks.files().dtype()),
         Subject::Random(random) => ("medium (random weights)".to_owned(), random.dtype),
     };
     let context_tokens = context.len() / transformer.config().joint_attention_dim;
@@ -77,7 +97,7 @@ pub fn run(options: &BenchOptions, stop: &(dyn Fn() -> bool + Sync)) -> Result<B
     let step_gflop = transformer.step_flops(context_tokens, grid.tokens()) / 1e9;
     Ok(BenchReport {
         model,
-        device: "cpu".to_owned(),
+        device: device.name().to_owned(),
         dtype: dtype.to_owned(),
         threads: rayon::current_num_threads(),
         instructions: afterimage_kernels::simd::Isa::detect().name().to_owned(),
@@ -106,9 +126,9 @@ pub fn run(options: &BenchOptions, stop: &(dyn Fn() -> bool + Sync)) -> Result<B
     })
 }
 
-fn networks(subject: &Subject) -> Result<(&FluxTransformer, &Autoencoder)> {
+fn networks<D: Device>(subject: &Subject<D>) -> Result<(&FluxTransformer<D>, &Autoencoder<D>)> {
     match subject {
-        Subject::Models(models) => Ok((models.transformer()?, models.autoencoder()?)),
+        Subject::Networks(networks) => Ok((networks.transformer()?, networks.autoencoder()?)),
         Subject::Random(random) => Ok((&random.transformer, &random.autoencoder)),
     }
 }
@@ -135,9 +155,31 @@ struct Times {
 }
 
 impl Times {
-    fn steps(
+    /// Encodes `picture` and a short prompt: tokens and pooled vector. Building encoders counts as loading.
+    fn context<D: Device>(
         &mut self,
-        transformer: &FluxTransformer,
+        networks: &Networks<D>,
+        picture: &Picture,
+        load_ms: &mut f64,
+    ) -> Result<(Vec<f32>, Vec<f32>)> {
+        let start = Instant::now();
+        networks.image_encoders()?;
+        networks.text_encoders()?;
+        *load_ms += milliseconds(start);
+        let start = Instant::now();
+        let image = encode_picture(networks, picture, 1.0)?;
+        self.image_encode.push(milliseconds(start));
+        let start = Instant::now();
+        let text = encode_text(networks, "a red sailing boat on a calm lake, in the style of a woodcut")?;
+        self.text_encode.push(milliseconds(start));
+        let width = networks.files().flux().joint_attention_dim;
+        let context = join(width, text, &[Arc::new(image)], &VariationSettings::default());
+        Ok((context.tokens, context.pooled))
+    }
+
+    fn steps<D: Device>(
+        &mut self,
+        transformer: &FluxTransformer<D>,
         inputs: &ConditioningInputs,
         check: &dyn Fn() -> Result<()>,
         generator: &mut TorchGenerator,
@@ -149,7 +191,7 @@ impl Times {
         let config = transformer.config();
         let mut latents = generator.randn_f32(inputs.grid.tokens() * config.in_channels);
         let mut velocity = vec![0.0; inputs.grid.tokens() * config.out_channels()];
-        let mut workspace = Workspace::default();
+        let mut workspace = transformer.workspace(&conditioning)?;
         for step in 0..inputs.timesteps.len() {
             check()?;
             let start = Instant::now();
@@ -162,9 +204,9 @@ impl Times {
         Ok(())
     }
 
-    fn autoencoder(
+    fn autoencoder<D: Device>(
         &mut self,
-        autoencoder: &Autoencoder,
+        autoencoder: &Autoencoder<D>,
         grid: Grid,
         size: Size,
         check: &(dyn Fn() -> Result<()> + Sync),

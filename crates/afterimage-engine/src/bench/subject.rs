@@ -5,10 +5,11 @@ use crate::config::{FluxConfig, VaeConfig};
 use crate::models::flux::FluxTransformer;
 use crate::models::vae::Autoencoder;
 use crate::options::DtypeChoice;
-use crate::pipelines::Models;
+use crate::pipeline::{ModelFiles, Networks};
 use crate::weights::{RandomWeights, Scope};
 use afterimage_core::Result;
-use afterimage_kernels::matrix::Element;
+use afterimage_device::Device;
+use afterimage_tensors::Element;
 use std::sync::Arc;
 
 /// Text tokens of the medium preset.
@@ -17,34 +18,32 @@ const TEXT_TOKENS: usize = 512;
 const IMAGE_TOKENS: usize = 729;
 
 /// Models to measure.
-pub(super) enum Subject {
+pub(super) enum Subject<D: Device> {
     /// From files or embedded.
-    Models(Box<Models>),
+    Networks(Box<Networks<D>>),
     /// Made up in memory.
-    Random(Box<Random>),
+    Random(Box<Random<D>>),
 }
 
 /// Networks with random weights.
-pub(super) struct Random {
-    pub transformer: FluxTransformer,
-    pub autoencoder: Autoencoder,
+pub(super) struct Random<D: Device> {
+    pub transformer: FluxTransformer<D>,
+    pub autoencoder: Autoencoder<D>,
     pub context_tokens: usize,
     pub dtype: &'static str,
 }
 
-impl Subject {
-    pub fn open(options: &BenchOptions) -> Result<Self> {
+impl<D: Device> Subject<D> {
+    pub fn open(device: &Arc<D>, options: &BenchOptions) -> Result<Self> {
         if options.preset == Preset::Medium && options.engine.base.is_none() {
-            // Checks the device as for any other model.
-            Models::open(&options.engine)?;
-            return Ok(Self::Random(Box::new(Random::medium(options.engine.dtype)?)));
+            return Ok(Self::Random(Box::new(Random::medium(device, options.engine.dtype)?)));
         }
-        Ok(Self::Models(Box::new(Models::open(&options.engine)?)))
+        Ok(Self::Networks(Box::new(Networks::new(Arc::clone(device), ModelFiles::open(&options.engine)?))))
     }
 }
 
-impl Random {
-    fn medium(dtype: DtypeChoice) -> Result<Self> {
+impl<D: Device> Random<D> {
+    fn medium(device: &Arc<D>, dtype: DtypeChoice) -> Result<Self> {
         let (element, dtype) = match dtype {
             DtypeChoice::Bf16 => (Element::Bf16, "bf16"),
             DtypeChoice::Auto | DtypeChoice::F32 => (Element::F32, "f32"),
@@ -63,8 +62,8 @@ impl Random {
             ..FluxConfig::default()
         };
         Ok(Self {
-            transformer: FluxTransformer::load(&scope.at("transformer"), &config)?,
-            autoencoder: Autoencoder::load(&scope.at("vae"), &VaeConfig::flux(), true)?,
+            transformer: FluxTransformer::load(device, &scope.at("transformer"), config)?,
+            autoencoder: Autoencoder::load(device, &scope.at("vae"), VaeConfig::flux(), true)?,
             context_tokens: TEXT_TOKENS + IMAGE_TOKENS,
             dtype,
         })

@@ -1,7 +1,7 @@
 //! What a model wants of the engine and diffusers' layout has no place for: `afterimage.json` in the base's folder.
 
 use super::check::Check;
-use crate::weights::Bundle;
+use crate::bundle::Bundle;
 use afterimage_core::Result;
 use serde::Deserialize;
 

@@ -1,9 +1,26 @@
 //! Checks that every configuration needs; each error names file and field.
 
+use crate::bundle::Bundle;
 use afterimage_core::{Error, Result};
+use serde::de::DeserializeOwned;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::Path;
+
+/// Reads the configuration `file` of the folder `folder` and checks it with `validate`, which gets the path for its
+/// messages.
+///
+/// # Errors
+/// [`Error::ModelFile`] naming the field that cannot be used and what would be right.
+pub(crate) fn read_checked<C: DeserializeOwned>(
+    folder: &Bundle,
+    file: &str,
+    validate: impl FnOnce(&C, &Path) -> Result<()>,
+) -> Result<C> {
+    let config: C = folder.json(file)?;
+    validate(&config, &folder.path(file))?;
+    Ok(config)
+}
 
 /// The fields of one file.
 pub(crate) struct Check<'a> {
@@ -56,6 +73,18 @@ impl<'a> Check<'a> {
         } else {
             Err(self.refuse(field, format!("{value} is out of range; expected a number above 0 of single precision")))
         }
+    }
+
+    /// Sizes of an encoder as transformers' CLIP and SigLIP configurations name them.
+    pub(crate) fn encoder(&self, hidden: usize, intermediate: usize, layers: usize, heads: usize) -> Result<()> {
+        self.range("hidden_size", hidden, &(1..=65_536))?;
+        self.range("intermediate_size", intermediate, &(1..=262_144))?;
+        self.range("num_hidden_layers", layers, &(1..=1024))?;
+        self.range("num_attention_heads", heads, &(1..=hidden))?;
+        if hidden.is_multiple_of(heads) {
+            return Ok(());
+        }
+        Err(self.refuse("num_attention_heads", format!("{heads} does not divide hidden_size {hidden}")))
     }
 
     /// A switch that is only supported in its off position.

@@ -1,7 +1,8 @@
 //! The FLUX transformer's sizes: `transformer/config.json`.
 
-use super::check::Check;
-use crate::weights::{Bundle, Depth};
+use super::check::{Check, read_checked};
+use super::depth::Depth;
+use crate::bundle::Bundle;
 use afterimage_core::Result;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -63,9 +64,7 @@ impl FluxConfig {
     /// # Errors
     /// [`afterimage_core::Error::ModelFile`] naming the field that cannot be used and what would be right.
     pub fn read(folder: &Bundle) -> Result<Self> {
-        let config: Self = folder.json("config.json")?;
-        config.validate(&folder.path("config.json"))?;
-        Ok(config)
+        read_checked(folder, "config.json", Self::validate)
     }
 
     /// The blocks that it counts, and what it turns on.

@@ -5,11 +5,15 @@
 
 mod afterimage;
 pub(crate) mod check;
+mod depth;
 mod flux;
 mod scheduler;
 mod vae;
 
+pub(crate) use depth::beyond;
+
 pub use afterimage::{AfterimageConfig, EnlargeConfig};
+pub use depth::{Beyond, Depth};
 pub use flux::FluxConfig;
 pub use scheduler::SchedulerConfig;
 pub use vae::VaeConfig;

@@ -1,7 +1,7 @@
 //! The sampler's settings: `scheduler/scheduler_config.json`.
 
-use super::check::Check;
-use crate::weights::Bundle;
+use super::check::{Check, read_checked};
+use crate::bundle::Bundle;
 use afterimage_core::Result;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -82,9 +82,7 @@ impl SchedulerConfig {
     /// # Errors
     /// [`afterimage_core::Error::ModelFile`] naming the field that cannot be used and what would be right.
     pub fn read(folder: &Bundle) -> Result<Self> {
-        let config: Self = folder.json("scheduler_config.json")?;
-        config.validate(&folder.path("scheduler_config.json"))?;
-        Ok(config)
+        read_checked(folder, "scheduler_config.json", Self::validate)
     }
 
     /// Checks every field; `path` is the file that messages name.

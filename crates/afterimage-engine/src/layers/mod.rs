@@ -1,14 +1,19 @@
-//! Small operations that the encoders share: plain functions on f32 slices, parallel over rows.
-//!
-//! Matrix products and attention are `afterimage_kernels`' business; what is here costs little beside them.
+//! Layers that several models are made of: weights on a device, and the operations that use them.
 
-mod activation;
 mod linear;
 mod norm;
 
-pub use activation::{add, gelu_erf, gelu_tanh, multiply, quick_gelu, silu};
-pub use linear::Linear;
-pub use norm::{layer_norm, rms_norm};
+pub use linear::{Linear, StoredLinear};
+pub use norm::LayerNorm;
 
-/// Numbers that one task handles: enough to repay handing it to another thread.
-const NUMBERS_PER_TASK: usize = 16 * 1024;
+use crate::weights::Scope;
+use afterimage_core::Result;
+use afterimage_device::Device;
+
+/// The vector `name` of `len` numbers, on the device.
+///
+/// # Errors
+/// [`afterimage_core::Error::Tensor`] when it is missing or different, and those of the device.
+pub fn vector<D: Device>(device: &D, scope: &Scope, name: &str, len: usize) -> Result<D::Buffer> {
+    device.upload(scope.vector(name, len)?)
+}

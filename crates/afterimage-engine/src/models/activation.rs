@@ -1,6 +1,5 @@
 //! The activation functions of the encoders' feed-forward layers.
 
-use crate::layers;
 use serde::{Deserialize, Serialize};
 
 /// An activation, by the names that transformers' configurations use.
@@ -17,13 +16,12 @@ pub enum Activation {
     GeluTanh,
 }
 
-impl Activation {
-    /// Applies it to every number.
-    pub fn apply(self, x: &mut [f32]) {
-        match self {
-            Self::QuickGelu => layers::quick_gelu(x),
-            Self::Gelu => layers::gelu_erf(x),
-            Self::GeluTanh => layers::gelu_tanh(x),
+impl From<Activation> for afterimage_device::Activation {
+    fn from(activation: Activation) -> Self {
+        match activation {
+            Activation::QuickGelu => Self::QuickGelu,
+            Activation::Gelu => Self::Gelu,
+            Activation::GeluTanh => Self::GeluTanh,
         }
     }
 }

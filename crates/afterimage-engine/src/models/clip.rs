@@ -1,15 +1,16 @@
-//! CLIP's text encoder (Radford et al., 2021), of which FLUX uses one pooled vector.
+//! CLIP's text encoder (Radford et al., 2021), of which FLUX uses one pooled vector: transformers' `CLIPTextModel`,
+//! `src/transformers/models/clip/modeling_clip.py`.
 
-use super::encoder::{Encoder, EncoderShape, Norm};
+use super::encoder::{Encoder, EncoderShape};
 use super::{Activation, embed};
-use crate::config::check::Check;
-use crate::layers::add;
+use crate::config::check::{Check, read_checked};
+use crate::layers::LayerNorm;
 use crate::weights::{Bundle, Depth, Scope};
 use afterimage_core::{Error, Result};
-use afterimage_kernels::attention::AttentionBias;
-use afterimage_kernels::matrix::Matrix;
+use afterimage_device::{Combine, Device, Precision, View, ViewMut};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The end token that old configurations name by mistake; transformers then takes the largest id for the end.
 const LEGACY_END: u32 = 2;
@@ -64,9 +65,8 @@ impl ClipTextConfig {
     /// # Errors
     /// [`Error::ModelFile`] naming the field that cannot be used and what would be right.
     pub fn read(folder: &Bundle) -> Result<Self> {
-        let config = Self { path: folder.path("config.json"), ..folder.json("config.json")? };
-        config.validate(&config.path)?;
-        Ok(config)
+        let config = read_checked(folder, "config.json", Self::validate)?;
+        Ok(Self { path: folder.path("config.json"), ..config })
     }
 
     /// The layers that it counts.
@@ -85,14 +85,8 @@ impl ClipTextConfig {
     /// [`Error::ModelFile`] for the first field that cannot be used.
     pub fn validate(&self, path: &Path) -> Result<()> {
         let check = Check::new(path);
-        check.range("hidden_size", self.hidden_size, &(1..=65_536))?;
-        check.range("intermediate_size", self.intermediate_size, &(1..=262_144))?;
-        check.range("num_hidden_layers", self.num_hidden_layers, &(1..=1024))?;
-        check.range("num_attention_heads", self.num_attention_heads, &(1..=self.hidden_size))?;
-        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
-            let problem = format!("{} does not divide hidden_size {}", self.num_attention_heads, self.hidden_size);
-            return Err(check.refuse("num_attention_heads", problem));
-        }
+        let (hidden, inner) = (self.hidden_size, self.intermediate_size);
+        check.encoder(hidden, inner, self.num_hidden_layers, self.num_attention_heads)?;
         // Three positions are the least for a begin token, a word and an end token.
         check.range("max_position_embeddings", self.max_position_embeddings, &(3..=4096))?;
         check.range("vocab_size", self.vocab_size, &(1..=16_777_216))?;
@@ -101,23 +95,24 @@ impl ClipTextConfig {
 }
 
 /// The text encoder.
-pub struct ClipTextModel {
+pub struct ClipTextModel<D: Device> {
+    device: Arc<D>,
     config: ClipTextConfig,
-    tokens: Matrix,
-    positions: Matrix,
-    encoder: Encoder,
-    final_norm: Norm,
+    tokens: D::Weight,
+    positions: D::Weight,
+    encoder: Encoder<D>,
+    final_norm: LayerNorm<D>,
 }
 
-impl ClipTextModel {
-    /// Takes the tensors from `weights`, whose names are transformers' without `text_model.`.
+impl<D: Device> ClipTextModel<D> {
+    /// Takes the tensors from `scope`, whose names are transformers' without `text_model.`.
     ///
     /// # Errors
-    /// [`Error::Tensor`] for one that is missing or has another shape than `config` says.
-    pub fn new(config: ClipTextConfig, weights: &Scope) -> Result<Self> {
+    /// [`Error::Tensor`] for one that is missing or has another shape than `config` says, and those of the device.
+    pub fn load(device: &Arc<D>, scope: &Scope, config: ClipTextConfig) -> Result<Self> {
         let hidden = config.hidden_size;
         let epsilon = config.layer_norm_eps as f32;
-        let embeddings = weights.at("embeddings");
+        let embeddings = scope.at("embeddings");
         let shape = EncoderShape {
             hidden,
             intermediate: config.intermediate_size,
@@ -126,11 +121,13 @@ impl ClipTextModel {
             epsilon,
             activation: config.hidden_act,
         };
+        let table = |name, rows| device.weight(&embeddings.matrix(name, rows, hidden)?);
         Ok(Self {
-            tokens: embeddings.matrix("token_embedding.weight", config.vocab_size, hidden)?,
-            positions: embeddings.matrix("position_embedding.weight", config.max_position_embeddings, hidden)?,
-            encoder: Encoder::new(&weights.at("encoder"), shape)?,
-            final_norm: Norm::new(&weights.at("final_layer_norm"), hidden, epsilon)?,
+            device: Arc::clone(device),
+            tokens: table("token_embedding.weight", config.vocab_size)?,
+            positions: table("position_embedding.weight", config.max_position_embeddings)?,
+            encoder: Encoder::load(device.as_ref(), &scope.at("encoder"), shape)?,
+            final_norm: LayerNorm::load(device.as_ref(), &scope.at("final_layer_norm"), hidden, epsilon)?,
             config,
         })
     }
@@ -144,7 +141,7 @@ impl ClipTextModel {
     /// end token.
     ///
     /// # Errors
-    /// [`Error::ModelFile`] for an id beyond the table of embeddings.
+    /// [`Error::ModelFile`] for an id beyond the table of embeddings, and those of the device.
     pub fn pooled(&self, ids: &[u32]) -> Result<Vec<f32>> {
         let length = ids.len();
         if length == 0 || length > self.config.max_position_embeddings {
@@ -156,11 +153,18 @@ impl ClipTextModel {
         let end = pooled_position(ids, self.config.eos_token_id);
         // The mask is causal, so nothing behind the pooled position reaches it.
         let ids = &ids[..=end];
-        let mut x = embed(&self.tokens, ids, &self.config.path)?;
-        add(&mut x, &self.positions.row_range(0..ids.len()).to_f32());
-        let mask = causal_mask(ids.len());
-        self.encoder.forward(&mut x, &AttentionBias::Pairs { values: &mask, per_head: false });
-        Ok(self.final_norm.apply(&x[end * self.config.hidden_size..]))
+        let (device, tokens, hidden) = (self.device.as_ref(), ids.len(), self.config.hidden_size);
+        let mut x = embed(device, &self.tokens, ids, &self.config.path)?;
+        let places: Vec<u32> = (0..tokens as u32).collect();
+        let positions = embed(device, &self.positions, &places, &self.config.path)?;
+        let positions = View::new(&positions, tokens, hidden);
+        device.combine(Combine::Add { factor: 1.0 }, positions, ViewMut::new(&mut x, tokens, hidden))?;
+        let mask = device.upload(causal_mask(tokens))?;
+        self.encoder.forward(device, &mut x, tokens, Some(&mask))?;
+        let last = self.final_norm.apply(device, View::vector(&x, end * hidden, hidden), Precision::Exact)?;
+        let mut pooled = vec![0.0; hidden];
+        device.read(View::vector(&last, 0, hidden), &mut pooled)?;
+        Ok(pooled)
     }
 }
 

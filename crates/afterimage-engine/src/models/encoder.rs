@@ -1,12 +1,11 @@
-//! The pre-norm transformer that CLIP's text model and SigLIP's vision tower are both made of.
+//! The pre-norm transformer that CLIP's text model and SigLIP's vision tower are both made of: transformers'
+//! `CLIPEncoder` and `SiglipEncoder`.
 
 use super::Activation;
-use crate::layers::layer_norm;
+use crate::layers::{LayerNorm, Linear, StoredLinear};
 use crate::weights::Scope;
-use afterimage_core::{Error, Result};
-use afterimage_kernels::attention::{AttentionBias, AttentionShape, Tokens, attention};
-use afterimage_kernels::gemm::{Finish, Rows, RowsMut, linear, linear_into};
-use afterimage_kernels::matrix::Matrix;
+use afterimage_core::Result;
+use afterimage_device::{Attention, AttentionBias, Device, Finish, Precision, View, ViewMut};
 
 /// Sizes that all layers of an encoder share.
 #[derive(Clone, Copy, Debug)]
@@ -19,124 +18,86 @@ pub(super) struct EncoderShape {
     pub activation: Activation,
 }
 
-/// A learned layer norm.
-pub(super) struct Norm {
-    weight: Vec<f32>,
-    bias: Vec<f32>,
-    epsilon: f32,
-}
-
-impl Norm {
-    pub fn new(weights: &Scope, width: usize, epsilon: f32) -> Result<Self> {
-        Ok(Self { weight: weights.vector("weight", width)?, bias: weights.vector("bias", width)?, epsilon })
-    }
-
-    pub fn apply(&self, x: &[f32]) -> Vec<f32> {
-        layer_norm(x, &self.weight, &self.bias, self.epsilon)
-    }
-}
-
-/// A matrix and a bias.
-struct Linear {
-    weight: Matrix,
-    bias: Vec<f32>,
-}
-
-impl Linear {
-    fn new(weights: &Scope, inputs: usize, outputs: usize) -> Result<Self> {
-        Ok(Self { weight: weights.matrix("weight", outputs, inputs)?, bias: weights.vector("bias", outputs)? })
-    }
-
-    /// `out += x · weightᵀ + bias`
-    fn add_to(&self, x: &[f32], out: &mut [f32]) {
-        let (inputs, outputs) = (self.weight.cols(), self.weight.rows());
-        let x = Rows { data: x, rows: x.len() / inputs, stride: inputs };
-        linear_into(x, &self.weight, Some(&self.bias), Finish::Add, RowsMut { data: out, stride: outputs });
-    }
-
-    fn gelu_tanh(&self, x: &[f32]) -> Vec<f32> {
-        let (inputs, outputs) = (self.weight.cols(), self.weight.rows());
-        let x = Rows { data: x, rows: x.len() / inputs, stride: inputs };
-        let mut out = vec![0.0; x.rows * outputs];
-        let target = RowsMut { data: &mut out, stride: outputs };
-        linear_into(x, &self.weight, Some(&self.bias), Finish::Gelu, target);
-        out
-    }
-}
-
-struct Layer {
-    norm1: Norm,
+/// `CLIPEncoderLayer`, `SiglipEncoderLayer`.
+struct Layer<D: Device> {
+    norm1: LayerNorm<D>,
     /// Queries, keys and values below each other: one product instead of three.
-    qkv: Linear,
-    out: Linear,
-    norm2: Norm,
-    fc1: Linear,
-    fc2: Linear,
+    qkv: Linear<D>,
+    out: Linear<D>,
+    norm2: LayerNorm<D>,
+    fc1: Linear<D>,
+    fc2: Linear<D>,
 }
 
 /// All layers: `layers.N.{layer_norm1, self_attn, layer_norm2, mlp}`.
-pub(super) struct Encoder {
+pub(super) struct Encoder<D: Device> {
     shape: EncoderShape,
-    layers: Vec<Layer>,
+    layers: Vec<Layer<D>>,
 }
 
-impl Encoder {
-    pub fn new(weights: &Scope, shape: EncoderShape) -> Result<Self> {
-        let layers = (0..shape.layers).map(|index| Layer::new(&weights.at("layers").at(index), &shape));
+impl<D: Device> Encoder<D> {
+    pub fn load(device: &D, scope: &Scope, shape: EncoderShape) -> Result<Self> {
+        let layers = (0..shape.layers).map(|index| Layer::load(device, &scope.at("layers").at(index), &shape));
         Ok(Self { shape, layers: layers.collect::<Result<_>>()? })
     }
 
-    /// Runs all layers on `x [tokens, hidden]`.
-    pub fn forward(&self, x: &mut [f32], bias: &AttentionBias) {
-        for layer in &self.layers {
-            layer.forward(x, &self.shape, bias);
-        }
+    /// Runs all layers on `x [tokens, hidden]`. `mask` `[keys, queries]` is added to the scores of every head.
+    pub fn forward(&self, device: &D, x: &mut D::Buffer, tokens: usize, mask: Option<&D::Buffer>) -> Result<()> {
+        self.layers.iter().try_for_each(|layer| layer.forward(device, x, tokens, &self.shape, mask))
     }
 }
 
-impl Layer {
-    fn new(weights: &Scope, shape: &EncoderShape) -> Result<Self> {
+impl<D: Device> Layer<D> {
+    fn load(device: &D, scope: &Scope, shape: &EncoderShape) -> Result<Self> {
         let EncoderShape { hidden, intermediate, epsilon, .. } = *shape;
-        let attention = weights.at("self_attn");
-        let [q, k, v] = ["q_proj", "k_proj", "v_proj"].map(|name| Linear::new(&attention.at(name), hidden, hidden));
-        let (q, k, v) = (q?, k?, v?);
-        let weight = Matrix::stack(&[q.weight, k.weight, v.weight])
-            .ok_or_else(|| Error::internal("queries, keys and values of different widths"))?;
-        let mlp = weights.at("mlp");
+        let attention = scope.at("self_attn");
+        let [q, k, v] =
+            ["q_proj", "k_proj", "v_proj"].map(|name| StoredLinear::read(&attention.at(name), hidden, hidden));
+        let qkv = StoredLinear::stack(&[q?, k?, v?])?.upload(device)?;
+        let mlp = scope.at("mlp");
         Ok(Self {
-            norm1: Norm::new(&weights.at("layer_norm1"), hidden, epsilon)?,
-            qkv: Linear { weight, bias: [q.bias, k.bias, v.bias].concat() },
-            out: Linear::new(&attention.at("out_proj"), hidden, hidden)?,
-            norm2: Norm::new(&weights.at("layer_norm2"), hidden, epsilon)?,
-            fc1: Linear::new(&mlp.at("fc1"), hidden, intermediate)?,
-            fc2: Linear::new(&mlp.at("fc2"), intermediate, hidden)?,
+            norm1: LayerNorm::load(device, &scope.at("layer_norm1"), hidden, epsilon)?,
+            qkv,
+            out: Linear::load(device, &attention.at("out_proj"), hidden, hidden)?,
+            norm2: LayerNorm::load(device, &scope.at("layer_norm2"), hidden, epsilon)?,
+            fc1: Linear::load(device, &mlp.at("fc1"), hidden, intermediate)?,
+            fc2: Linear::load(device, &mlp.at("fc2"), intermediate, hidden)?,
         })
     }
 
-    fn forward(&self, x: &mut [f32], shape: &EncoderShape, bias: &AttentionBias) {
-        let hidden = shape.hidden;
-        let tokens = x.len() / hidden;
-        let head_dim = hidden / shape.heads;
-        let attention_shape = AttentionShape {
-            queries: tokens,
-            keys: tokens,
+    fn forward(
+        &self,
+        device: &D,
+        x: &mut D::Buffer,
+        tokens: usize,
+        shape: &EncoderShape,
+        mask: Option<&D::Buffer>,
+    ) -> Result<()> {
+        let EncoderShape { hidden, intermediate, .. } = *shape;
+        let normal = self.norm1.apply(device, View::new(x, tokens, hidden), Precision::Working)?;
+        let qkv = self.qkv.apply(device, View::new(&normal, tokens, hidden), Finish::Store, Precision::Working)?;
+        let mut attended = normal;
+        let part = |index: usize| View::new(&qkv, tokens, hidden).strided(3 * hidden).at(index * hidden);
+        let attention = Attention {
             heads: shape.heads,
-            head_dim,
-            scale: (head_dim as f64).powf(-0.5) as f32,
+            scale: ((hidden / shape.heads) as f64).powf(-0.5) as f32,
+            queries: part(0),
+            keys: part(1),
+            values: part(2),
+            bias: mask.map_or(AttentionBias::None, |mask| AttentionBias::Pairs(View::new(mask, tokens, tokens))),
         };
-        let qkv = linear(&self.norm1.apply(x), &self.qkv.weight, Some(&self.qkv.bias));
-        let part = |index: usize| Tokens { data: &qkv, row_stride: 3 * hidden, offset: index * hidden };
-        let mut attended = vec![0.0; tokens * hidden];
-        attention(&attention_shape, part(0), part(1), part(2), bias, &mut attended, hidden, 0);
-        self.out.add_to(&attended, x);
-        let normalised = self.norm2.apply(x);
+        device.attention(attention, ViewMut::new(&mut attended, tokens, hidden))?;
+        self.out.add_to(device, View::new(&attended, tokens, hidden), x)?;
+        let normal = self.norm2.apply(device, View::new(x, tokens, hidden), Precision::Working)?;
+        let normal = View::new(&normal, tokens, hidden);
+        // The tanh form happens inside the product.
         let inner = if shape.activation == Activation::GeluTanh {
-            self.fc1.gelu_tanh(&normalised)
+            self.fc1.apply(device, normal, Finish::GeluTanh, Precision::Working)?
         } else {
-            let mut inner = linear(&normalised, &self.fc1.weight, Some(&self.fc1.bias));
-            shape.activation.apply(&mut inner);
+            let mut inner = self.fc1.apply(device, normal, Finish::Store, Precision::Working)?;
+            device.activate(shape.activation.into(), ViewMut::new(&mut inner, tokens, intermediate))?;
             inner
         };
-        self.fc2.add_to(&inner, x);
+        self.fc2.add_to(device, View::new(&inner, tokens, intermediate), x)
     }
 }

@@ -1,5 +1,6 @@
-//! The models: each is configured by its `config.json`, takes its weights from a [`crate::weights::Scope`] and computes
-//! on plain f32 slices, row-major, one token a row.
+//! The models: each is configured by its `config.json`, takes its weights from a [`crate::weights::Scope`] by
+//! `load(device, scope, config)` and computes on any [`afterimage_device::Device`], one token a row. What goes in and comes
+//! out are f32 numbers in host memory.
 
 mod activation;
 mod area;
@@ -21,27 +22,21 @@ pub use siglip_pixels::SiglipPreprocessor;
 pub use t5::{T5Config, T5Encoder};
 
 use afterimage_core::{Error, Result};
-use afterimage_kernels::matrix::Matrix;
+use afterimage_device::{Device, MatrixShape, Precision, ViewMut};
 use std::path::Path;
 
 /// The rows of `table` that `ids` name, below each other; `config` is the file that gives the table's size.
-fn embed(table: &Matrix, ids: &[u32], config: &Path) -> Result<Vec<f32>> {
-    let width = table.cols();
-    let mut rows = vec![0.0; ids.len() * width];
-    for (id, row) in ids.iter().zip(rows.chunks_exact_mut(width)) {
-        let index = *id as usize;
-        if index >= table.rows() {
-            return Err(Error::model_file(
-                config,
-                format!(
-                    "vocab_size: {} is too small for token {id} of the tokenizer; the two must come from one model",
-                    table.rows()
-                ),
-            ));
-        }
-        table.read_row(index, 0..width, row);
+fn embed<D: Device>(device: &D, table: &D::Weight, ids: &[u32], config: &Path) -> Result<D::Buffer> {
+    let (rows, width) = (table.rows(), table.cols());
+    if let Some(id) = ids.iter().find(|id| **id as usize >= rows) {
+        let problem = format!(
+            "vocab_size: {rows} is too small for token {id} of the tokenizer; the two must come from one model"
+        );
+        return Err(Error::model_file(config, problem));
     }
-    Ok(rows)
+    let mut embedded = device.allocate(ids.len() * width, Precision::Exact)?;
+    device.gather(table, ids, ViewMut::new(&mut embedded, ids.len(), width))?;
+    Ok(embedded)
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
-//! The Redux adapter: SigLIP's tokens in the space of T5's, and fewer of them on request.
+//! The Redux adapter: SigLIP's tokens in the space of T5's, and fewer of them on request. diffusers' `ReduxImageEncoder`,
+//! `src/diffusers/pipelines/flux/modeling_flux.py`.
 
 use super::area::area_average;
-use crate::config::check::Check;
-use crate::layers::silu;
+use crate::config::check::{Check, read_checked};
+use crate::layers::Linear;
 use crate::weights::{Bundle, Scope};
 use afterimage_core::{Error, Result};
-use afterimage_kernels::gemm::linear;
-use afterimage_kernels::matrix::Matrix;
+use afterimage_device::{Activation, Device, Finish, Precision, View, ViewMut};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+use std::sync::Arc;
 
 /// `image_embedder/config.json`; absent fields have diffusers' defaults, those of FLUX.1 Redux.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,9 +33,7 @@ impl ReduxConfig {
     /// # Errors
     /// [`Error::ModelFile`] naming the field that cannot be used and what would be right.
     pub fn read(folder: &Bundle) -> Result<Self> {
-        let config: Self = folder.json("config.json")?;
-        config.validate(&folder.path("config.json"))?;
-        Ok(config)
+        read_checked(folder, "config.json", Self::validate)
     }
 
     /// Checks every field; `path` is the file that messages name.
@@ -49,27 +48,25 @@ impl ReduxConfig {
 }
 
 /// `redux_down(silu(redux_up(tokens)))`
-pub struct ReduxEmbedder {
+pub struct ReduxEmbedder<D: Device> {
+    device: Arc<D>,
     config: ReduxConfig,
-    up: Matrix,
-    up_bias: Vec<f32>,
-    down: Matrix,
-    down_bias: Vec<f32>,
+    up: Linear<D>,
+    down: Linear<D>,
 }
 
-impl ReduxEmbedder {
-    /// Takes the four tensors from `weights`.
+impl<D: Device> ReduxEmbedder<D> {
+    /// Takes the four tensors from `scope`.
     ///
     /// # Errors
-    /// [`Error::Tensor`] for one that is missing or has another shape than `config` says.
-    pub fn new(config: ReduxConfig, weights: &Scope) -> Result<Self> {
+    /// [`Error::Tensor`] for one that is missing or has another shape than `config` says, and those of the device.
+    pub fn load(device: &Arc<D>, scope: &Scope, config: ReduxConfig) -> Result<Self> {
         let (inputs, outputs) = (config.redux_dim, config.txt_in_features);
         let inner = 3 * outputs;
         Ok(Self {
-            up: weights.matrix("redux_up.weight", inner, inputs)?,
-            up_bias: weights.vector("redux_up.bias", inner)?,
-            down: weights.matrix("redux_down.weight", outputs, inner)?,
-            down_bias: weights.vector("redux_down.bias", outputs)?,
+            device: Arc::clone(device),
+            up: Linear::load(device.as_ref(), &scope.at("redux_up"), inputs, inner)?,
+            down: Linear::load(device.as_ref(), &scope.at("redux_down"), inner, outputs)?,
             config,
         })
     }
@@ -82,14 +79,20 @@ impl ReduxEmbedder {
     /// Text-like tokens `[tokens, txt_in_features]` of image tokens `[tokens, redux_dim]`.
     ///
     /// # Errors
-    /// [`Error::Internal`] when `tokens` is not a whole number of rows.
+    /// [`Error::Internal`] when `tokens` is not a whole number of rows, and those of the device.
     pub fn embed(&self, tokens: &[f32]) -> Result<Vec<f32>> {
-        if !tokens.len().is_multiple_of(self.config.redux_dim) {
-            return Err(Error::internal(format!("{} numbers in rows of {}", tokens.len(), self.config.redux_dim)));
+        let ReduxConfig { redux_dim: inputs, txt_in_features: outputs } = self.config;
+        if !tokens.len().is_multiple_of(inputs) {
+            return Err(Error::internal(format!("{} numbers in rows of {inputs}", tokens.len())));
         }
-        let mut inner = linear(tokens, &self.up, Some(&self.up_bias));
-        silu(&mut inner);
-        Ok(linear(&inner, &self.down, Some(&self.down_bias)))
+        let (device, rows) = (self.device.as_ref(), tokens.len() / inputs);
+        let x = device.upload(tokens.to_vec())?;
+        let mut inner = self.up.apply(device, View::new(&x, rows, inputs), Finish::Store, Precision::Working)?;
+        device.activate(Activation::Silu, ViewMut::new(&mut inner, rows, 3 * outputs))?;
+        let down = self.down.apply(device, View::new(&inner, rows, 3 * outputs), Finish::Store, Precision::Exact)?;
+        let mut embedded = vec![0.0; rows * outputs];
+        device.read(View::new(&down, rows, outputs), &mut embedded)?;
+        Ok(embedded)
     }
 }
 

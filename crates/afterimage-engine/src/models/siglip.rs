@@ -1,17 +1,17 @@
-//! SigLIP's vision tower (Zhai et al., 2023): what Redux sees of a picture.
+//! SigLIP's vision tower (Zhai et al., 2023): what Redux sees of a picture. transformers' `SiglipVisionTransformer`,
+//! `src/transformers/models/siglip/modeling_siglip.py`.
 
 use super::Activation;
-use super::encoder::{Encoder, EncoderShape, Norm};
+use super::encoder::{Encoder, EncoderShape};
 use crate::config::check::Check;
-use crate::layers::add;
+use crate::layers::{LayerNorm, Linear, StoredLinear};
 use crate::weights::{Bundle, Depth, Scope};
 use afterimage_core::{Error, Result};
-use afterimage_kernels::attention::AttentionBias;
-use afterimage_kernels::gemm::linear;
-use afterimage_kernels::matrix::Matrix;
+use afterimage_device::{Combine, Device, Finish, Precision, View, ViewMut};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+use std::sync::Arc;
 
 /// `image_encoder/config.json`; absent fields have transformers' defaults.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -89,14 +89,8 @@ impl SiglipConfig {
     /// [`Error::ModelFile`] for the first field that cannot be used.
     pub fn validate(&self, path: &Path) -> Result<()> {
         let check = Check::new(path);
-        check.range("hidden_size", self.hidden_size, &(1..=65_536))?;
-        check.range("intermediate_size", self.intermediate_size, &(1..=262_144))?;
-        check.range("num_hidden_layers", self.num_hidden_layers, &(1..=1024))?;
-        check.range("num_attention_heads", self.num_attention_heads, &(1..=self.hidden_size))?;
-        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
-            let problem = format!("{} does not divide hidden_size {}", self.num_attention_heads, self.hidden_size);
-            return Err(check.refuse("num_attention_heads", problem));
-        }
+        let (hidden, inner) = (self.hidden_size, self.intermediate_size);
+        check.encoder(hidden, inner, self.num_hidden_layers, self.num_attention_heads)?;
         check.range("num_channels", self.num_channels, &(3..=3))?;
         check.range("image_size", self.image_size, &(1..=4096))?;
         check.range("patch_size", self.patch_size, &(1..=self.image_size))?;
@@ -110,25 +104,26 @@ impl SiglipConfig {
 }
 
 /// The vision tower without its pooling head.
-pub struct SiglipVisionModel {
+pub struct SiglipVisionModel<D: Device> {
+    device: Arc<D>,
     config: SiglipConfig,
-    /// `[hidden, 3 · patch · patch]`: a convolution with step `patch` is a product with unfolded patches.
-    patch_weight: Matrix,
-    patch_bias: Vec<f32>,
-    positions: Vec<f32>,
-    encoder: Encoder,
-    post_norm: Norm,
+    /// Over unfolded patches `[3 · patch · patch]`.
+    patch: Linear<D>,
+    /// `[patches, hidden]`
+    positions: D::Buffer,
+    encoder: Encoder<D>,
+    post_norm: LayerNorm<D>,
 }
 
-impl SiglipVisionModel {
-    /// Takes the tensors from `weights`, whose names are transformers' without `vision_model.`.
+impl<D: Device> SiglipVisionModel<D> {
+    /// Takes the tensors from `scope`, whose names are transformers' without `vision_model.`.
     ///
     /// # Errors
-    /// [`Error::Tensor`] for one that is missing or has another shape than `config` says.
-    pub fn new(config: SiglipConfig, weights: &Scope) -> Result<Self> {
+    /// [`Error::Tensor`] for one that is missing or has another shape than `config` says, and those of the device.
+    pub fn load(device: &Arc<D>, scope: &Scope, config: SiglipConfig) -> Result<Self> {
         let SiglipConfig { hidden_size: hidden, patch_size: patch, num_channels: channels, .. } = config;
         let epsilon = config.layer_norm_eps as f32;
-        let embeddings = weights.at("embeddings");
+        let embeddings = scope.at("embeddings");
         let shape = EncoderShape {
             hidden,
             intermediate: config.intermediate_size,
@@ -138,12 +133,13 @@ impl SiglipVisionModel {
             activation: config.hidden_act,
         };
         let patches = config.grid_side().pow(2);
+        let kernel = StoredLinear::read_patches(&embeddings.at("patch_embedding"), &[hidden, channels, patch, patch])?;
         Ok(Self {
-            patch_weight: embeddings.kernel("patch_embedding.weight", &[hidden, channels, patch, patch])?,
-            patch_bias: embeddings.vector("patch_embedding.bias", hidden)?,
-            positions: embeddings.values("position_embedding.weight", &[patches, hidden])?,
-            encoder: Encoder::new(&weights.at("encoder"), shape)?,
-            post_norm: Norm::new(&weights.at("post_layernorm"), hidden, epsilon)?,
+            device: Arc::clone(device),
+            patch: kernel.upload(device.as_ref())?,
+            positions: device.upload(embeddings.values("position_embedding.weight", &[patches, hidden])?)?,
+            encoder: Encoder::load(device.as_ref(), &scope.at("encoder"), shape)?,
+            post_norm: LayerNorm::load(device.as_ref(), &scope.at("post_layernorm"), hidden, epsilon)?,
             config,
         })
     }
@@ -157,17 +153,24 @@ impl SiglipVisionModel {
     /// normalised planes `[3, image_size, image_size]`.
     ///
     /// # Errors
-    /// [`Error::Internal`] when `pixels` has another length.
+    /// [`Error::Internal`] when `pixels` has another length, and those of the device.
     pub fn encode(&self, pixels: &[f32]) -> Result<Vec<f32>> {
         let SiglipConfig { num_channels: channels, image_size: size, patch_size: patch, .. } = self.config;
         if pixels.len() != channels * size * size {
             return Err(Error::internal(format!("{} numbers for {channels} planes of {size}x{size}", pixels.len())));
         }
-        let patches = unfold(pixels, channels, size, patch);
-        let mut x = linear(&patches, &self.patch_weight, Some(&self.patch_bias));
-        add(&mut x, &self.positions);
-        self.encoder.forward(&mut x, &AttentionBias::None);
-        Ok(self.post_norm.apply(&x))
+        let (device, tokens) = (self.device.as_ref(), self.config.grid_side().pow(2));
+        let (hidden, numbers) = (self.config.hidden_size, channels * patch * patch);
+        let patches = device.upload(unfold(pixels, channels, size, patch))?;
+        let patches = View::new(&patches, tokens, numbers);
+        let mut x = self.patch.apply(device, patches, Finish::Store, Precision::Exact)?;
+        let positions = View::new(&self.positions, tokens, hidden);
+        device.combine(Combine::Add { factor: 1.0 }, positions, ViewMut::new(&mut x, tokens, hidden))?;
+        self.encoder.forward(device, &mut x, tokens, None)?;
+        let normal = self.post_norm.apply(device, View::new(&x, tokens, hidden), Precision::Exact)?;
+        let mut encoded = vec![0.0; tokens * hidden];
+        device.read(View::new(&normal, tokens, hidden), &mut encoded)?;
+        Ok(encoded)
     }
 }
 

@@ -1,16 +1,16 @@
-//! T5's encoder (Raffel et al., 2020; version 1.1 with gated GELU after Shazeer, 2020).
+//! T5's encoder (Raffel et al., 2020; version 1.1 with gated GELU after Shazeer, 2020): transformers' `T5EncoderModel`,
+//! `src/transformers/models/t5/modeling_t5.py`.
 
 use super::embed;
-use crate::config::check::Check;
-use crate::layers::{multiply, rms_norm};
+use crate::config::check::{Check, read_checked};
+use crate::layers::{Linear, StoredLinear, vector};
 use crate::weights::{Bundle, Depth, Scope};
-use afterimage_core::{Error, Result};
-use afterimage_kernels::attention::{AttentionBias, AttentionShape, Tokens, attention};
-use afterimage_kernels::gemm::{Finish, Rows, RowsMut, linear, linear_into};
-use afterimage_kernels::matrix::Matrix;
+use afterimage_core::Result;
+use afterimage_device::{Attention, AttentionBias, Combine, Device, Finish, Norm, Precision, View, ViewMut};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// `text_encoder_2/config.json`; absent fields have transformers' defaults.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,9 +65,8 @@ impl T5Config {
     /// # Errors
     /// [`Error::ModelFile`] naming the field that cannot be used and what would be right.
     pub fn read(folder: &Bundle) -> Result<Self> {
-        let config = Self { path: folder.path("config.json"), ..folder.json("config.json")? };
-        config.validate(&config.path)?;
-        Ok(config)
+        let config = read_checked(folder, "config.json", Self::validate)?;
+        Ok(Self { path: folder.path("config.json"), ..config })
     }
 
     /// The layers that it counts.
@@ -107,41 +106,67 @@ impl T5Config {
     }
 }
 
-struct Block {
-    attention_norm: Vec<f32>,
+/// Root-mean-square norm (`T5LayerNorm`).
+struct RmsNorm<D: Device> {
+    weight: D::Buffer,
+    width: usize,
+    epsilon: f32,
+}
+
+impl<D: Device> RmsNorm<D> {
+    fn load(device: &D, scope: &Scope, config: &T5Config) -> Result<Self> {
+        let (width, epsilon) = (config.d_model, config.layer_norm_epsilon as f32);
+        Ok(Self { weight: vector(device, scope, "weight", width)?, width, epsilon })
+    }
+
+    fn apply(&self, device: &D, x: &D::Buffer, tokens: usize, precision: Precision) -> Result<D::Buffer> {
+        let mut out = device.allocate(tokens * self.width, precision)?;
+        let norm = Norm::Rms { weight: View::vector(&self.weight, 0, self.width) };
+        let x = View::new(x, tokens, self.width);
+        device.norm(x, norm, self.epsilon, ViewMut::new(&mut out, tokens, self.width))?;
+        Ok(out)
+    }
+}
+
+/// `T5Block`: `T5LayerSelfAttention`, then `T5LayerFF` with `T5DenseGatedActDense`.
+struct Block<D: Device> {
+    attention_norm: RmsNorm<D>,
     /// Queries, keys and values below each other.
-    qkv: Matrix,
-    out: Matrix,
-    feed_forward_norm: Vec<f32>,
-    gate: Matrix,
-    up: Matrix,
-    down: Matrix,
+    qkv: Linear<D>,
+    out: Linear<D>,
+    feed_forward_norm: RmsNorm<D>,
+    gate: Linear<D>,
+    up: Linear<D>,
+    down: Linear<D>,
 }
 
 /// The encoder.
-pub struct T5Encoder {
+pub struct T5Encoder<D: Device> {
+    device: Arc<D>,
     config: T5Config,
-    embeddings: Matrix,
+    embeddings: D::Weight,
     /// `[buckets, heads]`: block 0 has it, all blocks use it.
     distance_bias: Vec<f32>,
-    blocks: Vec<Block>,
-    final_norm: Vec<f32>,
+    blocks: Vec<Block<D>>,
+    final_norm: RmsNorm<D>,
 }
 
-impl T5Encoder {
-    /// Takes the tensors from `weights`, whose names are transformers', the embeddings under `shared.weight`.
+impl<D: Device> T5Encoder<D> {
+    /// Takes the tensors from `scope`, whose names are transformers', the embeddings under `shared.weight`.
     ///
     /// # Errors
-    /// [`Error::Tensor`] for one that is missing or has another shape than `config` says.
-    pub fn new(config: T5Config, weights: &Scope) -> Result<Self> {
-        let stack = weights.at("encoder");
-        let blocks = (0..config.num_layers).map(|index| Block::new(&config, &stack.at("block").at(index).at("layer")));
+    /// [`afterimage_core::Error::Tensor`] for one that is missing or has another shape than `config` says, and those of
+    /// the device.
+    pub fn load(device: &Arc<D>, scope: &Scope, config: T5Config) -> Result<Self> {
+        let stack = scope.at("encoder");
+        let block = |index| Block::load(device.as_ref(), &stack.at("block").at(index).at("layer"), &config);
         let first = stack.at("block.0.layer.0.SelfAttention.relative_attention_bias");
         Ok(Self {
-            embeddings: weights.matrix("shared.weight", config.vocab_size, config.d_model)?,
+            device: Arc::clone(device),
+            embeddings: device.weight(&scope.matrix("shared.weight", config.vocab_size, config.d_model)?)?,
             distance_bias: first.values("weight", &[config.relative_attention_num_buckets, config.num_heads])?,
-            blocks: blocks.collect::<Result<_>>()?,
-            final_norm: stack.vector("final_layer_norm.weight", config.d_model)?,
+            blocks: (0..config.num_layers).map(block).collect::<Result<_>>()?,
+            final_norm: RmsNorm::load(device.as_ref(), &stack.at("final_layer_norm"), &config)?,
             config,
         })
     }
@@ -155,18 +180,22 @@ impl T5Encoder {
     /// to, as FLUX was trained.
     ///
     /// # Errors
-    /// [`Error::ModelFile`] for an id beyond the table of embeddings.
+    /// [`afterimage_core::Error::ModelFile`] for an id beyond the table of embeddings, and those of the device.
     pub fn encode(&self, ids: &[u32]) -> Result<Vec<f32>> {
-        let epsilon = self.config.layer_norm_epsilon as f32;
-        let mut x = embed(&self.embeddings, ids, &self.config.path)?;
-        let bias = self.position_bias(ids.len());
+        let (device, tokens, width) = (self.device.as_ref(), ids.len(), self.config.d_model);
+        let mut x = embed(device, &self.embeddings, ids, &self.config.path)?;
+        let bias = device.upload(self.position_bias(tokens))?;
         for block in &self.blocks {
-            block.forward(&mut x, &self.config, epsilon, &bias);
+            block.forward(device, &mut x, tokens, &self.config, &bias)?;
         }
-        Ok(rms_norm(&x, &self.final_norm, epsilon))
+        let normal = self.final_norm.apply(device, &x, tokens, Precision::Exact)?;
+        let mut encoded = vec![0.0; tokens * width];
+        device.read(View::new(&normal, tokens, width), &mut encoded)?;
+        Ok(encoded)
     }
 
-    /// `[heads, keys, queries]`: what each head adds to the score of a pair for their distance.
+    /// `[heads, keys, queries]`: what each head adds to the score of a pair for their distance
+    /// (`T5Attention.compute_bias`).
     fn position_bias(&self, length: usize) -> Vec<f32> {
         let heads = self.config.num_heads;
         // Index `length − 1 + key − query`: distances −(length − 1) to length − 1.
@@ -183,50 +212,50 @@ impl T5Encoder {
     }
 }
 
-impl Block {
-    fn new(config: &T5Config, weights: &Scope) -> Result<Self> {
+impl<D: Device> Block<D> {
+    fn load(device: &D, scope: &Scope, config: &T5Config) -> Result<Self> {
         let (width, inner) = (config.d_model, config.inner());
-        let attention = weights.at(0).at("SelfAttention");
-        let feed_forward = weights.at(1).at("DenseReluDense");
-        let parts = ["q", "k", "v"].map(|name| attention.at(name).matrix("weight", inner, width));
-        let parts = parts.into_iter().collect::<Result<Vec<_>>>()?;
+        let attention = scope.at(0).at("SelfAttention");
+        let feed_forward = scope.at(1).at("DenseReluDense");
+        let linear = |scope: Scope, inputs, outputs| StoredLinear::read_without_bias(&scope, inputs, outputs);
+        let [q, k, v] = ["q", "k", "v"].map(|name| linear(attention.at(name), width, inner));
         Ok(Self {
-            attention_norm: weights.at(0).vector("layer_norm.weight", width)?,
-            qkv: Matrix::stack(&parts)
-                .ok_or_else(|| Error::internal("queries, keys and values of different widths"))?,
-            out: attention.matrix("o.weight", width, inner)?,
-            feed_forward_norm: weights.at(1).vector("layer_norm.weight", width)?,
-            gate: feed_forward.matrix("wi_0.weight", config.d_ff, width)?,
-            up: feed_forward.matrix("wi_1.weight", config.d_ff, width)?,
-            down: feed_forward.matrix("wo.weight", width, config.d_ff)?,
+            attention_norm: RmsNorm::load(device, &scope.at(0).at("layer_norm"), config)?,
+            qkv: StoredLinear::stack(&[q?, k?, v?])?.upload(device)?,
+            out: linear(attention.at("o"), inner, width)?.upload(device)?,
+            feed_forward_norm: RmsNorm::load(device, &scope.at(1).at("layer_norm"), config)?,
+            gate: linear(feed_forward.at("wi_0"), width, config.d_ff)?.upload(device)?,
+            up: linear(feed_forward.at("wi_1"), width, config.d_ff)?.upload(device)?,
+            down: linear(feed_forward.at("wo"), config.d_ff, width)?.upload(device)?,
         })
     }
 
-    fn forward(&self, x: &mut [f32], config: &T5Config, epsilon: f32, bias: &[f32]) {
-        let (width, inner) = (config.d_model, config.inner());
-        let tokens = x.len() / width;
+    fn forward(&self, device: &D, x: &mut D::Buffer, tokens: usize, config: &T5Config, bias: &D::Buffer) -> Result<()> {
+        let (width, inner, heads) = (config.d_model, config.inner(), config.num_heads);
+        let normal = self.attention_norm.apply(device, x, tokens, Precision::Working)?;
+        let qkv = self.qkv.apply(device, View::new(&normal, tokens, width), Finish::Store, Precision::Working)?;
+        let part = |index: usize| View::new(&qkv, tokens, inner).strided(3 * inner).at(index * inner);
+        let mut attended = device.allocate(tokens * inner, Precision::Working)?;
         // T5 leaves the scores unscaled; its initialisation makes up for it.
-        let (heads, head_dim) = (config.num_heads, config.d_kv);
-        let shape = AttentionShape { queries: tokens, keys: tokens, heads, head_dim, scale: 1.0 };
-        let qkv = linear(&rms_norm(x, &self.attention_norm, epsilon), &self.qkv, None);
-        let part = |index: usize| Tokens { data: &qkv, row_stride: 3 * inner, offset: index * inner };
-        let mut attended = vec![0.0; tokens * inner];
-        let bias = AttentionBias::Pairs { values: bias, per_head: true };
-        attention(&shape, part(0), part(1), part(2), &bias, &mut attended, inner, 0);
-        product(&attended, &self.out, Finish::Add, x);
+        let attention = Attention {
+            heads,
+            scale: 1.0,
+            queries: part(0),
+            keys: part(1),
+            values: part(2),
+            bias: AttentionBias::Pairs(View::new(bias, heads * tokens, tokens)),
+        };
+        device.attention(attention, ViewMut::new(&mut attended, tokens, inner))?;
+        self.out.add_to(device, View::new(&attended, tokens, inner), x)?;
 
-        let normalised = rms_norm(x, &self.feed_forward_norm, epsilon);
-        let mut hidden = vec![0.0; tokens * config.d_ff];
-        product(&normalised, &self.gate, Finish::Gelu, &mut hidden);
-        multiply(&mut hidden, &linear(&normalised, &self.up, None));
-        product(&hidden, &self.down, Finish::Add, x);
+        let normal = self.feed_forward_norm.apply(device, x, tokens, Precision::Working)?;
+        let normal = View::new(&normal, tokens, width);
+        let mut hidden = self.gate.apply(device, normal, Finish::GeluTanh, Precision::Working)?;
+        let up = self.up.apply(device, normal, Finish::Store, Precision::Working)?;
+        let up = View::new(&up, tokens, config.d_ff);
+        device.combine(Combine::Multiply, up, ViewMut::new(&mut hidden, tokens, config.d_ff))?;
+        self.down.add_to(device, View::new(&hidden, tokens, config.d_ff), x)
     }
-}
-
-fn product(x: &[f32], weight: &Matrix, finish: Finish, out: &mut [f32]) {
-    let (inputs, outputs) = (weight.cols(), weight.rows());
-    let x = Rows { data: x, rows: x.len() / inputs, stride: inputs };
-    linear_into(x, weight, None, finish, RowsMut { data: out, stride: outputs });
 }
 
 /// The bucket of a distance `key − query`: half of the buckets for keys behind the query; in each half the first half

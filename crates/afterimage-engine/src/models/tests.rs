@@ -1,9 +1,15 @@
-//! The encoders against the numbers that Python diffusers recorded.
+//! The encoders and the tiled autoencoder against the numbers that Python diffusers recorded.
 
+use super::vae::{Autoencoder, Tensor3};
 use super::*;
+use crate::config::VaeConfig;
 use crate::parity::{Case, Recorded, cases, component, relative_difference};
 use crate::weights::layout;
 use afterimage_core::Picture;
+use afterimage_device::Cpu;
+use safetensors::SafeTensors;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What the project promises for every intermediate tensor.
 const TOLERANCE: f32 = 1e-4;
@@ -18,16 +24,20 @@ fn ids(recorded: &Recorded) -> Vec<u32> {
     recorded.values.iter().map(|value| *value as u32).collect()
 }
 
-fn clip(case: &Case) -> ClipTextModel {
-    let folder = case.folder("base").folder("text_encoder");
-    let weights = layout::clip(component(&folder)).unwrap().scope();
-    ClipTextModel::new(ClipTextConfig::read(&folder).unwrap(), &weights).unwrap()
+fn cpu() -> Arc<Cpu> {
+    Arc::new(Cpu::detect())
 }
 
-fn t5(case: &Case) -> T5Encoder {
+fn clip(case: &Case) -> ClipTextModel<Cpu> {
+    let folder = case.folder("base").folder("text_encoder");
+    let weights = layout::clip(component(&folder)).unwrap().scope();
+    ClipTextModel::load(&cpu(), &weights, ClipTextConfig::read(&folder).unwrap()).unwrap()
+}
+
+fn t5(case: &Case) -> T5Encoder<Cpu> {
     let folder = case.folder("base").folder("text_encoder_2");
     let weights = layout::t5(component(&folder)).unwrap().scope();
-    T5Encoder::new(T5Config::read(&folder).unwrap(), &weights).unwrap()
+    T5Encoder::load(&cpu(), &weights, T5Config::read(&folder).unwrap()).unwrap()
 }
 
 #[test]
@@ -62,7 +72,7 @@ fn siglip_and_redux_give_diffusers_tokens() {
         let config = SiglipConfig::read(&folder).unwrap();
         let preprocessor = SiglipPreprocessor::read(&redux.folder("feature_extractor"), config.image_size).unwrap();
         let weights = layout::siglip(component(&folder)).unwrap().scope();
-        let siglip = SiglipVisionModel::new(config, &weights).unwrap();
+        let siglip = SiglipVisionModel::load(&cpu(), &weights, config).unwrap();
 
         let side = pixels.shape[0] as u32;
         let bytes = pixels.values.iter().map(|value| *value as u8).collect();
@@ -72,7 +82,7 @@ fn siglip_and_redux_give_diffusers_tokens() {
 
         let folder = redux.folder("image_embedder");
         let weights = layout::redux(component(&folder)).unwrap().scope();
-        let embedder = ReduxEmbedder::new(ReduxConfig::read(&folder).unwrap(), &weights).unwrap();
+        let embedder = ReduxEmbedder::load(&cpu(), &weights, ReduxConfig::read(&folder).unwrap()).unwrap();
         check(&case, "redux_tokens", &embedder.embed(&tokens).unwrap(), case.tensor("redux_tokens").unwrap());
         compared += 1;
     }
@@ -100,7 +110,37 @@ fn a_wrong_width_names_the_tensor() {
     let weights = layout::t5(component(&folder)).unwrap().scope();
     let mut config = T5Config::read(&folder).unwrap();
     config.d_ff = 97;
-    let message = T5Encoder::new(config, &weights).err().unwrap().to_string();
+    let message = T5Encoder::load(&cpu(), &weights, config).err().unwrap().to_string();
     assert!(message.contains("encoder.block.0.layer.1.DenseReluDense.wi_0.weight"), "{message}");
     assert!(message.contains("97") && message.contains("96"), "{message}");
+}
+
+#[test]
+fn tiles_are_those_of_diffusers() {
+    let case = cases().into_iter().find(|case| case.name == "vary-plain").unwrap();
+    let folder = case.folder("base").folder("vae");
+    let config = VaeConfig { sample_size: 64, ..VaeConfig::read(&folder).unwrap() };
+    let scope = layout::vae(component(&folder)).unwrap().scope();
+    let autoencoder = Autoencoder::load(&cpu(), &scope, config, true).unwrap().with_activation_budget(0);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiled_vae.safetensors");
+    let bytes = std::fs::read(path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let tensor = |name: &str| {
+        let view = file.tensor(name).unwrap();
+        let data = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let [channels, height, width] = view.shape().try_into().unwrap();
+        Tensor3 { data, channels, height, width }
+    };
+    // The recorded latents are unscaled; `decode` takes scaled ones.
+    let mut latents = tensor("latents");
+    autoencoder.scale(&mut latents.data);
+    let decoded = autoencoder.decode(&latents, &|| Ok(())).unwrap();
+    let mean = autoencoder.encode(tensor("pixels"), &|| Ok(())).unwrap().mean;
+    for (name, found) in [("decoded", decoded), ("mean", mean)] {
+        let expected = tensor(name);
+        assert_eq!((found.channels, found.height, found.width), (expected.channels, expected.height, expected.width));
+        let difference = relative_difference(&found.data, &expected.data);
+        println!("tiled {name}: {difference:.1e}");
+        assert!(difference < TOLERANCE, "tiled {name}: {difference}");
+    }
 }

@@ -3,7 +3,7 @@
 use super::bounds::{List, Piece, Size, Vocabulary, Weighed};
 use super::folder::{Role, Settings};
 use super::{FixedLength, guarded};
-use crate::weights::Bundle;
+use crate::bundle::Bundle;
 use afterimage_core::{Error, Result};
 use serde::Deserialize;
 use serde_json::json;

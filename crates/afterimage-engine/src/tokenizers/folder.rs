@@ -1,6 +1,6 @@
 //! What `tokenizer_config.json` and `special_tokens_map.json` say, read as transformers 5 reads them.
 
-use crate::weights::Bundle;
+use crate::bundle::Bundle;
 use afterimage_core::{Error, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@ use super::bounds::{List, MOST_TOKENS, Piece, short_list};
 use super::folder::{Role, Settings};
 use super::normalizer::{Step, normalizer};
 use super::{FixedLength, guarded};
-use crate::weights::Bundle;
+use crate::bundle::Bundle;
 use afterimage_core::{Error, Result};
 use serde::Deserialize;
 use tokenizers::models::unigram::Unigram;

@@ -1,8 +1,8 @@
 //! Token ids against those of transformers.
 
 use super::*;
+use crate::bundle::Bundle;
 use crate::parity::cases;
-use crate::weights::Bundle;
 use proptest::prelude::*;
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -1,10 +1,10 @@
 //! The tensors of one component: a single file, or shards with an index.
 
-use super::bundle::{Bundle, map};
-use super::file_kind::FileKind;
 use super::safetensors::SafetensorsFile;
+use super::tensor_file::{TensorFile, TensorInfo};
+use crate::bundle::{Bundle, map};
 use afterimage_core::{Error, Result};
-use safetensors::tensor::TensorInfo;
+use afterimage_tensors::SharedBytes;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ const PICKLE_ENDINGS: [&str; 4] = [".bin", ".pt", ".pth", ".ckpt"];
 #[derive(Debug)]
 pub struct Component {
     path: PathBuf,
-    files: Vec<SafetensorsFile>,
+    files: Vec<Box<dyn TensorFile>>,
     /// Tensor name to the file that holds it.
     index: BTreeMap<String, usize>,
 }
@@ -63,20 +63,15 @@ impl Component {
         if path.is_dir() {
             return Err(Error::model_file(path, "is a folder; expected one weights file (safetensors)"));
         }
-        let bytes = map(path)?;
-        // Every format that can be read one day branches off here.
-        match FileKind::detect(&bytes) {
-            FileKind::Safetensors => Self::single(SafetensorsFile::parse(path.to_path_buf(), &bytes)?),
-            other => Err(Error::model_file(path, other.refusal().unwrap_or("is of an unknown format"))),
-        }
+        Self::single(parse(path.to_path_buf(), &map(path)?)?)
     }
 
     /// A component of one file that is open already.
     ///
     /// # Errors
     /// [`Error::ModelFile`] when it holds no tensors.
-    pub fn single(file: SafetensorsFile) -> Result<Self> {
-        let index: BTreeMap<String, usize> = file.tensors().map(|(name, _)| (name.to_owned(), 0)).collect();
+    pub fn single(file: Box<dyn TensorFile>) -> Result<Self> {
+        let index: BTreeMap<String, usize> = file.names().map(|name| (name.to_owned(), 0)).collect();
         if index.is_empty() {
             return Err(Error::model_file(file.path(), "holds no tensors"));
         }
@@ -84,7 +79,7 @@ impl Component {
     }
 
     fn open_in(folder: &Bundle, name: &str) -> Result<Self> {
-        Self::single(SafetensorsFile::parse(folder.path(name), &folder.bytes(name)?)?)
+        Self::single(parse(folder.path(name), &folder.bytes(name)?)?)
     }
 
     fn open_sharded(folder: &Bundle, index_name: &str) -> Result<Self> {
@@ -94,7 +89,7 @@ impl Component {
             return Err(Error::model_file(index_path, "weight_map: is empty"));
         }
         let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
-        let mut files: Vec<SafetensorsFile> = Vec::new();
+        let mut files: Vec<Box<dyn TensorFile>> = Vec::new();
         let mut index = BTreeMap::new();
         for (tensor, shard) in &weight_map {
             let number = if let Some(number) = numbers.get(shard.as_str()) {
@@ -113,7 +108,7 @@ impl Component {
                         format!("no such file, but {index_name} places tensor {tensor} there"),
                     ));
                 }
-                files.push(SafetensorsFile::parse(folder.path(shard), &folder.bytes(shard)?)?);
+                files.push(parse(folder.path(shard), &folder.bytes(shard)?)?);
                 numbers.insert(shard, files.len() - 1);
                 files.len() - 1
             };
@@ -136,7 +131,7 @@ impl Component {
     }
 
     /// The open files.
-    pub fn files(&self) -> &[SafetensorsFile] {
+    pub fn files(&self) -> &[Box<dyn TensorFile>] {
         &self.files
     }
 
@@ -161,14 +156,20 @@ impl Component {
     }
 
     /// The file that holds a tensor.
-    pub fn file_of(&self, name: &str) -> Option<&SafetensorsFile> {
-        self.files.get(*self.index.get(name)?)
+    pub fn file_of(&self, name: &str) -> Option<&dyn TensorFile> {
+        self.files.get(*self.index.get(name)?).map(Box::as_ref)
     }
 
     /// Type and shape of a tensor.
     pub fn info(&self, name: &str) -> Option<&TensorInfo> {
         self.file_of(name)?.info(name)
     }
+}
+
+/// The file `path` with these contents, in whichever format it is. Every format that can be read one day branches off
+/// here, by its first bytes; what is none of them, safetensors' parser refuses with words for each kind.
+fn parse(path: PathBuf, bytes: &SharedBytes) -> Result<Box<dyn TensorFile>> {
+    Ok(Box::new(SafetensorsFile::parse(path, bytes)?))
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,6 @@
 //! A FLUX transformer's sizes as its tensors' shapes tell them, for single files that come without a configuration.
 
-use super::inventory::MOST_BLOCKS;
+use super::blocks::MOST_BLOCKS;
 use super::layout::LayoutSource;
 use crate::config::FluxConfig;
 use afterimage_core::{Error, Result};

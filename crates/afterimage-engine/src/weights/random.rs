@@ -1,9 +1,8 @@
 //! Made-up weights of any size, for benchmarks without a model.
 
-use super::source::{StoredTensor, TensorSource};
+use super::source::TensorSource;
 use afterimage_core::{Error, Result};
-use afterimage_kernels::bytes::SharedBytes;
-use afterimage_kernels::matrix::Element;
+use afterimage_tensors::{Element, SharedBytes, StoredTensor};
 use half::{bf16, f16};
 use rayon::prelude::*;
 use std::path::PathBuf;
@@ -36,37 +35,32 @@ impl TensorSource for RandomWeights {
     }
 
     fn rows(&self, name: &str, shape: &[usize]) -> Result<Vec<StoredTensor>> {
-        let size = self.element.size();
-        let length = shape
-            .iter()
-            .try_fold(size, |length, side| length.checked_mul(*side))
-            .ok_or_else(|| Error::internal(format!("{name}: {shape:?} is too large")))?;
-        let (centre, spread) = distribution(name, shape);
-        let seed = fnv1a(name);
+        let too_large = || Error::internal(format!("{name}: {shape:?} is too large"));
+        let numbers = shape.iter().try_fold(1_usize, |numbers, side| numbers.checked_mul(*side));
+        let length = numbers.and_then(|numbers| self.element.row_bytes(numbers)).ok_or_else(too_large)?;
         let mut bytes = vec![0_u8; length];
-        bytes.par_chunks_mut(CHUNK * size).enumerate().for_each(|(chunk, out)| {
-            let first = (chunk * CHUNK) as u64;
-            let values = (first..).map(|index| centre + spread * uniform(seed, index));
-            match self.element {
-                Element::F32 => {
-                    for (stored, value) in out.as_chunks_mut::<4>().0.iter_mut().zip(values) {
-                        *stored = value.to_le_bytes();
-                    }
-                }
-                Element::Bf16 => {
-                    for (stored, value) in out.as_chunks_mut::<2>().0.iter_mut().zip(values) {
-                        *stored = bf16::from_f32(value).to_le_bytes();
-                    }
-                }
-                Element::F16 => {
-                    for (stored, value) in out.as_chunks_mut::<2>().0.iter_mut().zip(values) {
-                        *stored = f16::from_f32(value).to_le_bytes();
-                    }
-                }
-            }
-        });
-        Ok(vec![StoredTensor { shape: shape.to_vec(), element: self.element, bytes: SharedBytes::new(bytes) }])
+        match self.element {
+            Element::F32 => fill(&mut bytes, name, shape, f32::to_le_bytes),
+            Element::Bf16 => fill(&mut bytes, name, shape, |value| bf16::from_f32(value).to_le_bytes()),
+            Element::F16 => fill(&mut bytes, name, shape, |value| f16::from_f32(value).to_le_bytes()),
+            quantised => return Err(Error::internal(format!("random weights are not made in {}", quantised.name()))),
+        }
+        let tensor = StoredTensor::new(name, shape.to_vec(), self.element, SharedBytes::new(bytes));
+        Ok(vec![tensor.ok_or_else(too_large)?])
     }
+}
+
+/// Fills `bytes` with the numbers of the tensor `name`, each stored as `store` does.
+fn fill<const SIZE: usize>(bytes: &mut [u8], name: &str, shape: &[usize], store: impl Fn(f32) -> [u8; SIZE] + Sync) {
+    let (centre, spread) = distribution(name, shape);
+    let seed = fnv1a(name);
+    bytes.par_chunks_mut(CHUNK * SIZE).enumerate().for_each(|(chunk, out)| {
+        let first = (chunk * CHUNK) as u64;
+        let values = (first..).map(|index| centre + spread * uniform(seed, index));
+        for (stored, value) in out.as_chunks_mut::<SIZE>().0.iter_mut().zip(values) {
+            *stored = store(value);
+        }
+    });
 }
 
 /// Numbers that one thread makes at a time.

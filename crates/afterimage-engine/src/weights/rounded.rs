@@ -1,15 +1,15 @@
 //! Weights rounded to bf16 while they are read.
 
-use super::source::{StoredTensor, TensorSource};
-use afterimage_core::Result;
-use afterimage_kernels::bytes::SharedBytes;
-use afterimage_kernels::matrix::{Element, to_f32};
+use super::source::TensorSource;
+use afterimage_core::{Error, Result};
+use afterimage_tensors::{Element, SharedBytes, StoredTensor, to_f32};
 use half::bf16;
 use rayon::prelude::*;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// A source whose tensors all come as bf16: half the memory of f32 files. Tensors stored as bf16 stay where they are.
+/// A source whose tensors come as bf16: half the memory of f32 files. Tensors stored as bf16 or in fewer bits stay where
+/// they are.
 pub struct RoundedToBf16(pub Arc<dyn TensorSource>);
 
 impl TensorSource for RoundedToBf16 {
@@ -22,19 +22,21 @@ impl TensorSource for RoundedToBf16 {
     }
 
     fn rows(&self, name: &str, shape: &[usize]) -> Result<Vec<StoredTensor>> {
-        Ok(self.0.rows(name, shape)?.into_iter().map(round).collect())
+        let rounded: Option<Vec<StoredTensor>> = self.0.rows(name, shape)?.into_iter().map(round).collect();
+        rounded.ok_or_else(|| Error::internal(format!("{name}: rounded numbers do not fill {shape:?}")))
     }
 }
 
-fn round(tensor: StoredTensor) -> StoredTensor {
+fn round(tensor: StoredTensor) -> Option<StoredTensor> {
     /// Numbers converted by one task.
     const NUMBERS: usize = 1 << 16;
-    let element = tensor.element;
-    if element == Element::Bf16 {
-        return tensor;
+    let element = tensor.element();
+    // Quantised numbers would become larger, and no more exact.
+    if !matches!(element, Element::F32 | Element::F16) {
+        return Some(tensor);
     }
-    let mut rounded = vec![0_u8; tensor.bytes.len() / element.size() * 2];
-    rounded.par_chunks_mut(2 * NUMBERS).zip(tensor.bytes.par_chunks(element.size() * NUMBERS)).for_each(
+    let mut rounded = vec![0_u8; 2 * tensor.numbers()];
+    rounded.par_chunks_mut(2 * NUMBERS).zip(tensor.bytes().par_chunks(element.block_bytes() * NUMBERS)).for_each(
         |(rounded, stored)| {
             let mut values = vec![0.0; rounded.len() / 2];
             to_f32(stored, element, &mut values);
@@ -43,7 +45,12 @@ fn round(tensor: StoredTensor) -> StoredTensor {
             }
         },
     );
-    StoredTensor { shape: tensor.shape, element: Element::Bf16, bytes: SharedBytes::new(rounded) }
+    let shape = tensor.shape().to_vec();
+    let rounded = StoredTensor::new(tensor.name(), shape, Element::Bf16, SharedBytes::new(rounded))?;
+    Some(match tensor.scale() {
+        Some(scale) => rounded.with_scale(scale),
+        None => rounded,
+    })
 }
 
 #[cfg(test)]
@@ -53,10 +60,17 @@ mod tests {
     #[test]
     fn numbers_are_rounded_to_nearest() {
         let bytes: Vec<u8> = [1.0_f32, 1.003, -2.5e-3].into_iter().flat_map(f32::to_le_bytes).collect();
-        let tensor = StoredTensor { shape: vec![3], element: Element::F32, bytes: SharedBytes::new(bytes) };
-        let rounded = round(tensor);
+        let tensor = StoredTensor::new("x", vec![3], Element::F32, SharedBytes::new(bytes)).unwrap();
+        let rounded = round(tensor).unwrap();
+        assert_eq!(rounded.element(), Element::Bf16);
         let mut values = [0.0; 3];
-        to_f32(&rounded.bytes, rounded.element, &mut values);
+        rounded.read(&mut values);
         assert_eq!(values.map(bf16::from_f32), [1.0, 1.0, -2.5e-3].map(bf16::from_f32));
+    }
+
+    #[test]
+    fn quantised_numbers_stay_as_they_are() {
+        let tensor = StoredTensor::new("x", vec![32], Element::Q8_0, SharedBytes::new(vec![7; 34])).unwrap();
+        assert_eq!(round(tensor).unwrap().element(), Element::Q8_0);
     }
 }

@@ -4,44 +4,39 @@
 //! (<https://github.com/huggingface/safetensors#format>). The header decides which bytes are handed out, so every
 //! claim in it is checked against the file before anything else is done.
 
-use super::bundle::map;
 use super::file_kind::FileKind;
-use super::source::StoredTensor;
+use super::tensor_file::{TensorFile, TensorInfo};
 use afterimage_core::{Error, Result};
-use afterimage_kernels::bytes::SharedBytes;
-use afterimage_kernels::matrix::Element;
-use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+use afterimage_tensors::{Element, SharedBytes, StoredTensor};
+use safetensors::tensor::{Dtype, Metadata, TensorInfo as RawInfo};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IntoDeserializer, MapAccess, Visitor};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// The same limit as the reference implementation's. FLUX.1-dev's header has 0.1 MB.
 const HEADER_BYTES: u64 = 100_000_000;
 
-/// Number types that models can use, for messages.
-pub(crate) const USABLE_TYPES: &str = "f32, bf16 or f16";
-
 /// An open safetensors file: its header, checked, and its bytes, mapped.
 #[derive(Debug)]
 pub struct SafetensorsFile {
     path: PathBuf,
-    tensors: BTreeMap<String, TensorInfo>,
+    tensors: BTreeMap<String, Entry>,
     metadata: HashMap<String, String>,
     data: SharedBytes,
     file_bytes: usize,
 }
 
-impl SafetensorsFile {
-    /// Maps the file `path` and checks its header.
-    ///
-    /// # Errors
-    /// [`Error::ModelFile`] when it is missing, of another format, truncated or damaged; [`Error::Io`].
-    pub fn open(path: &Path) -> Result<Self> {
-        Self::parse(path.to_path_buf(), &map(path)?)
-    }
+/// A tensor and where its numbers are.
+#[derive(Debug)]
+struct Entry {
+    info: TensorInfo,
+    bytes: Range<usize>,
+}
 
+impl SafetensorsFile {
     /// Checks the header of a file that is in memory already; `path` is for messages.
     ///
     /// # Errors
@@ -49,51 +44,53 @@ impl SafetensorsFile {
     pub fn parse(path: PathBuf, bytes: &SharedBytes) -> Result<Self> {
         match parse(bytes) {
             Ok((header, data)) => {
-                Ok(Self { path, tensors: header.tensors, metadata: header.metadata, data, file_bytes: bytes.len() })
+                let tensors = header.tensors.into_iter().map(|(name, info)| (name, Entry::new(info))).collect();
+                Ok(Self { path, tensors, metadata: header.metadata, data, file_bytes: bytes.len() })
             }
             Err(problem) => Err(Error::ModelFile { path, problem }),
         }
-    }
-
-    /// The file, for messages.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Length of the file in bytes.
-    pub fn file_bytes(&self) -> usize {
-        self.file_bytes
     }
 
     /// The header's `__metadata__`.
     pub fn metadata(&self) -> &HashMap<String, String> {
         &self.metadata
     }
+}
 
-    /// All tensors, sorted by name.
-    pub fn tensors(&self) -> impl Iterator<Item = (&str, &TensorInfo)> {
-        self.tensors.iter().map(|(name, info)| (name.as_str(), info))
+impl TensorFile for SafetensorsFile {
+    fn path(&self) -> &Path {
+        &self.path
     }
 
-    /// Type and shape of a tensor.
-    pub fn info(&self, name: &str) -> Option<&TensorInfo> {
-        self.tensors.get(name)
+    fn file_bytes(&self) -> usize {
+        self.file_bytes
     }
 
-    /// The tensor `name`, `None` when it is missing or its type is not one that models can use.
-    pub fn tensor(&self, name: &str) -> Option<StoredTensor> {
-        let info = self.tensors.get(name)?;
-        let (start, end) = info.data_offsets;
-        Some(StoredTensor {
-            shape: info.shape.clone(),
-            element: element(info.dtype)?,
-            bytes: self.data.slice(start..end)?,
-        })
+    fn names(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+        Box::new(self.tensors.keys().map(String::as_str))
+    }
+
+    fn info(&self, name: &str) -> Option<&TensorInfo> {
+        self.tensors.get(name).map(|entry| &entry.info)
+    }
+
+    fn tensor(&self, name: &str) -> Option<StoredTensor> {
+        let Entry { info, bytes } = self.tensors.get(name)?;
+        StoredTensor::new(name, info.shape.clone(), info.element?, self.data.slice(bytes.clone())?)
     }
 }
 
-/// The matching type of numbers that models can use.
-pub(crate) fn element(dtype: Dtype) -> Option<Element> {
+impl Entry {
+    fn new(info: RawInfo) -> Self {
+        let (start, end) = info.data_offsets;
+        let type_name = info.dtype.to_string().to_lowercase();
+        Self { info: TensorInfo { shape: info.shape, type_name, element: element(info.dtype) }, bytes: start..end }
+    }
+}
+
+/// The matching type of numbers that models can use. Those of 8 bits are not among them: their scales stand in tensors
+/// of their own, in several spellings, and without them the numbers would be wrong without a word.
+fn element(dtype: Dtype) -> Option<Element> {
     match dtype {
         Dtype::F32 => Some(Element::F32),
         Dtype::BF16 => Some(Element::Bf16),
@@ -104,7 +101,7 @@ pub(crate) fn element(dtype: Dtype) -> Option<Element> {
 
 struct Header {
     metadata: HashMap<String, String>,
-    tensors: BTreeMap<String, TensorInfo>,
+    tensors: BTreeMap<String, RawInfo>,
 }
 
 /// The checked header and the bytes behind it, or what is wrong.
@@ -138,7 +135,7 @@ fn parse(bytes: &SharedBytes) -> Result<(Header, SharedBytes), String> {
 }
 
 /// Checks sizes against shapes and offsets against the file and each other.
-fn check(mut tensors: Vec<(String, TensorInfo)>, data_bytes: usize) -> Result<BTreeMap<String, TensorInfo>, String> {
+fn check(mut tensors: Vec<(String, RawInfo)>, data_bytes: usize) -> Result<BTreeMap<String, RawInfo>, String> {
     for (name, info) in &tensors {
         let (start, end) = info.data_offsets;
         let bits = info.shape.iter().try_fold(info.dtype.bitsize(), |bits, side| bits.checked_mul(*side));
@@ -173,8 +170,8 @@ fn check(mut tensors: Vec<(String, TensorInfo)>, data_bytes: usize) -> Result<BT
     Ok(tensors.into_iter().collect())
 }
 
-fn clone_info(info: &TensorInfo) -> TensorInfo {
-    TensorInfo { dtype: info.dtype, shape: info.shape.clone(), data_offsets: info.data_offsets }
+fn clone_info(info: &RawInfo) -> RawInfo {
+    RawInfo { dtype: info.dtype, shape: info.shape.clone(), data_offsets: info.data_offsets }
 }
 
 /// `3072 x 64`; `one` for a scalar.
@@ -188,7 +185,7 @@ fn sides(shape: &[usize]) -> String {
 /// The header in file order, each name once.
 struct RawHeader {
     metadata: HashMap<String, String>,
-    tensors: Vec<(String, TensorInfo)>,
+    tensors: Vec<(String, RawInfo)>,
 }
 
 impl<'de> Deserialize<'de> for RawHeader {
@@ -218,7 +215,7 @@ impl<'de> Deserialize<'de> for RawHeader {
                         .map_err(|_: A::Error| named(&name, &format!("unknown type {}", entry.dtype)))?;
                     header
                         .tensors
-                        .push((name, TensorInfo { dtype, shape: entry.shape, data_offsets: entry.data_offsets }));
+                        .push((name, RawInfo { dtype, shape: entry.shape, data_offsets: entry.data_offsets }));
                 }
                 Ok(header)
             }
@@ -325,14 +322,14 @@ mod tests {
         for length in 0..whole.len() {
             problem(whole[..length].to_vec());
         }
-        assert_eq!(parse_bytes(whole).unwrap().tensor("a").unwrap().shape, [2, 3]);
+        assert_eq!(parse_bytes(whole).unwrap().tensor("a").unwrap().shape(), [2, 3]);
     }
 
     #[test]
     fn unusable_types_are_listed_but_not_handed_out() {
         let header = r#"{"__metadata__":{"format":"pt"},"ids":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}}"#;
         let file = parse_bytes(file(header, 8)).unwrap();
-        assert_eq!(file.info("ids").unwrap().dtype, Dtype::I64);
+        assert_eq!(file.info("ids").unwrap().to_string(), "[1] in the unsupported type i64");
         assert!(file.tensor("ids").is_none() && file.tensor("other").is_none());
         assert_eq!(file.metadata()["format"], "pt");
     }
@@ -359,12 +356,12 @@ mod tests {
         #[test]
         fn files_of_the_reference_writer_are_read_back(tensors in tensors()) {
             let file = parse_bytes(serialise(&tensors)).unwrap();
-            prop_assert_eq!(file.tensors().count(), tensors.len());
+            prop_assert_eq!(file.names().count(), tensors.len());
             for (name, (dtype, shape, bytes)) in &tensors {
                 let tensor = file.tensor(name).unwrap();
-                prop_assert_eq!(Some(tensor.element), element(*dtype));
-                prop_assert_eq!(&tensor.shape, shape);
-                prop_assert_eq!(&tensor.bytes[..], &bytes[..]);
+                prop_assert_eq!(Some(tensor.element()), element(*dtype));
+                prop_assert_eq!(tensor.shape(), &shape[..]);
+                prop_assert_eq!(&tensor.bytes()[..], &bytes[..]);
             }
         }
 
@@ -381,10 +378,10 @@ mod tests {
             }
             bytes.truncate(bytes.len() - cut);
             if let Ok(file) = parse_bytes(bytes) {
-                for (name, info) in file.tensors() {
+                for name in file.names() {
                     if let Some(tensor) = file.tensor(name) {
-                        let numbers: usize = info.shape.iter().product();
-                        prop_assert_eq!(tensor.bytes.len(), numbers * tensor.element.size());
+                        let numbers: usize = file.info(name).unwrap().shape.iter().product();
+                        prop_assert_eq!(Some(tensor.bytes().len()), tensor.element().row_bytes(numbers));
                     }
                 }
             }

@@ -1,22 +1,10 @@
 //! How models ask for their tensors.
 
 use afterimage_core::{Error, Result};
-use afterimage_kernels::bytes::SharedBytes;
-use afterimage_kernels::matrix::{Element, Matrix, to_f32};
+use afterimage_tensors::{Matrix, StoredTensor};
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Arc;
-
-/// A tensor as it is stored: shape, number type, little-endian row-major bytes of exactly that length.
-#[derive(Clone, Debug)]
-pub struct StoredTensor {
-    /// Sizes, slowest dimension first.
-    pub shape: Vec<usize>,
-    /// Type of one number.
-    pub element: Element,
-    /// The numbers.
-    pub bytes: SharedBytes,
-}
 
 /// Where a component's tensors come from. Names are canonical: BFL's for the FLUX transformer, diffusers' for the VAE
 /// and Redux, transformers' without `text_model.` or `vision_model.` for the encoders.
@@ -32,6 +20,36 @@ pub trait TensorSource: Send + Sync {
     /// # Errors
     /// [`Error::Tensor`] when it is missing, or has another shape or an unusable type.
     fn rows(&self, name: &str, shape: &[usize]) -> Result<Vec<StoredTensor>>;
+
+    /// The canonical tensor `name` of `shape` as f32, for what is not multiplied as a matrix.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] when it is missing or different, or holds a number that is not finite.
+    fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        // Asked for first: once the source has such a tensor, the shape is one that fits into memory.
+        let blocks = self.rows(name, shape)?;
+        let mut values = vec![0.0; shape.iter().product()];
+        let mut rest = values.as_mut_slice();
+        for block in blocks {
+            let (out, behind) = std::mem::take(&mut rest)
+                .split_at_mut_checked(block.numbers())
+                .ok_or_else(|| Error::internal(format!("{name}: more numbers than {shape:?}")))?;
+            block.read(out);
+            rest = behind;
+        }
+        if !rest.is_empty() {
+            return Err(Error::internal(format!("{name}: fewer numbers than {shape:?}")));
+        }
+        if values.iter().fold(false, |none, value| none | !value.is_finite()) {
+            return Err(Error::Tensor {
+                path: self.path(),
+                tensor: name.to_owned(),
+                expected: "finite numbers".to_owned(),
+                found: "NaN or infinity".to_owned(),
+            });
+        }
+        Ok(values)
+    }
 }
 
 /// A [`TensorSource`] with a prefix: what a model's constructor takes.
@@ -81,13 +99,7 @@ impl Scope {
         let blocks = self.source.rows(&full_name, shape)?;
         let rows = shape.first().copied().unwrap_or(1);
         let cols: usize = shape.iter().skip(1).product();
-        let parts: Option<Vec<Matrix>> = blocks
-            .into_iter()
-            .map(|block| {
-                let block_rows = block.bytes.len() / (cols * block.element.size()).max(1);
-                Matrix::new(block.bytes, block.element, block_rows, cols)
-            })
-            .collect();
+        let parts: Option<Vec<Matrix>> = blocks.into_iter().map(|block| block.matrix(cols)).collect();
         parts
             .and_then(|parts| Matrix::stack(&parts))
             .filter(|matrix| matrix.rows() == rows)
@@ -99,29 +111,7 @@ impl Scope {
     /// # Errors
     /// [`Error::Tensor`] when it is missing or different.
     pub fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        let full_name = self.full_name(name);
-        // Asked for first: once the source has such a tensor, the shape is one that fits into memory.
-        let blocks = self.source.rows(&full_name, shape)?;
-        let mut values = vec![0.0; shape.iter().product()];
-        let mut rest = values.as_mut_slice();
-        for block in blocks {
-            let count = block.bytes.len() / block.element.size();
-            let (out, behind) = std::mem::take(&mut rest)
-                .split_at_mut_checked(count)
-                .ok_or_else(|| Error::internal(format!("{full_name}: more numbers than {shape:?}")))?;
-            to_f32(&block.bytes, block.element, out);
-            rest = behind;
-        }
-        let whole = rest.is_empty();
-        if whole && values.iter().fold(false, |none, value| none | !value.is_finite()) {
-            return Err(Error::Tensor {
-                path: self.source.path(),
-                tensor: full_name,
-                expected: "finite numbers".to_owned(),
-                found: "NaN or infinity".to_owned(),
-            });
-        }
-        if whole { Ok(values) } else { Err(Error::internal(format!("{full_name}: fewer numbers than {shape:?}"))) }
+        self.source.values(&self.full_name(name), shape)
     }
 
     /// A vector of `len` numbers as f32.

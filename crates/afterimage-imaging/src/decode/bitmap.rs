@@ -1,7 +1,8 @@
 //! BMP through the `image` crate; bitmaps of OS/2 get the header that it knows.
 
-use super::samples::Samples;
-use super::{Decoded, Problem, check_size, image_problem, working_memory};
+use super::limits::{check_size, working_memory};
+use super::problem::{Problem, image_problem};
+use super::samples::{Decoded, Samples};
 use afterimage_core::PictureLimits;
 use image::codecs::bmp::BmpDecoder;
 use image::{ImageDecoder, Limits};

@@ -1,7 +1,8 @@
 //! The first frame of a GIF, on its canvas.
 
-use super::samples::Samples;
-use super::{Decoded, Problem, check_size};
+use super::limits::check_size;
+use super::problem::Problem;
+use super::samples::{Decoded, Samples};
 use afterimage_core::PictureLimits;
 use gif::{ColorOutput, DecodeOptions, DecodingError, MemoryLimit};
 use std::io::{Cursor, ErrorKind};

@@ -1,8 +1,10 @@
 //! What a picture claims about itself, read before any pixel is decoded.
 
-use super::jpeg_markers::JpegMarkers;
-use super::{Problem, accepted_format, bitmap, check_size, gif, png, tiff, webp, working_memory};
-use crate::format::PictureFormat;
+use super::jpeg::JpegMarkers;
+use super::limits::{check_size, too_many_bytes, working_memory};
+use super::problem::Problem;
+use super::{bitmap, gif, png, tiff, webp};
+use crate::format::{PictureFormat, camera_raw_refusal, refusal};
 use afterimage_core::{Error, PictureLimits, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -49,6 +51,23 @@ pub fn read_header(bytes: &[u8], source_name: &str, limits: &PictureLimits) -> R
         .and_then(|(width, height)| check_size(width, height, limits).map(|()| (width, height)))
         .map_err(|problem| Error::picture(source_name, format!("{} file: {problem}", format.name())))?;
     Ok(PictureHeader { format, width, height, file_bytes: bytes.len() as u64, longest_side: limits.side })
+}
+
+/// The format of `bytes`, unless their number or kind is refused.
+pub(super) fn accepted_format(bytes: &[u8], source_name: &str, limits: &PictureLimits) -> Result<PictureFormat> {
+    if bytes.is_empty() {
+        return Err(Error::picture(source_name, "is empty"));
+    }
+    if bytes.len() as u64 > limits.file_bytes {
+        return Err(too_many_bytes(source_name, Some(bytes.len() as u64), limits));
+    }
+    let format = PictureFormat::detect(bytes).ok_or_else(|| Error::picture(source_name, refusal(bytes)))?;
+    if format == PictureFormat::Tiff
+        && let Some(kind) = tiff::camera_raw(bytes)
+    {
+        return Err(Error::picture(source_name, camera_raw_refusal(kind)));
+    }
+    Ok(format)
 }
 
 fn stored_size(format: PictureFormat, bytes: &[u8]) -> Result<(u32, u32), Problem> {

@@ -4,39 +4,32 @@
 //! order of scans. Follows ITU-T T.81; where the standard leaves the result open (inverse transform, enlargement of
 //! chroma, colour conversion, what an unfinished progressive file lacks) it computes as libjpeg-turbo does.
 
+mod accuracy;
 mod arithmetic;
 mod arithmetic_states;
 mod bits;
+mod block;
 mod coefficients;
 mod damage;
 mod frame;
 mod huffman;
 mod idct;
+mod markers;
 mod planes;
+mod reconstruction;
 mod scan;
+mod scan_decoding;
 mod smoothing;
 mod standard;
 mod upsampling;
 
-use super::jpeg_markers::{ColorModel, JpegMarkers};
-use super::samples::Samples;
-use super::{Decoded, Problem, check_size};
+use super::limits::check_size;
+use super::problem::Problem;
+use super::samples::{Decoded, Samples};
 use afterimage_core::PictureLimits;
-pub(super) use frame::{Component, Frame};
+use markers::ColorModel;
+pub(super) use markers::JpegMarkers;
 use planes::read_planes;
-
-/// Coefficients of 8x8 samples in rows, from the lowest frequencies on.
-type Block = [i16; 64];
-
-/// What the coefficients of a block are multiplied with, in the same order.
-type Quantizers = [u16; 64];
-
-/// Where in a block the coefficients are that files have in this order (T.81, figure A.6).
-const ZIGZAG: [u8; 64] = [
-    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21,
-    28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54,
-    47, 55, 62, 63,
-];
 
 /// Scans above this are an attack: encoders write about ten, a scan script can hardly use more than this.
 const SCANS: u32 = 100;

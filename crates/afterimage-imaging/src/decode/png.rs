@@ -1,7 +1,8 @@
 //! PNG through the `png` crate, whose text and profile chunks can be left alone (they may inflate to gigabytes).
 
-use super::samples::Samples;
-use super::{Decoded, Problem, check_size, working_memory};
+use super::limits::{check_size, working_memory};
+use super::problem::Problem;
+use super::samples::{Decoded, Samples};
 use afterimage_core::PictureLimits;
 use png::{BitDepth, Decoder, DecodingError, Limits, Transformations};
 use std::io::Cursor;

@@ -3,6 +3,13 @@
 use super::pixels::{grey_to_rgb, shrink, widen};
 use image::ColorType;
 
+/// Decoded pixels as they lie in the file, before they are turned upright.
+pub(super) struct Decoded {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) samples: Samples,
+}
+
 /// Rows top to bottom, 8 bits a sample, channels of a pixel side by side.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Samples {

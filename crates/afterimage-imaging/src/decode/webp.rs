@@ -1,7 +1,8 @@
 //! WebP through the `image` crate, after a walk over the container.
 
-use super::samples::Samples;
-use super::{Decoded, Problem, check_size, image_problem};
+use super::limits::check_size;
+use super::problem::{Problem, image_problem};
+use super::samples::{Decoded, Samples};
 use afterimage_core::PictureLimits;
 use image::ImageDecoder;
 use image::codecs::webp::WebPDecoder;

@@ -1,6 +1,6 @@
 //! A minimal EXIF block: `ImageDescription`, `Software` and `UserComment`.
 
-use super::OutputMetadata;
+use super::output_metadata::OutputMetadata;
 
 const TYPE_ASCII: u16 = 2;
 const TYPE_LONG: u16 = 4;

@@ -1,7 +1,7 @@
 //! PNG through the `png` crate; `image`'s encoder writes no text.
 
-use super::OutputMetadata;
 use super::exif::exif_block;
+use super::output_metadata::OutputMetadata;
 use super::xmp::xmp_packet;
 use afterimage_core::Picture;
 use png::{BitDepth, ColorType, Compression, Encoder, EncodingError, Info};

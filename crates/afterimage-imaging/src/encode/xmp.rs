@@ -1,6 +1,6 @@
 //! The XMP packet by which other programs recognise a generated picture.
 
-use super::OutputMetadata;
+use super::output_metadata::OutputMetadata;
 
 /// IPTC's term for pictures made by a trained model.
 const DIGITAL_SOURCE_TYPE: &str = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia";

@@ -38,7 +38,7 @@ async fn run_job(shared: &Arc<Shared>, slot: usize, job: Job) {
     let control = Control { abandon: shared.abandoning.child_token(), ..Control::default() };
     let heartbeat = heartbeat::start(shared, &lease, &control);
     let ending = match execute(shared, &job, &control).await {
-        Execution::Succeeded(produced) => recorder::store_pictures(shared, &lease, &job, produced, claimed).await,
+        Execution::Succeeded(produced) => recorder::store_pictures(shared, &lease, &job, *produced, claimed).await,
         Execution::Failed(failure) => recorder::failed(shared, &job, failure),
         Execution::Cancelled if control.cancel.is_cancelled() => Ending::Cancelled,
         Execution::Cancelled => Ending::Crashed("it stopped without having been asked to".to_owned()),

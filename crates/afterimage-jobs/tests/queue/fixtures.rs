@@ -1,9 +1,9 @@
 //! What the tests start from.
 
-use afterimage_core::{GenerationRequest, OutputFormat, Task};
+use afterimage_core::{Field, GenerationFacts, GenerationRequest, ModelFacts, OutputFormat, Size, Task, Timings};
 use afterimage_jobs::{
     DataFolderLock, Failure, FailureKind, FetchLease, Fetched, Job, JobId, JobResult, JobSpec, KeyId, KeyStore,
-    ManualClock, MemoryStore, NewJob, NewKey, Output, OutputSpec, Priority, Queue, Source, SqliteStore, Store,
+    ManualClock, MemoryStore, NewJob, NewKey, OutputSpec, Priority, Queue, ResultFile, Source, SqliteStore, Store,
     Timestamp, UNNAMED, Webhook, WorkerId,
 };
 use serde_json::json;
@@ -186,24 +186,25 @@ pub fn with_webhook(mut job: NewJob) -> NewJob {
     job
 }
 
+/// What a generation of one picture says of itself.
+pub fn facts(seed: u64) -> GenerationFacts {
+    let size = Size::new(64, 32);
+    let model =
+        ModelFacts { name: "test".to_owned(), native_size: size, device: "cpu".to_owned(), dtype: "f32".to_owned() };
+    let timings = Timings { total_ms: 1233.5, ..Timings::default() };
+    GenerationFacts { timings, steps_run: 2, ..GenerationFacts::new(seed, size, 1, model) }
+}
+
 pub fn result() -> JobResult {
-    JobResult {
-        outputs: vec![Output {
-            blob: "results/x/1/y.jpg".to_owned(),
-            content_type: "image/jpeg".to_owned(),
-            width: 64,
-            height: 32,
-            bytes: 5,
-            sha256: "00".repeat(32),
-        }],
-        seed: u64::MAX,
-        inference_ms: 1234,
-        run_ms: Some(1300),
-        timings: json!({"denoise_ms": 1200.5}),
-        facts: json!({"device": "cpu"}),
-    }
+    let file = ResultFile {
+        blob: "results/x/1/y.jpg".to_owned(),
+        content_type: "image/jpeg".to_owned(),
+        bytes: 5,
+        sha256: "00".repeat(32),
+    };
+    JobResult { facts: facts(u64::MAX), files: vec![file], run_ms: Some(1300) }
 }
 
 pub fn failure(kind: FailureKind) -> Failure {
-    Failure { kind, field: Some("image".to_owned()), message: "it is broken".to_owned() }
+    Failure { kind, field: Some(Field::Image), message: "it is broken".to_owned() }
 }

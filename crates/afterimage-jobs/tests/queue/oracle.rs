@@ -127,6 +127,7 @@ impl Side {
     }
 
     /// Does a call; its answer in a form that is comparable, since keys are drawn by each store itself.
+    #[expect(clippy::too_many_lines, reason = "one arm for each call, which are best read side by side")]
     async fn answer(&mut self, call: &Call, jobs: &[JobId]) -> String {
         let store = self.harness.store.clone();
         let lease = |index: &Index| (!self.leases.is_empty()).then(|| index.get(&self.leases).clone());

@@ -1,14 +1,13 @@
 //! The worker loop with engines that misbehave on request.
 
-use crate::fixtures::{create_key, failure, job_for, new_job, queue};
-use afterimage_jobs::worker::{Control, Encoded, Execution, Executor, Hints, Produced, WorkerOptions, Workers};
+use crate::fixtures::{create_key, facts, failure, job_for, new_job, queue};
+use afterimage_jobs::worker::{Control, Execution, Executor, Hints, Produced, WorkerOptions, Workers};
 use afterimage_jobs::{
-    Blobs, FailureKind, Job, JobId, JobResult, JobState, KeyId, MAX_ATTEMPTS, MemoryStore, NewJob, Output, SqliteStore,
-    Store, SystemClock, UNNAMED, WorkerId,
+    Blobs, FailureKind, Job, JobId, JobResult, JobState, KeyId, MAX_ATTEMPTS, MemoryStore, NewJob, ResultFile,
+    SqliteStore, Store, SystemClock, UNNAMED, WorkerId,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -51,24 +50,13 @@ impl Executor for Engine {
     }
 
     fn recorded(&self, result: &JobResult) {
-        assert_eq!(result.seed, 7);
+        assert_eq!(result.facts.seed, 7);
         self.recorded.fetch_add(1, Ordering::SeqCst);
     }
 }
 
 fn picture() -> Execution {
-    Execution::Succeeded(Produced {
-        pictures: vec![Encoded {
-            bytes: Bytes::from_static(b"pixels"),
-            content_type: "image/jpeg".to_owned(),
-            width: 3,
-            height: 2,
-        }],
-        seed: 7,
-        inference_ms: 1,
-        timings: json!({"total_ms": 1}),
-        facts: json!({"device": "test"}),
-    })
+    Execution::Succeeded(Box::new(Produced { facts: facts(7), files: vec![Bytes::from_static(b"pixels")] }))
 }
 
 struct Setup {
@@ -165,16 +153,14 @@ async fn a_job_runs_and_its_pictures_are_stored() {
     let job = setup.job(&id).await;
     let result = job.result.unwrap();
     let sha256 = Blobs::sha256(b"pixels");
-    let output = Output {
+    let file = ResultFile {
         blob: format!("results/{id}/1/{sha256}.jpg"),
         content_type: "image/jpeg".to_owned(),
-        width: 3,
-        height: 2,
         bytes: 6,
         sha256,
     };
-    assert_eq!((result.outputs, result.seed), (vec![output.clone()], 7));
-    assert_eq!(setup.blobs.get(&output.blob).await.unwrap(), Some(Bytes::from_static(b"pixels")));
+    assert_eq!((result.files, result.facts), (vec![file.clone()], facts(7)));
+    assert_eq!(setup.blobs.get(&file.blob).await.unwrap(), Some(Bytes::from_static(b"pixels")));
     workers.stop().await;
 }
 

@@ -1,7 +1,6 @@
 use super::*;
-use crate::bytes::SharedBytes;
-use crate::matrix::Element;
 use crate::plain;
+use afterimage_tensors::{Element, SharedBytes};
 use half::{bf16, f16};
 use proptest::prelude::*;
 
@@ -38,7 +37,7 @@ fn odd_sizes_agree_with_the_plain_product() {
             (65, 1025, 160),
         ] {
             let x = noise(rows * cols, 1);
-            let weight = Matrix::from_f32(noise(columns * cols, 2), columns, cols);
+            let weight = Matrix::from_f32(&noise(columns * cols, 2), columns, cols);
             let bias = noise(columns, 3);
             let mut out = vec![0.0; rows * columns];
             let x_rows = Rows { data: &x, rows, stride: cols };
@@ -59,7 +58,8 @@ fn odd_sizes_agree_with_the_plain_product() {
 fn finishes_agree_with_what_they_stand_for() {
     let (rows, cols, columns) = (29, 700, 70);
     let x = noise(rows * cols, 4);
-    let weight = Matrix::from_f32(noise(columns * cols, 5).iter().map(|w| w * 0.05).collect(), columns, cols);
+    let weights: Vec<f32> = noise(columns * cols, 5).iter().map(|w| w * 0.05).collect();
+    let weight = Matrix::from_f32(&weights, columns, cols);
     let (bias, gate, before) = (noise(columns, 6), noise(columns, 7), noise(rows * columns, 8));
     let y = plain::linear(&x, &weight, Some(&bias));
     let gelu = |x: f32| 0.5 * x * (1.0 + ((2.0 / std::f32::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh());
@@ -84,7 +84,7 @@ fn finishes_agree_with_what_they_stand_for() {
 fn strided_rows_leave_the_gaps_alone() {
     let (rows, cols, columns, stride, out_stride) = (17, 20, 40, 27, 55);
     let x = noise(rows * stride, 9);
-    let weight = Matrix::from_f32(noise(columns * cols, 10), columns, cols);
+    let weight = Matrix::from_f32(&noise(columns * cols, 10), columns, cols);
     let mut out = vec![7.0; rows * out_stride];
     let view = Rows { data: &x[3..], rows, stride };
     linear_into(view, &weight, None, Finish::Store, RowsMut { data: &mut out[5..], stride: out_stride });
@@ -93,6 +93,58 @@ fn strided_rows_leave_the_gaps_alone() {
         let line = &out[row * out_stride..][..out_stride];
         assert_close(&line[5..5 + columns], &expected, 1e-5, "row");
         assert!(line[..5].iter().chain(&line[5 + columns..]).all(|value| value.to_bits() == 7.0_f32.to_bits()));
+    }
+}
+
+/// Stored numbers of a type, none of them NaN or infinite, with values of moderate size.
+fn stored(element: Element, numbers: usize, seed: u32) -> Vec<u8> {
+    let bytes = noise(element.row_bytes(numbers).unwrap(), seed).into_iter().map(|value| (value * 128.0) as i8 as u8);
+    match element {
+        // Exponents below the largest.
+        Element::F8E4M3 | Element::F8E5M2 => bytes.map(|byte| byte & 0xb7).collect(),
+        // The scale of each block: 1/128 to 1/64.
+        Element::Q8_0 => bytes
+            .enumerate()
+            .map(|(index, byte)| match index % 34 {
+                1 => 0x20,
+                _ => byte,
+            })
+            .collect(),
+        Element::F32 | Element::Bf16 | Element::F16 => unreachable!("tested above"),
+    }
+}
+
+#[test]
+fn quantised_weights_are_multiplied_as_the_numbers_they_stand_for() {
+    for element in [Element::F8E4M3, Element::F8E5M2, Element::Q8_0] {
+        // Widths whose slabs end inside a block, of whole slabs and of a single block; few rows and many.
+        for (rows, cols, columns) in
+            [(1, 32, 7), (3, 544, 33), (5, 32, 40), (13, 544, 65), (29, 1056, 70), (40, 512, 33)]
+        {
+            let matrix = |rows: usize, seed| {
+                let bytes = SharedBytes::new(stored(element, rows * cols, seed));
+                Matrix::new(bytes, element, rows, cols).unwrap()
+            };
+            // Two parts, one with a scale beside it.
+            let weight = Matrix::stack(&[matrix(2, 20), matrix(columns - 2, 21).scaled(0.625)]).unwrap();
+            let numbers = Matrix::from_f32(&weight.to_f32(), columns, cols);
+            let (x, bias) = (noise(rows * cols, 22), noise(columns, 23));
+            let expected = plain::linear(&x, &weight, Some(&bias));
+            let tolerance = 4e-6 * (cols as f32).sqrt();
+            for isa in Isa::available() {
+                let run = |weight: &Matrix| {
+                    let mut out = vec![0.0; rows * columns];
+                    let x = Rows { data: &x, rows, stride: cols };
+                    let target = RowsMut { data: &mut out, stride: columns };
+                    linear_on(isa, x, weight, Some(&bias), Finish::Store, target);
+                    out
+                };
+                let what = format!("{element:?} {isa:?} {rows}x{cols}x{columns}");
+                let found = run(&weight);
+                assert_eq!(found, run(&numbers), "{what}");
+                assert_close(&found, &expected, tolerance, &what);
+            }
+        }
     }
 }
 
@@ -110,7 +162,7 @@ proptest! {
             Matrix::new(SharedBytes::new(upper), Element::F16, cut, cols).unwrap(),
             Matrix::new(SharedBytes::new(lower_bytes), Element::Bf16, columns - cut, cols).unwrap(),
         ]).unwrap();
-        let whole = Matrix::from_f32([&values[..cut * cols], &lower[..]].concat(), columns, cols);
+        let whole = Matrix::from_f32(&[&values[..cut * cols], &lower[..]].concat(), columns, cols);
         let x = noise(rows * cols, 12);
         prop_assert_eq!(linear(&x, &matrix, None), linear(&x, &whole, None));
     }

@@ -129,7 +129,7 @@ mod tests {
         outcome.map(|_| read)
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn silence_and_half_a_preface_end() {
         for first in [&b""[..], b"P", b"PRI * HTTP/2.0\r\n\r\n"] {
             let error = opened(first, b"more").await.unwrap_err();
@@ -137,7 +137,7 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn what_has_opened_may_take_its_time() {
         for first in [&b"G"[..], b"PRI /", &PREFACE[..], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nframe", b"POST "] {
             assert_eq!(opened(first, b"more").await.unwrap(), [first, b"more"].concat(), "{first:?}");

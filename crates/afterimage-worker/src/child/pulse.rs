@@ -22,7 +22,11 @@ impl Pulse {
 
     /// The thread has moved.
     pub fn beat(&self) {
-        self.last.store(self.start.elapsed().as_millis() as u64, Ordering::Relaxed);
+        self.beat_at(Instant::now());
+    }
+
+    fn beat_at(&self, now: Instant) {
+        self.last.store(now.saturating_duration_since(self.start).as_millis() as u64, Ordering::Relaxed);
         self.beats.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -38,27 +42,34 @@ impl Pulse {
 
     /// Whether the thread works but has not moved for longer than `limit`.
     pub fn is_stuck(&self, limit: Duration) -> bool {
+        self.is_stuck_at(Instant::now(), limit)
+    }
+
+    fn is_stuck_at(&self, now: Instant, limit: Duration) -> bool {
         let last = self.last.load(Ordering::Relaxed);
-        last != IDLE && self.start.elapsed().saturating_sub(Duration::from_millis(last)) > limit
+        let elapsed = now.saturating_duration_since(self.start);
+        last != IDLE && elapsed.saturating_sub(Duration::from_millis(last)) > limit
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::thread::sleep;
 
     #[test]
     fn only_work_without_progress_is_stuck() {
         let pulse = Pulse::new();
-        sleep(Duration::from_millis(20));
-        assert!(pulse.is_stuck(Duration::from_millis(10)));
-        assert!(!pulse.is_stuck(Duration::from_mins(1)));
-        pulse.beat();
-        assert!(!pulse.is_stuck(Duration::from_millis(10)));
+        let limit = Duration::from_secs(10);
+        let after = |seconds| pulse.start + Duration::from_secs(seconds);
+        assert!(!pulse.is_stuck_at(after(10), limit));
+        assert!(pulse.is_stuck_at(after(11), limit), "opening the models is work");
+        pulse.beat_at(after(11));
+        assert!(!pulse.is_stuck_at(after(21), limit));
+        assert!(pulse.is_stuck_at(after(22), limit));
         pulse.rest();
-        sleep(Duration::from_millis(20));
-        assert!(!pulse.is_stuck(Duration::from_millis(10)));
+        assert!(!pulse.is_stuck_at(after(1000), limit));
         assert_eq!(pulse.beats(), 1);
+        pulse.beat();
+        assert!(!pulse.is_stuck(limit), "the clock of the machine counts, too");
     }
 }

@@ -5,7 +5,7 @@ use crate::flags::ModelPaths;
 use crate::origin::Origins;
 use crate::output::print_text;
 use crate::values;
-use afterimage_engine::weights::inspect;
+use afterimage_engine::inspect::inspect;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::path::{Path, PathBuf};

@@ -11,9 +11,9 @@ use afterimage_jobs::worker::{StartEngines, UnusableEngine};
 use afterimage_jobs::{Error as StoreError, Secret};
 use afterimage_kernels::heap;
 use afterimage_server::cost::Rates;
-use afterimage_server::listen::{ConnectionLimits, ListenError};
+use afterimage_server::listen::{ConnectionLimits, ListenError, TlsFiles};
 use afterimage_server::network::Cidr;
-use afterimage_server::options::{ServeOptions, TlsFiles};
+use afterimage_server::options::ServeOptions;
 use afterimage_server::private_files::keep_private;
 use afterimage_server::serve::{ServeError, Started, serve};
 use afterimage_worker::child::ChildSettings;
@@ -267,7 +267,7 @@ impl Serve {
         let mut flags = self.models.engine_options();
         let processes = self.workers * self.sets.count().max(1);
         flags.threads = flags.threads.or_else(|| share(available_parallelism().ok()?, processes));
-        let settings = ChildSettings { metadata: self.metadata.level(), ..ChildSettings::default() };
+        let settings = ChildSettings { metadata: self.metadata.metadata, ..ChildSettings::default() };
         let command = |options: &EngineOptions| {
             EngineCommand::this_program(options, &settings)
                 .map_err(|error| Failure::other(format!("cannot tell where this program is: {error}")))

@@ -10,12 +10,17 @@ mod bad_pictures;
 mod bench;
 mod config;
 mod context;
+mod documents;
 mod help;
 mod keys;
+mod links;
 mod model_sets;
 mod models;
 mod outputs;
+#[path = "../support/documents.rs"]
+mod printed;
 mod readme;
+mod recipes;
 #[cfg(unix)]
 mod signals;
 mod texts;

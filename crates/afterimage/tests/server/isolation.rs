@@ -127,7 +127,16 @@ async fn file_addresses_work_without_a_key_and_cannot_be_changed() {
     assert_eq!(header("x-content-type-options"), "nosniff");
     assert!(header("content-security-policy").contains("sandbox"));
     assert_eq!(header("content-disposition"), "inline");
+    let tag = header("etag");
     assert_eq!(response.bytes().await.unwrap(), picture(40, 30));
+
+    let part = server.client.get(&address).header("range", "bytes=1-3").send().await.unwrap();
+    assert_eq!(part.status(), 206);
+    let range = format!("bytes 1-3/{}", picture(40, 30).len());
+    assert_eq!(part.headers()["content-range"].to_str().unwrap(), range);
+    assert_eq!(part.bytes().await.unwrap(), "PNG");
+    let known = server.client.get(&address).header("if-none-match", tag).send().await.unwrap();
+    assert_eq!((known.status().as_u16(), known.bytes().await.unwrap().len()), (304, 0));
 
     let without_signature = address.split('?').next().unwrap().to_owned();
     for bad in [

@@ -1,86 +1,89 @@
-//! Weights of the transformer's blocks.
+//! Weights of the transformer's blocks: diffusers' `FluxTransformerBlock` and `FluxSingleTransformerBlock`,
+//! `src/diffusers/models/transformers/transformer_flux.py`.
 
 use crate::config::FluxConfig;
-use crate::layers::Linear;
+use crate::layers::{Linear, StoredLinear, vector};
 use crate::weights::Scope;
 use afterimage_core::Result;
+use afterimage_device::Device;
 
 /// Text and image tokens with weights of their own, attending to each other.
-pub(super) struct DoubleBlock {
-    pub image: Stream,
-    pub text: Stream,
+pub(super) struct DoubleBlock<D: Device> {
+    pub image: Stream<D>,
+    pub text: Stream<D>,
 }
 
 /// One side of a double block.
-pub(super) struct Stream {
+pub(super) struct Stream<D: Device> {
     /// Six chunks: shift, scale, gate of the attention, then of the MLP.
-    pub modulation: Linear,
-    pub qkv: Linear,
-    pub norms: HeadNorms,
-    pub projection: Linear,
-    pub mlp_in: Linear,
-    pub mlp_out: Linear,
+    pub modulation: Linear<D>,
+    pub qkv: Linear<D>,
+    pub norms: HeadNorms<D>,
+    pub projection: Linear<D>,
+    pub mlp_in: Linear<D>,
+    pub mlp_out: Linear<D>,
 }
 
 /// RMS norm weights `[head_dim]` of queries and keys.
-pub(super) struct HeadNorms {
-    pub query: Vec<f32>,
-    pub key: Vec<f32>,
+pub(super) struct HeadNorms<D: Device> {
+    pub query: D::Buffer,
+    pub key: D::Buffer,
 }
 
 /// All tokens with the same weights; attention and MLP side by side.
-pub(super) struct SingleBlock {
+pub(super) struct SingleBlock<D: Device> {
     /// Three chunks: shift, scale, gate.
-    pub modulation: Linear,
+    pub modulation: Linear<D>,
     /// First half of `linear1`.
-    pub qkv: Linear,
+    pub qkv: Linear<D>,
     /// Second half of `linear1`.
-    pub mlp_in: Linear,
+    pub mlp_in: Linear<D>,
     /// `linear2`, over attention and MLP side by side.
-    pub out: Linear,
-    pub norms: HeadNorms,
+    pub out: Linear<D>,
+    pub norms: HeadNorms<D>,
 }
 
-impl DoubleBlock {
-    pub fn load(scope: &Scope, config: &FluxConfig) -> Result<Self> {
-        Ok(Self { image: Stream::load(scope, "img", config)?, text: Stream::load(scope, "txt", config)? })
+impl<D: Device> DoubleBlock<D> {
+    pub fn load(device: &D, scope: &Scope, config: &FluxConfig) -> Result<Self> {
+        let [image, text] = ["img", "txt"].map(|side| Stream::load(device, scope, side, config));
+        Ok(Self { image: image?, text: text? })
     }
 }
 
-impl Stream {
-    fn load(scope: &Scope, side: &str, config: &FluxConfig) -> Result<Self> {
+impl<D: Device> Stream<D> {
+    fn load(device: &D, scope: &Scope, side: &str, config: &FluxConfig) -> Result<Self> {
         let (hidden, mlp) = (config.hidden(), config.mlp());
         let attention = scope.at(format!("{side}_attn"));
         Ok(Self {
-            modulation: Linear::load(scope, &format!("{side}_mod.lin"), hidden, 6 * hidden)?,
-            qkv: Linear::load(&attention, "qkv", hidden, 3 * hidden)?,
-            norms: HeadNorms::load(&attention, config)?,
-            projection: Linear::load(&attention, "proj", hidden, hidden)?,
-            mlp_in: Linear::load(scope, &format!("{side}_mlp.0"), hidden, mlp)?,
-            mlp_out: Linear::load(scope, &format!("{side}_mlp.2"), mlp, hidden)?,
+            modulation: Linear::load(device, &scope.at(format!("{side}_mod.lin")), hidden, 6 * hidden)?,
+            qkv: Linear::load(device, &attention.at("qkv"), hidden, 3 * hidden)?,
+            norms: HeadNorms::load(device, &attention, config)?,
+            projection: Linear::load(device, &attention.at("proj"), hidden, hidden)?,
+            mlp_in: Linear::load(device, &scope.at(format!("{side}_mlp.0")), hidden, mlp)?,
+            mlp_out: Linear::load(device, &scope.at(format!("{side}_mlp.2")), mlp, hidden)?,
         })
     }
 }
 
-impl HeadNorms {
-    fn load(scope: &Scope, config: &FluxConfig) -> Result<Self> {
+impl<D: Device> HeadNorms<D> {
+    fn load(device: &D, scope: &Scope, config: &FluxConfig) -> Result<Self> {
         Ok(Self {
-            query: scope.vector("norm.query_norm.scale", config.attention_head_dim)?,
-            key: scope.vector("norm.key_norm.scale", config.attention_head_dim)?,
+            query: vector(device, scope, "norm.query_norm.scale", config.attention_head_dim)?,
+            key: vector(device, scope, "norm.key_norm.scale", config.attention_head_dim)?,
         })
     }
 }
 
-impl SingleBlock {
-    pub fn load(scope: &Scope, config: &FluxConfig) -> Result<Self> {
+impl<D: Device> SingleBlock<D> {
+    pub fn load(device: &D, scope: &Scope, config: &FluxConfig) -> Result<Self> {
         let (hidden, mlp) = (config.hidden(), config.mlp());
-        let inner = Linear::load(scope, "linear1", hidden, 3 * hidden + mlp)?;
+        let inner = StoredLinear::read(&scope.at("linear1"), hidden, 3 * hidden + mlp)?;
         Ok(Self {
-            modulation: Linear::load(scope, "modulation.lin", hidden, 3 * hidden)?,
-            qkv: inner.outputs(0..3 * hidden),
-            mlp_in: inner.outputs(3 * hidden..3 * hidden + mlp),
-            out: Linear::load(scope, "linear2", hidden + mlp, hidden)?,
-            norms: HeadNorms::load(scope, config)?,
+            modulation: Linear::load(device, &scope.at("modulation.lin"), hidden, 3 * hidden)?,
+            qkv: inner.outputs(0..3 * hidden).upload(device)?,
+            mlp_in: inner.outputs(3 * hidden..3 * hidden + mlp).upload(device)?,
+            out: Linear::load(device, &scope.at("linear2"), hidden + mlp, hidden)?,
+            norms: HeadNorms::load(device, scope, config)?,
         })
     }
 }

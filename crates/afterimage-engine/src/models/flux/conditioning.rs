@@ -1,11 +1,11 @@
 //! Everything a request fixes before its first step.
 
 use super::blocks::{DoubleBlock, SingleBlock};
-use super::positions::{Grid, rotary_table};
+use super::positions::{Grid, rotary_angles};
 use super::{FluxTransformer, SINUSOID_WIDTH};
-use crate::layers::{Linear, add, silu};
+use crate::layers::Linear;
 use afterimage_core::{Error, Result};
-use afterimage_kernels::norm::RotaryTable;
+use afterimage_device::{Activation, Combine, Device, Finish, Precision, View, ViewMut};
 
 /// What the encoders and the request give.
 pub struct ConditioningInputs<'a> {
@@ -37,26 +37,34 @@ pub struct TokenBias {
 ///
 /// Modulations depend on step, guidance and pooled vector only, so all steps are computed in one matrix product a
 /// block; a step then reads its row. (They hold 27 % of FLUX's parameters.)
-pub struct Conditioning {
-    pub(super) text: Vec<f32>,
+pub struct Conditioning<D: Device> {
+    /// `[text_tokens, hidden]`
+    pub(super) text: D::Buffer,
     pub(super) text_tokens: usize,
     pub(super) grid: Grid,
-    pub(super) rotary: RotaryTable,
-    pub(super) bias: Option<ExpandedBias>,
+    pub(super) rotary: D::Rotary,
+    pub(super) bias: Option<DeviceBias<D>>,
     /// Per double block: image and text `[steps, 6 × hidden]`.
-    pub(super) double: Vec<[Vec<f32>; 2]>,
+    pub(super) double: Vec<[D::Buffer; 2]>,
     /// Per single block `[steps, 3 × hidden]`.
-    pub(super) single: Vec<Vec<f32>>,
+    pub(super) single: Vec<D::Buffer>,
     /// `[steps, 2 × hidden]`: shift, scale.
-    pub(super) last: Vec<f32>,
+    pub(super) last: D::Buffer,
     pub(super) steps: usize,
 }
 
+/// A [`TokenBias`] over all tokens, on the device: a number for each.
+pub(super) struct DeviceBias<D: Device> {
+    pub offset: D::Buffer,
+    pub gated: D::Buffer,
+    pub gate: D::Buffer,
+}
+
 /// A [`TokenBias`] over all tokens.
-pub(super) struct ExpandedBias {
-    pub offset: Vec<f32>,
-    pub gated: Vec<f32>,
-    pub gate: Vec<f32>,
+struct ExpandedBias {
+    offset: Vec<f32>,
+    gated: Vec<f32>,
+    gate: Vec<f32>,
 }
 
 impl ExpandedBias {
@@ -69,9 +77,14 @@ impl ExpandedBias {
         let gate: Vec<f32> = bias.for_others.iter().map(|value| if *value == 0.0 { 1.0 } else { 0.0 }).collect();
         Self { offset: extend(&bias.for_all, 0.0), gated: extend(&bias.for_others, 0.0), gate: extend(&gate, 1.0) }
     }
+
+    fn upload<D: Device>(self, device: &D) -> Result<DeviceBias<D>> {
+        let [offset, gated, gate] = [self.offset, self.gated, self.gate].map(|values| device.upload(values));
+        Ok(DeviceBias { offset: offset?, gated: gated?, gate: gate? })
+    }
 }
 
-impl Conditioning {
+impl<D: Device> Conditioning<D> {
     /// Steps it was prepared for.
     pub fn steps(&self) -> usize {
         self.steps
@@ -83,12 +96,12 @@ impl Conditioning {
     }
 }
 
-impl FluxTransformer {
+impl<D: Device> FluxTransformer<D> {
     /// Prepares a request.
     ///
     /// # Errors
-    /// [`Error::Internal`] when a length does not fit the configuration.
-    pub fn condition(&self, inputs: &ConditioningInputs) -> Result<Conditioning> {
+    /// [`Error::Internal`] when a length does not fit the configuration, and those of the device.
+    pub fn condition(&self, inputs: &ConditioningInputs) -> Result<Conditioning<D>> {
         let width = self.config.joint_attention_dim;
         let text_tokens = inputs.context.len() / width;
         let fits = inputs.context.len().is_multiple_of(width)
@@ -100,43 +113,54 @@ impl FluxTransformer {
         if !fits || inputs.grid.tokens() == 0 || inputs.timesteps.is_empty() {
             return Err(Error::internal("conditioning does not fit the transformer's configuration"));
         }
-        let mut vector = self.step_vectors(inputs.timesteps, inputs.guidance, inputs.pooled);
-        silu(&mut vector);
-        let apply = |layer: &Linear| layer.apply(&vector);
+        let device = self.device.as_ref();
+        let (steps, hidden) = (inputs.timesteps.len(), self.config.hidden());
+        let mut vectors = self.step_vectors(inputs.timesteps, inputs.guidance, inputs.pooled)?;
+        device.activate(Activation::Silu, ViewMut::new(&mut vectors, steps, hidden))?;
+        let vectors = View::new(&vectors, steps, hidden);
+        let modulate = |layer: &Linear<D>| layer.apply(device, vectors, Finish::Store, Precision::Exact);
+        let context = device.upload(inputs.context.to_vec())?;
+        let context = View::new(&context, text_tokens, width);
+        let angles = rotary_angles(text_tokens, inputs.grid, &self.config.axes_dims_rope);
+        let bias = inputs.bias.as_ref().map(|bias| ExpandedBias::new(bias, inputs.grid.tokens()).upload(device));
         Ok(Conditioning {
-            text: self.text_in.apply(inputs.context),
+            text: self.text_in.apply(device, context, Finish::Store, Precision::Exact)?,
             text_tokens,
             grid: inputs.grid,
-            rotary: rotary_table(text_tokens, inputs.grid, &self.config.axes_dims_rope),
-            bias: inputs.bias.as_ref().map(|bias| ExpandedBias::new(bias, inputs.grid.tokens())),
+            rotary: device.rotary(&angles, self.config.attention_head_dim)?,
+            bias: bias.transpose()?,
             double: self
                 .double_blocks
                 .iter()
-                .map(|DoubleBlock { image, text }| [apply(&image.modulation), apply(&text.modulation)])
-                .collect(),
-            single: self.single_blocks.iter().map(|SingleBlock { modulation, .. }| apply(modulation)).collect(),
-            last: apply(&self.final_modulation),
-            steps: inputs.timesteps.len(),
+                .map(|DoubleBlock { image, text }| Ok([modulate(&image.modulation)?, modulate(&text.modulation)?]))
+                .collect::<Result<_>>()?,
+            single: self
+                .single_blocks
+                .iter()
+                .map(|SingleBlock { modulation, .. }| modulate(modulation))
+                .collect::<Result<_>>()?,
+            last: modulate(&self.final_modulation)?,
+            steps,
         })
     }
 
     /// `time_in(timestep) + guidance_in(guidance) + vector_in(pooled)` for every step: `[steps, hidden]`.
-    fn step_vectors(&self, timesteps: &[f32], guidance: f32, pooled: &[f32]) -> Vec<f32> {
-        let sinusoids: Vec<f32> = timesteps.iter().flat_map(|timestep| sinusoid(*timestep)).collect();
-        let mut vectors = self.time_in.apply(&sinusoids);
-        let guidance = self.guidance_in.as_ref().map(|embedder| embedder.apply(&sinusoid(guidance)));
-        let pooled = self.vector_in.apply(pooled);
-        for vector in vectors.chunks_exact_mut(pooled.len()) {
-            if let Some(guidance) = &guidance {
-                add(vector, guidance);
-            }
-            add(vector, &pooled);
+    fn step_vectors(&self, timesteps: &[f32], guidance: f32, pooled: &[f32]) -> Result<D::Buffer> {
+        let (device, hidden) = (self.device.as_ref(), self.config.hidden());
+        let mut vectors = self.time_in.apply(device, timesteps.iter().flat_map(|step| sinusoid(*step)).collect())?;
+        let mut add = |vector: D::Buffer| {
+            let out = ViewMut::new(&mut vectors, timesteps.len(), hidden);
+            device.combine(Combine::Add { factor: 1.0 }, View::vector(&vector, 0, hidden), out)
+        };
+        if let Some(embedder) = &self.guidance_in {
+            add(embedder.apply(device, sinusoid(guidance).to_vec())?)?;
         }
-        vectors
+        add(self.vector_in.apply(device, pooled.to_vec())?)?;
+        Ok(vectors)
     }
 }
 
-/// Cosines, then sines, of `1000 · value · f` for 128 frequencies f from 1 down to nearly 1/10000.
+/// Cosines, then sines (`get_timestep_embedding`, `src/diffusers/models/embeddings.py`), of `1000 · value · f` for 128 frequencies f from 1 down to nearly 1/10000.
 ///
 /// The argument is rounded to f32 where diffusers does (it scales to 0..1000, divides and multiplies again), so that
 /// both see the same angles: at 1000 one unit in the last place is 6e-5.

@@ -1,90 +1,277 @@
 //! One evaluation of the transformer.
 //!
 //! All tokens live in one buffer, text first, so that attention sees one sequence and nothing is ever concatenated.
-//! Biases, GELU and gated residuals happen inside the matrix products. MLPs run over blocks of rows, which keeps their
-//! wide activations small. In the last single block only image tokens are computed beyond keys and values, since
+//! Biases, GELU and gated residuals happen inside the matrix products. MLPs run over as many rows as the
+//! device likes at once, which keeps their wide activations small. In the last single block only image tokens are computed beyond keys and values, since
 //! nothing reads the text after it.
 
 use super::blocks::{DoubleBlock, HeadNorms, SingleBlock, Stream};
 use super::{Conditioning, FluxTransformer, NORM_EPSILON};
+use crate::layers::Linear;
 use afterimage_core::{Error, Result};
-use afterimage_kernels::attention::{AttentionBias, AttentionShape, Tokens, attention};
-use afterimage_kernels::gemm::Finish;
-use afterimage_kernels::norm::{modulated_layer_norm, rms_norm_rotate};
+use afterimage_device::{Attention, AttentionBias, Device, Finish, HeadNorm, Norm, Precision, View, ViewMut};
 use std::ops::Range;
 
-/// Rows that an MLP handles at once.
-const MLP_ROWS: usize = 2304;
-
 /// Buffers of an evaluation, reused from step to step.
-#[derive(Default)]
-pub struct Workspace {
+pub struct Workspace<D: Device> {
     /// `[tokens, hidden]`: the residual stream.
-    x: Vec<f32>,
+    x: D::Buffer,
     /// `[tokens, hidden]`: normalised input of a layer, then the attention's output.
-    h: Vec<f32>,
+    h: D::Buffer,
     /// `[tokens, 3 × hidden]`
-    qkv: Vec<f32>,
-    /// `[MLP rows, hidden]`: normalised input of an MLP beside the attention's output.
-    normal: Vec<f32>,
-    /// `[MLP rows, hidden + mlp]`
-    wide: Vec<f32>,
+    qkv: D::Buffer,
+    /// `[wide rows, hidden]`: normalised input of an MLP beside the attention's output.
+    normal: D::Buffer,
+    /// `[wide rows, hidden + mlp]`
+    wide: D::Buffer,
+    /// `[image tokens, in channels]`
+    latents: D::Buffer,
+    /// `[image tokens, out channels]`
+    velocity: D::Buffer,
+    tokens: usize,
 }
 
-impl Workspace {
-    fn resize(&mut self, tokens: usize, hidden: usize, mlp: usize) {
-        let rows = tokens.min(MLP_ROWS);
-        self.x.resize(tokens * hidden, 0.0);
-        self.h.resize(tokens * hidden, 0.0);
-        self.qkv.resize(tokens * 3 * hidden, 0.0);
-        self.normal.resize(rows * hidden, 0.0);
-        self.wide.resize(rows * (hidden + mlp), 0.0);
+impl<D: Device> FluxTransformer<D> {
+    /// Room for evaluations under `conditioning`, or under others with as many tokens.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn workspace(&self, conditioning: &Conditioning<D>) -> Result<Workspace<D>> {
+        let (device, hidden) = (self.device.as_ref(), self.config.hidden());
+        let image_tokens = conditioning.grid.tokens();
+        let tokens = conditioning.text_tokens + image_tokens;
+        let rows = tokens.min(device.limits().wide_rows);
+        Ok(Workspace {
+            x: device.allocate(tokens * hidden, Precision::Exact)?,
+            h: device.allocate(tokens * hidden, Precision::Working)?,
+            qkv: device.allocate(tokens * 3 * hidden, Precision::Working)?,
+            normal: device.allocate(rows * hidden, Precision::Working)?,
+            wide: device.allocate(rows * (hidden + self.config.mlp()), Precision::Working)?,
+            latents: device.allocate(image_tokens * self.config.in_channels, Precision::Exact)?,
+            velocity: device.allocate(image_tokens * self.config.out_channels(), Precision::Exact)?,
+            tokens,
+        })
     }
-}
 
-impl FluxTransformer {
     /// The velocity at `step` for packed `latents` `[image tokens, in_channels]`; writes `[image tokens, out channels]`.
     ///
     /// # Errors
-    /// [`Error::Internal`] when latents or step do not fit `conditioning`.
+    /// [`Error::Internal`] when latents, step or workspace do not fit `conditioning`, and those of the device.
     pub fn forward(
         &self,
-        conditioning: &Conditioning,
+        conditioning: &Conditioning<D>,
         step: usize,
         latents: &[f32],
-        workspace: &mut Workspace,
+        workspace: &mut Workspace<D>,
         velocity: &mut [f32],
     ) -> Result<()> {
-        let (hidden, text_tokens) = (self.config.hidden(), conditioning.text_tokens);
+        let (inputs, outputs) = (self.config.in_channels, self.config.out_channels());
         let image_tokens = conditioning.grid.tokens();
+        let tokens = conditioning.text_tokens + image_tokens;
         if step >= conditioning.steps
-            || latents.len() != image_tokens * self.config.in_channels
-            || velocity.len() != image_tokens * self.config.out_channels()
+            || latents.len() != image_tokens * inputs
+            || velocity.len() != image_tokens * outputs
+            || workspace.tokens != tokens
         {
             return Err(Error::internal("latents do not fit the conditioning"));
         }
-        workspace.resize(text_tokens + image_tokens, hidden, self.config.mlp());
-        let (text, image) = workspace.x.split_at_mut(text_tokens * hidden);
-        text.copy_from_slice(&conditioning.text);
-        self.image_in.apply_into(latents, Finish::Store, image, hidden);
-        let pass = Pass { flux: self, conditioning, hidden, text_tokens, tokens: text_tokens + image_tokens };
-        for (block, modulations) in self.double_blocks.iter().zip(&conditioning.double) {
-            let [image, text] = modulations.each_ref().map(|rows| chunks::<6>(rows, step, hidden));
-            pass.double_block(block, &image, &text, workspace);
-        }
-        for (index, (block, modulation)) in self.single_blocks.iter().zip(&conditioning.single).enumerate() {
-            let first = if index + 1 == self.single_blocks.len() { text_tokens } else { 0 };
-            pass.single_block(block, &chunks::<3>(modulation, step, hidden), first, workspace);
-        }
-        let [shift, scale] = chunks::<2>(&conditioning.last, step, hidden);
-        let image = text_tokens * hidden..;
-        modulated_layer_norm(&workspace.x[image.clone()], scale, shift, NORM_EPSILON, &mut workspace.h[image.clone()]);
-        self.final_linear.apply_into(&workspace.h[image], Finish::Store, velocity, self.config.out_channels());
-        Ok(())
+        let device = self.device.as_ref();
+        device.write(latents, ViewMut::new(&mut workspace.latents, image_tokens, inputs))?;
+        Pass { device, flux: self, conditioning, hidden: self.config.hidden(), step, tokens }.run(workspace)?;
+        device.read(View::new(&workspace.velocity, image_tokens, outputs), velocity)
     }
 }
 
-impl FluxTransformer {
+/// Chunk `index` of `N` of the row that modulates `step`.
+fn chunk<B>(rows: &B, step: usize, chunks: usize, index: usize, hidden: usize) -> View<'_, B> {
+    View::vector(rows, (step * chunks + index) * hidden, hidden)
+}
+
+/// What all blocks of one evaluation share.
+struct Pass<'a, D: Device> {
+    device: &'a D,
+    flux: &'a FluxTransformer<D>,
+    conditioning: &'a Conditioning<D>,
+    hidden: usize,
+    step: usize,
+    tokens: usize,
+}
+
+/// Shift and scale of a modulated norm.
+type Modulation<'a, D> = [View<'a, <D as Device>::Buffer>; 2];
+
+impl<D: Device> Pass<'_, D> {
+    fn run(&self, workspace: &mut Workspace<D>) -> Result<()> {
+        let Self { device, flux, conditioning, hidden, step, tokens } = *self;
+        let text_tokens = conditioning.text_tokens;
+        device.copy(
+            View::new(&conditioning.text, text_tokens, hidden),
+            ViewMut::new(&mut workspace.x, text_tokens, hidden),
+        )?;
+        let image_tokens = tokens - text_tokens;
+        let latents = View::new(&workspace.latents, image_tokens, flux.config.in_channels);
+        let image = ViewMut::new(&mut workspace.x, image_tokens, hidden).at(text_tokens * hidden);
+        flux.image_in.apply_into(device, latents, Finish::Store, image)?;
+        for (block, modulations) in flux.double_blocks.iter().zip(&conditioning.double) {
+            self.double_block(block, modulations, workspace)?;
+        }
+        for (index, (block, modulation)) in flux.single_blocks.iter().zip(&conditioning.single).enumerate() {
+            let first = if index + 1 == flux.single_blocks.len() { text_tokens } else { 0 };
+            self.single_block(block, modulation, first, workspace)?;
+        }
+        let modulation = [0, 1].map(|index| chunk(&conditioning.last, step, 2, index, hidden));
+        self.modulate(&workspace.x, text_tokens..tokens, modulation, &mut workspace.h, text_tokens)?;
+        let normal = self.rows(&workspace.h, text_tokens..tokens);
+        let out = ViewMut::new(&mut workspace.velocity, image_tokens, flux.config.out_channels());
+        flux.final_linear.apply_into(device, normal, Finish::Store, out)
+    }
+
+    fn double_block(
+        &self,
+        block: &DoubleBlock<D>,
+        [image, text]: &[D::Buffer; 2],
+        workspace: &mut Workspace<D>,
+    ) -> Result<()> {
+        let text_tokens = self.conditioning.text_tokens;
+        let streams = [(&block.text, text, 0..text_tokens), (&block.image, image, text_tokens..self.tokens)];
+        let chunk = |modulation, index| chunk(modulation, self.step, 6, index, self.hidden);
+        for &(stream, modulation, ref rows) in &streams {
+            let modulation = [0, 1].map(|index| chunk(modulation, index));
+            self.queries_keys_values(&stream.qkv, &stream.norms, modulation, rows.clone(), workspace)?;
+        }
+        self.attend(0, workspace)?;
+        for &(stream, modulation, ref rows) in &streams {
+            let attended = self.rows(&workspace.h, rows.clone());
+            let x = self.rows_mut(&mut workspace.x, rows.clone());
+            stream.projection.apply_into(self.device, attended, Finish::AddGated(chunk(modulation, 2)), x)?;
+        }
+        for &(stream, modulation, ref rows) in &streams {
+            let [shift, scale, gate] = [3, 4, 5].map(|index| chunk(modulation, index));
+            self.mlp(stream, [shift, scale], gate, rows.clone(), workspace)?;
+        }
+        Ok(())
+    }
+
+    /// Attention and MLP of tokens from `first` on; keys and values of all tokens.
+    fn single_block(
+        &self,
+        block: &SingleBlock<D>,
+        modulation: &D::Buffer,
+        first: usize,
+        workspace: &mut Workspace<D>,
+    ) -> Result<()> {
+        let [shift, scale, gate] = [0, 1, 2].map(|index| chunk(modulation, self.step, 3, index, self.hidden));
+        self.queries_keys_values(&block.qkv, &block.norms, [shift, scale], 0..self.tokens, workspace)?;
+        self.attend(first, workspace)?;
+        let (device, hidden, mlp) = (self.device, self.hidden, self.flux.config.mlp());
+        let width = hidden + mlp;
+        for rows in blocks_of_rows(first..self.tokens, device.limits().wide_rows) {
+            let count = rows.len();
+            self.modulate(&workspace.x, rows.clone(), [shift, scale], &mut workspace.normal, 0)?;
+            let attended = ViewMut::new(&mut workspace.wide, count, hidden).strided(width);
+            device.copy(self.rows(&workspace.h, rows.clone()), attended)?;
+            let wide = ViewMut::new(&mut workspace.wide, count, mlp).strided(width).at(hidden);
+            let normal = View::new(&workspace.normal, count, hidden);
+            block.mlp_in.apply_into(device, normal, Finish::GeluTanh, wide)?;
+            let (wide, x) = (View::new(&workspace.wide, count, width), self.rows_mut(&mut workspace.x, rows));
+            block.out.apply_into(device, wide, Finish::AddGated(gate), x)?;
+        }
+        Ok(())
+    }
+
+    /// Modulated norm, projection, query and key norms and rotation of some rows.
+    fn queries_keys_values(
+        &self,
+        projection: &Linear<D>,
+        norms: &HeadNorms<D>,
+        modulation: Modulation<D>,
+        rows: Range<usize>,
+        workspace: &mut Workspace<D>,
+    ) -> Result<()> {
+        let (device, hidden, count) = (self.device, self.hidden, rows.len());
+        self.modulate(&workspace.x, rows.clone(), modulation, &mut workspace.h, rows.start)?;
+        let start = 3 * hidden * rows.start;
+        let qkv = ViewMut::new(&mut workspace.qkv, count, 3 * hidden).at(start);
+        projection.apply_into(device, self.rows(&workspace.h, rows.clone()), Finish::Store, qkv)?;
+        for (part, weight) in [&norms.query, &norms.key].into_iter().enumerate() {
+            let norm = HeadNorm {
+                weight: View::vector(weight, 0, self.flux.config.attention_head_dim),
+                epsilon: NORM_EPSILON,
+                rotary: &self.conditioning.rotary,
+                first_token: rows.start,
+            };
+            let heads = ViewMut::new(&mut workspace.qkv, count, hidden).strided(3 * hidden).at(start + part * hidden);
+            device.rotate_heads(norm, heads)?;
+        }
+        Ok(())
+    }
+
+    /// Attention of the queries from token `first` on to all tokens; the result goes to `workspace.h`.
+    fn attend(&self, first: usize, workspace: &mut Workspace<D>) -> Result<()> {
+        let (hidden, tokens) = (self.hidden, self.tokens);
+        let queries = tokens - first;
+        let part = |rows, offset| View::new(&workspace.qkv, rows, hidden).strided(3 * hidden).at(offset);
+        let bias = self.conditioning.bias.as_ref().map_or(AttentionBias::None, |bias| AttentionBias::Keys {
+            offset: View::vector(&bias.offset, 0, tokens),
+            gated: View::vector(&bias.gated, 0, tokens),
+            gate: View::vector(&bias.gate, first, queries),
+        });
+        let attention = Attention {
+            heads: self.flux.config.num_attention_heads,
+            scale: 1.0 / (self.flux.config.attention_head_dim as f32).sqrt(),
+            queries: part(queries, first * 3 * hidden),
+            keys: part(tokens, hidden),
+            values: part(tokens, 2 * hidden),
+            bias,
+        };
+        self.device.attention(attention, self.rows_mut(&mut workspace.h, first..tokens))
+    }
+
+    fn mlp(
+        &self,
+        stream: &Stream<D>,
+        modulation: Modulation<D>,
+        gate: View<D::Buffer>,
+        rows: Range<usize>,
+        workspace: &mut Workspace<D>,
+    ) -> Result<()> {
+        let (device, mlp) = (self.device, self.flux.config.mlp());
+        for rows in blocks_of_rows(rows, device.limits().wide_rows) {
+            let count = rows.len();
+            self.modulate(&workspace.x, rows.clone(), modulation, &mut workspace.normal, 0)?;
+            let normal = View::new(&workspace.normal, count, self.hidden);
+            let wide = ViewMut::new(&mut workspace.wide, count, mlp);
+            stream.mlp_in.apply_into(device, normal, Finish::GeluTanh, wide)?;
+            let (wide, x) = (View::new(&workspace.wide, count, mlp), self.rows_mut(&mut workspace.x, rows));
+            stream.mlp_out.apply_into(device, wide, Finish::AddGated(gate), x)?;
+        }
+        Ok(())
+    }
+
+    /// The modulated norm of some rows of `x`, to rows of `out` from `first` on.
+    fn modulate(
+        &self,
+        x: &D::Buffer,
+        rows: Range<usize>,
+        [shift, scale]: Modulation<D>,
+        out: &mut D::Buffer,
+        first: usize,
+    ) -> Result<()> {
+        let out = self.rows_mut(out, first..first + rows.len());
+        self.device.norm(self.rows(x, rows), Norm::Modulated { scale, shift }, NORM_EPSILON, out)
+    }
+
+    /// Some rows of a buffer `[tokens, hidden]`.
+    fn rows<'b>(&self, buffer: &'b D::Buffer, rows: Range<usize>) -> View<'b, D::Buffer> {
+        View::new(buffer, rows.len(), self.hidden).at(rows.start * self.hidden)
+    }
+
+    fn rows_mut<'b>(&self, buffer: &'b mut D::Buffer, rows: Range<usize>) -> ViewMut<'b, D::Buffer> {
+        ViewMut::new(buffer, rows.len(), self.hidden).at(rows.start * self.hidden)
+    }
+}
+
+impl<D: Device> FluxTransformer<D> {
     /// Floating-point operations (a multiply-add counts two) that one evaluation of one picture performs.
     pub fn step_flops(&self, text_tokens: usize, image_tokens: usize) -> f64 {
         let (hidden, mlp) = (self.config.hidden() as f64, self.config.mlp() as f64);
@@ -100,115 +287,9 @@ impl FluxTransformer {
     }
 }
 
-/// The `N` vectors of one step.
-fn chunks<const N: usize>(rows: &[f32], step: usize, hidden: usize) -> [&[f32]; N] {
-    std::array::from_fn(|index| &rows[(step * N + index) * hidden..][..hidden])
-}
-
-/// What all blocks of one evaluation share.
-struct Pass<'a> {
-    flux: &'a FluxTransformer,
-    conditioning: &'a Conditioning,
-    hidden: usize,
-    text_tokens: usize,
-    tokens: usize,
-}
-
-impl Pass<'_> {
-    fn double_block(&self, block: &DoubleBlock, image: &[&[f32]; 6], text: &[&[f32]; 6], workspace: &mut Workspace) {
-        let streams = [(&block.text, text, 0..self.text_tokens), (&block.image, image, self.text_tokens..self.tokens)];
-        for (stream, [shift, scale, ..], rows) in &streams {
-            self.queries_keys_values(&stream.qkv, &stream.norms, shift, scale, rows.clone(), workspace);
-        }
-        self.attend(0, workspace);
-        for (stream, [_, _, gate, ..], rows) in &streams {
-            let range = rows.start * self.hidden..rows.end * self.hidden;
-            let (attended, x) = (&workspace.h[range.clone()], &mut workspace.x[range]);
-            stream.projection.apply_into(attended, Finish::AddGated(gate), x, self.hidden);
-        }
-        for (stream, [_, _, _, shift, scale, gate], rows) in &streams {
-            self.mlp(stream, [shift, scale, gate], rows.clone(), workspace);
-        }
-    }
-
-    /// Attention and MLP of tokens from `first` on; keys and values of all tokens.
-    fn single_block(&self, block: &SingleBlock, chunks: &[&[f32]; 3], first: usize, workspace: &mut Workspace) {
-        let [shift, scale, gate] = chunks;
-        self.queries_keys_values(&block.qkv, &block.norms, shift, scale, 0..self.tokens, workspace);
-        self.attend(first, workspace);
-        let (hidden, width) = (self.hidden, self.hidden + self.flux.config.mlp());
-        for rows in blocks_of_rows(first..self.tokens) {
-            let range = rows.start * hidden..rows.end * hidden;
-            let normal = &mut workspace.normal[..range.len()];
-            modulated_layer_norm(&workspace.x[range.clone()], scale, shift, NORM_EPSILON, normal);
-            let wide = &mut workspace.wide[..rows.len() * width];
-            for (wide, attended) in wide.chunks_exact_mut(width).zip(workspace.h[range.clone()].chunks_exact(hidden)) {
-                wide[..hidden].copy_from_slice(attended);
-            }
-            block.mlp_in.apply_into(normal, Finish::Gelu, &mut wide[hidden..], width);
-            block.out.apply_into(wide, Finish::AddGated(gate), &mut workspace.x[range], hidden);
-        }
-    }
-
-    /// Modulated norm, projection, query and key norms and rotation of some rows.
-    fn queries_keys_values(
-        &self,
-        projection: &crate::layers::Linear,
-        norms: &HeadNorms,
-        shift: &[f32],
-        scale: &[f32],
-        rows: Range<usize>,
-        workspace: &mut Workspace,
-    ) {
-        let hidden = self.hidden;
-        let range = rows.start * hidden..rows.end * hidden;
-        modulated_layer_norm(&workspace.x[range.clone()], scale, shift, NORM_EPSILON, &mut workspace.h[range.clone()]);
-        let qkv = &mut workspace.qkv[3 * range.start..3 * range.end];
-        projection.apply_into(&workspace.h[range], Finish::Store, qkv, 3 * hidden);
-        let heads = self.flux.config.num_attention_heads;
-        for (offset, weight) in [(0, &norms.query), (hidden, &norms.key)] {
-            let rotary = &self.conditioning.rotary;
-            rms_norm_rotate(qkv, 3 * hidden, offset, heads, weight, NORM_EPSILON, rotary, rows.start);
-        }
-    }
-
-    /// Attention of the queries from token `first` on to all tokens; the result goes to `workspace.h`.
-    fn attend(&self, first: usize, workspace: &mut Workspace) {
-        let (hidden, head_dim) = (self.hidden, self.flux.config.attention_head_dim);
-        let shape = AttentionShape {
-            queries: self.tokens - first,
-            keys: self.tokens,
-            heads: self.flux.config.num_attention_heads,
-            head_dim,
-            scale: 1.0 / (head_dim as f32).sqrt(),
-        };
-        let view = |offset| Tokens { data: &workspace.qkv, row_stride: 3 * hidden, offset };
-        let bias = self.conditioning.bias.as_ref().map_or(AttentionBias::None, |bias| AttentionBias::Keys {
-            offset: &bias.offset,
-            gated: &bias.gated,
-            gate: &bias.gate[first..],
-        });
-        let queries = view(first * 3 * hidden);
-        let out = &mut workspace.h[first * hidden..];
-        attention(&shape, queries, view(hidden), view(2 * hidden), &bias, out, hidden, 0);
-    }
-
-    fn mlp(&self, stream: &Stream, [shift, scale, gate]: [&[f32]; 3], rows: Range<usize>, workspace: &mut Workspace) {
-        let (hidden, mlp) = (self.hidden, self.flux.config.mlp());
-        for rows in blocks_of_rows(rows) {
-            let range = rows.start * hidden..rows.end * hidden;
-            let normal = &mut workspace.normal[..range.len()];
-            modulated_layer_norm(&workspace.x[range.clone()], scale, shift, NORM_EPSILON, normal);
-            let wide = &mut workspace.wide[..rows.len() * mlp];
-            stream.mlp_in.apply_into(normal, Finish::Gelu, wide, mlp);
-            stream.mlp_out.apply_into(wide, Finish::AddGated(gate), &mut workspace.x[range], hidden);
-        }
-    }
-}
-
-/// `rows` in equal blocks of at most [`MLP_ROWS`].
-fn blocks_of_rows(rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-    let count = rows.len().div_ceil(MLP_ROWS).max(1);
+/// `rows` in equal blocks of at most `most` rows.
+fn blocks_of_rows(rows: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
+    let count = rows.len().div_ceil(most).max(1);
     let size = rows.len().div_ceil(count);
     (0..count).map(move |block| {
         let start = rows.start + block * size;
@@ -220,12 +301,14 @@ fn blocks_of_rows(rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
 mod tests {
     use super::*;
 
+    const MOST: usize = 2304;
+
     #[test]
     fn blocks_cover_all_rows_once() {
-        for rows in [0..0, 3..4, 5..MLP_ROWS + 5, 0..2 * MLP_ROWS + 1] {
-            let covered: Vec<usize> = blocks_of_rows(rows.clone()).flatten().collect();
+        for rows in [0..0, 3..4, 5..MOST + 5, 0..2 * MOST + 1] {
+            let covered: Vec<usize> = blocks_of_rows(rows.clone(), MOST).flatten().collect();
             assert_eq!(covered, rows.clone().collect::<Vec<_>>());
-            assert!(blocks_of_rows(rows).all(|block| block.len() <= MLP_ROWS));
+            assert!(blocks_of_rows(rows, MOST).all(|block| block.len() <= MOST));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The FLUX.1 transformer (Black Forest Labs, 2024): double-stream blocks, then single-stream blocks, over text tokens
-//! followed by image tokens, conditioned through adaptive layer norms.
+//! followed by image tokens, conditioned through adaptive layer norms. diffusers' `FluxTransformer2DModel`,
+//! `src/diffusers/models/transformers/transformer_flux.py`.
 //!
 //! | file | what |
 //! |---|---|
@@ -21,7 +22,9 @@ use crate::config::FluxConfig;
 use crate::layers::Linear;
 use crate::weights::Scope;
 use afterimage_core::Result;
+use afterimage_device::{Activation, Device, Finish, Precision, View, ViewMut};
 use blocks::{DoubleBlock, SingleBlock};
+use std::sync::Arc;
 
 /// Layer norms and the query and key norms of every FLUX model.
 const NORM_EPSILON: f32 = 1e-6;
@@ -29,68 +32,77 @@ const NORM_EPSILON: f32 = 1e-6;
 const SINUSOID_WIDTH: usize = 256;
 
 /// A FLUX.1 transformer, dev (with guidance embedding) or schnell.
-pub struct FluxTransformer {
+pub struct FluxTransformer<D: Device> {
+    device: Arc<D>,
     config: FluxConfig,
-    image_in: Linear,
-    text_in: Linear,
-    time_in: Embedder,
-    guidance_in: Option<Embedder>,
-    vector_in: Embedder,
-    double_blocks: Vec<DoubleBlock>,
-    single_blocks: Vec<SingleBlock>,
-    final_modulation: Linear,
-    final_linear: Linear,
+    image_in: Linear<D>,
+    text_in: Linear<D>,
+    time_in: Embedder<D>,
+    guidance_in: Option<Embedder<D>>,
+    vector_in: Embedder<D>,
+    double_blocks: Vec<DoubleBlock<D>>,
+    single_blocks: Vec<SingleBlock<D>>,
+    final_modulation: Linear<D>,
+    final_linear: Linear<D>,
 }
 
-/// Linear layer, `SiLU`, linear layer.
-struct Embedder {
-    inner: Linear,
-    outer: Linear,
+/// Linear layer, `SiLU`, linear layer (diffusers' `TimestepEmbedding` and `PixArtAlphaTextProjection`).
+struct Embedder<D: Device> {
+    inner: Linear<D>,
+    outer: Linear<D>,
+    inputs: usize,
+    hidden: usize,
 }
 
-impl Embedder {
-    fn load(scope: &Scope, name: &str, inputs: usize, hidden: usize) -> Result<Self> {
-        let scope = scope.at(name);
+impl<D: Device> Embedder<D> {
+    fn load(device: &D, scope: &Scope, inputs: usize, hidden: usize) -> Result<Self> {
         Ok(Self {
-            inner: Linear::load(&scope, "in_layer", inputs, hidden)?,
-            outer: Linear::load(&scope, "out_layer", hidden, hidden)?,
+            inner: Linear::load(device, &scope.at("in_layer"), inputs, hidden)?,
+            outer: Linear::load(device, &scope.at("out_layer"), hidden, hidden)?,
+            inputs,
+            hidden,
         })
     }
 
-    fn apply(&self, x: &[f32]) -> Vec<f32> {
-        let mut inner = self.inner.apply(x);
-        crate::layers::silu(&mut inner);
-        self.outer.apply(&inner)
+    /// `[rows, inputs]` to `[rows, hidden]`.
+    fn apply(&self, device: &D, values: Vec<f32>) -> Result<D::Buffer> {
+        let rows = values.len() / self.inputs;
+        let x = device.upload(values)?;
+        let x = View::new(&x, rows, self.inputs);
+        let mut inner = self.inner.apply(device, x, Finish::Store, Precision::Exact)?;
+        device.activate(Activation::Silu, ViewMut::new(&mut inner, rows, self.hidden))?;
+        self.outer.apply(device, View::new(&inner, rows, self.hidden), Finish::Store, Precision::Exact)
     }
 }
 
-impl FluxTransformer {
+impl<D: Device> FluxTransformer<D> {
     /// Reads the weights under their canonical (BFL) names.
     ///
     /// # Errors
-    /// [`afterimage_core::Error::Tensor`] for the first tensor that is missing or does not fit `config`.
-    pub fn load(scope: &Scope, config: &FluxConfig) -> Result<Self> {
+    /// [`afterimage_core::Error::Tensor`] for the first tensor that is missing or does not fit `config`, and those of the
+    /// device.
+    pub fn load(device: &Arc<D>, scope: &Scope, config: FluxConfig) -> Result<Self> {
+        let on: &D = device.as_ref();
         let hidden = config.hidden();
-        let guidance_in = if config.guidance_embeds {
-            Some(Embedder::load(scope, "guidance_in", SINUSOID_WIDTH, hidden)?)
-        } else {
-            None
-        };
+        let linear = |name: &str, inputs, outputs| Linear::load(on, &scope.at(name), inputs, outputs);
+        let embedder = |name: &str, inputs| Embedder::load(on, &scope.at(name), inputs, hidden);
+        let guidance_in = if config.guidance_embeds { Some(embedder("guidance_in", SINUSOID_WIDTH)?) } else { None };
         Ok(Self {
-            image_in: Linear::load(scope, "img_in", config.in_channels, hidden)?,
-            text_in: Linear::load(scope, "txt_in", config.joint_attention_dim, hidden)?,
-            time_in: Embedder::load(scope, "time_in", SINUSOID_WIDTH, hidden)?,
+            device: Arc::clone(device),
+            image_in: linear("img_in", config.in_channels, hidden)?,
+            text_in: linear("txt_in", config.joint_attention_dim, hidden)?,
+            time_in: embedder("time_in", SINUSOID_WIDTH)?,
             guidance_in,
-            vector_in: Embedder::load(scope, "vector_in", config.pooled_projection_dim, hidden)?,
+            vector_in: embedder("vector_in", config.pooled_projection_dim)?,
             double_blocks: (0..config.num_layers)
-                .map(|index| DoubleBlock::load(&scope.at("double_blocks").at(index), config))
+                .map(|index| DoubleBlock::load(on, &scope.at("double_blocks").at(index), &config))
                 .collect::<Result<_>>()?,
             single_blocks: (0..config.num_single_layers)
-                .map(|index| SingleBlock::load(&scope.at("single_blocks").at(index), config))
+                .map(|index| SingleBlock::load(on, &scope.at("single_blocks").at(index), &config))
                 .collect::<Result<_>>()?,
-            final_modulation: Linear::load(scope, "final_layer.adaLN_modulation.1", hidden, 2 * hidden)?,
-            final_linear: Linear::load(scope, "final_layer.linear", hidden, config.out_channels())?,
-            config: config.clone(),
+            final_modulation: linear("final_layer.adaLN_modulation.1", hidden, 2 * hidden)?,
+            final_linear: linear("final_layer.linear", hidden, config.out_channels())?,
+            config,
         })
     }
 

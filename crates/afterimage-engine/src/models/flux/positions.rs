@@ -1,7 +1,5 @@
 //! Where tokens stand, and the angles of their rotary embedding.
 
-use afterimage_kernels::norm::RotaryTable;
-
 /// Base of the rotary frequencies, fixed in every FLUX model.
 const THETA: f64 = 10_000.0;
 
@@ -21,10 +19,11 @@ impl Grid {
     }
 }
 
-/// The table for `text_tokens` at position (0, 0, 0), then image tokens at (0, row, column).
+/// The angles `[tokens, head_dim / 2]` of `text_tokens` at position (0, 0, 0), then of image tokens at (0, row, column).
 ///
-/// Angles are `position · θ^(−2i/d)` per axis of width d, axes side by side, computed in f64 as diffusers does.
-pub(super) fn rotary_table(text_tokens: usize, grid: Grid, axes: &[usize]) -> RotaryTable {
+/// An angle is `position · θ^(−2i/d)` per axis of width d, axes side by side, computed in f64 as diffusers does
+/// (`FluxPosEmbed` and `get_1d_rotary_pos_embed`, `src/diffusers/models/embeddings.py`).
+pub(super) fn rotary_angles(text_tokens: usize, grid: Grid, axes: &[usize]) -> Vec<f64> {
     let head_dim: usize = axes.iter().sum();
     let mut angles = vec![0.0; text_tokens * head_dim / 2];
     angles.reserve(grid.tokens() * head_dim / 2);
@@ -42,7 +41,7 @@ pub(super) fn rotary_table(text_tokens: usize, grid: Grid, axes: &[usize]) -> Ro
             }
         }
     }
-    RotaryTable::new(&angles, head_dim)
+    angles
 }
 
 #[cfg(test)]
@@ -51,6 +50,6 @@ mod tests {
 
     #[test]
     fn text_and_image_tokens_have_a_row_each() {
-        assert_eq!(rotary_table(7, Grid { rows: 3, columns: 5 }, &[8, 12, 12]).tokens(), 22);
+        assert_eq!(rotary_angles(7, Grid { rows: 3, columns: 5 }, &[8, 12, 12]).len(), 22 * 16);
     }
 }

@@ -1,28 +1,30 @@
-//! Pixels to a distribution of latents.
+//! Pixels to a distribution of latents: diffusers' `Encoder` and `DiagonalGaussianDistribution`,
+//! `src/diffusers/models/autoencoders/vae.py`.
 
+use super::feature_map::FeatureMap;
 use super::layers::{Conv, GroupNorm, Middle, Residual};
-use super::{Check, Tensor3};
+use super::tensor::{Check, Tensor3};
 use crate::config::VaeConfig;
 use crate::weights::Scope;
 use afterimage_core::Result;
-use afterimage_kernels::conv::Movement;
+use afterimage_device::{Device, Movement};
 
-pub(super) struct Encoder {
-    conv_in: Conv,
-    levels: Vec<Level>,
-    middle: Middle,
-    norm_out: GroupNorm,
-    conv_out: Conv,
+pub(super) struct Encoder<D: Device> {
+    conv_in: Conv<D>,
+    levels: Vec<Level<D>>,
+    middle: Middle<D>,
+    norm_out: GroupNorm<D>,
+    conv_out: Conv<D>,
 }
 
 /// Residual blocks of one resolution and the reduction after them.
-struct Level {
-    residuals: Vec<Residual>,
-    downsample: Option<Conv>,
+struct Level<D: Device> {
+    residuals: Vec<Residual<D>>,
+    downsample: Option<Conv<D>>,
 }
 
-impl Encoder {
-    pub fn load(scope: &Scope, config: &VaeConfig) -> Result<Self> {
+impl<D: Device> Encoder<D> {
+    pub fn load(device: &D, scope: &Scope, config: &VaeConfig) -> Result<Self> {
         let channels = &config.block_out_channels;
         let (shallowest, deepest) = (channels[0], channels[channels.len() - 1]);
         let mut inputs = shallowest;
@@ -31,41 +33,42 @@ impl Encoder {
             let scope = scope.at("down_blocks").at(index);
             let mut residuals = Vec::new();
             for layer in 0..config.layers_per_block {
-                residuals.push(Residual::load(&scope.at("resnets").at(layer), inputs, outputs, config)?);
+                residuals.push(Residual::load(device, &scope.at("resnets").at(layer), inputs, outputs, config)?);
                 inputs = outputs;
             }
             let downsample = if index + 1 < channels.len() {
-                Some(Conv::load(&scope, "downsamplers.0.conv", outputs, outputs, 3)?)
+                Some(Conv::load(device, &scope.at("downsamplers.0.conv"), outputs, outputs, 3)?)
             } else {
                 None
             };
             levels.push(Level { residuals, downsample });
         }
         Ok(Self {
-            conv_in: Conv::load(scope, "conv_in", config.in_channels, shallowest, 3)?,
+            conv_in: Conv::load(device, &scope.at("conv_in"), config.in_channels, shallowest, 3)?,
             levels,
-            middle: Middle::load(scope, deepest, config)?,
-            norm_out: GroupNorm::load(scope, "conv_norm_out", deepest, config)?,
-            conv_out: Conv::load(scope, "conv_out", deepest, 2 * config.latent_channels, 3)?,
+            middle: Middle::load(device, scope, deepest, config)?,
+            norm_out: GroupNorm::load(device, &scope.at("conv_norm_out"), deepest, config)?,
+            conv_out: Conv::load(device, &scope.at("conv_out"), deepest, 2 * config.latent_channels, 3)?,
         })
     }
 
     /// Pixels to moments: means, then log variances.
-    pub fn run(&self, pixels: Tensor3, check: Check) -> Result<Tensor3> {
-        let mut x = self.conv_in.run(&pixels, Movement::Same, None);
+    pub fn run(&self, device: &D, pixels: Tensor3, check: Check) -> Result<Tensor3> {
+        let pixels = FeatureMap::upload(device, pixels)?;
+        let mut x = self.conv_in.run(device, &pixels, Movement::Same, None)?;
         drop(pixels);
         for level in &self.levels {
             for residual in &level.residuals {
                 check()?;
-                x = residual.run(x);
+                x = residual.run(device, x)?;
             }
             if let Some(downsample) = &level.downsample {
                 check()?;
-                x = downsample.run(&x, Movement::Halve, None);
+                x = downsample.run(device, &x, Movement::Halve, None)?;
             }
         }
-        x = self.middle.run(x, check)?;
-        Ok(self.conv_out.run(&x, Movement::Same, Some(&self.norm_out)))
+        x = self.middle.run(device, x, check)?;
+        self.conv_out.run(device, &x, Movement::Same, Some(&self.norm_out))?.read(device)
     }
 }
 

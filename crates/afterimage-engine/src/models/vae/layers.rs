@@ -1,201 +1,209 @@
-//! Building blocks of encoder and decoder.
+//! Building blocks of encoder and decoder: diffusers' `ResnetBlock2D` (`src/diffusers/models/resnet.py`), `Attention` and
+//! `UNetMidBlock2D` (`src/diffusers/models/unets/unet_2d_blocks.py`).
 
-use super::{Check, Tensor3};
+use super::feature_map::FeatureMap;
+use super::tensor::Check;
 use crate::config::VaeConfig;
-use crate::layers::Linear;
+use crate::layers::{Linear, StoredLinear, vector};
 use crate::weights::Scope;
 use afterimage_core::Result;
-use afterimage_kernels::attention::{AttentionBias, AttentionShape, Tokens, attention};
-use afterimage_kernels::conv::{Convolution, Movement, Planes, Prelude};
-use afterimage_kernels::gemm::Finish;
-use afterimage_kernels::matrix::Matrix;
-use afterimage_kernels::norm::group_norm_affine;
+use afterimage_device::{
+    Attention as Attend, AttentionBias, Convolution, Device, Finish, GroupNorm as Group, MatrixShape, Movement,
+    Precision, Prelude, Transpose, View, ViewMut,
+};
 
 /// Of every group norm in the autoencoder, whatever the config says elsewhere.
 const NORM_EPSILON: f32 = 1e-6;
 
-impl Tensor3 {
-    pub(super) fn planes(&self) -> Planes<'_> {
-        Planes { data: &self.data, channels: self.channels, height: self.height, width: self.width }
-    }
-}
-
 /// A convolution's weights.
-pub(super) struct Conv {
-    weight: Matrix,
-    bias: Vec<f32>,
+pub(super) struct Conv<D: Device> {
+    weight: D::Weight,
+    bias: D::Buffer,
     kernel: usize,
 }
 
-impl Conv {
-    pub fn load(scope: &Scope, name: &str, inputs: usize, outputs: usize, kernel: usize) -> Result<Self> {
+impl<D: Device> Conv<D> {
+    pub fn load(device: &D, scope: &Scope, inputs: usize, outputs: usize, kernel: usize) -> Result<Self> {
         Ok(Self {
-            weight: scope.kernel(&format!("{name}.weight"), &[outputs, inputs, kernel, kernel])?,
-            bias: scope.vector(&format!("{name}.bias"), outputs)?,
+            weight: device.weight(&scope.kernel("weight", &[outputs, inputs, kernel, kernel])?)?,
+            bias: vector(device, scope, "bias", outputs)?,
             kernel,
         })
     }
 
-    fn convolution<'a>(&'a self, movement: Movement, prelude: Prelude<'a>, add: bool) -> Convolution<'a> {
-        Convolution { weight: &self.weight, bias: &self.bias, kernel: self.kernel, movement, prelude, add }
-    }
-
-    /// A new tensor.
-    pub fn run(&self, x: &Tensor3, movement: Movement, norm: Option<&GroupNorm>) -> Tensor3 {
+    /// A new map.
+    pub fn run(
+        &self,
+        device: &D,
+        x: &FeatureMap<D>,
+        movement: Movement,
+        norm: Option<&GroupNorm<D>>,
+    ) -> Result<FeatureMap<D>> {
         let (height, width) = (movement.output_side(x.height), movement.output_side(x.width));
-        let mut out = Tensor3::zeros(self.weight.rows(), height, width);
-        self.run_with(x, movement, norm, false, &mut out);
-        out
+        let mut out = FeatureMap::allocate(device, self.weight.rows(), height, width)?;
+        self.run_with(device, x, movement, norm, false, &mut out)?;
+        Ok(out)
     }
 
     /// Adds to `out`.
-    pub fn add_to(&self, x: &Tensor3, norm: Option<&GroupNorm>, out: &mut Tensor3) {
-        self.run_with(x, Movement::Same, norm, true, out);
+    pub fn add_to(
+        &self,
+        device: &D,
+        x: &FeatureMap<D>,
+        norm: Option<&GroupNorm<D>>,
+        out: &mut FeatureMap<D>,
+    ) -> Result<()> {
+        self.run_with(device, x, Movement::Same, norm, true, out)
     }
 
-    fn run_with(&self, x: &Tensor3, movement: Movement, norm: Option<&GroupNorm>, add: bool, out: &mut Tensor3) {
-        let affine = norm.map(|norm| norm.affine(x));
-        let prelude = affine.as_ref().map_or(Prelude::None, |(scale, shift)| Prelude::AffineSilu { scale, shift });
-        self.convolution(movement, prelude, add).run(x.planes(), &mut out.data);
+    fn run_with(
+        &self,
+        device: &D,
+        x: &FeatureMap<D>,
+        movement: Movement,
+        norm: Option<&GroupNorm<D>>,
+        add: bool,
+        out: &mut FeatureMap<D>,
+    ) -> Result<()> {
+        let affine = norm.map(|norm| norm.affine(device, x)).transpose()?;
+        let prelude =
+            affine.as_ref().map_or(Prelude::None, |affine| Prelude::AffineSilu(View::new(affine, 2, x.channels)));
+        let bias = View::vector(&self.bias, 0, self.weight.rows());
+        let convolution = Convolution { weight: &self.weight, bias, kernel: self.kernel, movement, prelude, add };
+        device.convolve(convolution, x.planes(), out.view_mut())
     }
 }
 
 /// A group norm's weights.
-pub(super) struct GroupNorm {
-    weight: Vec<f32>,
-    bias: Vec<f32>,
+pub(super) struct GroupNorm<D: Device> {
+    weight: D::Buffer,
+    bias: D::Buffer,
     groups: usize,
 }
 
-impl GroupNorm {
-    pub fn load(scope: &Scope, name: &str, channels: usize, config: &VaeConfig) -> Result<Self> {
+impl<D: Device> GroupNorm<D> {
+    pub fn load(device: &D, scope: &Scope, channels: usize, config: &VaeConfig) -> Result<Self> {
         Ok(Self {
-            weight: scope.vector(&format!("{name}.weight"), channels)?,
-            bias: scope.vector(&format!("{name}.bias"), channels)?,
+            weight: vector(device, scope, "weight", channels)?,
+            bias: vector(device, scope, "bias", channels)?,
             groups: config.norm_num_groups,
         })
     }
 
-    fn affine(&self, x: &Tensor3) -> (Vec<f32>, Vec<f32>) {
-        group_norm_affine(x.planes(), self.groups, &self.weight, &self.bias, NORM_EPSILON)
+    /// A scale, then a shift, for every channel of `x`.
+    fn affine(&self, device: &D, x: &FeatureMap<D>) -> Result<D::Buffer> {
+        let [weight, bias] = [&self.weight, &self.bias].map(|vector| View::vector(vector, 0, x.channels));
+        let norm = Group { groups: self.groups, weight, bias, epsilon: NORM_EPSILON, input: x.planes() };
+        let mut affine = device.allocate(2 * x.channels, Precision::Exact)?;
+        device.group_norm(norm, ViewMut::new(&mut affine, 2, x.channels))?;
+        Ok(affine)
     }
 }
 
 /// `x + conv(silu(norm(conv(silu(norm(x))))))`, with a 1×1 convolution on the shortcut when the width changes.
-pub(super) struct Residual {
-    norm1: GroupNorm,
-    conv1: Conv,
-    norm2: GroupNorm,
-    conv2: Conv,
-    shortcut: Option<Conv>,
+pub(super) struct Residual<D: Device> {
+    norm1: GroupNorm<D>,
+    conv1: Conv<D>,
+    norm2: GroupNorm<D>,
+    conv2: Conv<D>,
+    shortcut: Option<Conv<D>>,
 }
 
-impl Residual {
-    pub fn load(scope: &Scope, inputs: usize, outputs: usize, config: &VaeConfig) -> Result<Self> {
-        let shortcut =
-            if inputs == outputs { None } else { Some(Conv::load(scope, "conv_shortcut", inputs, outputs, 1)?) };
+impl<D: Device> Residual<D> {
+    pub fn load(device: &D, scope: &Scope, inputs: usize, outputs: usize, config: &VaeConfig) -> Result<Self> {
+        let conv = |name: &str, inputs, kernel| Conv::load(device, &scope.at(name), inputs, outputs, kernel);
+        let shortcut = if inputs == outputs { None } else { Some(conv("conv_shortcut", inputs, 1)?) };
         Ok(Self {
-            norm1: GroupNorm::load(scope, "norm1", inputs, config)?,
-            conv1: Conv::load(scope, "conv1", inputs, outputs, 3)?,
-            norm2: GroupNorm::load(scope, "norm2", outputs, config)?,
-            conv2: Conv::load(scope, "conv2", outputs, outputs, 3)?,
+            norm1: GroupNorm::load(device, &scope.at("norm1"), inputs, config)?,
+            conv1: conv("conv1", inputs, 3)?,
+            norm2: GroupNorm::load(device, &scope.at("norm2"), outputs, config)?,
+            conv2: conv("conv2", outputs, 3)?,
             shortcut,
         })
     }
 
-    pub fn run(&self, x: Tensor3) -> Tensor3 {
-        let inside = self.conv1.run(&x, Movement::Same, Some(&self.norm1));
+    pub fn run(&self, device: &D, x: FeatureMap<D>) -> Result<FeatureMap<D>> {
+        let inside = self.conv1.run(device, &x, Movement::Same, Some(&self.norm1))?;
         let mut out = match &self.shortcut {
-            Some(shortcut) => shortcut.run(&x, Movement::Same, None),
+            Some(shortcut) => shortcut.run(device, &x, Movement::Same, None)?,
             None => x,
         };
-        self.conv2.add_to(&inside, Some(&self.norm2), &mut out);
-        out
+        self.conv2.add_to(device, &inside, Some(&self.norm2), &mut out)?;
+        Ok(out)
     }
 }
 
 /// Single-head attention over all pixels, with a residual connection.
-struct Attention {
-    norm: GroupNorm,
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    out: Linear,
+struct Attention<D: Device> {
+    norm: GroupNorm<D>,
+    /// Queries, keys and values below each other: one product instead of three.
+    qkv: Linear<D>,
+    out: Linear<D>,
 }
 
-impl Attention {
-    fn load(scope: &Scope, channels: usize, config: &VaeConfig) -> Result<Self> {
-        let linear = |name| Linear::load(scope, name, channels, channels);
+impl<D: Device> Attention<D> {
+    fn load(device: &D, scope: &Scope, channels: usize, config: &VaeConfig) -> Result<Self> {
+        let [q, k, v] = ["to_q", "to_k", "to_v"].map(|name| StoredLinear::read(&scope.at(name), channels, channels));
         Ok(Self {
-            norm: GroupNorm::load(scope, "group_norm", channels, config)?,
-            query: linear("to_q")?,
-            key: linear("to_k")?,
-            value: linear("to_v")?,
-            out: linear("to_out.0")?,
+            norm: GroupNorm::load(device, &scope.at("group_norm"), channels, config)?,
+            qkv: StoredLinear::stack(&[q?, k?, v?])?.upload(device)?,
+            out: Linear::load(device, &scope.at("to_out.0"), channels, channels)?,
         })
     }
 
-    fn run(&self, x: &mut Tensor3) {
-        let (channels, pixels) = (x.channels, x.height * x.width);
-        let (scale, shift) = self.norm.affine(x);
-        let mut normal = vec![0.0; x.data.len()];
-        for (channel, plane) in x.data.chunks_exact(pixels).enumerate() {
-            for (pixel, value) in plane.iter().enumerate() {
-                normal[pixel * channels + channel] = value * scale[channel] + shift[channel];
-            }
-        }
-        let width = 3 * channels;
-        let mut qkv = vec![0.0; pixels * width];
-        for (index, layer) in [&self.query, &self.key, &self.value].into_iter().enumerate() {
-            layer.apply_into(&normal, Finish::Store, &mut qkv[index * channels..], width);
-        }
-        let view = |index: usize| Tokens { data: &qkv, row_stride: width, offset: index * channels };
-        let shape = AttentionShape {
-            queries: pixels,
-            keys: pixels,
+    fn run(&self, device: &D, x: &mut FeatureMap<D>) -> Result<()> {
+        let (channels, pixels) = (x.channels, x.pixels());
+        let affine = self.norm.affine(device, x)?;
+        let mut tokens = device.allocate(pixels * channels, Precision::Working)?;
+        let normalise = Transpose { input: x.view(), affine: Some(View::new(&affine, 2, channels)), add: false };
+        device.transpose(normalise, ViewMut::new(&mut tokens, pixels, channels))?;
+        let qkv = self.qkv.apply(device, View::new(&tokens, pixels, channels), Finish::Store, Precision::Working)?;
+        let part = |index: usize| View::new(&qkv, pixels, channels).strided(3 * channels).at(index * channels);
+        let attention = Attend {
             heads: 1,
-            head_dim: channels,
             scale: 1.0 / (channels as f32).sqrt(),
+            queries: part(0),
+            keys: part(1),
+            values: part(2),
+            bias: AttentionBias::None,
         };
-        attention(&shape, view(0), view(1), view(2), &AttentionBias::None, &mut normal, channels, 0);
-        let attended = self.out.apply(&normal);
-        for (channel, plane) in x.data.chunks_exact_mut(pixels).enumerate() {
-            for (pixel, value) in plane.iter_mut().enumerate() {
-                *value += attended[pixel * channels + channel];
-            }
-        }
+        device.attention(attention, ViewMut::new(&mut tokens, pixels, channels))?;
+        let attended =
+            self.out.apply(device, View::new(&tokens, pixels, channels), Finish::Store, Precision::Working)?;
+        let back = Transpose { input: View::new(&attended, pixels, channels), affine: None, add: true };
+        device.transpose(back, x.view_mut())
     }
 }
 
 /// Residual block, attention, residual block.
-pub(super) struct Middle {
-    first: Residual,
-    attention: Option<Attention>,
-    second: Residual,
+pub(super) struct Middle<D: Device> {
+    first: Residual<D>,
+    attention: Option<Attention<D>>,
+    second: Residual<D>,
 }
 
-impl Middle {
-    pub fn load(scope: &Scope, channels: usize, config: &VaeConfig) -> Result<Self> {
+impl<D: Device> Middle<D> {
+    pub fn load(device: &D, scope: &Scope, channels: usize, config: &VaeConfig) -> Result<Self> {
         let scope = scope.at("mid_block");
         let attention = if config.mid_block_add_attention {
-            Some(Attention::load(&scope.at("attentions.0"), channels, config)?)
+            Some(Attention::load(device, &scope.at("attentions.0"), channels, config)?)
         } else {
             None
         };
         Ok(Self {
-            first: Residual::load(&scope.at("resnets.0"), channels, channels, config)?,
+            first: Residual::load(device, &scope.at("resnets.0"), channels, channels, config)?,
             attention,
-            second: Residual::load(&scope.at("resnets.1"), channels, channels, config)?,
+            second: Residual::load(device, &scope.at("resnets.1"), channels, channels, config)?,
         })
     }
 
-    pub fn run(&self, x: Tensor3, check: Check) -> Result<Tensor3> {
-        let mut x = self.first.run(x);
+    pub fn run(&self, device: &D, x: FeatureMap<D>, check: Check) -> Result<FeatureMap<D>> {
+        let mut x = self.first.run(device, x)?;
         check()?;
         if let Some(attention) = &self.attention {
-            attention.run(&mut x);
+            attention.run(device, &mut x)?;
             check()?;
         }
-        Ok(self.second.run(x))
+        self.second.run(device, x)
     }
 }

@@ -6,27 +6,40 @@
 
 use super::decoder::Decoder;
 use super::encoder::Encoder;
-use super::{Check, Tensor3};
+use super::tensor::{Check, Tensor3};
 use crate::config::VaeConfig;
 use afterimage_core::Result;
+use afterimage_device::Device;
 
 /// Share of a tile that overlaps the next.
 const OVERLAP: f64 = 0.25;
 
-pub(super) fn decode(decoder: &Decoder, config: &VaeConfig, latents: &Tensor3, check: Check) -> Result<Tensor3> {
+pub(super) fn decode<D: Device>(
+    device: &D,
+    decoder: &Decoder<D>,
+    config: &VaeConfig,
+    latents: &Tensor3,
+    check: Check,
+) -> Result<Tensor3> {
     let factor = config.spatial_factor();
     let pixels = config.sample_size.max(factor * 4);
     let layout = Layout { tile: pixels / factor, result_tile: pixels, channels: config.out_channels };
     let size = (latents.height * factor, latents.width * factor);
-    layout.run(latents, size, &|tile| decoder.run(tile, check))
+    layout.run(latents, size, &|tile| decoder.run(device, tile, check))
 }
 
-pub(super) fn encode(encoder: &Encoder, config: &VaeConfig, pixels: &Tensor3, check: Check) -> Result<Tensor3> {
+pub(super) fn encode<D: Device>(
+    device: &D,
+    encoder: &Encoder<D>,
+    config: &VaeConfig,
+    pixels: &Tensor3,
+    check: Check,
+) -> Result<Tensor3> {
     let factor = config.spatial_factor();
     let tile = config.sample_size.max(factor * 4);
     let layout = Layout { tile, result_tile: tile / factor, channels: 2 * config.latent_channels };
     let size = (pixels.height / factor, pixels.width / factor);
-    layout.run(pixels, size, &|tile| encoder.run(tile, check))
+    layout.run(pixels, size, &|tile| encoder.run(device, tile, check))
 }
 
 struct Layout {

@@ -120,9 +120,6 @@ fn norm(block: &str, module: &str, kind: &str) -> Option<Vec<Part>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::FluxConfig;
-    use crate::weights::inventory;
-    use std::collections::BTreeSet;
 
     fn names(canonical: &str) -> Vec<String> {
         Diffusers.parts(canonical).into_iter().map(|part| part.name).collect()
@@ -160,18 +157,6 @@ mod tests {
     fn unknown_names_stay_as_they_are() {
         for name in ["", "x", "double_blocks.", "double_blocks.0", "single_blocks.0.linear3.weight", "img_in"] {
             assert_eq!(names(name), [name]);
-        }
-    }
-
-    #[test]
-    fn full_size_files_have_the_published_numbers_of_tensors() {
-        for (guidance_embeds, expected) in [(true, 1160), (false, 1156)] {
-            let config = FluxConfig { guidance_embeds, ..FluxConfig::default() };
-            let names: BTreeSet<String> =
-                inventory::flux(&config).iter().flat_map(|wanted| names(&wanted.name)).collect();
-            assert_eq!(names.len(), expected);
-            assert!(names.contains("transformer_blocks.18.ff_context.net.0.proj.weight"));
-            assert!(names.contains("single_transformer_blocks.37.attn.norm_k.weight"));
         }
     }
 }

@@ -13,12 +13,12 @@ pub use flux::flux;
 pub use vae::vae;
 
 use super::component::Component;
-use super::depth::{Beyond, Depth, beyond};
-use super::safetensors::{USABLE_TYPES, element};
-use super::source::{Scope, StoredTensor, TensorSource};
+use super::source::{Scope, TensorSource};
+use super::tensor_file::USABLE_TYPES;
+use crate::config::{Beyond, Depth, beyond};
 use afterimage_core::{Error, Result};
+use afterimage_tensors::StoredTensor;
 use naming::{Naming, Part, Take};
-use safetensors::tensor::TensorInfo;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -99,23 +99,19 @@ impl LayoutSource {
         };
         let tensor = match (file.info(&part.name), file.tensor(&part.name)) {
             (Some(info), Some(tensor)) if same_shape(&info.shape, expected) => tensor,
-            (Some(info), _) => return Err(found(file.path().to_path_buf(), describe(info))),
+            (Some(info), _) => return Err(found(file.path().to_path_buf(), info.to_string())),
             (None, _) => return Err(found(file.path().to_path_buf(), "nothing".to_owned())),
         };
         let rows = expected.first().copied().unwrap_or(1);
         let range = match part.take {
             Take::All => return Ok(tensor),
-            Take::FirstHalf => 0..tensor.bytes.len() / 2,
-            Take::SecondHalf => tensor.bytes.len() / 2..tensor.bytes.len(),
+            Take::FirstHalf => 0..rows / 2,
+            Take::SecondHalf => rows / 2..rows,
         };
-        let mut shape = expected.to_vec();
-        if let Some(first) = shape.first_mut() {
-            *first = rows / 2;
-        }
-        match tensor.bytes.slice(range) {
-            Some(bytes) if rows % 2 == 0 => Ok(StoredTensor { shape, element: tensor.element, bytes }),
-            _ => Err(Error::internal(format!("{} cannot be halved", part.name))),
-        }
+        tensor
+            .part(range)
+            .filter(|_| rows % 2 == 0)
+            .ok_or_else(|| Error::internal(format!("{} cannot be halved", part.name)))
     }
 }
 
@@ -151,13 +147,6 @@ impl TensorSource for LayoutSource {
 fn same_shape(left: &[usize], right: &[usize]) -> bool {
     let trimmed = |shape: &[usize]| shape.iter().rposition(|side| *side != 1).map_or(0, |last| last + 1);
     left[..trimmed(left)] == right[..trimmed(right)]
-}
-
-fn describe(info: &TensorInfo) -> String {
-    match element(info.dtype) {
-        Some(_) => format!("{:?} in {}", info.shape, info.dtype.to_string().to_lowercase()),
-        None => format!("{:?} in the unsupported type {}", info.shape, info.dtype.to_string().to_lowercase()),
-    }
 }
 
 /// One layout of a kind of model and the tensors, any of which gives it away.

@@ -2,8 +2,8 @@
 
 use super::naming::{Naming, Part};
 use super::{Candidate, LayoutSource, recognise};
+use crate::weights::blocks::count;
 use crate::weights::component::Component;
-use crate::weights::inventory::count;
 use afterimage_core::Result;
 use std::sync::Arc;
 

@@ -1,10 +1,12 @@
 //! Arithmetic coding, sequential and progressive (ITU-T T.81, annexes D, F.2.4 and G.2.4).
 
+use super::super::problem::Problem;
 use super::arithmetic_states::STATES;
 use super::bits::after_restart;
+use super::block::{Block, ZIGZAG};
 use super::damage::Damage;
-use super::scan::{BlockDecoder, Pass, Scan};
-use super::{Block, Problem, ZIGZAG};
+use super::scan::{Pass, Scan};
+use super::scan_decoding::BlockDecoder;
 
 /// Index of the state whose probability stays one half.
 const FIXED_STATE: u8 = 113;

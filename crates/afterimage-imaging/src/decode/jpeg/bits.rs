@@ -1,7 +1,7 @@
 //! Bits of entropy-coded data, in which a zero byte is stuffed behind each `FF`.
 
-use super::super::jpeg_markers::next_marker;
 use super::damage::Damage;
+use super::markers::next_marker;
 
 /// Reads up to the next marker, never over it.
 pub(super) struct BitReader<'a> {

@@ -1,9 +1,8 @@
 //! Coefficients of a component, from the first scan to the last.
 
-use super::idct::inverse;
-use super::smoothing::{Accuracy, Smoother};
-use super::{Block, Component, Frame, Quantizers};
-use rayon::prelude::*;
+use super::accuracy::Accuracy;
+use super::block::{Block, Quantizers};
+use super::frame::{Component, Frame};
 
 /// Coefficients of a component in blocks, row by row.
 pub(super) struct Coefficients {
@@ -40,25 +39,8 @@ impl Coefficients {
         &mut self.blocks.as_chunks_mut().0[row * self.columns + column]
     }
 
+    #[inline]
     pub(super) fn block_at(&self, column: usize, row: usize) -> &Block {
         &self.blocks.as_chunks().0[row * self.columns + column]
-    }
-
-    /// The samples, in rows of eight for each block across. `smoother` fills in what no scan told.
-    pub(super) fn samples(&self, quantizers: &Quantizers, smoother: Option<&Smoother>) -> Vec<u8> {
-        let stride = self.columns * 8;
-        let mut samples = vec![0; stride * self.rows * 8];
-        samples.par_chunks_exact_mut(stride * 8).enumerate().for_each(|(row, samples)| {
-            for column in 0..self.columns {
-                let pixels = match smoother {
-                    Some(smoother) => inverse(&smoother.smoothed(self, column, row), quantizers),
-                    None => inverse(self.block_at(column, row), quantizers),
-                };
-                for (y, pixels) in pixels.iter().enumerate() {
-                    samples[y * stride + column * 8..][..8].copy_from_slice(pixels);
-                }
-            }
-        });
-        samples
     }
 }

@@ -1,18 +1,18 @@
 //! Start of frame: the kind of coding, the size and the components.
 
-use super::Problem;
+use super::super::problem::Problem;
 
 /// Start of frame.
-pub(in super::super) struct Frame {
+pub(super) struct Frame {
     pub(super) progressive: bool,
     pub(super) arithmetic: bool,
-    pub(in super::super) width: u32,
-    pub(in super::super) height: u32,
-    pub(in super::super) components: Vec<Component>,
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) components: Vec<Component>,
 }
 
-pub(in super::super) struct Component {
-    pub(in super::super) identifier: u8,
+pub(super) struct Component {
+    pub(super) identifier: u8,
     /// Sampling factors, 1 to 4.
     pub(super) horizontal: u32,
     pub(super) vertical: u32,
@@ -22,7 +22,7 @@ pub(in super::super) struct Component {
 
 impl Frame {
     /// Reads the segment behind a marker that starts a frame: `F7` of JPEG-LS, or one of `C0` to `CF`.
-    pub(in super::super) fn read(marker: u8, segment: &[u8]) -> Result<Self, Problem> {
+    pub(super) fn read(marker: u8, segment: &[u8]) -> Result<Self, Problem> {
         let (progressive, arithmetic) = match marker {
             0xc0 | 0xc1 => (false, false),
             0xc2 => (true, false),
@@ -78,7 +78,7 @@ impl Frame {
 
     /// The least that a complete picture takes: a bit for the first coefficient of each block, and in a baseline file
     /// another for the end of the block. Arithmetic coding knows no such bound.
-    pub(in super::super) fn least_bits(&self) -> u64 {
+    pub(super) fn least_bits(&self) -> u64 {
         let blocks = self.components.iter().map(|component| {
             let (width, height) = self.stored_size(component);
             u64::from(width.div_ceil(8)) * u64::from(height.div_ceil(8))

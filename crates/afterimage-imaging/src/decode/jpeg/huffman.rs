@@ -1,9 +1,11 @@
 //! Huffman coding, sequential and progressive (ITU-T T.81, annexes F.2.2 and G.2).
 
+use super::super::problem::Problem;
 use super::bits::BitReader;
+use super::block::{Block, ZIGZAG};
 use super::damage::Damage;
-use super::scan::{BlockDecoder, Pass, Scan};
-use super::{Block, Problem, ZIGZAG};
+use super::scan::{Pass, Scan};
+use super::scan_decoding::BlockDecoder;
 
 /// Bits of a code that one look into a table resolves.
 const LOOKUP_BITS: u32 = 9;

@@ -2,7 +2,7 @@
 //!
 //! Where hostile coefficients overflow, the sums wrap and saturate as they do in libjpeg-turbo's vector code.
 
-use super::{Block, Quantizers};
+use super::block::{Block, Quantizers};
 
 /// Bits behind the point of the constants below.
 const CONSTANT_BITS: u32 = 13;

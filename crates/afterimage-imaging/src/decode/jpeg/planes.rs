@@ -1,14 +1,18 @@
 //! From the segments of a file to the planes of its components.
 
-use super::super::jpeg_markers::{is_standalone, next_marker};
-use super::super::working_memory;
+use super::super::limits::working_memory;
+use super::super::problem::Problem;
 use super::arithmetic::{ArithmeticDecoder, Conditioning};
+use super::block::{Quantizers, ZIGZAG};
 use super::coefficients::Coefficients;
+use super::frame::Frame;
 use super::huffman::{HuffmanDecoder, HuffmanTables};
-use super::scan::{BlockDecoder, Scan, decode_scan};
+use super::markers::{is_standalone, next_marker};
+use super::reconstruction::samples;
+use super::scan::Scan;
+use super::scan_decoding::{BlockDecoder, decode_scan};
 use super::smoothing::Smoother;
 use super::upsampling::Plane;
-use super::{Frame, Problem, Quantizers, ZIGZAG};
 use afterimage_core::PictureLimits;
 use rayon::prelude::*;
 
@@ -158,7 +162,7 @@ impl Coded {
         let mut planes = Vec::new();
         for (index, coefficients) in self.coefficients.into_iter().enumerate() {
             let smoother = smoothers.as_ref().and_then(|smoothers| smoothers.get(index));
-            let samples = coefficients.samples(&quantizers[index], smoother);
+            let samples = samples(&coefficients, &quantizers[index], smoother);
             planes.push(Plane::new(&self.frame, &self.frame.components[index], samples));
         }
         Ok(Planes { width: self.frame.width as usize, height: self.frame.height as usize, components: planes })

@@ -4,45 +4,10 @@
 //! them off. The coefficients of the lowest frequencies are then estimated from the means of the 5x5 blocks around, as
 //! in `decompress_smooth_data` of `jdcoefct.c` (compare T.81, K.8), to the bit.
 
+use super::accuracy::{Accuracy, ESTIMATED};
+use super::block::{Block, Quantizers, ZIGZAG};
 use super::coefficients::Coefficients;
-use super::scan::Pass;
-use super::{Block, Component, Frame, Quantizers, ZIGZAG};
-
-/// Coefficients that can be estimated, the mean among them.
-const ESTIMATED: usize = 10;
-
-/// How exactly a component's first coefficients in zigzag order are known: bits that are missing, -1 for all of them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Accuracy([i8; ESTIMATED]);
-
-impl Default for Accuracy {
-    fn default() -> Self {
-        Self([-1; ESTIMATED])
-    }
-}
-
-impl Accuracy {
-    /// Counts a scan in.
-    pub(super) fn add(&mut self, pass: Pass) {
-        let ((start, end), shift) = match pass {
-            Pass::Sequential => ((0, 63), 0),
-            Pass::DcFirst { shift } | Pass::DcRefinement { shift } => ((0, 0), shift),
-            Pass::AcFirst { band, shift } | Pass::AcRefinement { band, shift } => (band, shift),
-        };
-        for bits in self.0.iter_mut().take(end + 1).skip(start) {
-            *bits = shift as i8;
-        }
-    }
-
-    /// Whether some scan told the means.
-    pub(super) fn has_means(&self) -> bool {
-        self.0[0] >= 0
-    }
-
-    fn is_exact(&self) -> bool {
-        self.0[1..] == [0; ESTIMATED - 1]
-    }
-}
+use super::frame::{Component, Frame};
 
 /// Estimates coefficients of one component.
 pub(super) struct Smoother<'a> {
@@ -77,10 +42,10 @@ impl<'a> Smoother<'a> {
     pub(super) fn smoothed(&self, plane: &Coefficients, column: usize, row: usize) -> Block {
         let mut block = *plane.block_at(column, row);
         let means = self.means_around(plane, column, row);
-        let is_alone = self.accuracy.0[1..].iter().all(|&bits| bits == -1);
+        let is_alone = self.accuracy.has_means_alone();
         let tables: &[Weights] = if is_alone { &FROM_DC_ALONE } else { &FROM_DC_BESIDE };
         for (index, weights) in tables.iter().enumerate() {
-            let (place, missing) = (usize::from(ZIGZAG[index + 1]), self.accuracy.0[index + 1]);
+            let (place, missing) = (usize::from(ZIGZAG[index + 1]), self.accuracy.missing_bits(index + 1));
             if missing != 0 && block[place] == 0 {
                 block[place] = self.estimate(&means, weights, place, missing);
             }
@@ -258,18 +223,5 @@ mod tests {
         for weights in FROM_DC_ALONE.iter().chain(&FROM_DC_BESIDE) {
             assert_eq!(weights.iter().sum::<i16>(), 0);
         }
-    }
-
-    #[test]
-    fn scans_add_up_to_exact_coefficients() {
-        let mut accuracy = Accuracy::default();
-        assert!(!accuracy.has_means());
-        accuracy.add(Pass::DcFirst { shift: 1 });
-        accuracy.add(Pass::AcFirst { band: (1, 5), shift: 0 });
-        accuracy.add(Pass::AcFirst { band: (6, 63), shift: 2 });
-        assert!(accuracy.has_means() && !accuracy.is_exact());
-        accuracy.add(Pass::AcRefinement { band: (6, 63), shift: 1 });
-        accuracy.add(Pass::AcRefinement { band: (6, 63), shift: 0 });
-        assert!(accuracy.is_exact());
     }
 }

@@ -4,7 +4,7 @@
 //! the nearer and 1/4 of the farther sample along an axis. Halves are rounded down and up in turn, which keeps the mean.
 //! Any other fraction is repeated.
 
-use super::{Component, Frame};
+use super::frame::{Component, Frame};
 
 /// The samples of a component.
 pub(super) struct Plane {

@@ -1,6 +1,6 @@
 //! Metadata in the application segments of a JPEG.
 
-use super::{Blocks, MOST_BYTES};
+use super::blocks::{Blocks, MOST_BYTES};
 use std::borrow::Cow;
 
 /// EXIF, XMP and profile from the segments before the first scan, where every writer puts them.

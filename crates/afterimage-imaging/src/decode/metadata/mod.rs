@@ -3,6 +3,7 @@
 //! One reader for all formats, over the bytes of the file: where they carry EXIF, XMP and profiles differs, what these
 //! mean does not.
 
+mod blocks;
 mod jpeg_segments;
 mod orientation;
 mod png_chunks;
@@ -10,24 +11,13 @@ mod webp_chunks;
 
 use super::directory::Directory;
 use crate::format::PictureFormat;
+use blocks::Blocks;
 use image::metadata::Orientation;
 use std::borrow::Cow;
-
-/// Profiles and texts above this are passed over: the largest that printers come with have three megabytes.
-pub(super) const MOST_BYTES: usize = 8 << 20;
 
 /// TIFF tags that carry metadata.
 const TIFF_XMP: u16 = 700;
 const TIFF_PROFILE: u16 = 34675;
-
-/// Blocks of metadata as they lie in the file.
-#[derive(Default)]
-struct Blocks<'a> {
-    /// A TIFF file of its own, with or without `Exif` in front.
-    exif: Option<Cow<'a, [u8]>>,
-    xmp: Option<Cow<'a, [u8]>>,
-    profile: Option<Cow<'a, [u8]>>,
-}
 
 /// How the picture is meant to be seen.
 pub(super) struct Metadata<'a> {

@@ -1,6 +1,6 @@
 //! Metadata in the chunks of a PNG.
 
-use super::{Blocks, MOST_BYTES};
+use super::blocks::{Blocks, MOST_BYTES};
 use std::borrow::Cow;
 use std::io::Read;
 

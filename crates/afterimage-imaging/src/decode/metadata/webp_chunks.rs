@@ -1,6 +1,6 @@
 //! Metadata in the chunks of a WebP container.
 
-use super::{Blocks, MOST_BYTES};
+use super::blocks::{Blocks, MOST_BYTES};
 use std::borrow::Cow;
 
 /// The first `EXIF`, `XMP ` and `ICCP` chunk.

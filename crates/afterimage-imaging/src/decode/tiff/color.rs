@@ -1,6 +1,6 @@
 //! Stored samples to grey, RGB or CMYK.
 
-use super::super::Problem;
+use super::super::problem::Problem;
 use super::super::samples::{Samples, cmyk_to_rgb};
 use super::layout::{Alpha, Layout, Photometric, tag};
 

@@ -3,22 +3,12 @@
 //! The crate's own loops stop at a line in two dimensions of Group 3 and at rows that are not closed by a mark, both of
 //! which TIFF has.
 
-use super::super::Problem;
+use super::super::problem::Problem;
+use super::compression::FaxCoding;
 use super::layout::Layout;
 use fax::maps::{Mode, black, mode, white};
 use fax::{BitReader, ByteReader};
 use std::convert::Infallible;
-
-/// How rows are coded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Coding {
-    /// Runs alone; each row begins at a multiple of so many bits.
-    Runs { alignment: u8 },
-    /// Rows behind marks, in one or two dimensions.
-    Group3,
-    /// Differences to the row above.
-    Group4,
-}
 
 /// Bit 0 of the options of Group 3: rows in two dimensions, each marked as one or the other.
 const TWO_DIMENSIONS: u64 = 1;
@@ -34,7 +24,7 @@ enum Stop {
 }
 
 /// Unpacks `rows` rows to one bit a pixel, 1 where a run of black is.
-pub(super) fn decode(data: &[u8], coding: Coding, layout: &Layout, rows: usize) -> Result<Vec<u8>, Problem> {
+pub(super) fn decode(data: &[u8], coding: FaxCoding, layout: &Layout, rows: usize) -> Result<Vec<u8>, Problem> {
     if layout.bits != 1 || layout.samples_in_piece() != 1 {
         return Err("damaged (a fax of more than black and white)".to_owned());
     }
@@ -47,12 +37,12 @@ pub(super) fn decode(data: &[u8], coding: Coding, layout: &Layout, rows: usize) 
     for line in bytes.chunks_exact_mut(row_bytes) {
         row.clear();
         let read = match coding {
-            Coding::Runs { alignment } => {
+            FaxCoding::Runs { alignment } => {
                 reader.align(alignment);
                 reader.read_runs(width, &mut row)
             }
-            Coding::Group4 => reader.read_differences(width, &above, &mut row),
-            Coding::Group3 => reader.skip_mark().and_then(|()| {
+            FaxCoding::Group4 => reader.read_differences(width, &above, &mut row),
+            FaxCoding::Group3 => reader.skip_mark().and_then(|()| {
                 if layout.fax_options & TWO_DIMENSIONS == 0 || reader.bit() == Some(true) {
                     reader.read_runs(width, &mut row)
                 } else {

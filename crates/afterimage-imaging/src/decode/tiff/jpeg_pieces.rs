@@ -1,7 +1,8 @@
 //! JPEG inside of TIFF: one file a strip or tile with shared tables, or the whole picture as one file.
 
-use super::super::samples::Samples;
-use super::super::{Decoded, Problem, jpeg};
+use super::super::jpeg;
+use super::super::problem::Problem;
+use super::super::samples::{Decoded, Samples};
 use super::layout::{Layout, Photometric, Piece, tag};
 use afterimage_core::PictureLimits;
 

@@ -1,9 +1,10 @@
 //! What the tags of a TIFF page say about its samples and where they are.
 
 use super::super::directory::{ByteOrder, Directory};
-use super::super::{Problem, check_size};
+use super::super::limits::check_size;
+use super::super::problem::Problem;
 use super::compression::Compression;
-use super::numbers::Numbers;
+use super::sample_format::SampleFormat;
 use afterimage_core::PictureLimits;
 
 /// Numbers of the tags.
@@ -106,7 +107,7 @@ pub(super) struct Layout<'a> {
     pub(super) compression: Compression,
     pub(super) photometric: Photometric,
     pub(super) alpha: Alpha,
-    pub(super) numbers: Numbers,
+    pub(super) sample_format: SampleFormat,
     /// Of each sample.
     pub(super) bits: usize,
     /// Of each pixel, superfluous ones included.
@@ -175,7 +176,7 @@ impl<'a> Layout<'a> {
             .map_err(|all| format!("samples of different sizes ({all} bits); all must have the same"))?;
         let format = same_for_all(&directory, tag::SAMPLE_FORMAT, 1, samples)
             .map_err(|all| format!("samples of different kinds ({all}); all must be of the same"))?;
-        let numbers = Numbers::new(format, bits)?;
+        let sample_format = SampleFormat::new(format, bits)?;
         let alpha = alpha(&directory, photometric, samples)?;
         if photometric == Photometric::Cmyk && number(tag::INK_SET, 1) != 1 {
             return Err("printed with other inks than cyan, magenta, yellow and black; save it as RGB".to_owned());
@@ -194,7 +195,7 @@ impl<'a> Layout<'a> {
             compression,
             photometric,
             alpha,
-            numbers,
+            sample_format,
             bits: bits as usize,
             samples,
             planar,

@@ -6,6 +6,7 @@
 
 mod color;
 mod compression;
+mod expansion;
 mod fax;
 mod jpeg_pieces;
 mod layout;
@@ -13,15 +14,17 @@ mod numbers;
 mod predictor;
 mod raw;
 mod rows;
+mod sample_format;
 mod ycbcr;
 
-use super::samples::Samples;
-use super::{Decoded, Problem, check_size, working_memory};
+use super::limits::{check_size, working_memory};
+use super::problem::Problem;
+use super::samples::{Decoded, Samples};
 use afterimage_core::PictureLimits;
 use color::Colors;
-use compression::{Compression, expand};
+use compression::Compression;
+use expansion::expand;
 use layout::{Layout, Photometric, Piece};
-use numbers::Numbers;
 pub(super) use raw::camera_raw;
 use std::borrow::Cow;
 
@@ -32,7 +35,7 @@ pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Pr
         Compression::OldJpeg => jpeg_pieces::old_style(&layout, bytes, limits)?,
         Compression::Jpeg => Colors::new(&layout)?.finish(read_jpeg(&layout, limits)?, &layout),
         _ if layout.photometric == Photometric::YCbCr => ycbcr::read(&layout)?,
-        _ if layout.numbers.is_wide() => numbers::to_samples(&layout, &read_numbers(&layout)?)?,
+        _ if layout.sample_format.is_wide() => numbers::to_samples(&layout, &read_numbers(&layout)?)?,
         _ => Colors::new(&layout)?.finish(read_bytes(&layout)?, &layout),
     };
     Ok(Decoded { width: layout.width, height: layout.height, samples })
@@ -47,7 +50,7 @@ pub(super) fn size(bytes: &[u8]) -> Result<(u32, u32), Problem> {
 fn check_memory(layout: &Layout, limits: &PictureLimits) -> Result<(), Problem> {
     check_size(layout.width, layout.height, limits)?;
     let pixels = u64::from(layout.width) * u64::from(layout.height);
-    let kept_bytes = if layout.numbers.is_wide() { 4 } else { 1 };
+    let kept_bytes = if layout.sample_format.is_wide() { 4 } else { 1 };
     let picture = pixels.saturating_mul(layout.kept_channels() as u64 * kept_bytes);
     if picture.saturating_add(layout.most_piece_bytes()) > working_memory(limits) {
         return Err("needs too much memory to decode".to_owned());
@@ -88,7 +91,7 @@ fn read_numbers(layout: &Layout) -> Result<Vec<f32>, Problem> {
     for piece in layout.pieces() {
         let bytes = piece_bytes(layout, &piece)?;
         for (y, row) in (piece.y..).zip(bytes.chunks_exact(layout.row_bytes())) {
-            Numbers::unpack(row, layout, &mut unpacked);
+            numbers::unpack(row, layout, &mut unpacked);
             rows::place(&unpacked, layout, &piece, y, &mut picture);
         }
     }

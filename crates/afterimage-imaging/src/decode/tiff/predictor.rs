@@ -1,7 +1,7 @@
 //! Differences of neighbouring samples back to the samples.
 
-use super::super::Problem;
 use super::super::directory::ByteOrder;
+use super::super::problem::Problem;
 use super::layout::Layout;
 
 /// Undoes the predictor of every row of a piece, in place.

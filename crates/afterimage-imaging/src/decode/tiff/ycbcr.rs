@@ -1,9 +1,10 @@
 //! Luminance and colour difference without JPEG, as scanners and video tools store it.
 
-use super::super::Problem;
 use super::super::directory::Directory;
+use super::super::problem::Problem;
 use super::super::samples::Samples;
-use super::compression::{Compression, expand};
+use super::compression::Compression;
+use super::expansion::expand;
 use super::layout::{Layout, tag};
 
 /// Unpacks to RGB. Several pixels may share their colour, which is repeated as libtiff does it.

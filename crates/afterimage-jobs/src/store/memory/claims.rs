@@ -8,7 +8,7 @@ use crate::{Failure, Fenced, Job, JobId, JobResult, JobState, KeyId, Lease, Prio
 /// What an ending has to say.
 pub(super) enum Payload {
     Nothing,
-    Result(JobResult),
+    Result(Box<JobResult>),
     Failure(Failure),
 }
 
@@ -48,7 +48,7 @@ impl Tables {
             Payload::Result(result) => {
                 stored.result_bytes = result.bytes();
                 stored.job.cost_micros = stored.job.spec.cost_of(&result).unwrap_or(stored.job.cost_micros);
-                stored.job.result = Some(result);
+                stored.job.result = Some(*result);
             }
             Payload::Failure(failure) if stored.job.state == JobState::Failed => stored.job.failure = Some(failure),
             _ => {}

@@ -116,7 +116,7 @@ impl JobStore for MemoryStore {
     }
 
     async fn succeed(&self, lease: &Lease, result: JobResult) -> Result<Fenced> {
-        Ok(self.end(lease, Payload::Result(result), |job| job.succeed(lease)))
+        Ok(self.end(lease, Payload::Result(Box::new(result)), |job| job.succeed(lease)))
     }
 
     async fn fail(&self, lease: &Lease, failure: Failure) -> Result<Fenced> {

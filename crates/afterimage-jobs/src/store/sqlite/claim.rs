@@ -6,7 +6,7 @@
 
 use super::rows::{self, column, select_jobs};
 use super::transition::{self, Payload};
-use super::{turns, unavailable};
+use super::{due, turns, unavailable};
 use crate::{Job, JobId, Queue, Result, Timestamp, WorkerId};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
@@ -45,7 +45,7 @@ pub(super) async fn claim(
     lease: Duration,
 ) -> Result<Option<Job>> {
     transition::time_out_starts(connection, now).await?;
-    wake_delayed(connection, now).await?;
+    due::wake_delayed(connection, now).await?;
     let Some(row) = next(connection, queues).await? else { return Ok(None) };
     let id = JobId::from(column::<String>(&row, "id")?);
     let step = |job: crate::state::Lifecycle| job.claim(worker, now, now.plus(lease));
@@ -59,16 +59,6 @@ pub(super) async fn claim(
         .map_err(unavailable)?;
     turns::note(connection, &row).await?;
     rows::job(&row).map(Some)
-}
-
-/// Delayed jobs stay out of the queue's indexes until their time has come, so that claims never walk past them.
-pub(super) async fn wake_delayed(connection: &mut SqliteConnection, now: Timestamp) -> Result<()> {
-    sqlx::query("UPDATE jobs SET ready_at = NULL WHERE state = 'queued' AND ready_at IS NOT NULL AND ready_at <= ?1")
-        .bind(now.0)
-        .execute(connection)
-        .await
-        .map_err(unavailable)?;
-    Ok(())
 }
 
 async fn next(connection: &mut SqliteConnection, queues: &[Queue]) -> Result<Option<SqliteRow>> {

@@ -111,7 +111,7 @@ impl JobStore for SqliteStore {
     }
 
     async fn succeed(&self, lease: &Lease, result: JobResult) -> Result<Fenced> {
-        self.end(lease, Payload::Result(result), |job, lease, _| job.succeed(lease)).await
+        self.end(lease, Payload::Result(Box::new(result)), |job, lease, _| job.succeed(lease)).await
     }
 
     async fn fail(&self, lease: &Lease, failure: Failure) -> Result<Fenced> {

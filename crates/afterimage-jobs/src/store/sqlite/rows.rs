@@ -102,7 +102,8 @@ pub(super) fn failure(row: &SqliteRow) -> Result<Option<Failure>> {
     let Some(kind) = column::<Option<String>>(row, "failure_kind")? else { return Ok(None) };
     Ok(Some(Failure {
         kind: named::<FailureKind>(kind)?,
-        field: column(row, "failure_field")?,
+        // A name that only another version knows blames nothing.
+        field: column::<Option<String>>(row, "failure_field")?.and_then(|name| named(name).ok()),
         message: column::<Option<String>>(row, "failure_message")?.unwrap_or_default(),
     }))
 }

@@ -1,6 +1,6 @@
 //! The part around stored files: their addresses belong to no dialect. Whoever has one needs no key.
 
-use super::{add_answers, operation_answers};
+use super::edit::{add_answers, operation_answers};
 use serde_json::{Value, json};
 
 /// Schema of errors of routes that belong to no dialect.
@@ -37,14 +37,8 @@ pub fn complete(document: &mut Value) {
         "required": ["code", "message", "detail", "error"],
     });
     let picture = json!({"schema": {"type": "string", "format": "binary"}});
-    let file = json!({"200": {
-        "description": "The file",
-        "content": {"image/png": picture, "image/jpeg": picture},
-    }});
-    let upload = json!({"200": {
-        "description": "The file, of the type that was found in it",
-        "content": {"image/*": picture},
-    }});
+    let file = read("The file", &json!({"image/png": picture, "image/jpeg": picture}));
+    let upload = read("The file, of the type that was found in it", &json!({"image/*": picture}));
     let job = ("job", "Id of the task.");
     let name = ("file", "Number of the picture, from 0, and an extension.");
     let id = ("file", "Id of the upload and an extension.");
@@ -88,6 +82,16 @@ pub fn complete(document: &mut Value) {
     paths[by_address] = json!({"get": by_path});
     paths[format!("{by_address}/multipart/{{ticket}}/{{number}}")] = json!({"put": part_behind});
     paths[format!("{by_address}/multipart/{{ticket}}/complete")] = json!({"post": complete_behind});
+}
+
+/// Answers of a route that reads a file of the types in `content`.
+fn read(description: &str, content: &Value) -> Value {
+    json!({
+        "200": {"description": description, "content": content},
+        "206": {"description": "The part that `Range` asks for", "content": content},
+        "304": {"description": "The client has it, as `If-None-Match` says"},
+        "416": {"description": "`Range` begins behind the end of the file"},
+    })
 }
 
 /// The signed part of an address: name, type, description.

@@ -1,0 +1,24 @@
+# What every step of continuous integration begins with: the repository's root, a clean environment, a temporary folder.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+export CARGO_TERM_COLOR=never
+export CARGO_INCREMENTAL=0
+unset "${!AFTERIMAGE_@}"
+
+if ! command -v cargo >/dev/null && [ -f "$HOME/.cargo/env" ]; then . "$HOME/.cargo/env"; fi
+
+# Removed at the step's end.
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+install() {
+    local sudo=()
+    if [ "$(id -u)" -ne 0 ]; then sudo=(sudo); fi
+    if ! command -v apt-get >/dev/null; then
+        echo "missing: $*; install it and run again" >&2
+        exit 1
+    fi
+    "${sudo[@]}" apt-get update -q
+    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
+}

@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# clippy, warnings are errors
+. "$(dirname "$0")/../common.sh"
+
+# The same profile as all other steps: libraries in C and procedural macros are built once.
+cargo clippy --locked --release --workspace --all-targets -- -D warnings

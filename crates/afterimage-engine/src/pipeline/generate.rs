@@ -1,0 +1,239 @@
+//! The order of things: encode, condition, sample, decode.
+
+use super::clock::Clock;
+use super::context::{Context, join};
+use super::encode::Encoder;
+use super::encodings::{Encodings, Text};
+use super::latents::usable_size;
+use super::model_files::ModelFiles;
+use super::networks::Networks;
+use super::pass::{Pass, Sampling};
+use super::plan::Plan;
+use crate::generation::Generation;
+use crate::observer::Observer;
+use crate::sampling::{TorchGenerator, img2img_start, refining_sigmas, sigmas};
+use afterimage_core::{GenerationFacts, GenerationRequest, Picture, PictureFacts, Result, Size, Stage, Task};
+use afterimage_device::Device;
+use afterimage_imaging::{Filter, resize};
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What is asked of a pipeline.
+pub(crate) struct Order<'a> {
+    /// Whose request it is, an opaque name.
+    pub tenant: &'a str,
+    pub request: &'a GenerationRequest,
+    /// The decoded input pictures.
+    pub sources: &'a [Picture],
+    pub observer: &'a dyn Observer,
+    /// What earlier requests encoded.
+    pub encodings: &'a Encodings,
+}
+
+/// Runs a request.
+///
+/// # Errors
+/// Those of [`GenerationRequest::check`], [`afterimage_core::Error::Cancelled`], and model file errors from building models or
+/// when a model makes no numbers.
+pub(super) fn generate<D: Device>(networks: &Networks<D>, order: &Order) -> Result<Generation> {
+    let Order { request, sources, observer, .. } = *order;
+    let files = networks.files();
+    let sizes: Vec<_> = sources.iter().map(|source| Some(source.size())).collect();
+    request.check(&sizes)?;
+    let size = output_size(files, request, sources)?;
+    let plan = Plan::new(request, size, files.size_step(), files.enlarge());
+    let run = Run { networks, order, plan };
+    let mut clock = Clock::new(observer);
+    let seed = request.seed.unwrap_or_else(draw_seed);
+    let mut generator = TorchGenerator::new(seed);
+
+    let made = match unchanged_source(request, sources) {
+        Some(source) => Made {
+            pictures: vec![resize(source, size, Filter::Lanczos)?; request.num_images as usize],
+            ..Made::default()
+        },
+        None => run.make(&mut generator, &mut clock)?,
+    };
+    let facts = GenerationFacts {
+        seed,
+        size,
+        steps_run: made.steps_run,
+        enlarge: run.plan.enlarge(),
+        enlarged_from: run.plan.refinement.map(|_| run.plan.first_size),
+        timings: clock.timings(),
+        files_ms: None,
+        image_cached: made.image_cached,
+        text_cached: made.text_cached,
+        model: networks.facts(),
+        pictures: made.pictures.iter().map(|picture| PictureFacts::new(picture.size())).collect(),
+    };
+    Ok(Generation { pictures: made.pictures, facts })
+}
+
+/// The size that `request` ends up with.
+fn output_size(files: &ModelFiles, request: &GenerationRequest, sources: &[Picture]) -> Result<Size> {
+    let size = match (request.size, &request.task, sources.first()) {
+        (Some(size), ..) => size,
+        (None, Task::ImageToImage { .. }, Some(source)) => source.size(),
+        (None, ..) => files.native_size(),
+    };
+    usable_size(size, files.size_step())
+}
+
+/// The picture that `request` gives back as it is, if it does: the one of image-to-image whose strength leaves no step.
+/// No model sees it, since even an autoencoder alone would change it.
+fn unchanged_source<'a>(request: &GenerationRequest, sources: &'a [Picture]) -> Option<&'a Picture> {
+    match request.task {
+        Task::ImageToImage { strength } if img2img_start(request.steps, strength) >= request.steps => sources.first(),
+        _ => None,
+    }
+}
+
+/// A seed that nobody chose: 31 bits, so that every front end that reports it also takes it back, whatever the highest
+/// seed of the service is that it speaks for.
+fn draw_seed() -> u64 {
+    RandomState::new().hash_one(Instant::now()) & 0x7fff_ffff
+}
+
+/// What came out, and what of its conditions was known before.
+#[derive(Default)]
+struct Made {
+    pictures: Vec<Picture>,
+    steps_run: u32,
+    image_cached: bool,
+    text_cached: bool,
+}
+
+/// What a request is conditioned on, and what of it was known before.
+struct Conditions {
+    context: Context,
+    image_cached: bool,
+    text_cached: bool,
+}
+
+/// One request under way.
+struct Run<'a, D: Device> {
+    networks: &'a Networks<D>,
+    order: &'a Order<'a>,
+    plan: Plan,
+}
+
+impl<D: Device> Run<'_, D> {
+    fn pass(&self, size: Size) -> Pass<'_, D> {
+        Pass { networks: self.networks, observer: self.order.observer, size }
+    }
+
+    fn make(&self, generator: &mut TorchGenerator, clock: &mut Clock) -> Result<Made> {
+        let conditions = self.conditions(clock)?;
+        let (pictures, steps_run) = self.pictures(&conditions.context, generator, clock)?;
+        let Conditions { image_cached, text_cached, .. } = conditions;
+        Ok(Made { pictures, steps_run, image_cached, text_cached })
+    }
+
+    fn conditions(&self, clock: &mut Clock) -> Result<Conditions> {
+        let Order { tenant, request, sources, encodings, .. } = *self.order;
+        let mut encoder = Encoder { networks: self.networks, encodings, tenant, clock };
+        let prompt = request.prompt_text();
+        match &request.task {
+            Task::Variation(settings) => {
+                // Strength 0 means no image tokens at all, so their encoders need not run.
+                let used = if settings.redux_strength > 0.0 { sources } else { &[] };
+                let mut image_cached = !used.is_empty();
+                let mut pictures = Vec::new();
+                for source in used {
+                    let known = encoder.picture(source, settings.redux_downsample)?;
+                    image_cached &= known.cached;
+                    pictures.push(known.value);
+                }
+                let text = encoder.variation_text(prompt, settings.empty_prompt)?;
+                let width = self.networks.files().flux().joint_attention_dim;
+                let context = join(width, Arc::unwrap_or_clone(text.value), &pictures, settings);
+                Ok(Conditions { context, image_cached, text_cached: text.cached })
+            }
+            Task::ImageToImage { .. } | Task::TextToImage => {
+                let text = encoder.text(prompt.unwrap_or_default())?;
+                let Text { tokens, pooled, .. } = Arc::unwrap_or_clone(text.value);
+                let context = Context { tokens, pooled, bias: None };
+                Ok(Conditions { context, image_cached: false, text_cached: text.cached })
+            }
+        }
+    }
+
+    /// The finished pictures, and the steps that ran.
+    fn pictures(
+        &self,
+        context: &Context,
+        generator: &mut TorchGenerator,
+        clock: &mut Clock,
+    ) -> Result<(Vec<Picture>, u32)> {
+        let Order { request, sources, .. } = *self.order;
+        let first = self.pass(self.plan.first_size);
+        let last = self.plan.refinement.map(|refinement| (self.pass(refinement.size), refinement));
+        let schedule = self.schedule(&first);
+        let refining = last.as_ref().map_or(Vec::new(), |(_, refinement)| {
+            let tokens = first.grid().tokens();
+            refining_sigmas(self.networks.files().scheduler(), tokens, request.steps, refinement.strength)
+        });
+        let steps = [&schedule, &refining].map(|levels| (levels.len() as u32).saturating_sub(1));
+        let sampling = |schedule, steps_before| Sampling {
+            context,
+            guidance: request.guidance as f32,
+            schedule,
+            steps_before,
+            steps_in_all: steps[0] + steps[1],
+        };
+        if last.is_some() {
+            // The refinement needs the whole autoencoder; built first, its decoder serves the small pictures too.
+            clock.time(Stage::Load, |t| &mut t.load_ms, || self.networks.autoencoder())?;
+        }
+
+        // The posterior's noise, one draw for all pictures, comes before any other.
+        let image = match (&request.task, sources.first()) {
+            (Task::ImageToImage { .. }, Some(source)) => Some(clock.time(
+                Stage::ImageEncode,
+                |t| &mut t.image_encode_ms,
+                || first.encode(&resize(source, first.size, Filter::Lanczos)?, Some(generator)),
+            )?),
+            _ => None,
+        };
+        // One draw for everything else: each picture's passes, then the next picture's, so that the first of several
+        // pictures is the only one of one.
+        let numbers = [first.latent_numbers(), last.as_ref().map_or(0, |(pass, _)| pass.latent_numbers())];
+        let noise = generator.randn_f32(request.num_images as usize * (numbers[0] + numbers[1]));
+        let noise: Vec<_> =
+            noise.chunks_exact(numbers[0] + numbers[1]).map(|noise| noise.split_at(numbers[0])).collect();
+
+        let mut latents: Vec<_> =
+            noise.iter().map(|(noise, _)| first.start(image.as_deref(), noise, schedule[0])).collect();
+        let mut pictures = first.run(&sampling(&schedule, 0), &mut latents, clock)?;
+        if let Some((last, _)) = last {
+            let mut latents = clock.time(
+                Stage::ImageEncode,
+                |t| &mut t.image_encode_ms,
+                || {
+                    let starts = pictures.iter().zip(&noise).map(|(picture, (_, noise))| {
+                        // The mean: what the posterior's noise would add, the refinement's covers.
+                        let image = last.encode(&resize(picture, last.size, Filter::Bicubic)?, None)?;
+                        Ok(last.start(Some(&image), noise, refining[0]))
+                    });
+                    starts.collect::<Result<Vec<_>>>()
+                },
+            )?;
+            pictures = last.run(&sampling(&refining, steps[0]), &mut latents, clock)?;
+        }
+        Ok((pictures, steps[0] + steps[1]))
+    }
+
+    /// Noise levels of the first pass.
+    fn schedule(&self, pass: &Pass<D>) -> Vec<f32> {
+        let request = self.order.request;
+        let steps = request.steps;
+        let mut schedule = sigmas(self.networks.files().scheduler(), pass.grid().tokens(), steps);
+        match request.task {
+            Task::ImageToImage { strength } => schedule.split_off(img2img_start(steps, strength) as usize),
+            Task::Variation(_) | Task::TextToImage => schedule,
+        }
+    }
+}

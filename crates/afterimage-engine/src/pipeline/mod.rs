@@ -1,0 +1,46 @@
+//! From a request and its pictures to new pictures.
+//!
+//! | file | what |
+//! |---|---|
+//! | `model_files.rs` | the folders of one base and Redux pair, and what their configurations say |
+//! | `networks.rs`, `lazy.rs`, `load_time.rs` | their networks on a device, each built when first needed |
+//! | `encodings.rs` | encoded prompts and pictures of earlier requests |
+//! | `encode.rs` | prompts and pictures to tokens, unless they are known |
+//! | `context.rs` | tokens to what conditions the transformer |
+//! | `latents.rs` | packing, the start of sampling, pixels |
+//! | `preview.rs` | what the picture will look like, while it is being made |
+//! | `clock.rs` | the stages' times |
+//! | `plan.rs` | one pass, or a small one and a refinement |
+//! | `pass.rs` | once through the sampler, at one size |
+//! | `generate.rs` | the order of things |
+//! | `any_device.rs` | all of it with the device hidden |
+
+mod any_device;
+mod clock;
+mod context;
+mod encode;
+mod encodings;
+mod finite;
+mod generate;
+mod latents;
+mod lazy;
+mod load_time;
+mod model_files;
+mod networks;
+mod pass;
+mod plan;
+mod preview;
+
+#[cfg(test)]
+mod recorded;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use any_device::{Pipeline, open};
+pub(crate) use context::join;
+pub(crate) use encode::{encode_picture, encode_text};
+pub(crate) use encodings::Encodings;
+pub(crate) use generate::Order;
+pub(crate) use latents::usable_size;
+pub(crate) use model_files::ModelFiles;
+pub(crate) use networks::Networks;

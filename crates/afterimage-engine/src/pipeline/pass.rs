@@ -1,0 +1,134 @@
+//! Once through the sampler, at one size.
+
+use super::clock::Clock;
+use super::context::Context;
+use super::finite;
+use super::latents::{euler_step, noised, pack, picture_of, pixels_of, unpack};
+use super::networks::Networks;
+use super::preview::{predicted_clean, reduced};
+use crate::models::flux::{ConditioningInputs, Grid};
+use crate::observer::Observer;
+use crate::sampling::{TorchGenerator, timesteps};
+use afterimage_core::{Error, Picture, Result, Size, Stage};
+use afterimage_device::Device;
+
+/// A pass of one request.
+pub(super) struct Pass<'a, D: Device> {
+    pub networks: &'a Networks<D>,
+    pub observer: &'a dyn Observer,
+    /// In pixels, multiples of the model's step.
+    pub size: Size,
+}
+
+/// What the transformer is to do.
+pub(super) struct Sampling<'a> {
+    pub context: &'a Context,
+    pub guidance: f32,
+    /// Falling noise levels, the last of them 0.
+    pub schedule: &'a [f32],
+    /// Steps of the pass before this one.
+    pub steps_before: u32,
+    /// Steps of all passes.
+    pub steps_in_all: u32,
+}
+
+impl<D: Device> Pass<'_, D> {
+    pub fn grid(&self) -> Grid {
+        let step = self.networks.files().size_step();
+        Grid { rows: self.size.height as usize / step, columns: self.size.width as usize / step }
+    }
+
+    /// Numbers of one picture's latents.
+    pub fn latent_numbers(&self) -> usize {
+        self.grid().tokens() * 4 * self.channels()
+    }
+
+    /// A picture of the pass's size as scaled latents in planes: drawn from the posterior with noise of `generator`, or
+    /// its mean.
+    pub fn encode(&self, picture: &Picture, generator: Option<&mut TorchGenerator>) -> Result<Vec<f32>> {
+        let autoencoder = self.networks.autoencoder()?;
+        let posterior = autoencoder.encode(pixels_of(picture), &|| self.check())?;
+        let mut latents = match generator {
+            Some(generator) => posterior.sample(&generator.randn_f32(posterior.mean.data.len())).data,
+            None => posterior.mean.data,
+        };
+        autoencoder.scale(&mut latents);
+        finite::check(&latents, || self.networks.files().part("vae"), "the autoencoder's encoder")?;
+        Ok(latents)
+    }
+
+    /// Packed latents at noise level `sigma`: of `image`, or where there is none of nothing but noise.
+    pub fn start(&self, image: Option<&[f32]>, noise: &[f32], sigma: f32) -> Vec<f32> {
+        match image {
+            Some(image) => pack(&noised(image, noise, sigma), self.channels(), self.grid()),
+            None => pack(noise, self.channels(), self.grid()),
+        }
+    }
+
+    /// Takes the packed latents of every picture to the end of the schedule and decodes them.
+    pub fn run(&self, sampling: &Sampling, latents: &mut [Vec<f32>], clock: &mut Clock) -> Result<Vec<Picture>> {
+        clock.time(Stage::Denoise, |t| &mut t.denoise_ms, || self.denoise(sampling, latents))?;
+        clock.time(Stage::Decode, |t| &mut t.decode_ms, || latents.iter().map(|latents| self.decode(latents)).collect())
+    }
+
+    fn denoise(&self, sampling: &Sampling, latents: &mut [Vec<f32>]) -> Result<()> {
+        let schedule = sampling.schedule;
+        let transformer = self.networks.transformer()?;
+        let conditioning = transformer.condition(&ConditioningInputs {
+            context: &sampling.context.tokens,
+            pooled: &sampling.context.pooled,
+            timesteps: &timesteps(self.networks.files().scheduler(), &schedule[..schedule.len() - 1]),
+            guidance: sampling.guidance,
+            grid: self.grid(),
+            bias: sampling.context.bias.clone(),
+        })?;
+        let mut workspace = transformer.workspace(&conditioning)?;
+        let mut velocity = vec![0.0; self.latent_numbers()];
+        let total = sampling.steps_in_all;
+        if sampling.steps_before == 0 {
+            self.observer.step(0, total);
+        }
+        for (step, levels) in schedule.windows(2).enumerate() {
+            let (done, mut foreseen) = (sampling.steps_before + step as u32 + 1, None);
+            for (index, latents) in latents.iter_mut().enumerate() {
+                self.check()?;
+                transformer.forward(&conditioning, step, latents, &mut workspace, &mut velocity)?;
+                euler_step(latents, &velocity, levels[0], levels[1]);
+                if index == 0 && done < total && self.observer.wants_preview(done, total) {
+                    foreseen = Some(predicted_clean(latents, &velocity, levels[1]));
+                }
+            }
+            self.observer.step(done, total);
+            // Whatever is no number stays none: the rest of the steps would be for nothing.
+            for latents in latents.iter() {
+                finite::check(latents, || self.networks.files().transformer_part(), "the transformer")?;
+            }
+            if let Some(latents) = foreseen {
+                self.observer.preview(self.small_picture(&latents)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn decode(&self, latents: &[f32]) -> Result<Picture> {
+        let planes = unpack(latents, self.channels(), self.grid());
+        let decoded = self.networks.decoder()?.decode(&planes, &|| self.check())?;
+        finite::check(&decoded.data, || self.networks.files().part("vae"), "the autoencoder's decoder")?;
+        picture_of(&decoded)
+    }
+
+    /// The picture of packed `latents`, decoded at a preview's size.
+    fn small_picture(&self, latents: &[f32]) -> Result<Picture> {
+        let planes = unpack(latents, self.channels(), self.grid());
+        let planes = reduced(planes, self.networks.files().vae().spatial_factor());
+        picture_of(&self.networks.decoder()?.decode(&planes, &|| self.check())?)
+    }
+
+    fn channels(&self) -> usize {
+        self.networks.files().vae().latent_channels
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.observer.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,14 @@
+//! What is wrong with a picture, in words.
+
+/// A complaint about a file's content; [`crate::decode`] adds where the file came from.
+pub(super) type Problem = String;
+
+/// A decoder's complaint in our words: most of them mean that the file ends too early.
+pub(super) fn image_problem(error: &image::ImageError) -> Problem {
+    match error {
+        image::ImageError::IoError(_) => "truncated".to_owned(),
+        image::ImageError::Limits(_) => "needs too much memory to decode".to_owned(),
+        image::ImageError::Unsupported(_) => format!("of an unsupported kind ({error})"),
+        _ => format!("damaged ({error})"),
+    }
+}

@@ -1,0 +1,46 @@
+//! Pauses between tries.
+
+use std::time::Duration;
+
+/// Pauses that double with every failure in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// After the first failure.
+    pub first: Duration,
+    /// None is longer.
+    pub longest: Duration,
+}
+
+impl Backoff {
+    /// Pauses from `first` up to `longest`.
+    pub const fn new(first: Duration, longest: Duration) -> Self {
+        Self { first, longest }
+    }
+
+    /// The pause when `failures` tries have failed in a row before the latest one, which failed, too.
+    pub fn pause(&self, failures: u32) -> Duration {
+        self.first.saturating_mul(2_u32.saturating_pow(failures)).min(self.longest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn pauses_double_up_to_the_longest() {
+        let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
+        let pauses: Vec<u128> = (0..6).map(|failures| backoff.pause(failures).as_millis()).collect();
+        assert_eq!(pauses, [100, 200, 400, 800, 1000, 1000]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_number_of_failures_overflows(failures: u32, first in 0_u64..u64::MAX, longest in 0_u64..u64::MAX) {
+            let backoff = Backoff::new(Duration::from_millis(first), Duration::from_millis(longest));
+            prop_assert!(backoff.pause(failures) <= backoff.longest);
+            prop_assert!(backoff.pause(failures) <= backoff.pause(failures.saturating_add(1)));
+        }
+    }
+}

@@ -1,0 +1,75 @@
+# CI's own steps by the same names (scripts in .ci/steps, a test compares), then what is handy beside them.
+# `just` itself is not needed: every recipe is one command that can be typed.
+
+_list:
+    @just --list --unsorted
+
+# everything that has to hold before a change is merged, in order
+ci:
+    .ci/run
+
+# what the other steps need: a linker, Python, Node.js, curl; installed where apt-get can
+tools:
+    .ci/run tools
+
+# the sources are formatted
+format:
+    .ci/run format
+
+# no circles of files inside a crate, no file or function that is too long
+structure:
+    .ci/run structure
+
+# licences, bans and sources of the dependencies
+licences:
+    .ci/run licences
+
+# clippy, warnings are errors
+lints:
+    .ci/run lints
+
+# the kernels under AddressSanitizer, on Linux
+kernels:
+    .ci/run kernels
+
+# the documentation of the sources builds, warnings are errors
+rustdoc:
+    .ci/run rustdoc
+
+# random JPEG files as Pillow reads them
+jpeg:
+    .ci/run jpeg
+
+# every fuzz target for FUZZ_SECONDS, 60 unless set
+fuzz:
+    .ci/run fuzz
+
+# the README's first command: the server starts and is ready
+readme-server:
+    .ci/run readme-server
+
+# the README's picture without a server
+readme-picture:
+    .ci/run readme-picture
+
+# the README's second command: all tests, with a summary at the end
+tests:
+    .ci/run tests
+
+# the server with the demo model on port 8080
+serve $AFTERIMAGE_API_KEY="change-me-please":
+    cargo run --release -- serve
+
+# some tests: `just test -p afterimage-jobs`, `just test -p afterimage --test cli readme`
+test *arguments:
+    cargo test --release {{ arguments }}
+
+# writes what is generated in the documents anew: help, keys of the configuration, parameters of the services
+documents:
+    AFTERIMAGE_UPDATE_DOCS=1 cargo test --release -p afterimage --test cli documents::
+    AFTERIMAGE_UPDATE_DOCS=1 cargo test --release -p afterimage-server --test documentation
+
+# writes the expected texts of the tests anew; read the difference before it is committed
+snapshots:
+    INSTA_UPDATE=always cargo test --release -p afterimage --test cli
+    INSTA_UPDATE=always cargo test --release -p afterimage-server --lib
