@@ -1,6 +1,8 @@
 //! The error every crate below the command line returns.
 
 use crate::text::{shortened, shortened_to};
+use crate::{Field, Size, limits};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// Result with Afterimage's [`Error`].
@@ -11,17 +13,19 @@ const PROBLEM: usize = 1500;
 
 /// Everything that can go wrong, told apart by what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
-    /// A field of the request holds a value that cannot be used. `field` is the name in [`crate::GenerationRequest`]
-    /// (`steps`, `size`, …); front ends translate it to a flag or to a dialect's field.
+    /// A field of the request holds a value that cannot be used.
     #[error("{field}: {}", shortened_to(problem, PROBLEM))]
     Field {
-        /// Name of the field.
-        field: &'static str,
+        /// Which.
+        field: Field,
         /// What is wrong and what would be right.
         problem: String,
     },
+    /// Image-to-image without a size, whose picture has none that a result may have. It depends on the front end which
+    /// of the two a user can change.
+    #[error("{}: {}", Field::Size, size_needed(*.0))]
+    SourceSize(Size),
     /// A picture that cannot be read. `source_name` is a file name, or `standard input`.
     #[error("{}: {}", shortened_to(source_name, PROBLEM), shortened_to(problem, PROBLEM))]
     Picture {
@@ -74,12 +78,12 @@ pub enum Error {
     },
     /// A failure of the program itself.
     #[error("internal error: {0}")]
-    Internal(String),
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
     /// An [`Error::Field`].
-    pub fn field(field: &'static str, problem: impl Into<String>) -> Self {
+    pub fn field(field: Field, problem: impl Into<String>) -> Self {
         Self::Field { field, problem: problem.into() }
     }
 
@@ -99,8 +103,24 @@ impl Error {
     }
 
     /// An [`Error::Internal`].
-    pub fn internal(problem: impl std::fmt::Display) -> Self {
-        Self::Internal(problem.to_string())
+    pub fn internal(problem: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal(problem.into())
+    }
+
+    /// The field of the request to blame and what is wrong with it, for front ends where a size can be named and
+    /// pictures have their own words.
+    pub fn as_field(&self) -> Option<(Field, Cow<'_, str>)> {
+        match self {
+            Self::Field { field, problem } => Some((*field, problem.into())),
+            Self::SourceSize(size) => Some((Field::Size, size_needed(*size).into())),
+            Self::Picture { .. }
+            | Self::ModelFile { .. }
+            | Self::Tensor { .. }
+            | Self::Device { .. }
+            | Self::Cancelled
+            | Self::Io { .. }
+            | Self::Internal(_) => None,
+        }
     }
 
     /// Whether the caller's input is to blame (exit code 2, a 4xx status), not the machine or the program.
@@ -108,10 +128,16 @@ impl Error {
         matches!(
             self,
             Self::Field { .. }
+                | Self::SourceSize(_)
                 | Self::Picture { .. }
                 | Self::ModelFile { .. }
                 | Self::Tensor { .. }
                 | Self::Device { .. }
         )
     }
+}
+
+fn size_needed(size: Size) -> String {
+    let (low, high) = limits::SIDE.into_inner();
+    format!("missing; the picture's {size} is out of range ({low} to {high} pixels a side), so name a size")
 }

@@ -3,8 +3,11 @@
 //! This crate knows nothing of tensors, HTTP or SQL.
 
 mod error;
-mod limits;
+mod field;
+mod generation_facts;
+pub mod limits;
 mod model_facts;
+mod model_name;
 mod output_format;
 mod picture;
 mod request;
@@ -13,8 +16,11 @@ mod stage;
 mod text;
 
 pub use error::{Error, Result};
-pub use limits::{Limits, PictureLimits};
+pub use field::Field;
+pub use generation_facts::{GenerationFacts, PictureFacts};
+pub use limits::PictureLimits;
 pub use model_facts::ModelFacts;
+pub use model_name::ModelName;
 pub use output_format::OutputFormat;
 pub use picture::Picture;
 pub use request::{EmptyPrompt, Enlarge, GenerationRequest, Task, VariationSettings};

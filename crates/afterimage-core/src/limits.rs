@@ -1,36 +1,30 @@
-//! Ranges of the request's fields. All ends are inclusive.
+//! Ranges of a request's fields, stated once: [`crate::GenerationRequest::check`], the command line and the dialects read
+//! them from here. A dialect may have a narrower one, by its service's document. All ends are inclusive.
 
 use std::ops::RangeInclusive;
 
-/// Ranges that the command line accepts; the dialects have narrower ones of their own.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Limits {
-    /// Output pixels per side, before rounding down.
-    pub side: RangeInclusive<u32>,
-    /// Sampling steps.
-    pub steps: RangeInclusive<u32>,
-    /// Distilled guidance.
-    pub guidance: RangeInclusive<f64>,
-    /// Pictures per request.
-    pub num_images: RangeInclusive<u32>,
-    /// Input pictures of a variation.
-    pub sources: RangeInclusive<usize>,
-    /// Bytes of prompt text.
-    pub prompt_bytes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            side: 16..=4096,
-            steps: 1..=50,
-            guidance: 1.0..=20.0,
-            num_images: 1..=4,
-            sources: 1..=8,
-            prompt_bytes: 64 * 1024,
-        }
-    }
-}
+/// Output pixels per side, before rounding down.
+pub const SIDE: RangeInclusive<u32> = 16..=4096;
+/// Sampling steps.
+pub const STEPS: RangeInclusive<u32> = 1..=50;
+/// Distilled guidance.
+pub const GUIDANCE: RangeInclusive<f64> = 1.0..=20.0;
+/// Pictures per request.
+pub const NUM_IMAGES: RangeInclusive<u32> = 1..=4;
+/// Input pictures of a variation.
+pub const SOURCES: RangeInclusive<usize> = 1..=8;
+/// Bytes of prompt text, at most.
+pub const PROMPT_BYTES: usize = 64 * 1024;
+/// Share of the schedule that image-to-image runs.
+pub const STRENGTH: RangeInclusive<f64> = 0.0..=1.0;
+/// Attention weight of a variation's image tokens.
+pub const REDUX_STRENGTH: RangeInclusive<f64> = 0.0..=1.0;
+/// Factor by which the side of the image tokens' grid shrinks.
+pub const REDUX_DOWNSAMPLE: RangeInclusive<f64> = 1.0..=9.0;
+/// Weight of one input picture.
+pub const IMAGE_WEIGHT: RangeInclusive<f64> = -10.0..=10.0;
+/// Pixels of the first pass of [`crate::Enlarge::FromPixels`]: those of the smallest and the largest square.
+pub const ENLARGE_PIXELS: RangeInclusive<u64> = 256..=16_777_216;
 
 /// What an input picture may cost before it is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

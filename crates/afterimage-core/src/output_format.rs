@@ -5,11 +5,17 @@ use serde::{Deserialize, Serialize};
 /// File format of a result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum OutputFormat {
-    /// `image/png`: 8-bit RGB, lossless.
+    /// Lossless.
+    ///
+    /// `image/png`, 8-bit RGB.
     #[default]
     Png,
-    /// `image/jpeg`: quality 95 without chroma subsampling.
+    /// Smaller, lossy.
+    ///
+    /// `image/jpeg`, quality 95 without chroma subsampling.
+    #[cfg_attr(feature = "clap", value(alias = "jpg"))]
     Jpeg,
 }
 

@@ -1,5 +1,7 @@
 //! A decoded picture.
 
+use crate::Size;
+
 /// An upright 8-bit RGB picture: EXIF orientation applied, alpha flattened.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Picture {
@@ -23,6 +25,11 @@ impl Picture {
     /// Height in pixels, at least 1.
     pub fn height(&self) -> u32 {
         self.height
+    }
+
+    /// Both.
+    pub fn size(&self) -> Size {
+        Size::new(self.width, self.height)
     }
 
     /// The bytes: rows top to bottom, three bytes a pixel.

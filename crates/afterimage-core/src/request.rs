@@ -1,7 +1,9 @@
 //! What to generate, independent of who asks and on what it runs.
 
-use crate::{Error, Limits, Result, Size};
+use crate::{Error, Field, ModelName, Result, Size, limits};
 use serde::{Deserialize, Serialize};
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 
 /// One request for 1 to 4 pictures. The input pictures travel beside it, decoded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,19 +26,24 @@ pub struct GenerationRequest {
     /// Whether a large picture is made small first, then enlarged and refined.
     #[serde(default)]
     pub enlarge: Enlarge,
+    /// Which of the server's sets of models is to run it; `None`: its only or default one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelName>,
 }
 
 /// Whether a picture larger than what a model knows is made in two passes: small, in the same shape; then enlarged and
 /// refined by image-to-image under the same condition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Enlarge {
-    /// When the model's own `afterimage.json` asks for it.
+    /// When the model's `afterimage.json` asks for it, as the embedded demo model's does; FLUX.1 has none.
     #[default]
     Auto,
-    /// Never: one pass at the size asked for.
+    /// Never: one pass at the full size, as diffusers does.
     Off,
     /// Whatever the model: the first pass has about this many pixels, 256..=16,777,216, when more than these are asked for.
+    #[cfg_attr(feature = "clap", value(skip))]
     FromPixels(u64),
 }
 
@@ -84,11 +91,14 @@ impl Default for VariationSettings {
 /// What an absent prompt feeds into the model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum EmptyPrompt {
-    /// The encoded empty string (BFL's reference, hosted services).
+    /// The encoded empty text, as Black Forest Labs and hosted services do.
     #[default]
     Encode,
-    /// Zeros for text tokens and pooled vector (diffusers without text encoders).
+    /// Zeros, as diffusers without text encoders does; loads no text encoder and is faster.
+    ///
+    /// Both for the text tokens and the pooled vector.
     Zeros,
 }
 
@@ -104,6 +114,7 @@ impl GenerationRequest {
             seed: None,
             num_images: 1,
             enlarge: Enlarge::Auto,
+            model: None,
         }
     }
 
@@ -112,120 +123,97 @@ impl GenerationRequest {
         self.prompt.as_deref().filter(|text| !text.is_empty())
     }
 
-    /// Checks every field against `limits`; `sources` is the number of input pictures.
+    /// Checks every field, and that they fit the input pictures: one of `sources` for each, its size if that is known.
     ///
     /// # Errors
-    /// [`Error::Field`] for the first field out of range.
-    pub fn validate(&self, limits: &Limits, sources: usize) -> Result<()> {
-        if let Some(size) = self.size {
-            for side in [size.width, size.height] {
-                if !limits.side.contains(&side) {
-                    return Err(Error::field(
-                        "size",
-                        format!(
-                            "{size} is out of range; each side takes {} to {} pixels",
-                            limits.side.start(),
-                            limits.side.end()
-                        ),
-                    ));
-                }
-            }
+    /// [`Error::Field`] for the first field out of range, then [`Error::SourceSize`].
+    pub fn check(&self, sources: &[Option<Size>]) -> Result<()> {
+        let (shortest, longest) = limits::SIDE.into_inner();
+        if let Some(size) = self.size.filter(|size| !is_makeable(*size)) {
+            let problem = format!("{size} is out of range; each side takes {shortest} to {longest} pixels");
+            return Err(Error::field(Field::Size, problem));
         }
-        if !limits.steps.contains(&self.steps) {
-            return Err(out_of_range("steps", self.steps, limits.steps.start(), limits.steps.end()));
-        }
-        check_number("guidance", self.guidance, *limits.guidance.start(), *limits.guidance.end())?;
-        if !limits.num_images.contains(&self.num_images) {
-            return Err(out_of_range(
-                "num_images",
-                self.num_images,
-                limits.num_images.start(),
-                limits.num_images.end(),
-            ));
-        }
-        if let Some(prompt) = &self.prompt
-            && prompt.len() > limits.prompt_bytes
-        {
+        check_range(Field::Steps, self.steps, &limits::STEPS)?;
+        check_range(Field::Guidance, self.guidance, &limits::GUIDANCE)?;
+        check_range(Field::NumImages, self.num_images, &limits::NUM_IMAGES)?;
+        if let Some(prompt) = self.prompt.as_ref().filter(|prompt| prompt.len() > limits::PROMPT_BYTES) {
+            let (bytes, most) = (prompt.len(), limits::PROMPT_BYTES);
             return Err(Error::field(
-                "prompt",
-                format!("{} bytes are too long; at most {} are accepted", prompt.len(), limits.prompt_bytes),
+                Field::Prompt,
+                format!("{bytes} bytes are too long; at most {most} are accepted"),
             ));
         }
-        if let Enlarge::FromPixels(pixels) = self.enlarge {
-            let (low, high) = (u64::from(*limits.side.start()).pow(2), u64::from(*limits.side.end()).pow(2));
-            if !(low..=high).contains(&pixels) {
-                return Err(out_of_range("enlarge", format!("{pixels} pixels"), low, high));
-            }
+        if let Enlarge::FromPixels(pixels) = self.enlarge
+            && !limits::ENLARGE_PIXELS.contains(&pixels)
+        {
+            return Err(out_of_range(Field::Enlarge, format!("{pixels} pixels"), &limits::ENLARGE_PIXELS));
         }
-        self.validate_task(limits, sources)
+        self.check_task(sources)
     }
 
-    fn validate_task(&self, limits: &Limits, sources: usize) -> Result<()> {
+    fn check_task(&self, sources: &[Option<Size>]) -> Result<()> {
+        let count = sources.len();
         match &self.task {
             Task::Variation(settings) => {
-                if !limits.sources.contains(&sources) {
-                    return Err(out_of_range(
-                        "image",
-                        format!("{sources} pictures"),
-                        limits.sources.start(),
-                        limits.sources.end(),
-                    ));
+                if !limits::SOURCES.contains(&count) {
+                    return Err(out_of_range(Field::Image, format!("{count} pictures"), &limits::SOURCES));
                 }
-                check_number("redux_strength", settings.redux_strength, 0.0, 1.0)?;
-                check_number("redux_downsample", settings.redux_downsample, 1.0, 9.0)?;
+                check_range(Field::ReduxStrength, settings.redux_strength, &limits::REDUX_STRENGTH)?;
+                check_range(Field::ReduxDownsample, settings.redux_downsample, &limits::REDUX_DOWNSAMPLE)?;
                 let weights = &settings.image_weights;
-                if !weights.is_empty() && weights.len() != sources {
-                    return Err(Error::field(
-                        "image_weight",
-                        format!("{} weights for {sources} pictures; give one for each picture or none", weights.len()),
-                    ));
+                if !weights.is_empty() && weights.len() != count {
+                    let weights = weights.len();
+                    let problem = format!("{weights} weights for {count} pictures; give one for each picture or none");
+                    return Err(Error::field(Field::ImageWeight, problem));
                 }
-                for weight in weights {
-                    check_number("image_weight", *weight, -10.0, 10.0)?;
-                }
+                weights.iter().try_for_each(|weight| check_range(Field::ImageWeight, *weight, &limits::IMAGE_WEIGHT))
             }
             Task::ImageToImage { strength } => {
-                if sources != 1 {
-                    return Err(Error::field("image", format!("{sources} pictures; image-to-image takes exactly one")));
-                }
-                check_number("strength", *strength, 0.0, 1.0)?;
+                let [source] = sources else {
+                    let problem = format!("{count} pictures; image-to-image takes exactly one");
+                    return Err(Error::field(Field::Image, problem));
+                };
+                check_range(Field::Strength, *strength, &limits::STRENGTH)?;
                 if self.prompt_text().is_none() {
-                    return Err(Error::field("prompt", "missing; image-to-image needs a text"));
+                    return Err(Error::field(Field::Prompt, "missing; image-to-image needs a text"));
+                }
+                match source.filter(|size| self.size.is_none() && !is_makeable(*size)) {
+                    Some(size) => Err(Error::SourceSize(size)),
+                    None => Ok(()),
                 }
             }
             Task::TextToImage => {
-                if sources != 0 {
-                    return Err(Error::field("image", "text-to-image takes no picture"));
+                if count != 0 {
+                    return Err(Error::field(Field::Image, "text-to-image takes no picture"));
                 }
                 if self.prompt_text().is_none() {
-                    return Err(Error::field("prompt", "missing; text-to-image needs a text"));
+                    return Err(Error::field(Field::Prompt, "missing; text-to-image needs a text"));
                 }
+                Ok(())
             }
         }
-        Ok(())
     }
 }
 
-fn out_of_range(
-    field: &'static str,
-    value: impl std::fmt::Display,
-    low: impl std::fmt::Display,
-    high: impl std::fmt::Display,
-) -> Error {
-    Error::field(field, format!("{value} is out of range; {low} to {high} are accepted"))
+fn is_makeable(size: Size) -> bool {
+    limits::SIDE.contains(&size.width) && limits::SIDE.contains(&size.height)
 }
 
-fn check_number(field: &'static str, value: f64, low: f64, high: f64) -> Result<()> {
-    // NaN fails the comparison and is refused like any other value out of range.
-    if value >= low && value <= high { Ok(()) } else { Err(out_of_range(field, value, low, high)) }
+fn out_of_range(field: Field, value: impl Display, range: &RangeInclusive<impl Display>) -> Error {
+    Error::field(field, format!("{value} is out of range; {} to {} are accepted", range.start(), range.end()))
+}
+
+/// NaN is in no range.
+fn check_range<T: PartialOrd + Display>(field: Field, value: T, range: &RangeInclusive<T>) -> Result<()> {
+    if range.contains(&value) { Ok(()) } else { Err(out_of_range(field, value, range)) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn field_of(request: &GenerationRequest, sources: usize) -> Option<&'static str> {
-        match request.validate(&Limits::default(), sources) {
+    fn field_of(request: &GenerationRequest, sources: usize) -> Option<Field> {
+        match request.check(&vec![None; sources]) {
             Ok(()) => None,
             Err(Error::Field { field, .. }) => Some(field),
             Err(other) => panic!("unexpected {other}"),
@@ -248,22 +236,53 @@ mod tests {
             change(&mut request);
             field_of(&request, 1)
         };
-        assert_eq!(with(|r| r.steps = 0), Some("steps"));
-        assert_eq!(with(|r| r.steps = 51), Some("steps"));
-        assert_eq!(with(|r| r.guidance = f64::NAN), Some("guidance"));
-        assert_eq!(with(|r| r.guidance = f64::INFINITY), Some("guidance"));
-        assert_eq!(with(|r| r.size = Some(Size::new(8, 512))), Some("size"));
-        assert_eq!(with(|r| r.size = Some(Size::new(512, 99_999))), Some("size"));
-        assert_eq!(with(|r| r.num_images = 5), Some("num_images"));
-        assert_eq!(with(|r| r.prompt = Some("x".repeat(1 << 20))), Some("prompt"));
-        assert_eq!(with(|r| r.task = Task::ImageToImage { strength: 0.5 }), Some("prompt"));
+        assert_eq!(with(|r| r.steps = 0), Some(Field::Steps));
+        assert_eq!(with(|r| r.steps = 51), Some(Field::Steps));
+        assert_eq!(with(|r| r.guidance = f64::NAN), Some(Field::Guidance));
+        assert_eq!(with(|r| r.guidance = f64::INFINITY), Some(Field::Guidance));
+        assert_eq!(with(|r| r.size = Some(Size::new(8, 512))), Some(Field::Size));
+        assert_eq!(with(|r| r.size = Some(Size::new(512, 99_999))), Some(Field::Size));
+        assert_eq!(with(|r| r.num_images = 5), Some(Field::NumImages));
+        assert_eq!(with(|r| r.prompt = Some("x".repeat(1 << 20))), Some(Field::Prompt));
+        assert_eq!(with(|r| r.task = Task::ImageToImage { strength: 0.5 }), Some(Field::Prompt));
     }
 
     #[test]
     fn weights_must_match_the_pictures() {
         let settings = VariationSettings { image_weights: vec![0.5], ..VariationSettings::default() };
         let request = GenerationRequest::new(Task::Variation(settings));
-        assert_eq!(field_of(&request, 2), Some("image_weight"));
+        assert_eq!(field_of(&request, 2), Some(Field::ImageWeight));
         assert_eq!(field_of(&request, 1), None);
+    }
+
+    #[test]
+    fn an_image_to_image_source_of_known_size_must_be_one_that_can_be_made() {
+        let mut request = GenerationRequest::new(Task::ImageToImage { strength: 0.5 });
+        request.prompt = Some("a quay".to_owned());
+        let (usable, small) = (Size::new(16, 4096), Size::new(15, 64));
+        assert!(request.check(&[None]).is_ok() && request.check(&[Some(usable)]).is_ok());
+        let error = request.check(&[Some(small)]).unwrap_err();
+        assert!(matches!(error, Error::SourceSize(size) if size == small));
+        let expected = "missing; the picture's 15x64 is out of range (16 to 4096 pixels a side), so name a size";
+        assert_eq!(error.as_field(), Some((Field::Size, expected.into())));
+        assert_eq!(error.to_string(), format!("size: {expected}"));
+        request.size = Some(usable);
+        assert!(request.check(&[Some(small)]).is_ok(), "a size was named");
+    }
+
+    #[test]
+    fn the_largest_first_pass_is_the_largest_square() {
+        let squares = [*limits::SIDE.start(), *limits::SIDE.end()].map(|side| u64::from(side).pow(2));
+        assert_eq!(limits::ENLARGE_PIXELS, squares[0]..=squares[1]);
+    }
+
+    #[test]
+    fn fields_are_named_as_serde_spells_them() {
+        use serde::de::IntoDeserializer;
+        use serde::de::value::{Error as Unknown, StrDeserializer};
+        for field in [Field::Image, Field::ImageWeight, Field::NumImages, Field::ReduxDownsample] {
+            let name: StrDeserializer<Unknown> = field.name().into_deserializer();
+            assert_eq!(Field::deserialize(name), Ok(field));
+        }
     }
 }

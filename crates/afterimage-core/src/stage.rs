@@ -20,6 +20,7 @@ pub enum Stage {
 
 /// Wall-clock milliseconds of the stages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Timings {
     /// Building models.
     pub load_ms: f64,

@@ -49,7 +49,7 @@ impl Engine {
     /// of the same `tenant`, an opaque name: no tenant can ask, by an answer or by its speed, what others encoded.
     ///
     /// # Errors
-    /// [`afterimage_core::Error::Field`] for a request that cannot run, [`afterimage_core::Error::Cancelled`], and those of [`Engine::open`] for models
+    /// [`afterimage_core::Error::Field`] and the like for a request that cannot run, [`afterimage_core::Error::Cancelled`], and those of [`Engine::open`] for models
     /// that are built now.
     pub fn generate_for(
         &self,

@@ -70,13 +70,15 @@ impl fmt::Display for DeviceChoice {
 /// Compute type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum DtypeChoice {
-    /// f32 on the processor, bf16 on a GPU.
+    /// f32 on the CPU, bf16 on a GPU.
     #[default]
     Auto,
     /// Single precision.
     F32,
-    /// 16-bit brain floats: half the weights' memory. On the processor the weights are rounded to bf16 and the
-    /// arithmetic stays f32.
+    /// 16-bit brain floats.
+    ///
+    /// Half the weights' memory. On the processor the weights are rounded to bf16 and the arithmetic stays f32.
     Bf16,
 }

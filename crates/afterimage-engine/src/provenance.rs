@@ -1,7 +1,7 @@
 //! From a generation to files that say how they were made, the same for every front end.
 
 use crate::generation::Generation;
-use afterimage_core::{Error, GenerationRequest, Result, Task};
+use afterimage_core::{Error, GenerationRequest, ModelFacts, Result, Task};
 use afterimage_imaging::{OutputFormat, OutputMetadata, encode};
 use serde::Serialize;
 use std::borrow::Cow;
@@ -9,8 +9,9 @@ use std::fmt::Write;
 
 /// How much a result's file says of itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum MetadataLevel {
-    /// That it is AI generated, by what, and everything that it takes to make it again.
+    /// That it is AI generated, and everything that it takes to make it again: prompt, seed, settings, the model's name.
     #[default]
     Full,
     /// That it is AI generated, and by which program.
@@ -40,24 +41,17 @@ pub fn encode_pictures(
     format: OutputFormat,
     level: MetadataLevel,
 ) -> Result<Vec<Vec<u8>>> {
+    let Generation { pictures, facts } = generation;
     // What was drawn or left to the model is recorded as what it became.
-    let request = GenerationRequest {
-        seed: Some(generation.seed),
-        size: Some(generation.size),
-        enlarge: generation.enlarge,
-        ..request.clone()
-    };
-    let parameters = Parameters {
-        request: &request,
-        model: &generation.model,
-        device: &generation.device,
-        dtype: &generation.dtype,
-    };
+    let request =
+        GenerationRequest { seed: Some(facts.seed), size: Some(facts.size), enlarge: facts.enlarge, ..request.clone() };
+    let ModelFacts { name, device, dtype, .. } = &facts.model;
+    let parameters = Parameters { request: &request, model: name, device, dtype };
     let json = serde_json::to_string(&parameters).map_err(Error::internal)?;
     let encode_one = |(index, picture)| {
         let metadata = match level {
             MetadataLevel::Full => {
-                let text = parameters_text(&request, &generation.model, index);
+                let text = parameters_text(&request, name, index);
                 Some(OutputMetadata { text: Some(text), ..OutputMetadata::new(json.as_str()) })
             }
             MetadataLevel::Minimal => Some(OutputMetadata::minimal()),
@@ -65,7 +59,7 @@ pub fn encode_pictures(
         };
         encode(picture, format, metadata.as_ref())
     };
-    generation.pictures.iter().enumerate().map(encode_one).collect()
+    pictures.iter().enumerate().map(encode_one).collect()
 }
 
 /// The parameters of picture `index` in the form of AUTOMATIC1111's web interface, which picture browsers read: the prompt,

@@ -20,7 +20,7 @@ mod format;
 mod resize;
 mod source;
 
-pub use afterimage_core::{Error, OutputFormat, Picture, PictureLimits, Result, Size};
+pub use afterimage_core::{Error, Field, OutputFormat, Picture, PictureLimits, Result, Size};
 pub use decode::{PictureHeader, SourcePicture, decode, decode_source, read_header};
 pub use encode::{OutputMetadata, encode};
 pub use format::PictureFormat;

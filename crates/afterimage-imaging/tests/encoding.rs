@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use afterimage_imaging::{Error, OutputFormat, OutputMetadata, Picture, PictureLimits, decode, encode};
+use afterimage_imaging::{Error, Field, OutputFormat, OutputMetadata, Picture, PictureLimits, decode, encode};
 
 fn gradient(width: u32, height: u32) -> Picture {
     let pixels = (0..height).flat_map(|y| (0..width).flat_map(move |x| [(x * 4) as u8, (y * 5) as u8, 128]));
@@ -136,5 +136,5 @@ fn a_side_too_long_for_jpeg_is_refused() {
     let picture = Picture::from_rgb(70_000, 1, vec![0; 210_000]).unwrap();
     let metadata = OutputMetadata::new("{}");
     assert!(encode(&picture, OutputFormat::Png, &metadata).is_ok());
-    assert!(matches!(encode(&picture, OutputFormat::Jpeg, &metadata), Err(Error::Field { field: "size", .. })));
+    assert!(matches!(encode(&picture, OutputFormat::Jpeg, &metadata), Err(Error::Field { field: Field::Size, .. })));
 }

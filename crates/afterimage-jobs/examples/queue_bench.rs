@@ -4,10 +4,10 @@
 //! at its limit of running jobs (the worst case for a claim), then measures submits at 200 per second for SECONDS
 //! (default 20) with claims, results and lists in between.
 
-use afterimage_core::{GenerationRequest, OutputFormat, Task};
+use afterimage_core::{GenerationFacts, GenerationRequest, ModelFacts, OutputFormat, Size, Task};
 use afterimage_jobs::{
     JobId, JobResult, JobSpec, JobStore, KeyId, KeyStore, ListFilter, NewJob, NewKey, OutputSpec, Priority, Source,
-    SqliteStore, SystemClock, WorkerId,
+    SqliteStore, SystemClock, UNNAMED, WorkerId,
 };
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ async fn main() -> Result<(), AnyError> {
     fill(&store, &blocked, jobs).await?;
     let worker = WorkerId::random();
     // The blocked key's one running job.
-    store.claim(&worker, LEASE).await?;
+    store.claim(&worker, &UNNAMED, LEASE).await?;
 
     println!(
         "{jobs} jobs waiting, of a key at its limit; {SUBMITS_PER_SECOND} submits/s of another key for {seconds} s"
@@ -39,7 +39,7 @@ async fn main() -> Result<(), AnyError> {
     let submitting = tokio::spawn(submit_steadily(store.clone(), open.clone(), seconds));
     let mut times = Times::default();
     while !submitting.is_finished() {
-        let job = times.claims.time(store.claim(&worker, LEASE)).await?;
+        let job = times.claims.time(store.claim(&worker, &UNNAMED, LEASE)).await?;
         if let Some(job) = job {
             let lease = job.lease(&worker);
             times.renewals.time(store.renew(&lease, LEASE)).await?;
@@ -165,12 +165,8 @@ fn new_job(key: &KeyId) -> NewJob {
 }
 
 fn result() -> JobResult {
-    JobResult {
-        outputs: Vec::new(),
-        seed: 1,
-        run_ms: None,
-        inference_ms: 1,
-        timings: serde_json::Value::Null,
-        facts: serde_json::Value::Null,
-    }
+    let size = Size::new(64, 64);
+    let model =
+        ModelFacts { name: "test".to_owned(), native_size: size, device: "cpu".to_owned(), dtype: "f32".to_owned() };
+    JobResult { facts: GenerationFacts::new(1, size, 0, model), files: Vec::new(), run_ms: None }
 }

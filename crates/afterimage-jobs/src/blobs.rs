@@ -123,7 +123,7 @@ impl Blobs {
         format!("{PARTS}/{upload}")
     }
 
-    /// SHA-256 in hexadecimal, as result paths and [`crate::Output::sha256`] have it.
+    /// SHA-256 in hexadecimal, as result paths and [`crate::ResultFile::sha256`] have it.
     pub fn sha256(bytes: &[u8]) -> String {
         hex::encode(Sha256::digest(bytes))
     }

@@ -1,7 +1,7 @@
 //! A job, from what was asked for to what came of it.
 
-use crate::{JobId, KeyId, Rates, Timestamp, WorkerId};
-use afterimage_core::{GenerationRequest, OutputFormat, Size, Task};
+use crate::{Failure, JobId, JobResult, KeyId, Rates, Timestamp, WorkerId};
+use afterimage_core::{GenerationRequest, OutputFormat, Task};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub struct NewJob {
     pub cost_micros: i64,
     /// Bytes of the input blobs that were stored for it.
     pub input_bytes: u64,
-    /// The job fails with [`FailureKind::StartTimeout`] unless a worker takes it within this time.
+    /// The job fails with [`crate::FailureKind::StartTimeout`] unless a worker takes it within this time.
     pub start_within: Option<Duration>,
     /// Deleted this long after its end, if that comes before the general rule; not while a webhook of it is open.
     pub kept_for: Option<Duration>,
@@ -65,9 +65,9 @@ impl JobSpec {
 
     /// Price of `result` in millionths of a dollar: of the pictures that were made, not of those that were expected.
     pub(crate) fn cost_of(&self, result: &JobResult) -> Option<i64> {
-        let (rates, first) = (self.rates?, result.outputs.first()?);
-        let pictures = u32::try_from(result.outputs.len()).unwrap_or(u32::MAX);
-        Some(rates.micros(Size::new(first.width, first.height), self.request.steps, pictures))
+        let (rates, first) = (self.rates?, result.facts.pictures.first()?);
+        let pictures = u32::try_from(result.facts.pictures.len()).unwrap_or(u32::MAX);
+        Some(rates.micros(first.size, self.request.steps, pictures))
     }
 
     /// A spec that says nothing: what a deleted job is left with.
@@ -192,7 +192,7 @@ pub struct Job {
     pub state: JobState,
     /// Claims so far. Every claim has a number of its own: the fencing token of that claim's writes.
     pub attempt: u32,
-    /// Claims and fetches that ended in [`FailureKind::Storage`] and were tried again.
+    /// Claims and fetches that ended in [`crate::FailureKind::Storage`] and were tried again.
     pub retries: u32,
     /// Claims whose worker died or let the lease run out.
     pub unclean_ends: u32,
@@ -271,93 +271,4 @@ pub struct FetchLease {
     pub job: JobId,
     /// Which fetching of it.
     pub number: u32,
-}
-
-/// What a job made.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct JobResult {
-    /// Files, in the order of the generation.
-    pub outputs: Vec<Output>,
-    /// The seed that was used, drawn or given.
-    pub seed: u64,
-    /// Time in the engine, milliseconds.
-    pub inference_ms: u64,
-    /// Time with the worker, from the claim until its files were stored, milliseconds. Measured by a clock that does not
-    /// jump, unlike the difference of [`Job::started_at`] and [`Job::finished_at`].
-    #[serde(default)]
-    pub run_ms: Option<u64>,
-    /// Stages and their milliseconds, as the engine reports them.
-    #[serde(default)]
-    pub timings: serde_json::Value,
-    /// Anything else that is worth telling: model, device, type.
-    #[serde(default)]
-    pub facts: serde_json::Value,
-}
-
-impl JobResult {
-    /// Bytes of its files.
-    pub fn bytes(&self) -> u64 {
-        self.outputs.iter().map(|output| output.bytes).sum()
-    }
-}
-
-/// One file of a result.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Output {
-    /// Blob path.
-    pub blob: String,
-    /// Media type, decided by us.
-    pub content_type: String,
-    /// Pixels across.
-    pub width: u32,
-    /// Pixels down.
-    pub height: u32,
-    /// Length of the file.
-    pub bytes: u64,
-    /// Digest of the file, hexadecimal.
-    pub sha256: String,
-}
-
-/// Why a job failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
-    /// The kind, for the dialect's code.
-    pub kind: FailureKind,
-    /// The request's field to blame, in the core's naming.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub field: Option<String>,
-    /// A sentence for the client.
-    pub message: String,
-}
-
-impl Failure {
-    /// A failure that blames no field.
-    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, field: None, message: message.into() }
-    }
-
-    /// A failure that blames the request's picture.
-    pub fn about_image(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { field: Some("image".to_owned()), ..Self::new(kind, message) }
-    }
-}
-
-/// Kinds of failures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FailureKind {
-    /// What the client sent cannot be used.
-    BadInput,
-    /// A picture could not be fetched.
-    SourceUnavailable,
-    /// The engine reported an error.
-    Engine,
-    /// Too many workers died on it; see [`Job::quarantined`].
-    Crashed,
-    /// Input or result could not be read or stored, also after retries.
-    Storage,
-    /// No worker took it in time.
-    StartTimeout,
-    /// A fault of ours.
-    Internal,
 }

@@ -10,10 +10,13 @@ mod clock;
 mod clock_trust;
 mod data_folder;
 mod error;
+mod failure;
 mod ids;
 mod job;
 mod price;
 pub mod progress;
+mod queue;
+mod result;
 pub mod retention;
 pub mod state;
 mod steady_time;
@@ -28,12 +31,12 @@ pub use blobs::{Blobs, StoredBlob, StoredFile};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use data_folder::{DataFolderLock, DatabaseLock, is_open_to_others};
 pub use error::{Error, Result};
+pub use failure::{Failure, FailureKind};
 pub use ids::{JobId, KeyId, UploadId, WorkerId};
-pub use job::{
-    Failure, FailureKind, FetchLease, Idempotency, Job, JobResult, JobSpec, JobState, Lease, NewJob, Output,
-    OutputSpec, Priority, Source, Webhook,
-};
+pub use job::{FetchLease, Idempotency, Job, JobSpec, JobState, Lease, NewJob, OutputSpec, Priority, Source, Webhook};
 pub use price::Rates;
+pub use queue::{Queue, UNNAMED};
+pub use result::{JobResult, ResultFile};
 pub use state::{MAX_ATTEMPTS, MAX_UNCLEAN_ENDS};
 pub use steady_time::SteadyTime;
 pub use storage_claim::StorageClaim;

@@ -179,5 +179,5 @@ fn may_need_result(job: &Job, path: &str) -> bool {
     if !job.state.is_terminal() {
         return true;
     }
-    job.result.as_ref().is_some_and(|result| result.outputs.iter().any(|output| output.blob == path))
+    job.result.as_ref().is_some_and(|result| result.files.iter().any(|file| file.blob == path))
 }

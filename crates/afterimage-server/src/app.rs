@@ -1,15 +1,21 @@
-//! What every handler can reach.
+//! The server's parts, put together once.
 
-use crate::auth::{GuessGuard, KnownKeys};
+use crate::auth::Auth;
 use crate::cost::Rates;
-use crate::decode::DecodePool;
-use crate::fetch::Outbound;
-use crate::files::{BeingSent, FileLinks, UploadsInParts};
+use crate::dialects::DialectParts;
+use crate::fetch::{FetchLimits, Fetcher, Outbound};
+use crate::fetchers::{FetchParts, POOL};
+use crate::files::{FileLinks, Media, ResultFiles};
+use crate::follow::{Follower, SyncRunner};
 use crate::http::{BodyReader, PublicUrl, TrustedProxies};
-use crate::operations::Readiness;
-use crate::operations::metrics::Metrics;
+use crate::intake::Intake;
+use crate::model_sets::ModelSets;
+use crate::operations::metrics::MetricSources;
+use crate::operations::{Needs, Readiness};
+use crate::picture_check::PictureChecker;
 use crate::storage_room::StorageRoom;
-use crate::wait::Observer;
+use crate::submit::Submitter;
+use afterimage_core::PictureLimits;
 use afterimage_jobs::progress::Events;
 use afterimage_jobs::worker::{Engines, Hints};
 use afterimage_jobs::{Blobs, StorageClaim, Store};
@@ -17,8 +23,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// The application: one per server, shared by all requests.
-pub struct App {
+/// Memory that pictures under inspection may take together.
+const CHECK_BUDGET: u64 = 1 << 30;
+
+/// Pictures under inspection at once: the rest of the machine belongs to the engine.
+const CHECK_THREADS: usize = 4;
+
+/// What all parts are made of.
+pub struct Resources {
     /// Jobs, keys, uploads, outbox.
     pub store: Arc<dyn Store>,
     /// Bytes of inputs, results and uploads.
@@ -26,53 +38,97 @@ pub struct App {
     /// Whose files the storage folder holds.
     pub storage_claim: Arc<StorageClaim>,
     /// Who may store how much more.
-    pub room: Arc<StorageRoom>,
-    /// Whether jobs would be stored and run.
-    pub readiness: Readiness,
-    /// Wakes workers and passes on cancellations within this process.
-    pub hints: Arc<Hints>,
+    pub room: StorageRoom,
+    /// Which sets of models serve which ids.
+    pub models: Arc<ModelSets>,
     /// What runs jobs; none when this server only answers requests.
     pub engines: Arc<dyn Engines>,
-    /// Progress of running jobs.
-    pub events: Events,
     /// Checks addresses that requests name.
     pub outbound: Outbound,
-    /// Checks pictures within bounded memory.
-    pub decode: DecodePool,
-    /// Reads bodies within bounded memory.
-    pub bodies: BodyReader,
-    /// Uploads whose bytes are being taken.
-    pub being_sent: BeingSent,
-    /// Uploads that come in parts.
-    pub in_parts: UploadsInParts,
     /// Signed addresses of files.
     pub links: FileLinks,
     /// What addresses in answers start with.
     pub public_url: PublicUrl,
-    /// Keys found a moment ago.
-    pub known_keys: KnownKeys,
-    /// Those who guess keys.
-    pub guesses: GuessGuard,
     /// Whose word about a request's sender is believed.
     pub proxies: TrustedProxies,
     /// What a picture costs.
     pub rates: Rates,
-    /// Counters and histograms.
-    pub metrics: Arc<Metrics>,
     /// How long a synchronous request waits.
     pub sync_timeout: Duration,
     /// The server takes no more connections and starts no more jobs.
     pub stopping: CancellationToken,
 }
 
+/// One server. Requests are answered by its parts; nothing takes it as a whole but what starts and stops it.
+pub struct App {
+    /// What answers requests to the dialects.
+    pub dialects: DialectParts,
+    /// Whether jobs would be stored and run.
+    pub readiness: Arc<Readiness>,
+    /// Counters, histograms, and what is read besides them.
+    pub metrics: MetricSources,
+    /// Whose files the storage folder holds.
+    pub storage_claim: Arc<StorageClaim>,
+}
+
 impl App {
-    /// What it takes to follow jobs.
-    pub fn observer(&self) -> Observer {
-        Observer {
-            store: Arc::clone(&self.store),
-            hints: Arc::clone(&self.hints),
-            events: self.events.clone(),
-            stopping: self.stopping.clone(),
+    /// Puts the parts together.
+    pub fn new(resources: Resources) -> Self {
+        let Resources { store, blobs, storage_claim, models, engines, outbound, links, public_url, stopping, .. } =
+            resources;
+        let room = Arc::new(resources.room);
+        let hints = Arc::new(Hints::default());
+        let bodies = BodyReader::default();
+        let pictures = PictureChecker::new(PictureLimits::default(), CHECK_BUDGET, CHECK_THREADS);
+        let submitter = Submitter {
+            store: Arc::clone(&store),
+            blobs: blobs.clone(),
+            hints: Arc::clone(&hints),
+            room: Arc::clone(&room),
+            outbound: outbound.clone(),
+            rates: resources.rates,
+            models,
+        };
+        let follower = Follower { store: Arc::clone(&store), hints, events: Events::default(), stopping };
+        let media = Media {
+            store: Arc::clone(&store),
+            blobs: blobs.clone(),
+            links: links.clone(),
+            room: Arc::clone(&room),
+            pictures: pictures.clone(),
+            bodies: bodies.clone(),
+            in_parts: Arc::default(),
+            being_sent: Arc::default(),
+        };
+        let dialects = DialectParts {
+            auth: Auth::new(Arc::clone(&store), resources.proxies),
+            store: Arc::clone(&store),
+            intake: Intake { bodies, public_url, pictures, store: Arc::clone(&store), links: links.clone(), outbound },
+            sync: SyncRunner { submitter, follower, timeout: resources.sync_timeout },
+            results: ResultFiles { links, blobs },
+            media,
+        };
+        let needs = Needs {
+            store: Arc::clone(&store),
+            storage_claim: Arc::clone(&storage_claim),
+            room: Arc::clone(&room),
+            engines: Arc::clone(&engines),
+        };
+        let metrics = MetricSources { metrics: Arc::default(), store, engines, room };
+        Self { dialects, readiness: Arc::new(Readiness::new(needs)), metrics, storage_claim }
+    }
+
+    /// What fetches the pictures of jobs that lie elsewhere.
+    pub fn fetch_parts(&self) -> FetchParts {
+        let submitter = &self.dialects.sync.submitter;
+        let limits = FetchLimits { parallel: POOL, ..FetchLimits::default() };
+        FetchParts {
+            store: Arc::clone(&submitter.store),
+            blobs: submitter.blobs.clone(),
+            hints: Arc::clone(&submitter.hints),
+            room: Arc::clone(&submitter.room),
+            pictures: self.dialects.intake.pictures.clone(),
+            fetcher: Fetcher::new(submitter.outbound.clone(), limits),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Errors in the shape of the service whose route it is: whatever goes wrong there, its clients can read it.
 
-use crate::app::App;
-use crate::auth::{Gate, require_key};
+use crate::auth::{Auth, Gate, require_key};
 use crate::http::body::drain;
 use crate::refusal::Refusal;
 use axum::body::to_bytes;
@@ -14,7 +13,6 @@ use serde_json::json;
 use std::any::Any;
 use std::convert::Infallible;
 use std::marker::PhantomData;
-use std::sync::Arc;
 use tower::layer::util::Identity;
 use tower::{Layer, Service};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -45,30 +43,30 @@ impl ErrorShape for Neutral {
 }
 
 /// A [`Refusal`] as a handler of the service `S` returns it.
-pub struct Refused<S> {
+pub struct ShapedRefusal<S> {
     refusal: Refusal,
     shape: PhantomData<fn() -> S>,
 }
 
-impl<S, R: Into<Refusal>> From<R> for Refused<S> {
+impl<S, R: Into<Refusal>> From<R> for ShapedRefusal<S> {
     fn from(refusal: R) -> Self {
         Self { refusal: refusal.into(), shape: PhantomData }
     }
 }
 
-impl<S: ErrorShape> IntoResponse for Refused<S> {
+impl<S: ErrorShape> IntoResponse for ShapedRefusal<S> {
     fn into_response(self) -> Response {
         S::respond(&self.refusal)
     }
 }
 
 /// `routes` for those who have a key, with answers of the service `S` for unknown paths and methods.
-pub fn behind_key<S: ErrorShape, T: Clone + Send + Sync + 'static>(app: &Arc<App>, routes: Router<T>) -> Router<T> {
-    behind_key_with::<S, T, _>(app, routes, Identity::new())
+pub fn behind_key<S: ErrorShape, T: Clone + Send + Sync + 'static>(auth: &Auth, routes: Router<T>) -> Router<T> {
+    behind_key_with::<S, T, _>(auth, routes, Identity::new())
 }
 
 /// The same with `layer`, which sees only requests that have passed.
-pub fn behind_key_with<S, T, L>(app: &Arc<App>, routes: Router<T>, layer: L) -> Router<T>
+pub fn behind_key_with<S, T, L>(auth: &Auth, routes: Router<T>, layer: L) -> Router<T>
 where
     S: ErrorShape,
     T: Clone + Send + Sync + 'static,
@@ -77,7 +75,7 @@ where
     L::Service:
         Service<Request, Error: Into<Infallible> + 'static, Response: IntoResponse + 'static, Future: Send + 'static>,
 {
-    let gate = Gate { app: Arc::clone(app), render: S::respond };
+    let gate = Gate { auth: auth.clone(), render: S::respond };
     with_fallbacks::<S, T>(routes).layer(layer).layer(middleware::from_fn_with_state(gate, require_key))
 }
 

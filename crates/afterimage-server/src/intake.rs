@@ -1,23 +1,43 @@
 //! Pictures that requests name: inlined ones are checked at once, our own files were when they came, and foreign addresses
 //! are noted for the fetchers.
 
-use crate::app::App;
-use crate::fetch::{data_uri, parse_web_url};
-use crate::files::OwnFile;
-use crate::http::body::{holding, off_thread};
+use crate::fetch::{Outbound, data_uri, parse_web_url};
+use crate::files::{FileLinks, OwnFile};
+use crate::http::body::holding;
+use crate::http::{BodyReader, PublicUrl, off_thread};
+use crate::picture_check::PictureChecker;
 use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
 use afterimage_core::Size;
-use afterimage_jobs::{KeyId, UploadState};
+use afterimage_jobs::{KeyId, Store, UploadState};
 use bytes::Bytes;
+use std::sync::Arc;
 use url::Host;
 
 /// Bytes of an inlined picture.
 const PICTURE_BYTES: u64 = 50_000_000;
 
+/// What it takes to read a request for pictures: its body, the address it came to, and the pictures it names. Clones
+/// share all of it.
+#[derive(Clone)]
+pub struct Intake {
+    /// Reads bodies within bounded memory.
+    pub bodies: BodyReader,
+    /// What addresses in answers start with.
+    pub public_url: PublicUrl,
+    /// Checks pictures within bounded memory.
+    pub pictures: PictureChecker,
+    /// Which files of ours there are.
+    pub store: Arc<dyn Store>,
+    /// Recognises addresses of ours.
+    pub links: FileLinks,
+    /// Checks addresses of others.
+    pub outbound: Outbound,
+}
+
 /// A picture that a request may use.
 #[derive(Clone, Debug)]
-pub enum SourcePicture {
+pub enum RequestPicture {
     /// Came with the request; readable.
     Inline {
         /// The file.
@@ -39,7 +59,7 @@ pub enum SourcePicture {
     },
 }
 
-impl SourcePicture {
+impl RequestPicture {
     /// The size, where it is known before the picture is fetched.
     pub const fn size(&self) -> Option<Size> {
         match self {
@@ -70,7 +90,7 @@ impl SourcePicture {
 ///
 /// # Errors
 /// [`Refusal::Field`] for everything that can be known to be unusable without waiting for another host.
-pub async fn take_text(app: &App, key: &KeyId, field: &str, text: &str) -> Result<SourcePicture, Refusal> {
+pub async fn take_text(intake: &Intake, key: &KeyId, field: &str, text: &str) -> Result<RequestPicture, Refusal> {
     let text = text.trim();
     let malformed = |message: String| Refusal::Field(Problem::new(field, ProblemKind::Malformed, message));
     if data_uri::is_data_uri(text) {
@@ -79,18 +99,18 @@ pub async fn take_text(app: &App, key: &KeyId, field: &str, text: &str) -> Resul
             data_uri::parse(&text, PICTURE_BYTES)
                 .map_err(|error| Problem::new(named, ProblemKind::Malformed, error.to_string()).into())
         });
-        return take_bytes(app, key, field, bytes.await?).await;
+        return take_bytes(intake, key, field, bytes.await?).await;
     }
-    if let Some(file) = app.links.recognise(text) {
-        return own_file(app, field, file).await;
+    if let Some(file) = intake.links.recognise(text) {
+        return own_file(intake, field, file).await;
     }
     if text.contains("://") {
         let url = parse_web_url(text).map_err(|problem| malformed(problem.to_string()))?;
         // A name takes time to look up, so that is left to the fetchers; an address does not.
         if matches!(url.host(), Some(Host::Ipv4(_) | Host::Ipv6(_))) {
-            app.outbound.check_target(text).await.map_err(|error| malformed(error.to_string()))?;
+            intake.outbound.check_target(text).await.map_err(|error| malformed(error.to_string()))?;
         }
-        return Ok(SourcePicture::Remote { url: url.into() });
+        return Ok(RequestPicture::Remote { url: url.into() });
     }
     let (named, text) = (field.to_owned(), text.to_owned());
     let bytes = off_thread(text.len(), move || {
@@ -99,20 +119,20 @@ pub async fn take_text(app: &App, key: &KeyId, field: &str, text: &str) -> Resul
             Problem::new(named, ProblemKind::Malformed, message).into()
         })
     });
-    take_bytes(app, key, field, bytes.await?).await
+    take_bytes(intake, key, field, bytes.await?).await
 }
 
 /// Takes a file that came with a request of `key`.
 ///
 /// # Errors
 /// [`Refusal::Field`] when it is no picture that can be read within the limits.
-pub async fn take_bytes(app: &App, key: &KeyId, field: &str, bytes: Bytes) -> Result<SourcePicture, Refusal> {
-    let facts = app
-        .decode
-        .inspect(key, bytes.clone())
+pub async fn take_bytes(intake: &Intake, key: &KeyId, field: &str, bytes: Bytes) -> Result<RequestPicture, Refusal> {
+    let checked = intake
+        .pictures
+        .check(key, bytes.clone())
         .await
         .map_err(|error| Refusal::Field(Problem::new(field, ProblemKind::Malformed, error.to_string())))?;
-    Ok(SourcePicture::Inline { bytes, size: Size::new(facts.width, facts.height) })
+    Ok(RequestPicture::Inline { bytes, size: Size::new(checked.width, checked.height) })
 }
 
 /// What is said of a file of ours that `field` names and that is not there.
@@ -120,21 +140,22 @@ pub fn own_file_gone(field: &str) -> Refusal {
     Refusal::Field(Problem::new(field, ProblemKind::Malformed, "this file of ours does not exist (any more)"))
 }
 
-async fn own_file(app: &App, field: &str, file: OwnFile) -> Result<SourcePicture, Refusal> {
+async fn own_file(intake: &Intake, field: &str, file: OwnFile) -> Result<RequestPicture, Refusal> {
     let gone = || own_file_gone(field);
     match file {
         OwnFile::Upload(id) => {
-            let upload = app.store.upload(&id).await?.ok_or_else(gone)?;
+            let upload = intake.store.upload(&id).await?.ok_or_else(gone)?;
             let UploadState::Ready(facts) = upload.state else {
                 let message = "this upload's bytes have not been sent yet";
                 return Err(Problem::new(field, ProblemKind::Malformed, message).into());
             };
-            Ok(SourcePicture::Stored { blob: facts.blob, size: Size::new(facts.width, facts.height) })
+            Ok(RequestPicture::Stored { blob: facts.blob, size: Size::new(facts.width, facts.height) })
         }
         OwnFile::Result { job, index } => {
-            let job = app.store.job(&job).await?.filter(|job| !job.deleted).ok_or_else(gone)?;
-            let output = job.result.and_then(|result| result.outputs.into_iter().nth(index)).ok_or_else(gone)?;
-            Ok(SourcePicture::Stored { blob: output.blob, size: Size::new(output.width, output.height) })
+            let job = intake.store.job(&job).await?.filter(|job| !job.deleted).ok_or_else(gone)?;
+            let result = job.result.ok_or_else(gone)?;
+            let (facts, file) = result.pictures().nth(index).ok_or_else(gone)?;
+            Ok(RequestPicture::Stored { blob: file.blob.clone(), size: facts.size })
         }
     }
 }

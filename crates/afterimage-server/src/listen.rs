@@ -2,15 +2,16 @@
 
 mod admission;
 mod descriptors;
+mod limits;
 mod opening;
 
 use crate::http::TrustedProxies;
-use crate::options::TlsFiles;
 use admission::Admission;
 use axum::Router;
 use axum_server::Handle;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use hyper_util::rt::TokioTimer;
+pub use limits::ConnectionLimits;
 use opening::Opening;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,44 +24,6 @@ const HEADER_BYTES: usize = 64 * 1024;
 
 /// Requests that one HTTP/2 connection may have open.
 const STREAMS: u32 = 64;
-
-/// What connections may hold up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConnectionLimits {
-    /// Connections at once; fewer where the system does not grant as many file descriptors.
-    pub total: usize,
-    /// Connections at once from one public address.
-    pub per_address: usize,
-    /// Time to open a connection, for a request's headers, and for a kept connection without a next request.
-    /// Slow-loris senders end here.
-    pub header_time: Duration,
-    /// How long a peer may take nothing of an answer.
-    pub stalled_time: Duration,
-}
-
-impl Default for ConnectionLimits {
-    /// 8,192 connections, 1,024 from one address, 30 seconds and a minute.
-    fn default() -> Self {
-        Self {
-            total: 8192,
-            per_address: 1024,
-            header_time: Duration::from_secs(30),
-            stalled_time: Duration::from_mins(1),
-        }
-    }
-}
-
-impl ConnectionLimits {
-    /// Limits for which there are file descriptors; raises this process's limit on them.
-    #[must_use]
-    pub fn granted(self) -> Self {
-        let total = descriptors::connections(self.total);
-        if total < self.total {
-            tracing::warn!(connections = total, wanted = self.total, "fewer connections: too few open files allowed");
-        }
-        Self { total, ..self }
-    }
-}
 
 /// Why an address cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +44,15 @@ pub enum ListenError {
         /// What is wrong.
         problem: String,
     },
+}
+
+/// Files of a TLS listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Certificate chain, PEM.
+    pub certificate: PathBuf,
+    /// Private key, PEM.
+    pub key: PathBuf,
 }
 
 /// A bound address.

@@ -1,7 +1,8 @@
 //! Settings of the server.
 
 use crate::cost::Rates;
-use crate::listen::ConnectionLimits;
+use crate::listen::{ConnectionLimits, TlsFiles};
+use crate::model_sets::ModelSets;
 use crate::network::Cidr;
 use afterimage_jobs::Secret;
 use afterimage_jobs::worker::StartEngines;
@@ -34,8 +35,10 @@ pub struct ServeOptions {
     pub connections: ConnectionLimits,
     /// Fetch from and report to private addresses.
     pub allow_private_networks: bool,
-    /// Jobs at once; 0: this server only answers requests.
+    /// Jobs at once on each set of models; 0: this server only answers requests.
     pub workers: usize,
+    /// The sets of models that `engines` has.
+    pub models: ModelSets,
     /// A key to add at start.
     pub api_key: Option<Secret>,
     /// What runs the jobs.
@@ -50,13 +53,4 @@ pub struct ServeOptions {
     pub rates: Rates,
     /// How long a stop may take.
     pub stop_within: Duration,
-}
-
-/// Files of a TLS listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// Certificate chain, PEM.
-    pub certificate: PathBuf,
-    /// Private key, PEM.
-    pub key: PathBuf,
 }

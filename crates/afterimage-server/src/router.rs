@@ -15,20 +15,20 @@ use axum::{Router, middleware};
 use std::sync::Arc;
 
 /// Everything under one address. Paths of the dialects do not collide.
-pub fn routes(app: &Arc<App>) -> Router {
+pub fn routes(app: &App) -> Router {
     Router::new()
         .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz).with_state(Arc::clone(app)))
+        .route("/readyz", get(health::readyz).with_state(Arc::clone(&app.readiness)))
         .merge(docs::router())
         .merge(playground::router())
-        .nest("/media", enclosed::<Neutral, ()>(files::router(Arc::clone(app))))
-        .nest("/api/v3", wavespeed::router(app))
-        .nest("/api/v2", wavespeed::router(app))
-        .nest("/v1", openai::router(app))
-        .merge(fal::router(app))
+        .nest("/media", enclosed::<Neutral, ()>(files::router(app.dialects.media.clone())))
+        .nest("/api/v3", wavespeed::router(app.dialects.clone()))
+        .nest("/api/v2", wavespeed::router(app.dialects.clone()))
+        .nest("/v1", openai::router(app.dialects.clone()))
+        .merge(fal::router(&app.dialects))
         .fallback(|request: Request| async move { unknown(&request) })
         .method_not_allowed_fallback(|| async { Neutral::respond(&Refusal::MethodNotAllowed) })
-        .route_layer(middleware::from_fn_with_state(Arc::clone(&app.metrics), metrics::measure))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&app.metrics.metrics), metrics::measure))
 }
 
 /// `routes` as they are served.

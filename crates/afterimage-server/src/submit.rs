@@ -1,17 +1,39 @@
 //! From a checked request of any dialect to a durable job.
 
-use crate::app::App;
-use crate::cost::quote;
-use crate::intake::{SourcePicture, own_file_gone};
+use crate::cost::{Rates, quote};
+use crate::fetch::Outbound;
+use crate::intake::{RequestPicture, own_file_gone};
+use crate::model_sets::ModelSets;
 use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
-use afterimage_core::{Error as CoreError, GenerationRequest, Limits, OutputFormat, Task};
+use crate::storage_room::StorageRoom;
+use afterimage_core::{Error as CoreError, Field, GenerationRequest, ModelName, OutputFormat, limits};
+use afterimage_jobs::worker::Hints;
 use afterimage_jobs::{
-    ApiKey, Blobs, CancelOutcome, Idempotency, JobId, JobSpec, JobState, NewJob, OutputSpec, Priority, Removed, Source,
-    Submitted, Webhook,
+    ApiKey, Blobs, Idempotency, JobId, JobSpec, NewJob, OutputSpec, Priority, Queue, Source, Store, Submitted, Webhook,
 };
 use serde_json::Value;
+use std::sync::Arc;
 use std::time::Duration;
+
+/// What it takes to make jobs of requests. Clones share all of it.
+#[derive(Clone)]
+pub struct Submitter {
+    /// Where jobs are kept.
+    pub store: Arc<dyn Store>,
+    /// Where their pictures are kept.
+    pub blobs: Blobs,
+    /// Wakes workers and fetchers.
+    pub hints: Arc<Hints>,
+    /// Who may store how much more.
+    pub room: Arc<StorageRoom>,
+    /// Checks addresses of webhooks.
+    pub outbound: Outbound,
+    /// What a picture costs.
+    pub rates: Rates,
+    /// Which sets of models serve which ids.
+    pub models: Arc<ModelSets>,
+}
 
 /// What a dialect made of a request.
 #[derive(Clone, Debug)]
@@ -25,13 +47,15 @@ pub struct Submission {
     /// What to generate.
     pub request: GenerationRequest,
     /// The input pictures.
-    pub pictures: Vec<SourcePicture>,
+    pub pictures: Vec<RequestPicture>,
     /// File format of the results.
     pub format: OutputFormat,
     /// What addresses in reports start with.
     pub public_url: String,
     /// Where to report the end.
     pub webhook: Option<Webhook>,
+    /// How the dialect calls `webhook`.
+    pub webhook_name: &'static str,
     /// Makes repetitions find the first one's job.
     pub idempotency: Option<Idempotency>,
     /// Head start in the queue.
@@ -44,8 +68,8 @@ pub struct Submission {
     pub kept_for: Option<Duration>,
 }
 
-/// How a dialect calls the fields that the engine checks, and `webhook`.
-pub type FieldName = fn(&str) -> &str;
+/// How a dialect calls the fields that the engine checks.
+pub type FieldName = fn(Field) -> &'static str;
 
 /// Makes `submission` durable and wakes a worker. Nothing is stored when it is refused.
 ///
@@ -53,36 +77,39 @@ pub type FieldName = fn(&str) -> &str;
 /// [`Refusal::Field`], with the dialect's name of the field, for a request that the engine would refuse;
 /// [`Refusal::OverQuota`] and [`Refusal::DiskFull`]; those of the store.
 pub async fn submit(
-    app: &App,
+    submitter: &Submitter,
     key: &ApiKey,
-    submission: Submission,
+    mut submission: Submission,
     field_name: FieldName,
 ) -> Result<Submitted, Refusal> {
-    check(&submission, field_name)?;
+    let unserved = || Refusal::NotFound(format!("model {:?} is not served here", submission.model));
+    submission.request.model = submitter.models.queue_of(&submission.model).ok_or_else(unserved)?;
+    check(&submission, submitter.models.queues(), field_name)?;
     if let Some(webhook) = &submission.webhook {
-        app.outbound
+        submitter
+            .outbound
             .on_behalf_of(&key.id)
             .check_target(&webhook.url)
             .await
-            .map_err(|error| Problem::new(field_name("webhook"), ProblemKind::Malformed, error.to_string()))?;
+            .map_err(|error| Problem::new(submission.webhook_name, ProblemKind::Malformed, error.to_string()))?;
     }
-    let bytes = submission.pictures.iter().map(SourcePicture::inlined_bytes).sum();
-    let reserved = app.room.reserve(app.store.as_ref(), &key.id, bytes).await;
+    let bytes = submission.pictures.iter().map(RequestPicture::inlined_bytes).sum();
+    let reserved = submitter.room.reserve(submitter.store.as_ref(), &key.id, bytes).await;
     // A repetition asks for nothing new: its sender may not know yet that the first one filled the quota.
     if let (Err(Refusal::OverQuota { .. } | Refusal::DiskFull), Some(idempotency)) =
         (&reserved, &submission.idempotency)
-        && let Some(job) = app.store.repeated(&key.id, idempotency).await?
+        && let Some(job) = submitter.store.repeated(&key.id, idempotency).await?
     {
         return Ok(Submitted::Existing(job));
     }
     let _reserved = reserved?;
     let id = JobId::random();
-    let size = submission.pictures.first().and_then(SourcePicture::size);
-    let cost_micros = quote(app.rates, &submission.request, size);
-    let inputs = match store_inputs(app, &id, submission.pictures, field_name).await {
+    let size = submission.pictures.first().and_then(RequestPicture::size);
+    let cost_micros = quote(submitter.rates, &submission.request, size);
+    let inputs = match store_inputs(&submitter.blobs, &id, submission.pictures, field_name).await {
         Ok(inputs) => inputs,
         Err(refusal) => {
-            discard_inputs(app, &id).await;
+            discard_inputs(&submitter.blobs, &id).await;
             return Err(refusal);
         }
     };
@@ -97,7 +124,7 @@ pub async fn submit(
             sources: inputs.sources,
             output: OutputSpec { format: submission.format },
             public_url: submission.public_url,
-            rates: Some(app.rates),
+            rates: Some(submitter.rates),
         },
         webhook: submission.webhook,
         idempotency: submission.idempotency,
@@ -108,11 +135,11 @@ pub async fn submit(
         start_within: submission.start_within,
         kept_for: submission.kept_for,
     };
-    let submitted = app.store.submit(job).await;
+    let submitted = submitter.store.submit(job).await;
     match &submitted {
-        Ok(Submitted::Created(job)) if job.spec.awaits_sources() => app.hints.awaiting(),
-        Ok(Submitted::Created(_)) => app.hints.submitted(),
-        Ok(Submitted::Existing(_)) | Err(_) => discard_inputs(app, &id).await,
+        Ok(Submitted::Created(job)) if job.spec.awaits_sources() => submitter.hints.awaiting(),
+        Ok(Submitted::Created(job)) => submitter.hints.submitted(&job.spec.request.model),
+        Ok(Submitted::Existing(_)) | Err(_) => discard_inputs(&submitter.blobs, &id).await,
     }
     Ok(submitted?)
 }
@@ -128,93 +155,56 @@ struct Inputs {
 /// Stores what the job will need until it has ended. A file of ours gets a name of the job's own: its first one may go,
 /// by its owner or by its age, while the job waits.
 async fn store_inputs(
-    app: &App,
+    blobs: &Blobs,
     id: &JobId,
-    pictures: Vec<SourcePicture>,
+    pictures: Vec<RequestPicture>,
     field_name: FieldName,
 ) -> Result<Inputs, Refusal> {
     let mut inputs = Inputs::default();
     for (index, picture) in pictures.into_iter().enumerate() {
         let path = Blobs::input_path(id, index);
         inputs.sources.push(match picture {
-            SourcePicture::Inline { bytes, .. } => {
+            RequestPicture::Inline { bytes, .. } => {
                 inputs.bytes += bytes.len() as u64;
-                app.blobs.put(&path, bytes).await?;
+                blobs.put(&path, bytes).await?;
                 Source::Blob { path }
             }
-            SourcePicture::Stored { blob, .. } => {
+            RequestPicture::Stored { blob, .. } => {
                 inputs.bytes +=
-                    app.blobs.copy(&blob, &path).await?.ok_or_else(|| own_file_gone(field_name("image")))?;
+                    blobs.copy(&blob, &path).await?.ok_or_else(|| own_file_gone(field_name(Field::Image)))?;
                 Source::Blob { path }
             }
-            SourcePicture::Remote { url } => Source::Url { url },
+            RequestPicture::Remote { url } => Source::Url { url },
         });
     }
     Ok(inputs)
 }
 
 /// The input of a job that was not made is nobody's; when it cannot be removed now, the sweep for orphans will.
-async fn discard_inputs(app: &App, id: &JobId) {
-    if let Err(error) = app.blobs.delete_job(id).await {
-        tracing::warn!(%error, "the input of a refused job was not removed");
+async fn discard_inputs(blobs: &Blobs, id: &JobId) {
+    if let Err(error) = blobs.delete_job(id).await {
+        tracing::warn!(job_id = %id, %error, "the input of a refused job was not removed");
     }
-}
-
-/// Cancels a job of `key` and tells whoever in this process should know.
-///
-/// # Errors
-/// Those of the store.
-pub async fn cancel(app: &App, key: &ApiKey, id: &JobId) -> Result<CancelOutcome, Refusal> {
-    let outcome = app.store.cancel(&key.id, id).await?;
-    match outcome {
-        CancelOutcome::Requested => app.hints.cancel_requested(id),
-        CancelOutcome::Cancelled => app.hints.ended(id),
-        CancelOutcome::AlreadyFinished | CancelOutcome::NotFound => {}
-    }
-    Ok(outcome)
-}
-
-/// Deletes jobs of `key` and tells whoever in this process should know; returns how many there were.
-///
-/// # Errors
-/// Those of the store.
-pub async fn delete(app: &App, key: &ApiKey, ids: &[JobId]) -> Result<u64, Refusal> {
-    let removed = app.store.delete(&key.id, ids).await?;
-    for Removed { job, was } in &removed {
-        match was {
-            JobState::Running => app.hints.cancel_requested(job),
-            JobState::Queued => app.hints.ended(job),
-            JobState::Succeeded | JobState::Failed | JobState::Cancelled => {}
-        }
-    }
-    Ok(removed.len() as u64)
 }
 
 /// What can be known to fail before a model runs.
-fn check(submission: &Submission, field_name: FieldName) -> Result<(), Refusal> {
-    let request = &submission.request;
-    let limits = Limits::default();
-    let refuse = |field: &'static str, message: String| {
-        Refusal::Field(Problem::new(field_name(field), ProblemKind::OutOfRange, message))
-    };
-    request.validate(&limits, submission.pictures.len()).map_err(|error| match error {
-        CoreError::Field { field, problem } => refuse(field, problem),
-        other => {
-            tracing::error!(error = %other, "the request's check failed");
-            Refusal::Internal
+fn check(submission: &Submission, queues: &[Queue], field_name: FieldName) -> Result<(), Refusal> {
+    let sizes: Vec<_> = submission.pictures.iter().map(RequestPicture::size).collect();
+    let checked = submission.request.check(&sizes);
+    let checked = checked.and_then(|()| ModelName::check(&submission.request.model, queues));
+    let Err(error) = checked else { return Ok(()) };
+    let (field, message) = match (&error, error.as_field()) {
+        // Not every model of a service lets clients name a size.
+        (CoreError::SourceSize(size), _) => {
+            let (low, high) = limits::SIDE.into_inner();
+            let advice = format!("the result has the picture's size, so each side takes {low} to {high} pixels");
+            (Field::Image, format!("{size} is out of range; {advice}").into())
         }
-    })?;
-    if matches!(request.task, Task::ImageToImage { .. })
-        && request.size.is_none()
-        && let Some(size) = submission.pictures.first().and_then(SourcePicture::size)
-        && (!limits.side.contains(&size.width) || !limits.side.contains(&size.height))
-    {
-        let message = format!(
-            "{size} is out of range; the result has the picture's size, so each side takes {} to {} pixels",
-            limits.side.start(),
-            limits.side.end()
-        );
-        return Err(refuse("image", message));
-    }
-    Ok(())
+        (_, Some(problem)) => problem,
+        (_, None) => {
+            tracing::error!(%error, "the request's check failed");
+            return Err(Refusal::Internal);
+        }
+    };
+    Err(Problem::new(field_name(field), ProblemKind::OutOfRange, message).into())
 }

@@ -1,8 +1,10 @@
 //! Engine processes as a server sees them.
 
 use crate::executor::EngineExecutor;
+use crate::group::EngineGroup;
 use crate::launch::EngineCommand;
 use crate::supervisor::{EngineProcesses, Limits, ProcessStatus};
+use afterimage_core::ModelName;
 use afterimage_jobs::Blobs;
 use afterimage_jobs::progress::Events;
 use afterimage_jobs::worker::{EngineStatus, Engines, Executor, StartEngines, UnusableEngine};
@@ -11,8 +13,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 impl StartEngines for EngineCommand {
-    fn start(&self, slots: usize) -> Arc<dyn Engines> {
-        Arc::new(EngineProcesses::start(self, Limits::default(), slots))
+    fn start(&self, workers: usize) -> Arc<dyn Engines> {
+        Arc::new(EngineProcesses::start(vec![EngineGroup::unnamed(self, workers)], Limits::default()))
+    }
+}
+
+/// Several sets of models by name, each with how its processes are started; at least one. The first also serves what names
+/// none.
+#[derive(Clone, Debug)]
+pub struct EngineSets(pub Vec<(ModelName, EngineCommand)>);
+
+impl StartEngines for EngineSets {
+    fn start(&self, workers: usize) -> Arc<dyn Engines> {
+        Arc::new(EngineProcesses::start(EngineGroup::of_sets(&self.0, workers), Limits::default()))
     }
 }
 
@@ -23,16 +36,18 @@ impl Engines for EngineProcesses {
     }
 
     fn statuses(&self) -> Vec<EngineStatus> {
-        let seen =
-            |process: ProcessStatus| EngineStatus { is_open: process.state.is_open(), restarts: process.restarts };
-        self.processes().into_iter().map(seen).collect()
+        let seen = |(group, process): (&EngineGroup, ProcessStatus)| EngineStatus {
+            model: group.label().to_owned(),
+            queues: group.queues.clone(),
+            is_open: process.state.is_open(),
+            restarts: process.restarts,
+        };
+        self.with_groups().map(seen).collect()
     }
 
     async fn unusable(&self) -> UnusableEngine {
-        match self.opened().await {
-            Err(failure) if failure.bad_input => UnusableEngine(failure.message),
-            _ => std::future::pending().await,
-        }
+        let (group, failure) = Self::unusable(self).await;
+        UnusableEngine { model: group.model().cloned(), message: failure.message }
     }
 
     async fn shut_down(&self, deadline: Duration) {

@@ -1,7 +1,8 @@
 //! How an engine process is started: the program, its arguments, and an environment without secrets.
 
 use super::child::ChildSettings;
-use afterimage_engine::{DtypeChoice, EngineOptions, MetadataLevel};
+use afterimage_engine::EngineOptions;
+use clap::ValueEnum;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -63,30 +64,25 @@ fn is_withheld(name: &str) -> bool {
     name.starts_with("AFTERIMAGE_") || SECRET_PARTS.iter().any(|part| name.contains(part))
 }
 
+/// The value as its flag takes it.
+fn word(value: &impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
 fn arguments(options: &EngineOptions, settings: &ChildSettings) -> Vec<OsString> {
     let flag = |name: &str, value: &dyn AsRef<std::ffi::OsStr>| {
         let mut argument = OsString::from(format!("--{name}="));
         argument.push(value);
         argument
     };
-    let dtype = match options.dtype {
-        DtypeChoice::Auto => "auto",
-        DtypeChoice::F32 => "f32",
-        DtypeChoice::Bf16 => "bf16",
-    };
-    let metadata = match settings.metadata {
-        MetadataLevel::Full => "full",
-        MetadataLevel::Minimal => "minimal",
-        MetadataLevel::None => "none",
-    };
     let mut arguments = vec![OsString::from(COMMAND)];
     for (name, path) in [("base", &options.base), ("redux", &options.redux), ("transformer", &options.transformer)] {
         arguments.extend(path.as_ref().map(|path| flag(name, path)));
     }
     arguments.push(flag("device", &options.device.to_string()));
-    arguments.push(flag("dtype", &dtype));
+    arguments.push(flag("dtype", &word(&options.dtype)));
     arguments.extend(options.threads.map(|threads| flag("threads", &threads.to_string())));
-    arguments.push(flag("metadata", &metadata));
+    arguments.push(flag("metadata", &word(&settings.metadata)));
     arguments.push(flag("alive-interval", &settings.alive_interval.as_secs_f64().to_string()));
     arguments.push(flag("stall-limit", &settings.stall_limit.as_secs_f64().to_string()));
     arguments
@@ -95,7 +91,7 @@ fn arguments(options: &EngineOptions, settings: &ChildSettings) -> Vec<OsString>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use afterimage_engine::DeviceChoice;
+    use afterimage_engine::{DeviceChoice, DtypeChoice, MetadataLevel};
 
     #[test]
     fn secrets_and_settings_stay_with_the_server() {

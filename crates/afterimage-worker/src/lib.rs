@@ -7,6 +7,7 @@
 //! | `protocol.rs` | the messages in them |
 //! | `child/` | the engine process: reads jobs, computes, tells how far it is |
 //! | `launch.rs` | how to start one: arguments, environment |
+//! | `group.rs` | which of them are alike, and whose jobs they run |
 //! | `supervisor/` | keeps processes alive, hands them jobs, ends them when they hang |
 //! | `sources.rs` | a job's pictures |
 //! | `executor.rs` | the queue's executor on top of all this |
@@ -18,13 +19,16 @@ pub mod child;
 mod engines;
 mod executor;
 mod frame;
+mod group;
 mod launch;
 mod protocol;
 mod sources;
 mod supervisor;
 
+pub use engines::EngineSets;
 pub use executor::EngineExecutor;
 pub use frame::{Frame, FrameCodec, FrameError, FrameReader};
+pub use group::EngineGroup;
 pub use launch::EngineCommand;
-pub use protocol::{Command, FailureKind, GenerationFailure, PROTOCOL_VERSION, Report, Summary, Ticket};
-pub use supervisor::{EngineProcesses, Limits, OpenFailure, Outcome, ProcessState, ProcessStatus, Work};
+pub use protocol::{Command, PROTOCOL_VERSION, Report, Ticket, Work};
+pub use supervisor::{EngineProcesses, Limits, OpenFailure, ProcessState, ProcessStatus};

@@ -1,6 +1,7 @@
 //! The TOML file of `--config`: the same names as the flags, with a table for each command.
 
 use crate::failure::{Failure, describe};
+use crate::model_sets::from_table;
 use clap::{Arg, Command};
 use std::fs::File;
 use std::io::Read;
@@ -9,6 +10,9 @@ use toml::{Table, Value};
 
 /// Longest file that is read. The longest prompt fits many times.
 const MAX_BYTES: u64 = 4 << 20;
+
+/// The flag that is also a table of tables.
+const MODEL: &str = "model";
 
 /// A configuration file.
 pub struct Config {
@@ -81,7 +85,11 @@ impl Config {
         let keys: Vec<(String, String)> = settable(&command).map(|(id, key)| (id.to_owned(), key.to_owned())).collect();
         for (id, key) in keys {
             let Some(value) = layers.iter().rev().find_map(|table| table.get(&key)) else { continue };
-            let texts = self.texts(&key, value)?;
+            let texts = match value {
+                // One flag each: `[model.dev]` is `--model dev=…`.
+                Value::Table(sets) if key == MODEL => self.model_sets(sets)?,
+                value => self.texts(&key, value)?,
+            };
             command = command.mut_arg(id, |argument| argument.default_values(texts));
         }
         Ok(command)
@@ -91,7 +99,8 @@ impl Config {
     fn check_keys(&self, command: &Command, table: &Table) -> Result<(), Failure> {
         for (key, value) in table {
             let is_command = command.get_subcommands().any(|inner| inner.get_name() == key);
-            let known = if value.is_table() { is_command } else { takes(command, key) };
+            let is_flag = takes(command, key);
+            let known = if value.is_table() { is_command || (is_flag && key == MODEL) } else { is_flag };
             if !known {
                 let hint = match (is_command, value.is_table()) {
                     (true, _) => format!("expected a table, [{key}]"),
@@ -102,6 +111,18 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// The tables in `[model]` as values of `--model`.
+    fn model_sets(&self, sets: &Table) -> Result<Vec<String>, Failure> {
+        let set = |(name, set): (&String, &Value)| {
+            let refuse = |problem: &str| {
+                Failure::bad_input("--config", format_args!("{}: {MODEL}.{name}: {problem}", self.path.display()))
+            };
+            let table = set.as_table().ok_or_else(|| refuse("expected a table, [model.NAME], of keys such as base"))?;
+            from_table(name, table).map_err(|error| refuse(&error.to_string()))
+        };
+        sets.iter().map(set).collect()
     }
 
     /// `value` as it would be written on the command line; an array gives several.
@@ -115,7 +136,7 @@ impl Config {
         };
         // Only these flags take several values.
         let texts = match value {
-            Value::Array(values) if ["image-weight", "trusted-proxy"].contains(&key) => {
+            Value::Array(values) if ["image-weight", "trusted-proxy", MODEL].contains(&key) => {
                 values.iter().map(text).collect()
             }
             other => text(other).map(|text| vec![text]),
@@ -142,4 +163,17 @@ fn takes(command: &Command, key: &str) -> bool {
 
 fn place(command: &Command) -> String {
     if command.get_name() == "afterimage" { "the file".to_owned() } else { format!("[{}]", command.get_name()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_of_models_come_in_the_files_order() {
+        let table: Table = "[model.srpo]\nbase = 'a'\n[model.dev]\nbase = 'b'\n[model.0]\nbase = 'c'".parse().unwrap();
+        let config = Config { path: "c.toml".into(), table: table.clone() };
+        let sets = config.model_sets(table["model"].as_table().unwrap()).unwrap();
+        assert_eq!(sets, ["srpo={\"base\":\"a\"}", "dev={\"base\":\"b\"}", "0={\"base\":\"c\"}"]);
+    }
 }

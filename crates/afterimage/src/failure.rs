@@ -57,11 +57,20 @@ impl Failure {
 
     /// Translates an error of the crates below; a field becomes the flag (and where its value came from).
     pub fn from_error(error: &Error, origins: &Origins) -> Self {
-        let message = match error {
-            Error::Field { field, problem } => format!("{}: {problem}", origins.subject(field)),
-            Error::Device { problem, .. } => format!("{}: {problem}", origins.subject("device")),
-            Error::Io { path, source } => return Self::io(path, source),
-            other => other.to_string(),
+        let message = match (error, error.as_field()) {
+            (_, Some((field, problem))) => format!("{}: {problem}", origins.of_field(field)),
+            (Error::Device { problem, .. }, _) => format!("{}: {problem}", origins.subject("device")),
+            (Error::Io { path, source }, _) => return Self::io(path, source),
+            (
+                Error::Field { .. }
+                | Error::SourceSize(_)
+                | Error::Picture { .. }
+                | Error::ModelFile { .. }
+                | Error::Tensor { .. }
+                | Error::Cancelled
+                | Error::Internal(_),
+                None,
+            ) => error.to_string(),
         };
         Self { code: if error.is_bad_input() { BAD_INPUT } else { OTHER }, message }
     }

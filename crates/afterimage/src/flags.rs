@@ -2,9 +2,9 @@
 
 use crate::failure::Failure;
 use crate::values::{self, Seed};
-use afterimage_core::{Enlarge, Size};
+use afterimage_core::{Enlarge, OutputFormat, Size};
 use afterimage_engine::{DeviceChoice, DtypeChoice, EngineOptions, MetadataLevel, use_threads};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -61,12 +61,12 @@ pub struct ModelFlags {
     /// With f32 on the CPU a seed gives diffusers' picture up to rounding. bf16 halves the memory of the weights and
     /// changes details of the picture.
     #[arg(long, env = "AFTERIMAGE_DTYPE", hide_env_values = true, value_name = "TYPE", default_value = "auto")]
-    dtype: Dtype,
+    dtype: DtypeChoice,
 
     /// Processor threads that compute, 1 to 1024
     ///
-    /// Default: one for every core. `serve` has as many processes as --workers and gives each its share of the cores,
-    /// cores / workers; a number named here is each process's.
+    /// Default: one for every core. `serve` has --workers processes for each set of models and gives each its share of the
+    /// cores, cores / processes; a number named here is each process's.
     #[arg(
         long,
         env = "AFTERIMAGE_THREADS",
@@ -92,29 +92,8 @@ impl ModelFlags {
             redux: self.paths.redux.clone(),
             transformer: self.paths.transformer.clone(),
             device: self.device,
-            dtype: self.dtype.into(),
+            dtype: self.dtype,
             threads: self.threads,
-        }
-    }
-}
-
-/// Values of `--dtype`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Dtype {
-    /// f32 on the CPU, bf16 on a GPU
-    Auto,
-    /// Single precision
-    F32,
-    /// 16-bit brain floats
-    Bf16,
-}
-
-impl From<Dtype> for DtypeChoice {
-    fn from(dtype: Dtype) -> Self {
-        match dtype {
-            Dtype::Auto => Self::Auto,
-            Dtype::F32 => Self::F32,
-            Dtype::Bf16 => Self::Bf16,
         }
     }
 }
@@ -201,25 +180,7 @@ pub struct RequestFlags {
     /// third unless the model says otherwise. `img2img` does so above --strength 0.4, or above what the second pass redraws
     /// where that is more.
     #[arg(long, env = "AFTERIMAGE_ENLARGE", hide_env_values = true, value_name = "WHEN", default_value = "auto")]
-    pub enlarge: EnlargeFlag,
-}
-
-/// Values of `--enlarge`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum EnlargeFlag {
-    /// When the model's `afterimage.json` asks for it, as the embedded demo model's does; FLUX.1 has none
-    Auto,
-    /// Never: one pass at the full size, as diffusers does
-    Off,
-}
-
-impl From<EnlargeFlag> for Enlarge {
-    fn from(flag: EnlargeFlag) -> Self {
-        match flag {
-            EnlargeFlag::Auto => Self::Auto,
-            EnlargeFlag::Off => Self::Off,
-        }
-    }
+    pub enlarge: Enlarge,
 }
 
 /// What results say of themselves.
@@ -236,30 +197,7 @@ pub struct MetadataFlag {
         default_value = "full",
         help_heading = "Output"
     )]
-    metadata: Metadata,
-}
-
-impl MetadataFlag {
-    /// The same, as the engine takes it.
-    pub fn level(self) -> MetadataLevel {
-        match self.metadata {
-            Metadata::Full => MetadataLevel::Full,
-            Metadata::Minimal => MetadataLevel::Minimal,
-            Metadata::None => MetadataLevel::None,
-        }
-    }
-}
-
-/// Values of `--metadata`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Metadata {
-    /// That it is AI generated, and everything that it takes to make it again: prompt, seed, settings, the model's name
-    #[default]
-    Full,
-    /// That it is AI generated, and by which program
-    Minimal,
-    /// Nothing
-    None,
+    pub metadata: MetadataLevel,
 }
 
 /// Where the result goes.
@@ -278,7 +216,7 @@ pub struct OutputFlags {
     ///
     /// An error when it contradicts the extension of --output.
     #[arg(long, env = "AFTERIMAGE_FORMAT", hide_env_values = true, value_name = "FORMAT", ignore_case = true)]
-    pub format: Option<Format>,
+    pub format: Option<OutputFormat>,
 
     #[command(flatten)]
     pub metadata: MetadataFlag,
@@ -295,14 +233,4 @@ pub struct OutputFlags {
     /// No progress bar and no summary; errors are still printed
     #[arg(short, long, env = "AFTERIMAGE_QUIET", hide_env_values = true, value_parser = values::switch)]
     pub quiet: bool,
-}
-
-/// Values of `--format`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// Lossless
-    Png,
-    /// Smaller, lossy
-    #[value(alias = "jpg")]
-    Jpeg,
 }

@@ -6,8 +6,8 @@ use crate::flags::{ModelFlags, OutputFlags, RequestFlags};
 use crate::origin::Origins;
 use crate::output::{Plan, print_text, write_pictures};
 use crate::progress::Progress;
-use afterimage_core::{Error, GenerationRequest, Limits, PictureLimits, Size, Task, Timings};
-use afterimage_engine::{Engine, Generation, encode_pictures};
+use afterimage_core::{Error, GenerationFacts, GenerationRequest, PictureLimits, Size, Task, Timings};
+use afterimage_engine::{Engine, encode_pictures};
 use afterimage_imaging::{SourcePicture, read_file, read_stream};
 use serde::Serialize;
 use std::io::{self, Write};
@@ -63,7 +63,7 @@ impl Job<'_> {
     pub fn run(self) -> Result<(), Failure> {
         let failed = |error: Error| Failure::from_error(&error, self.origins);
         let request = self.request();
-        request.validate(&Limits::default(), self.sources.len()).map_err(failed)?;
+        request.check(&vec![None; self.sources.len()]).map_err(failed)?;
         let first_source = self.sources.first().map_or(Path::new("-"), PathBuf::as_path);
         let plan = Plan::new(self.output, first_source, request.num_images, self.origins)?;
         let sources = read_pictures(self.sources, self.origins)?;
@@ -79,9 +79,9 @@ impl Job<'_> {
         let generation = outcome.map_err(failed)?;
 
         let files =
-            encode_pictures(&request, &generation, plan.format, self.output.metadata.level()).map_err(failed)?;
+            encode_pictures(&request, &generation, plan.format, self.output.metadata.metadata).map_err(failed)?;
         write_pictures(&plan.targets, &files)?;
-        self.report(&plan, inputs, &generation)
+        self.report(&plan, inputs, &generation.facts)
     }
 
     fn request(&self) -> GenerationRequest {
@@ -93,33 +93,34 @@ impl Job<'_> {
             guidance: self.request.guidance,
             seed: self.request.seed.0,
             num_images: self.request.num_images,
-            enlarge: self.request.enlarge.into(),
+            enlarge: self.request.enlarge,
+            model: None,
         }
     }
 
     /// File names (or JSON) on standard output for the next program, the summary on standard error for the person.
-    fn report(&self, plan: &Plan, inputs: Vec<Input>, generation: &Generation) -> Result<(), Failure> {
+    fn report(&self, plan: &Plan, inputs: Vec<Input>, facts: &GenerationFacts) -> Result<(), Failure> {
         let outputs: Vec<String> = plan.targets.iter().map(|target| target.shown().display().to_string()).collect();
         if !self.output.quiet && !self.output.json {
-            let seconds = generation.timings.total_ms / 1000.0;
-            let (size, seed, steps) = (generation.size, generation.seed, generation.steps_run);
+            let seconds = facts.timings.total_ms / 1000.0;
+            let (size, seed, steps) = (facts.size, facts.seed, facts.steps_run);
             let plural = if steps == 1 { "" } else { "s" };
-            let from = generation.enlarged_from.map_or(String::new(), |from| format!(" enlarged from {from}"));
+            let from = facts.enlarged_from.map_or(String::new(), |from| format!(" enlarged from {from}"));
             let _ = writeln!(io::stderr().lock(), "{size}{from}, seed {seed}, {steps} step{plural} in {seconds:.1} s");
         }
         if self.output.json {
             let report = Report {
                 outputs,
                 inputs,
-                seed: generation.seed,
-                width: generation.size.width,
-                height: generation.size.height,
-                steps: generation.steps_run,
-                enlarged_from: generation.enlarged_from,
-                timings: generation.timings,
-                model: &generation.model,
-                device: &generation.device,
-                dtype: &generation.dtype,
+                seed: facts.seed,
+                width: facts.size.width,
+                height: facts.size.height,
+                steps: facts.steps_run,
+                enlarged_from: facts.enlarged_from,
+                timings: facts.timings,
+                model: &facts.model.name,
+                device: &facts.model.device,
+                dtype: &facts.model.dtype,
             };
             let text = serde_json::to_string(&report).map_err(|error| Failure::other(error.to_string()))?;
             return print_text(&text);

@@ -14,6 +14,7 @@ mod failure;
 mod flags;
 mod generate;
 mod logging;
+mod model_sets;
 mod origin;
 mod output;
 mod progress;

@@ -1,10 +1,14 @@
 //! Where each flag's value came from, so that a message points at the right place.
 
+use afterimage_core::Field;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+
+/// What the help calls the input pictures.
+const PICTURES: &str = "IMAGE";
 
 /// Where a value came from. Precedence is the order of the variants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +53,27 @@ impl Origins {
         self.by_id.get(field).cloned().unwrap_or(Origin::Default)
     }
 
-    /// What a message about `field` starts with: the flag, and the variable or file that set it.
+    /// What a message about a field of the request starts with.
+    pub fn of_field(&self, field: Field) -> String {
+        match field {
+            Field::Image => PICTURES.to_owned(),
+            Field::ImageWeight
+            | Field::Prompt
+            | Field::Size
+            | Field::Steps
+            | Field::Guidance
+            | Field::NumImages
+            | Field::Enlarge
+            | Field::Strength
+            | Field::ReduxStrength
+            | Field::ReduxDownsample
+            | Field::Redux
+            | Field::Model
+            | Field::Repeat => self.subject(field.name()),
+        }
+    }
+
+    /// What a message about the argument `field` starts with: the flag, and the variable or file that set it.
     pub fn subject(&self, field: &str) -> String {
         subject(field, &self.of(field))
     }
@@ -58,7 +82,7 @@ impl Origins {
 /// What a message about `field` (`num_images`) starts with: `--num-images`, or `--num-images (from x.toml)`.
 pub fn subject(field: &str, origin: &Origin) -> String {
     if field == "image" || field == "images" {
-        return "IMAGE".to_owned();
+        return PICTURES.to_owned();
     }
     let flag = format!("--{}", field.replace('_', "-"));
     match origin {

@@ -1,7 +1,7 @@
 //! Parsers of flag values. Their messages follow `FLAG: `.
 
 use crate::failure::shortened;
-use afterimage_core::{Limits, Size};
+use afterimage_core::{Size, limits};
 use afterimage_engine::DeviceChoice;
 use afterimage_jobs::Secret;
 use afterimage_server::network::Cidr;
@@ -16,12 +16,12 @@ use url::Url;
 
 /// `--steps`.
 pub fn steps(text: &str) -> Result<u32, String> {
-    whole_number(text, &Limits::default().steps)
+    whole_number(text, &limits::STEPS)
 }
 
 /// `--num-images`.
 pub fn num_images(text: &str) -> Result<u32, String> {
-    whole_number(text, &Limits::default().num_images)
+    whole_number(text, &limits::NUM_IMAGES)
 }
 
 /// `--repeat`.
@@ -31,22 +31,27 @@ pub fn repeat(text: &str) -> Result<u32, String> {
 
 /// `--guidance`.
 pub fn guidance(text: &str) -> Result<f64, String> {
-    number(text, &Limits::default().guidance)
+    number(text, &limits::GUIDANCE)
 }
 
-/// `--strength` and `--redux-strength`.
-pub fn fraction(text: &str) -> Result<f64, String> {
-    number(text, &(0.0..=1.0))
+/// `--strength`.
+pub fn strength(text: &str) -> Result<f64, String> {
+    number(text, &limits::STRENGTH)
+}
+
+/// `--redux-strength`.
+pub fn redux_strength(text: &str) -> Result<f64, String> {
+    number(text, &limits::REDUX_STRENGTH)
 }
 
 /// `--redux-downsample`.
 pub fn downsample(text: &str) -> Result<f64, String> {
-    number(text, &(1.0..=9.0))
+    number(text, &limits::REDUX_DOWNSAMPLE)
 }
 
 /// One number of `--image-weight`.
 pub fn image_weight(text: &str) -> Result<f64, String> {
-    number(text, &(-10.0..=10.0))
+    number(text, &limits::IMAGE_WEIGHT)
 }
 
 /// `--alive-interval` and `--stall-limit`.
@@ -150,7 +155,7 @@ pub fn address_or_off(text: &str) -> Result<OptionalAddress, String> {
 
 /// `--size`.
 pub fn size(text: &str) -> Result<Size, String> {
-    let sides = Limits::default().side;
+    let sides = limits::SIDE;
     let out_of_range = || {
         let text = shortened(text);
         format!("{text} is out of range; each side takes {} to {} pixels", sides.start(), sides.end())
@@ -249,7 +254,7 @@ mod tests {
         assert_eq!(steps("1"), Ok(1));
         assert_eq!(steps("50"), Ok(50));
         assert_eq!(guidance("20"), Ok(20.0));
-        assert_eq!(fraction("0"), Ok(0.0));
+        assert_eq!(strength("0"), Ok(0.0));
         assert_eq!(size("16x4096"), Ok(Size::new(16, 4096)));
     }
 
@@ -262,7 +267,7 @@ mod tests {
         assert_eq!(steps(""), Err("an empty text is not a whole number; 1 to 50 are accepted".to_owned()));
         assert_eq!(guidance("NaN"), Err("NaN is out of range; 1 to 20 are accepted".to_owned()));
         assert_eq!(guidance("inf"), Err("inf is out of range; 1 to 20 are accepted".to_owned()));
-        assert_eq!(fraction("1e999"), Err("1e999 is out of range; 0 to 1 are accepted".to_owned()));
+        assert_eq!(strength("1e999"), Err("1e999 is out of range; 0 to 1 are accepted".to_owned()));
         assert!(size("0x512").is_err_and(|text| text.starts_with("0x512 is out of range")));
         assert!(size("99999999999x512").is_err_and(|text| text.contains("out of range")));
         assert!(size("512").is_err_and(|text| text.contains("1024x768")));

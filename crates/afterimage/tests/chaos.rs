@@ -60,7 +60,7 @@ async fn what_was_acknowledged_ends_exactly_once() {
     let began = Instant::now();
 
     let installation = Installation::new();
-    let mut server = installation.start();
+    let server = installation.start();
     let client = installation.client();
     client.ready().await;
     let second = client.with_key(SECOND_KEY);
@@ -84,31 +84,7 @@ async fn what_was_acknowledged_ends_exactly_once() {
     at_work.spawn(trespass(Arc::clone(&one), Arc::clone(&other), seed, stop.clone()));
     at_work.spawn(trespass(Arc::clone(&other), Arc::clone(&one), !seed, stop.clone()));
 
-    let mut struck = [0_u64; 3];
-    let mut pauses = 0;
-    let mut slowest_end = Duration::ZERO;
-    let mut random = fastrand::Rng::with_seed(seed);
-    for number in 0..rounds {
-        let round = Round::draw(&mut random, rounds >= 50);
-        println!("round {number}: {round:?}");
-        sleep(round.after).await;
-        if let Some(pause) = round.pause {
-            pause.happen(&server).await;
-            pauses += 1;
-        }
-        struck[round.blow as usize] += 1;
-        if round.blow == Blow::Engine {
-            signal("-KILL", &server.engines());
-            continue;
-        }
-        if round.blow == Blow::Both {
-            signal("-KILL", &server.engines());
-        }
-        let mark = server.kill();
-        sleep(round.down).await;
-        server = installation.start();
-        slowest_end = slowest_end.max(ended(&mark).await);
-    }
+    let (mut server, strikes) = strike(&installation, server, rounds, seed).await;
 
     stop.cancel();
     while let Some(ended) = at_work.join_next().await {
@@ -133,9 +109,9 @@ async fn what_was_acknowledged_ends_exactly_once() {
         "rounds": rounds,
         "seed": seed,
         "seconds": began.elapsed().as_secs(),
-        "kills": {"server": struck[0], "engine": struck[1], "both": struck[2]},
-        "pauses": pauses,
-        "slowest_end_of_an_orphaned_engine_ms": slowest_end.as_millis(),
+        "kills": {"server": strikes.kills[0], "engine": strikes.kills[1], "both": strikes.kills[2]},
+        "pauses": strikes.pauses,
+        "slowest_end_of_an_orphaned_engine_ms": strikes.slowest_end.as_millis(),
         "jobs": worlds.iter().map(|world| world.ledger.summary()).collect::<Vec<_>>(),
         "webhooks": worlds.iter().map(|world| world.receiver.summary(&world.ledger)).collect::<Vec<_>>(),
         "data_folder": remains.summary(),
@@ -155,6 +131,43 @@ async fn what_was_acknowledged_ends_exactly_once() {
     for world in &worlds {
         assert!(world.ledger.succeeded() > 0, "nothing succeeded, so nothing was shown");
     }
+}
+
+/// What was done to a server.
+struct Strikes {
+    /// Kills of the server, of its engine process, of both.
+    kills: [u64; 3],
+    pauses: u64,
+    /// Longest time that an engine process outlived its server.
+    slowest_end: Duration,
+}
+
+/// Kills `server` or its engine process `rounds` times and starts it again; the one that runs in the end.
+async fn strike(installation: &Installation, mut server: Server, rounds: u64, seed: u64) -> (Server, Strikes) {
+    let mut strikes = Strikes { kills: [0; 3], pauses: 0, slowest_end: Duration::ZERO };
+    let mut random = fastrand::Rng::with_seed(seed);
+    for number in 0..rounds {
+        let round = Round::draw(&mut random, rounds >= 50);
+        println!("round {number}: {round:?}");
+        sleep(round.after).await;
+        if let Some(pause) = round.pause {
+            pause.happen(&server).await;
+            strikes.pauses += 1;
+        }
+        strikes.kills[round.blow as usize] += 1;
+        if round.blow == Blow::Engine {
+            signal("-KILL", &server.engines());
+            continue;
+        }
+        if round.blow == Blow::Both {
+            signal("-KILL", &server.engines());
+        }
+        let mark = server.kill();
+        sleep(round.down).await;
+        server = installation.start();
+        strikes.slowest_end = strikes.slowest_end.max(ended(&mark).await);
+    }
+    (server, strikes)
 }
 
 /// Makes the second key behind the running server's back, as `afterimage keys create` does.

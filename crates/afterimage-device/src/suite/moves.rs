@@ -1,7 +1,7 @@
 //! Copies, gathers, quantisation and elementwise operations.
 
+use super::agreement::{Case, agree};
 use super::placed::{Placed, noise, read};
-use super::{Case, agree};
 use crate::device::{Device, Precision};
 use crate::operation::{Activation, Combine};
 use crate::view::{View, ViewMut};

@@ -1,7 +1,7 @@
 //! Norms, rotation and group norms.
 
+use super::agreement::{Case, agree};
 use super::placed::{Placed, all, noise, read, vector};
-use super::{Case, agree};
 use crate::device::Device;
 use crate::operation::{GroupNorm, HeadNorm, Norm};
 use crate::view::Planes;

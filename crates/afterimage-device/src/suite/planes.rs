@@ -1,7 +1,7 @@
 //! Convolutions and transpositions.
 
+use super::agreement::{Case, agree};
 use super::placed::{Placed, all, noise, read, vector};
-use super::{Case, agree};
 use crate::device::Device;
 use crate::operation::{Convolution, Movement, Prelude, Transpose};
 use crate::view::{Planes, View, ViewMut};

@@ -1,7 +1,7 @@
 //! Matrix products and attention.
 
+use super::agreement::{Case, agree};
 use super::placed::{Placed, all, noise, read, vector};
-use super::{Case, agree};
 use crate::device::Device;
 use crate::operation::{Attention, AttentionBias, Dense, Finish};
 use crate::view::View;

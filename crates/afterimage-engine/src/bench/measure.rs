@@ -7,7 +7,7 @@ use crate::models::flux::{ConditioningInputs, FluxTransformer, Grid};
 use crate::models::vae::{Autoencoder, Tensor3};
 use crate::pipeline::{Networks, encode_picture, encode_text, join, usable_size};
 use crate::sampling::{TorchGenerator, sigmas, timesteps};
-use afterimage_core::{Error, Picture, Result, Size, VariationSettings};
+use afterimage_core::{Error, Field, Picture, Result, Size, VariationSettings};
 use afterimage_device::Device;
 use afterimage_kernels::gemm::measure_ceiling;
 use std::sync::Arc;
@@ -70,7 +70,7 @@ fn measure<D: Device>(
                 check()?;
                 context = Some(times.context(networks, &picture, &mut load_ms)?);
             }
-            context.ok_or_else(|| Error::field("repeat", "0 is out of range; at least 1"))?
+            context.ok_or_else(|| Error::field(Field::Repeat, "0 is out of range; at least 1"))?
         }
     };
     let scheduler = crate::config::SchedulerConfig::flux_dev();

@@ -63,7 +63,7 @@ impl T5Config {
     /// Reads and checks `config.json` of the folder `folder`.
     ///
     /// # Errors
-    /// [`Error::ModelFile`] naming the field that cannot be used and what would be right.
+    /// [`afterimage_core::Error::ModelFile`] naming the field that cannot be used and what would be right.
     pub fn read(folder: &Bundle) -> Result<Self> {
         let config = read_checked(folder, "config.json", Self::validate)?;
         Ok(Self { path: folder.path("config.json"), ..config })
@@ -77,7 +77,7 @@ impl T5Config {
     /// Checks every field; `path` is the file that messages name.
     ///
     /// # Errors
-    /// [`Error::ModelFile`] for the first field that cannot be used.
+    /// [`afterimage_core::Error::ModelFile`] for the first field that cannot be used.
     pub fn validate(&self, path: &Path) -> Result<()> {
         let check = Check::new(path);
         check.range("d_model", self.d_model, &(1..=65_536))?;

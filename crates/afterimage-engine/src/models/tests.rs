@@ -1,10 +1,14 @@
-//! The encoders against the numbers that Python diffusers recorded.
+//! The encoders and the tiled autoencoder against the numbers that Python diffusers recorded.
 
+use super::vae::{Autoencoder, Tensor3};
 use super::*;
+use crate::config::VaeConfig;
 use crate::parity::{Case, Recorded, cases, component, relative_difference};
 use crate::weights::layout;
 use afterimage_core::Picture;
 use afterimage_device::Cpu;
+use safetensors::SafeTensors;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What the project promises for every intermediate tensor.
@@ -109,4 +113,34 @@ fn a_wrong_width_names_the_tensor() {
     let message = T5Encoder::load(&cpu(), &weights, config).err().unwrap().to_string();
     assert!(message.contains("encoder.block.0.layer.1.DenseReluDense.wi_0.weight"), "{message}");
     assert!(message.contains("97") && message.contains("96"), "{message}");
+}
+
+#[test]
+fn tiles_are_those_of_diffusers() {
+    let case = cases().into_iter().find(|case| case.name == "vary-plain").unwrap();
+    let folder = case.folder("base").folder("vae");
+    let config = VaeConfig { sample_size: 64, ..VaeConfig::read(&folder).unwrap() };
+    let scope = layout::vae(component(&folder)).unwrap().scope();
+    let autoencoder = Autoencoder::load(&cpu(), &scope, config, true).unwrap().with_activation_budget(0);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiled_vae.safetensors");
+    let bytes = std::fs::read(path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let tensor = |name: &str| {
+        let view = file.tensor(name).unwrap();
+        let data = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let [channels, height, width] = view.shape().try_into().unwrap();
+        Tensor3 { data, channels, height, width }
+    };
+    // The recorded latents are unscaled; `decode` takes scaled ones.
+    let mut latents = tensor("latents");
+    autoencoder.scale(&mut latents.data);
+    let decoded = autoencoder.decode(&latents, &|| Ok(())).unwrap();
+    let mean = autoencoder.encode(tensor("pixels"), &|| Ok(())).unwrap().mean;
+    for (name, found) in [("decoded", decoded), ("mean", mean)] {
+        let expected = tensor(name);
+        assert_eq!((found.channels, found.height, found.width), (expected.channels, expected.height, expected.width));
+        let difference = relative_difference(&found.data, &expected.data);
+        println!("tiled {name}: {difference:.1e}");
+        assert!(difference < TOLERANCE, "tiled {name}: {difference}");
+    }
 }

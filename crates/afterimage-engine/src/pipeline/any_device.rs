@@ -24,13 +24,7 @@ pub(crate) trait Pipeline: Send + Sync {
 
 impl<D: Device> Pipeline for Networks<D> {
     fn facts(&self) -> ModelFacts {
-        let files = self.files();
-        ModelFacts {
-            name: files.name(),
-            native_size: files.native_size(),
-            device: self.device().name().to_owned(),
-            dtype: files.dtype().to_owned(),
-        }
+        self.facts()
     }
 
     fn generate(&self, order: &Order) -> Result<Generation> {

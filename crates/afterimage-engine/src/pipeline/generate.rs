@@ -12,7 +12,7 @@ use super::plan::Plan;
 use crate::generation::Generation;
 use crate::observer::Observer;
 use crate::sampling::{TorchGenerator, img2img_start, refining_sigmas, sigmas};
-use afterimage_core::{Error, GenerationRequest, Limits, Picture, Result, Size, Stage, Task};
+use afterimage_core::{GenerationFacts, GenerationRequest, Picture, PictureFacts, Result, Size, Stage, Task};
 use afterimage_device::Device;
 use afterimage_imaging::{Filter, resize};
 use std::collections::hash_map::RandomState;
@@ -35,12 +35,13 @@ pub(crate) struct Order<'a> {
 /// Runs a request.
 ///
 /// # Errors
-/// [`Error::Field`] for a request that cannot run, [`Error::Cancelled`], and model file errors from building models or
+/// Those of [`GenerationRequest::check`], [`afterimage_core::Error::Cancelled`], and model file errors from building models or
 /// when a model makes no numbers.
 pub(super) fn generate<D: Device>(networks: &Networks<D>, order: &Order) -> Result<Generation> {
     let Order { request, sources, observer, .. } = *order;
     let files = networks.files();
-    request.validate(&Limits::default(), sources.len())?;
+    let sizes: Vec<_> = sources.iter().map(|source| Some(source.size())).collect();
+    request.check(&sizes)?;
     let size = output_size(files, request, sources)?;
     let plan = Plan::new(request, size, files.size_step(), files.enlarge());
     let run = Run { networks, order, plan };
@@ -55,39 +56,27 @@ pub(super) fn generate<D: Device>(networks: &Networks<D>, order: &Order) -> Resu
         },
         None => run.make(&mut generator, &mut clock)?,
     };
-    Ok(Generation {
-        pictures: made.pictures,
+    let facts = GenerationFacts {
         seed,
         size,
         steps_run: made.steps_run,
         enlarge: run.plan.enlarge(),
         enlarged_from: run.plan.refinement.map(|_| run.plan.first_size),
         timings: clock.timings(),
+        files_ms: None,
         image_cached: made.image_cached,
         text_cached: made.text_cached,
-        model: files.name(),
-        device: networks.device().name().to_owned(),
-        dtype: files.dtype().to_owned(),
-    })
+        model: networks.facts(),
+        pictures: made.pictures.iter().map(|picture| PictureFacts::new(picture.size())).collect(),
+    };
+    Ok(Generation { pictures: made.pictures, facts })
 }
 
 /// The size that `request` ends up with.
 fn output_size(files: &ModelFiles, request: &GenerationRequest, sources: &[Picture]) -> Result<Size> {
     let size = match (request.size, &request.task, sources.first()) {
         (Some(size), ..) => size,
-        (None, Task::ImageToImage { .. }, Some(source)) => {
-            let size = Size::new(source.width(), source.height());
-            let allowed = Limits::default().side;
-            if !allowed.contains(&size.width) || !allowed.contains(&size.height) {
-                let problem = format!(
-                    "missing; the picture's {size} is out of range ({} to {} pixels a side), so name a size",
-                    allowed.start(),
-                    allowed.end()
-                );
-                return Err(Error::field("size", problem));
-            }
-            size
-        }
+        (None, Task::ImageToImage { .. }, Some(source)) => source.size(),
         (None, ..) => files.native_size(),
     };
     usable_size(size, files.size_step())

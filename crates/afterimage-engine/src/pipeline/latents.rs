@@ -2,7 +2,7 @@
 
 use crate::models::flux::Grid;
 use crate::models::vae::Tensor3;
-use afterimage_core::{Error, Picture, Result, Size};
+use afterimage_core::{Error, Field, Picture, Result, Size};
 use rayon::prelude::*;
 
 /// Rearranges `[channels, 2 rows, 2 columns]` latents into tokens `[rows × columns, channels × 4]`: a token is a 2×2
@@ -87,7 +87,7 @@ pub(crate) fn usable_size(size: Size, step: usize) -> Result<Size> {
     let rounded = size.rounded_down_to(step as u32);
     if rounded.width == 0 || rounded.height == 0 {
         return Err(Error::field(
-            "size",
+            Field::Size,
             format!("{size} is too small; this model needs at least {step}x{step} pixels"),
         ));
     }

@@ -4,8 +4,10 @@
 use crate::config::{AfterimageConfig, EnlargeConfig, FluxConfig, SchedulerConfig, VaeConfig};
 use crate::models::{ClipTextConfig, ReduxConfig, SiglipConfig, T5Config};
 use crate::options::{DtypeChoice, EngineOptions};
-use crate::weights::{Bundle, Component, Depth, FluxShape, LayoutSource, RoundedToBf16, Scope, TensorSource, layout};
-use afterimage_core::{Error, Result, Size};
+use crate::weights::{
+    Bundle, Component, DEMO, Depth, FluxShape, LayoutSource, RoundedToBf16, Scope, TensorSource, demo, layout,
+};
+use afterimage_core::{Error, Field, Result, Size};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,11 +28,10 @@ impl ModelFiles {
     /// # Errors
     /// [`Error::ModelFile`] for a folder or configuration that cannot be used.
     pub fn open(options: &EngineOptions) -> Result<Self> {
-        let embedded = Bundle::embedded(afterimage_demo::NAME, afterimage_demo::FILES);
-        let base = options.base.as_ref().map_or_else(|| Ok(embedded.clone()), Bundle::open)?;
+        let base = options.base.as_ref().map_or_else(demo, Bundle::open)?;
         let redux = match (&options.redux, &options.base) {
             (Some(path), _) => Some(Bundle::open(path)?),
-            (None, None) => Some(embedded.folder("redux")),
+            (None, None) => Some(base.folder("redux")),
             // A folder that holds both may be named once.
             (None, Some(_)) => base.has("image_embedder/config.json").then(|| base.clone()),
         };
@@ -68,7 +69,7 @@ impl ModelFiles {
     pub fn name(&self) -> String {
         match (&self.options.transformer, &self.options.base) {
             (Some(path), _) | (None, Some(path)) => last_name(path),
-            (None, None) => afterimage_demo::NAME.to_owned(),
+            (None, None) => DEMO.to_owned(),
         }
     }
 
@@ -127,7 +128,7 @@ impl ModelFiles {
     pub fn redux(&self) -> Result<&Bundle> {
         self.redux.as_ref().ok_or_else(|| {
             Error::field(
-                "redux",
+                Field::Redux,
                 "missing; variations need a Redux folder (image_encoder/, image_embedder/, feature_extractor/)",
             )
         })

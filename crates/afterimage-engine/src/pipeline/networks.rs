@@ -6,7 +6,7 @@ use crate::models::flux::FluxTransformer;
 use crate::models::vae::Autoencoder;
 use crate::models::{ClipTextModel, ReduxEmbedder, SiglipPreprocessor, SiglipVisionModel, T5Encoder};
 use crate::tokenizers::{ClipTokenizer, T5Tokenizer};
-use afterimage_core::Result;
+use afterimage_core::{ModelFacts, Result};
 use afterimage_device::Device;
 use std::sync::Arc;
 
@@ -55,9 +55,14 @@ impl<D: Device> Networks<D> {
         &self.files
     }
 
-    /// What they run on.
-    pub fn device(&self) -> &D {
-        &self.device
+    /// What runs.
+    pub fn facts(&self) -> ModelFacts {
+        ModelFacts {
+            name: self.files.name(),
+            native_size: self.files.native_size(),
+            device: self.device.name().to_owned(),
+            dtype: self.files.dtype().to_owned(),
+        }
     }
 
     pub(crate) fn transformer(&self) -> Result<&FluxTransformer<D>> {

@@ -135,7 +135,7 @@ fn every_task_runs_at_full_size_without_weights() {
     for (task, enlarge, steps) in tasks {
         let before = device.tally().records.len();
         let generation = run(&networks, task, enlarge);
-        assert_eq!((generation.steps_run, generation.device.as_str()), (steps, "recording"));
+        assert_eq!((generation.facts.steps_run, generation.facts.model.device.as_str()), (steps, "recording"));
         assert_eq!(generation.pictures[0].rgb().len(), 3 * 1024 * 1024);
         let tally = device.tally();
         let records = &tally.records[before..];

@@ -9,19 +9,16 @@ use super::pass::{Pass, Sampling};
 use super::{ModelFiles, Networks};
 use crate::engine::Engine;
 use crate::models::flux::{Conditioning, ConditioningInputs, Grid};
-use crate::models::vae::{Autoencoder, Tensor3};
 use crate::observer::{Observer, Silent};
 use crate::options::EngineOptions;
-use crate::parity::{Case, Recorded, cases, component, relative_difference};
+use crate::parity::{Case, Recorded, cases, relative_difference};
 use crate::sampling::{TorchGenerator, img2img_start, refining_sigmas, sigmas};
-use crate::weights::layout;
 use afterimage_core::{
     EmptyPrompt, Enlarge, Error, GenerationRequest, Picture, PictureLimits, Size, Task, Timings, VariationSettings,
 };
 use afterimage_device::{Cpu, Device, Plain};
 use afterimage_imaging::{Filter, read_file, resize};
-use safetensors::SafeTensors;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -251,7 +248,7 @@ fn one_picture_is_the_first_of_several() {
     let several = engine.generate(&request, &[input(&case)], &Silent).unwrap();
     request.num_images = 1;
     let one = engine.generate(&request, &[input(&case)], &Silent).unwrap();
-    assert_eq!((several.pictures.len(), several.seed, several.steps_run), (3, 3, 2));
+    assert_eq!((several.pictures.len(), several.facts.seed, several.facts.steps_run), (3, 3, 2));
     assert_eq!(several.pictures[0], one.pictures[0]);
     assert_ne!(several.pictures[1], one.pictures[0]);
 }
@@ -267,8 +264,12 @@ fn without_a_step_the_source_itself_comes_back_at_the_output_size() {
         let expected = Size::new(source.width(), source.height());
         let expected = usable_size(size.unwrap_or(expected), networks(&case).files().size_step()).unwrap();
         let resized = resize(&source, expected, Filter::Lanczos).unwrap();
-        assert_eq!((made.size, made.steps_run, made.pictures), (expected, 0, vec![resized; 2]), "{strength} {size:?}");
-        let Timings { image_encode_ms, text_encode_ms, denoise_ms, decode_ms, .. } = made.timings;
+        assert_eq!(
+            (made.facts.size, made.facts.steps_run, made.pictures),
+            (expected, 0, vec![resized; 2]),
+            "{strength} {size:?}"
+        );
+        let Timings { image_encode_ms, text_encode_ms, denoise_ms, decode_ms, .. } = made.facts.timings;
         assert!(
             [image_encode_ms, text_encode_ms, denoise_ms, decode_ms].iter().all(|time| *time <= 0.0),
             "no model runs"
@@ -282,7 +283,7 @@ fn drawn_seeds_are_taken_back_by_every_service() {
     let (engine, source) = (engine(&case), input(&case));
     let mut request = GenerationRequest::new(Task::ImageToImage { strength: 0.0 });
     request.prompt = Some("a lake".to_owned());
-    let drawn = || engine.generate(&request, std::slice::from_ref(&source), &Silent).unwrap().seed;
+    let drawn = || engine.generate(&request, std::slice::from_ref(&source), &Silent).unwrap().facts.seed;
     let seeds: Vec<u64> = (0..64).map(|_| drawn()).collect();
     assert!(seeds.iter().all(|seed| *seed <= 0x7fff_ffff), "{seeds:?}");
     assert!(seeds.iter().any(|seed| *seed > 0x3fff_ffff), "the highest bit is drawn, too");
@@ -364,13 +365,13 @@ fn large_pictures_are_made_small_enlarged_and_refined() {
     let run =
         |request: &GenerationRequest, observer: &dyn Observer| engine.generate(request, &source, observer).unwrap();
     let once = run(&request, &Silent);
-    assert_eq!((once.enlarge, once.enlarged_from, once.steps_run), (Enlarge::Off, None, 3));
+    assert_eq!((once.facts.enlarge, once.facts.enlarged_from, once.facts.steps_run), (Enlarge::Off, None, 3));
 
     request.enlarge = Enlarge::FromPixels(48 * 32);
     let watcher = Watcher::default();
     let twice = run(&request, &watcher);
-    assert_eq!((twice.size, twice.enlarged_from), (Size::new(96, 64), Some(Size::new(48, 32))));
-    assert_eq!((twice.enlarge, twice.steps_run), (request.enlarge, 5));
+    assert_eq!((twice.facts.size, twice.facts.enlarged_from), (Size::new(96, 64), Some(Size::new(48, 32))));
+    assert_eq!((twice.facts.enlarge, twice.facts.steps_run), (request.enlarge, 5));
     assert_ne!(twice.pictures, once.pictures);
     // Steps are counted through both passes.
     assert_eq!(*watcher.wanted_after.lock().unwrap(), [(1, 5), (2, 5), (3, 5), (4, 5)]);
@@ -407,9 +408,9 @@ fn a_large_image_to_image_starts_from_the_shrunk_source() {
     request.enlarge = Enlarge::FromPixels(32 * 32);
     let run = |request: &GenerationRequest| engine.generate(request, &[input(&case)], &Silent).unwrap();
     let generation = run(&request);
-    assert_eq!((generation.enlarged_from, generation.steps_run), (Some(Size::new(32, 32)), 6));
+    assert_eq!((generation.facts.enlarged_from, generation.facts.steps_run), (Some(Size::new(32, 32)), 6));
     request.task = Task::ImageToImage { strength: 0.3 };
-    assert_eq!(run(&request).enlarged_from, None);
+    assert_eq!(run(&request).facts.enlarged_from, None);
 }
 
 #[test]
@@ -419,7 +420,7 @@ fn known_prompts_and_pictures_are_not_encoded_again() {
     let run = |prompt: &str, source: Picture| {
         let request = GenerationRequest { prompt: Some(prompt.to_owned()), ..small_variation(1) };
         let generation = engine.generate(&request, &[source], &Silent).unwrap();
-        (generation.image_cached, generation.text_cached, generation.pictures)
+        (generation.facts.image_cached, generation.facts.text_cached, generation.pictures)
     };
     let other = Picture::from_rgb(16, 8, vec![200; 16 * 8 * 3]).unwrap();
     let (image, text, first) = run("blue", input(&case));
@@ -444,7 +445,7 @@ fn what_one_tenant_encoded_is_unknown_to_another() {
     let run = |tenant: &str| {
         let request = GenerationRequest { prompt: Some("blue".to_owned()), ..small_variation(1) };
         let generation = engine.generate_for(tenant, &request, &[input(&case)], &Silent).unwrap();
-        ((generation.image_cached, generation.text_cached), generation.pictures)
+        ((generation.facts.image_cached, generation.facts.text_cached), generation.pictures)
     };
     let (_, pictures) = run("a");
     for (tenant, known) in [("b", false), ("a", true), ("b", true), ("", false)] {
@@ -456,7 +457,7 @@ fn what_one_tenant_encoded_is_unknown_to_another() {
 fn a_request_counts_only_the_models_it_built() {
     let case = cases().into_iter().find(|case| case.name == "vary-prompt").unwrap();
     let engine = engine(&case);
-    let run = || engine.generate(&small_variation(1), &[input(&case)], &Silent).unwrap().timings;
+    let run = || engine.generate(&small_variation(1), &[input(&case)], &Silent).unwrap().facts.timings;
     let first = run();
     assert!(first.load_ms > 0.0, "{first:?}");
     let later: Vec<_> = std::thread::scope(|scope| {
@@ -465,36 +466,5 @@ fn a_request_counts_only_the_models_it_built() {
     });
     for timings in later {
         assert!(timings.load_ms <= 0.0, "{timings:?}");
-    }
-}
-
-#[test]
-fn tiles_are_those_of_diffusers() {
-    let case = cases().into_iter().find(|case| case.name == "vary-plain").unwrap();
-    let folder = case.folder("base").folder("vae");
-    let config = crate::config::VaeConfig { sample_size: 64, ..crate::config::VaeConfig::read(&folder).unwrap() };
-    let scope = layout::vae(component(&folder)).unwrap().scope();
-    let autoencoder =
-        Autoencoder::load(&Arc::new(Cpu::detect()), &scope, config, true).unwrap().with_activation_budget(0);
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiled_vae.safetensors");
-    let bytes = std::fs::read(path).unwrap();
-    let file = SafeTensors::deserialize(&bytes).unwrap();
-    let tensor = |name: &str| {
-        let view = file.tensor(name).unwrap();
-        let data = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        let [channels, height, width] = view.shape().try_into().unwrap();
-        Tensor3 { data, channels, height, width }
-    };
-    // The recorded latents are unscaled; `decode` takes scaled ones.
-    let mut latents = tensor("latents");
-    autoencoder.scale(&mut latents.data);
-    let decoded = autoencoder.decode(&latents, &|| Ok(())).unwrap();
-    let mean = autoencoder.encode(tensor("pixels"), &|| Ok(())).unwrap().mean;
-    for (name, found) in [("decoded", decoded), ("mean", mean)] {
-        let expected = tensor(name);
-        assert_eq!((found.channels, found.height, found.width), (expected.channels, expected.height, expected.width));
-        let difference = relative_difference(&found.data, &expected.data);
-        println!("tiled {name}: {difference:.1e}");
-        assert!(difference < TOLERANCE, "tiled {name}: {difference}");
     }
 }

@@ -6,6 +6,7 @@
 
 pub(crate) mod blocks;
 mod component;
+mod demo;
 mod file_kind;
 mod flux_shape;
 pub mod layout;
@@ -19,6 +20,7 @@ mod tensor_file;
 pub use crate::bundle::{Bundle, EmbeddedFiles};
 pub use crate::config::{Beyond, Depth};
 pub use component::Component;
+pub use demo::{DEMO, demo};
 pub use flux_shape::FluxShape;
 pub use layout::LayoutSource;
 pub use random::RandomWeights;

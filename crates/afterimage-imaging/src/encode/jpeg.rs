@@ -3,7 +3,7 @@
 use super::exif::exif_block;
 use super::output_metadata::OutputMetadata;
 use super::xmp::xmp_packet;
-use afterimage_core::{Error, Picture, Result};
+use afterimage_core::{Error, Field, Picture, Result};
 use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
 
@@ -19,7 +19,7 @@ pub(super) fn encode(picture: &Picture, metadata: Option<&OutputMetadata>) -> Re
     let (width, height) = (picture.width(), picture.height());
     if width.max(height) > u32::from(u16::MAX) {
         return Err(Error::field(
-            "size",
+            Field::Size,
             format!("{width}x{height} is too large for JPEG; at most 65535 per side fit"),
         ));
     }

@@ -7,7 +7,7 @@
 
 mod filter;
 
-use afterimage_core::{Error, Picture, Result, Size};
+use afterimage_core::{Error, Field, Picture, Result, Size};
 pub use filter::Filter;
 use filter::{Contributions, FINE_BITS, WEIGHT_BITS};
 use rayon::prelude::*;
@@ -18,7 +18,7 @@ use rayon::prelude::*;
 /// [`Error::Field`] `size` when a side is 0.
 pub fn resize(picture: &Picture, size: Size, filter: Filter) -> Result<Picture> {
     if size.width == 0 || size.height == 0 {
-        return Err(Error::field("size", format!("{size} is empty; each side takes at least 1 pixel")));
+        return Err(Error::field(Field::Size, format!("{size} is empty; each side takes at least 1 pixel")));
     }
     let (source_width, source_height) = (picture.width() as usize, picture.height() as usize);
     let (width, height) = (size.width as usize, size.height as usize);
@@ -125,7 +125,10 @@ mod tests {
     #[test]
     fn an_empty_size_is_refused() {
         let picture = Picture::from_rgb(1, 1, vec![0; 3]).expect("length fits");
-        assert!(matches!(resize(&picture, Size::new(0, 2), Filter::Bicubic), Err(Error::Field { field: "size", .. })));
+        assert!(matches!(
+            resize(&picture, Size::new(0, 2), Filter::Bicubic),
+            Err(Error::Field { field: Field::Size, .. })
+        ));
     }
 
     proptest! {

@@ -1,6 +1,8 @@
 //! Jobs: submit, read, claim, end.
 
-use crate::{Failure, Idempotency, Job, JobId, JobResult, JobState, KeyId, Lease, NewJob, Result, Timestamp, WorkerId};
+use crate::{
+    Failure, Idempotency, Job, JobId, JobResult, JobState, KeyId, Lease, NewJob, Queue, Result, Timestamp, WorkerId,
+};
 use async_trait::async_trait;
 use std::time::Duration;
 
@@ -184,7 +186,7 @@ pub trait JobStore: Send + Sync + 'static {
     /// Ids of other keys' jobs are passed over like ids of none.
     async fn delete(&self, key: &KeyId, jobs: &[JobId]) -> Result<Vec<Removed>>;
 
-    /// Jobs ahead of a waiting one, counted up to [`POSITION_LIMIT`]; `None` when it does not wait. Limits per key
+    /// Jobs ahead of a waiting one in its queue, counted up to [`POSITION_LIMIT`]; `None` when it does not wait. Limits per key
     /// are left out of account. Of one that awaits its pictures it is an estimate, since its place is only fixed when
     /// they have come; nor does such a one count as ahead of others.
     async fn position(&self, id: &JobId) -> Result<Option<u64>>;
@@ -201,9 +203,9 @@ pub trait JobStore: Send + Sync + 'static {
     /// [`crate::Error::IdempotencyConflict`].
     async fn repeated(&self, key: &KeyId, idempotency: &Idempotency) -> Result<Option<Job>>;
 
-    /// Takes the job that is due next, of a key below its limit of running jobs. One that awaits its pictures is not
-    /// due, see [`crate::FetchStore`].
-    async fn claim(&self, worker: &WorkerId, lease: Duration) -> Result<Option<Job>>;
+    /// Takes the job that is due next, of a key below its limit of running jobs, from the first of `queues` that has one.
+    /// One that awaits its pictures is not due, see [`crate::FetchStore`].
+    async fn claim(&self, worker: &WorkerId, queues: &[Queue], lease: Duration) -> Result<Option<Job>>;
 
     /// Prolongs a lease to `duration` from now.
     async fn renew(&self, lease: &Lease, duration: Duration) -> Result<Renewed>;
@@ -236,6 +238,9 @@ pub trait JobStore: Send + Sync + 'static {
 
     /// Jobs waiting and running.
     async fn queue_depth(&self) -> Result<QueueDepth>;
+
+    /// Jobs that a worker could take now if it served their queue and their key had none running, by queue.
+    async fn due_by_queue(&self) -> Result<Vec<(Queue, u64)>>;
 
     /// How jobs ended since the database was made.
     async fn ends(&self) -> Result<Ends>;

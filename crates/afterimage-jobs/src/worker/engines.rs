@@ -1,8 +1,9 @@
 //! What a server has to know of whatever runs its jobs.
 
 use super::Executor;
-use crate::Blobs;
 use crate::progress::Events;
+use crate::{Blobs, Queue};
+use afterimage_core::ModelName;
 use async_trait::async_trait;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -10,9 +11,9 @@ use std::time::Duration;
 
 /// Starts engines, once the server that wants them holds its data.
 pub trait StartEngines: Debug + Send + Sync {
-    /// Starts engines for `slots` jobs at once. Returns at once; [`Engines::unusable`] tells when it did not work. Called
-    /// within a tokio runtime.
-    fn start(&self, slots: usize) -> Arc<dyn Engines>;
+    /// Starts engines for `workers` jobs at once on each set of models. Returns at once; [`Engines::unusable`] tells when it
+    /// did not work. Called within a tokio runtime.
+    fn start(&self, workers: usize) -> Arc<dyn Engines>;
 }
 
 /// Engines that are kept alive.
@@ -29,8 +30,8 @@ pub trait Engines: Debug + Send + Sync + 'static {
         self.statuses().iter().any(|status| status.is_open)
     }
 
-    /// Completes when engines turn out to be unusable for a reason that starting them again does not mend: a wrong flag
-    /// or file.
+    /// Completes when one of the engines turns out to be unusable for a reason that starting it again does not mend: a
+    /// wrong flag or file.
     async fn unusable(&self) -> UnusableEngine;
 
     /// Lets running jobs finish until `deadline` has passed, hands the rest back, and ends all engines. Jobs that were
@@ -41,13 +42,22 @@ pub trait Engines: Debug + Send + Sync + 'static {
 /// One engine as seen from outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineStatus {
+    /// Name of the set of models that it runs, for logs and metrics.
+    pub model: String,
+    /// The queues whose jobs it runs, one at a time.
+    pub queues: Vec<Queue>,
     /// Whether it takes a job now or after the one that it runs.
     pub is_open: bool,
     /// How often it was started again after a death.
     pub restarts: u64,
 }
 
-/// Why an engine will not run, in one line that names the flag or file.
+/// Why an engine will not run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct UnusableEngine(pub String);
+#[error("{message}")]
+pub struct UnusableEngine {
+    /// The set of models that it runs, if that has a name.
+    pub model: Option<ModelName>,
+    /// One line that names the flag or file.
+    pub message: String,
+}

@@ -1,6 +1,7 @@
 //! What runs a job: implemented by whoever owns engines.
 
 use crate::{Failure, Job, JobResult};
+use afterimage_core::GenerationFacts;
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
@@ -28,10 +29,10 @@ pub struct Control {
 }
 
 /// How an execution ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Execution {
     /// With pictures.
-    Succeeded(Produced),
+    Succeeded(Box<Produced>),
     /// With a failure that another try would not change.
     Failed(Failure),
     /// On request.
@@ -46,29 +47,10 @@ pub enum Execution {
 }
 
 /// What an execution made.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Produced {
-    /// Files, in the order of the generation.
-    pub pictures: Vec<Encoded>,
-    /// The seed that was used.
-    pub seed: u64,
-    /// Time in the engine, milliseconds.
-    pub inference_ms: u64,
-    /// Stages and their milliseconds.
-    pub timings: serde_json::Value,
-    /// Anything else that is worth telling.
-    pub facts: serde_json::Value,
-}
-
-/// One encoded picture.
-#[derive(Clone, Debug)]
-pub struct Encoded {
-    /// The file.
-    pub bytes: Bytes,
-    /// `image/png` or `image/jpeg`.
-    pub content_type: String,
-    /// Pixels across.
-    pub width: u32,
-    /// Pixels down.
-    pub height: u32,
+    /// About the generation and each of its pictures.
+    pub facts: GenerationFacts,
+    /// The encoded files, one for each of [`GenerationFacts::pictures`].
+    pub files: Vec<Bytes>,
 }

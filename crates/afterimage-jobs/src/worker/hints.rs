@@ -1,13 +1,17 @@
 //! News within one process. Losing one costs time (the next poll or renewal), never correctness; nor does one that
 //! is wrong: whoever hears of something looks at the store, which decides.
 
-use crate::JobId;
+use crate::{JobId, Queue};
+use futures_util::future::select_all;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, broadcast};
 
 /// Wakes those who would otherwise poll.
 #[derive(Debug)]
 pub struct Hints {
-    submitted: Notify,
+    /// Queues are few: their names are those of a server's sets of models.
+    submitted: Mutex<HashMap<Queue, Arc<Notify>>>,
     awaiting: Notify,
     cancel_requested: broadcast::Sender<JobId>,
     ended: broadcast::Sender<JobId>,
@@ -19,7 +23,7 @@ const BACKLOG: usize = 1024;
 impl Default for Hints {
     fn default() -> Self {
         Self {
-            submitted: Notify::new(),
+            submitted: Mutex::default(),
             awaiting: Notify::new(),
             cancel_requested: broadcast::channel(BACKLOG).0,
             ended: broadcast::channel(BACKLOG).0,
@@ -28,10 +32,16 @@ impl Default for Hints {
 }
 
 impl Hints {
-    /// Tells one idle worker that a job waits. To be called after each submit of a job that awaits no pictures, and
-    /// when the pictures of one have come.
-    pub fn submitted(&self) {
-        self.submitted.notify_one();
+    /// Tells one idle worker of `queue` that a job waits in it. To be called after each submit of a job that awaits no
+    /// pictures, and when the pictures of one have come.
+    pub fn submitted(&self, queue: &Queue) {
+        self.news_of(queue).notify_one();
+    }
+
+    /// Tells one idle worker of each queue that a job may wait in it.
+    pub fn submitted_somewhere(&self) {
+        let queues = self.submitted.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.values().for_each(|news| news.notify_one());
     }
 
     /// Tells those who fetch that a job awaits its pictures. To be called after each submit of such a job.
@@ -53,9 +63,19 @@ impl Hints {
         let _ = self.ended.send(job.clone());
     }
 
-    /// Completes at the next [`Hints::submitted`].
-    pub async fn next_submitted(&self) {
-        self.submitted.notified().await;
+    /// Completes at the next [`Hints::submitted`] of one of `queues`.
+    pub async fn next_submitted(&self, queues: &[Queue]) {
+        let news: Vec<Arc<Notify>> = queues.iter().map(|queue| self.news_of(queue)).collect();
+        if news.is_empty() {
+            return std::future::pending().await;
+        }
+        // A hint that comes to one of these while another one completes goes on to the next who waits.
+        select_all(news.iter().map(|news| Box::pin(news.notified()))).await;
+    }
+
+    fn news_of(&self, queue: &Queue) -> Arc<Notify> {
+        let mut queues = self.submitted.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(queues.entry(queue.clone()).or_default())
     }
 
     /// Completes at the next [`Hints::awaiting`].

@@ -11,24 +11,25 @@ mod hints;
 mod recorder;
 mod rescuer;
 mod slot;
+mod workers;
 
 pub use engines::{EngineStatus, Engines, StartEngines, UnusableEngine};
-pub use executor::{Control, Encoded, Execution, Executor, Produced};
+pub use executor::{Control, Execution, Executor, Produced};
 pub use hints::Hints;
+pub use workers::Workers;
 
-use crate::{Backoff, Blobs, Lease, Store, WorkerId};
+use crate::{Backoff, Blobs, Lease, Queue, Store, UNNAMED, WorkerId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 /// How workers behave.
 #[derive(Clone, Debug)]
 pub struct WorkerOptions {
-    /// Jobs at once.
-    pub slots: usize,
+    /// One for each job at once: the queues that it takes jobs from, the first ones first. It should be those that an
+    /// engine of its own serves; a job for an engine that is busy would hold up others meanwhile.
+    pub slots: Vec<Vec<Queue>>,
     /// How long a job stays with a worker that is not heard of.
     pub lease: Duration,
     /// How often a lease is renewed; several times per lease, so that a slow renewal loses nothing.
@@ -50,10 +51,10 @@ pub struct WorkerOptions {
 }
 
 impl Default for WorkerOptions {
-    /// One slot; a dead worker is noticed within 15 s; a stop takes at most 30 s.
+    /// One slot for jobs that name no model; a dead worker is noticed within 15 s; a stop takes at most 30 s.
     fn default() -> Self {
         Self {
-            slots: 1,
+            slots: vec![UNNAMED.to_vec()],
             lease: Duration::from_secs(12),
             renew_every: Duration::from_secs(3),
             poll_every: Duration::from_millis(200),
@@ -72,13 +73,6 @@ impl WorkerOptions {
     const fn backoff(&self) -> Backoff {
         Backoff::new(self.first_pause, self.longest_pause)
     }
-}
-
-/// Running workers of this process. Dropping it without [`Workers::stop`] is an unclean end for the jobs it holds.
-#[derive(Debug)]
-pub struct Workers {
-    shared: Arc<Shared>,
-    tasks: JoinSet<()>,
 }
 
 /// What slots, heartbeats and the rescuer have in common.
@@ -103,79 +97,6 @@ impl std::fmt::Debug for Shared {
             .field("worker", &self.worker)
             .field("options", &self.options)
             .finish_non_exhaustive()
-    }
-}
-
-impl Workers {
-    /// Starts slots and rescuer. With 0 slots only the rescuer runs, for workers elsewhere.
-    pub fn start(
-        store: Arc<dyn Store>,
-        blobs: Blobs,
-        executor: Arc<dyn Executor>,
-        hints: Arc<Hints>,
-        options: WorkerOptions,
-    ) -> Self {
-        let shared = Arc::new(Shared {
-            store,
-            blobs,
-            executor,
-            hints,
-            options,
-            worker: WorkerId::random(),
-            stopping: CancellationToken::new(),
-            abandoning: CancellationToken::new(),
-            held: Mutex::default(),
-        });
-        let mut tasks = JoinSet::new();
-        for slot in 0..shared.options.slots {
-            tasks.spawn(slot::run(Arc::clone(&shared), slot));
-        }
-        tasks.spawn(rescuer::run(Arc::clone(&shared)));
-        Self { shared, tasks }
-    }
-
-    /// The id under which this process claims.
-    pub fn id(&self) -> &WorkerId {
-        &self.shared.worker
-    }
-
-    /// Jobs that run now.
-    pub fn busy(&self) -> usize {
-        self.shared.held().len()
-    }
-
-    /// Stops in good order: no new jobs; running ones may finish within [`WorkerOptions::finish_within`] and are then
-    /// handed back, which costs them nothing.
-    pub async fn stop(mut self) {
-        self.shared.stopping.cancel();
-        let finish = Instant::now() + self.shared.options.finish_within;
-        let done = tokio::select! {
-            () = join(&mut self.tasks) => true,
-            () = sleep_until(finish) => false,
-        };
-        if done {
-            return;
-        }
-        self.shared.abandoning.cancel();
-        let hand_back = Instant::now() + self.shared.options.hand_back_within;
-        if timeout_at(hand_back, join(&mut self.tasks)).await.is_ok() {
-            return;
-        }
-        // What does not listen is cut off. The fence keeps it from writing, so its jobs can be handed back for it.
-        self.tasks.shutdown().await;
-        let held: Vec<Lease> = self.shared.held().drain().map(|(_, lease)| lease).collect();
-        for lease in held {
-            let outcome = self.shared.store.release(&lease).await;
-            tracing::warn!(job_id = %lease.job, ?outcome, "job did not stop and was handed back");
-        }
-    }
-}
-
-async fn join(tasks: &mut JoinSet<()>) {
-    while let Some(ended) = tasks.join_next().await {
-        if let Err(error) = ended {
-            tracing::error!(%error, "worker task failed");
-        }
     }
 }
 

@@ -1,14 +1,15 @@
 //! From an execution to the job's end: files first, then one transaction that makes them the result.
 
-use super::{Encoded, Produced, Shared};
-use crate::{Blobs, Failure, FailureKind, Fenced, Job, JobResult, JobState, Lease, Output, Result};
+use super::{Produced, Shared};
+use crate::{Blobs, Failure, FailureKind, Fenced, Job, JobResult, JobState, Lease, Result, ResultFile};
 use afterimage_core::OutputFormat;
+use bytes::Bytes;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// A worker's last word on a claim.
 pub(super) enum Ending {
-    Succeeded(JobResult),
+    Succeeded(Box<JobResult>),
     Failed(Failure),
     PutBack(Failure, Duration),
     Cancelled,
@@ -25,24 +26,18 @@ pub(super) async fn store_pictures(
     claimed: Instant,
 ) -> Ending {
     let until = Instant::now() + shared.options.storage_patience;
-    let mut outputs = Vec::with_capacity(produced.pictures.len());
-    for picture in produced.pictures {
-        match store_picture(shared, lease, job.spec.output.format, picture, until).await {
-            Ok(output) => outputs.push(output),
+    let mut files = Vec::with_capacity(produced.files.len());
+    for bytes in produced.files {
+        match store_picture(shared, lease, job.spec.output.format, bytes, until).await {
+            Ok(file) => files.push(file),
             Err(error) => {
                 tracing::error!(job_id = %job.id, %error, "cannot store the result");
                 return failed(shared, job, Failure::new(FailureKind::Storage, "the result could not be stored"));
             }
         }
     }
-    Ending::Succeeded(JobResult {
-        outputs,
-        seed: produced.seed,
-        inference_ms: produced.inference_ms,
-        run_ms: Some(claimed.elapsed().as_millis() as u64),
-        timings: produced.timings,
-        facts: produced.facts,
-    })
+    let run_ms = Some(claimed.elapsed().as_millis() as u64);
+    Ending::Succeeded(Box::new(JobResult { facts: produced.facts, files, run_ms }))
 }
 
 /// A failure's consequence: storage may come back, anything else would fail again.
@@ -77,7 +72,7 @@ pub(super) async fn record(shared: &Shared, lease: &Lease, ending: Ending) {
 async fn write(shared: &Shared, lease: &Lease, ending: &Ending) -> Result<Fenced> {
     let store = &shared.store;
     match ending {
-        Ending::Succeeded(result) => store.succeed(lease, result.clone()).await,
+        Ending::Succeeded(result) => store.succeed(lease, JobResult::clone(result)).await,
         Ending::Failed(failure) => store.fail(lease, failure.clone()).await,
         Ending::PutBack(failure, delay) => store.retry(lease, failure.clone(), *delay).await,
         Ending::Cancelled => store.cancelled(lease).await,
@@ -90,22 +85,20 @@ async fn store_picture(
     shared: &Shared,
     lease: &Lease,
     format: OutputFormat,
-    picture: Encoded,
+    bytes: Bytes,
     until: Instant,
-) -> Result<Output> {
-    let sha256 = Blobs::sha256(&picture.bytes);
-    let output = Output {
+) -> Result<ResultFile> {
+    let sha256 = Blobs::sha256(&bytes);
+    let file = ResultFile {
         blob: Blobs::result_path(lease, &sha256, format),
-        content_type: picture.content_type,
-        width: picture.width,
-        height: picture.height,
-        bytes: picture.bytes.len() as u64,
+        content_type: format.media_type().to_owned(),
+        bytes: bytes.len() as u64,
         sha256,
     };
     let mut failures = 0;
     loop {
-        let error = match shared.blobs.put(&output.blob, picture.bytes.clone()).await {
-            Ok(()) => return Ok(output),
+        let error = match shared.blobs.put(&file.blob, bytes.clone()).await {
+            Ok(()) => return Ok(file),
             Err(error) => error,
         };
         let pause = shared.options.backoff().pause(failures);
@@ -130,8 +123,8 @@ async fn discard(shared: &Shared, lease: &Lease, result: &JobResult) {
     if written {
         return;
     }
-    for output in &result.outputs {
-        if let Err(error) = shared.blobs.delete(&output.blob).await {
+    for file in &result.files {
+        if let Err(error) = shared.blobs.delete(&file.blob).await {
             tracing::warn!(job_id = %lease.job, %error, "cannot remove a discarded picture");
         }
     }

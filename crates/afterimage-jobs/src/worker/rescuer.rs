@@ -32,10 +32,10 @@ async fn look(shared: &Shared) -> bool {
         }
     };
     for job in &ended {
-        tracing::warn!(%job, "job was rescued or timed out");
+        tracing::warn!(job_id = %job, "job was rescued or timed out");
         // One hint each way: it has ended or waits again.
         shared.hints.ended(job);
-        shared.hints.submitted();
+        shared.hints.submitted_somewhere();
     }
     true
 }

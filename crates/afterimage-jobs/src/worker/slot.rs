@@ -2,15 +2,15 @@
 
 use super::recorder::{self, Ending};
 use super::{Control, Execution, Shared, heartbeat};
-use crate::Job;
+use crate::{Job, Queue};
 use std::sync::Arc;
 use tokio::time::{Instant, sleep};
 
-/// Runs jobs until the workers stop.
-pub(super) async fn run(shared: Arc<Shared>, slot: usize) {
+/// Runs jobs of `queues` until the workers stop.
+pub(super) async fn run(shared: Arc<Shared>, slot: usize, queues: Vec<Queue>) {
     while !shared.stopping.is_cancelled() {
         // Never given up half way: a claim that nobody hears of would have to run out.
-        let pause = match shared.store.claim(&shared.worker, shared.options.lease).await {
+        let pause = match shared.store.claim(&shared.worker, &queues, shared.options.lease).await {
             Ok(Some(job)) => {
                 run_job(&shared, slot, job).await;
                 continue;
@@ -22,7 +22,7 @@ pub(super) async fn run(shared: Arc<Shared>, slot: usize) {
             }
         };
         tokio::select! {
-            () = shared.hints.next_submitted() => {}
+            () = shared.hints.next_submitted(&queues) => {}
             () = sleep(pause) => {}
             () = shared.stopping.cancelled() => {}
         }
@@ -38,7 +38,7 @@ async fn run_job(shared: &Arc<Shared>, slot: usize, job: Job) {
     let control = Control { abandon: shared.abandoning.child_token(), ..Control::default() };
     let heartbeat = heartbeat::start(shared, &lease, &control);
     let ending = match execute(shared, &job, &control).await {
-        Execution::Succeeded(produced) => recorder::store_pictures(shared, &lease, &job, produced, claimed).await,
+        Execution::Succeeded(produced) => recorder::store_pictures(shared, &lease, &job, *produced, claimed).await,
         Execution::Failed(failure) => recorder::failed(shared, &job, failure),
         Execution::Cancelled if control.cancel.is_cancelled() => Ending::Cancelled,
         Execution::Cancelled => Ending::Crashed("it stopped without having been asked to".to_owned()),

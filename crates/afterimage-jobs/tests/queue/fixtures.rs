@@ -1,10 +1,10 @@
 //! What the tests start from.
 
-use afterimage_core::{GenerationRequest, OutputFormat, Task};
+use afterimage_core::{Field, GenerationFacts, GenerationRequest, ModelFacts, OutputFormat, Size, Task, Timings};
 use afterimage_jobs::{
     DataFolderLock, Failure, FailureKind, FetchLease, Fetched, Job, JobId, JobResult, JobSpec, KeyId, KeyStore,
-    ManualClock, MemoryStore, NewJob, NewKey, Output, OutputSpec, Priority, Source, SqliteStore, Store, Timestamp,
-    Webhook, WorkerId,
+    ManualClock, MemoryStore, NewJob, NewKey, OutputSpec, Priority, Queue, ResultFile, Source, SqliteStore, Store,
+    Timestamp, UNNAMED, Webhook, WorkerId,
 };
 use serde_json::json;
 use std::sync::Arc;
@@ -86,7 +86,12 @@ impl Harness {
     }
 
     pub async fn claim(&self) -> Job {
-        self.store.claim(&self.worker, LEASE).await.unwrap().expect("a job to claim")
+        self.store.claim(&self.worker, &UNNAMED, LEASE).await.unwrap().expect("a job to claim")
+    }
+
+    /// The job that a worker of `queues` is given.
+    pub async fn claim_of(&self, queues: &[Queue]) -> Option<JobId> {
+        self.store.claim(&self.worker, queues, LEASE).await.unwrap().map(|job| job.id)
     }
 
     pub async fn claim_fetch(&self) -> FetchLease {
@@ -98,7 +103,7 @@ impl Harness {
     }
 
     pub async fn claim_nothing(&self) {
-        assert_eq!(self.store.claim(&self.worker, LEASE).await.unwrap(), None);
+        assert_eq!(self.store.claim(&self.worker, &UNNAMED, LEASE).await.unwrap(), None);
     }
 
     pub async fn job(&self, id: &JobId) -> Job {
@@ -146,6 +151,19 @@ pub fn new_job(key: &KeyId) -> NewJob {
     }
 }
 
+/// A job for the set of models `model`.
+pub fn job_for(key: &KeyId, model: &str) -> NewJob {
+    let mut new = new_job(key);
+    new.spec.request.model = queue(model);
+    new
+}
+
+/// The queue of the set of models `model`.
+#[expect(clippy::unnecessary_wraps, reason = "that is what a queue's name is")]
+pub fn queue(model: &str) -> Queue {
+    Some(model.parse().unwrap())
+}
+
 pub fn stored_source() -> Source {
     Source::Blob { path: "inputs/x/0".to_owned() }
 }
@@ -168,24 +186,25 @@ pub fn with_webhook(mut job: NewJob) -> NewJob {
     job
 }
 
+/// What a generation of one picture says of itself.
+pub fn facts(seed: u64) -> GenerationFacts {
+    let size = Size::new(64, 32);
+    let model =
+        ModelFacts { name: "test".to_owned(), native_size: size, device: "cpu".to_owned(), dtype: "f32".to_owned() };
+    let timings = Timings { total_ms: 1233.5, ..Timings::default() };
+    GenerationFacts { timings, steps_run: 2, ..GenerationFacts::new(seed, size, 1, model) }
+}
+
 pub fn result() -> JobResult {
-    JobResult {
-        outputs: vec![Output {
-            blob: "results/x/1/y.jpg".to_owned(),
-            content_type: "image/jpeg".to_owned(),
-            width: 64,
-            height: 32,
-            bytes: 5,
-            sha256: "00".repeat(32),
-        }],
-        seed: u64::MAX,
-        inference_ms: 1234,
-        run_ms: Some(1300),
-        timings: json!({"denoise_ms": 1200.5}),
-        facts: json!({"device": "cpu"}),
-    }
+    let file = ResultFile {
+        blob: "results/x/1/y.jpg".to_owned(),
+        content_type: "image/jpeg".to_owned(),
+        bytes: 5,
+        sha256: "00".repeat(32),
+    };
+    JobResult { facts: facts(u64::MAX), files: vec![file], run_ms: Some(1300) }
 }
 
 pub fn failure(kind: FailureKind) -> Failure {
-    Failure { kind, field: Some("image".to_owned()), message: "it is broken".to_owned() }
+    Failure { kind, field: Some(Field::Image), message: "it is broken".to_owned() }
 }

@@ -1,9 +1,9 @@
 //! SQLite against the memory store: the same random calls must have the same answers and leave the same jobs.
 
-use crate::fixtures::{Harness, Kind, LEASE, failure, fetched, new_job, remote_job, result, with_webhook};
+use crate::fixtures::{Harness, Kind, LEASE, failure, fetched, new_job, queue, remote_job, result, with_webhook};
 use afterimage_jobs::{
     Delivery, Due, Error, FailureKind, Fenced, FetchLease, Idempotency, Job, JobId, KeyId, Lease, ListFilter, NewJob,
-    NextTry, Places, Priority, Rates, Submitted, Timestamp,
+    NextTry, Places, Priority, Queue, Rates, Submitted, Timestamp,
 };
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -13,6 +13,7 @@ use std::time::Duration;
 enum Call {
     Submit {
         remote: bool,
+        model: usize,
         key: usize,
         priority: Priority,
         idempotency: Option<(u8, u8)>,
@@ -28,7 +29,8 @@ enum Call {
         key: usize,
         jobs: Vec<Index>,
     },
-    Claim,
+    /// Queues by their numbers.
+    Claim(Vec<usize>),
     Renew(Index),
     Succeed(Index),
     Fail(Index),
@@ -55,10 +57,18 @@ enum Call {
     RetryFetch(Index, u64),
 }
 
+/// Queues that jobs come to.
+const QUEUES: usize = 3;
+
+fn numbered(number: usize) -> Queue {
+    [None, queue("dev"), queue("srpo")][number].clone()
+}
+
 fn call() -> impl Strategy<Value = Call> {
     let priority = prop_oneof![Just(Priority::Low), Just(Priority::Normal), Just(Priority::High)];
     let submit = (
         any::<bool>(),
+        0..QUEUES,
         0..3_usize,
         priority,
         prop::option::weighted(0.2, (0..3_u8, 0..2_u8)),
@@ -68,12 +78,12 @@ fn call() -> impl Strategy<Value = Call> {
     );
     let index = any::<Index>;
     prop_oneof![
-        6 => submit.prop_map(|(remote, key, priority, idempotency, webhook, start_within, kept_for)| {
-            Call::Submit { remote, key, priority, idempotency, webhook, start_within, kept_for }
+        6 => submit.prop_map(|(remote, model, key, priority, idempotency, webhook, start_within, kept_for)| {
+            Call::Submit { remote, model, key, priority, idempotency, webhook, start_within, kept_for }
         }),
         2 => (0..3_usize, index()).prop_map(|(key, job)| Call::Cancel { key, job }),
         1 => (0..3_usize, prop::collection::vec(index(), 1..4)).prop_map(|(key, jobs)| Call::Delete { key, jobs }),
-        6 => Just(Call::Claim),
+        6 => prop::collection::vec(0..QUEUES, 1..=QUEUES).prop_map(Call::Claim),
         2 => index().prop_map(Call::Renew),
         3 => index().prop_map(Call::Succeed),
         1 => index().prop_map(Call::Fail),
@@ -134,8 +144,9 @@ impl Side {
                 let ids: Vec<JobId> = indices.iter().map(|index| index.get(jobs).clone()).collect();
                 format!("{:?}", store.delete(&self.keys[*key], &ids).await.unwrap())
             }
-            Call::Claim => {
-                let claimed = store.claim(&self.harness.worker, LEASE).await.unwrap();
+            Call::Claim(numbers) => {
+                let queues: Vec<Queue> = numbers.iter().map(|number| numbered(*number)).collect();
+                let claimed = store.claim(&self.harness.worker, &queues, LEASE).await.unwrap();
                 self.leases.extend(claimed.as_ref().map(|job| job.lease(&self.harness.worker)));
                 format!("{:?}", claimed.map(|job| self.normal(job)))
             }
@@ -309,10 +320,11 @@ proptest! {
             let mut jobs = Vec::new();
             for call in &calls {
                 let (expected, actual) = if let Call::Submit {
-                    remote, key, priority, idempotency, webhook, start_within, kept_for
+                    remote, model, key, priority, idempotency, webhook, start_within, kept_for
                 } = call {
                     let make = if *remote { remote_job } else { new_job };
                     let mut new = make(&memory.keys[0]);
+                    new.spec.request.model = numbered(*model);
                     // Prices and work that differ from job to job.
                     new.spec.rates = start_within.map(|_| Rates::default());
                     new.spec.request.steps = 1 + jobs.len() as u32 % 50;

@@ -3,7 +3,7 @@
 use crate::fixtures::{Harness, Kind, LEASE, START, create_key, new_job, result};
 use afterimage_jobs::{
     CancelOutcome, DataFolderLock, DatabaseLock, Error, Fenced, FetchStore, JobId, JobState, JobStore, KeyStore,
-    ManualClock, NewKey, SqliteStore, SystemClock, WorkerId,
+    ManualClock, NewKey, SqliteStore, SystemClock, UNNAMED, WorkerId,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ async fn what_was_acknowledged_is_in_the_files() {
     }
     let ids = submits.join_all().await;
     let after_submit = crash_image(folder.path());
-    let claimed = store.claim(&worker, LEASE).await.unwrap().unwrap();
+    let claimed = store.claim(&worker, &UNNAMED, LEASE).await.unwrap().unwrap();
     let after_claim = crash_image(folder.path());
     store.succeed(&claimed.lease(&worker), result()).await.unwrap();
     let after_success = crash_image(folder.path());
@@ -52,7 +52,7 @@ async fn what_was_acknowledged_is_in_the_files() {
             assert!(restarted.job(id).await.unwrap().is_some(), "lost {id}");
         }
         assert_eq!(restarted.job(&claimed.id).await.unwrap().unwrap().state, state);
-        let runnable = std::iter::repeat_with(|| restarted.claim(&worker, LEASE));
+        let runnable = std::iter::repeat_with(|| restarted.claim(&worker, &UNNAMED, LEASE));
         let mut count = 0;
         for claim in runnable {
             if claim.await.unwrap().is_none() {
@@ -175,7 +175,7 @@ async fn a_damaged_database_never_panics() {
         // Any answer will do, as long as it is one.
         if let Ok(store) = SqliteStore::open(image.path(), Arc::new(SystemClock)).await {
             let _ = store.job(&id).await;
-            let _ = store.claim(&WorkerId::random(), LEASE).await;
+            let _ = store.claim(&WorkerId::random(), &UNNAMED, LEASE).await;
             let _ = store.create_key(NewKey::default()).await;
         }
     }
@@ -324,7 +324,7 @@ async fn jobs_of_the_version_before_keep_their_places_and_await_their_pictures()
     assert_eq!(store.position(&newcomer).await.unwrap(), Some(1), "behind the first of the old ones");
     let later = store.submit(new_job(&afterimage_jobs::KeyId::from("a"))).await.unwrap().into_job().id;
     let mut order = Vec::new();
-    while let Some(job) = store.claim(&WorkerId::random(), LEASE).await.unwrap() {
+    while let Some(job) = store.claim(&WorkerId::random(), &UNNAMED, LEASE).await.unwrap() {
         order.push(job.id);
     }
     let [zero, one, two, running] = ["0", "1", "2", "running"].map(JobId::from);

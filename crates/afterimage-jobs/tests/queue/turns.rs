@@ -2,7 +2,7 @@
 
 use crate::fixtures::{Harness, Kind, fetched, new_job, remote_job, result};
 use afterimage_core::Size;
-use afterimage_jobs::{Clock, FetchLease, JobId, JobState, KeyId, Lease, NewJob, Priority};
+use afterimage_jobs::{Clock, FetchLease, JobId, JobState, KeyId, Lease, NewJob, Priority, UNNAMED};
 use proptest::prelude::*;
 
 /// Usual jobs that a step of priority is worth, and the smallest job as part of a usual one.
@@ -77,7 +77,8 @@ impl World {
     }
 
     async fn claim(&mut self) -> Option<JobId> {
-        let claimed = self.harness.store.claim(&self.harness.worker, crate::fixtures::LEASE).await.unwrap()?;
+        let claimed =
+            self.harness.store.claim(&self.harness.worker, &UNNAMED, crate::fixtures::LEASE).await.unwrap()?;
         self.running.push(claimed.lease(&self.harness.worker));
         Some(claimed.id)
     }

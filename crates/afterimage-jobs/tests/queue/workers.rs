@@ -1,14 +1,13 @@
 //! The worker loop with engines that misbehave on request.
 
-use crate::fixtures::{create_key, failure, new_job};
-use afterimage_jobs::worker::{Control, Encoded, Execution, Executor, Hints, Produced, WorkerOptions, Workers};
+use crate::fixtures::{create_key, facts, failure, job_for, new_job, queue};
+use afterimage_jobs::worker::{Control, Execution, Executor, Hints, Produced, WorkerOptions, Workers};
 use afterimage_jobs::{
-    Blobs, FailureKind, Job, JobId, JobResult, JobState, KeyId, MAX_ATTEMPTS, MemoryStore, Output, SqliteStore, Store,
-    SystemClock, WorkerId,
+    Blobs, FailureKind, Job, JobId, JobResult, JobState, KeyId, MAX_ATTEMPTS, MemoryStore, NewJob, ResultFile,
+    SqliteStore, Store, SystemClock, UNNAMED, WorkerId,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -51,24 +50,13 @@ impl Executor for Engine {
     }
 
     fn recorded(&self, result: &JobResult) {
-        assert_eq!(result.seed, 7);
+        assert_eq!(result.facts.seed, 7);
         self.recorded.fetch_add(1, Ordering::SeqCst);
     }
 }
 
 fn picture() -> Execution {
-    Execution::Succeeded(Produced {
-        pictures: vec![Encoded {
-            bytes: Bytes::from_static(b"pixels"),
-            content_type: "image/jpeg".to_owned(),
-            width: 3,
-            height: 2,
-        }],
-        seed: 7,
-        inference_ms: 1,
-        timings: json!({"total_ms": 1}),
-        facts: json!({"device": "test"}),
-    })
+    Execution::Succeeded(Box::new(Produced { facts: facts(7), files: vec![Bytes::from_static(b"pixels")] }))
 }
 
 struct Setup {
@@ -119,9 +107,14 @@ impl Setup {
     }
 
     async fn submit(&self, model: &str) -> JobId {
-        let new = afterimage_jobs::NewJob { model: model.to_owned(), ..new_job(&self.key) };
+        let new = NewJob { model: model.to_owned(), ..new_job(&self.key) };
+        self.submit_new(new).await
+    }
+
+    async fn submit_new(&self, new: NewJob) -> JobId {
+        let queue = new.spec.request.model.clone();
         let id = self.store.submit(new).await.unwrap().into_job().id;
-        self.hints.submitted();
+        self.hints.submitted(&queue);
         id
     }
 
@@ -160,16 +153,14 @@ async fn a_job_runs_and_its_pictures_are_stored() {
     let job = setup.job(&id).await;
     let result = job.result.unwrap();
     let sha256 = Blobs::sha256(b"pixels");
-    let output = Output {
+    let file = ResultFile {
         blob: format!("results/{id}/1/{sha256}.jpg"),
         content_type: "image/jpeg".to_owned(),
-        width: 3,
-        height: 2,
         bytes: 6,
         sha256,
     };
-    assert_eq!((result.outputs, result.seed), (vec![output.clone()], 7));
-    assert_eq!(setup.blobs.get(&output.blob).await.unwrap(), Some(Bytes::from_static(b"pixels")));
+    assert_eq!((result.files, result.facts), (vec![file.clone()], facts(7)));
+    assert_eq!(setup.blobs.get(&file.blob).await.unwrap(), Some(Bytes::from_static(b"pixels")));
     workers.stop().await;
 }
 
@@ -194,10 +185,38 @@ async fn hints_make_it_immediate() {
 }
 
 #[tokio::test]
+async fn a_job_for_a_busy_model_does_not_hold_up_another() {
+    let setup = Setup::new().await;
+    let slow = Duration::from_secs(60);
+    let slots = vec![vec![None, queue("dev")], vec![queue("srpo")], vec![queue("srpo")]];
+    let workers = setup.start(WorkerOptions { slots, poll_every: slow, renew_every: slow, lease: slow * 4, ..fast() });
+    let job = |kind: &str, model: &str| NewJob { model: kind.to_owned(), ..job_for(&setup.key, model) };
+    let endless = setup.submit_new(job("endless", "dev")).await;
+    setup.started(&endless).await;
+    let behind = setup.submit_new(job("picture", "dev")).await;
+    let unnamed = setup.submit("picture").await;
+    let nobodys = setup.submit_new(job("picture", "other")).await;
+    for _ in 0..3 {
+        let free = setup.submit_new(job("picture", "srpo")).await;
+        assert_eq!(setup.ended(&free).await.state, JobState::Succeeded);
+    }
+    for waiting in [&behind, &unnamed] {
+        assert_eq!(setup.job(waiting).await.state, JobState::Queued);
+    }
+    setup.store.cancel(&setup.key, &endless).await.unwrap();
+    setup.hints.cancel_requested(&endless);
+    for next in [&unnamed, &behind] {
+        assert_eq!(setup.ended(next).await.state, JobState::Succeeded);
+    }
+    assert_eq!(setup.job(&nobodys).await.state, JobState::Queued, "no slot serves it");
+    workers.stop().await;
+}
+
+#[tokio::test]
 async fn without_hints_polling_and_renewing_find_the_same() {
     let setup = Setup::new().await;
     let workers = setup.start(fast());
-    let new = afterimage_jobs::NewJob { model: "endless".to_owned(), ..new_job(&setup.key) };
+    let new = NewJob { model: "endless".to_owned(), ..new_job(&setup.key) };
     let id = setup.store.submit(new).await.unwrap().into_job().id;
     setup.started(&id).await;
     // Another job's request must not touch this one.
@@ -233,13 +252,13 @@ async fn failures_are_final_and_crashes_are_not_until_the_second() {
 async fn a_worker_that_does_not_renew_loses_its_job_and_its_late_result() {
     let setup = Setup::new().await;
     // As when the process is paused: the lease runs out before the first renewal.
-    let workers = setup.start(WorkerOptions { slots: 1, renew_every: 10 * fast().lease, ..fast() });
+    let workers = setup.start(WorkerOptions { renew_every: 10 * fast().lease, ..fast() });
     let id = setup.submit("late").await;
     setup.started(&id).await;
     setup.until(&id, |job| job.unclean_ends == 1).await;
     // Somebody else takes it and finishes, as after a pause of this process.
     let other = WorkerId::random();
-    let claimed = setup.store.claim(&other, Duration::from_secs(60)).await.unwrap().unwrap();
+    let claimed = setup.store.claim(&other, &UNNAMED, Duration::from_secs(60)).await.unwrap().unwrap();
     assert_eq!((&claimed.id, claimed.attempt), (&id, 2));
     // Now it renews, finds the lease lost and stops its job, whose pictures are thrown away.
     let deadline = Instant::now() + Duration::from_secs(5);
@@ -256,7 +275,7 @@ async fn a_worker_that_does_not_renew_loses_its_job_and_its_late_result() {
 #[tokio::test]
 async fn an_orderly_stop_finishes_or_hands_back() {
     let setup = Setup::new().await;
-    let workers = setup.start(WorkerOptions { slots: 3, ..fast() });
+    let workers = setup.start(WorkerOptions { slots: vec![UNNAMED.to_vec(); 3], ..fast() });
     let (slow, endless, stubborn) =
         (setup.submit("slow").await, setup.submit("endless").await, setup.submit("stubborn").await);
     for id in [&slow, &endless, &stubborn] {

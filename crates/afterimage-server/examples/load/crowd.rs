@@ -1,6 +1,6 @@
 //! Submits at a steady rate amid connections that idle and connections that hardly move.
 
-use super::{AnyError, Target, steadily};
+use super::target::{AnyError, Target, steadily};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,7 +1,7 @@
 //! From checked values to a generation request. Settings of the same name mean the same in all dialects.
 
 use crate::parameters::Values;
-use afterimage_core::{GenerationRequest, Size, Task, VariationSettings};
+use afterimage_core::{Field, GenerationRequest, Size, Task, VariationSettings};
 
 /// What a model does with its parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,11 +40,22 @@ pub fn generation(flow: Flow, values: &Values, size: Option<Size>, with_picture:
     request
 }
 
-/// The engine's names of fields as all dialects call them, for [`crate::submit::FieldName`].
-pub fn field_name(field: &str) -> &str {
+/// The engine's fields as all dialects call them, for [`crate::submit::FieldName`].
+pub const fn field_name(field: Field) -> &'static str {
     match field {
-        "steps" => "num_inference_steps",
-        "guidance" => "guidance_scale",
-        other => other,
+        Field::Steps => "num_inference_steps",
+        Field::Guidance => "guidance_scale",
+        Field::Image
+        | Field::ImageWeight
+        | Field::Prompt
+        | Field::Size
+        | Field::NumImages
+        | Field::Enlarge
+        | Field::Strength
+        | Field::ReduxStrength
+        | Field::ReduxDownsample
+        | Field::Redux
+        | Field::Model
+        | Field::Repeat => field.name(),
     }
 }

@@ -1,17 +1,24 @@
 //! Pools on one store, with a host on loopback.
 
+use super::job::LEASE;
 use super::*;
 use crate::cost::Rates;
-use crate::fetch::FetchLimits;
 use crate::fetch::testing::{Names, TestServer, outbound_to, response};
+use crate::fetch::{FetchLimits, Fetcher};
 use crate::free_space::Disks;
+use crate::picture_check::PictureChecker;
+use crate::storage_room::StorageRoom;
 use afterimage_core::{GenerationRequest, OutputFormat, OutputFormat as Format, Task};
 use afterimage_imaging::{OutputMetadata, Picture, encode};
+use afterimage_jobs::worker::Hints;
 use afterimage_jobs::{
-    Job, JobId, JobSpec, JobState, KeyStore, MemoryStore, NewJob, NewKey, OutputSpec, Priority, Source, SystemClock,
+    Blobs, Job, JobId, JobSpec, JobState, KeyStore, MemoryStore, NewJob, NewKey, OutputSpec, Priority, Source, Store,
+    SystemClock,
 };
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 struct Setup {
@@ -44,15 +51,15 @@ impl Setup {
 
     fn start(&self) -> AbortOnDropHandle<()> {
         let outbound = outbound_to(Names::new([]), &[self.host.address]);
-        let fetchers = Fetchers {
+        let parts = FetchParts {
             store: Arc::clone(&self.store),
             blobs: Blobs::local(self.folder.path()).unwrap(),
             hints: Arc::clone(&self.hints),
             room: Arc::new(StorageRoom::new(self.quota, Disks::of(Vec::new()))),
-            decode: DecodePool::default(),
+            pictures: PictureChecker::default(),
             fetcher: Fetcher::new(outbound, FetchLimits::default()),
         };
-        AbortOnDropHandle::new(tokio::spawn(fetchers.run(self.stop.clone())))
+        AbortOnDropHandle::new(tokio::spawn(run_fetchers(parts, self.stop.clone())))
     }
 
     async fn submit(&self) -> JobId {

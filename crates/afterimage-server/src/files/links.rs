@@ -1,7 +1,7 @@
 //! Making and recognising the addresses of our own files.
 
 use super::signing::{Purpose, Signer};
-use afterimage_jobs::{Clock, Job, JobId, Output, SystemClock, Timestamp, Upload, UploadId};
+use afterimage_jobs::{Clock, Job, JobId, ResultFile, SystemClock, Timestamp, Upload, UploadId};
 use std::time::Duration;
 use url::Url;
 
@@ -45,7 +45,7 @@ impl FileLinks {
     }
 
     /// Address of file `index` of `job` under `base`.
-    pub fn result(&self, base: &str, job: &Job, index: usize, output: &Output) -> String {
+    pub fn result(&self, base: &str, job: &Job, index: usize, output: &ResultFile) -> String {
         let made = job.finished_at.unwrap_or(job.created_at);
         let file = format!("{index}.{}", extension(&output.content_type));
         let subject = format!("{}/{index}", job.id);
@@ -84,14 +84,14 @@ impl FileLinks {
     /// they send behind it.
     pub fn upload_without_query(&self, base: &str, upload: &Upload, content_type: &str) -> String {
         let id = &upload.id;
-        let expires = upload.created_at.plus(self.lifetime(upload.kept_for)).0 / 1000;
+        let expires = upload.created_at.plus(self.lifetime(upload.kept_for)).unix_seconds();
         let signature = self.signer.sign(Purpose::Upload, id.as_str(), expires);
         format!("{base}{SIGNED_PATHS}{expires}/{signature}/{id}.{}", extension(content_type))
     }
 
     /// What allows to send the parts of `upload` behind such an address; [`FileLinks::allows_parts`] reads it.
     pub fn parts_ticket(&self, upload: &Upload) -> String {
-        let expires = upload.created_at.plus(PUT_LIFETIME).0 / 1000;
+        let expires = upload.created_at.plus(PUT_LIFETIME).unix_seconds();
         format!("{expires}.{}", self.signer.sign(Purpose::Parts, upload.id.as_str(), expires))
     }
 
@@ -102,14 +102,14 @@ impl FileLinks {
     }
 
     fn address(&self, base: &str, path: &str, purpose: Purpose, subject: &str, expires: Timestamp) -> String {
-        let expires = expires.0 / 1000;
+        let expires = expires.unix_seconds();
         let signature = self.signer.sign(purpose, subject, expires);
         format!("{base}/media/{path}?expires={expires}&signature={signature}")
     }
 
     /// Whether `signature` allows `purpose` on `subject` now.
     pub fn allows(&self, purpose: Purpose, subject: &str, expires: i64, signature: &str) -> bool {
-        self.signer.check(purpose, subject, expires, signature, SystemClock.now().0 / 1000)
+        self.signer.check(purpose, subject, expires, signature, SystemClock.now().unix_seconds())
     }
 
     /// The file that `address` names, if it is one of ours with a valid signature. The host does not matter: only this

@@ -1,8 +1,8 @@
 //! Taking in files before a request names them.
 
-use crate::app::App;
+use super::media::Media;
 use crate::refusal::Refusal;
-use afterimage_jobs::{Blobs, KeyId, NewUpload, Upload, UploadFacts, UploadId};
+use afterimage_jobs::{Blobs, KeyId, NewUpload, Upload, UploadFacts, UploadId, UploadState};
 use bytes::Bytes;
 use std::time::Duration;
 
@@ -16,15 +16,15 @@ const FILENAME_CHARACTERS: usize = 200;
 /// [`Refusal::BadBody`] for anything that is not a readable picture within the limits; [`Refusal::OverQuota`] and
 /// [`Refusal::DiskFull`]; those of the store.
 pub async fn store_upload(
-    app: &App,
+    media: &Media,
     key: &KeyId,
     filename: &str,
     bytes: Bytes,
     kept_for: Option<Duration>,
 ) -> Result<Upload, Refusal> {
     let id = UploadId::random();
-    let _reserved = app.room.reserve(app.store.as_ref(), key, bytes.len() as u64).await?;
-    let facts = store_bytes(app, key, &id, bytes).await?;
+    let _reserved = media.room.reserve(media.store.as_ref(), key, bytes.len() as u64).await?;
+    let facts = store_bytes(media, key, &id, bytes).await?;
     let upload = NewUpload {
         id,
         key: key.clone(),
@@ -33,7 +33,7 @@ pub async fn store_upload(
         facts: Some(facts),
         kept_for,
     };
-    Ok(app.store.create_upload(upload).await?)
+    Ok(media.store.create_upload(upload).await?)
 }
 
 /// Notes an upload whose bytes come later. It expires as [`store_upload`]'s.
@@ -41,14 +41,14 @@ pub async fn store_upload(
 /// # Errors
 /// [`Refusal::OverQuota`], [`Refusal::DiskFull`], those of the store.
 pub async fn create_ticket(
-    app: &App,
+    media: &Media,
     key: &KeyId,
     filename: &str,
     declared_type: &str,
     kept_for: Option<Duration>,
 ) -> Result<Upload, Refusal> {
     // The bytes come later; who has no room now need not begin.
-    drop(app.room.reserve(app.store.as_ref(), key, 0).await?);
+    drop(media.room.reserve(media.store.as_ref(), key, 0).await?);
     let upload = NewUpload {
         id: UploadId::random(),
         key: key.clone(),
@@ -57,7 +57,7 @@ pub async fn create_ticket(
         facts: None,
         kept_for,
     };
-    Ok(app.store.create_upload(upload).await?)
+    Ok(media.store.create_upload(upload).await?)
 }
 
 /// Takes the bytes of a noted upload, on behalf of the key that asked for it.
@@ -65,30 +65,30 @@ pub async fn create_ticket(
 /// # Errors
 /// [`Refusal::NotFound`] when the upload is complete already or unknown, or its key was revoked; else as
 /// [`store_upload`].
-pub async fn finish_ticket(app: &App, id: &UploadId, bytes: Bytes) -> Result<Upload, Refusal> {
+pub async fn finish_ticket(media: &Media, id: &UploadId, bytes: Bytes) -> Result<Upload, Refusal> {
     let refusal = || Refusal::NotFound("unknown upload, or its bytes have come already".to_owned());
-    let _sending = app.being_sent.enter(id).ok_or_else(refusal)?;
-    let upload = app.store.upload(id).await?.ok_or_else(refusal)?;
-    if upload.state != afterimage_jobs::UploadState::Pending || app.store.key(&upload.key).await?.is_none() {
+    let _sending = media.being_sent.enter(id).ok_or_else(refusal)?;
+    let upload = media.store.upload(id).await?.ok_or_else(refusal)?;
+    if upload.state != UploadState::Pending || media.store.key(&upload.key).await?.is_none() {
         return Err(refusal());
     }
-    let _reserved = app.room.reserve(app.store.as_ref(), &upload.key, bytes.len() as u64).await?;
-    let facts = store_bytes(app, &upload.key, id, bytes).await?;
-    app.store.finish_upload(id, facts).await?.ok_or_else(refusal)
+    let _reserved = media.room.reserve(media.store.as_ref(), &upload.key, bytes.len() as u64).await?;
+    let facts = store_bytes(media, &upload.key, id, bytes).await?;
+    media.store.finish_upload(id, facts).await?.ok_or_else(refusal)
 }
 
-async fn store_bytes(app: &App, key: &KeyId, id: &UploadId, bytes: Bytes) -> Result<UploadFacts, Refusal> {
-    let facts =
-        app.decode.inspect(key, bytes.clone()).await.map_err(|error| Refusal::BadBody(format!("file: {error}")))?;
+async fn store_bytes(media: &Media, key: &KeyId, id: &UploadId, bytes: Bytes) -> Result<UploadFacts, Refusal> {
+    let checked =
+        media.pictures.check(key, bytes.clone()).await.map_err(|error| Refusal::BadBody(format!("file: {error}")))?;
     let blob = Blobs::upload_path(id);
     let length = bytes.len() as u64;
-    app.blobs.put(&blob, bytes).await?;
+    media.blobs.put(&blob, bytes).await?;
     Ok(UploadFacts {
         blob,
-        content_type: facts.format.media_type().to_owned(),
+        content_type: checked.format.media_type().to_owned(),
         bytes: length,
-        width: facts.width,
-        height: facts.height,
+        width: checked.width,
+        height: checked.height,
     })
 }
 
@@ -100,6 +100,72 @@ fn shown_name(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::{BeingSent, FileLinks, Signer, UploadsInParts};
+    use crate::free_space::Disks;
+    use crate::http::BodyReader;
+    use crate::picture_check::PictureChecker;
+    use crate::storage_room::StorageRoom;
+    use afterimage_core::OutputFormat;
+    use afterimage_imaging::{OutputMetadata, Picture, encode};
+    use afterimage_jobs::{KeyStore, MemoryStore, NewKey, SystemClock};
+    use std::sync::Arc;
+    use tempfile::TempDir;
+
+    /// Files of one key, who may keep `quota` bytes.
+    async fn media(quota: Option<u64>) -> (Media, KeyId, TempDir) {
+        let store = MemoryStore::new(Arc::new(SystemClock));
+        let key = store.create_key(NewKey::default()).await.unwrap().0.id;
+        let folder = tempfile::tempdir().unwrap();
+        let media = Media {
+            store: Arc::new(store),
+            blobs: Blobs::local(folder.path()).unwrap(),
+            links: FileLinks::new(Signer::new([1; 32]), Duration::from_hours(1)),
+            room: Arc::new(StorageRoom::new(quota, Disks::of(Vec::new()))),
+            pictures: PictureChecker::default(),
+            bodies: BodyReader::default(),
+            in_parts: Arc::<UploadsInParts>::default(),
+            being_sent: Arc::<BeingSent>::default(),
+        };
+        (media, key, folder)
+    }
+
+    fn png() -> Bytes {
+        let picture = Picture::from_rgb(4, 3, vec![7; 36]).unwrap();
+        encode(&picture, OutputFormat::Png, &OutputMetadata::minimal()).unwrap().into()
+    }
+
+    #[tokio::test]
+    async fn pictures_are_kept_and_nothing_else() {
+        let (media, key, _folder) = media(None).await;
+        let upload = store_upload(&media, &key, "a.png", png(), None).await.unwrap();
+        let UploadState::Ready(facts) = upload.state else { panic!("{:?}", upload.state) };
+        assert_eq!((facts.content_type.as_str(), facts.width, facts.height), ("image/png", 4, 3));
+        assert_eq!(media.blobs.get(&facts.blob).await.unwrap().unwrap(), png());
+        let refused = store_upload(&media, &key, "a.png", Bytes::from_static(b"<svg/>"), None).await;
+        assert!(matches!(refused, Err(Refusal::BadBody(_))), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn a_ticket_takes_its_bytes_once() {
+        let (media, key, _folder) = media(None).await;
+        let ticket = create_ticket(&media, &key, "a.png", "image/png", None).await.unwrap();
+        assert_eq!(ticket.state, UploadState::Pending);
+        let upload = finish_ticket(&media, &ticket.id, png()).await.unwrap();
+        assert!(matches!(upload.state, UploadState::Ready(_)));
+        assert!(matches!(finish_ticket(&media, &ticket.id, png()).await, Err(Refusal::NotFound(_))));
+        let late = create_ticket(&media, &key, "b.png", "image/png", None).await.unwrap();
+        media.store.revoke_key(&key).await.unwrap();
+        assert!(matches!(finish_ticket(&media, &late.id, png()).await, Err(Refusal::NotFound(_))), "its key is gone");
+    }
+
+    #[tokio::test]
+    async fn a_key_keeps_no_more_than_its_quota() {
+        let (media, key, _folder) = media(Some(png().len() as u64)).await;
+        store_upload(&media, &key, "a.png", png(), None).await.unwrap();
+        let refused = store_upload(&media, &key, "b.png", png(), None).await;
+        assert!(matches!(refused, Err(Refusal::OverQuota { .. })), "{refused:?}");
+        assert!(create_ticket(&media, &key, "c.png", "", None).await.is_err(), "nor may it begin another one");
+    }
 
     #[test]
     fn names_are_bounded_and_printable() {

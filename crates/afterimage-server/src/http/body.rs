@@ -4,8 +4,8 @@
 //! other half read. The common memory is taken in pieces as bytes come: one who declares much and sends little holds
 //! little. Who has to wait for memory is told to come again, instead of being called slow.
 
+use super::body_error::BodyError;
 use super::coding::{Coding, Unpacking};
-use crate::refusal::Refusal;
 use crate::shares::{Share, Shares};
 use afterimage_jobs::KeyId;
 use axum::body::Body;
@@ -63,32 +63,6 @@ const SLOWEST_BYTES_PER_SECOND: usize = 128 * 1024;
 
 /// A sender of fewer bytes within [`Patience::stalled`] is refused.
 const LEAST_BYTES: usize = 64 * 1024;
-
-/// Why a body was not read.
-#[derive(Debug, thiserror::Error)]
-pub enum BodyError {
-    /// More bytes than the route takes, as sent or unpacked.
-    #[error("the body is larger than {limit} bytes")]
-    TooLarge {
-        /// The route's limit.
-        limit: usize,
-    },
-    /// The sender was too slow.
-    #[error("the body did not arrive in time")]
-    TooSlow,
-    /// Others hold the memory.
-    #[error("too many large bodies are being read")]
-    Busy,
-    /// Packed in a way that is not known.
-    #[error("this Content-Encoding is not supported; there are {}", super::coding::KNOWN)]
-    Coding,
-    /// Not what the `Content-Encoding` says.
-    #[error("the body is not what its Content-Encoding says, or is damaged")]
-    Damaged,
-    /// The connection or its framing broke.
-    #[error("the body could not be read to its end")]
-    Broken,
-}
 
 /// Reads bodies; clones share one memory budget.
 #[derive(Clone, Debug)]
@@ -289,20 +263,6 @@ pub fn holding(bytes: Bytes, kept: impl Send + 'static) -> Bytes {
         }
     }
     Bytes::from_owner(Holder(bytes, kept))
-}
-
-/// Does `work` on so many bytes: on this thread when that is soon done, else on one that serves no other requests.
-///
-/// # Errors
-/// Those of `work`, and [`Refusal::Internal`] when it panicked.
-pub async fn off_thread<T: Send + 'static>(
-    bytes: usize,
-    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
-) -> Result<T, Refusal> {
-    if bytes <= FREE {
-        return work();
-    }
-    tokio::task::spawn_blocking(work).await.unwrap_or(Err(Refusal::Internal))
 }
 
 /// Reads and forgets what is left of a small body: some clients report a broken connection instead of the answer when

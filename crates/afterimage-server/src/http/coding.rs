@@ -1,15 +1,12 @@
 //! Bodies that come packed (`Content-Encoding`), unpacked piece by piece so that the bounds hold for what they become.
 
-use super::BodyError;
+use super::body_error::BodyError;
 use axum::http::{HeaderMap, header};
 use brotli_decompressor::Decompressor as BrotliDecoder;
 use bytes::{Buf, Bytes};
 use flate2::read::MultiGzDecoder;
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 use std::io::{self, Cursor, Read};
-
-/// What `Coding::of` knows, for the header `Accept-Encoding` of a refusal.
-pub const KNOWN: &str = "gzip, br, zstd, identity";
 
 /// How a body is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! Every connection takes a file descriptor, also one that says nothing. When they run out, SQLite, results and the
 //! engine's pipes have none either; so connections end before descriptors do.
 
-use super::ConnectionLimits;
+use super::limits::ConnectionLimits;
 use crate::fetch::is_public;
 use crate::http::TrustedProxies;
 use crate::network::counted_address;
@@ -46,7 +46,7 @@ impl Admission {
     }
 
     /// A place for a connection from `address`, unless there is none.
-    fn enter(&self, address: IpAddr) -> Option<Place> {
+    fn enter(&self, address: IpAddr) -> Option<ConnectionSlot> {
         let counted = self.counted(address);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let from_there = counted.map_or(0, |address| counts.of.get(&address).copied().unwrap_or_default());
@@ -67,7 +67,7 @@ impl Admission {
             counts.of.insert(address, from_there + 1);
         }
         drop(counts);
-        Some(Place { counts: Arc::clone(&self.counts), counted })
+        Some(ConnectionSlot { counts: Arc::clone(&self.counts), counted })
     }
 
     /// The address as it counts. Loopback and private addresses are not told apart, like proxies: everybody who comes
@@ -79,12 +79,12 @@ impl Admission {
 
 /// One counted connection, until it is dropped.
 #[derive(Debug)]
-struct Place {
+struct ConnectionSlot {
     counts: Arc<Mutex<Counts>>,
     counted: Option<IpAddr>,
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.all -= 1;
@@ -113,13 +113,13 @@ impl<S> Accept<TcpStream, S> for Admission {
     }
 }
 
-/// The connection of a [`Place`]. Writing fails when the peer takes nothing for too long.
+/// The connection of a [`ConnectionSlot`]. Writing fails when the peer takes nothing for too long.
 #[derive(Debug)]
 pub struct Admitted<T> {
     stream: T,
     stalled_time: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
-    _place: Place,
+    _place: ConnectionSlot,
 }
 
 impl<T> Admitted<T> {
@@ -202,7 +202,7 @@ mod tests {
     fn one_public_address_does_not_take_every_place() {
         let admission = admission(100, 2);
         for (one, other) in [("8.8.8.8", "8.8.4.4"), ("2600::1", "2600:0:0:1::1"), ("::ffff:1.1.1.1", "1.0.0.1")] {
-            let places: Vec<Place> = (0..2).map(|_| admission.enter(address(one)).unwrap()).collect();
+            let places: Vec<ConnectionSlot> = (0..2).map(|_| admission.enter(address(one)).unwrap()).collect();
             assert!(admission.enter(address(one)).is_none(), "{one}");
             let other = admission.enter(address(other));
             assert!(other.is_some());

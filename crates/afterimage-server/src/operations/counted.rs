@@ -23,6 +23,6 @@ impl Executor for Counted {
 
     fn recorded(&self, result: &JobResult) {
         self.executor.recorded(result);
-        self.metrics.inferred(Duration::from_millis(result.inference_ms));
+        self.metrics.inferred(Duration::from_millis(result.inference_ms()));
     }
 }

@@ -1,6 +1,6 @@
 //! Whether the process is up, and whether a job would be stored and run.
 
-use crate::app::App;
+use super::readiness::Readiness;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -20,8 +20,8 @@ pub async fn healthz() -> Response {
     (status = 200, description = "A job that is submitted now is stored and run"),
     (status = 503, description = "The database or its disk cannot take a job, or no worker can")
 ))]
-pub async fn readyz(State(app): State<Arc<App>>) -> Response {
-    let Some(problem) = app.readiness.problem(&app).await else {
+pub async fn readyz(State(readiness): State<Arc<Readiness>>) -> Response {
+    let Some(problem) = readiness.problem().await else {
         return Json(json!({"status": "ready"})).into_response();
     };
     let body = Json(json!({"status": "not ready", "reason": problem}));

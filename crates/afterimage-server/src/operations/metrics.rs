@@ -1,7 +1,9 @@
 //! Counters and histograms, served as OpenMetrics text on the admin listener only.
 
-use crate::app::App;
 use crate::refusal::Refusal;
+use crate::storage_room::StorageRoom;
+use afterimage_jobs::Store;
+use afterimage_jobs::worker::{EngineStatus, Engines};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{Method, StatusCode, header};
@@ -15,6 +17,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -31,6 +34,8 @@ pub struct Metrics {
     open_webhooks: Gauge,
     ready_engines: Gauge,
     engine_restarts: Gauge,
+    model_ready_engines: Family<ModelLabels, Gauge>,
+    model_engine_restarts: Family<ModelLabels, Gauge>,
     stored: Family<KeyLabels, Gauge>,
     disk_free: Family<DiskLabels, Gauge>,
     disk_kept_free: Family<DiskLabels, Gauge>,
@@ -42,6 +47,12 @@ const LARGEST_KEYS: u32 = 20;
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct KeyLabels {
     key: String,
+}
+
+/// Name of a set of models; `default` for the one without a name.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ModelLabels {
+    model: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -90,6 +101,12 @@ impl Default for Metrics {
         registry.register("engines_ready", "Engine processes that can take a job", ready_engines.clone());
         let engine_restarts = Gauge::default();
         registry.register("engine_restarts", "Deaths of engine processes since the start", engine_restarts.clone());
+        let model_ready_engines = Family::default();
+        let help = "Engine processes that can take a job, by their set of models";
+        registry.register("model_engines_ready", help, model_ready_engines.clone());
+        let model_engine_restarts = Family::default();
+        let help = "Deaths of engine processes since the start, by their set of models";
+        registry.register("model_engine_restarts", help, model_engine_restarts.clone());
         let stored = Family::default();
         registry.register_with_unit(
             "stored",
@@ -116,6 +133,8 @@ impl Default for Metrics {
             open_webhooks,
             ready_engines,
             engine_restarts,
+            model_ready_engines,
+            model_engine_restarts,
             stored,
             disk_free,
             disk_kept_free,
@@ -129,35 +148,16 @@ impl Metrics {
         self.inference_seconds.observe(time.as_secs_f64());
     }
 
-    async fn text(&self, app: &App) -> Result<String, Refusal> {
-        let depth = app.store.queue_depth().await?;
-        for (state, count) in [("queued", depth.queued), ("running", depth.running)] {
-            self.queue.get_or_create(&StateLabels { state }).set(count as i64);
+    /// Notes how the engines of each set of models are.
+    fn count_engines(&self, engines: &[EngineStatus]) {
+        for model in engines.iter().map(|engine| &engine.model).collect::<BTreeSet<_>>() {
+            let of_model = || engines.iter().filter(|engine| engine.model == *model);
+            let labels = ModelLabels { model: model.clone() };
+            let ready = of_model().filter(|engine| engine.is_open).count();
+            self.model_ready_engines.get_or_create(&labels).set(ready as i64);
+            let restarts = of_model().map(|engine| engine.restarts).sum::<u64>();
+            self.model_engine_restarts.get_or_create(&labels).set(restarts as i64);
         }
-        // The store counts them where it records them: once each, whoever ends a job and however often that is told.
-        let ends = app.store.ends().await?;
-        for (state, count) in [("succeeded", ends.succeeded), ("failed", ends.failed), ("cancelled", ends.cancelled)] {
-            self.jobs.get_or_create(&StateLabels { state }).inner().store(count, Ordering::Relaxed);
-        }
-        let engines = app.engines.statuses();
-        self.ready_engines.set(engines.iter().filter(|engine| engine.is_open).count() as i64);
-        self.engine_restarts.set(engines.iter().map(|engine| engine.restarts).sum::<u64>() as i64);
-        self.open_webhooks.set(app.store.open_deliveries().await? as i64);
-        let stored = app.store.storage_use(LARGEST_KEYS).await?;
-        let named: u64 = stored.largest.iter().map(|(_, bytes)| bytes).sum();
-        let of_keys = stored.largest.into_iter().map(|(key, bytes)| (key.to_string(), bytes));
-        // Cleared, because keys come and go from among the largest.
-        self.stored.clear();
-        for (key, bytes) in of_keys.chain([("other".to_owned(), stored.total.saturating_sub(named))]) {
-            self.stored.get_or_create(&KeyLabels { key }).set(bytes as i64);
-        }
-        for (disk, space) in app.room.disks().spaces() {
-            self.disk_free.get_or_create(&DiskLabels { disk }).set(space.free as i64);
-            self.disk_kept_free.get_or_create(&DiskLabels { disk }).set(space.floor() as i64);
-        }
-        let mut text = String::new();
-        encode(&mut text, &self.registry).map_err(|_| Refusal::Internal)?;
-        Ok(text)
     }
 }
 
@@ -191,13 +191,61 @@ pub async fn measure(State(metrics): State<Arc<Metrics>>, request: Request, next
     response
 }
 
-/// The admin listener's routes.
-pub fn admin_router(app: Arc<App>) -> Router {
-    Router::new().route("/metrics", get(metrics)).with_state(app)
+/// What the metrics are read from when somebody asks for them. Clones share all of it.
+#[derive(Clone)]
+pub struct MetricSources {
+    /// What was counted on the way.
+    pub metrics: Arc<Metrics>,
+    /// Jobs, webhooks, stored bytes.
+    pub store: Arc<dyn Store>,
+    /// What runs jobs.
+    pub engines: Arc<dyn Engines>,
+    /// The disks.
+    pub room: Arc<StorageRoom>,
 }
 
-async fn metrics(State(app): State<Arc<App>>) -> Response {
-    match app.metrics.text(&app).await {
+impl MetricSources {
+    /// Reads what is not counted on the way.
+    async fn text(&self) -> Result<String, Refusal> {
+        let depth = self.store.queue_depth().await?;
+        for (state, count) in [("queued", depth.queued), ("running", depth.running)] {
+            self.metrics.queue.get_or_create(&StateLabels { state }).set(count as i64);
+        }
+        // The store counts them where it records them: once each, whoever ends a job and however often that is told.
+        let ends = self.store.ends().await?;
+        for (state, count) in [("succeeded", ends.succeeded), ("failed", ends.failed), ("cancelled", ends.cancelled)] {
+            self.metrics.jobs.get_or_create(&StateLabels { state }).inner().store(count, Ordering::Relaxed);
+        }
+        let engines = self.engines.statuses();
+        self.metrics.ready_engines.set(engines.iter().filter(|engine| engine.is_open).count() as i64);
+        self.metrics.engine_restarts.set(engines.iter().map(|engine| engine.restarts).sum::<u64>() as i64);
+        self.metrics.count_engines(&engines);
+        self.metrics.open_webhooks.set(self.store.open_deliveries().await? as i64);
+        let stored = self.store.storage_use(LARGEST_KEYS).await?;
+        let named: u64 = stored.largest.iter().map(|(_, bytes)| bytes).sum();
+        let of_keys = stored.largest.into_iter().map(|(key, bytes)| (key.to_string(), bytes));
+        // Cleared, because keys come and go from among the largest.
+        self.metrics.stored.clear();
+        for (key, bytes) in of_keys.chain([("other".to_owned(), stored.total.saturating_sub(named))]) {
+            self.metrics.stored.get_or_create(&KeyLabels { key }).set(bytes as i64);
+        }
+        for (disk, space) in self.room.disks().spaces() {
+            self.metrics.disk_free.get_or_create(&DiskLabels { disk }).set(space.free as i64);
+            self.metrics.disk_kept_free.get_or_create(&DiskLabels { disk }).set(space.floor() as i64);
+        }
+        let mut text = String::new();
+        encode(&mut text, &self.metrics.registry).map_err(|_| Refusal::Internal)?;
+        Ok(text)
+    }
+}
+
+/// The admin listener's routes.
+pub fn admin_router(sources: MetricSources) -> Router {
+    Router::new().route("/metrics", get(exposition)).with_state(sources)
+}
+
+async fn exposition(State(sources): State<MetricSources>) -> Response {
+    match sources.text().await {
         Ok(text) => ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
             .into_response(),
         Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),

@@ -6,4 +6,4 @@ pub mod metrics;
 mod readiness;
 
 pub use counted::Counted;
-pub use readiness::Readiness;
+pub use readiness::{Needs, Readiness};

@@ -1,6 +1,9 @@
 //! Whether a job that is submitted now would be stored and run.
 
-use crate::app::App;
+use crate::storage_room::StorageRoom;
+use afterimage_jobs::worker::Engines;
+use afterimage_jobs::{StorageClaim, Store};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
@@ -11,15 +14,32 @@ const HOLDS_FOR: Duration = Duration::from_secs(1);
 /// How long the database may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// What has to be there for a job to be stored and run.
+pub struct Needs {
+    /// Where jobs are kept.
+    pub store: Arc<dyn Store>,
+    /// Whose files the storage folder holds.
+    pub storage_claim: Arc<StorageClaim>,
+    /// How much room there is.
+    pub room: Arc<StorageRoom>,
+    /// What runs jobs.
+    pub engines: Arc<dyn Engines>,
+}
+
 /// What stands in the way of jobs, found out at most once a second.
-#[derive(Debug, Default)]
 pub struct Readiness {
+    needs: Needs,
     last: Mutex<Option<(Instant, Option<&'static str>)>>,
 }
 
 impl Readiness {
+    /// Looks at `needs`.
+    pub fn new(needs: Needs) -> Self {
+        Self { needs, last: Mutex::default() }
+    }
+
     /// The first thing that stands in the way; `None` when nothing does. Paths and the like are for the log.
-    pub async fn problem(&self, app: &App) -> Option<&'static str> {
+    pub async fn problem(&self) -> Option<&'static str> {
         // Held while looking, so that many who ask at once look once.
         let mut last = self.last.lock().await;
         if let Some((at, problem)) = *last
@@ -27,7 +47,7 @@ impl Readiness {
         {
             return problem;
         }
-        let problem = look(app).await;
+        let problem = self.needs.missing().await;
         if problem != last.and_then(|(_, problem)| problem) {
             if let Some(reason) = problem {
                 tracing::warn!(reason, "not ready");
@@ -40,24 +60,27 @@ impl Readiness {
     }
 }
 
-async fn look(app: &App) -> Option<&'static str> {
-    match timeout(PATIENCE, app.store.check_writable()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "the database cannot be written");
-            return Some("the database cannot be written");
+impl Needs {
+    /// The first thing that is not there.
+    async fn missing(&self) -> Option<&'static str> {
+        match timeout(PATIENCE, self.store.check_writable()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "the database cannot be written");
+                return Some("the database cannot be written");
+            }
+            Err(_) => return Some("the database does not answer"),
         }
-        Err(_) => return Some("the database does not answer"),
+        if let Err(error) = self.storage_claim.is_ours() {
+            tracing::debug!(%error, "the storage folder is gone");
+            return Some("the storage folder was taken away");
+        }
+        if !self.room.disks().have_room_for(0) {
+            return Some("the disk is nearly full");
+        }
+        if !self.engines.is_open() {
+            return Some("no engine process can take a job");
+        }
+        None
     }
-    if let Err(error) = app.storage_claim.is_ours() {
-        tracing::debug!(%error, "the storage folder is gone");
-        return Some("the storage folder was taken away");
-    }
-    if !app.room.disks().have_room_for(0) {
-        return Some("the disk is nearly full");
-    }
-    if !app.engines.is_open() {
-        return Some("no engine process can take a job");
-    }
-    None
 }

@@ -1,19 +1,17 @@
 //! Parameters that several dialects have under the same name and with the same meaning.
 
 use super::parameter::{Kind, Parameter};
+use afterimage_core::limits;
 use std::ops::RangeInclusive;
-
-/// Bytes of prompt text.
-pub const PROMPT_BYTES: usize = 64 * 1024;
 
 /// `prompt`: optional text that restyles variations.
 pub fn restyling_prompt() -> Parameter {
-    Parameter::optional("prompt", Kind::Text { max_bytes: PROMPT_BYTES }, "Text that restyles the variations.")
+    Parameter::optional("prompt", Kind::Text { max_bytes: limits::PROMPT_BYTES }, "Text that restyles the variations.")
 }
 
 /// `prompt`: what the result of image-to-image should show.
 pub fn required_prompt() -> Parameter {
-    Parameter::required("prompt", Kind::Text { max_bytes: PROMPT_BYTES }, "What the result should show.")
+    Parameter::required("prompt", Kind::Text { max_bytes: limits::PROMPT_BYTES }, "What the result should show.")
 }
 
 /// `seed` up to `highest`, which services differ in. What is drawn is at most 2147483647 everywhere.
@@ -29,7 +27,7 @@ pub fn seed(highest: u64) -> Parameter {
 pub fn steps(default: i64) -> Parameter {
     Parameter::optional(
         "num_inference_steps",
-        Kind::Integer { range: 1..=50, default: Some(default) },
+        Kind::Integer { range: whole(limits::STEPS), default: Some(default) },
         "Sampling steps.",
     )
 }
@@ -39,16 +37,22 @@ pub fn guidance(range: RangeInclusive<f64>) -> Parameter {
     Parameter::optional("guidance_scale", Kind::Number { range, default: 3.5 }, "How closely to follow the condition.")
 }
 
-/// `num_images`, 1 to 4.
+/// `num_images`.
 pub fn num_images() -> Parameter {
-    Parameter::optional("num_images", Kind::Integer { range: 1..=4, default: Some(1) }, "Pictures to make.")
+    num_images_called("num_images")
+}
+
+/// `num_images` under another name.
+pub fn num_images_called(name: &'static str) -> Parameter {
+    let kind = Kind::Integer { range: whole(limits::NUM_IMAGES), default: Some(1) };
+    Parameter::optional(name, kind, "Pictures to make.")
 }
 
 /// `strength`.
 pub fn strength(default: f64) -> Parameter {
     Parameter::optional(
         "strength",
-        Kind::Number { range: 0.0..=1.0, default },
+        Kind::Number { range: limits::STRENGTH, default },
         "How far to move away from the picture.",
     )
 }
@@ -60,4 +64,10 @@ pub fn output_format(default: &'static str) -> Parameter {
         Kind::Choice { options: &["jpeg", "png"], aliases: &[("jpg", "jpeg")], default },
         "File format of the results.",
     )
+}
+
+/// A range of the engine's as parameters have it.
+fn whole(range: RangeInclusive<u32>) -> RangeInclusive<i64> {
+    let (low, high) = range.into_inner();
+    low.into()..=high.into()
 }

@@ -1,7 +1,7 @@
 //! From the outbox to the receivers.
 
-use super::lanes::{Lane, Lanes};
 use super::message::{Message, Render};
+use super::receiver_queues::{ReceiverQueue, ReceiverQueues};
 use super::schedule::{Schedule, random_jitter};
 use crate::fetch::{FetchError, Outbound, parse_web_url};
 use afterimage_jobs::{Clock, Delivery, Fenced, KeyId, NextTry, Places, Store, SystemClock};
@@ -57,7 +57,7 @@ struct Sender {
     store: Arc<dyn Store>,
     renderers: HashMap<String, Arc<dyn Render>>,
     outbound: Outbound,
-    lanes: Lanes,
+    queues: ReceiverQueues,
     places: Mutex<Places>,
 }
 
@@ -75,7 +75,7 @@ impl Drop for Held {
 
 /// Why an attempt failed.
 #[derive(Debug, thiserror::Error)]
-enum Failed {
+enum DeliveryFailure {
     #[error(transparent)]
     Address(#[from] FetchError),
     #[error("the receiver answered with status {0}")]
@@ -97,8 +97,8 @@ impl Deliverer {
     pub fn new(store: Arc<dyn Store>, renderers: HashMap<String, Arc<dyn Render>>, outbound: Outbound) -> Self {
         let longest = renderers.values().map(|renderer| renderer.schedule().response_limit).max().unwrap_or_default();
         let lease = TURN_LIMIT + longest + ANSWER_LIMIT + LEASE_SLACK;
-        let (lanes, places) = (Lanes::new(PARALLEL, WAITING), Mutex::new(Places::new(HELD)));
-        Self { sender: Arc::new(Sender { store, renderers, outbound, lanes, places }), lease }
+        let (queues, places) = (ReceiverQueues::new(PARALLEL, WAITING), Mutex::new(Places::new(HELD)));
+        Self { sender: Arc::new(Sender { store, renderers, outbound, queues, places }), lease }
     }
 
     /// Sends webhooks until `stop`.
@@ -144,7 +144,7 @@ impl Deliverer {
             tasks.spawn(async move {
                 match parse_web_url(&delivery.url) {
                     Ok(url) => sender.deliver(&delivery, url).await,
-                    Err(_) => sender.note(&delivery, Err(Failed::Hopeless("no usable address"))).await,
+                    Err(_) => sender.note(&delivery, Err(DeliveryFailure::Hopeless("no usable address"))).await,
                 }
                 drop(held);
             });
@@ -165,43 +165,49 @@ impl Sender {
     }
 
     async fn deliver(&self, delivery: &Delivery, url: Url) {
-        let lane = Lane::of(&delivery.key, &url);
-        let Some(place) = self.lanes.enter(&lane) else { return self.postpone(delivery).await };
+        let queue = ReceiverQueue::of(&delivery.key, &url);
+        let Some(place) = self.queues.enter(&queue) else { return self.postpone(delivery).await };
         let Ok(Some(_turn)) = tokio::time::timeout(TURN_LIMIT, place.turn()).await else {
             return self.postpone(delivery).await;
         };
         let outcome = self.attempt(delivery, url).await;
         match &outcome {
-            Ok(()) | Err(Failed::Status(_) | Failed::Redirect) => self.lanes.note(&lane, true),
-            Err(Failed::TooSlow(_) | Failed::Address(_)) => self.lanes.note(&lane, false),
+            Ok(()) | Err(DeliveryFailure::Status(_) | DeliveryFailure::Redirect) => self.queues.note(&queue, true),
+            Err(DeliveryFailure::TooSlow(_) | DeliveryFailure::Address(_)) => self.queues.note(&queue, false),
             // Nobody was asked.
-            Err(Failed::Rendering(_) | Failed::Hopeless(_)) => {}
+            Err(DeliveryFailure::Rendering(_) | DeliveryFailure::Hopeless(_)) => {}
         }
         self.note(delivery, outcome).await;
     }
 
-    async fn attempt(&self, delivery: &Delivery, url: Url) -> Result<(), Failed> {
-        let renderer = self.renderer(delivery).ok_or(Failed::Hopeless("no such dialect"))?;
+    async fn attempt(&self, delivery: &Delivery, url: Url) -> Result<(), DeliveryFailure> {
+        let renderer = self.renderer(delivery).ok_or(DeliveryFailure::Hopeless("no such dialect"))?;
         let job = match self.store.job(&delivery.job).await {
             Ok(job) => job,
             Err(error) => return Err(super::RenderError(error.to_string()).into()),
         };
-        let job = job.filter(|job| !job.deleted).ok_or(Failed::Hopeless("the job was deleted"))?;
+        let job = job.filter(|job| !job.deleted).ok_or(DeliveryFailure::Hopeless("the job was deleted"))?;
         let message = renderer.render(&job, delivery, SystemClock.now()).await?;
         let limit = renderer.schedule().response_limit;
         let answer = tokio::time::timeout(limit, self.post(&job.key, url, message, limit)).await;
-        let answer = answer.map_err(|_| Failed::TooSlow(limit))??;
+        let answer = answer.map_err(|_| DeliveryFailure::TooSlow(limit))??;
         let status = answer.status();
         read_away(answer).await;
         match status {
             _ if status.is_success() => Ok(()),
-            StatusCode::GONE => Err(Failed::Hopeless("the receiver wants no more (status 410)")),
-            _ if status.is_redirection() => Err(Failed::Redirect),
-            _ => Err(Failed::Status(status.as_u16())),
+            StatusCode::GONE => Err(DeliveryFailure::Hopeless("the receiver wants no more (status 410)")),
+            _ if status.is_redirection() => Err(DeliveryFailure::Redirect),
+            _ => Err(DeliveryFailure::Status(status.as_u16())),
         }
     }
 
-    async fn post(&self, key: &KeyId, url: Url, message: Message, limit: Duration) -> Result<Response, Failed> {
+    async fn post(
+        &self,
+        key: &KeyId,
+        url: Url,
+        message: Message,
+        limit: Duration,
+    ) -> Result<Response, DeliveryFailure> {
         let client = self.outbound.on_behalf_of(key).client_for(&url, limit).await?;
         let mut headers = message.headers;
         headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
@@ -213,7 +219,7 @@ impl Sender {
     }
 
     /// Writes down what came of an attempt.
-    async fn note(&self, delivery: &Delivery, outcome: Result<(), Failed>) {
+    async fn note(&self, delivery: &Delivery, outcome: Result<(), DeliveryFailure>) {
         let (id, attempt) = (delivery.id, delivery.attempt);
         let written = match outcome {
             Ok(()) => {
@@ -239,8 +245,8 @@ impl Sender {
         log_unwritten(delivery, written);
     }
 
-    fn next_try(&self, delivery: &Delivery, failed: &Failed) -> NextTry {
-        if matches!(failed, Failed::Hopeless(_)) {
+    fn next_try(&self, delivery: &Delivery, failed: &DeliveryFailure) -> NextTry {
+        if matches!(failed, DeliveryFailure::Hopeless(_)) {
             return NextTry::GiveUp;
         }
         let schedule = self.renderer(delivery).map_or_else(Schedule::default, Render::schedule);

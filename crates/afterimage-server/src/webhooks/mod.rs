@@ -6,8 +6,8 @@
 
 mod deliverer;
 pub mod ed25519;
-mod lanes;
 mod message;
+mod receiver_queues;
 mod schedule;
 pub mod signature;
 

@@ -13,9 +13,10 @@ mod pulse;
 mod work;
 
 use super::frame::{Frame, FrameError, FrameReader};
-use super::protocol::{Command, FailureKind, GenerationFailure, PROTOCOL_VERSION, Report};
+use super::protocol::{Command, PROTOCOL_VERSION, Report, Work};
 use afterimage_core::Error;
 use afterimage_engine::{Engine, EngineOptions, MetadataLevel, check_weights};
+use afterimage_jobs::{Failure, FailureKind};
 use outbox::Outbox;
 use pulse::Pulse;
 use std::io::{self, Write};
@@ -25,7 +26,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
-use work::{Reporter, Switches, Work};
+use work::{Reporter, Switches};
 
 /// How the engine process watches over itself.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -67,7 +68,7 @@ pub enum ChildError {
 
 /// What the computing thread is told.
 enum Task {
-    Generate(Box<Work>),
+    Generate(Box<Work>, Arc<Switches>),
     Stop,
 }
 
@@ -93,9 +94,9 @@ pub fn run(options: EngineOptions, settings: ChildSettings) -> Result<(), ChildE
     })?;
     start("reader", &endings, {
         let shared = Arc::clone(&shared);
-        move || read_commands(&shared, &tasks, settings.metadata)
+        move || read_commands(&shared, &tasks)
     })?;
-    start("compute", &endings, move || compute(&options, &task_queue, &shared))?;
+    start("compute", &endings, move || compute(&options, settings.metadata, &task_queue, &shared))?;
     drop(endings);
     // All threads gone without a word cannot happen; it would be an end like any other.
     first_ending.recv().unwrap_or(Ok(()))
@@ -115,22 +116,22 @@ fn start(
 }
 
 /// Ends with `Ok` when the server closes the pipe, even amid a step: its jobs belong to somebody else by then.
-fn read_commands(shared: &Shared, tasks: &Sender<Task>, metadata: MetadataLevel) -> Result<(), ChildError> {
+fn read_commands(shared: &Shared, tasks: &Sender<Task>) -> Result<(), ChildError> {
     let mut reader = FrameReader::new(io::stdin().lock());
     let mut current: Option<Arc<Switches>> = None;
     while let Some(Frame { message, attachments }) = reader.next_frame()? {
         let named = |ticket| current.as_ref().filter(|switches| switches.ticket == ticket);
         match message {
-            Command::Generate { ticket, tenant, request, format, previews } => {
+            Command::Generate { ticket, work, previews } => {
                 let switches = Arc::new(Switches {
                     ticket,
                     cancelled: AtomicBool::new(false),
                     previews: AtomicBool::new(previews),
                 });
                 current = Some(Arc::clone(&switches));
-                let work = Work { tenant, request, format, metadata, sources: attachments, switches };
+                let work = Box::new(Work { sources: attachments, ..*work });
                 // The computing thread is gone only when the process ends.
-                let _ = tasks.send(Task::Generate(Box::new(work)));
+                let _ = tasks.send(Task::Generate(work, switches));
             }
             Command::Cancel { ticket } => {
                 if let Some(switches) = named(ticket) {
@@ -153,22 +154,27 @@ fn stop(shared: &Shared, tasks: &Sender<Task>) {
     let _ = tasks.send(Task::Stop);
 }
 
-fn compute(options: &EngineOptions, tasks: &Receiver<Task>, shared: &Shared) -> Result<(), ChildError> {
+fn compute(
+    options: &EngineOptions,
+    metadata: MetadataLevel,
+    tasks: &Receiver<Task>,
+    shared: &Shared,
+) -> Result<(), ChildError> {
     let mut engine = open(options, shared)?;
     shared.outbox.send(Report::Ready { version: PROTOCOL_VERSION, model: engine.facts() })?;
     shared.pulse.rest();
-    while let Ok(Task::Generate(work)) = tasks.recv() {
+    while let Ok(Task::Generate(work, switches)) = tasks.recv() {
         shared.pulse.beat();
-        let switches = Arc::clone(&work.switches);
         shared.outbox.send(Report::Started { ticket: switches.ticket })?;
         let reporter = Reporter {
             switches: &switches,
             stopping: &shared.stopping,
             pulse: &shared.pulse,
             outbox: &shared.outbox,
+            metadata,
             previews: Mutex::default(),
         };
-        let ended = catch_unwind(AssertUnwindSafe(|| work.run(&engine, &reporter)));
+        let ended = catch_unwind(AssertUnwindSafe(|| work::run(&work, &engine, &reporter)));
         let panicked = ended.is_err();
         let blames_model = matches!(&ended, Ok(Frame { message: Report::Failed { failure, .. }, .. })
             if failure.kind == FailureKind::Model);
@@ -208,8 +214,7 @@ fn open(options: &EngineOptions, shared: &Shared) -> Result<Engine, ChildError> 
 }
 
 fn failure_of_the_engine(switches: &Switches, message: &str) -> Frame<Report> {
-    let failure = GenerationFailure { kind: FailureKind::Engine, field: None, message: message.to_owned() };
-    Report::Failed { ticket: switches.ticket, failure }.into()
+    Report::Failed { ticket: switches.ticket, failure: Failure::new(FailureKind::Engine, message) }.into()
 }
 
 fn heartbeat(shared: &Shared, settings: ChildSettings) -> Result<(), ChildError> {

@@ -3,24 +3,14 @@
 use super::outbox::Outbox;
 use super::pulse::Pulse;
 use crate::frame::Frame;
-use crate::protocol::{GenerationFailure, Report, Summary, Ticket};
-use afterimage_core::{Error, GenerationRequest, OutputFormat, Picture, PictureLimits, Result, Stage};
+use crate::protocol::{Report, Ticket, Work};
+use afterimage_core::{Error, GenerationFacts, OutputFormat, Picture, PictureLimits, Result, Stage};
 use afterimage_engine::{Engine, MetadataLevel, Observer, encode_pictures};
 use afterimage_imaging::{OutputMetadata, decode, encode};
 use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-
-/// A job as the server sent it.
-pub struct Work {
-    pub tenant: String,
-    pub request: GenerationRequest,
-    pub format: OutputFormat,
-    pub metadata: MetadataLevel,
-    pub sources: Vec<Bytes>,
-    pub switches: Arc<Switches>,
-}
 
 /// What the server may change about a job while it runs.
 pub struct Switches {
@@ -49,52 +39,43 @@ pub struct Reporter<'a> {
     pub stopping: &'a AtomicBool,
     pub pulse: &'a Pulse,
     pub outbox: &'a Outbox,
+    /// How much results say of themselves.
+    pub metadata: MetadataLevel,
     pub previews: Mutex<PreviewClock>,
 }
 
-impl Work {
-    /// Runs the job; the result is the report that ends it.
-    pub fn run(self, engine: &Engine, reporter: &Reporter) -> Frame<Report> {
-        let ticket = self.switches.ticket;
-        match self.generate(engine, reporter) {
-            Ok(frame) => frame,
-            Err(Error::Cancelled) => Report::Cancelled { ticket }.into(),
-            Err(error) => Report::Failed { ticket, failure: GenerationFailure::from(error) }.into(),
+/// Runs `work`; the result is the report that ends it.
+pub fn run(work: &Work, engine: &Engine, reporter: &Reporter) -> Frame<Report> {
+    let ticket = reporter.switches.ticket;
+    match generate(work, engine, reporter) {
+        Ok((facts, files)) => Frame { message: Report::Done { ticket, facts }, attachments: files },
+        Err(Error::Cancelled) => Report::Cancelled { ticket }.into(),
+        Err(error) => Report::Failed { ticket, failure: error.into() }.into(),
+    }
+}
+
+fn generate(work: &Work, engine: &Engine, reporter: &Reporter) -> Result<(GenerationFacts, Vec<Bytes>)> {
+    let start = Instant::now();
+    let sources = decode_sources(&work.sources, reporter)?;
+    let decoded = start.elapsed();
+    let generation = engine.generate_for(&work.tenant, &work.request, &sources, reporter)?;
+    let generated = Instant::now();
+    let files = encode_pictures(&work.request, &generation, work.format, reporter.metadata)?;
+    let files_ms = Some(milliseconds(decoded + generated.elapsed()));
+    let facts = GenerationFacts { files_ms, ..generation.facts };
+    Ok((facts, files.into_iter().map(Bytes::from).collect()))
+}
+
+fn decode_sources(sources: &[Bytes], reporter: &Reporter) -> Result<Vec<Picture>> {
+    let several = sources.len() > 1;
+    let decode_one = |(index, bytes): (usize, &Bytes)| {
+        if reporter.is_cancelled() {
+            return Err(Error::Cancelled);
         }
-    }
-
-    fn generate(self, engine: &Engine, reporter: &Reporter) -> Result<Frame<Report>> {
-        let start = Instant::now();
-        let sources = self.decode_sources(reporter)?;
-        let decoded = start.elapsed();
-        let generation = engine.generate_for(&self.tenant, &self.request, &sources, reporter)?;
-        let generated = Instant::now();
-        let files = encode_pictures(&self.request, &generation, self.format, self.metadata)?;
-        let summary = Summary {
-            seed: generation.seed,
-            size: generation.size,
-            steps_run: generation.steps_run,
-            timings: generation.timings,
-            image_cached: generation.image_cached,
-            text_cached: generation.text_cached,
-            files_ms: milliseconds(decoded + generated.elapsed()),
-            model: engine.facts(),
-        };
-        let message = Report::Done { ticket: self.switches.ticket, summary };
-        Ok(Frame { message, attachments: files.into_iter().map(Bytes::from).collect() })
-    }
-
-    fn decode_sources(&self, reporter: &Reporter) -> Result<Vec<Picture>> {
-        let several = self.sources.len() > 1;
-        let decode_one = |(index, bytes): (usize, &Bytes)| {
-            if reporter.is_cancelled() {
-                return Err(Error::Cancelled);
-            }
-            let name = if several { format!("picture {}", index + 1) } else { String::new() };
-            decode(bytes, &name, &PictureLimits::default())
-        };
-        self.sources.iter().enumerate().map(decode_one).collect()
-    }
+        let name = if several { format!("picture {}", index + 1) } else { String::new() };
+        decode(bytes, &name, &PictureLimits::default())
+    };
+    sources.iter().enumerate().map(decode_one).collect()
 }
 
 fn milliseconds(duration: Duration) -> f64 {

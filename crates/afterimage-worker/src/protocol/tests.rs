@@ -1,6 +1,6 @@
 use super::*;
 use crate::frame::{Frame, FrameReader};
-use afterimage_core::{Task, VariationSettings};
+use afterimage_core::{Error, Field, Size, Task, VariationSettings};
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ fn spelled<M: Serialize>(message: M) -> String {
     String::from_utf8(head[8..].to_vec()).unwrap()
 }
 
-fn facts() -> ModelFacts {
+fn model() -> ModelFacts {
     ModelFacts {
         name: "demo".to_owned(),
         native_size: Size::new(64, 64),
@@ -22,14 +22,10 @@ fn facts() -> ModelFacts {
 #[test]
 fn commands() {
     let request = GenerationRequest::new(Task::ImageToImage { strength: 0.5 });
+    let sources = vec![Bytes::from_static(b"an attachment")];
+    let work = Work { tenant: "t".to_owned(), request, format: OutputFormat::Png, sources };
     let lines = [
-        spelled(Command::Generate {
-            ticket: 1,
-            tenant: "t".to_owned(),
-            request,
-            format: OutputFormat::Png,
-            previews: false,
-        }),
+        spelled(Command::Generate { ticket: 1, work: Box::new(work), previews: false }),
         spelled(Command::Cancel { ticket: 1 }),
         spelled(Command::WatchPreviews { ticket: 1, on: true }),
         spelled(Command::Shutdown),
@@ -39,39 +35,21 @@ fn commands() {
 
 #[test]
 fn reports() {
-    let summary = Summary {
-        seed: u64::MAX,
-        size: Size::new(64, 64),
-        steps_run: 2,
-        timings: Timings::default(),
-        image_cached: false,
-        text_cached: true,
-        files_ms: 0.5,
-        model: facts(),
-    };
+    let facts =
+        GenerationFacts { files_ms: Some(0.5), ..GenerationFacts::new(u64::MAX, Size::new(64, 64), 1, model()) };
     let lines = [
-        spelled(Report::Ready { version: PROTOCOL_VERSION, model: facts() }),
+        spelled(Report::Ready { version: PROTOCOL_VERSION, model: model() }),
         spelled(Report::FailedToOpen { message: "x: no such folder".to_owned(), bad_input: true }),
         spelled(Report::Alive { progress: 7 }),
         spelled(Report::Started { ticket: 1 }),
         spelled(Report::Stage { ticket: 1, stage: Stage::ImageEncode }),
         spelled(Report::Step { ticket: 1, done: 2, total: 4 }),
         spelled(Report::Preview { ticket: 1 }),
-        spelled(Report::Done { ticket: 1, summary }),
-        spelled(Report::Failed { ticket: 1, failure: Error::field("size", "too odd").into() }),
+        spelled(Report::Done { ticket: 1, facts }),
+        spelled(Report::Failed { ticket: 1, failure: Error::field(Field::Size, "too odd").into() }),
         spelled(Report::Cancelled { ticket: 1 }),
     ];
     assert_snapshot!(lines.join("\n"));
-}
-
-#[test]
-fn failures_name_the_field_and_hide_nothing() {
-    let of = GenerationFailure::from;
-    let picture = of(Error::picture("picture 2", "is empty"));
-    assert_eq!((picture.field.as_deref(), picture.message.as_str()), (Some("image"), "picture 2: is empty"));
-    assert_eq!(of(Error::picture("", "is empty")).message, "is empty");
-    assert_eq!(of(Error::model_file("vae", "is missing")).kind, FailureKind::Model);
-    assert_eq!(of(Error::internal("oh")).kind, FailureKind::Engine);
 }
 
 proptest! {
@@ -93,7 +71,8 @@ proptest! {
             size: size.map(|(width, height)| Size::new(width, height)),
             ..GenerationRequest::new(Task::Variation(settings))
         };
-        let sent = Command::Generate { ticket: 3, tenant: String::new(), request, format: OutputFormat::Jpeg, previews: true };
+        let work = Work { tenant: String::new(), request, format: OutputFormat::Jpeg, sources: Vec::new() };
+        let sent = Command::Generate { ticket: 3, work: Box::new(work), previews: true };
         let bytes = Frame::from(sent.clone()).head().unwrap();
         let arrived = FrameReader::<_, Command>::new(&bytes[..]).next_frame().unwrap().unwrap();
         prop_assert_eq!(arrived.message, sent);

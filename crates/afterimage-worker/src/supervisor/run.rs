@@ -1,11 +1,11 @@
 //! One job in one process: sent, followed, stopped when somebody wants its end.
 
-use super::life::{Cause, End, Life};
-use super::{Limits, Outcome, Work};
+use super::limits::Limits;
+use super::process::{End, EndCause, EngineProcess};
 use crate::frame::Frame;
-use crate::protocol::{Command, Report, Ticket};
+use crate::protocol::{Command, Report, Ticket, Work};
 use afterimage_jobs::progress::{Attempt, Event};
-use afterimage_jobs::worker::Control;
+use afterimage_jobs::worker::{Control, Execution, Produced};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
@@ -22,7 +22,7 @@ pub struct Assignment {
     pub attempt: Attempt,
     /// Cancelled when a process takes the job.
     pub taken: CancellationToken,
-    pub reply: oneshot::Sender<Result<Outcome, NotBegun>>,
+    pub reply: oneshot::Sender<Result<Execution, NotBegun>>,
 }
 
 /// A job that comes back, since its process died before it began. It had no part in that.
@@ -57,17 +57,18 @@ pub struct Run<'a> {
 impl<'a> Run<'a> {
     /// Sends the job to the process.
     pub fn begin(
-        life: &mut Life,
+        process: &mut EngineProcess,
         assignment: Assignment,
         limits: &'a Limits,
         hand_back: &'a CancellationToken,
     ) -> Self {
         assignment.taken.cancel();
-        let ticket = life.next_ticket();
-        let Work { tenant, request, format, sources } = assignment.work.clone();
-        let previews = assignment.attempt.previews_wanted();
-        let message = Command::Generate { ticket, tenant, request, format, previews };
-        life.send(Frame { message, attachments: sources });
+        let ticket = process.next_ticket();
+        let (mut work, previews) = (assignment.work.clone(), assignment.attempt.previews_wanted());
+        // A process has one set of models; how this server calls it is nothing that a result should say of itself.
+        work.request.model = None;
+        let attachments = work.sources.clone();
+        process.send(Frame { message: Command::Generate { ticket, work: Box::new(work), previews }, attachments });
         let (last_step, step_time) = (None, Duration::ZERO);
         Self { limits, hand_back, assignment, ticket, begun: false, stop: None, last_step, step_time }
     }
@@ -75,8 +76,8 @@ impl<'a> Run<'a> {
     /// Follows the job to its end.
     ///
     /// # Errors
-    /// Why the process has to end with it; [`Run::bury`] comes next.
-    pub async fn follow(&mut self, life: &mut Life) -> Result<Outcome, Cause> {
+    /// Why the process has to end with it; [`Run::end_with`] comes next.
+    pub async fn follow(&mut self, process: &mut EngineProcess) -> Result<Execution, EndCause> {
         let mut patience = Box::pin(sleep(Duration::MAX));
         let mut waited = Duration::ZERO;
         let mut hurried = false;
@@ -85,7 +86,7 @@ impl<'a> Run<'a> {
             let unstopped = self.stop.is_none();
             let wanted = tokio::select! {
                 biased;
-                report = life.next() => match self.note(report?) {
+                report = process.next() => match self.note(report?) {
                     Some(outcome) => return Ok(outcome),
                     None => continue,
                 },
@@ -99,13 +100,13 @@ impl<'a> Run<'a> {
                     Stop::HandBack
                 }
                 () = attempt.previews_changed(), if unstopped => {
-                    life.send(Command::WatchPreviews { ticket: self.ticket, on: attempt.previews_wanted() });
+                    process.send(Command::WatchPreviews { ticket: self.ticket, on: attempt.previews_wanted() });
                     continue;
                 }
-                () = &mut patience, if !unstopped => return Err(Cause::DeafToCancel(waited)),
+                () = &mut patience, if !unstopped => return Err(EndCause::CancelIgnored(waited)),
             };
             if unstopped {
-                life.send(Command::Cancel { ticket: self.ticket });
+                process.send(Command::Cancel { ticket: self.ticket });
                 self.stop = Some(wanted);
             }
             waited = if hurried { self.limits.stop } else { self.limits.cancel.max(self.step_time * CANCEL_STEPS) };
@@ -114,7 +115,7 @@ impl<'a> Run<'a> {
     }
 
     /// Takes note of a report; the outcome if it ends the job.
-    fn note(&mut self, frame: Frame<Report>) -> Option<Outcome> {
+    fn note(&mut self, frame: Frame<Report>) -> Option<Execution> {
         let Frame { message, attachments } = frame;
         let attempt = &self.assignment.attempt;
         match message {
@@ -132,15 +133,15 @@ impl<'a> Run<'a> {
                     attempt.publish(Event::Preview(jpeg));
                 }
             }
-            Report::Done { ticket, summary } if ticket == self.ticket => {
-                return Some(Outcome::Done { summary: Box::new(summary), files: attachments });
+            Report::Done { ticket, facts } if ticket == self.ticket => {
+                return Some(Execution::Succeeded(Box::new(Produced { facts, files: attachments })));
             }
-            Report::Failed { ticket, failure } if ticket == self.ticket => return Some(Outcome::Failed(failure)),
+            Report::Failed { ticket, failure } if ticket == self.ticket => return Some(Execution::Failed(failure)),
             Report::Cancelled { ticket } if ticket == self.ticket => {
                 return Some(match self.stop {
-                    Some(Stop::Cancel) => Outcome::Cancelled,
+                    Some(Stop::Cancel) => Execution::Cancelled,
                     // Unasked, the process itself was asked to end by the system.
-                    Some(Stop::HandBack) | None => Outcome::HandedBack,
+                    Some(Stop::HandBack) | None => Execution::HandedBack,
                 });
             }
             // Something late about a job before.
@@ -150,26 +151,26 @@ impl<'a> Run<'a> {
     }
 
     /// Tells whoever waits how the job ended.
-    pub fn reply(self, outcome: Outcome) {
+    pub fn reply(self, outcome: Execution) {
         // Nobody waits for a job that was dropped.
         let _ = self.assignment.reply.send(Ok(outcome));
     }
 
     /// Tells whoever waits that the process died, and what that means for the job.
-    pub fn bury(self, deaf: bool, end: &End) {
+    pub fn end_with(self, ignored_cancel: bool, end: &End) {
         let reason = end.failure.message.clone();
-        let stopped = deaf || end.orderly;
+        let stopped = ignored_cancel || end.orderly;
         let outcome = match self.stop {
             // The job did stop, if not by its own.
-            Some(Stop::Cancel) if stopped => Outcome::Cancelled,
-            Some(Stop::HandBack) if stopped => Outcome::HandedBack,
+            Some(Stop::Cancel) if stopped => Execution::Cancelled,
+            Some(Stop::HandBack) if stopped => Execution::HandedBack,
             None if !self.begun => {
                 let Assignment { work, attempt, reply, .. } = self.assignment;
                 let _ = reply.send(Err(NotBegun { work, attempt, reason }));
                 return;
             }
-            None if end.orderly => Outcome::HandedBack,
-            _ => Outcome::Crashed { reason },
+            None if end.orderly => Execution::HandedBack,
+            _ => Execution::Crashed { message: reason },
         };
         self.reply(outcome);
     }

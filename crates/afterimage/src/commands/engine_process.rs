@@ -49,11 +49,11 @@ impl EngineProcess {
         let settings = ChildSettings {
             alive_interval: self.alive_interval,
             stall_limit: self.stall_limit,
-            metadata: self.metadata.level(),
+            metadata: self.metadata.metadata,
         };
-        child::run(self.models.engine_options(), settings).map_err(|error| match error {
-            ChildError::CannotOpen(error) => Failure::from_error(&error, origins),
-            other => Failure::other(other.to_string()),
+        child::run(self.models.engine_options(), settings).map_err(|error| match &error {
+            ChildError::CannotOpen(error) => Failure::from_error(error, origins),
+            ChildError::Pipe(_) | ChildError::System(_) => Failure::other(error.to_string()),
         })
     }
 }

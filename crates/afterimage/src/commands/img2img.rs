@@ -32,7 +32,7 @@ pub struct Img2Img {
         hide_env_values = true,
         value_name = "F",
         default_value = "0.8",
-        value_parser = values::fraction
+        value_parser = values::strength
     )]
     strength: f64,
 

@@ -66,8 +66,11 @@ struct Installed {
 impl List {
     /// Runs the command.
     pub fn run(&self, _origins: &Origins) -> Result<(), Failure> {
-        let demo = "the embedded demo model; used where no other is named".to_owned();
-        let mut models = vec![Installed { role: "demo", path: None, fits: true, reason: demo }];
+        let mut models = Vec::new();
+        if cfg!(feature = "demo") {
+            let reason = "the embedded demo model; used where no other is named".to_owned();
+            models.push(Installed { role: "demo", path: None, fits: true, reason });
+        }
         let paths =
             [("base", &self.paths.base), ("redux", &self.paths.redux), ("transformer", &self.paths.transformer)];
         for (role, path) in paths {

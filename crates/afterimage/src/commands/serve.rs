@@ -3,18 +3,21 @@
 use crate::failure::Failure;
 use crate::flags::{MetadataFlag, ModelFlags};
 use crate::logging::{LogFormat, start_logging};
+use crate::model_sets::{ModelSetFlags, about_set};
 use crate::origin::Origins;
 use crate::values;
+use afterimage_engine::EngineOptions;
+use afterimage_jobs::worker::{StartEngines, UnusableEngine};
 use afterimage_jobs::{Error as StoreError, Secret};
 use afterimage_kernels::heap;
 use afterimage_server::cost::Rates;
-use afterimage_server::listen::{ConnectionLimits, ListenError};
+use afterimage_server::listen::{ConnectionLimits, ListenError, TlsFiles};
 use afterimage_server::network::Cidr;
-use afterimage_server::options::{ServeOptions, TlsFiles};
+use afterimage_server::options::ServeOptions;
 use afterimage_server::private_files::keep_private;
 use afterimage_server::serve::{ServeError, Started, serve};
-use afterimage_worker::EngineCommand;
 use afterimage_worker::child::ChildSettings;
+use afterimage_worker::{EngineCommand, EngineSets};
 use clap::Args;
 use etcetera::base_strategy::{BaseStrategy, choose_native_strategy};
 use std::io::{self, Write};
@@ -125,9 +128,9 @@ pub struct Serve {
     #[arg(long, env = "AFTERIMAGE_ALLOW_PRIVATE_NETWORKS", hide_env_values = true, value_parser = values::switch)]
     allow_private_networks: bool,
 
-    /// Generations at once; 0 only answers requests
+    /// Generations at once on each set of models; 0 only answers requests
     ///
-    /// Each has a process and the models' memory of its own. Default: one per device.
+    /// Each has a process and the models' memory of its own; there are as many for every --model. Default: one per device.
     #[arg(long, env = "AFTERIMAGE_WORKERS", hide_env_values = true, value_name = "N", default_value = "1", value_parser = values::workers)]
     workers: usize,
 
@@ -201,6 +204,9 @@ pub struct Serve {
 
     #[command(flatten)]
     models: ModelFlags,
+
+    #[command(flatten)]
+    sets: ModelSetFlags,
 }
 
 /// Which database.
@@ -239,7 +245,7 @@ impl Serve {
     pub fn run(&self, origins: &Origins) -> Result<(), Failure> {
         keep_private();
         start_logging(self.log_format)?;
-        let options = self.options()?;
+        let options = self.options(origins)?;
         heap::limit_arenas(ARENAS);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
@@ -256,12 +262,25 @@ impl Serve {
         outcome.map_err(|error| failure(&error, origins))
     }
 
-    fn options(&self) -> Result<ServeOptions, Failure> {
-        let mut engine = self.models.engine_options();
-        engine.threads = engine.threads.or_else(|| share(available_parallelism().ok()?, self.workers));
-        let settings = ChildSettings { metadata: self.metadata.level(), ..ChildSettings::default() };
-        let engine = EngineCommand::this_program(&engine, &settings)
-            .map_err(|error| Failure::other(format!("cannot tell where this program is: {error}")))?;
+    /// How engine processes are started: for each set of models, or for the one without a name.
+    fn engines(&self, origins: &Origins) -> Result<Arc<dyn StartEngines>, Failure> {
+        let mut flags = self.models.engine_options();
+        let processes = self.workers * self.sets.count().max(1);
+        flags.threads = flags.threads.or_else(|| share(available_parallelism().ok()?, processes));
+        let settings = ChildSettings { metadata: self.metadata.metadata, ..ChildSettings::default() };
+        let command = |options: &EngineOptions| {
+            EngineCommand::this_program(options, &settings)
+                .map_err(|error| Failure::other(format!("cannot tell where this program is: {error}")))
+        };
+        let sets = self.sets.engine_options(&flags, origins)?;
+        if sets.is_empty() {
+            return Ok(Arc::new(command(&flags)?));
+        }
+        let named = sets.into_iter().map(|(name, options)| Ok((name, command(&options)?)));
+        Ok(Arc::new(EngineSets(named.collect::<Result<_, Failure>>()?)))
+    }
+
+    fn options(&self, origins: &Origins) -> Result<ServeOptions, Failure> {
         let tls = self.tls_cert.clone().zip(self.tls_key.clone());
         Ok(ServeOptions {
             listen: self.listen,
@@ -276,7 +295,8 @@ impl Serve {
             allow_private_networks: self.allow_private_networks,
             workers: self.workers,
             api_key: self.api_key.clone(),
-            engines: Arc::new(engine),
+            models: self.sets.served(origins)?,
+            engines: self.engines(origins)?,
             sync_timeout: self.sync_timeout,
             quota: self.quota_gb,
             retention: self.retention_days,
@@ -286,9 +306,9 @@ impl Serve {
     }
 }
 
-/// The threads of each of `workers` processes, when they share `cores`.
-fn share(cores: NonZeroUsize, workers: usize) -> Option<NonZeroUsize> {
-    NonZeroUsize::new((cores.get() / workers.max(1)).max(1))
+/// The threads of each of `processes`, when they share `cores`.
+fn share(cores: NonZeroUsize, processes: usize) -> Option<NonZeroUsize> {
+    NonZeroUsize::new((cores.get() / processes.max(1)).max(1))
 }
 
 /// The folder named by `--data-dir`, or the platform's.
@@ -314,7 +334,8 @@ fn failure(error: &ServeError, origins: &Origins) -> Failure {
     match error {
         ServeError::Listen(ListenError::Certificate { .. }) => Failure::bad_input(origins.subject("tls_cert"), error),
         ServeError::Store(error) => store_failure(error),
-        ServeError::Engine(failure) => Failure::usage(failure.to_string()),
+        ServeError::Engine(UnusableEngine { model: Some(name), message }) => about_set(name, message, origins),
+        ServeError::Engine(UnusableEngine { model: None, message }) => Failure::usage(message),
         other => Failure::other(other.to_string()),
     }
 }

@@ -6,7 +6,7 @@ use crate::generate::Job;
 use crate::origin::Origins;
 use crate::values;
 use afterimage_core::{EmptyPrompt, Task, VariationSettings};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use std::path::PathBuf;
 
 /// Make variations of one or several pictures with FLUX Redux
@@ -45,7 +45,7 @@ pub struct Vary {
         hide_env_values = true,
         value_name = "F",
         default_value = "1",
-        value_parser = values::fraction
+        value_parser = values::redux_strength
     )]
     redux_strength: f64,
 
@@ -71,7 +71,7 @@ pub struct Vary {
         value_name = "WHAT",
         default_value = "encode"
     )]
-    empty_prompt: EmptyPromptFlag,
+    empty_prompt: EmptyPrompt,
 
     #[command(flatten)]
     request: RequestFlags,
@@ -83,24 +83,12 @@ pub struct Vary {
     output: OutputFlags,
 }
 
-/// Values of `--empty-prompt`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum EmptyPromptFlag {
-    /// The encoded empty text, as Black Forest Labs and hosted services do
-    Encode,
-    /// Zeros, as diffusers without text encoders does; loads no text encoder and is faster
-    Zeros,
-}
-
 impl Vary {
     /// Runs the command.
     pub fn run(&self, origins: &Origins) -> Result<(), Failure> {
         let settings = VariationSettings {
             image_weights: self.image_weight.clone(),
-            empty_prompt: match self.empty_prompt {
-                EmptyPromptFlag::Encode => EmptyPrompt::Encode,
-                EmptyPromptFlag::Zeros => EmptyPrompt::Zeros,
-            },
+            empty_prompt: self.empty_prompt,
             redux_strength: self.redux_strength,
             redux_downsample: self.redux_downsample,
         };

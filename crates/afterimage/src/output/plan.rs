@@ -1,7 +1,7 @@
 //! Names of the output files, decided and checked before any model runs.
 
 use crate::failure::{Failure, describe};
-use crate::flags::{Format, OutputFlags};
+use crate::flags::OutputFlags;
 use crate::origin::Origins;
 use afterimage_core::OutputFormat;
 use std::ffi::{OsStr, OsString};
@@ -67,7 +67,7 @@ impl Plan {
             if io::stdout().is_terminal() {
                 return Err(refuse("standard output is a terminal; send it to a file or a program".to_owned()));
             }
-            return Ok(Self { format: format_or_default(flags.format), targets: vec![Target::StandardOutput] });
+            return Ok(Self { format: flags.format.unwrap_or_default(), targets: vec![Target::StandardOutput] });
         }
         if output.is_some_and(|path| path.as_os_str().is_empty()) {
             return Err(refuse("an empty text is no path; expected a file, a folder or -".to_owned()));
@@ -80,7 +80,7 @@ impl Plan {
                 (path.to_path_buf(), format_of(path, flags.format, origins)?)
             }
             folder => {
-                let format = format_or_default(flags.format);
+                let format = flags.format.unwrap_or_default();
                 (folder.unwrap_or(Path::new("")).join(default_name(source, format)), format)
             }
         };
@@ -93,27 +93,20 @@ impl Plan {
     }
 }
 
-fn format_or_default(format: Option<Format>) -> OutputFormat {
-    match format {
-        None | Some(Format::Png) => OutputFormat::Png,
-        Some(Format::Jpeg) => OutputFormat::Jpeg,
-    }
-}
-
 /// The format that `--format` or the extension of `path` asks for.
-fn format_of(path: &Path, flag: Option<Format>, origins: &Origins) -> Result<OutputFormat, Failure> {
+fn format_of(path: &Path, flag: Option<OutputFormat>, origins: &Origins) -> Result<OutputFormat, Failure> {
     let extension = path.extension().and_then(OsStr::to_str).map(str::to_lowercase).unwrap_or_default();
     let by_extension = match extension.as_str() {
-        "png" => Some(Format::Png),
-        "jpg" | "jpeg" | "jpe" | "jfif" => Some(Format::Jpeg),
+        "png" => Some(OutputFormat::Png),
+        "jpg" | "jpeg" | "jpe" | "jfif" => Some(OutputFormat::Jpeg),
         _ => None,
     };
     let is_picture = PICTURE_EXTENSIONS.contains(&extension.as_str());
     match flag {
         Some(format) if is_picture && by_extension != Some(format) => {
             let (name, right) = match format {
-                Format::Png => ("png", ".png"),
-                Format::Jpeg => ("jpeg", ".jpg"),
+                OutputFormat::Png => ("png", ".png"),
+                OutputFormat::Jpeg => ("jpeg", ".jpg"),
             };
             Err(Failure::bad_input(
                 origins.subject("format"),
@@ -127,7 +120,7 @@ fn format_of(path: &Path, flag: Option<Format>, origins: &Origins) -> Result<Out
             origins.subject("output"),
             format_args!("{}: .{extension} cannot be written; .png, .jpg and .jpeg can", path.display()),
         )),
-        _ => Ok(format_or_default(flag.or(by_extension))),
+        _ => Ok(flag.or(by_extension).unwrap_or_default()),
     }
 }
 
@@ -197,7 +190,7 @@ mod tests {
     use super::*;
     use crate::flags::MetadataFlag;
 
-    fn flags(output: Option<&Path>, format: Option<Format>) -> OutputFlags {
+    fn flags(output: Option<&Path>, format: Option<OutputFormat>) -> OutputFlags {
         OutputFlags {
             output: output.map(Path::to_path_buf),
             format,
@@ -207,14 +200,14 @@ mod tests {
         }
     }
 
-    fn names(output: &Path, format: Option<Format>, count: u32) -> Vec<String> {
+    fn names(output: &Path, format: Option<OutputFormat>, count: u32) -> Vec<String> {
         let plan = Plan::new(&flags(Some(output), format), Path::new("in/photo.jpg"), count, &Origins::default())
             .unwrap_or_else(|failure| panic!("{failure:?}"));
         let name = |target: &Target| target.shown().file_name().unwrap().to_string_lossy().into_owned();
         plan.targets.iter().map(name).collect()
     }
 
-    fn problem(output: &Path, format: Option<Format>) -> String {
+    fn problem(output: &Path, format: Option<OutputFormat>) -> String {
         format!("{:?}", Plan::new(&flags(Some(output), format), Path::new("photo.jpg"), 1, &Origins::default()))
     }
 
@@ -222,7 +215,7 @@ mod tests {
     fn names_follow_the_input() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(names(folder.path(), None, 1), ["photo-variation.png"]);
-        assert_eq!(names(folder.path(), Some(Format::Jpeg), 1), ["photo-variation.jpg"]);
+        assert_eq!(names(folder.path(), Some(OutputFormat::Jpeg), 1), ["photo-variation.jpg"]);
         assert_eq!(names(folder.path(), None, 2), ["photo-variation-1.png", "photo-variation-2.png"]);
         assert_eq!(names(&folder.path().join("a.b.jpeg"), None, 2), ["a.b-1.jpeg", "a.b-2.jpeg"]);
         assert_eq!(names(&folder.path().join("plain"), None, 2), ["plain-1", "plain-2"]);
@@ -235,11 +228,12 @@ mod tests {
         let format = |name: &str, flag| format_of(&folder.path().join(name), flag, &Origins::default());
         assert!(matches!(format("a.JPG", None), Ok(OutputFormat::Jpeg)));
         assert!(matches!(format("a", None), Ok(OutputFormat::Png)));
-        assert!(matches!(format("a.tmp", Some(Format::Jpeg)), Ok(OutputFormat::Jpeg)));
-        for (name, flag) in [("a.jpg", Some(Format::Png)), ("a.webp", Some(Format::Png)), ("a.webp", None)] {
+        assert!(matches!(format("a.tmp", Some(OutputFormat::Jpeg)), Ok(OutputFormat::Jpeg)));
+        for (name, flag) in [("a.jpg", Some(OutputFormat::Png)), ("a.webp", Some(OutputFormat::Png)), ("a.webp", None)]
+        {
             assert!(format(name, flag).is_err(), "{name}");
         }
-        let text = problem(&folder.path().join("a.jpg"), Some(Format::Png));
+        let text = problem(&folder.path().join("a.jpg"), Some(OutputFormat::Png));
         assert!(text.contains("--format") && text.contains("--output"), "{text}");
     }
 

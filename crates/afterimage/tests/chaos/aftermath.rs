@@ -82,8 +82,7 @@ impl Remains {
                 self.quarantined += u64::from(job.quarantined);
                 self.most_attempts = self.most_attempts.max(job.attempt);
                 self.unclean_ends += job.unclean_ends;
-                wanted
-                    .extend(job.result.iter().flat_map(|result| &result.outputs).map(|output| data.join(&output.blob)));
+                wanted.extend(job.result.iter().flat_map(|result| &result.files).map(|file| data.join(&file.blob)));
             }
             // Every success is counted once, in the transaction that records it.
             let counted = store.spending(&key.id, None).await.unwrap().jobs;

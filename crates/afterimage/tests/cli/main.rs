@@ -14,6 +14,7 @@ mod documents;
 mod help;
 mod keys;
 mod links;
+mod model_sets;
 mod models;
 mod outputs;
 #[path = "../support/documents.rs"]

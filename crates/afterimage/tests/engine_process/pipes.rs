@@ -1,6 +1,6 @@
 //! What the process does when the other side of its pipes misbehaves.
 
-use afterimage_worker::{Command as Order, Frame, FrameReader, PROTOCOL_VERSION, Report};
+use afterimage_worker::{Command as Order, Frame, FrameReader, PROTOCOL_VERSION, Report, Work};
 use std::io::Write;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread::sleep;
@@ -82,13 +82,9 @@ fn endless(ticket: u64) -> Order {
         enlarge: Enlarge::Off,
         ..GenerationRequest::new(Task::TextToImage)
     };
-    Order::Generate {
-        ticket,
-        tenant: "t".to_owned(),
-        request,
-        format: afterimage_core::OutputFormat::Png,
-        previews: false,
-    }
+    let (format, sources) = (afterimage_core::OutputFormat::Png, Vec::new());
+    let work = Box::new(Work { tenant: "t".to_owned(), request, format, sources });
+    Order::Generate { ticket, work, previews: false }
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! What the server makes of a process that works, dies or hangs.
 
-use afterimage_core::{GenerationRequest, OutputFormat, Size, Task, VariationSettings};
+use afterimage_core::{Field, GenerationFacts, GenerationRequest, OutputFormat, Size, Task, VariationSettings};
 use afterimage_engine::EngineOptions;
-use afterimage_jobs::JobId;
 use afterimage_jobs::progress::{Event, Events};
-use afterimage_jobs::worker::{Control, Engines};
+use afterimage_jobs::worker::{Control, Engines, Execution};
+use afterimage_jobs::{FailureKind, JobId};
 use afterimage_worker::child::ChildSettings;
-use afterimage_worker::{EngineCommand, EngineProcesses, FailureKind, Limits, Outcome, ProcessState, Summary, Work};
+use afterimage_worker::{EngineCommand, EngineGroup, EngineProcesses, Limits, ProcessState, Work};
 use bytes::Bytes;
 use image::{DynamicImage, ImageFormat, RgbImage};
 use std::process::Command;
@@ -27,8 +27,8 @@ impl Server {
         let settings = ChildSettings { alive_interval: Duration::from_millis(50), ..ChildSettings::default() };
         let mut command = EngineCommand::this_program(&EngineOptions::default(), &settings).unwrap();
         command.program = env!("CARGO_BIN_EXE_afterimage").into();
-        let processes = Arc::new(EngineProcesses::start(&command, limits, 1));
-        let facts = processes.opened().await.unwrap();
+        let processes = Arc::new(EngineProcesses::start(vec![EngineGroup::unnamed(&command, 1)], limits));
+        let facts = processes.opened().await.unwrap().remove(0);
         assert_eq!((facts.device.as_str(), facts.dtype.as_str()), ("cpu", "f32"));
         Self { processes, events: Events::default() }
     }
@@ -37,13 +37,13 @@ impl Server {
         self.processes.processes()[0].pid.unwrap()
     }
 
-    async fn run(&self, work: Work) -> Outcome {
+    async fn run(&self, work: Work) -> Execution {
         let attempt = self.events.begin(&JobId::random());
         timeout(PATIENCE, self.processes.generate(work, &Control::default(), attempt)).await.unwrap()
     }
 
     /// Starts `work` and waits until its first step is done.
-    async fn begin(&self, work: Work, control: &Control) -> tokio::task::JoinHandle<Outcome> {
+    async fn begin(&self, work: Work, control: &Control) -> tokio::task::JoinHandle<Execution> {
         let job = JobId::random();
         let mut watcher = self.events.watch(&job, false);
         let (processes, attempt, control) = (Arc::clone(&self.processes), self.events.begin(&job), control.clone());
@@ -82,9 +82,9 @@ fn long() -> Work {
     work
 }
 
-fn done(outcome: Outcome) -> (Summary, Vec<Bytes>) {
+fn done(outcome: Execution) -> (GenerationFacts, Vec<Bytes>) {
     match outcome {
-        Outcome::Done { summary, files } => (*summary, files),
+        Execution::Succeeded(produced) => (produced.facts, produced.files),
         other => panic!("{other:?}"),
     }
 }
@@ -92,9 +92,9 @@ fn done(outcome: Outcome) -> (Summary, Vec<Bytes>) {
 #[tokio::test]
 async fn files_are_those_of_the_command_line() {
     let server = Server::start(Limits::default()).await;
-    let (summary, files) = done(server.run(small()).await);
-    assert_eq!((summary.seed, summary.size, summary.steps_run), (5, Size::new(64, 64), 2));
-    assert!(summary.timings.total_ms > 0.0);
+    let (facts, files) = done(server.run(small()).await);
+    assert_eq!((facts.seed, facts.size, facts.steps_run), (5, Size::new(64, 64), 2));
+    assert!(facts.timings.total_ms > 0.0);
 
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("photo.png"), png(48, 32)).unwrap();
@@ -123,6 +123,16 @@ async fn models_are_loaded_once_and_known_inputs_are_not_encoded_again() {
     assert_eq!(server.processes.processes()[0].restarts, 0);
 }
 
+#[tokio::test]
+async fn a_set_of_models_that_nobody_has_is_refused() {
+    let server = Server::start(Limits::default()).await;
+    let mut work = small();
+    work.request.model = Some("srpo".parse().unwrap());
+    let Execution::Failed(failure) = server.run(work).await else { panic!("it ran") };
+    assert_eq!((failure.kind, failure.field), (FailureKind::BadInput, Some(Field::Model)));
+    assert!(failure.message.starts_with("`srpo` is not known"), "{failure:?}");
+}
+
 /// Each process has the threads that it was given, whatever the machine has.
 #[cfg(target_os = "linux")]
 #[tokio::test]
@@ -130,7 +140,7 @@ async fn processes_have_the_threads_that_they_are_given() {
     let options = EngineOptions { threads: std::num::NonZeroUsize::new(3), ..EngineOptions::default() };
     let mut command = EngineCommand::this_program(&options, &ChildSettings::default()).unwrap();
     command.program = env!("CARGO_BIN_EXE_afterimage").into();
-    let processes = EngineProcesses::start(&command, Limits::default(), 2);
+    let processes = EngineProcesses::start(vec![EngineGroup::unnamed(&command, 2)], Limits::default());
     processes.opened().await.unwrap();
     let all_run = async {
         while processes.processes().iter().any(|status| !matches!(status.state, ProcessState::Ready(_))) {
@@ -170,7 +180,7 @@ async fn previews_are_made_only_while_somebody_watches_them() {
     assert!(size.width() <= 256 && size.width() == size.height());
     drop(watcher);
     control.cancel.cancel();
-    assert_eq!(running.await.unwrap(), Outcome::Cancelled);
+    assert_eq!(running.await.unwrap(), Execution::Cancelled);
     while let Some(event) = uninterested.next().await {
         assert!(!matches!(event, Event::Preview(_)));
     }
@@ -182,17 +192,17 @@ async fn previews_are_made_only_while_somebody_watches_them() {
 async fn bad_input_fails_the_job_and_names_the_field() {
     type Spoil = fn(&mut Work);
     let server = Server::start(Limits::default()).await;
-    let cases: [(&str, Spoil); 4] = [
-        ("image", |work| work.sources = vec![Bytes::from_static(b"no picture")]),
-        ("image", |work| work.sources = vec![png(8, 8).slice(..40)]),
-        ("steps", |work| work.request.steps = 0),
-        ("guidance", |work| work.request.guidance = f64::NAN),
+    let cases: [(Field, Spoil); 4] = [
+        (Field::Image, |work| work.sources = vec![Bytes::from_static(b"no picture")]),
+        (Field::Image, |work| work.sources = vec![png(8, 8).slice(..40)]),
+        (Field::Steps, |work| work.request.steps = 0),
+        (Field::Guidance, |work| work.request.guidance = f64::NAN),
     ];
     for (field, spoil) in cases {
         let mut work = small();
         spoil(&mut work);
-        let Outcome::Failed(failure) = server.run(work).await else { panic!("{field}") };
-        assert_eq!((failure.kind, failure.field.as_deref()), (FailureKind::Request, Some(field)));
+        let Execution::Failed(failure) = server.run(work).await else { panic!("{field}") };
+        assert_eq!((failure.kind, failure.field), (FailureKind::BadInput, Some(field)));
         assert!(!failure.message.is_empty());
     }
     assert_eq!(server.processes.processes()[0].restarts, 0);
@@ -206,13 +216,13 @@ async fn cancelling_takes_effect_within_a_step() {
     let running = server.begin(long(), &control).await;
     let asked = Instant::now();
     control.cancel.cancel();
-    assert_eq!(running.await.unwrap(), Outcome::Cancelled);
+    assert_eq!(running.await.unwrap(), Execution::Cancelled);
     assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
 
     let control = Control::default();
     let running = server.begin(long(), &control).await;
     control.abandon.cancel();
-    assert_eq!(running.await.unwrap(), Outcome::HandedBack);
+    assert_eq!(running.await.unwrap(), Execution::HandedBack);
 
     // Nobody waits any more.
     let running = server.begin(long(), &Control::default()).await;
@@ -226,7 +236,7 @@ async fn a_killed_process_costs_its_job_and_nothing_else() {
     let server = Server::start(Limits::default()).await;
     let running = server.begin(long(), &Control::default()).await;
     server.signal("-KILL");
-    let Outcome::Crashed { reason } = running.await.unwrap() else { panic!("crashed") };
+    let Execution::Crashed { message: reason } = running.await.unwrap() else { panic!("crashed") };
     assert!(reason.contains("signal 9"), "{reason}");
     done(server.run(small()).await);
     assert_eq!(server.processes.processes()[0].restarts, 1);
@@ -244,7 +254,9 @@ async fn a_process_that_gives_no_sign_of_life_is_killed() {
     let server = Server::start(Limits { silence: Duration::from_millis(800), ..Limits::default() }).await;
     let running = server.begin(long(), &Control::default()).await;
     server.signal("-STOP");
-    let Outcome::Crashed { reason } = timeout(PATIENCE, running).await.unwrap().unwrap() else { panic!("crashed") };
+    let Execution::Crashed { message: reason } = timeout(PATIENCE, running).await.unwrap().unwrap() else {
+        panic!("crashed")
+    };
     assert!(reason.contains("no sign of life"), "{reason}");
     done(server.run(small()).await);
 }
@@ -257,7 +269,7 @@ async fn a_process_that_does_not_stop_is_killed() {
     let running = server.begin(long(), &control).await;
     server.signal("-STOP");
     control.cancel.cancel();
-    assert_eq!(timeout(PATIENCE, running).await.unwrap().unwrap(), Outcome::Cancelled);
+    assert_eq!(timeout(PATIENCE, running).await.unwrap().unwrap(), Execution::Cancelled);
     done(server.run(small()).await);
     assert_eq!(server.processes.processes()[0].restarts, 1);
 }
@@ -267,7 +279,7 @@ async fn a_process_that_the_system_asks_to_end_hands_its_job_back() {
     let server = Server::start(Limits::default()).await;
     let running = server.begin(long(), &Control::default()).await;
     server.signal("-TERM");
-    assert_eq!(running.await.unwrap(), Outcome::HandedBack);
+    assert_eq!(running.await.unwrap(), Execution::HandedBack);
     done(server.run(small()).await);
 }
 
@@ -281,11 +293,11 @@ async fn shutting_down_finishes_what_it_can_and_hands_back_the_rest() {
         async move { processes.generate(small(), &Control::default(), attempt).await }
     });
     server.processes.stop(Duration::from_millis(100)).await;
-    assert_eq!(running.await.unwrap(), Outcome::HandedBack);
-    assert_eq!(waiting.await.unwrap(), Outcome::HandedBack);
+    assert_eq!(running.await.unwrap(), Execution::HandedBack);
+    assert_eq!(waiting.await.unwrap(), Execution::HandedBack);
     assert!(matches!(server.processes.processes()[0].state, ProcessState::Stopped));
     assert!(!Command::new("kill").args(["-0", &pid.to_string()]).output().unwrap().status.success());
-    assert_eq!(server.run(small()).await, Outcome::HandedBack);
+    assert_eq!(server.run(small()).await, Execution::HandedBack);
 
     let server = Server::start(Limits::default()).await;
     let mut work = long();
@@ -300,7 +312,7 @@ async fn models_that_cannot_be_opened_are_told_and_tried_again() {
     let options = EngineOptions { base: Some("nowhere".into()), ..EngineOptions::default() };
     let mut command = EngineCommand::this_program(&options, &ChildSettings::default()).unwrap();
     command.program = env!("CARGO_BIN_EXE_afterimage").into();
-    let processes = EngineProcesses::start(&command, Limits::default(), 1);
+    let processes = EngineProcesses::start(vec![EngineGroup::unnamed(&command, 1)], Limits::default());
     let failure = processes.opened().await.unwrap_err();
     assert!(failure.bad_input && failure.message.contains("nowhere"), "{failure:?}");
     assert!(!processes.is_open());
@@ -312,5 +324,5 @@ async fn models_that_cannot_be_opened_are_told_and_tried_again() {
     let control = Control::default();
     control.cancel.cancel();
     let attempt = Events::default().begin(&JobId::random());
-    assert_eq!(processes.generate(small(), &control, attempt).await, Outcome::Cancelled);
+    assert_eq!(processes.generate(small(), &control, attempt).await, Execution::Cancelled);
 }

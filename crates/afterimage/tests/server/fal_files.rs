@@ -210,7 +210,7 @@ async fn failed_request(store: &SqliteStore, url: &str) -> JobId {
     };
     store.submit(job).await.unwrap();
     let worker = WorkerId::random();
-    let claimed = store.claim(&worker, Duration::from_mins(1)).await.unwrap().unwrap();
+    let claimed = store.claim(&worker, &afterimage_jobs::UNNAMED, Duration::from_mins(1)).await.unwrap().unwrap();
     assert_eq!(claimed.id, id);
     store.fail(&claimed.lease(&worker), Failure::new(FailureKind::Engine, "no")).await.unwrap();
     id

@@ -21,6 +21,8 @@ mod isolation_dialects;
 mod isolation_generated;
 mod isolation_operations;
 mod jobs;
+#[cfg(target_os = "linux")]
+mod models;
 mod openai;
 #[path = "../support/picture_host.rs"]
 mod picture_host;

@@ -4,6 +4,7 @@ use afterimage_engine::EngineOptions;
 use afterimage_jobs::Secret;
 use afterimage_server::cost::Rates;
 use afterimage_server::listen::ConnectionLimits;
+use afterimage_server::model_sets::ModelSets;
 use afterimage_server::options::ServeOptions;
 use afterimage_server::serve::{Started, serve};
 use afterimage_worker::EngineCommand;
@@ -165,6 +166,7 @@ pub fn options(folder: &Path) -> ServeOptions {
         connections: ConnectionLimits::default(),
         allow_private_networks: false,
         workers: 0,
+        models: ModelSets::default(),
         api_key: Some(Secret::new(KEY)),
         engines: engines(&EngineOptions::default()),
         sync_timeout: Duration::from_mins(1),

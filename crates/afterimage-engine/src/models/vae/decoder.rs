@@ -2,7 +2,7 @@
 
 use super::feature_map::FeatureMap;
 use super::layers::{Conv, GroupNorm, Middle, Residual};
-use super::{Check, Tensor3};
+use super::tensor::{Check, Tensor3};
 use crate::config::VaeConfig;
 use crate::weights::Scope;
 use afterimage_core::Result;

@@ -1,6 +1,6 @@
 //! Activations in planes on a device.
 
-use super::Tensor3;
+use super::tensor::Tensor3;
 use afterimage_core::Result;
 use afterimage_device::{Device, Planes, Precision, View, ViewMut};
 

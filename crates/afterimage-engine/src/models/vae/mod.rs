@@ -2,134 +2,21 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `tensor.rs` | numbers in planes in host memory |
 //! | `feature_map.rs` | activations in planes on a device |
 //! | `layers.rs` | convolutions, residual blocks, the attention in the middle |
 //! | `encoder.rs`, `decoder.rs` | the two halves |
+//! | `autoencoder.rs` | both halves, in one piece or in tiles |
 //! | `tiling.rs` | large pictures in overlapping tiles, cross-faded |
 
+mod autoencoder;
 mod decoder;
 mod encoder;
 mod feature_map;
 mod layers;
+mod tensor;
 mod tiling;
 
+pub use autoencoder::Autoencoder;
 pub use encoder::Posterior;
-
-use crate::config::VaeConfig;
-use crate::weights::Scope;
-use afterimage_core::Result;
-use afterimage_device::Device;
-use decoder::Decoder;
-use encoder::Encoder;
-use std::sync::Arc;
-
-/// Answers whether to stop; asked between layers.
-pub type Check<'a> = &'a (dyn Fn() -> Result<()> + Sync);
-
-/// Numbers in planes in host memory: `[channels, height, width]`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tensor3 {
-    /// The numbers, row-major.
-    pub data: Vec<f32>,
-    /// Planes.
-    pub channels: usize,
-    /// Rows.
-    pub height: usize,
-    /// Columns.
-    pub width: usize,
-}
-
-impl Tensor3 {
-    /// Zeros.
-    pub fn zeros(channels: usize, height: usize, width: usize) -> Self {
-        Self { data: vec![0.0; channels * height * width], channels, height, width }
-    }
-}
-
-/// Decoder, and encoder unless it was loaded without.
-pub struct Autoencoder<D: Device> {
-    device: Arc<D>,
-    config: VaeConfig,
-    encoder: Option<Encoder<D>>,
-    decoder: Decoder<D>,
-    budget: u64,
-}
-
-impl<D: Device> Autoencoder<D> {
-    /// Reads the weights under their canonical (diffusers) names; the encoder's only with `with_encoder`.
-    ///
-    /// # Errors
-    /// [`afterimage_core::Error::Tensor`] for the first tensor that is missing or does not fit `config`, and those of
-    /// the device.
-    pub fn load(device: &Arc<D>, scope: &Scope, config: VaeConfig, with_encoder: bool) -> Result<Self> {
-        let on: &D = device.as_ref();
-        let encoder = if with_encoder { Some(Encoder::load(on, &scope.at("encoder"), &config)?) } else { None };
-        let decoder = Decoder::load(on, &scope.at("decoder"), &config)?;
-        let budget = device.limits().activation_bytes;
-        Ok(Self { device: Arc::clone(device), config, encoder, decoder, budget })
-    }
-
-    /// Works in tiles as soon as activations would exceed `bytes`.
-    #[must_use]
-    pub fn with_activation_budget(mut self, bytes: u64) -> Self {
-        self.budget = bytes;
-        self
-    }
-
-    /// The configuration it was built from.
-    pub fn config(&self) -> &VaeConfig {
-        &self.config
-    }
-
-    /// Scaled latents `[latent_channels, h, w]` to pixels `[3, h × factor, w × factor]`, roughly −1..1 and not clamped.
-    ///
-    /// # Errors
-    /// What `check` returns, and those of the device.
-    pub fn decode(&self, latents: &Tensor3, check: Check) -> Result<Tensor3> {
-        let (scale, shift) = (self.config.scaling_factor as f32, self.config.shift() as f32);
-        let mut unscaled = latents.clone();
-        for value in &mut unscaled.data {
-            *value = *value / scale + shift;
-        }
-        let factor = self.config.spatial_factor();
-        let bytes = self.activation_bytes(unscaled.height * factor, unscaled.width * factor);
-        if bytes > self.budget {
-            tiling::decode(self.device.as_ref(), &self.decoder, &self.config, &unscaled, check)
-        } else {
-            self.decoder.run(self.device.as_ref(), unscaled, check)
-        }
-    }
-
-    /// Pixels `[3, H, W]` in −1..1 to the distribution of unscaled latents.
-    ///
-    /// # Errors
-    /// What `check` returns, those of the device; [`afterimage_core::Error::Internal`] when it was loaded without the encoder.
-    pub fn encode(&self, pixels: Tensor3, check: Check) -> Result<Posterior> {
-        let encoder = self
-            .encoder
-            .as_ref()
-            .ok_or_else(|| afterimage_core::Error::internal("the autoencoder was loaded without its encoder"))?;
-        let moments = if self.activation_bytes(pixels.height, pixels.width) > self.budget {
-            tiling::encode(self.device.as_ref(), encoder, &self.config, &pixels, check)?
-        } else {
-            encoder.run(self.device.as_ref(), pixels, check)?
-        };
-        Ok(Posterior::new(&moments))
-    }
-
-    /// `(latents − shift) × scale`, what the transformer works on.
-    pub fn scale(&self, latents: &mut [f32]) {
-        let (scale, shift) = (self.config.scaling_factor as f32, self.config.shift() as f32);
-        for value in latents {
-            *value = (*value - shift) * scale;
-        }
-    }
-
-    /// Bytes of the largest set of activations alive at once, at full resolution: a residual block's input, its inside
-    /// and its output.
-    fn activation_bytes(&self, height: usize, width: usize) -> u64 {
-        let channels = &self.config.block_out_channels;
-        let (first, second) = (channels.first().copied().unwrap_or(0), channels.get(1).or(channels.first()));
-        4 * (height * width) as u64 * (2 * first + second.copied().unwrap_or(0)) as u64
-    }
-}
+pub use tensor::{Check, Tensor3};

@@ -6,7 +6,7 @@
 
 use super::decoder::Decoder;
 use super::encoder::Encoder;
-use super::{Check, Tensor3};
+use super::tensor::{Check, Tensor3};
 use crate::config::VaeConfig;
 use afterimage_core::Result;
 use afterimage_device::Device;

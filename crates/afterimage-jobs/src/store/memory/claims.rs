@@ -3,12 +3,12 @@
 use super::Tables;
 use crate::state::{Lifecycle, Phase, Refusal};
 use crate::store::{endings, order};
-use crate::{Failure, Fenced, Job, JobId, JobResult, JobState, KeyId, Lease, Priority, Timestamp, WorkerId};
+use crate::{Failure, Fenced, Job, JobId, JobResult, JobState, KeyId, Lease, Priority, Queue, Timestamp, WorkerId};
 
 /// What an ending has to say.
 pub(super) enum Payload {
     Nothing,
-    Result(JobResult),
+    Result(Box<JobResult>),
     Failure(Failure),
 }
 
@@ -48,7 +48,7 @@ impl Tables {
             Payload::Result(result) => {
                 stored.result_bytes = result.bytes();
                 stored.job.cost_micros = stored.job.spec.cost_of(&result).unwrap_or(stored.job.cost_micros);
-                stored.job.result = Some(result);
+                stored.job.result = Some(*result);
             }
             Payload::Failure(failure) if stored.job.state == JobState::Failed => stored.job.failure = Some(failure),
             _ => {}
@@ -78,10 +78,16 @@ impl Tables {
         if self.apply(now, &lease.job, payload, step).is_some() { Fenced::Done } else { Fenced::Lost }
     }
 
-    pub(super) fn claim(&mut self, now: Timestamp, worker: &WorkerId, lease_until: Timestamp) -> Option<Job> {
+    pub(super) fn claim(
+        &mut self,
+        now: Timestamp,
+        worker: &WorkerId,
+        queue: &Queue,
+        lease_until: Timestamp,
+    ) -> Option<Job> {
         self.time_out_starts(now);
         let ready = self.jobs.iter().filter(|(_, stored)| match stored.lifecycle.phase {
-            Phase::Queued { ready_at } => ready_at.is_none_or(|ready_at| ready_at <= now),
+            Phase::Queued { ready_at } => stored.queue() == queue && ready_at.is_none_or(|ready_at| ready_at <= now),
             _ => false,
         });
         let next = ready
@@ -93,35 +99,42 @@ impl Tables {
         self.stored(&next).map(|stored| stored.job.clone())
     }
 
-    /// The queue's time goes on to what was claimed.
+    /// The time of its queue goes on to what was claimed.
     fn note_turn(&mut self, id: &JobId) {
         let Some(stored) = self.stored(id) else { return };
-        let (tag, chain) = (stored.due, (stored.job.key.clone(), stored.job.priority));
-        let end = order::end(tag, stored.work, chain.1);
-        self.virtual_time = self.virtual_time.max(tag);
+        let (tag, queue) = (stored.due, stored.queue().clone());
+        let end = order::end(tag, stored.work, stored.job.priority);
+        let chain = (queue.clone(), stored.job.key.clone(), stored.job.priority);
+        let time = self.queue_times.entry(queue).or_default();
+        *time = (*time).max(tag);
         let claimed_end = self.turns.entry(chain).or_insert(end);
         *claimed_end = (*claimed_end).max(end);
     }
 
-    /// What the tag of a job depends on that waits from now on; `except` is that job, if it is stored already.
+    /// What the tag of a job depends on that waits in `queue` from now on, or without one for its pictures, in the one
+    /// order of fetching for all queues; `except` is that job, if it is stored already.
     pub(super) fn place(
         &self,
+        queue: Option<&Queue>,
         key: &KeyId,
         priority: Priority,
-        awaits_sources: bool,
         except: Option<&JobId>,
     ) -> order::Place {
+        let is_meant = |other: &Queue| queue.is_none_or(|queue| queue == other);
         let waiting = self.jobs.iter().filter(|(_, stored)| {
             let awaits = matches!(stored.lifecycle.phase, Phase::AwaitsSources { .. });
             stored.job.state == JobState::Queued
-                && awaits == awaits_sources
+                && awaits == queue.is_none()
+                && is_meant(stored.queue())
                 && (&stored.job.key, stored.job.priority) == (key, priority)
                 && Some(&stored.job.id) != except
         });
         let last = waiting.max_by_key(|(number, stored)| (stored.due, **number));
+        let times = self.queue_times.iter().filter(|(other, _)| is_meant(other));
+        let ends = self.turns.iter().filter(|((other, of, with), _)| is_meant(other) && (of, *with) == (key, priority));
         order::Place {
-            virtual_time: self.virtual_time,
-            claimed_end: self.turns.get(&(key.clone(), priority)).copied(),
+            virtual_time: times.map(|(_, time)| *time).max().unwrap_or_default(),
+            claimed_end: ends.map(|(_, end)| *end).max(),
             waiting_end: last.map(|(_, stored)| order::end(stored.due, stored.work, priority)),
         }
     }

@@ -33,9 +33,9 @@ impl FetchStore for MemoryStore {
         stored.job.spec.sources = fetched.sources;
         stored.job.input_bytes += fetched.bytes;
         stored.job.cost_micros = fetched.cost_micros.unwrap_or(stored.job.cost_micros);
-        let (key, priority) = (stored.job.key.clone(), stored.job.priority);
+        let (queue, key, priority) = (stored.queue().clone(), stored.job.key.clone(), stored.job.priority);
         // Not among those waiting any more until it has its tag: it would be its own predecessor.
-        let tag = tables.place(&key, priority, false, Some(&lease.job)).tag(priority);
+        let tag = tables.place(Some(&queue), &key, priority, Some(&lease.job)).tag(priority);
         if let Some(stored) = tables.stored(&lease.job) {
             stored.due = tag;
         }

@@ -6,10 +6,11 @@ use crate::state::{Lifecycle, Phase};
 use crate::store::{endings, order};
 use crate::{
     CancelOutcome, CancelledAll, Due, Ends, Error, Failure, Fenced, Idempotency, Job, JobId, JobResult, JobSpec,
-    JobState, JobStore, KeyId, Lease, ListFilter, NewJob, POSITION_LIMIT, Page, QueueDepth, Removed, Renewed, Result,
-    Spending, Submitted, Timestamp, WorkerId,
+    JobState, JobStore, KeyId, Lease, ListFilter, NewJob, POSITION_LIMIT, Page, Queue, QueueDepth, Removed, Renewed,
+    Result, Spending, Submitted, Timestamp, WorkerId,
 };
 use async_trait::async_trait;
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -56,7 +57,8 @@ impl JobStore for MemoryStore {
         };
         let awaits = |stored: &StoredJob| matches!(stored.lifecycle.phase, Phase::AwaitsSources { .. });
         let ahead = tables.jobs.iter().filter(|(other, stored)| {
-            let counts = stored.lifecycle.phase == Phase::Queued { ready_at: None } || (awaits(mine) && awaits(stored));
+            let waits = stored.lifecycle.phase == Phase::Queued { ready_at: None } && stored.queue() == mine.queue();
+            let counts = waits || (awaits(mine) && awaits(stored));
             counts && (stored.due, *other) < (mine.due, number)
         });
         Ok(Some((ahead.count() as u64).min(POSITION_LIMIT)))
@@ -98,11 +100,11 @@ impl JobStore for MemoryStore {
         self.tables().repeated(key, idempotency)
     }
 
-    async fn claim(&self, worker: &WorkerId, lease: Duration) -> Result<Option<Job>> {
+    async fn claim(&self, worker: &WorkerId, queues: &[Queue], lease: Duration) -> Result<Option<Job>> {
         let now = self.clock.now();
         let mut tables = self.tables();
         tables.wake_delayed(now);
-        Ok(tables.claim(now, worker, now.plus(lease)))
+        Ok(queues.iter().find_map(|queue| tables.claim(now, worker, queue, now.plus(lease))))
     }
 
     async fn renew(&self, lease: &Lease, duration: Duration) -> Result<Renewed> {
@@ -114,7 +116,7 @@ impl JobStore for MemoryStore {
     }
 
     async fn succeed(&self, lease: &Lease, result: JobResult) -> Result<Fenced> {
-        Ok(self.end(lease, Payload::Result(result), |job| job.succeed(lease)))
+        Ok(self.end(lease, Payload::Result(Box::new(result)), |job| job.succeed(lease)))
     }
 
     async fn fail(&self, lease: &Lease, failure: Failure) -> Result<Fenced> {
@@ -153,6 +155,16 @@ impl JobStore for MemoryStore {
         let tables = self.tables();
         let count = |state| tables.jobs.values().filter(|stored| stored.job.state == state).count() as u64;
         Ok(QueueDepth { queued: count(JobState::Queued), running: count(JobState::Running) })
+    }
+
+    async fn due_by_queue(&self) -> Result<Vec<(Queue, u64)>> {
+        let mut due = BTreeMap::<Queue, u64>::new();
+        for stored in self.tables().jobs.values() {
+            if stored.lifecycle.phase == (Phase::Queued { ready_at: None }) {
+                *due.entry(stored.queue().clone()).or_default() += 1;
+            }
+        }
+        Ok(due.into_iter().collect())
     }
 
     async fn ends(&self) -> Result<Ends> {
@@ -244,7 +256,8 @@ impl Tables {
             return Ok(Submitted::Existing(job));
         }
         let awaits_sources = new.spec.awaits_sources();
-        let due = self.place(&new.key, new.priority, awaits_sources, None).tag(new.priority);
+        let queue = Some(&new.spec.request.model).filter(|_| !awaits_sources);
+        let due = self.place(queue, &new.key, new.priority, None).tag(new.priority);
         let work = order::work(&new.spec.request);
         let job = Job::submitted(&new, now);
         self.last_job_number += 1;

@@ -13,8 +13,8 @@ mod usage;
 use super::credentials;
 use crate::state::Lifecycle;
 use crate::{
-    ApiKey, Clock, Ends, Error, Idempotency, Job, JobId, KeyId, Priority, Result, SettingsStore, Spending, Timestamp,
-    Upload, UploadId,
+    ApiKey, Clock, Ends, Error, Idempotency, Job, JobId, KeyId, Priority, Queue, Result, SettingsStore, Spending,
+    Timestamp, Upload, UploadId,
 };
 use async_trait::async_trait;
 use std::collections::{BTreeMap, HashMap};
@@ -36,9 +36,10 @@ struct Tables {
     job_numbers: HashMap<JobId, u64>,
     last_job_number: u64,
     keys: Vec<(ApiKey, String)>,
-    /// The largest tag that was claimed, and where the next job of a key and priority may start; see `order`.
-    virtual_time: i64,
-    turns: HashMap<(KeyId, Priority), i64>,
+    /// The largest tag that was claimed from a queue, and where the next job in it of a key and priority may start; see
+    /// `order`.
+    queue_times: HashMap<Queue, i64>,
+    turns: HashMap<(Queue, KeyId, Priority), i64>,
     spending: HashMap<(KeyId, String), Spending>,
     ends: Ends,
     deliveries: Vec<StoredDelivery>,
@@ -57,6 +58,12 @@ struct StoredJob {
     /// Outlives the result when the job is deleted, as the files do.
     result_bytes: u64,
     swept: bool,
+}
+
+impl StoredJob {
+    fn queue(&self) -> &Queue {
+        &self.job.spec.request.model
+    }
 }
 
 struct StoredDelivery {

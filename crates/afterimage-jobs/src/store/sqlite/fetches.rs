@@ -2,7 +2,7 @@
 
 use super::rows::{self, column, priority_numbered, select_jobs};
 use super::transition::{self, Payload};
-use super::{SqliteStore, claim, turns, unavailable};
+use super::{SqliteStore, due, turns, unavailable};
 use crate::state::{Lifecycle, Refusal};
 use crate::{Error, Failure, Fenced, FetchLease, FetchStore, Fetched, Job, JobId, JobSpec, KeyId, Result, Timestamp};
 use async_trait::async_trait;
@@ -89,16 +89,6 @@ impl SqliteStore {
     }
 }
 
-/// Frees fetches whose lease ran out before `expired_at`.
-pub(super) async fn free(connection: &mut SqliteConnection, expired_at: Timestamp) -> Result<()> {
-    sqlx::query("UPDATE jobs SET fetch_until = NULL WHERE fetch_until IS NOT NULL AND fetch_until < ?1")
-        .bind(expired_at.0)
-        .execute(connection)
-        .await
-        .map_err(unavailable)?;
-    Ok(())
-}
-
 async fn claim_fetch(
     connection: &mut SqliteConnection,
     now: Timestamp,
@@ -106,8 +96,8 @@ async fn claim_fetch(
     lease: Duration,
 ) -> Result<Option<(Job, FetchLease)>> {
     transition::time_out_starts(connection, now).await?;
-    claim::wake_delayed(connection, now).await?;
-    free(connection, now).await?;
+    due::wake_delayed(connection, now).await?;
+    due::free_fetches(connection, now).await?;
     let Some(row) = next_query(NEXT_OF_EACH_KEY, passed_over)
         .build()
         .fetch_optional(&mut *connection)
@@ -152,12 +142,12 @@ async fn sources_ready(
     .await
     .map_err(unavailable)?;
     let Some(row) = row else { return Ok(Fenced::Lost) };
-    let (seq, key) = (column::<i64>(&row, "seq")?, column::<String>(&row, "key_id")?);
+    let (seq, key) = (column::<i64>(&row, "seq")?, KeyId::from(column::<String>(&row, "key_id")?));
     let priority = priority_numbered(column(&row, "priority")?);
     let spec = rows::from_json::<JobSpec>(&row, "spec")?
         .ok_or_else(|| Error::unavailable("database", format!("{} has no spec", lease.job)))?;
     // Asked for before the job is one of those that wait for a worker: it would be its own predecessor.
-    let place = turns::place(connection, &key, priority, false).await?;
+    let place = turns::place(connection, &spec.request.model, &key, priority).await?;
     let step = |job: Lifecycle| job.sources_ready(lease);
     if transition::apply(connection, now, &lease.job, Payload::Nothing, step).await?.is_none() {
         return Ok(Fenced::Lost);

@@ -7,8 +7,8 @@ use crate::state::{Lifecycle, Refusal};
 use crate::store::endings;
 use crate::{
     CancelOutcome, CancelledAll, Due, Ends, Failure, Fenced, Idempotency, Job, JobId, JobResult, JobState, JobStore,
-    KeyId, Lease, ListFilter, NewJob, POSITION_LIMIT, Page, QueueDepth, Removed, Renewed, Result, Spending, Submitted,
-    Timestamp, WorkerId,
+    KeyId, Lease, ListFilter, NewJob, POSITION_LIMIT, Page, Queue, QueueDepth, Removed, Renewed, Result, Spending,
+    Submitted, Timestamp, WorkerId,
 };
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
@@ -50,7 +50,8 @@ impl JobStore for SqliteStore {
     async fn position(&self, id: &JobId) -> Result<Option<u64>> {
         let query = sqlx::query(
             "SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM jobs AS ahead \
-             WHERE ahead.state = 'queued' AND ahead.ready_at IS NULL AND NOT ahead.awaits_sources \
+             WHERE ahead.engine_model = mine.engine_model \
+             AND ahead.state = 'queued' AND ahead.ready_at IS NULL AND NOT ahead.awaits_sources \
              AND (ahead.due, ahead.seq) < (mine.due, mine.seq) LIMIT ?1)) + \
              CASE WHEN mine.awaits_sources THEN (SELECT COUNT(*) FROM (SELECT 1 FROM jobs AS ahead \
              WHERE ahead.state = 'queued' AND ahead.awaits_sources \
@@ -91,10 +92,12 @@ impl JobStore for SqliteStore {
         submit::repeated(&mut connection, key, idempotency).await
     }
 
-    async fn claim(&self, worker: &WorkerId, lease: Duration) -> Result<Option<Job>> {
-        let worker = worker.clone();
+    async fn claim(&self, worker: &WorkerId, queues: &[Queue], lease: Duration) -> Result<Option<Job>> {
+        let (worker, queues) = (worker.clone(), queues.to_vec());
         self.writer
-            .write(move |connection, now| Box::pin(async move { claim::claim(connection, now, &worker, lease).await }))
+            .write(move |connection, now| {
+                Box::pin(async move { claim::claim(connection, now, &worker, &queues, lease).await })
+            })
             .await
     }
 
@@ -108,7 +111,7 @@ impl JobStore for SqliteStore {
     }
 
     async fn succeed(&self, lease: &Lease, result: JobResult) -> Result<Fenced> {
-        self.end(lease, Payload::Result(result), |job, lease, _| job.succeed(lease)).await
+        self.end(lease, Payload::Result(Box::new(result)), |job, lease, _| job.succeed(lease)).await
     }
 
     async fn fail(&self, lease: &Lease, failure: Failure) -> Result<Fenced> {
@@ -151,6 +154,17 @@ impl JobStore for SqliteStore {
         let row = query.fetch_one(&self.readers).await.map_err(unavailable)?;
         let count = |name| column::<i64>(&row, name).map(i64::unsigned_abs);
         Ok(QueueDepth { queued: count("queued")?, running: count("running")? })
+    }
+
+    async fn due_by_queue(&self) -> Result<Vec<(Queue, u64)>> {
+        let rows = sqlx::query(
+            "SELECT engine_model, COUNT(*) AS jobs FROM jobs WHERE state = 'queued' AND ready_at IS NULL \
+             AND NOT awaits_sources GROUP BY engine_model ORDER BY engine_model",
+        )
+        .fetch_all(&self.readers)
+        .await
+        .map_err(unavailable)?;
+        rows.iter().map(|row| Ok((rows::queue(row)?, column::<i64>(row, "jobs")?.unsigned_abs()))).collect()
     }
 
     async fn ends(&self) -> Result<Ends> {

@@ -12,6 +12,7 @@ const HISTORY: &[(i64, &str, &str)] = &[
     (4, "fetching", include_str!("migrations/0004_fetching.sql")),
     (5, "storage", include_str!("migrations/0005_storage.sql")),
     (6, "tenants", include_str!("migrations/0006_tenants.sql")),
+    (7, "models", include_str!("migrations/0007_models.sql")),
 ];
 
 /// Brings the schema to this program's version; one that is newer or was changed is refused.

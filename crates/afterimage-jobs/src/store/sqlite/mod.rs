@@ -5,6 +5,8 @@
 
 mod checkpoints;
 mod claim;
+mod due;
+mod error;
 mod fetches;
 mod file;
 mod jobs;
@@ -24,8 +26,9 @@ mod usage;
 mod writer;
 
 use crate::data_folder::create_private;
-use crate::{Clock, DataFolderLock, Error, JobId, Result};
+use crate::{Clock, DataFolderLock, JobId, Result};
 use checkpoints::Checkpoints;
+use error::unavailable;
 use file::DatabaseFile;
 use sqlx::{Connection, SqlitePool};
 use std::path::Path;
@@ -48,7 +51,7 @@ impl SqliteStore {
     /// Several processes may do so; only the one with the folder's [`DataFolderLock`] may run workers.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the folder or file cannot be made, read or written, is no database, or was written
+    /// [`crate::Error::Unavailable`] when the folder or file cannot be made, read or written, is no database, or was written
     /// by a newer version.
     pub async fn open(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
         Self::open_file(&folder.join(Self::FILE_NAME), clock).await
@@ -80,7 +83,7 @@ impl SqliteStore {
     /// has to wait for leases to run out.
     ///
     /// # Errors
-    /// [`Error::Unavailable`].
+    /// [`crate::Error::Unavailable`].
     pub async fn expire_leases(&self, _lock: &DataFolderLock) -> Result<Vec<JobId>> {
         self.writer.write(|connection, now| Box::pin(transition::expire_leases(connection, now))).await
     }
@@ -91,14 +94,10 @@ impl SqliteStore {
     }
 }
 
-/// Whatever goes wrong below is a reason to come back later; the log has the details.
-fn unavailable(error: sqlx::Error) -> Error {
-    Error::unavailable("database", error)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Error;
     use crate::retention::{Retention, sweep};
     use crate::{
         Blobs, KeyStore, ManualClock, NewKey, NewUpload, Secret, SystemClock, Timestamp, Upkeep, UploadFacts, UploadId,

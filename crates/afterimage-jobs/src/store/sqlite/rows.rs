@@ -1,7 +1,10 @@
 //! Jobs as rows.
 
 use super::unavailable;
-use crate::{Error, Failure, FailureKind, Job, JobResult, JobSpec, JobState, Priority, Result, Timestamp, Webhook};
+use crate::{
+    Error, Failure, FailureKind, Job, JobResult, JobSpec, JobState, Priority, Queue, Result, Timestamp, Webhook,
+};
+use afterimage_core::ModelName;
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row, Sqlite, Type};
@@ -82,12 +85,25 @@ pub(super) const fn priority_numbered(number: i64) -> Priority {
     }
 }
 
+/// How the column `engine_model` calls a queue.
+pub(super) fn queue_name(queue: &Queue) -> &str {
+    queue.as_ref().map_or("", ModelName::as_str)
+}
+
+/// The queue in a row.
+pub(super) fn queue(row: &SqliteRow) -> Result<Queue> {
+    let name = column::<String>(row, "engine_model")?;
+    let named = |name: String| name.parse().map_err(|problem: String| Error::unavailable("database", problem));
+    if name.is_empty() { Ok(None) } else { named(name).map(Some) }
+}
+
 /// The failure in a row.
 pub(super) fn failure(row: &SqliteRow) -> Result<Option<Failure>> {
     let Some(kind) = column::<Option<String>>(row, "failure_kind")? else { return Ok(None) };
     Ok(Some(Failure {
         kind: named::<FailureKind>(kind)?,
-        field: column(row, "failure_field")?,
+        // A name that only another version knows blames nothing.
+        field: column::<Option<String>>(row, "failure_field")?.and_then(|name| named(name).ok()),
         message: column::<Option<String>>(row, "failure_message")?.unwrap_or_default(),
     }))
 }

@@ -12,7 +12,11 @@ pub(super) async fn submit(connection: &mut SqliteConnection, now: Timestamp, ne
     if let Some(existing) = existing(connection, new).await? {
         return Ok(Submitted::Existing(existing));
     }
-    let place = turns::place(connection, new.key.as_str(), new.priority, new.spec.awaits_sources()).await?;
+    let place = if new.spec.awaits_sources() {
+        turns::place_awaiting(connection, &new.key, new.priority).await?
+    } else {
+        turns::place(connection, &new.spec.request.model, &new.key, new.priority).await?
+    };
     let seq = insert(connection, now, new, place.tag(new.priority)).await?;
     sqlx::query("INSERT INTO job_inputs (seq, input, spec) VALUES (?1, ?2, ?3)")
         .bind(seq)
@@ -80,8 +84,8 @@ async fn insert(connection: &mut SqliteConnection, now: Timestamp, new: &NewJob,
     let row = sqlx::query(
         "INSERT INTO jobs (id, key_id, dialect, model, webhook_url, webhook_dialect, idempotency_key, \
          idempotency_fingerprint, priority, user_name, cost_micros, kept_for, start_by, due, state, created_at, \
-         work, awaits_sources, input_bytes) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 'queued', ?15, ?16, ?17, ?18) \
+         work, awaits_sources, input_bytes, engine_model) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 'queued', ?15, ?16, ?17, ?18, ?19) \
          RETURNING seq",
     )
     .bind(new.id.as_str())
@@ -102,6 +106,7 @@ async fn insert(connection: &mut SqliteConnection, now: Timestamp, new: &NewJob,
     .bind(order::work(&new.spec.request))
     .bind(new.spec.awaits_sources())
     .bind(i64::try_from(new.input_bytes).unwrap_or(i64::MAX))
+    .bind(rows::queue_name(&new.spec.request.model))
     .fetch_one(connection)
     .await
     .map_err(unavailable)?;

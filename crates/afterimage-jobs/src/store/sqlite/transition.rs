@@ -2,12 +2,13 @@
 //! those that were read. What ends a job also writes its webhook and its cost here.
 
 use super::rows::{self, column, name_of, named, time};
-use super::{fetches, unavailable};
+use super::{due, unavailable};
 use crate::state::{Lifecycle, Phase, Refusal};
 use crate::store::endings;
 use crate::{
     Failure, FailureKind, Fenced, JobId, JobResult, JobSpec, JobState, Lease, Renewed, Result, Timestamp, WorkerId,
 };
+use afterimage_core::Field;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use std::time::Duration;
 /// What an ending has to say.
 pub(super) enum Payload {
     Nothing,
-    Result(JobResult),
+    Result(Box<JobResult>),
     Failure(Failure),
 }
 
@@ -83,7 +84,7 @@ pub(super) async fn expire_leases(connection: &mut SqliteConnection, now: Timest
         .execute(&mut *connection)
         .await
         .map_err(unavailable)?;
-    fetches::free(connection, Timestamp(i64::MAX)).await?;
+    due::free_fetches(connection, Timestamp(i64::MAX)).await?;
     let running = sqlx::query("SELECT id FROM jobs WHERE state = 'running' ORDER BY seq");
     let rows = running.fetch_all(&mut *connection).await.map_err(unavailable)?;
     end_uncleanly(connection, now, &rows, |job| job.rescue(Timestamp(i64::MAX))).await
@@ -205,7 +206,7 @@ async fn write(
     .bind(claimed.then_some(now.0))
     .bind(after.state().is_terminal().then_some(now.0))
     .bind(failure.map(|(kind, _)| name_of(&kind)).transpose()?)
-    .bind(failure.and_then(|(_, failure)| failure.field.as_deref()))
+    .bind(failure.and_then(|(_, failure)| failure.field.map(Field::name)))
     .bind(failure.map(|(_, failure)| failure.message.as_str()))
     .bind(awaits_sources)
     .bind(after.fetches)

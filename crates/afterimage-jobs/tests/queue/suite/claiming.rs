@@ -1,5 +1,5 @@
-use crate::fixtures::{Harness, LEASE, failure, new_job, result};
-use afterimage_jobs::{FailureKind, JobId, JobState, NewJob};
+use crate::fixtures::{Harness, LEASE, failure, job_for, new_job, queue, result};
+use afterimage_jobs::{FailureKind, JobId, JobState, NewJob, UNNAMED};
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ pub async fn claims_do_not_share_a_job(harness: Harness) {
     let mut claims = tokio::task::JoinSet::new();
     for _ in 0..60 {
         let (store, worker) = (harness.store.clone(), harness.worker.clone());
-        claims.spawn(async move { store.claim(&worker, LEASE).await.unwrap().map(|job| job.id) });
+        claims.spawn(async move { store.claim(&worker, &UNNAMED, LEASE).await.unwrap().map(|job| job.id) });
     }
     let claimed: Vec<JobId> = claims.join_all().await.into_iter().flatten().collect();
     assert_eq!(claimed.len(), 40);
@@ -80,4 +80,51 @@ pub async fn a_started_job_has_no_start_limit(harness: Harness) {
     harness.advance_seconds(61);
     assert!(harness.store.time_out_starts().await.unwrap().is_empty());
     assert_eq!(harness.claim().await.id, id);
+}
+
+pub async fn queues_of_models_are_apart(mut harness: Harness) {
+    let [dev, srpo] = ["dev", "srpo"].map(queue);
+    let of_srpo = harness.submit(job_for(&harness.key, "srpo")).await.id;
+    let plain = harness.submit_plain().await.id;
+    let [first, second] =
+        [harness.submit(job_for(&harness.key, "dev")).await.id, harness.submit(job_for(&harness.key, "dev")).await.id];
+    assert_eq!(harness.job(&first).await.spec.request.model, dev);
+    let due = vec![(None, 1), (dev.clone(), 2), (srpo.clone(), 1)];
+    assert_eq!(harness.store.due_by_queue().await.unwrap(), due);
+    assert_eq!(harness.claim_of(&[]).await, None);
+    assert_eq!(harness.claim_of(&[queue("other")]).await, None);
+    // In the order of the queues, and in each by turns.
+    let both = [None, dev.clone()];
+    assert_eq!(harness.claim_of(&both).await, Some(plain));
+    assert_eq!(harness.claim_of(&both).await, Some(first.clone()));
+    // What comes back waits in its own queue.
+    assert_eq!(harness.restart().await.len(), 2);
+    assert_eq!(harness.claim_of(&[dev.clone()]).await, Some(first));
+    assert_eq!(harness.claim_of(&[dev.clone()]).await, Some(second));
+    assert_eq!(harness.claim_of(&[dev]).await, None);
+    assert_eq!(harness.claim_of(&[srpo]).await, Some(of_srpo));
+}
+
+pub async fn limits_per_key_hold_over_all_queues(harness: Harness) {
+    let limited = harness.key_with_limit(1).await;
+    harness.submit(job_for(&limited, "dev")).await;
+    // More than the first stage of a claim looks at.
+    for _ in 0..20 {
+        harness.submit(job_for(&limited, "srpo")).await;
+    }
+    let other = harness.submit(job_for(&harness.key, "srpo")).await.id;
+    assert!(harness.claim_of(&[queue("dev")]).await.is_some());
+    assert_eq!(harness.claim_of(&[queue("srpo")]).await, Some(other));
+    assert_eq!(harness.claim_of(&[queue("srpo")]).await, None);
+}
+
+pub async fn positions_are_those_in_the_jobs_queue(harness: Harness) {
+    for _ in 0..3 {
+        harness.submit(job_for(&harness.key, "dev")).await;
+    }
+    let [dev, srpo] = ["dev", "srpo"].map(|model| job_for(&harness.key, model));
+    for (new, position) in [(dev, 3), (srpo, 0), (new_job(&harness.key), 0)] {
+        let id = harness.submit(new).await.id;
+        assert_eq!(harness.store.position(&id).await.unwrap(), Some(position));
+    }
 }

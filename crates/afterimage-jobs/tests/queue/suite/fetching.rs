@@ -1,9 +1,9 @@
 //! Jobs whose pictures lie elsewhere.
 
 use crate::fixtures::{Harness, LEASE, failure, fetched, new_job, remote_job, result, stored_source, with_webhook};
+use afterimage_core::{PictureFacts, Size};
 use afterimage_jobs::{
-    CancelOutcome, FailureKind, Fenced, FetchLease, Fetched, Job, JobId, JobState, MAX_ATTEMPTS, NewJob, Output,
-    Places, Rates,
+    CancelOutcome, FailureKind, Fenced, FetchLease, Fetched, Job, JobId, JobState, MAX_ATTEMPTS, NewJob, Places, Rates,
 };
 use std::time::Duration;
 
@@ -180,8 +180,8 @@ pub async fn the_price_is_that_of_what_was_made(harness: Harness) {
         let lease = harness.claim_fetch().await;
         harness.store.sources_ready(&lease, fetched).await.unwrap();
         let lease = harness.claim().await.lease(&harness.worker);
-        let output = Output { width: 256, height: 512, ..result().outputs.remove(0) };
-        let made = afterimage_jobs::JobResult { outputs: vec![output.clone(), output], ..result() };
+        let mut made = result();
+        made.facts.pictures = vec![PictureFacts::new(Size::new(256, 512)); 2];
         harness.store.succeed(&lease, made).await.unwrap();
         harness.job(&id).await
     };

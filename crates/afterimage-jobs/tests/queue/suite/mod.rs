@@ -42,13 +42,15 @@ for_every_store! {
     ordering: a_burst_does_not_starve_others, an_overdue_burst_does_not_pass_newcomers,
         whoever_sends_one_after_the_other_takes_turns, dear_jobs_count_for_more, cancelled_jobs_do_not_count,
         priorities_are_worth_a_fixed_amount_of_work, a_high_job_passes_its_own_burst, the_queues_time_survives_a_restart,
-        pictures_that_come_late_do_not_pass_newcomers;
+        pictures_that_come_late_do_not_pass_newcomers,
+        a_queue_that_idles_does_not_push_on_the_time_of_another;
     fetching: a_job_that_awaits_pictures_is_not_claimed, it_is_when_they_are_there, keys_can_be_passed_over,
         a_fetch_that_failed_ends_the_job, a_fetch_that_may_pass_is_retried_then_final, a_late_fetcher_is_refused,
         a_fetch_given_back_is_taken_again, waiting_for_pictures_can_be_cancelled_and_deleted,
         waiting_for_pictures_counts_as_waiting_for_a_start, restarts_fetch_again, the_price_is_that_of_what_was_made;
     claiming: first_come_first_served, limits_per_key_are_kept, claims_do_not_share_a_job,
-        a_job_not_started_in_time_fails, a_started_job_has_no_start_limit;
+        a_job_not_started_in_time_fails, a_started_job_has_no_start_limit,
+        queues_of_models_are_apart, limits_per_key_hold_over_all_queues, positions_are_those_in_the_jobs_queue;
     endings: success_is_recorded, failure_is_recorded, a_paused_worker_is_refused, two_rescuers_count_once,
         two_deaths_end_in_quarantine, an_orderly_release_costs_nothing, storage_failures_are_retried_then_final,
         cancelling_a_waiting_job_ends_it, cancelling_a_running_job_asks_its_worker, a_cancelled_job_does_not_run_again,

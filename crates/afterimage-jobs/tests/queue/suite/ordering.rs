@@ -1,7 +1,7 @@
 //! Who is next: by turns, whatever the clock says.
 
 use super::claiming::claim_ids;
-use crate::fixtures::{Harness, fetched, new_job, remote_job};
+use crate::fixtures::{Harness, fetched, job_for, new_job, queue, remote_job};
 use afterimage_core::Size;
 use afterimage_jobs::{JobId, KeyId, NewJob, Priority};
 
@@ -149,4 +149,38 @@ pub async fn pictures_that_come_late_do_not_pass_newcomers(harness: Harness) {
     }
     let newcomer = harness.submit(new_job(&harness.key_with_limit(9).await)).await.id;
     assert!(position(&harness, &newcomer).await <= 1);
+}
+
+pub async fn a_queue_that_idles_does_not_push_on_the_time_of_another(harness: Harness) {
+    for model in ["dev", "srpo"] {
+        for _ in 0..20 {
+            harness.submit(job_for(&harness.key, model)).await;
+        }
+    }
+    // All of one burst, far into its own future.
+    for _ in 0..20 {
+        assert!(harness.claim_of(&[queue("srpo")]).await.is_some());
+    }
+    let newcomer = harness.submit(job_for(&harness.other_key, "dev")).await.id;
+    assert_eq!(position(&harness, &newcomer).await, 1, "after the first of the other burst");
+    // Nor does a key pay in one queue for what it has in another.
+    let alone = harness.submit(new_job(&harness.key)).await.id;
+    let other = harness.submit(new_job(&harness.other_key)).await.id;
+    assert_eq!((position(&harness, &alone).await, position(&harness, &other).await), (0, 1));
+    // Pictures are fetched by one order for all queues.
+    let remote = |key: &KeyId, model: &str| {
+        let mut new = remote_job(key);
+        new.spec.request.model = queue(model);
+        new
+    };
+    let mut awaited = Vec::new();
+    for (key, model) in [(&harness.key, "dev"), (&harness.key, "srpo"), (&harness.other_key, "dev")] {
+        awaited.push(harness.submit(remote(key, model)).await.id);
+    }
+    for number in [2, 0, 1] {
+        let lease = harness.claim_fetch().await;
+        assert_eq!(lease.job, awaited[number]);
+        harness.store.sources_ready(&lease, fetched()).await.unwrap();
+    }
+    assert_eq!(harness.claim_of(&[queue("srpo")]).await, Some(awaited[1].clone()));
 }

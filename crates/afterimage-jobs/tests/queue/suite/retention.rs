@@ -163,7 +163,7 @@ pub async fn orphans_are_found(harness: Harness) {
     let later = stored_at.plus(Duration::from_secs(2 * DAY));
     assert_eq!(orphans(later).await, 2, "a running job may still need its files");
     let mut made = result();
-    made.outputs[0].blob.clone_from(&wanted);
+    made.files[0].blob.clone_from(&wanted);
     harness.store.succeed(&lease, made).await.unwrap();
     assert_eq!(orphans(later).await, 1);
     assert!(blobs.get(&wanted).await.unwrap().is_some() && blobs.get(&kept).await.unwrap().is_some());

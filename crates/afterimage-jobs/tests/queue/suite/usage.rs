@@ -1,5 +1,7 @@
 use crate::fixtures::{Harness, LEASE, fetched, new_job, remote_job, result};
-use afterimage_jobs::{Blobs, Due, JobResult, KeyId, NewUpload, Output, StorageUse, Timestamp, UploadFacts, UploadId};
+use afterimage_jobs::{
+    Blobs, Due, JobResult, KeyId, NewUpload, ResultFile, StorageUse, Timestamp, UploadFacts, UploadId,
+};
 
 const ALWAYS: Timestamp = Timestamp(i64::MAX);
 
@@ -21,8 +23,8 @@ fn facts(id: &UploadId, bytes: u64) -> UploadFacts {
 
 /// Two files of 100 and 23 bytes.
 fn large_result() -> JobResult {
-    let file = |bytes| Output { bytes, ..result().outputs.remove(0) };
-    JobResult { outputs: vec![file(100), file(23)], ..result() }
+    let file = |bytes| ResultFile { bytes, ..result().files.remove(0) };
+    JobResult { files: vec![file(100), file(23)], ..result() }
 }
 
 async fn bytes(harness: &Harness) -> u64 {

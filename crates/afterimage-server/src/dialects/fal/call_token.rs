@@ -2,11 +2,12 @@
 //! must not know the key puts it into the query.
 
 use super::error::{Answer, Shape};
-use super::token::{Caller, EXPIRED, TokenState, key_of_token, make_call_token, read_call_token};
-use crate::app::App;
-use crate::auth::{Gate, credentials, require_key};
-use crate::dialects::json::{Fields, read_object};
+use super::token::{Caller, EXPIRED, TokenGate, TokenState, make_call_token, read_call_token};
+use crate::auth::{TOKEN_PARAMETER, credentials, require_key};
 use crate::error_shape::refuse;
+use crate::files::FileLinks;
+use crate::http::BodyReader;
+use crate::http::json::{Fields, read_object};
 use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
 use afterimage_jobs::{ApiKey, Clock, KeyId, SystemClock};
@@ -15,11 +16,7 @@ use axum::extract::{Extension, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
-use std::sync::Arc;
 use url::form_urlencoded;
-
-/// The parameter of the query.
-pub const PARAMETER: &str = "fal_jwt_token";
 
 /// How long a token works unless something else is asked for, in seconds.
 const DEFAULT_SECONDS: i64 = 120;
@@ -38,16 +35,17 @@ const APP_BYTES: usize = 200;
 /// It calls the apps it was made for, in the query as `fal_jwt_token`.
 #[utoipa::path(post, path = "/tokens/", tag = "fal", responses((status = 200, description = "The token", body = String, content_type = "application/json")))]
 pub async fn token(
-    State(app): State<Arc<App>>,
+    State(bodies): State<BodyReader>,
+    State(links): State<FileLinks>,
     Extension(key): Extension<ApiKey>,
     request: Request,
 ) -> Answer<Json<String>> {
     let (head, body) = request.into_parts();
     let fields = Fields::small(&["allowed_apps", "token_expiration"]);
-    let (object, _) = read_object(&app, &key.id, &head.headers, body, fields).await?;
+    let (object, _) = read_object(&bodies, &key.id, &head.headers, body, fields).await?;
     let caller = Caller { key: key.id.to_string(), apps: apps(&object)? };
-    let expires = SystemClock.now().0 / 1000 + seconds(&object)?;
-    Ok(Json(make_call_token(app.links.signer(), &caller, expires)))
+    let expires = SystemClock.now().unix_seconds() + seconds(&object)?;
+    Ok(Json(make_call_token(links.signer(), &caller, expires)))
 }
 
 /// What the body of [`token`] takes, for the documentation.
@@ -106,17 +104,17 @@ fn whole(value: &Value) -> Option<i64> {
 
 /// Like [`require_key`], for requests that may have a token in the query instead. What it allows is then in the
 /// request's extensions as [`Caller`].
-pub async fn require_key_or_token(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+pub async fn require_key_or_token(State(gate): State<TokenGate>, mut request: Request, next: Next) -> Response {
     let token = form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
-        .find(|(name, _)| name == PARAMETER)
+        .find(|(name, _)| name == TOKEN_PARAMETER)
         .map(|(_, token)| token.into_owned());
     // A key says more than a token.
     let Some(token) = token.filter(|_| credentials(request.headers()).is_none()) else {
-        return require_key(State(gate), request, next).await;
+        return require_key(State(gate.gate), request, next).await;
     };
-    let outcome = match read_call_token(gate.app.links.signer(), &token, SystemClock.now().0 / 1000) {
+    let outcome = match read_call_token(&gate.signer, &token, SystemClock.now().unix_seconds()) {
         TokenState::Of(caller) => {
-            key_of_token(&gate.app, &KeyId::from(caller.key.as_str())).await.map(|key| (key, caller))
+            gate.gate.auth.key_of_token(&KeyId::from(caller.key.as_str())).await.map(|key| (key, caller))
         }
         TokenState::Expired => Err(Refusal::Unauthorized(EXPIRED)),
         TokenState::NoToken => Err(Refusal::Unauthorized("unknown token")),

@@ -2,12 +2,12 @@
 
 use super::error::{Answer, Shape};
 use super::lifecycle::kept_for;
-use super::token::{EXPIRED, TokenState, key_of_token, make_token, read_token};
-use crate::app::App;
-use crate::auth::{Gate, credentials, require_key};
+use super::token::{EXPIRED, TokenGate, TokenState, make_token, read_token};
+use crate::auth::{credentials, require_key};
 use crate::dialects::rfc3339_with_offset;
 use crate::error_shape::refuse;
-use crate::files::{create_in_parts, store_upload};
+use crate::files::{FileLinks, Media, create_in_parts, store_upload};
+use crate::http::PublicUrl;
 use crate::http::body::{UPLOAD_LIMIT, drain};
 use crate::refusal::Refusal;
 use afterimage_jobs::{ApiKey, Clock, SystemClock, Timestamp, UploadState};
@@ -16,7 +16,6 @@ use axum::extract::{Extension, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use serde::Serialize;
-use std::sync::Arc;
 use std::time::Duration;
 use utoipa::ToSchema;
 
@@ -53,7 +52,8 @@ pub struct Uploaded {
 /// Any `storage_type` is taken and means the same.
 #[utoipa::path(post, path = "/storage/auth/token", tag = "fal", responses((status = 200, description = "The token", body = UploadAccess)))]
 pub async fn token(
-    State(app): State<Arc<App>>,
+    State(links): State<FileLinks>,
+    State(public_url): State<PublicUrl>,
     Extension(key): Extension<ApiKey>,
     request: Request,
 ) -> Answer<Json<UploadAccess>> {
@@ -61,11 +61,11 @@ pub async fn token(
     // Nothing in the body matters.
     drain(&head.headers, body).await;
     // Whole seconds: Pythons before 3.11 read three or six digits after them, or none.
-    let expires = SystemClock.now().plus(TOKEN_LIFETIME).0 / 1000;
+    let expires = SystemClock.now().plus(TOKEN_LIFETIME).unix_seconds();
     Ok(Json(UploadAccess {
-        token: make_token(app.links.signer(), &key.id, expires),
+        token: make_token(links.signer(), &key.id, expires),
         token_type: "Bearer",
-        base_url: app.public_url.for_request(&head.headers),
+        base_url: public_url.for_request(&head.headers),
         expires_at: rfc3339_with_offset(Timestamp(expires * 1000)),
     }))
 }
@@ -75,18 +75,19 @@ pub async fn token(
 /// With the token of `/storage/auth/token`, or with a key.
 #[utoipa::path(post, path = "/files/upload", tag = "fal", responses((status = 200, description = "The stored file", body = Uploaded)))]
 pub async fn upload(
-    State(app): State<Arc<App>>,
+    State(media): State<Media>,
+    State(public_url): State<PublicUrl>,
     Extension(key): Extension<ApiKey>,
     request: Request,
 ) -> Answer<Json<Uploaded>> {
     let (head, body) = request.into_parts();
     let kept_for = kept_for(&head.headers)?;
-    let bytes = app.bodies.read(&key.id, &head.headers, body, UPLOAD_LIMIT).await?;
+    let bytes = media.bodies.read(&key.id, &head.headers, body, UPLOAD_LIMIT).await?;
     let name = head.headers.get(FILE_NAME).map(|value| String::from_utf8_lossy(value.as_bytes())).unwrap_or_default();
-    let upload = store_upload(&app, &key.id, &name, bytes, kept_for).await?;
+    let upload = store_upload(&media, &key.id, &name, bytes, kept_for).await?;
     let UploadState::Ready(facts) = &upload.state else { return Err(Refusal::Internal.into()) };
-    let base = app.public_url.for_request(&head.headers);
-    Ok(Json(Uploaded { access_url: app.links.upload(&base, &upload, &facts.content_type) }))
+    let base = public_url.for_request(&head.headers);
+    Ok(Json(Uploaded { access_url: media.links.upload(&base, &upload, &facts.content_type) }))
 }
 
 /// An upload that takes parts.
@@ -107,7 +108,8 @@ pub struct UploadInParts {
 /// together. Together they have at most the 50 MB of a picture.
 #[utoipa::path(post, path = "/files/upload/multipart", tag = "fal", responses((status = 200, description = "Where to send them", body = UploadInParts)))]
 pub async fn upload_parts(
-    State(app): State<Arc<App>>,
+    State(media): State<Media>,
+    State(public_url): State<PublicUrl>,
     Extension(key): Extension<ApiKey>,
     request: Request,
 ) -> Answer<Json<UploadInParts>> {
@@ -117,22 +119,22 @@ pub async fn upload_parts(
     let text = |name: &str| head.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
     let declared_type = text("content-type").unwrap_or_default();
     let name = text(FILE_NAME).unwrap_or_default();
-    let upload = create_in_parts(&app, &key.id, &name, &declared_type, kept_for(&head.headers)?).await?;
-    let base = app.public_url.for_request(&head.headers);
+    let upload = create_in_parts(&media, &key.id, &name, &declared_type, kept_for(&head.headers)?).await?;
+    let base = public_url.for_request(&head.headers);
     Ok(Json(UploadInParts {
-        access_url: app.links.upload_without_query(&base, &upload, &declared_type),
-        upload_id: app.links.parts_ticket(&upload),
+        access_url: media.links.upload_without_query(&base, &upload, &declared_type),
+        upload_id: media.links.parts_ticket(&upload),
     }))
 }
 
 /// Like [`require_key`], for requests that may have a token instead.
-pub async fn require_key_or_token(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    let signer = gate.app.links.signer();
-    let now = SystemClock.now().0 / 1000;
+pub async fn require_key_or_token(State(gate): State<TokenGate>, mut request: Request, next: Next) -> Response {
+    let signer = &gate.signer;
+    let now = SystemClock.now().unix_seconds();
     let outcome = match credentials(request.headers()).map(|text| read_token(signer, text, now)) {
         // A key, or a token that somebody made up, which then counts as a wrong key.
-        None | Some(TokenState::NoToken) => return require_key(State(gate), request, next).await,
-        Some(TokenState::Of(id)) => key_of_token(&gate.app, &id).await,
+        None | Some(TokenState::NoToken) => return require_key(State(gate.gate), request, next).await,
+        Some(TokenState::Of(id)) => gate.gate.auth.key_of_token(&id).await,
         Some(TokenState::Expired) => Err(Refusal::Unauthorized(EXPIRED)),
     };
     match outcome {

@@ -3,9 +3,10 @@
 
 use super::models::{WEBHOOK, field_name};
 use crate::dialects::FieldProblem;
-use crate::error_shape::{ErrorShape, Refused};
+use crate::error_shape::{ErrorShape, ShapedRefusal};
 use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
+use afterimage_core::Field;
 use afterimage_jobs::{Failure, FailureKind, Job, JobState};
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -123,7 +124,7 @@ impl Failed {
 
     fn of_failure(failure: &Failure) -> Self {
         // Only the picture can turn out to be unusable after the request was checked.
-        let field = field_name(failure.field.as_deref().unwrap_or("image"));
+        let field = field_name(failure.field.unwrap_or(Field::Image));
         let message = failure.message.as_str();
         match failure.kind {
             FailureKind::BadInput if field == "image_url" => Self::field(field, "image_load_error", message),
@@ -131,7 +132,7 @@ impl Failed {
             FailureKind::SourceUnavailable => Self::field(field, "file_download_error", message),
             FailureKind::StartTimeout => Self::text(StatusCode::GATEWAY_TIMEOUT, Some("request_timeout"), message),
             FailureKind::Crashed => Self::text(StatusCode::INTERNAL_SERVER_ERROR, Some("runner_server_error"), message),
-            FailureKind::Engine | FailureKind::Storage | FailureKind::Internal => {
+            FailureKind::Engine | FailureKind::Model | FailureKind::Storage | FailureKind::Internal => {
                 Self::text(StatusCode::INTERNAL_SERVER_ERROR, Some("internal_error"), message)
             }
         }
@@ -185,8 +186,5 @@ impl ErrorShape for Shape {
     }
 }
 
-/// A [`Refusal`] as a handler of this dialect returns it.
-pub type Error = Refused<Shape>;
-
 /// What a handler of this dialect returns.
-pub type Answer<T = Response> = Result<T, Error>;
+pub type Answer<T = Response> = Result<T, ShapedRefusal<Shape>>;

@@ -1,6 +1,6 @@
 //! How long a client wants its files to be kept.
 
-use crate::dialects::bounded_json;
+use crate::http::bounded_json;
 use crate::refusal::Refusal;
 use axum::http::HeaderMap;
 use serde_json::Value;

@@ -5,7 +5,7 @@ use crate::parameters::common::{
     guidance, num_images, output_format, required_prompt, restyling_prompt, seed, steps, strength,
 };
 use crate::parameters::{Kind, Parameter, Values};
-use afterimage_core::{Enlarge, GenerationRequest, Size, Task, VariationSettings};
+use afterimage_core::{Enlarge, Field, GenerationRequest, Size, Task, VariationSettings};
 
 /// All models.
 pub static MODELS: [Model; 6] = [
@@ -213,13 +213,23 @@ pub fn request(model: &Model, values: &Values) -> GenerationRequest {
     request
 }
 
-/// The engine's names of fields in this dialect.
-pub fn field_name(field: &str) -> &str {
+/// The engine's fields in this dialect.
+pub const fn field_name(field: Field) -> &'static str {
     match field {
-        "image" => "image_url",
-        "size" => "image_size",
-        "webhook" => WEBHOOK,
-        other => crate::dialects::field_name(other),
+        Field::Image => "image_url",
+        Field::Size => "image_size",
+        Field::Steps
+        | Field::Guidance
+        | Field::ImageWeight
+        | Field::Prompt
+        | Field::NumImages
+        | Field::Enlarge
+        | Field::Strength
+        | Field::ReduxStrength
+        | Field::ReduxDownsample
+        | Field::Redux
+        | Field::Model
+        | Field::Repeat => crate::dialects::field_name(field),
     }
 }
 

@@ -1,10 +1,11 @@
 //! Results of this dialect.
 
 use super::error::Failed;
-use crate::app::App;
-use crate::files::FileLinks;
+use crate::dialects::one_for_each;
+use crate::files::{FileLinks, ResultFiles};
 use crate::refusal::Refusal;
-use afterimage_jobs::{Job, Output as File};
+use afterimage_core::PictureFacts;
+use afterimage_jobs::{Job, ResultFile};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
@@ -58,16 +59,15 @@ impl Output {
     pub fn with_addresses(job: &Job, base: &str, links: &FileLinks) -> Option<Self> {
         let result = job.result.as_ref()?;
         let images = result
-            .outputs
-            .iter()
+            .pictures()
             .enumerate()
-            .map(|(index, file)| image(job, index, file, links.result(base, job, index, file)))
+            .map(|(index, (facts, file))| image(job, index, *facts, file, links.result(base, job, index, file)))
             .collect();
         Some(Self {
             images,
-            timings: Timings { inference: seconds(result.inference_ms) },
-            seed: result.seed,
-            has_nsfw_concepts: vec![false; result.outputs.len()],
+            timings: Timings { inference: seconds(result.inference_ms()) },
+            seed: result.facts.seed,
+            has_nsfw_concepts: one_for_each(&result.facts.pictures),
             prompt: job.spec.request.prompt.clone().unwrap_or_default(),
         })
     }
@@ -76,19 +76,19 @@ impl Output {
     ///
     /// # Errors
     /// When they cannot be read.
-    pub async fn inlined(app: &App, job: &Job) -> Result<Option<Self>, Refusal> {
-        let (Some(mut output), Some(result)) = (Self::with_addresses(job, "", &app.links), &job.result) else {
+    pub async fn inlined(files: &ResultFiles, job: &Job) -> Result<Option<Self>, Refusal> {
+        let (Some(mut output), Some(result)) = (Self::with_addresses(job, "", &files.links), &job.result) else {
             return Ok(None);
         };
-        for (image, file) in output.images.iter_mut().zip(&result.outputs) {
-            let bytes = app.blobs.get(&file.blob).await?.ok_or(Refusal::Unavailable)?;
+        for (image, file) in output.images.iter_mut().zip(&result.files) {
+            let bytes = files.read(file).await?;
             image.url = format!("data:{};base64,{}", file.content_type, STANDARD.encode(bytes));
         }
         Ok(Some(output))
     }
 }
 
-fn image(job: &Job, index: usize, file: &File, url: String) -> Image {
+fn image(job: &Job, index: usize, facts: PictureFacts, file: &ResultFile, url: String) -> Image {
     // Unlike the service's, these two are never null: some clients insist on them.
     let extension = file.content_type.rsplit('/').next().unwrap_or("bin");
     Image {
@@ -96,8 +96,8 @@ fn image(job: &Job, index: usize, file: &File, url: String) -> Image {
         content_type: file.content_type.clone(),
         file_name: format!("{}-{index}.{extension}", job.id),
         file_size: file.bytes,
-        width: file.width,
-        height: file.height,
+        width: facts.size.width,
+        height: facts.size.height,
     }
 }
 

@@ -15,13 +15,13 @@ pub enum Target {
         /// Its id as the client spells it.
         id: String,
         /// What of it.
-        part: Part,
+        part: Subresource,
     },
 }
 
 /// A part of a queued request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum Subresource {
     /// Its result.
     Result,
     /// Its status.
@@ -38,10 +38,10 @@ pub fn parse(path: &str) -> Option<Target> {
     if let Some((_, rest)) = path.split_once("/requests/") {
         let (id, part) = rest.split_once('/').unwrap_or((rest, ""));
         let part = match part {
-            "" => Part::Result,
-            "status" => Part::Status,
-            "status/stream" => Part::StatusStream,
-            "cancel" => Part::Cancel,
+            "" => Subresource::Result,
+            "status" => Subresource::Status,
+            "status/stream" => Subresource::StatusStream,
+            "cancel" => Subresource::Cancel,
             _ => return None,
         };
         return Some(Target::Request { id: id.to_owned(), part });
@@ -72,10 +72,10 @@ mod tests {
             ("flux-1/dev/redux", Some(Target::Model("fal-ai/flux-1/dev/redux".into()))),
             ("flux-1/dev/redux/", Some(Target::Model("fal-ai/flux-1/dev/redux".into()))),
             ("flux-1/dev/redux/stream", Some(Target::Stream("fal-ai/flux-1/dev/redux".into()))),
-            ("flux-1/requests/a-b", request("a-b", Part::Result)),
-            ("flux-1/dev/redux/requests/a-b/status", request("a-b", Part::Status)),
-            ("flux-1/requests/a-b/status/stream", request("a-b", Part::StatusStream)),
-            ("flux-1/requests/a-b/cancel", request("a-b", Part::Cancel)),
+            ("flux-1/requests/a-b", request("a-b", Subresource::Result)),
+            ("flux-1/dev/redux/requests/a-b/status", request("a-b", Subresource::Status)),
+            ("flux-1/requests/a-b/status/stream", request("a-b", Subresource::StatusStream)),
+            ("flux-1/requests/a-b/cancel", request("a-b", Subresource::Cancel)),
             ("flux-1/requests/a-b/other", None),
         ] {
             assert_eq!(parse(path), expected, "{path}");

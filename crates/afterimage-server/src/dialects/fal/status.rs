@@ -3,12 +3,12 @@
 use super::error::Failed;
 use super::output::seconds;
 use super::path::app_of;
-use crate::app::App;
 use crate::dialects::rfc3339_with_offset;
+use crate::follow::Follower;
 use crate::refusal::Refusal;
 use afterimage_core::Stage;
 use afterimage_jobs::progress::{Event, Noted};
-use afterimage_jobs::{Job, JobState};
+use afterimage_jobs::{Job, JobState, Store};
 use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 /// Answer to a submit.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = FalTicket)]
-pub struct Ticket {
+pub struct QueuedRequest {
     /// `IN_QUEUE`.
     pub status: &'static str,
     /// Id of the request.
@@ -54,7 +54,7 @@ pub struct Status {
     pub cancel_url: String,
     /// Times, when it is completed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub metrics: Option<Metrics>,
+    pub metrics: Option<RequestMetrics>,
     /// Why it has no result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -80,7 +80,7 @@ pub struct Log {
 /// Times of a completed request.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[schema(as = FalMetrics)]
-pub struct Metrics {
+pub struct RequestMetrics {
     /// Seconds the models took.
     pub inference_time: f64,
 }
@@ -91,19 +91,19 @@ fn addresses(job: &Job, base: &str) -> (String, String, String) {
     (response.clone(), format!("{response}/status"), format!("{response}/cancel"))
 }
 
-impl Ticket {
+impl QueuedRequest {
     /// The ticket of `job`.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn of(app: &App, job: &Job, base: &str) -> Result<Self, Refusal> {
+    pub async fn of(store: &dyn Store, job: &Job, base: &str) -> Result<Self, Refusal> {
         let (response_url, status_url, cancel_url) = addresses(job, base);
         let request_id = job.id.to_string();
         Ok(Self {
             status: "IN_QUEUE",
             gateway_request_id: request_id.clone(),
             request_id,
-            queue_position: app.store.position(&job.id).await?.unwrap_or(0),
+            queue_position: store.position(&job.id).await?.unwrap_or(0),
             response_url,
             status_url,
             cancel_url,
@@ -116,7 +116,7 @@ impl Status {
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn of(app: &App, job: &Job, base: &str, with_logs: bool) -> Result<Self, Refusal> {
+    pub async fn of(follower: &Follower, job: &Job, base: &str, with_logs: bool) -> Result<Self, Refusal> {
         let (response_url, status_url, cancel_url) = addresses(job, base);
         let failed = Failed::of_job(job);
         Ok(Self {
@@ -127,15 +127,15 @@ impl Status {
             },
             request_id: job.id.to_string(),
             queue_position: match job.state {
-                JobState::Queued => Some(app.store.position(&job.id).await?.unwrap_or(0)),
+                JobState::Queued => Some(follower.store.position(&job.id).await?.unwrap_or(0)),
                 _ => None,
             },
-            logs: with_logs.then(|| app.events.history(&job.id).iter().map(log).collect()),
+            logs: with_logs.then(|| follower.events.history(&job.id).iter().map(log).collect()),
             response_url,
             status_url,
             cancel_url,
-            metrics: job.state.is_terminal().then(|| Metrics {
-                inference_time: job.result.as_ref().map_or(0.0, |result| seconds(result.inference_ms)),
+            metrics: job.state.is_terminal().then(|| RequestMetrics {
+                inference_time: job.result.as_ref().map_or(0.0, |result| seconds(result.inference_ms())),
             }),
             error: failed.as_ref().map(|failed| failed.body.message.clone()),
             error_type: failed.map(|failed| failed.error_type().to_owned()),

@@ -3,10 +3,10 @@
 use super::error::{Answer, Failed};
 use super::models::field_name;
 use super::output::Output;
-use super::submission::{Asked, timed_out};
-use super::with_job;
-use crate::app::App;
-use crate::progress::{Following, Happening, event_stream};
+use super::responses::with_job;
+use super::submission::{CheckedCall, timed_out};
+use crate::files::ResultFiles;
+use crate::follow::{JobUpdate, SyncRunner, event_stream};
 use crate::refusal::Refusal;
 use afterimage_jobs::progress::Event as Progress;
 use afterimage_jobs::{ApiKey, Job};
@@ -15,27 +15,26 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::stream::unfold;
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 /// Queues what was asked for and streams its progress: values with `progress`, some with a preview in `images`, and the
 /// output as the last one. For clients that hang up see [`Following`].
-pub async fn stream(app: Arc<App>, key: ApiKey, asked: Asked) -> Answer {
-    let (base, inline) = (asked.submission.public_url.clone(), asked.sync_mode);
-    let following = Following::submit(&app, &key, asked.submission, field_name, true).await?;
+pub async fn stream(sync: &SyncRunner, files: ResultFiles, key: ApiKey, call: CheckedCall) -> Answer {
+    let (base, inline) = (call.submission.public_url.clone(), call.sync_mode);
+    let following = sync.follow(&key, call.submission, field_name, true).await?;
     let job = following.job().clone();
     // Until the last value has been sent.
-    let start = Some((app, following, base));
+    let start = Some((sync.clone(), files, following, base));
     let stream = unfold(start, move |state| async move {
-        let (app, mut following, base) = state?;
+        let (sync, files, mut following, base) = state?;
         let last = match following.next().await {
-            Ok(Happening::Progress(progress)) => {
+            Ok(JobUpdate::Progress(progress)) => {
                 let event = Event::default().data(rendered(progress).to_string());
-                return Some((event, Some((app, following, base))));
+                return Some((event, Some((sync, files, following, base))));
             }
-            Ok(Happening::Over(job)) => {
+            Ok(JobUpdate::Over(job)) => {
                 // Also when the server stops: the last value says where the result will be.
                 following.let_go();
-                end(&app, &job, &base, inline).await
+                end(&sync, &files, &job, &base, inline).await
             }
             Err(refusal) => Err(refusal),
         };
@@ -60,13 +59,14 @@ fn failure(failed: &Failed) -> Value {
     json!({"status": failed.status.as_u16(), "error": failed.body})
 }
 
-async fn end(app: &App, job: &Job, base: &str, inline: bool) -> Result<Value, Refusal> {
+async fn end(sync: &SyncRunner, files: &ResultFiles, job: &Job, base: &str, inline: bool) -> Result<Value, Refusal> {
     if !job.state.is_terminal() {
-        return Ok(failure(&timed_out(app, job)));
+        return Ok(failure(&timed_out(sync, job)));
     }
     if let Some(failed) = Failed::of_job(job) {
         return Ok(failure(&failed));
     }
-    let output = if inline { Output::inlined(app, job).await? } else { Output::with_addresses(job, base, &app.links) };
+    let output =
+        if inline { Output::inlined(files, job).await? } else { Output::with_addresses(job, base, &files.links) };
     serde_json::to_value(output).map_err(|_| Refusal::Internal)
 }

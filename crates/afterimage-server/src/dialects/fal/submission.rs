@@ -1,16 +1,18 @@
 //! From a request of any of this dialect's forms to a submission.
 
+use super::DIALECT;
+use super::error::Failed;
 use super::lifecycle::kept_for;
 use super::models::{MODELS, WEBHOOK, request};
-use super::{DIALECT, error::Failed};
-use crate::app::App;
 use crate::dialects::Model;
-use crate::dialects::json::{Fields, idempotency, read_object};
-use crate::intake::take_text;
+use crate::follow::SyncRunner;
+use crate::http::idempotency;
+use crate::http::json::{Fields, read_object};
+use crate::intake::{Intake, take_text};
+use crate::model_sets::ModelSets;
 use crate::parameters::{Numbers, echo, parse_with};
 use crate::refusal::Refusal;
 use crate::submit::Submission;
-use crate::wait::why_not_done;
 use afterimage_core::OutputFormat;
 use afterimage_jobs::{Job, KeyId, Priority, Webhook};
 use axum::extract::Request;
@@ -24,7 +26,7 @@ const UNSTORED: Duration = Duration::from_hours(1);
 
 /// A checked request.
 #[derive(Debug)]
-pub struct Asked {
+pub struct CheckedCall {
     /// What to queue.
     pub submission: Submission,
     /// The field of that name, which means something else in each form.
@@ -35,11 +37,10 @@ pub struct Asked {
 ///
 /// # Errors
 /// [`Refusal::NotFound`] that names all there are.
-pub fn model(id: &str) -> Result<&'static Model, Refusal> {
-    Model::find(&MODELS, id).ok_or_else(|| {
-        let known: Vec<&str> = MODELS.iter().map(|model| model.id).collect();
+pub fn model(sets: &ModelSets, id: &str) -> Result<&'static Model, Refusal> {
+    Model::find_served(&MODELS, sets, id).map_err(|known| {
         let shown: String = id.chars().take(100).collect();
-        Refusal::NotFound(format!("Application {shown:?} not found; there are {}", known.join(", ")))
+        Refusal::NotFound(format!("Application {shown:?} not found; there are {known}"))
     })
 }
 
@@ -47,18 +48,23 @@ pub fn model(id: &str) -> Result<&'static Model, Refusal> {
 ///
 /// # Errors
 /// [`Refusal`] for everything that can be known to be wrong before a model runs.
-pub async fn read(app: &App, key: &KeyId, model: &'static Model, request_: Request) -> Result<Asked, Refusal> {
+pub async fn read(
+    intake: &Intake,
+    key: &KeyId,
+    model: &'static Model,
+    request_: Request,
+) -> Result<CheckedCall, Refusal> {
     let (parts, body) = request_.into_parts();
     let headers = &parts.headers;
     let parameters = model.parameters();
     let fields = Fields::of(&parameters).with_pictures(&[]);
-    let (object, bytes) = read_object(app, key, headers, body, fields).await?;
+    let (object, bytes) = read_object(&intake.bodies, key, headers, body, fields).await?;
     let values = parse_with(Numbers::OrText, &parameters, &object)?;
     let start_within = start_limit(headers)?;
     let webhook = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
         .find(|(name, value)| name == WEBHOOK && !value.is_empty())
         .map(|(_, url)| Webhook { url: url.into_owned(), dialect: DIALECT.to_owned() });
-    let picture = take_text(app, key, "image_url", values.text("image_url").unwrap_or_default()).await?;
+    let picture = take_text(intake, key, "image_url", values.text("image_url").unwrap_or_default()).await?;
     let picture = picture.holding(&bytes);
     let sync_mode = values.switch("sync_mode");
     let is_stored = text(headers, "x-fal-store-io") != Some("0");
@@ -70,8 +76,9 @@ pub async fn read(app: &App, key: &KeyId, model: &'static Model, request_: Reque
         request: request(model, &values),
         pictures: vec![picture],
         format: if values.text("output_format") == Some("png") { OutputFormat::Png } else { OutputFormat::Jpeg },
-        public_url: app.public_url.for_request(headers),
+        public_url: intake.public_url.for_request(headers),
         webhook,
+        webhook_name: WEBHOOK,
         idempotency: idempotency(headers, &parts.uri, &bytes)?,
         priority: match text(headers, "x-fal-queue-priority") {
             Some(word) if word.eq_ignore_ascii_case("low") => Priority::Low,
@@ -81,7 +88,7 @@ pub async fn read(app: &App, key: &KeyId, model: &'static Model, request_: Reque
         start_within,
         kept_for: if is_stored { kept_for } else { Some(kept_for.map_or(UNSTORED, |own| own.min(UNSTORED))) },
     };
-    Ok(Asked { submission, sync_mode })
+    Ok(CheckedCall { submission, sync_mode })
 }
 
 /// Whether `job`'s results are to be inlined.
@@ -109,8 +116,8 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 /// The error that a synchronous request gets when its time, or the server's, is over before its job is.
-pub fn timed_out(app: &App, job: &Job) -> Failed {
-    Failed::gateway_timeout(format!("{}; it continues, read it from the queue as {}", why_not_done(app), job.id))
+pub fn timed_out(sync: &SyncRunner, job: &Job) -> Failed {
+    Failed::gateway_timeout(format!("{}; it continues, read it from the queue as {}", sync.why_not_done(), job.id))
 }
 
 #[cfg(test)]

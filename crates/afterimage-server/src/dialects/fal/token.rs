@@ -1,12 +1,31 @@
 //! Tokens that stand for a key for a while and for one purpose only: they hold the key's public part and are signed.
 
-use crate::app::App;
+use super::error::Shape;
+use crate::auth::Gate;
+use crate::dialects::DialectParts;
+use crate::error_shape::ErrorShape;
 use crate::files::{Purpose, Signer};
-use crate::refusal::Refusal;
-use afterimage_jobs::{ApiKey, KeyId};
+use afterimage_jobs::KeyId;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+
+/// What it takes to let requests with a key or a token pass.
+#[derive(Clone)]
+pub struct TokenGate {
+    /// For keys.
+    pub gate: Gate,
+    /// For tokens.
+    pub signer: Signer,
+}
+
+impl TokenGate {
+    /// The gate of this dialect.
+    pub fn new(parts: &DialectParts) -> Self {
+        let gate = Gate { auth: parts.auth.clone(), render: Shape::respond };
+        Self { gate, signer: parts.results.links.signer().clone() }
+    }
+}
 
 /// What a text that may be a token is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,14 +89,6 @@ pub fn read_call_token(signer: &Signer, text: &str, now: i64) -> TokenState<Call
 
 /// Tells the holder of a token what to do.
 pub const EXPIRED: &str = "the token has expired; ask for another one";
-
-/// The key `id`, which may have been revoked since its token was made.
-///
-/// # Errors
-/// [`Refusal::Unauthorized`]; those of the store.
-pub async fn key_of_token(app: &App, id: &KeyId) -> Result<ApiKey, Refusal> {
-    app.store.key(id).await?.ok_or(Refusal::Unauthorized("the key of this token was revoked"))
-}
 
 /// Where every token begins. A key never begins so, and the word also tells people what they are looking at.
 const fn prefix(purpose: Purpose) -> &'static str {

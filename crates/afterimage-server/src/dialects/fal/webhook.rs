@@ -2,7 +2,6 @@
 
 use super::error::Answer;
 use super::output::report;
-use crate::app::App;
 use crate::files::{FileLinks, Signer};
 use crate::refusal::Refusal;
 use crate::webhooks::ed25519::{BadSeed, PublicKey, SigningKey};
@@ -14,31 +13,30 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
 use std::time::Duration;
 use utoipa::ToSchema;
 
 /// The keys that sign webhooks.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = WebhookKeys)]
-pub struct Keys {
+pub struct KeySet {
     keys: Vec<PublicKey>,
 }
 
 /// The keys that sign webhooks
 ///
 /// A JSON Web Key Set; needs no key.
-#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "fal", responses((status = 200, description = "The keys", body = Keys)))]
-pub async fn keys(State(app): State<Arc<App>>) -> Answer<Json<Keys>> {
-    Ok(Json(key_set(app.links.signer()).map_err(|_| Refusal::Internal)?))
+#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "fal", responses((status = 200, description = "The keys", body = KeySet)))]
+pub async fn keys(State(links): State<FileLinks>) -> Answer<Json<KeySet>> {
+    Ok(Json(key_set(links.signer()).map_err(|_| Refusal::Internal)?))
 }
 
 /// The public keys of the server that has `signer`.
 ///
 /// # Errors
 /// Never in practice: a derived seed is one.
-pub fn key_set(signer: &Signer) -> Result<Keys, BadSeed> {
-    Ok(Keys { keys: vec![signing_key(signer)?.public()] })
+pub fn key_set(signer: &Signer) -> Result<KeySet, BadSeed> {
+    Ok(KeySet { keys: vec![signing_key(signer)?.public()] })
 }
 
 /// The key: derived, so that it needs no storing and is the same on all servers of one database.
@@ -56,7 +54,7 @@ impl Render for WebhookRenderer {
         let failed = |error: &dyn std::fmt::Display| RenderError(error.to_string());
         let body = serde_json::to_vec(&report(job, &self.0)).map_err(|error| failed(&error))?;
         let (id, user) = (job.id.to_string(), job.key.to_string());
-        let timestamp = (sent_at.0 / 1000).to_string();
+        let timestamp = (sent_at.unix_seconds()).to_string();
         let digest = hex::encode(Sha256::digest(&body));
         let key = signing_key(self.0.signer()).map_err(|error| failed(&error))?;
         let signature = key.sign(format!("{id}\n{user}\n{timestamp}\n{digest}").as_bytes());
@@ -81,15 +79,16 @@ impl Render for WebhookRenderer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use afterimage_core::{GenerationRequest, OutputFormat, Task};
+    use afterimage_core::{Field, GenerationFacts, GenerationRequest, ModelFacts, OutputFormat, Size, Task, Timings};
     use afterimage_jobs::{
         Failure, FailureKind, JobId, JobResult, JobSpec, JobState, JobStore, KeyId, KeyStore, MemoryStore, NewJob,
-        NewKey, Output, OutputSpec, Priority, SystemClock,
+        NewKey, OutputSpec, Priority, ResultFile, SystemClock,
     };
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use ring::signature::{ED25519, UnparsedPublicKey};
     use serde_json::{Value, json};
+    use std::sync::Arc;
 
     const SENT_AT: Timestamp = Timestamp(1_750_000_000_500);
 
@@ -131,22 +130,17 @@ mod tests {
     }
 
     async fn succeeded() -> Job {
-        let output = Output {
+        let file = ResultFile {
             blob: "results/x".to_owned(),
             content_type: "image/png".to_owned(),
-            width: 64,
-            height: 48,
             bytes: 1234,
             sha256: String::new(),
         };
-        let result = JobResult {
-            outputs: vec![output],
-            seed: 7,
-            inference_ms: 1500,
-            run_ms: None,
-            timings: Value::Null,
-            facts: Value::Null,
-        };
+        let size = Size::new(64, 48);
+        let model = ModelFacts { name: String::new(), native_size: size, device: String::new(), dtype: String::new() };
+        let timings = Timings { total_ms: 1500.0, ..Timings::default() };
+        let facts = GenerationFacts { timings, ..GenerationFacts::new(7, size, 1, model) };
+        let result = JobResult { facts, files: vec![file], run_ms: None };
         Job { state: JobState::Succeeded, result: Some(result), ..job().await }
     }
 
@@ -190,7 +184,7 @@ mod tests {
     #[tokio::test]
     async fn a_failure_is_reported() {
         let failure = Failure {
-            field: Some("image".to_owned()),
+            field: Some(Field::Image),
             ..Failure::new(FailureKind::SourceUnavailable, "the host answered with status 404")
         };
         let failed = Job { state: JobState::Failed, failure: Some(failure), ..job().await };

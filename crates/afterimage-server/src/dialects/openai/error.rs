@@ -1,11 +1,11 @@
 //! This dialect's errors: OpenAI's envelope, and the shapes of DeepInfra's native route.
 
-use super::models::MODEL;
 use crate::dialects::FieldProblem;
 use crate::error_shape::ErrorShape;
 use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
 use crate::submit::FieldName;
+use afterimage_core::Field;
 use afterimage_jobs::{FailureKind, Job, JobState};
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -93,17 +93,6 @@ impl Failed {
         Self { status, message: message.into(), param: None, code: None, retry: false }
     }
 
-    /// A model that is not served.
-    pub fn unknown_model(id: &str) -> Self {
-        let shown: String = id.chars().take(100).collect();
-        let message = format!("{shown:?} is not known; there is {MODEL}");
-        Self {
-            param: Some("model".to_owned()),
-            code: Some("model_not_found"),
-            ..Self::new(StatusCode::NOT_FOUND, message)
-        }
-    }
-
     /// Why `job` has no result, or `None` when it has one or has not ended. `name` translates the core's names of
     /// fields.
     pub fn of_job(job: &Job, name: FieldName) -> Option<Self> {
@@ -113,12 +102,14 @@ impl Failed {
                 let status = match failure.kind {
                     FailureKind::BadInput | FailureKind::SourceUnavailable => StatusCode::BAD_REQUEST,
                     FailureKind::StartTimeout => StatusCode::GATEWAY_TIMEOUT,
-                    FailureKind::Engine | FailureKind::Crashed | FailureKind::Storage | FailureKind::Internal => {
-                        StatusCode::INTERNAL_SERVER_ERROR
-                    }
+                    FailureKind::Engine
+                    | FailureKind::Model
+                    | FailureKind::Crashed
+                    | FailureKind::Storage
+                    | FailureKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
                 };
                 // Only the picture can turn out to be unusable after the request was checked.
-                let field = failure.field.as_deref().or((status == StatusCode::BAD_REQUEST).then_some("image"));
+                let field = failure.field.or((status == StatusCode::BAD_REQUEST).then_some(Field::Image));
                 let param = field.map(|field| name(field).to_owned());
                 Some(Self { param, ..Self::new(status, failure.message.clone()) })
             }
@@ -239,14 +230,14 @@ impl ErrorShape for NativeShape {
 
 /// Why a handler of this dialect has no result to give.
 #[derive(Debug)]
-pub enum Error {
+pub enum HandlerError {
     /// For a reason that all dialects share.
     Refusal(Refusal),
     /// For one of this dialect's own.
     Failed(Failed),
 }
 
-impl Error {
+impl HandlerError {
     /// In the native route's shape.
     pub fn native(self) -> Response {
         match self {
@@ -256,26 +247,26 @@ impl Error {
     }
 }
 
-impl From<Refusal> for Error {
+impl From<Refusal> for HandlerError {
     fn from(refusal: Refusal) -> Self {
         Self::Refusal(refusal)
     }
 }
 
-impl From<Problem> for Error {
+impl From<Problem> for HandlerError {
     fn from(problem: Problem) -> Self {
         Self::Refusal(problem.into())
     }
 }
 
-impl From<Failed> for Error {
+impl From<Failed> for HandlerError {
     fn from(failed: Failed) -> Self {
         Self::Failed(failed)
     }
 }
 
 /// In OpenAI's envelope.
-impl IntoResponse for Error {
+impl IntoResponse for HandlerError {
     fn into_response(self) -> Response {
         match self {
             Self::Refusal(refusal) => Shape::respond(&refusal),
@@ -330,8 +321,9 @@ mod tests {
         let (status, _, body) = shown(NativeShape::respond(&refusal())).await;
         assert_eq!(status, 422);
         assert_eq!(body, json!({"detail": [{"loc": ["body", "n"], "msg": "is a text", "type": "type_error"}]}));
-        let (status, _, body) = shown(Error::from(Failed::unknown_model("x")).native()).await;
-        assert_eq!((status, body), (404, json!({"error": format!("\"x\" is not known; there is {MODEL}")})));
+        let failed = Failed { param: Some("model".to_owned()), ..Failed::new(StatusCode::NOT_FOUND, "no such model") };
+        let (status, _, body) = shown(HandlerError::from(failed).native()).await;
+        assert_eq!((status, body), (404, json!({"error": "no such model"})));
         let (status, _, body) = shown(NativeShape::respond(&Refusal::Unauthorized("no key"))).await;
         assert_eq!((status, body), (401, json!({"detail": {"error": "no key"}})));
     }

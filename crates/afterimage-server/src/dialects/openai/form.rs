@@ -1,11 +1,10 @@
 //! Requests with a picture, in a form or, as newer clients send edits, in JSON.
 
 use super::pictures::{Sent, in_json, is_mask, masks_are_refused, sent_in_part};
-use crate::app::App;
-use crate::dialects::json::{Fields, read_object};
-use crate::http::body::JSON_LIMIT;
+use crate::http::body::{BodyReader, JSON_LIMIT};
+use crate::http::json::{Fields, read_object};
 use crate::http::multipart::{Part, parts};
-use crate::intake::{SourcePicture, take_bytes, take_text};
+use crate::intake::{Intake, RequestPicture, take_bytes, take_text};
 use crate::parameters::Parameter;
 use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
@@ -35,13 +34,13 @@ impl Form {
     /// # Errors
     /// [`Refusal::BadBody`], those of reading, and [`Refusal::Field`] for a field that is not supported.
     pub async fn read(
-        app: &App,
+        bodies: &BodyReader,
         key: &KeyId,
         headers: &HeaderMap,
         body: Body,
         parameters: &[Parameter],
     ) -> Result<Self, Refusal> {
-        let body = app.bodies.read(key, headers, body, JSON_LIMIT).await?;
+        let body = bodies.read(key, headers, body, JSON_LIMIT).await?;
         let wanted =
             |name: &str| is_picture(name) || is_mask(name) || parameters.iter().any(|parameter| parameter.name == name);
         let parts = parts(headers, body.clone(), wanted).await;
@@ -54,14 +53,14 @@ impl Form {
     /// # Errors
     /// As [`Form::read`].
     pub async fn read_json(
-        app: &App,
+        bodies: &BodyReader,
         key: &KeyId,
         headers: &HeaderMap,
         body: Body,
         parameters: &[Parameter],
     ) -> Result<Self, Refusal> {
         let fields = Fields::of(parameters).with_pictures(&["images", "image", "mask"]);
-        let (mut object, body) = read_object(app, key, headers, body, fields).await?;
+        let (mut object, body) = read_object(bodies, key, headers, body, fields).await?;
         let pictures = in_json(&mut object)?;
         if let Some(first) = pictures.first() {
             object.insert("image".to_owned(), Value::from(first.shown()));
@@ -94,7 +93,7 @@ impl Form {
     ///
     /// # Errors
     /// [`Refusal::Field`] when there is not exactly one, or when it cannot be used.
-    pub async fn picture(self, app: &App, key: &KeyId) -> Result<SourcePicture, Refusal> {
+    pub async fn picture(self, intake: &Intake, key: &KeyId) -> Result<RequestPicture, Refusal> {
         let count = self.pictures.len();
         let mut pictures = self.pictures.into_iter();
         let (Some(sent), None) = (pictures.next(), pictures.next()) else {
@@ -103,8 +102,8 @@ impl Form {
             return Err(Problem::new("image", kind, message).into());
         };
         let picture = match sent {
-            Sent::Text { field, text } => take_text(app, key, &field, &text).await?,
-            Sent::File(bytes) => take_bytes(app, key, "image", bytes).await?,
+            Sent::Text { field, text } => take_text(intake, key, &field, &text).await?,
+            Sent::File(bytes) => take_bytes(intake, key, "image", bytes).await?,
         };
         Ok(picture.holding(&self.body))
     }

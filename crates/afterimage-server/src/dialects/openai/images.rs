@@ -1,16 +1,19 @@
 //! `images/variations` and `images/edits`.
 
-use super::error::Error;
+use super::error::HandlerError;
 use super::form::Form;
 use super::models::{self, MODEL};
 use super::output::Images;
 use super::run::{form_field_name, run};
 use super::stream::stream;
 use super::{Base, DIALECT};
-use crate::app::App;
-use crate::dialects::json::idempotency;
 use crate::dialects::{Flow, generation};
+use crate::files::ResultFiles;
+use crate::follow::SyncRunner;
+use crate::http::idempotency;
 use crate::http::multipart::is_json;
+use crate::intake::Intake;
+use crate::model_sets::ModelSets;
 use crate::parameters::{Numbers, Values, echo, parse_with};
 use crate::problem::{Problem, ProblemKind};
 use crate::submit::Submission;
@@ -20,71 +23,87 @@ use axum::Json;
 use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
-use std::sync::Arc;
 
 /// `POST images/variations`
 pub async fn variations(
-    State(app): State<Arc<App>>,
+    State(intake): State<Intake>,
+    State(sync): State<SyncRunner>,
+    State(files): State<ResultFiles>,
     Extension(key): Extension<ApiKey>,
     Extension(base): Extension<Base>,
     request: Request,
-) -> Result<Response, Error> {
-    make(&app, &key, base, Flow::Variation, request).await
+) -> Result<Response, HandlerError> {
+    let (submission, format) = read(&intake, &sync.submitter.models, &key.id, base, Flow::Variation, request).await?;
+    answer(&sync, &files, &key, submission, format).await
 }
 
 /// `POST images/edits`
 pub async fn edits(
-    State(app): State<Arc<App>>,
+    State(intake): State<Intake>,
+    State(sync): State<SyncRunner>,
+    State(files): State<ResultFiles>,
     Extension(key): Extension<ApiKey>,
     Extension(base): Extension<Base>,
     request: Request,
-) -> Result<Response, Error> {
-    make(&app, &key, base, Flow::ImageToImage, request).await
+) -> Result<Response, HandlerError> {
+    let (submission, format) =
+        read(&intake, &sync.submitter.models, &key.id, base, Flow::ImageToImage, request).await?;
+    answer(&sync, &files, &key, submission, format).await
 }
 
 /// How the pictures reach the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Delivery {
+enum ResponseFormat {
     Inlined,
     Addresses,
     Streamed { partial_images: u32 },
 }
 
-async fn make(app: &Arc<App>, key: &ApiKey, base: Base, flow: Flow, request: Request) -> Result<Response, Error> {
-    let (submission, delivery) = read(app, &key.id, base, flow, request).await?;
+/// Runs `submission` and answers in `format`.
+async fn answer(
+    sync: &SyncRunner,
+    files: &ResultFiles,
+    key: &ApiKey,
+    submission: Submission,
+    format: ResponseFormat,
+) -> Result<Response, HandlerError> {
     let public_url = submission.public_url.clone();
-    let images = match delivery {
-        Delivery::Streamed { partial_images } => return stream(app, key, submission, partial_images).await,
-        Delivery::Addresses => {
-            Images::with_addresses(&run(app, key, submission, form_field_name).await?, &public_url, &app.links)?
+    let images = match format {
+        ResponseFormat::Streamed { partial_images } => {
+            return stream(sync, files, key, submission, partial_images).await;
         }
-        Delivery::Inlined => Images::inlined(&app.blobs, &run(app, key, submission, form_field_name).await?).await?,
+        ResponseFormat::Addresses => {
+            Images::with_addresses(&run(sync, key, submission, form_field_name).await?, &public_url, &files.links)?
+        }
+        ResponseFormat::Inlined => Images::inlined(files, &run(sync, key, submission, form_field_name).await?).await?,
     };
     Ok(Json(images).into_response())
 }
 
 /// Reads and checks a request of `key`.
 async fn read(
-    app: &App,
+    intake: &Intake,
+    sets: &ModelSets,
     key: &KeyId,
     base: Base,
     flow: Flow,
     request: Request,
-) -> Result<(Submission, Delivery), Error> {
+) -> Result<(Submission, ResponseFormat), HandlerError> {
     let (head, body) = request.into_parts();
     let parameters = models::form_parameters(flow, base);
     // The service takes edits in JSON, too.
     let form = if flow == Flow::ImageToImage && is_json(&head.headers) {
-        Form::read_json(app, key, &head.headers, body, &parameters).await?
+        Form::read_json(&intake.bodies, key, &head.headers, body, &parameters).await?
     } else {
-        Form::read(app, key, &head.headers, body, &parameters).await?
+        Form::read(&intake.bodies, key, &head.headers, body, &parameters).await?
     };
-    models::check(form.object.get("model").and_then(Value::as_str))?;
+    models::check(sets, form.object.get("model").and_then(Value::as_str))?;
     let values = parse_with(Numbers::OrText, &parameters, &form.object)?;
-    let delivery = delivery(flow, &values, form.object.get("response_format").is_some_and(|format| !format.is_null()))?;
+    let response_format =
+        response_format(flow, &values, form.object.get("response_format").is_some_and(|format| !format.is_null()))?;
     let idempotency = idempotency(&head.headers, &head.uri, &form.fingerprint)?;
     let input = echo(&parameters, &form.object);
-    let picture = form.picture(app, key).await?;
+    let picture = form.picture(intake, key).await?;
     let mut generation = generation(flow, &values, values.size("size"), true);
     if let Some(n) = values.integer("n") {
         generation.num_images = n as u32;
@@ -96,19 +115,20 @@ async fn read(
         request: generation,
         pictures: vec![picture],
         format: if values.text("output_format") == Some("jpeg") { OutputFormat::Jpeg } else { OutputFormat::Png },
-        public_url: app.public_url.for_request(&head.headers),
+        public_url: intake.public_url.for_request(&head.headers),
         webhook: None,
+        webhook_name: "webhook",
         idempotency,
         priority: Priority::Normal,
         user: values.text("safety_identifier").or_else(|| values.text("user")).map(str::to_owned),
         start_within: None,
         kept_for: None,
     };
-    Ok((submission, delivery))
+    Ok((submission, response_format))
 }
 
 /// How the client wants its pictures. A stream takes what the service's takes: one picture, and base64 only.
-fn delivery(flow: Flow, values: &Values, format_is_given: bool) -> Result<Delivery, Problem> {
+fn response_format(flow: Flow, values: &Values, format_is_given: bool) -> Result<ResponseFormat, Problem> {
     let refused = |field: &str, message: &str| Err(Problem::new(field, ProblemKind::OutOfRange, message));
     let addresses = values.text("response_format") == Some("url");
     let partial_images = values.integer("partial_images").unwrap_or(0) as u32;
@@ -116,7 +136,7 @@ fn delivery(flow: Flow, values: &Values, format_is_given: bool) -> Result<Delive
         if partial_images > 0 {
             return refused("partial_images", "there are previews only in streams; set stream, or leave this out");
         }
-        return Ok(if addresses { Delivery::Addresses } else { Delivery::Inlined });
+        return Ok(if addresses { ResponseFormat::Addresses } else { ResponseFormat::Inlined });
     }
     if flow == Flow::Variation {
         return refused("stream", "variations do not stream; leave it off");
@@ -127,7 +147,7 @@ fn delivery(flow: Flow, values: &Values, format_is_given: bool) -> Result<Delive
     if addresses && format_is_given {
         return refused("response_format", "a stream has the picture itself; send b64_json, or leave stream off");
     }
-    Ok(Delivery::Streamed { partial_images })
+    Ok(ResponseFormat::Streamed { partial_images })
 }
 
 #[cfg(test)]
@@ -172,18 +192,18 @@ mod tests {
         let of = |flow: Flow, fields: Value| {
             let fields = fields.as_object().unwrap();
             let values = parse_with(Numbers::OrText, &models::form_parameters(flow, Base::OpenAi), fields).unwrap();
-            delivery(flow, &values, fields.contains_key("response_format")).map_err(|problem| problem.field)
+            response_format(flow, &values, fields.contains_key("response_format")).map_err(|problem| problem.field)
         };
         let edit = |more: Value| {
             let mut fields = json!({"image": "x", "prompt": "p"});
             fields.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             of(Flow::ImageToImage, fields)
         };
-        assert_eq!(edit(json!({})), Ok(Delivery::Addresses));
-        assert_eq!(edit(json!({"response_format": "b64_json", "partial_images": "0"})), Ok(Delivery::Inlined));
-        assert_eq!(edit(json!({"stream": "true"})), Ok(Delivery::Streamed { partial_images: 0 }));
+        assert_eq!(edit(json!({})), Ok(ResponseFormat::Addresses));
+        assert_eq!(edit(json!({"response_format": "b64_json", "partial_images": "0"})), Ok(ResponseFormat::Inlined));
+        assert_eq!(edit(json!({"stream": "true"})), Ok(ResponseFormat::Streamed { partial_images: 0 }));
         let streamed = json!({"stream": "true", "partial_images": "3", "n": "1", "response_format": "b64_json"});
-        assert_eq!(edit(streamed), Ok(Delivery::Streamed { partial_images: 3 }));
+        assert_eq!(edit(streamed), Ok(ResponseFormat::Streamed { partial_images: 3 }));
         assert_eq!(edit(json!({"partial_images": "1"})), Err("partial_images".to_owned()));
         assert_eq!(edit(json!({"stream": "true", "n": "2"})), Err("n".to_owned()));
         assert_eq!(edit(json!({"stream": "true", "response_format": "url"})), Err("response_format".to_owned()));

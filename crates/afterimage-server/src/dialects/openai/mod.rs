@@ -8,6 +8,7 @@ pub(crate) mod models;
 mod native;
 mod output;
 mod pictures;
+mod routes;
 mod run;
 mod stream;
 mod webhook;
@@ -15,15 +16,9 @@ mod webhook;
 pub use error::{ErrorBody, NativeErrorBody, NativeShape, Shape};
 pub use models::{MODEL, form_parameters, native_parameters};
 pub use output::{Images, NativeResult};
+pub use routes::router;
 pub use stream::StreamEvent;
 pub use webhook::WebhookRenderer;
-
-use crate::app::App;
-use crate::error_shape::{ErrorShape, behind_key_with, enclosed};
-use axum::routing::{get, post};
-use axum::{Extension, Router, middleware};
-use headers::Traffic;
-use std::sync::Arc;
 
 /// The dialect's name in the store.
 pub const DIALECT: &str = "openai";
@@ -53,30 +48,4 @@ impl Base {
             Self::OpenAi => "url",
         }
     }
-}
-
-/// Routes under `/v1`.
-pub fn router(app: &Arc<App>) -> Router {
-    let forms = Router::new().merge(forms(Base::OpenAi)).nest("/openai", forms(Base::DeepInfra));
-    let native = Router::new().route("/{*model}", post(native::infer));
-    let traffic = Arc::<Traffic>::default();
-    gated::<Shape>(app, &traffic, forms)
-        .nest("/inference", gated::<NativeShape>(app, &traffic, native))
-        .layer(middleware::from_fn(headers::add))
-        .with_state(Arc::clone(app))
-}
-
-/// `routes` for those who have a key, in the shape of `S`, with headers about the key's own requests.
-fn gated<S: ErrorShape>(app: &Arc<App>, traffic: &Arc<Traffic>, routes: Router<Arc<App>>) -> Router<Arc<App>> {
-    let limits = middleware::from_fn_with_state(Arc::clone(traffic), headers::add_limits);
-    enclosed::<S, _>(behind_key_with::<S, _, _>(app, routes, limits))
-}
-
-fn forms(base: Base) -> Router<Arc<App>> {
-    Router::new()
-        .route("/images/variations", post(images::variations))
-        .route("/images/edits", post(images::edits))
-        .route("/models", get(models::list))
-        .route("/models/{*id}", get(models::one))
-        .layer(Extension(base))
 }

@@ -1,17 +1,20 @@
 //! The one model of this dialect, its parameters on every route, and the list of models.
 
 use super::Base;
-use super::error::{Error, Failed};
+use super::error::{Failed, HandlerError};
 use crate::dialects::Flow;
+use crate::model_sets::ModelSets;
 use crate::parameters::common::{
-    guidance, num_images, output_format, required_prompt, restyling_prompt, seed, steps, strength,
+    guidance, num_images, num_images_called, output_format, required_prompt, restyling_prompt, seed, steps, strength,
 };
 use crate::parameters::{Kind, Parameter};
-use afterimage_core::{Limits, Size};
+use afterimage_core::{Size, limits};
 use axum::Json;
-use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use serde::Serialize;
+use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// The model's id.
@@ -37,17 +40,17 @@ const SIZE: Size = Size::new(1024, 1024);
 /// The list of models.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OpenAiModels)]
-pub struct Models {
+pub struct ModelList {
     /// `list`.
     pub object: &'static str,
     /// The models.
-    pub data: Vec<ModelFacts>,
+    pub data: Vec<ListedModel>,
 }
 
 /// One model.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OpenAiModel)]
-pub struct ModelFacts {
+pub struct ListedModel {
     /// Its id.
     pub id: &'static str,
     /// `model`.
@@ -57,47 +60,72 @@ pub struct ModelFacts {
     /// Who made it.
     pub owned_by: &'static str,
     /// More about it.
-    pub metadata: Metadata,
+    pub metadata: ListedModelMetadata,
 }
 
 /// More about a model.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = OpenAiModelMetadata)]
-pub struct Metadata {
+pub struct ListedModelMetadata {
     /// What it does.
     pub description: &'static str,
 }
 
-const fn facts() -> ModelFacts {
-    ModelFacts {
+const fn facts() -> ListedModel {
+    ListedModel {
         id: MODEL,
         object: "model",
         created: PUBLISHED,
         owned_by: "black-forest-labs",
-        metadata: Metadata { description: DESCRIPTION },
+        metadata: ListedModelMetadata { description: DESCRIPTION },
     }
 }
 
 /// `GET models`
-pub async fn list() -> Json<Models> {
-    Json(Models { object: "list", data: vec![facts()] })
+pub async fn list(State(sets): State<Arc<ModelSets>>) -> Json<ModelList> {
+    let data = if sets.serve(MODEL) { vec![facts()] } else { Vec::new() };
+    Json(ModelList { object: "list", data })
 }
 
 /// `GET models/{id}`
-pub async fn one(id: Result<Path<String>, PathRejection>) -> Result<Json<ModelFacts>, Error> {
+pub async fn one(
+    State(sets): State<Arc<ModelSets>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<ListedModel>, HandlerError> {
     let id = id.map(|Path(id)| id).unwrap_or_default();
-    check(Some(&id))?;
+    check(&sets, Some(&id))?;
     Ok(Json(facts()))
 }
 
-/// Whether `id` is the model; absence means it.
+/// Whether `id` is the model, and one of the server's `sets` serves it; absence means it.
 ///
 /// # Errors
-/// [`Failed::unknown_model`].
-pub fn check(id: Option<&str>) -> Result<(), Failed> {
-    match id {
-        Some(id) if id != MODEL => Err(Failed::unknown_model(id)),
-        _ => Ok(()),
+/// [`unknown_model`], [`unserved_model`].
+pub fn check(sets: &ModelSets, id: Option<&str>) -> Result<(), Failed> {
+    let id = id.unwrap_or(MODEL);
+    if !sets.serve(MODEL) {
+        return Err(unserved_model(id));
+    }
+    if id == MODEL { Ok(()) } else { Err(unknown_model(id)) }
+}
+
+/// What is said of a model that there is not.
+pub fn unknown_model(id: &str) -> Failed {
+    model_not_found(id, &format!("there is {MODEL}"))
+}
+
+/// What is said of any model on a server whose sets of models all serve other dialects' ids only.
+pub fn unserved_model(id: &str) -> Failed {
+    model_not_found(id, "this server has no model for these routes")
+}
+
+fn model_not_found(id: &str, there_is: &str) -> Failed {
+    let shown: String = id.chars().take(100).collect();
+    let message = format!("{shown:?} is not known; {there_is}");
+    Failed {
+        param: Some("model".to_owned()),
+        code: Some("model_not_found"),
+        ..Failed::new(StatusCode::NOT_FOUND, message)
     }
 }
 
@@ -124,7 +152,7 @@ pub fn form_parameters(flow: Flow, base: Base) -> Vec<Parameter> {
             required_prompt(),
             Parameter::optional(
                 "size",
-                Kind::Size { side: Limits::default().side, default: None, separator: 'x' },
+                Kind::Size { side: limits::SIDE, default: None, separator: 'x' },
                 "Pixels of the result, WIDTHxHEIGHT, rounded down to multiples of 16: the picture is stretched to it. \
                  `auto` and absence keep the picture's size.",
             ),
@@ -137,7 +165,7 @@ pub fn form_parameters(flow: Flow, base: Base) -> Vec<Parameter> {
         ],
     });
     parameters.extend([
-        Parameter::optional("n", Kind::Integer { range: 1..=4, default: Some(1) }, "Pictures to make."),
+        num_images_called("n"),
         Parameter::optional(
             "response_format",
             Kind::Choice { options: &["b64_json", "url"], aliases: &[], default: base.response_format() },

@@ -1,18 +1,20 @@
 //! DeepInfra's native form: fields in JSON or in a form, pictures as `data:` URIs.
 
 use super::DIALECT;
-use super::error::{Error, Failed};
+use super::error::{Failed, HandlerError};
 use super::form::Form;
-use super::models::{MODEL, native_parameters};
+use super::models::{MODEL, native_parameters, unknown_model};
 use super::output::NativeResult;
 use super::run::{result, run};
-use crate::app::App;
-use crate::dialects::json::{Fields, idempotency, read_object};
 use crate::dialects::{Flow, field_name, generation};
+use crate::files::ResultFiles;
+use crate::follow::SyncRunner;
 use crate::http::body::drain;
+use crate::http::idempotency;
+use crate::http::json::{Fields, read_object};
 use crate::http::layers::note_job;
 use crate::http::multipart::is_form;
-use crate::intake::{SourcePicture, take_text};
+use crate::intake::{Intake, RequestPicture, take_text};
 use crate::parameters::{Numbers, Values, echo, parse_with};
 use crate::refusal::Refusal;
 use crate::submit::{Submission, submit};
@@ -27,78 +29,95 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde_json::Value;
-use std::sync::Arc;
 
 /// `POST /v1/inference/{model}`
 pub async fn infer(
-    State(app): State<Arc<App>>,
+    State(intake): State<Intake>,
+    State(sync): State<SyncRunner>,
+    State(files): State<ResultFiles>,
     Extension(key): Extension<ApiKey>,
     model: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
     let (head, body) = request.into_parts();
-    if model.map_or(true, |Path(model)| model != MODEL) {
+    if model.map_or(true, |Path(model)| model != MODEL) || !sync.submitter.models.serve(MODEL) {
         drain(&head.headers, body).await;
-        let failed = Failed { message: "Model not found".to_owned(), ..Failed::unknown_model("") };
-        return Error::from(failed).native();
+        let failed = Failed { message: "Model not found".to_owned(), ..unknown_model("") };
+        return HandlerError::from(failed).native();
     }
-    match make(&app, &key, &head, body).await {
+    let made = match submission(&intake, &key.id, &head, body).await {
+        Ok(submission) => make(&sync, &files, &key, submission).await,
+        Err(refusal) => Err(refusal.into()),
+    };
+    match made {
         Ok(made) => Json(made).into_response(),
         Err(error) => error.native(),
     }
 }
 
-async fn make(app: &Arc<App>, key: &ApiKey, head: &Parts, body: Body) -> Result<NativeResult, Error> {
-    let taken = Taken::read(app, &key.id, &head.headers, body).await?;
-    let webhook = taken.values.text("webhook").filter(|url| !url.is_empty());
-    let submission = Submission {
+/// Reads and checks a request of `key`. What came with it is not kept while it waits.
+async fn submission(intake: &Intake, key: &KeyId, head: &Parts, body: Body) -> Result<Submission, Refusal> {
+    let checked = CheckedRequest::read(intake, key, &head.headers, body).await?;
+    let webhook = checked.values.text("webhook").filter(|url| !url.is_empty());
+    Ok(Submission {
         dialect: DIALECT,
         model: MODEL.to_owned(),
-        input: taken.input,
-        request: generation(Flow::Variation, &taken.values, size(&taken.values), true),
-        pictures: vec![taken.picture],
-        format: if taken.values.text("output_format") == Some("jpeg") { OutputFormat::Jpeg } else { OutputFormat::Png },
-        public_url: app.public_url.for_request(&head.headers),
+        input: checked.input,
+        request: generation(Flow::Variation, &checked.values, size(&checked.values), true),
+        pictures: vec![checked.picture],
+        format: if checked.values.text("output_format") == Some("jpeg") {
+            OutputFormat::Jpeg
+        } else {
+            OutputFormat::Png
+        },
+        public_url: intake.public_url.for_request(&head.headers),
         webhook: webhook.map(|url| Webhook { url: url.to_owned(), dialect: DIALECT.to_owned() }),
-        idempotency: idempotency(&head.headers, &head.uri, &taken.fingerprint)?,
+        webhook_name: "webhook",
+        idempotency: idempotency(&head.headers, &head.uri, &checked.fingerprint)?,
         priority: Priority::Normal,
         user: None,
         start_within: None,
         kept_for: None,
-    };
-    // What came with a request that waits is not kept meanwhile.
-    drop((taken.values, taken.fingerprint));
+    })
+}
+
+async fn make(
+    sync: &SyncRunner,
+    files: &ResultFiles,
+    key: &ApiKey,
+    submission: Submission,
+) -> Result<NativeResult, HandlerError> {
     if submission.webhook.is_some() {
-        let job = submit(app, key, submission, field_name).await?.into_job();
+        let job = submit(&sync.submitter, key, submission, field_name).await?.into_job();
         note_job(job.id.as_str());
-        return Ok(NativeResult::of(&app.blobs, &job).await?);
+        return Ok(NativeResult::of(files, &job).await?);
     }
-    let job = run(app, key, submission, field_name).await?;
+    let job = run(sync, key, submission, field_name).await?;
     result(&job)?;
-    Ok(NativeResult::of(&app.blobs, &job).await?)
+    Ok(NativeResult::of(files, &job).await?)
 }
 
 /// A request, checked.
-struct Taken {
+struct CheckedRequest {
     values: Values,
     input: Value,
-    picture: SourcePicture,
+    picture: RequestPicture,
     fingerprint: Bytes,
 }
 
-impl Taken {
-    async fn read(app: &App, key: &KeyId, headers: &HeaderMap, body: Body) -> Result<Self, Refusal> {
+impl CheckedRequest {
+    async fn read(intake: &Intake, key: &KeyId, headers: &HeaderMap, body: Body) -> Result<Self, Refusal> {
         let parameters = native_parameters();
         if is_form(headers) {
-            let form = Form::read(app, key, headers, body, &parameters).await?;
+            let form = Form::read(&intake.bodies, key, headers, body, &parameters).await?;
             let values = parse_with(Numbers::OrText, &parameters, &form.object)?;
             let (input, fingerprint) = (echo(&parameters, &form.object), form.fingerprint.clone());
-            return Ok(Self { values, input, picture: form.picture(app, key).await?, fingerprint });
+            return Ok(Self { values, input, picture: form.picture(intake, key).await?, fingerprint });
         }
         let fields = Fields::of(&parameters).with_pictures(&[]);
-        let (object, bytes) = read_object(app, key, headers, body, fields).await?;
+        let (object, bytes) = read_object(&intake.bodies, key, headers, body, fields).await?;
         let values = parse_with(Numbers::OrText, &parameters, &object)?;
-        let picture = take_text(app, key, "image", values.text("image").unwrap_or_default()).await?;
+        let picture = take_text(intake, key, "image", values.text("image").unwrap_or_default()).await?;
         let picture = picture.holding(&bytes);
         Ok(Self { input: echo(&parameters, &object), values, picture, fingerprint: bytes })
     }

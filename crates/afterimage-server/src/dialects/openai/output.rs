@@ -2,9 +2,10 @@
 
 use super::run::result;
 use crate::cost::dollars;
-use crate::files::FileLinks;
+use crate::dialects::one_for_each;
+use crate::files::{FileLinks, ResultFiles};
 use crate::refusal::Refusal;
-use afterimage_jobs::{Blobs, Job, JobState};
+use afterimage_jobs::{Job, JobResult, JobState};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
@@ -41,7 +42,7 @@ impl Images {
     /// When they are gone.
     pub fn with_addresses(job: &Job, base: &str, links: &FileLinks) -> Result<Self, Refusal> {
         let data = result(job)?
-            .outputs
+            .files
             .iter()
             .enumerate()
             .map(|(index, file)| Image { url: Some(links.result(base, job, index, file)), ..Image::default() })
@@ -53,10 +54,10 @@ impl Images {
     ///
     /// # Errors
     /// When they are gone or cannot be read.
-    pub async fn inlined(blobs: &Blobs, job: &Job) -> Result<Self, Refusal> {
+    pub async fn inlined(files: &ResultFiles, job: &Job) -> Result<Self, Refusal> {
         let mut data = Vec::new();
-        for file in &result(job)?.outputs {
-            let bytes = blobs.get(&file.blob).await?.ok_or(Refusal::Unavailable)?;
+        for file in &result(job)?.files {
+            let bytes = files.read(file).await?;
             data.push(Image { b64_json: Some(STANDARD.encode(bytes)), ..Image::default() });
         }
         Ok(Self { created: created(job), data })
@@ -65,7 +66,7 @@ impl Images {
 
 /// When `job` ended, in seconds since 1970.
 pub fn created(job: &Job) -> i64 {
-    job.finished_at.unwrap_or(job.created_at).0 / 1000
+    job.finished_at.unwrap_or(job.created_at).unix_seconds()
 }
 
 /// What the native route returns, and reports to webhooks.
@@ -108,10 +109,10 @@ impl NativeResult {
     ///
     /// # Errors
     /// When pictures cannot be read.
-    pub async fn of(blobs: &Blobs, job: &Job) -> Result<Self, Refusal> {
+    pub async fn of(files: &ResultFiles, job: &Job) -> Result<Self, Refusal> {
         let mut images = Vec::new();
-        for file in job.result.iter().flat_map(|result| &result.outputs) {
-            let bytes = blobs.get(&file.blob).await?.ok_or(Refusal::Unavailable)?;
+        for file in job.result.iter().flat_map(|result| &result.files) {
+            let bytes = files.read(file).await?;
             images.push(format!("data:{};base64,{}", file.content_type, STANDARD.encode(bytes)));
         }
         let status = match job.state {
@@ -126,13 +127,16 @@ impl NativeResult {
             (None, _) => None,
         };
         Ok(Self {
-            nsfw_content_detected: vec![false; images.len()],
+            nsfw_content_detected: job
+                .result
+                .as_ref()
+                .map_or_else(Vec::new, |result| one_for_each(&result.facts.pictures)),
             images,
-            seed: job.result.as_ref().map(|result| result.seed),
+            seed: job.result.as_ref().map(|result| result.facts.seed),
             request_id: job.id.to_string(),
             inference_status: InferenceStatus {
                 status,
-                runtime_ms: job.result.as_ref().map_or(0, |result| result.inference_ms),
+                runtime_ms: job.result.as_ref().map_or(0, JobResult::inference_ms),
                 cost: if job.state == JobState::Succeeded { dollars(job.cost_micros) } else { 0.0 },
                 tokens_generated: None,
                 tokens_input: None,

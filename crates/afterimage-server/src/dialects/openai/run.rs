@@ -1,50 +1,67 @@
 //! Running a request to its end while the client waits.
 
-use super::error::{Error, Failed};
-use crate::app::App;
+use super::error::{Failed, HandlerError};
+use crate::cancel::cancel;
 use crate::dialects::field_name;
+use crate::follow::SyncRunner;
 use crate::refusal::Refusal;
-use crate::submit::{FieldName, Submission, cancel};
-use crate::wait::{submit_and_wait, why_not_done};
+use crate::submit::{FieldName, Submission};
+use afterimage_core::Field;
 use afterimage_jobs::{ApiKey, Job, JobState};
 use axum::http::StatusCode;
-use std::sync::Arc;
 
 /// Names of fields on OpenAI's routes; those of the native route are [`field_name`]'s.
-pub fn form_field_name(field: &str) -> &str {
+pub const fn form_field_name(field: Field) -> &'static str {
     match field {
-        "num_images" => "n",
-        other => field_name(other),
+        Field::NumImages => "n",
+        Field::Image
+        | Field::Size
+        | Field::Steps
+        | Field::Guidance
+        | Field::ImageWeight
+        | Field::Prompt
+        | Field::Enlarge
+        | Field::Strength
+        | Field::ReduxStrength
+        | Field::ReduxDownsample
+        | Field::Redux
+        | Field::Model
+        | Field::Repeat => field_name(field),
     }
 }
 
 /// Runs `submission`; returns the job with its result.
 ///
 /// # Errors
-/// Those of [`submit_and_wait`], a failure of the job, and [`not_done`].
-pub async fn run(app: &Arc<App>, key: &ApiKey, submission: Submission, name: FieldName) -> Result<Job, Error> {
+/// Those of [`SyncRunner::run`], a failure of the job, and [`not_done`].
+pub async fn run(
+    sync: &SyncRunner,
+    key: &ApiKey,
+    submission: Submission,
+    name: FieldName,
+) -> Result<Job, HandlerError> {
     let can_be_found_again = submission.idempotency.is_some();
-    let job = submit_and_wait(app, key, submission, name).await?;
+    let job = sync.run(key, submission, name).await?;
     if let Some(failed) = Failed::of_job(&job, name) {
         return Err(failed.into());
     }
     if job.state == JobState::Succeeded {
         return Ok(job);
     }
-    Err(not_done(app, key, &job, can_be_found_again).await.into())
+    Err(not_done(sync, key, &job, can_be_found_again).await.into())
 }
 
 /// What a request gets whose job has not ended when the time to wait is over (504), or when the server stops (503, to be
 /// repeated). The job goes on only if a repetition can find it: no other route of this dialect could give out its result.
-pub async fn not_done(app: &App, key: &ApiKey, job: &Job, can_be_found_again: bool) -> Failed {
-    let why = why_not_done(app);
-    let stops = app.stopping.is_cancelled();
+pub async fn not_done(sync: &SyncRunner, key: &ApiKey, job: &Job, can_be_found_again: bool) -> Failed {
+    let why = sync.why_not_done();
+    let stops = sync.follower.stopping.is_cancelled();
     let status = if stops { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::GATEWAY_TIMEOUT };
     if can_be_found_again {
         let message = format!("{why}; it continues, repeat with the same Idempotency-Key");
         return Failed { retry: true, ..Failed::new(status, message) };
     }
-    if let Err(error) = cancel(app, key, &job.id).await {
+    if let Err(error) = cancel(sync.follower.store.as_ref(), &sync.follower.hints, key, &job.id).await {
         tracing::warn!(%error, job_id = %job.id, "the job was not cancelled");
     }
     let advice = if stops { "send it again" } else { "ask for fewer or smaller pictures, or fewer steps" };

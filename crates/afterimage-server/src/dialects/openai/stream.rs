@@ -1,11 +1,11 @@
 //! `images/edits` with `stream`: previews, then the result, as server-sent events.
 
-use super::error::{Error, ErrorFacts, Failed};
+use super::error::{ErrorFacts, Failed, HandlerError};
 use super::output::created;
 use super::run::{form_field_name, not_done, result};
-use crate::app::App;
-use crate::intake::SourcePicture;
-use crate::progress::{Following, Happening, event_stream};
+use crate::files::ResultFiles;
+use crate::follow::{FollowedJob, JobUpdate, SyncRunner, event_stream};
+use crate::intake::RequestPicture;
 use crate::refusal::Refusal;
 use crate::submit::Submission;
 use afterimage_core::{OutputFormat, PictureLimits, Size};
@@ -19,7 +19,6 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::stream::unfold;
 use serde::Serialize;
-use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// An event of a stream. Its name is the same as its `type`.
@@ -112,10 +111,11 @@ impl StreamEvent {
 }
 
 /// A stream whose last event has not been sent.
-struct Follower {
-    app: Arc<App>,
+struct EditStream {
+    sync: SyncRunner,
+    files: ResultFiles,
     key: ApiKey,
-    following: Following,
+    following: FollowedJob,
     format: OutputFormat,
     size: Option<Size>,
     /// Previews to send at most.
@@ -125,24 +125,30 @@ struct Follower {
     steps: (u32, u32),
 }
 
-/// Queues `submission` and streams up to `wanted` previews and the result. For clients that hang up see [`Following`].
+/// Queues `submission` and streams up to `wanted` previews and the result. For clients that hang up see [`FollowedJob`].
 ///
 /// # Errors
 /// What can be refused before the stream begins.
-pub async fn stream(app: &Arc<App>, key: &ApiKey, submission: Submission, wanted: u32) -> Result<Response, Error> {
+pub async fn stream(
+    sync: &SyncRunner,
+    files: &ResultFiles,
+    key: &ApiKey,
+    submission: Submission,
+    wanted: u32,
+) -> Result<Response, HandlerError> {
     let format = submission.format;
-    let size = submission.pictures.first().and_then(SourcePicture::size);
-    let following = Following::submit(app, key, submission, form_field_name, wanted > 0).await?;
-    let (app, key) = (Arc::clone(app), key.clone());
-    let start = Follower { app, key, following, format, size, wanted, sent: 0, steps: (0, 0) };
-    Ok(event_stream(unfold(Some(start), |follower| async {
-        let mut follower = follower?;
-        let job = match follower.next().await {
-            Ok(Next::Preview(event)) => return Some((event.sent(), Some(follower))),
+    let size = submission.pictures.first().and_then(RequestPicture::size);
+    let following = sync.follow(key, submission, form_field_name, wanted > 0).await?;
+    let (sync, files, key) = (sync.clone(), files.clone(), key.clone());
+    let start = EditStream { sync, files, key, following, format, size, wanted, sent: 0, steps: (0, 0) };
+    Ok(event_stream(unfold(Some(start), |events| async {
+        let mut events = events?;
+        let job = match events.next().await {
+            Ok(Next::Preview(event)) => return Some((event.sent(), Some(events))),
             Ok(Next::Over(job)) => Ok(job),
             Err(refusal) => Err(refusal),
         };
-        Some((follower.end(job).await.sent(), None))
+        Some((events.end(job).await.sent(), None))
     })))
 }
 
@@ -154,12 +160,12 @@ enum Next {
     Over(Box<Job>),
 }
 
-impl Follower {
+impl EditStream {
     async fn next(&mut self) -> Result<Next, Refusal> {
         loop {
             let progress = match self.following.next().await? {
-                Happening::Progress(progress) => progress,
-                Happening::Over(job) => return Ok(Next::Over(job)),
+                JobUpdate::Progress(progress) => progress,
+                JobUpdate::Over(job) => return Ok(Next::Over(job)),
             };
             match progress {
                 Progress::Step { done, total } => self.steps = (done, total),
@@ -174,7 +180,7 @@ impl Follower {
                             self.following.without_previews();
                         }
                         let size = self.size.map_or_else(|| "auto".to_owned(), |size| rounded(size).to_string());
-                        let image = streamed(&bytes, SystemClock.now().0 / 1000, size, self.format);
+                        let image = streamed(&bytes, SystemClock.now().unix_seconds(), size, self.format);
                         return Ok(Next::Preview(StreamEvent::Partial { image, partial_image_index }));
                     }
                 }
@@ -186,10 +192,12 @@ impl Follower {
     async fn end(&self, job: Result<Box<Job>, Refusal>) -> StreamEvent {
         let outcome = match job {
             Ok(job) if !job.state.is_terminal() => {
-                Err(not_done(&self.app, &self.key, &job, self.following.is_repeatable()).await)
+                Err(not_done(&self.sync, &self.key, &job, self.following.is_repeatable()).await)
             }
             Ok(job) => match Failed::of_job(&job, form_field_name) {
-                None => completed(&self.app, &job, self.format).await.map_err(|refusal| Failed::from_refusal(&refusal)),
+                None => {
+                    completed(&self.files, &job, self.format).await.map_err(|refusal| Failed::from_refusal(&refusal))
+                }
                 Some(failed) => Err(failed),
             },
             Err(refusal) => Err(Failed::from_refusal(&refusal)),
@@ -198,10 +206,10 @@ impl Follower {
     }
 }
 
-async fn completed(app: &App, job: &Job, format: OutputFormat) -> Result<StreamEvent, Refusal> {
-    let file = result(job)?.outputs.first().ok_or(Refusal::Internal)?;
-    let bytes = app.blobs.get(&file.blob).await?.ok_or(Refusal::Unavailable)?;
-    let size = Size::new(file.width, file.height).to_string();
+async fn completed(files: &ResultFiles, job: &Job, format: OutputFormat) -> Result<StreamEvent, Refusal> {
+    let (facts, file) = result(job)?.pictures().next().ok_or(Refusal::Internal)?;
+    let bytes = files.read(file).await?;
+    let size = facts.size.to_string();
     Ok(StreamEvent::Completed { image: streamed(&bytes, created(job), size, format), usage: Usage::default() })
 }
 

@@ -1,13 +1,14 @@
 //! Webhooks of the native route: what it would have returned, unsigned, as the service documents none.
 
 use super::output::NativeResult;
+use crate::files::ResultFiles;
 use crate::webhooks::{Message, Render, RenderError};
-use afterimage_jobs::{Blobs, Delivery, Job, Timestamp};
+use afterimage_jobs::{Delivery, Job, Timestamp};
 use async_trait::async_trait;
 use axum::http::HeaderMap;
 
-/// Renders this dialect's webhooks, with pictures read from the blobs.
-pub struct WebhookRenderer(pub Blobs);
+/// Renders this dialect's webhooks, with pictures read from their files.
+pub struct WebhookRenderer(pub ResultFiles);
 
 #[async_trait]
 impl Render for WebhookRenderer {

@@ -3,15 +3,16 @@
 use super::error::Answer;
 use super::models::MODELS;
 use super::prediction::Envelope;
-use crate::app::App;
-use crate::cost::{dollars, quote};
-use crate::dialects::json::{Fields, read_object};
+use crate::cost::{Rates, dollars, quote};
 use crate::dialects::{Model, generation};
-use crate::intake::{SourcePicture, take_text};
+use crate::http::PublicUrl;
+use crate::http::json::{Fields, read_object};
+use crate::intake::{Intake, RequestPicture, take_text};
+use crate::model_sets::ModelSets;
 use crate::parameters::{Parameter, json_schema, parse};
 use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
-use afterimage_jobs::ApiKey;
+use afterimage_jobs::{ApiKey, Store};
 use axum::Json;
 use axum::extract::{Extension, Request, State};
 use axum::http::HeaderMap;
@@ -64,9 +65,14 @@ pub struct Balance {
 
 /// The models and their parameters
 #[utoipa::path(get, path = "/api/v3/models", tag = "wavespeed", responses((status = 200, description = "The catalogue", body = Envelope<Vec<CatalogueItem>>)))]
-pub async fn models(State(app): State<Arc<App>>, headers: HeaderMap) -> Json<Envelope<Vec<CatalogueItem>>> {
-    let server = app.public_url.for_request(&headers);
-    let rate = app.rates.dollars;
+pub async fn models(
+    State(public_url): State<PublicUrl>,
+    State(rates): State<Rates>,
+    State(sets): State<Arc<ModelSets>>,
+    headers: HeaderMap,
+) -> Json<Envelope<Vec<CatalogueItem>>> {
+    let server = public_url.for_request(&headers);
+    let rate = rates.dollars;
     let item = |(index, model): (usize, &'static Model)| CatalogueItem {
         model_id: model.id,
         name: model.name,
@@ -83,28 +89,32 @@ pub async fn models(State(app): State<Arc<App>>, headers: HeaderMap) -> Json<Env
             "request_schema": json_schema(&model.parameters()),
         }]}),
     };
-    Json(Envelope::success(MODELS.iter().enumerate().map(item).collect()))
+    Json(Envelope::success(Model::served(&MODELS, &sets).enumerate().map(item).collect()))
 }
 
 /// Price of a request
 #[utoipa::path(post, path = "/api/v3/model/pricing", tag = "wavespeed", responses((status = 200, description = "The price", body = Envelope<Pricing>)))]
 pub async fn pricing(
-    State(app): State<Arc<App>>,
+    State(intake): State<Intake>,
+    State(rates): State<Rates>,
+    State(sets): State<Arc<ModelSets>>,
     Extension(key): Extension<ApiKey>,
     request: Request,
 ) -> Answer<Json<Envelope<Pricing>>> {
-    let (model, price) = price_of_request(&app, &key, request).await?;
+    let (model, price) = price_of_request(&intake, rates, &sets, &key, request).await?;
     Ok(Json(Envelope::success(Pricing { model_id: model.id, unit_price: price, currency: "USD" })))
 }
 
 /// Price of a request, newer form
 #[utoipa::path(post, path = "/api/v3/model/price", tag = "wavespeed", responses((status = 200, description = "The price", body = Envelope<Quote>)))]
 pub async fn price(
-    State(app): State<Arc<App>>,
+    State(intake): State<Intake>,
+    State(rates): State<Rates>,
+    State(sets): State<Arc<ModelSets>>,
     Extension(key): Extension<ApiKey>,
     request: Request,
 ) -> Answer<Json<Envelope<Quote>>> {
-    let (model, price) = price_of_request(&app, &key, request).await?;
+    let (model, price) = price_of_request(&intake, rates, &sets, &key, request).await?;
     Ok(Json(Envelope::success(Quote {
         model_id: model.id,
         price,
@@ -119,10 +129,10 @@ pub async fn price(
 /// Nobody is charged.
 #[utoipa::path(get, path = "/api/v3/balance", tag = "wavespeed", responses((status = 200, description = "The balance", body = Envelope<Balance>)))]
 pub async fn balance(
-    State(app): State<Arc<App>>,
+    State(store): State<Arc<dyn Store>>,
     Extension(key): Extension<ApiKey>,
 ) -> Answer<Json<Envelope<Balance>>> {
-    let spent = dollars(app.store.spending(&key.id, None).await?.cost_micros);
+    let spent = dollars(store.spending(&key.id, None).await?.cost_micros);
     Ok(Json(Envelope::success(Balance { balance: STARTING_BALANCE - spent, currency: "USD" })))
 }
 
@@ -136,16 +146,20 @@ pub fn price_schema() -> Value {
     })
 }
 
-async fn price_of_request(app: &App, key: &ApiKey, request: Request) -> Result<(&'static Model, f64), Refusal> {
+async fn price_of_request(
+    intake: &Intake,
+    rates: Rates,
+    sets: &ModelSets,
+    key: &ApiKey,
+    request: Request,
+) -> Result<(&'static Model, f64), Refusal> {
     let (parts, body) = request.into_parts();
     // The inputs are those of a submit, with its pictures.
     let fields = Fields::small(&["model_id"]).with_pictures(&["inputs"]);
-    let (object, _) = read_object(app, &key.id, &parts.headers, body, fields).await?;
+    let (object, _) = read_object(&intake.bodies, &key.id, &parts.headers, body, fields).await?;
     let id = object.get("model_id").and_then(Value::as_str).unwrap_or_default();
-    let model = Model::find(&MODELS, id).ok_or_else(|| {
-        let known: Vec<&str> = MODELS.iter().map(|model| model.id).collect();
-        Problem::new("model_id", ProblemKind::NotAnOption, format!("expected one of {}", known.join(", ")))
-    })?;
+    let model = Model::find_served(&MODELS, sets, id)
+        .map_err(|known| Problem::new("model_id", ProblemKind::NotAnOption, format!("expected one of {known}")))?;
     let inputs = match object.get("inputs") {
         None | Some(Value::Null) => Map::new(),
         Some(Value::Object(inputs)) => inputs.clone(),
@@ -156,10 +170,10 @@ async fn price_of_request(app: &App, key: &ApiKey, request: Request) -> Result<(
         model.parameters().into_iter().map(|parameter| Parameter { required: false, ..parameter }).collect();
     let values = parse(&parameters, &inputs)?;
     let picture = match values.text("image") {
-        Some(text) => Some(take_text(app, &key.id, "image", text).await?),
+        Some(text) => Some(take_text(intake, &key.id, "image", text).await?),
         None => None,
     };
     let request = generation(model.flow, &values, values.size("size"), picture.is_some());
-    let size = picture.as_ref().and_then(SourcePicture::size);
-    Ok((model, dollars(quote(app.rates, &request, size))))
+    let size = picture.as_ref().and_then(RequestPicture::size);
+    Ok((model, dollars(quote(rates, &request, size))))
 }

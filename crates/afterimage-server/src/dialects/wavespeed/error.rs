@@ -1,6 +1,6 @@
 //! This dialect's error shape: `{"code", "message"}`, the code being the HTTP status.
 
-use crate::error_shape::{ErrorShape, Refused};
+use crate::error_shape::{ErrorShape, ShapedRefusal};
 use crate::refusal::Refusal;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
@@ -38,4 +38,4 @@ impl ErrorShape for Shape {
 }
 
 /// What a handler of this dialect returns.
-pub type Answer<T = Response> = Result<T, Refused<Shape>>;
+pub type Answer<T = Response> = Result<T, ShapedRefusal<Shape>>;

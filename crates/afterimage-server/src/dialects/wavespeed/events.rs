@@ -2,10 +2,11 @@
 
 use super::error::Answer;
 use super::prediction::{Envelope, Prediction};
-use super::{own_task, render};
-use crate::app::App;
-use crate::progress::{Happening, JobNews, event_stream, next_happening};
-use crate::submit::cancel;
+use super::tasks::{own_task, render};
+use crate::cancel::cancel;
+use crate::files::ResultFiles;
+use crate::follow::{Follower, JobListener, JobUpdate, event_stream, next_update};
+use crate::http::PublicUrl;
 use afterimage_jobs::ApiKey;
 use afterimage_jobs::progress::Event as Progress;
 use axum::Json;
@@ -16,22 +17,24 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::stream::unfold;
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 /// Progress as server-sent events
 ///
 /// `stage`, `step` and `preview` events until the task ends. An addition to the service's interface.
 #[utoipa::path(get, path = "/api/v3/predictions/{id}/events", tag = "wavespeed", params(("id" = String, Path, description = "Id of the task")), responses((status = 200, description = "Events", content_type = "text/event-stream")))]
-pub async fn events(State(app): State<Arc<App>>, Extension(key): Extension<ApiKey>, Path(id): Path<String>) -> Answer {
-    let job = own_task(&app, &key, &id).await?;
-    let observer = app.observer();
-    let news = JobNews::of(&observer, &job.id, true);
-    let stream = unfold((observer, news, job.id), |(observer, mut news, id)| async move {
-        match next_happening(&observer, &mut news, &id).await {
-            Ok(Happening::Progress(event)) => {
-                Some((Event::default().data(rendered(event).to_string()), (observer, news, id)))
+pub async fn events(
+    State(follower): State<Follower>,
+    Extension(key): Extension<ApiKey>,
+    Path(id): Path<String>,
+) -> Answer {
+    let job = own_task(follower.store.as_ref(), &key, &id).await?;
+    let news = JobListener::of(&follower, &job.id, true);
+    let stream = unfold((follower, news, job.id), |(follower, mut news, id)| async move {
+        match next_update(&follower, &mut news, &id).await {
+            Ok(JobUpdate::Progress(event)) => {
+                Some((Event::default().data(rendered(event).to_string()), (follower, news, id)))
             }
-            Ok(Happening::Over(_)) | Err(_) => None,
+            Ok(JobUpdate::Over(_)) | Err(_) => None,
         }
     });
     Ok(event_stream(stream))
@@ -52,13 +55,15 @@ fn rendered(event: Progress) -> Value {
 /// Takes effect within one step. An addition to the service's interface.
 #[utoipa::path(post, path = "/api/v3/predictions/{id}/cancel", tag = "wavespeed", params(("id" = String, Path, description = "Id of the task")), responses((status = 200, description = "The task", body = Envelope<Prediction>)))]
 pub async fn cancel_task(
-    State(app): State<Arc<App>>,
+    State(follower): State<Follower>,
+    State(files): State<ResultFiles>,
+    State(public_url): State<PublicUrl>,
     Extension(key): Extension<ApiKey>,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Answer<Json<Envelope<Prediction>>> {
-    let job = own_task(&app, &key, &id).await?;
-    cancel(&app, &key, &job.id).await?;
-    let job = own_task(&app, &key, &id).await?;
-    Ok(Json(Envelope::success(render(&app, &job, &app.public_url.for_request(&headers)).await?)))
+    let job = own_task(follower.store.as_ref(), &key, &id).await?;
+    cancel(follower.store.as_ref(), &follower.hints, &key, &job.id).await?;
+    let job = own_task(follower.store.as_ref(), &key, &id).await?;
+    Ok(Json(Envelope::success(render(&files, &job, &public_url.for_request(&headers)).await?)))
 }

@@ -1,10 +1,11 @@
 //! A job as this dialect shows it.
 
-use crate::dialects::rfc3339;
+use crate::dialects::{if_checked, rfc3339};
 use crate::files::FileLinks;
+use afterimage_core::GenerationFacts;
 use afterimage_jobs::{FailureKind, Job, JobResult, JobState};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 /// The wrapper of every answer.
@@ -68,7 +69,8 @@ pub struct Urls {
 pub struct PredictionTimings {
     /// Milliseconds the models took.
     pub inference: u64,
-    /// An addition: milliseconds of each stage, and whether picture and prompt were known from an earlier task.
+    /// An addition: milliseconds of each stage, whether picture and prompt were known from an earlier task, and
+    /// the size of the first of two passes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stages: Option<Value>,
 }
@@ -82,8 +84,8 @@ impl Prediction {
         let outputs = job
             .result
             .iter()
-            .flat_map(|result| result.outputs.iter().enumerate())
-            .map(|(index, output)| links.result(base, job, index, output))
+            .flat_map(|result| result.files.iter().enumerate())
+            .map(|(index, file)| links.result(base, job, index, file))
             .collect();
         Self {
             id: job.id.to_string(),
@@ -91,15 +93,15 @@ impl Prediction {
             input: job.input.clone(),
             outputs,
             urls: Urls { get: format!("{base}/api/v3/predictions/{}/result", job.id) },
-            has_nsfw_contents: Vec::new(),
+            has_nsfw_contents: job.result.as_ref().map_or_else(Vec::new, |result| if_checked(&result.facts.pictures)),
             status: status(job.state),
             created_at: rfc3339(job.created_at),
             error: error(job),
             code: job.failure.as_ref().map(|failure| failure_code(failure.kind)),
             execution_time: execution_time(job),
             timings: PredictionTimings {
-                inference: job.result.as_ref().map_or(0, |result| result.inference_ms),
-                stages: job.result.as_ref().map(stages),
+                inference: job.result.as_ref().map_or(0, JobResult::inference_ms),
+                stages: job.result.as_ref().map(|result| stages(&result.facts)),
             },
         }
     }
@@ -133,14 +135,18 @@ pub fn states(status: &str) -> Option<JobState> {
         .find(|state| self::status(*state) == status)
 }
 
-/// Milliseconds of the stages, with what was taken from the engine's caches.
-fn stages(result: &JobResult) -> Value {
-    let mut stages = result.timings.clone();
-    if let Some(stages) = stages.as_object_mut() {
-        for name in ["image_cached", "text_cached"] {
-            if let Some(cached) = result.facts.get(name) {
-                stages.insert(name.to_owned(), cached.clone());
-            }
+/// Milliseconds of the stages, with what was taken from the engine's caches and what was enlarged.
+fn stages(facts: &GenerationFacts) -> Value {
+    let mut stages = json!(facts.timings);
+    let others = [
+        ("files_ms", facts.files_ms.map(Value::from)),
+        ("image_cached", Some(facts.image_cached.into())),
+        ("text_cached", Some(facts.text_cached.into())),
+        ("enlarged_from", facts.enlarged_from.map(|size| json!(size))),
+    ];
+    for (name, value) in others {
+        if let Some(value) = value {
+            stages[name] = value;
         }
     }
     stages
@@ -161,7 +167,7 @@ const fn failure_code(kind: FailureKind) -> u16 {
     match kind {
         FailureKind::BadInput => 1401,
         FailureKind::SourceUnavailable => 1402,
-        FailureKind::Engine => 1403,
+        FailureKind::Engine | FailureKind::Model => 1403,
         FailureKind::Crashed => 1405,
         FailureKind::StartTimeout => 5004,
         FailureKind::Storage | FailureKind::Internal => 5000,

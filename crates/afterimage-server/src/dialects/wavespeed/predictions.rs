@@ -2,14 +2,17 @@
 
 use super::error::Answer;
 use super::prediction::{Envelope, Prediction, states};
-use super::{own_task, render};
-use crate::app::App;
-use crate::dialects::json::{Fields, read_object};
+use super::tasks::{own_task, render};
+use crate::cancel;
+use crate::files::{FileLinks, ResultFiles};
+use crate::http::json::{Fields, read_object};
 use crate::http::layers::note_job;
+use crate::http::{BodyReader, PublicUrl};
 use crate::parameters::{Kind, Parameter, json_schema, parse};
 use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
-use afterimage_jobs::{ApiKey, JobId, ListFilter, Timestamp};
+use crate::submit::Submitter;
+use afterimage_jobs::{ApiKey, JobId, ListFilter, Store, Timestamp};
 use axum::Json;
 use axum::extract::{Extension, Path, Request, State};
 use axum::http::HeaderMap;
@@ -41,31 +44,36 @@ pub struct Deleted {
 /// The task with its results
 #[utoipa::path(get, path = "/api/v3/predictions/{id}/result", tag = "wavespeed", params(("id" = String, Path, description = "Id of the task")), responses((status = 200, description = "The task", body = Envelope<Prediction>)))]
 pub async fn result(
-    State(app): State<Arc<App>>,
+    State(store): State<Arc<dyn Store>>,
+    State(files): State<ResultFiles>,
+    State(public_url): State<PublicUrl>,
     Extension(key): Extension<ApiKey>,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Answer<Json<Envelope<Prediction>>> {
-    let job = own_task(&app, &key, &id).await?;
+    let job = own_task(store.as_ref(), &key, &id).await?;
     note_job(job.id.as_str());
-    let prediction = render(&app, &job, &app.public_url.for_request(&headers)).await?;
+    let prediction = render(&files, &job, &public_url.for_request(&headers)).await?;
     Ok(Json(Envelope::success(prediction)))
 }
 
 /// The tasks of this key, newest first
 #[utoipa::path(post, path = "/api/v3/predictions", tag = "wavespeed", responses((status = 200, description = "One page", body = Envelope<PredictionPage>)))]
 pub async fn list(
-    State(app): State<Arc<App>>,
+    State(store): State<Arc<dyn Store>>,
+    State(bodies): State<BodyReader>,
+    State(links): State<FileLinks>,
+    State(public_url): State<PublicUrl>,
     Extension(key): Extension<ApiKey>,
     request: Request,
 ) -> Answer<Json<Envelope<PredictionPage>>> {
     let (parts, body) = request.into_parts();
     let fields = Fields::of(&list_parameters());
-    let (object, _) = read_object(&app, &key.id, &parts.headers, body, fields).await?;
+    let (object, _) = read_object(&bodies, &key.id, &parts.headers, body, fields).await?;
     let filter = filter(&object)?;
-    let base = app.public_url.for_request(&parts.headers);
-    let page = app.store.list(&key.id, &filter).await?;
-    let items = page.jobs.iter().map(|job| Prediction::new(job, &base, &app.links)).collect();
+    let base = public_url.for_request(&parts.headers);
+    let page = store.list(&key.id, &filter).await?;
+    let items = page.jobs.iter().map(|job| Prediction::new(job, &base, &links)).collect();
     Ok(Json(Envelope::success(PredictionPage { page: filter.page, total: page.total, items })))
 }
 
@@ -74,14 +82,15 @@ pub async fn list(
 /// Running ones are stopped.
 #[utoipa::path(post, path = "/api/v3/predictions/delete", tag = "wavespeed", responses((status = 200, description = "How many there were", body = Envelope<Deleted>)))]
 pub async fn delete(
-    State(app): State<Arc<App>>,
+    State(bodies): State<BodyReader>,
+    State(submitter): State<Submitter>,
     Extension(key): Extension<ApiKey>,
     request: Request,
 ) -> Answer<Json<Envelope<Deleted>>> {
     let (parts, body) = request.into_parts();
-    let (object, _) = read_object(&app, &key.id, &parts.headers, body, Fields::small(&["ids"])).await?;
+    let (object, _) = read_object(&bodies, &key.id, &parts.headers, body, Fields::small(&["ids"])).await?;
     let ids = ids(&object)?;
-    let deleted_count = crate::submit::delete(&app, &key, &ids).await?;
+    let deleted_count = cancel::delete(submitter.store.as_ref(), &submitter.hints, &key, &ids).await?;
     Ok(Json(Envelope::success(Deleted { deleted_count })))
 }
 

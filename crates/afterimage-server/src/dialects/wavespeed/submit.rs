@@ -1,20 +1,22 @@
 //! Submitting a task.
 
+use super::DIALECT;
 use super::error::{Answer, ErrorBody};
 use super::models::MODELS;
 use super::prediction::{Envelope, Prediction};
-use super::{DIALECT, render};
-use crate::app::App;
-use crate::dialects::json::{Fields, idempotency, read_object};
+use super::tasks::render;
 use crate::dialects::{Model, field_name, generation};
+use crate::files::ResultFiles;
+use crate::follow::SyncRunner;
+use crate::http::idempotency;
+use crate::http::json::{Fields, read_object};
 use crate::http::layers::note_job;
-use crate::intake::take_text;
+use crate::intake::{Intake, take_text};
 use crate::parameters::{echo, parse};
 use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
 use crate::submit::{Submission, submit};
 use crate::text::cut;
-use crate::wait::{submit_and_wait, why_not_done};
 use afterimage_core::OutputFormat;
 use afterimage_jobs::{ApiKey, Priority, Webhook};
 use axum::Json;
@@ -24,7 +26,6 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use std::sync::Arc;
 
 /// The part of a submit's query that is read.
 #[derive(Debug, Default, Deserialize)]
@@ -34,19 +35,22 @@ pub struct SubmitQuery {
 
 /// `POST /api/v3/{model}`
 pub async fn submit_task(
-    State(app): State<Arc<App>>,
+    State(intake): State<Intake>,
+    State(sync): State<SyncRunner>,
+    State(files): State<ResultFiles>,
     Extension(key): Extension<ApiKey>,
     Path(model): Path<String>,
     query: Result<Query<SubmitQuery>, QueryRejection>,
     request: Request,
 ) -> Answer {
-    let model = Model::find(&MODELS, &model).ok_or_else(|| unknown_model(&model))?;
+    let model =
+        Model::find_served(&MODELS, &sync.submitter.models, &model).map_err(|known| unknown_model(&model, &known))?;
     let (parts, body) = request.into_parts();
     let parameters = model.parameters();
     let fields = Fields::of(&parameters).with_pictures(&["webhook_url"]);
-    let (object, bytes) = read_object(&app, &key.id, &parts.headers, body, fields).await?;
+    let (object, bytes) = read_object(&intake.bodies, &key.id, &parts.headers, body, fields).await?;
     let values = parse(&parameters, &object).map_err(Refusal::from)?;
-    let base = app.public_url.for_request(&parts.headers);
+    let base = intake.public_url.for_request(&parts.headers);
 
     let Query(query) = query.map_err(|_| {
         Refusal::from(Problem::new("webhook", ProblemKind::Malformed, "is no text, or there are several; send one URL"))
@@ -56,7 +60,7 @@ pub async fn submit_task(
         return Ok(base64_with_webhook());
     }
     let picture = match values.text("image") {
-        Some(text) => Some(take_text(&app, &key.id, "image", text).await?.holding(&bytes)),
+        Some(text) => Some(take_text(&intake, &key.id, "image", text).await?.holding(&bytes)),
         None => None,
     };
     let submission = Submission {
@@ -68,6 +72,7 @@ pub async fn submit_task(
         format: if values.text("output_format") == Some("png") { OutputFormat::Png } else { OutputFormat::Jpeg },
         public_url: base.clone(),
         webhook: webhook.map(|url| Webhook { url, dialect: DIALECT.to_owned() }),
+        webhook_name: "webhook",
         idempotency: idempotency(&parts.headers, &parts.uri, &bytes)?,
         priority: Priority::Normal,
         user: None,
@@ -78,14 +83,14 @@ pub async fn submit_task(
     // What came with a request that waits is not kept meanwhile.
     drop((object, values, bytes));
     if !waits {
-        let job = submit(&app, &key, submission, field_name).await?.into_job();
+        let job = submit(&sync.submitter, &key, submission, field_name).await?.into_job();
         note_job(job.id.as_str());
-        return Ok(Json(Envelope::success(render(&app, &job, &base).await?)).into_response());
+        return Ok(Json(Envelope::success(render(&files, &job, &base).await?)).into_response());
     }
-    let job = submit_and_wait(&app, &key, submission, field_name).await?;
-    let prediction = render(&app, &job, &base).await?;
+    let job = sync.run(&key, submission, field_name).await?;
+    let prediction = render(&files, &job, &base).await?;
     let prediction =
-        if job.state.is_terminal() { prediction } else { prediction.with_sync_timeout(&why_not_done(&app)) };
+        if job.state.is_terminal() { prediction } else { prediction.with_sync_timeout(&sync.why_not_done()) };
     Ok(Json(Envelope::<Prediction>::success(prediction)).into_response())
 }
 
@@ -101,10 +106,9 @@ fn webhook_url(query: SubmitQuery, object: &Map<String, Value>) -> Result<Option
     Ok(query.webhook.or(in_body).filter(|url| !url.is_empty()))
 }
 
-fn unknown_model(id: &str) -> Refusal {
-    let known: Vec<&str> = MODELS.iter().map(|model| model.id).collect();
+fn unknown_model(id: &str, known: &str) -> Refusal {
     let shown = cut(id, 100);
-    Refusal::NotFound(format!("model {shown:?} is not known; there are {}", known.join(", ")))
+    Refusal::NotFound(format!("model {shown:?} is not known; there are {known}"))
 }
 
 fn base64_with_webhook() -> Response {

@@ -2,10 +2,10 @@
 
 use super::error::Answer;
 use super::prediction::Envelope;
-use crate::app::App;
-use crate::dialects::json::{Fields, read_object};
-use crate::files::{create_ticket, store_upload};
+use crate::files::{Media, create_ticket, store_upload};
+use crate::http::PublicUrl;
 use crate::http::body::UPLOAD_LIMIT;
+use crate::http::json::{Fields, read_object};
 use crate::http::multipart::parts;
 use crate::parameters::{Kind, Parameter, parse};
 use crate::problem::{Problem, ProblemKind};
@@ -16,7 +16,6 @@ use axum::Json;
 use axum::extract::{Extension, Request, State};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// A stored file.
@@ -35,7 +34,8 @@ pub struct Uploaded {
 
 /// Where to send the bytes.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Ticket {
+#[schema(as = Ticket)]
+pub struct UploadTicket {
     /// Where the file will be; usable as `image` once the bytes are there.
     download_url: String,
     /// The request that takes the bytes, without a key.
@@ -56,13 +56,14 @@ pub struct TicketRequest {
 /// Upload a picture in a form
 #[utoipa::path(post, path = "/api/v3/media/upload/binary", tag = "wavespeed", responses((status = 200, description = "The stored file", body = Envelope<Uploaded>)))]
 pub async fn binary(
-    State(app): State<Arc<App>>,
+    State(media): State<Media>,
+    State(public_url): State<PublicUrl>,
     Extension(key): Extension<ApiKey>,
     request: Request,
 ) -> Answer<Json<Envelope<Uploaded>>> {
     let (head, body) = request.into_parts();
     // Parts are copies: the body stays until the file is stored, and with it its share of memory.
-    let body = app.bodies.read(&key.id, &head.headers, body, UPLOAD_LIMIT).await.map_err(Refusal::from)?;
+    let body = media.bodies.read(&key.id, &head.headers, body, UPLOAD_LIMIT).await.map_err(Refusal::from)?;
     let parts = parts(&head.headers, body.clone(), |name| name == "file")
         .await
         .map_err(|error| Refusal::BadBody(error.to_string()))?;
@@ -70,12 +71,12 @@ pub async fn binary(
         Refusal::from(Problem::new("file", ProblemKind::Missing, "missing; expected a form field with the picture"))
     })?;
     let filename = file.filename.unwrap_or_default();
-    let upload = store_upload(&app, &key.id, &filename, file.bytes, None).await?;
+    let upload = store_upload(&media, &key.id, &filename, file.bytes, None).await?;
     let UploadState::Ready(facts) = &upload.state else { return Err(Refusal::Internal.into()) };
-    let base = app.public_url.for_request(&head.headers);
+    let base = public_url.for_request(&head.headers);
     Ok(Json(Envelope::success(Uploaded {
         kind: "image",
-        download_url: app.links.upload(&base, &upload, &facts.content_type),
+        download_url: media.links.upload(&base, &upload, &facts.content_type),
         filename: upload.filename.clone(),
         size: facts.bytes,
     })))
@@ -84,28 +85,30 @@ pub async fn binary(
 /// Ask where to send a picture
 ///
 /// The bytes follow by the request that the answer describes.
-#[utoipa::path(post, path = "/api/v3/media/uploads", tag = "wavespeed", responses((status = 200, description = "Where to send it", body = Envelope<Ticket>)))]
+#[utoipa::path(post, path = "/api/v3/media/uploads", tag = "wavespeed", responses((status = 200, description = "Where to send it", body = Envelope<UploadTicket>)))]
 pub async fn ticket(
-    State(app): State<Arc<App>>,
+    State(media): State<Media>,
+    State(public_url): State<PublicUrl>,
     Extension(key): Extension<ApiKey>,
     request: Request,
-) -> Answer<Json<Envelope<Ticket>>> {
+) -> Answer<Json<Envelope<UploadTicket>>> {
     let (head, body) = request.into_parts();
-    let (object, _) = read_object(&app, &key.id, &head.headers, body, Fields::of(&ticket_parameters())).await?;
+    let (object, _) =
+        read_object(&media.bodies, &key.id, &head.headers, body, Fields::of(&ticket_parameters())).await?;
     let values = parse(&ticket_parameters(), &object).map_err(Refusal::from)?;
     let declared_type = values.text("content_type").unwrap_or_default();
     let filename = values.text("filename").filter(|name| !name.trim().is_empty()).ok_or_else(|| {
         Refusal::from(Problem::new("filename", ProblemKind::Missing, "empty; expected the file's name, such as in.png"))
     })?;
-    let upload = create_ticket(&app, &key.id, filename, declared_type, None).await?;
-    let base = app.public_url.for_request(&head.headers);
+    let upload = create_ticket(&media, &key.id, filename, declared_type, None).await?;
+    let base = public_url.for_request(&head.headers);
     let mut headers = BTreeMap::new();
     if !declared_type.is_empty() {
         headers.insert("Content-Type", declared_type.to_owned());
     }
-    Ok(Json(Envelope::success(Ticket {
-        download_url: app.links.upload(&base, &upload, declared_type),
-        upload: TicketRequest { method: "PUT", url: app.links.put(&base, &upload), headers },
+    Ok(Json(Envelope::success(UploadTicket {
+        download_url: media.links.upload(&base, &upload, declared_type),
+        upload: TicketRequest { method: "PUT", url: media.links.put(&base, &upload), headers },
     })))
 }
 

@@ -1,7 +1,6 @@
 //! Webhooks of this dialect: the bare prediction, signed by the key's secret.
 
 use super::prediction::{Envelope, Prediction};
-use crate::app::App;
 use crate::files::{FileLinks, Signer};
 use crate::webhooks::{Message, Render, RenderError, Schedule, signature};
 use afterimage_jobs::{ApiKey, Delivery, Job, KeyId, Timestamp};
@@ -10,7 +9,6 @@ use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderValue};
 use serde::Serialize;
-use std::sync::Arc;
 use std::time::Duration;
 use utoipa::ToSchema;
 
@@ -22,8 +20,11 @@ pub struct WebhookSecret {
 
 /// The secret that signs this key's webhooks
 #[utoipa::path(get, path = "/api/v3/webhook/secret", tag = "wavespeed", responses((status = 200, description = "The secret", body = Envelope<WebhookSecret>)))]
-pub async fn secret(State(app): State<Arc<App>>, Extension(key): Extension<ApiKey>) -> Json<Envelope<WebhookSecret>> {
-    Json(Envelope::success(WebhookSecret { secret: secret_of(app.links.signer(), &key.id) }))
+pub async fn secret(
+    State(links): State<FileLinks>,
+    Extension(key): Extension<ApiKey>,
+) -> Json<Envelope<WebhookSecret>> {
+    Json(Envelope::success(WebhookSecret { secret: secret_of(links.signer(), &key.id) }))
 }
 
 /// The secret of `key`: derived, so that it needs no storing and is the same on all servers of one database.
@@ -41,7 +42,7 @@ impl Render for WebhookRenderer {
         let prediction = Prediction::new(job, &job.spec.public_url, &self.0);
         let body = serde_json::to_vec(&prediction).map_err(|error| RenderError(error.to_string()))?;
         let id = format!("{}-{}", job.id, delivery.id);
-        let timestamp = sent_at.0 / 1000;
+        let timestamp = sent_at.unix_seconds();
         let signed = signature::sign_v3(&secret_of(self.0.signer(), &job.key), &id, timestamp, &body);
         let mut headers = HeaderMap::new();
         for (name, value) in

@@ -1,16 +1,16 @@
 //! The part of fal: each model in its forms, and what is asked about queued requests.
 
-use super::{add_alias, add_answers, add_refusals};
+use super::edit::{add_alias, add_answers, add_refusals};
 use crate::dialects::fal::MODELS;
 use crate::dialects::fal::error::ErrorBody;
 use crate::dialects::fal::output::Output;
-use crate::dialects::fal::status::{Status, Ticket};
+use crate::dialects::fal::status::{QueuedRequest, Status};
 use crate::parameters::json_schema;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
 #[derive(OpenApi)]
-#[openapi(components(schemas(ErrorBody, Output, Status, Ticket)))]
+#[openapi(components(schemas(ErrorBody, Output, Status, QueuedRequest)))]
 struct Schemas;
 
 /// A field that cannot be used.

@@ -1,6 +1,6 @@
 //! The part of fal around files and webhooks.
 
-use super::{add_refusals, operation_answers};
+use super::edit::{add_refusals, operation_answers};
 use crate::dialects::fal;
 use crate::parameters::json_schema;
 use serde_json::{Value, json};

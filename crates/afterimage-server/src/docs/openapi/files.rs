@@ -1,6 +1,6 @@
 //! The part around stored files: their addresses belong to no dialect. Whoever has one needs no key.
 
-use super::{add_answers, operation_answers};
+use super::edit::{add_answers, operation_answers};
 use serde_json::{Value, json};
 
 /// Schema of errors of routes that belong to no dialect.

@@ -1,6 +1,6 @@
 //! The part of OpenAI's images routes and of DeepInfra's native route.
 
-use super::add_refusals;
+use super::edit::add_refusals;
 use crate::dialects::Flow;
 use crate::dialects::openai::{self, Base, Images, MODEL, NativeResult, form_parameters, models, native_parameters};
 use crate::parameters::json_schema;
@@ -14,8 +14,8 @@ use utoipa::OpenApi;
     Images,
     openai::StreamEvent,
     NativeResult,
-    models::Models,
-    models::ModelFacts
+    models::ModelList,
+    models::ListedModel
 )))]
 struct Schemas;
 

@@ -1,6 +1,6 @@
 //! The part of `WaveSpeed` v3.
 
-use super::{add_alias, add_refusals};
+use super::edit::{add_alias, add_refusals};
 use crate::dialects::{Model, wavespeed};
 use crate::parameters::json_schema;
 use serde_json::{Value, json};

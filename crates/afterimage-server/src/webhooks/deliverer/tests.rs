@@ -21,7 +21,7 @@ impl Render for JobIds {
     async fn render(&self, job: &Job, delivery: &Delivery, sent_at: Timestamp) -> Result<Message, RenderError> {
         let mut headers = HeaderMap::new();
         headers.insert("webhook-id", HeaderValue::from(delivery.id));
-        headers.insert("webhook-timestamp", HeaderValue::from(sent_at.0 / 1000));
+        headers.insert("webhook-timestamp", HeaderValue::from(sent_at.unix_seconds()));
         Ok(Message { body: job.id.to_string().into(), headers })
     }
 
@@ -90,7 +90,8 @@ impl World {
         };
         self.store.submit(job).await.unwrap();
         let worker = WorkerId::random();
-        let claimed = self.store.claim(&worker, Duration::from_mins(1)).await.unwrap().unwrap();
+        let claimed =
+            self.store.claim(&worker, &afterimage_jobs::UNNAMED, Duration::from_mins(1)).await.unwrap().unwrap();
         let failure = Failure::new(FailureKind::Engine, "no");
         self.store.fail(&claimed.lease(&worker), failure).await.unwrap();
         id

@@ -12,18 +12,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 const LARGEST_PART: usize = 4;
 
 /// Counts places.
-pub(super) struct Shares {
+pub(super) struct FetchSlots {
     places: usize,
     taken: Arc<Mutex<HashMap<KeyId, usize>>>,
 }
 
 /// One place; free again when dropped.
-pub(super) struct Share {
+pub(super) struct FetchSlot {
     key: KeyId,
     taken: Arc<Mutex<HashMap<KeyId, usize>>>,
 }
 
-impl Shares {
+impl FetchSlots {
     /// A pool of `places`.
     pub(super) fn new(places: usize) -> Self {
         Self { places, taken: Arc::default() }
@@ -41,10 +41,10 @@ impl Shares {
         taken.iter().filter(|(_, count)| **count >= limit).map(|(key, _)| key.clone()).collect()
     }
 
-    /// Takes a place for `key`, which is not [`Shares::at_their_limit`].
-    pub(super) fn take(&self, key: &KeyId) -> Share {
+    /// Takes a place for `key`, which is not [`FetchSlots::at_their_limit`].
+    pub(super) fn take(&self, key: &KeyId) -> FetchSlot {
         *lock(&self.taken).entry(key.clone()).or_default() += 1;
-        Share { key: key.clone(), taken: Arc::clone(&self.taken) }
+        FetchSlot { key: key.clone(), taken: Arc::clone(&self.taken) }
     }
 
     fn free(&self, taken: &HashMap<KeyId, usize>) -> usize {
@@ -52,7 +52,7 @@ impl Shares {
     }
 }
 
-impl Drop for Share {
+impl Drop for FetchSlot {
     fn drop(&mut self) {
         let mut taken = lock(&self.taken);
         if let Some(count) = taken.get_mut(&self.key) {
@@ -73,32 +73,32 @@ fn lock(taken: &Mutex<HashMap<KeyId, usize>>) -> MutexGuard<'_, HashMap<KeyId, u
 mod tests {
     use super::*;
 
-    fn take_all(shares: &Shares, name: &str) -> Vec<Share> {
+    fn take_all(slots: &FetchSlots, name: &str) -> Vec<FetchSlot> {
         let key = KeyId::from(name);
         let mut held = Vec::new();
-        while shares.have_room() && !shares.at_their_limit().contains(&key) {
-            held.push(shares.take(&key));
+        while slots.have_room() && !slots.at_their_limit().contains(&key) {
+            held.push(slots.take(&key));
         }
         held
     }
 
     #[test]
     fn greedy_keys_leave_room_for_others() {
-        let shares = Shares::new(32);
-        let held: Vec<Vec<Share>> = ["a", "b", "c", "d", "e", "f"].map(|name| take_all(&shares, name)).into();
+        let slots = FetchSlots::new(32);
+        let held: Vec<Vec<FetchSlot>> = ["a", "b", "c", "d", "e", "f"].map(|name| take_all(&slots, name)).into();
         assert_eq!(held.iter().map(Vec::len).collect::<Vec<_>>(), [8, 8, 8, 4, 2, 1]);
-        let late = take_all(&shares, "late");
+        let late = take_all(&slots, "late");
         assert_eq!(late.len(), 1);
-        assert!(!shares.have_room());
+        assert!(!slots.have_room());
     }
 
     #[test]
     fn places_come_back() {
-        let shares = Shares::new(4);
-        let held = take_all(&shares, "a");
-        assert_eq!((held.len(), shares.at_their_limit().len()), (1, 1));
+        let slots = FetchSlots::new(4);
+        let held = take_all(&slots, "a");
+        assert_eq!((held.len(), slots.at_their_limit().len()), (1, 1));
         drop(held);
-        assert_eq!(shares.at_their_limit(), []);
-        assert_eq!(take_all(&shares, "a").len(), 1);
+        assert_eq!(slots.at_their_limit(), []);
+        assert_eq!(take_all(&slots, "a").len(), 1);
     }
 }

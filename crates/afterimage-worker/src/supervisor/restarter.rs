@@ -1,35 +1,37 @@
 //! The task that keeps one engine process alive.
 
-use super::Limits;
-use super::life::{Cause, Life};
+use super::assignments::Receivers;
+use super::limits::Limits;
+use super::process::{EndCause, EngineProcess};
 use super::run::{Assignment, Run};
 use super::state::{OpenFailure, ProcessState, ProcessStatus};
 use crate::launch::EngineCommand;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{Mutex, mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 /// See the module.
-pub struct Keeper {
+pub struct Restarter {
     pub index: usize,
+    /// Name of the set of models, for the log.
+    pub label: String,
     pub command: EngineCommand,
     pub limits: Limits,
-    pub queue: Arc<Mutex<mpsc::Receiver<Assignment>>>,
+    pub queues: Receivers,
     pub status: watch::Sender<ProcessStatus>,
     pub stopping: CancellationToken,
     pub hand_back: CancellationToken,
 }
 
-impl Keeper {
+impl Restarter {
     /// Keeps a process alive until the supervisor stops.
     pub async fn run(self) {
         let mut pause = self.limits.first_pause;
         while !self.stopping.is_cancelled() {
             let start = Instant::now();
-            let (finished_jobs, failure) = match Life::start(&self.command, &self.limits, self.index) {
-                Ok(life) => self.live(life).await,
+            let (finished_jobs, failure) = match EngineProcess::start(&self.command, &self.limits, self.index) {
+                Ok(process) => self.live(process).await,
                 Err(error) => (0, OpenFailure::death(format!("the engine process cannot be started: {error}"))),
             };
             if self.stopping.is_cancelled() {
@@ -40,6 +42,7 @@ impl Keeper {
             }
             tracing::warn!(
                 process = self.index,
+                model = self.label,
                 reason = failure.message,
                 pause_ms = pause.as_millis() as u64,
                 "engine process ended; it will be started again"
@@ -58,34 +61,40 @@ impl Keeper {
         self.status.send_modify(|status| (status.pid, status.state) = (None, ProcessState::Stopped));
     }
 
-    /// One life; the number of jobs that it ended and why it died itself.
-    async fn live(&self, mut life: Life) -> (u64, OpenFailure) {
+    /// One process; the number of jobs that it ended and why it died itself.
+    async fn live(&self, mut process: EngineProcess) -> (u64, OpenFailure) {
         let mut finished_jobs = 0;
-        self.status.send_modify(|status| (status.pid, status.state) = (life.pid(), ProcessState::Starting));
+        self.status.send_modify(|status| (status.pid, status.state) = (process.pid(), ProcessState::Starting));
         let opened = tokio::select! {
-            opened = life.opened() => opened,
+            opened = process.opened() => opened,
             () = self.stopping.cancelled() => {
-                life.shut_down(Duration::ZERO).await;
+                process.shut_down(Duration::ZERO).await;
                 return (finished_jobs, stopped());
             }
         };
         let model = match opened {
             Ok(model) => model,
-            Err(cause) => return (finished_jobs, life.end(cause).await.failure),
+            Err(cause) => return (finished_jobs, process.end(cause).await.failure),
         };
-        tracing::info!(process = self.index, pid = life.pid(), model = model.name, "engine process is ready");
+        tracing::info!(
+            process = self.index,
+            model = self.label,
+            pid = process.pid(),
+            weights = model.name,
+            "engine process is ready"
+        );
         loop {
             self.status.send_modify(|status| status.state = ProcessState::Ready(model.clone()));
             let assignment = tokio::select! {
                 biased;
                 () = self.stopping.cancelled() => {
-                    life.shut_down(self.limits.stop).await;
+                    process.shut_down(self.limits.stop).await;
                     return (finished_jobs, stopped());
                 }
                 // An idle process has nothing to say, but it can die.
-                report = life.next() => match report {
+                report = process.next() => match report {
                     Ok(_) => continue,
-                    Err(cause) => return (finished_jobs, life.end(cause).await.failure),
+                    Err(cause) => return (finished_jobs, process.end(cause).await.failure),
                 },
                 assignment = self.next_assignment() => assignment,
             };
@@ -93,16 +102,16 @@ impl Keeper {
                 continue;
             }
             self.status.send_modify(|status| status.state = ProcessState::Busy(model.clone()));
-            let mut run = Run::begin(&mut life, assignment, &self.limits, &self.hand_back);
-            match run.follow(&mut life).await {
+            let mut run = Run::begin(&mut process, assignment, &self.limits, &self.hand_back);
+            match run.follow(&mut process).await {
                 Ok(outcome) => {
                     finished_jobs += 1;
                     run.reply(outcome);
                 }
                 Err(cause) => {
-                    let deaf = matches!(cause, Cause::DeafToCancel(_));
-                    let end = life.end(cause).await;
-                    run.bury(deaf, &end);
+                    let ignored_cancel = matches!(cause, EndCause::CancelIgnored(_));
+                    let end = process.end(cause).await;
+                    run.end_with(ignored_cancel, &end);
                     return (finished_jobs, end.failure);
                 }
             }
@@ -110,7 +119,7 @@ impl Keeper {
     }
 
     async fn next_assignment(&self) -> Assignment {
-        if let Some(assignment) = self.queue.lock().await.recv().await {
+        if let Some(assignment) = self.queues.next().await {
             return assignment;
         }
         // The supervisor was dropped; its processes go with it.

@@ -2,25 +2,25 @@
 
 use super::cdn::{self, require_key_or_token};
 use super::error::Shape;
+use super::token::TokenGate;
 use super::{call_token, uploads, webhook};
-use crate::app::App;
-use crate::auth::{Gate, require_key};
+use crate::auth::require_key;
+use crate::dialects::DialectParts;
 use crate::error_shape::{ErrorShape, enclosed};
 use crate::refusal::Refusal;
 use axum::routing::{get, post};
 use axum::{Router, middleware};
-use std::sync::Arc;
 
 /// The routes that the service has under addresses of their own; here they share one.
-pub fn router(app: &Arc<App>) -> Router {
-    let gate = Gate { app: Arc::clone(app), render: Shape::respond };
+pub fn router(parts: &DialectParts) -> Router {
+    let gate = TokenGate::new(parts);
     let by_key = Router::new()
         .route("/storage/upload/initiate", post(uploads::initiate))
         .route("/storage/upload/initiate-multipart", post(uploads::initiate_parts))
         .route("/storage/auth/token", post(cdn::token))
         // Clients write a slash at the end, which does not come this far.
         .route("/tokens", post(call_token::token))
-        .route_layer(middleware::from_fn_with_state(gate.clone(), require_key));
+        .route_layer(middleware::from_fn_with_state(gate.gate.clone(), require_key));
     let by_token = Router::new()
         .route("/files/upload", post(cdn::upload))
         .route("/files/upload/multipart", post(cdn::upload_parts))
@@ -31,5 +31,5 @@ pub fn router(app: &Arc<App>) -> Router {
         .merge(by_key)
         .merge(by_token)
         .method_not_allowed_fallback(|| async { Shape::respond(&Refusal::MethodNotAllowed) });
-    enclosed::<Shape, _>(routes).with_state(Arc::clone(app))
+    enclosed::<Shape, _>(routes).with_state(parts.clone())
 }

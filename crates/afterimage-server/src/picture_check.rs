@@ -1,4 +1,5 @@
-//! Decoding of untrusted pictures in the server process, with bounded memory and a share for each key.
+//! Checks of untrusted pictures: each is decoded as a whole, with bounded memory and a share for each key, and its pixels
+//! are dropped.
 
 use crate::shares::{Share, Shares};
 use afterimage_core::Size;
@@ -12,7 +13,7 @@ const SOURCE_NAME: &str = "picture";
 
 /// What is known about a picture that was decoded completely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PictureFacts {
+pub struct CheckedPicture {
     /// Pixels across, upright.
     pub width: u32,
     /// Pixels down, upright.
@@ -32,25 +33,25 @@ pub enum PictureError {
     Internal,
 }
 
-/// Decodes pictures, a limited number at once within a limited amount of memory. Keys take turns, and small pictures do
+/// Checks pictures, a limited number at once within a limited amount of memory. Keys take turns, and small pictures do
 /// not wait for large ones. Clones share all limits.
 #[derive(Clone, Debug)]
-pub struct DecodePool {
+pub struct PictureChecker {
     limits: PictureLimits,
     /// Bytes that a small picture takes at most.
     small_bytes: u64,
-    small: Lane,
-    large: Lane,
+    small: SizeClass,
+    large: SizeClass,
 }
 
 /// Memory and threads for pictures of one kind.
 #[derive(Clone, Debug)]
-struct Lane {
+struct SizeClass {
     memory: Shares<KeyId>,
     threads: Shares<KeyId>,
 }
 
-impl Lane {
+impl SizeClass {
     fn new(memory: u64, memory_of_a_key: u64, threads: u64, threads_of_a_key: u64) -> Self {
         Self {
             memory: Shares::new(memory.max(1), memory_of_a_key),
@@ -59,7 +60,7 @@ impl Lane {
     }
 }
 
-impl Default for DecodePool {
+impl Default for PictureChecker {
     /// The usual limits of pictures, 1 GiB, and as many threads as there are processors.
     fn default() -> Self {
         const BUDGET_BYTES: u64 = 1 << 30;
@@ -68,7 +69,7 @@ impl Default for DecodePool {
     }
 }
 
-impl DecodePool {
+impl PictureChecker {
     /// Decodes up to `threads` pictures at once, which together take about `budget_bytes`. A quarter of both is for small
     /// pictures, those that take a 32nd part of the budget. Of the rest one key has half at most. A picture that takes
     /// more than there is by itself, which `limits` decide, is decoded alone.
@@ -81,8 +82,8 @@ impl DecodePool {
             limits,
             small_bytes: budget_bytes / 32,
             // Turns are enough where everybody's turn is short.
-            small: Lane::new(for_small, for_small, small_threads, small_threads),
-            large: Lane::new(for_large, for_large / 2, large_threads, large_threads / 2),
+            small: SizeClass::new(for_small, for_small, small_threads, small_threads),
+            large: SizeClass::new(for_large, for_large / 2, large_threads, large_threads / 2),
         }
     }
 
@@ -90,13 +91,13 @@ impl DecodePool {
     ///
     /// # Errors
     /// [`PictureError::Unreadable`] for what cannot be decoded completely.
-    pub async fn inspect(&self, key: &KeyId, bytes: Bytes) -> Result<PictureFacts, PictureError> {
+    pub async fn check(&self, key: &KeyId, bytes: Bytes) -> Result<CheckedPicture, PictureError> {
         let header = self.header(bytes.clone()).await?;
         let turn = self.turn(key, header.decoding_memory()).await;
         // The turn goes along: a caller that goes away does not stop the decoding, so its memory stays counted.
         let decoded = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            facts(&bytes, &header)
+            decoded(&bytes, &header)
         });
         // A panic ends here; it is the picture that made a decoder do that.
         decoded.await.unwrap_or_else(|error| {
@@ -121,23 +122,31 @@ impl DecodePool {
     }
 
     async fn turn(&self, key: &KeyId, memory: u64) -> [Share<KeyId>; 2] {
-        let lane = if memory <= self.small_bytes { &self.small } else { &self.large };
-        let memory = lane.memory.acquire(key, memory).await;
-        [memory, lane.threads.acquire(key, 1).await]
+        let class = if memory <= self.small_bytes { &self.small } else { &self.large };
+        let memory = class.memory.acquire(key, memory).await;
+        [memory, class.threads.acquire(key, 1).await]
     }
 }
 
 /// The limits are those of the header: a file that claims one pixel and unfolds into a hundred million is refused.
-fn facts(bytes: &[u8], header: &PictureHeader) -> Result<PictureFacts, PictureError> {
+fn decoded(bytes: &[u8], header: &PictureHeader) -> Result<CheckedPicture, PictureError> {
     let picture = decode(bytes, SOURCE_NAME, &header.limits()).map_err(unreadable)?;
-    Ok(PictureFacts { width: picture.width(), height: picture.height(), format: header.format })
+    Ok(CheckedPicture { width: picture.width(), height: picture.height(), format: header.format })
 }
 
 fn unreadable(error: afterimage_imaging::Error) -> PictureError {
+    use afterimage_imaging::Error;
     match error {
-        afterimage_imaging::Error::Picture { problem, .. } => PictureError::Unreadable(problem),
-        other => {
-            tracing::error!(error = %other, "a picture was not decoded");
+        Error::Picture { problem, .. } => PictureError::Unreadable(problem),
+        Error::Field { .. }
+        | Error::SourceSize(_)
+        | Error::ModelFile { .. }
+        | Error::Tensor { .. }
+        | Error::Device { .. }
+        | Error::Cancelled
+        | Error::Io { .. }
+        | Error::Internal(_) => {
+            tracing::error!(%error, "a picture was not decoded");
             PictureError::Internal
         }
     }
@@ -171,19 +180,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_picture_is_described() {
-        let pool = DecodePool::new(PictureLimits::default(), 1 << 30, 2);
-        let facts = pool.inspect(&key("a"), png(40, 30)).await;
-        assert_eq!(facts, Ok(PictureFacts { width: 40, height: 30, format: PictureFormat::Png }));
+        let checker = PictureChecker::new(PictureLimits::default(), 1 << 30, 2);
+        let checked = checker.check(&key("a"), png(40, 30)).await;
+        assert_eq!(checked, Ok(CheckedPicture { width: 40, height: 30, format: PictureFormat::Png }));
     }
 
     #[tokio::test]
     async fn what_is_no_whole_picture_is_refused() {
-        let pool = DecodePool::new(PictureLimits::default(), 1 << 30, 2);
+        let checker = PictureChecker::new(PictureLimits::default(), 1 << 30, 2);
         let whole = png(40, 30);
-        let error = pool.inspect(&key("a"), whole.slice(..whole.len() - 20)).await.unwrap_err();
+        let error = checker.check(&key("a"), whole.slice(..whole.len() - 20)).await.unwrap_err();
         assert_eq!(error.to_string(), "PNG file: truncated");
         for bytes in [&b""[..], b"<svg/>", b"\x89PNG\r\n\x1a\n"] {
-            let answer = pool.inspect(&key("a"), Bytes::from_static(bytes)).await;
+            let answer = checker.check(&key("a"), Bytes::from_static(bytes)).await;
             assert!(matches!(answer, Err(PictureError::Unreadable(_))), "{bytes:?}");
         }
     }
@@ -192,40 +201,40 @@ mod tests {
     async fn the_same_picture_a_thousand_times_stays_within_the_budget() {
         let bytes = png(64, 64);
         let one = memory_of(&bytes);
-        // Three fit into the lane of large ones, two for one key.
-        let pool = DecodePool::new(PictureLimits::default(), one * 4 + one / 2, 80);
+        // Three fit into the class of large ones, two for one key.
+        let checker = PictureChecker::new(PictureLimits::default(), one * 4 + one / 2, 80);
         let all: Vec<_> = (0..1000)
             .map(|_| {
-                let (pool, bytes) = (pool.clone(), bytes.clone());
-                tokio::spawn(async move { pool.inspect(&key("a"), bytes).await.unwrap() })
+                let (checker, bytes) = (checker.clone(), bytes.clone());
+                tokio::spawn(async move { checker.check(&key("a"), bytes).await.unwrap() })
             })
             .collect();
-        let first = pool.turn(&key("b"), one).await;
-        let _second = pool.turn(&key("c"), one).await;
-        let _third = pool.turn(&key("d"), one).await;
-        assert!(waits(pool.turn(&key("e"), one)).await, "a fourth one had room");
+        let first = checker.turn(&key("b"), one).await;
+        let _second = checker.turn(&key("c"), one).await;
+        let _third = checker.turn(&key("d"), one).await;
+        assert!(waits(checker.turn(&key("e"), one)).await, "a fourth one had room");
         drop(first);
-        for inspected in all {
-            assert_eq!(inspected.await.unwrap().width, 64);
+        for checked in all {
+            assert_eq!(checked.await.unwrap().width, 64);
         }
     }
 
     #[tokio::test]
     async fn large_pictures_of_one_key_hold_up_neither_small_ones_nor_others() {
-        let pool = DecodePool::new(PictureLimits::default(), 1 << 30, 4);
+        let checker = PictureChecker::new(PictureLimits::default(), 1 << 30, 4);
         let (large, small) = (300 << 20, 1 << 20);
-        let _one = pool.turn(&key("a"), large).await;
-        assert!(waits(pool.turn(&key("a"), large)).await);
+        let _one = checker.turn(&key("a"), large).await;
+        assert!(waits(checker.turn(&key("a"), large)).await);
         for name in ["a", "b"] {
-            assert!(!waits(pool.turn(&key(name), small)).await, "{name}");
+            assert!(!waits(checker.turn(&key(name), small)).await, "{name}");
         }
-        let _other = pool.turn(&key("b"), large).await;
-        assert!(!waits(pool.turn(&key("c"), small)).await);
+        let _other = checker.turn(&key("b"), large).await;
+        assert!(!waits(checker.turn(&key("c"), small)).await);
     }
 
     #[tokio::test]
     async fn a_picture_above_the_budget_is_decoded_alone() {
-        let pool = DecodePool::new(PictureLimits::default(), 1, 1);
-        assert!(pool.inspect(&key("a"), png(64, 64)).await.is_ok());
+        let checker = PictureChecker::new(PictureLimits::default(), 1, 1);
+        assert!(checker.check(&key("a"), png(64, 64)).await.is_ok());
     }
 }

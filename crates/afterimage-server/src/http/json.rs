@@ -1,18 +1,14 @@
 //! JSON bodies, read within limits.
 
-use super::bounded_json;
-use crate::app::App;
-use crate::dialects::fal::CALL_TOKEN;
-use crate::http::body::{JSON_LIMIT, SMALL_JSON_LIMIT, off_thread};
+use super::body::{BodyReader, JSON_LIMIT, SMALL_JSON_LIMIT};
+use super::{bounded_json, off_thread};
 use crate::parameters::Parameter;
 use crate::refusal::Refusal;
-use afterimage_jobs::{Idempotency, KeyId};
+use afterimage_jobs::KeyId;
 use axum::body::Body;
-use axum::http::{HeaderMap, Uri};
+use axum::http::HeaderMap;
 use bytes::Bytes;
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
-use url::form_urlencoded;
 
 /// What a route takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,13 +42,13 @@ impl Fields {
 /// # Errors
 /// [`Refusal::BadBody`] and those of reading.
 pub async fn read_object(
-    app: &App,
+    bodies: &BodyReader,
     key: &KeyId,
     headers: &HeaderMap,
     body: Body,
     fields: Fields,
 ) -> Result<(Map<String, Value>, Bytes), Refusal> {
-    let bytes = app.bodies.read(key, headers, body, fields.limit).await?;
+    let bytes = bodies.read(key, headers, body, fields.limit).await?;
     let shared = bytes.clone();
     let object = off_thread(bytes.len(), move || parse_object(&shared, &fields.names)).await?;
     Ok((object, bytes))
@@ -69,34 +65,6 @@ fn parse_object(bytes: &[u8], names: &[&str]) -> Result<Map<String, Value>, Refu
             .map_err(|error| Refusal::BadBody(format!("the body is not JSON that can be read: {error}"))),
         Some(_) => Err(Refusal::BadBody("the body must be a JSON object".to_owned())),
     }
-}
-
-/// Longest idempotency key.
-const IDEMPOTENCY_KEY_BYTES: usize = 255;
-
-/// The `Idempotency-Key` header, with a digest of what it stands for: path, body, and the parameters of the query.
-///
-/// # Errors
-/// [`Refusal::BadBody`] for one that is empty, too long or not text.
-pub fn idempotency(headers: &HeaderMap, uri: &Uri, body: &[u8]) -> Result<Option<Idempotency>, Refusal> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let key =
-        value.to_str().ok().filter(|key| !key.is_empty() && key.len() <= IDEMPOTENCY_KEY_BYTES).ok_or_else(|| {
-            let message = format!("Idempotency-Key: must be 1 to {IDEMPOTENCY_KEY_BYTES} printable characters");
-            Refusal::BadBody(message)
-        })?;
-    let mut digest = Sha256::new();
-    digest.update(uri.path().as_bytes());
-    digest.update([0]);
-    digest.update(body);
-    let mut fingerprint = digest.finalize();
-    // Where the end is to be reported is part of what was asked for; by which right is not.
-    let query = uri.query().unwrap_or_default().as_bytes();
-    for (name, value) in form_urlencoded::parse(query).filter(|(name, _)| name != CALL_TOKEN) {
-        let digest = Sha256::new().chain_update(fingerprint).chain_update(name.as_bytes()).chain_update([0]);
-        fingerprint = digest.chain_update(value.as_bytes()).finalize();
-    }
-    Ok(Some(Idempotency { key: key.to_owned(), fingerprint: hex::encode(fingerprint) }))
 }
 
 #[cfg(test)]
@@ -127,22 +95,6 @@ mod tests {
         ] {
             assert!(matches!(parse_object(bad, &["a"]), Err(Refusal::BadBody(_))), "{:?}", &bad[..bad.len().min(20)]);
         }
-    }
-
-    #[test]
-    fn the_same_key_on_another_path_query_or_body_has_another_fingerprint() {
-        let headers: HeaderMap = [("idempotency-key".parse().unwrap(), "k".parse().unwrap())].into_iter().collect();
-        let of =
-            |uri: &str, body: &[u8]| idempotency(&headers, &uri.parse().unwrap(), body).unwrap().unwrap().fingerprint;
-        assert_eq!(of("/a", b"x"), of("/a", b"x"));
-        assert_ne!(of("/a", b"x"), of("/b", b"x"));
-        assert_ne!(of("/a", b"x"), of("/a", b"y"));
-        assert_ne!(of("/a?webhook=x", b"x"), of("/a", b"x"));
-        assert_ne!(of("/a?webhook=x", b"x"), of("/a?webhook=y", b"x"));
-        assert_ne!(of("/a?b=c", b"x"), of("/a", b"xb\0c"), "what is the query's cannot be the body's");
-        // A token is new at each try and says nothing about what is asked for.
-        assert_eq!(of("/a?fal_jwt_token=x&webhook=y", b"x"), of("/a?webhook=y&fal_jwt_token=z", b"x"));
-        assert_eq!(idempotency(&HeaderMap::new(), &"/a".parse().unwrap(), b"").unwrap(), None);
     }
 
     proptest! {

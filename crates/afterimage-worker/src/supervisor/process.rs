@@ -1,6 +1,6 @@
 //! One engine process from start to end.
 
-use super::Limits;
+use super::limits::Limits;
 use super::state::OpenFailure;
 use crate::frame::{Frame, FrameCodec, FrameError};
 use crate::launch::EngineCommand;
@@ -26,7 +26,7 @@ const MAX_LOG_LINE: u64 = 8 * 1024;
 const EXIT_TIME: Duration = Duration::from_secs(2);
 
 /// A running engine process. It dies when this is dropped.
-pub struct Life {
+pub struct EngineProcess {
     child: Child,
     reports: FramedRead<ChildStdout, FrameCodec<Report>>,
     /// To the task that writes, so that a process that does not read blocks nobody. Closing it ends the process.
@@ -37,9 +37,9 @@ pub struct Life {
     last_ticket: Ticket,
 }
 
-/// Why a life ends.
+/// Why a process ends.
 #[derive(Debug)]
-pub enum Cause {
+pub enum EndCause {
     /// It closed its output: it exited or was killed.
     Exit,
     /// It gave no sign of life.
@@ -47,14 +47,14 @@ pub enum Cause {
     /// It sent something else than reports.
     Garbage(FrameError),
     /// It did not stop a job in time.
-    DeafToCancel(Duration),
+    CancelIgnored(Duration),
     /// It is another version than this server.
     Version(u32),
     /// It said itself why it cannot run.
     CannotOpen(OpenFailure),
 }
 
-/// How a life ended.
+/// How a process ended.
 #[derive(Debug)]
 pub struct End {
     pub failure: OpenFailure,
@@ -62,7 +62,7 @@ pub struct End {
     pub orderly: bool,
 }
 
-impl Life {
+impl EngineProcess {
     /// Starts a process. `index` names it in the log.
     pub fn start(command: &EngineCommand, limits: &Limits, index: usize) -> std::io::Result<Self> {
         let mut child = command.build().spawn()?;
@@ -97,24 +97,24 @@ impl Life {
         self.last_ticket
     }
 
-    /// Sends `frame` without waiting. A process that is gone is noticed by [`Life::next`].
+    /// Sends `frame` without waiting. A process that is gone is noticed by [`EngineProcess::next`].
     pub fn send(&self, frame: impl Into<Frame<Command>>) {
         let _ = self.commands.send(frame.into());
     }
 
     /// Waits until the models are open.
-    pub async fn opened(&mut self) -> Result<ModelFacts, Cause> {
+    pub async fn opened(&mut self) -> Result<ModelFacts, EndCause> {
         loop {
             match self.next().await?.message {
                 Report::Ready { version: PROTOCOL_VERSION, model } => return Ok(model),
-                Report::Ready { version, .. } => return Err(Cause::Version(version)),
+                Report::Ready { version, .. } => return Err(EndCause::Version(version)),
                 _ => {}
             }
         }
     }
 
     /// The next report other than a mere sign of life. Can be dropped and called again without losing one.
-    pub async fn next(&mut self) -> Result<Frame<Report>, Cause> {
+    pub async fn next(&mut self) -> Result<Frame<Report>, EndCause> {
         loop {
             tokio::select! {
                 biased;
@@ -123,18 +123,18 @@ impl Life {
                     match frame {
                         Some(Ok(Frame { message: Report::Alive { .. }, .. })) => {}
                         Some(Ok(Frame { message: Report::FailedToOpen { message, bad_input }, .. })) => {
-                            return Err(Cause::CannotOpen(OpenFailure { message, bad_input }));
+                            return Err(EndCause::CannotOpen(OpenFailure { message, bad_input }));
                         }
                         Some(Ok(frame)) => return Ok(frame),
-                        Some(Err(error)) => return Err(Cause::Garbage(error)),
-                        None => return Err(Cause::Exit),
+                        Some(Err(error)) => return Err(EndCause::Garbage(error)),
+                        None => return Err(EndCause::Exit),
                     }
                 }
                 _ = self.ticks.tick() => {
                     self.silent_ticks += 1;
                     // The first tick may come at once.
                     if self.silent_ticks > SILENT_TICKS {
-                        return Err(Cause::Silence);
+                        return Err(EndCause::Silence);
                     }
                 }
             }
@@ -142,9 +142,9 @@ impl Life {
     }
 
     /// Makes sure that the process is gone and says how it went.
-    pub async fn end(mut self, cause: Cause) -> End {
+    pub async fn end(mut self, cause: EndCause) -> End {
         let grace = match cause {
-            Cause::Exit | Cause::CannotOpen(_) => EXIT_TIME,
+            EndCause::Exit | EndCause::CannotOpen(_) => EXIT_TIME,
             _ => Duration::ZERO,
         };
         let exited = timeout(grace, self.child.wait()).await;
@@ -153,24 +153,24 @@ impl Life {
             let _ = self.child.kill().await;
         }
         let status = exited.ok().and_then(Result::ok);
-        let orderly = matches!(cause, Cause::Exit) && status.is_some_and(|status| status.success());
+        let orderly = matches!(cause, EndCause::Exit) && status.is_some_and(|status| status.success());
         let failure = match cause {
-            Cause::Exit => OpenFailure::death(
+            EndCause::Exit => OpenFailure::death(
                 status.map_or_else(|| "the engine process closed its output without exiting".to_owned(), describe_exit),
             ),
-            Cause::Silence => OpenFailure::death(format!(
+            EndCause::Silence => OpenFailure::death(format!(
                 "the engine process gave no sign of life for {} s and was killed",
                 self.silence.as_secs_f64()
             )),
-            Cause::Garbage(error) => OpenFailure::death(format!("the engine process was not understood: {error}")),
-            Cause::DeafToCancel(waited) => OpenFailure::death(format!(
+            EndCause::Garbage(error) => OpenFailure::death(format!("the engine process was not understood: {error}")),
+            EndCause::CancelIgnored(waited) => OpenFailure::death(format!(
                 "the engine process did not stop a job within {:.1} s and was killed",
                 waited.as_secs_f64()
             )),
-            Cause::Version(version) => OpenFailure::death(format!(
+            EndCause::Version(version) => OpenFailure::death(format!(
                 "the engine process speaks version {version} instead of {PROTOCOL_VERSION}; restart the server"
             )),
-            Cause::CannotOpen(failure) => failure,
+            EndCause::CannotOpen(failure) => failure,
         };
         End { failure, orderly }
     }

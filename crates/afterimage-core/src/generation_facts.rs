@@ -1,0 +1,65 @@
+//! What is known of finished pictures beside their pixels, the same from the engine to every front end.
+
+use crate::{Enlarge, ModelFacts, Size, Timings};
+use serde::{Deserialize, Serialize};
+
+/// What a generation did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GenerationFacts {
+    /// The seed that was used, given or drawn.
+    pub seed: u64,
+    /// The size that the request came to: given, or the model's or picture's own, rounded down.
+    pub size: Size,
+    /// Transformer steps that ran, in both passes together when there were two.
+    pub steps_run: u32,
+    /// How the request's `enlarge` was understood, never [`Enlarge::Auto`].
+    pub enlarge: Enlarge,
+    /// Size of the first pass, when there were two.
+    pub enlarged_from: Option<Size>,
+    /// Time of each stage.
+    pub timings: Timings,
+    /// Wall-clock milliseconds of decoding the sources and encoding the files, which `timings` do not include; `None`
+    /// where nobody measured them.
+    pub files_ms: Option<f64>,
+    /// The input pictures' tokens were known from earlier requests of the tenant; `false` without such tokens.
+    pub image_cached: bool,
+    /// The prompt was known from an earlier request of the tenant.
+    pub text_cached: bool,
+    /// What ran.
+    pub model: ModelFacts,
+    /// Each picture, in order.
+    pub pictures: Vec<PictureFacts>,
+}
+
+/// What is true of one picture and need not be of the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PictureFacts {
+    /// Its size.
+    pub size: Size,
+}
+
+impl GenerationFacts {
+    /// Facts of `num_images` pictures of `size` in one pass, of which nothing else is known yet: no times, no steps.
+    pub fn new(seed: u64, size: Size, num_images: usize, model: ModelFacts) -> Self {
+        Self {
+            seed,
+            size,
+            steps_run: 0,
+            enlarge: Enlarge::Off,
+            enlarged_from: None,
+            timings: Timings::default(),
+            files_ms: None,
+            image_cached: false,
+            text_cached: false,
+            model,
+            pictures: vec![PictureFacts::new(size); num_images],
+        }
+    }
+}
+
+impl PictureFacts {
+    /// A picture of `size` of which nothing else is known.
+    pub const fn new(size: Size) -> Self {
+        Self { size }
+    }
+}

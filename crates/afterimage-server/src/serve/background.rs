@@ -1,0 +1,68 @@
+//! What a server does besides answering requests.
+
+use crate::app::App;
+use crate::dialects::{fal, openai, wavespeed};
+use crate::fetchers::run_fetchers;
+use crate::operations::Counted;
+use crate::webhooks::{Deliverer, Render};
+use afterimage_jobs::retention::Retention;
+use afterimage_jobs::worker::{WorkerOptions, Workers};
+use afterimage_jobs::{Sweeper, SystemClock};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// How often files and rows past their time are removed.
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
+
+/// Starts what goes on until `stop`: removing what is older than `kept`, delivering webhooks, fetching pictures.
+pub fn start_background(app: &App, kept: Duration, stop: &CancellationToken) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let sweeper = sweeper(app, kept);
+    let stopped = stop.clone();
+    tasks.spawn(async move { sweeper.run(stopped).await });
+    tasks.spawn(deliverer(app).run(stop.clone()));
+    // Also without workers: what is submitted here may run elsewhere, and its pictures need not wait for that.
+    tasks.spawn(run_fetchers(app.fetch_parts(), stop.clone()));
+    tasks
+}
+
+/// Starts workers on the server's engines, a slot for each engine: no job is claimed that has to wait for one that is busy.
+pub fn start_workers(app: &App) -> Workers {
+    let slots = app.metrics.engines.statuses().into_iter().map(|engine| engine.queues).collect();
+    let sync = &app.dialects.sync;
+    let blobs = &sync.submitter.blobs;
+    let executor = Arc::clone(&app.metrics.engines).executor(blobs.clone(), sync.follower.events.clone());
+    let executor = Counted { executor, metrics: Arc::clone(&app.metrics.metrics) };
+    Workers::start(
+        Arc::clone(&sync.submitter.store),
+        blobs.clone(),
+        Arc::new(executor),
+        Arc::clone(&sync.submitter.hints),
+        WorkerOptions { slots, ..WorkerOptions::default() },
+    )
+}
+
+/// Removes what is older than `kept`. A tombstone tells "deleted" from "unknown" for as long again.
+fn sweeper(app: &App, kept: Duration) -> Sweeper {
+    Sweeper {
+        store: Arc::clone(&app.dialects.store),
+        blobs: app.dialects.results.blobs.clone(),
+        claim: Some(Arc::clone(&app.storage_claim)),
+        retention: Retention { jobs: kept, tombstones: 2 * kept, uploads: kept, ..Retention::default() },
+        clock: Arc::new(SystemClock),
+        interval: SWEEP_EVERY,
+    }
+}
+
+fn deliverer(app: &App) -> Deliverer {
+    let files = &app.dialects.results;
+    let renderers: HashMap<String, Arc<dyn Render>> = HashMap::from([
+        (wavespeed::DIALECT.to_owned(), Arc::new(wavespeed::WebhookRenderer(files.links.clone())) as _),
+        (fal::DIALECT.to_owned(), Arc::new(fal::webhook::WebhookRenderer(files.links.clone())) as _),
+        (openai::DIALECT.to_owned(), Arc::new(openai::WebhookRenderer(files.clone())) as _),
+    ]);
+    Deliverer::new(Arc::clone(&app.dialects.store), renderers, app.dialects.sync.submitter.outbound.clone())
+}

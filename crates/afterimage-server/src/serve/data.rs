@@ -1,0 +1,119 @@
+//! The folders of a server: locked, opened, and whose they are.
+
+use crate::options::ServeOptions;
+use afterimage_jobs::{
+    DataFolderLock, DatabaseLock, JobStore, KeyStore, NewKey, Queue, Result, Secret, SettingsStore, SqliteStore,
+    StorageClaim, SystemClock, is_open_to_others,
+};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The opened database and the storage folder.
+pub struct Data {
+    /// The database.
+    pub store: SqliteStore,
+    /// The folder of inputs, uploads and results.
+    pub storage: PathBuf,
+    /// Whose files that folder holds.
+    pub claim: StorageClaim,
+    /// The key that was made because there was none yet.
+    pub first_key: Option<Secret>,
+    /// Folders whose disks must not fill up, by what they are called in metrics.
+    pub folders: Vec<(&'static str, PathBuf)>,
+}
+
+/// What keeps other servers off, until it is dropped.
+pub struct Locks {
+    _data_folder: DataFolderLock,
+    _database_folder: Option<DataFolderLock>,
+    _database: DatabaseLock,
+}
+
+impl Data {
+    /// Opens what `options` name, and makes what is not there; other servers are kept off while the locks live.
+    ///
+    /// # Errors
+    /// When another server has it, or it cannot be used.
+    pub async fn open(options: &ServeOptions) -> Result<(Self, Locks)> {
+        let data_folder = DataFolderLock::acquire(&options.data_dir)?;
+        let in_folder = options.data_dir.join(SqliteStore::FILE_NAME);
+        let database = options.database.as_ref().unwrap_or(&in_folder);
+        // A database elsewhere has locks of its own: another server may come to it from another data folder.
+        let database_folder = match database.parent().filter(|folder| *folder != options.data_dir) {
+            Some(folder) => Some(DataFolderLock::acquire(folder)?),
+            None => None,
+        };
+        let database_lock = DatabaseLock::acquire(database)?;
+        let store = SqliteStore::open_file(database, Arc::new(SystemClock)).await?;
+        for job in store.expire_leases(&data_folder).await? {
+            tracing::warn!(job_id = %job, "the server ended while this job ran; that attempt counts as unclean");
+        }
+        warn_of_unserved_jobs(&store, options.models.queues()).await?;
+        let first_key = provide_key(&store, options.api_key.clone()).await?;
+        let storage = options.storage.as_ref().unwrap_or(&options.data_dir).clone();
+        let claim = claim_storage(&storage, &store).await?;
+        let folders = [("database", database.parent()), ("storage", Some(storage.as_path()))];
+        let folders: Vec<_> =
+            folders.into_iter().filter_map(|(name, folder)| Some((name, folder?.to_owned()))).collect();
+        for folder in folders.iter().map(|(_, folder)| folder).collect::<BTreeSet<_>>() {
+            warn_of_open_folder(folder);
+        }
+        let locks = Locks { _data_folder: data_folder, _database_folder: database_folder, _database: database_lock };
+        Ok((Self { store, storage, claim, first_key, folders }, locks))
+    }
+}
+
+/// What was accepted for a set of models that is not there any more is kept, in case that was a mistake.
+async fn warn_of_unserved_jobs(store: &SqliteStore, served: &[Queue]) -> Result<()> {
+    for (queue, jobs) in store.due_by_queue().await? {
+        if !served.contains(&queue) {
+            tracing::warn!(
+                model = queue.as_ref().map(tracing::field::display),
+                jobs,
+                "jobs wait for a set of models that this server does not have; they wait on, until a server has it or they \
+                 are cancelled"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Adds the key that was named, or makes one when there is none at all; returns the latter.
+async fn provide_key(store: &SqliteStore, named: Option<Secret>) -> Result<Option<Secret>> {
+    if let Some(secret) = named {
+        store
+            .create_key(NewKey { name: "from the command line".to_owned(), concurrency: None, secret: Some(secret) })
+            .await?;
+        return Ok(None);
+    }
+    if !store.keys().await?.is_empty() {
+        return Ok(None);
+    }
+    let (_, secret) = store.create_key(NewKey { name: "first".to_owned(), ..NewKey::default() }).await?;
+    Ok(Some(secret))
+}
+
+/// Takes the storage folder for this database.
+async fn claim_storage(folder: &Path, store: &SqliteStore) -> Result<StorageClaim> {
+    let claim = StorageClaim::acquire(folder, &store.database_id().await?)?;
+    if !claim.is_ours()? {
+        tracing::warn!(
+            mark = %claim.mark().display(),
+            "the storage folder holds files of another database; they stay until that file is removed and the server is \
+             started again"
+        );
+    }
+    Ok(claim)
+}
+
+/// What was made before is as open as somebody made it.
+fn warn_of_open_folder(folder: &Path) {
+    if is_open_to_others(folder).is_ok_and(|open| open) {
+        tracing::warn!(
+            folder = %folder.display(),
+            "other users of this machine may enter the folder; the files in it are readable by this one only, but not \
+             their names and sizes (chmod 700 closes it)"
+        );
+    }
+}

@@ -1,0 +1,227 @@
+//! `--model NAME=SPEC`: sets of models that one server has at once.
+
+use crate::failure::{Failure, shortened};
+use crate::origin::Origins;
+use crate::values;
+use afterimage_core::ModelName;
+use afterimage_engine::{DeviceChoice, DtypeChoice, EngineOptions};
+use afterimage_server::dialects::model_ids;
+use afterimage_server::model_sets::{Ambiguous, ModelSets};
+use clap::{Args, ValueEnum};
+use serde_json::{Map, Value};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+/// What a set takes.
+const KEYS: [&str; 7] = ["base", "redux", "transformer", "device", "dtype", "threads", "serves"];
+
+/// The sets of models that have names.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Models")]
+pub struct ModelSetFlags {
+    /// A set of models with a name, for several at once: `dev=base=DIR,redux=DIR`
+    ///
+    /// May be given several times; NAME has 1 to 40 characters of a-z, 0-9, `.`, `_` and `-`. SPEC is a list of
+    /// `key=value` with commas between: `base` (always), `redux`, `transformer`, and `device`, `dtype` and `threads` where
+    /// they differ from the flags. In the TOML file each set is a table, `[model.NAME]`, with the same keys; there a path
+    /// may hold a comma. Each set has --workers processes of its own. Not together with --base, --redux or --transformer.
+    ///
+    /// Requests name a service's model id. One that a set lists (`serves=ID+ID`) runs there, and that set serves nothing
+    /// else. Among the other sets an id of Redux goes to `redux`, else to `dev`, one of SRPO to `srpo`, one of schnell to
+    /// `schnell`, and everything else to the first. When all sets list ids, clients are told that others do not exist.
+    #[arg(long, env = "AFTERIMAGE_MODEL", hide_env_values = true, value_name = "NAME=SPEC", value_parser = parse)]
+    model: Vec<ModelSet>,
+}
+
+/// One set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelSet {
+    name: ModelName,
+    base: PathBuf,
+    redux: Option<PathBuf>,
+    transformer: Option<PathBuf>,
+    device: Option<DeviceChoice>,
+    dtype: Option<DtypeChoice>,
+    threads: Option<NonZeroUsize>,
+    serves: Vec<String>,
+}
+
+impl ModelSetFlags {
+    /// How many sets have names.
+    pub fn count(&self) -> usize {
+        self.model.len()
+    }
+
+    /// The engine's options of each set; what a set leaves out is that of `flags`.
+    ///
+    /// # Errors
+    /// When the flags name models, too.
+    pub fn engine_options(
+        &self,
+        flags: &EngineOptions,
+        origins: &Origins,
+    ) -> Result<Vec<(ModelName, EngineOptions)>, Failure> {
+        let named = [("base", &flags.base), ("redux", &flags.redux), ("transformer", &flags.transformer)];
+        if let (Some((field, _)), Some(first)) = (named.iter().find(|(_, path)| path.is_some()), self.model.first()) {
+            let problem =
+                format!("cannot be used together with --model; name it in the sets, --model {}=…", first.name);
+            return Err(Failure::bad_input(origins.subject(field), problem));
+        }
+        Ok(self.model.iter().map(|set| (set.name.clone(), set.options(flags))).collect())
+    }
+
+    /// Which ids each set serves.
+    ///
+    /// # Errors
+    /// When two sets have one name, or serve one id.
+    pub fn served(&self, origins: &Origins) -> Result<ModelSets, Failure> {
+        let set = |set: &ModelSet| afterimage_server::model_sets::ModelSet {
+            name: set.name.clone(),
+            serves: set.serves.clone(),
+        };
+        ModelSets::new(self.model.iter().map(set).collect()).map_err(|ambiguous| {
+            let (Ambiguous::Name(name) | Ambiguous::Id { name, .. }) = &ambiguous;
+            about_set(name, &ambiguous.to_string(), origins)
+        })
+    }
+}
+
+/// A failure that names the flag, where its value came from, and the set.
+pub fn about_set(name: &ModelName, problem: &str, origins: &Origins) -> Failure {
+    Failure::bad_input(origins.subject("model"), format_args!("{name}: {problem}"))
+}
+
+impl ModelSet {
+    fn options(&self, flags: &EngineOptions) -> EngineOptions {
+        EngineOptions {
+            base: Some(self.base.clone()),
+            redux: self.redux.clone(),
+            transformer: self.transformer.clone(),
+            device: self.device.unwrap_or(flags.device),
+            dtype: self.dtype.unwrap_or(flags.dtype),
+            threads: self.threads.or(flags.threads),
+        }
+    }
+}
+
+/// How the table `[model.NAME]` of the TOML file reaches [`parse`]: as a JSON object in place of the list.
+pub fn from_table(name: &str, table: &toml::Table) -> Result<String, serde_json::Error> {
+    Ok(format!("{name}={}", serde_json::to_string(table)?))
+}
+
+/// `--model`.
+fn parse(text: &str) -> Result<ModelSet, String> {
+    let no_spec = || format!("`{}` has no SPEC; expected NAME=SPEC, such as dev=base=DIR,redux=DIR", shortened(text));
+    let (name, spec) = text.split_once('=').ok_or_else(no_spec)?;
+    let name = name.parse::<ModelName>().map_err(|problem| format!("`{}`: {problem}", shortened(name)))?;
+    let values = if spec.starts_with('{') { in_object(spec) } else { in_list(spec, &name) };
+    let set = values.and_then(|values| read(name.clone(), &values));
+    set.map_err(|problem| format!("{name}: {problem}"))
+}
+
+fn in_list(spec: &str, name: &ModelName) -> Result<Map<String, Value>, String> {
+    let mut values = Map::new();
+    for part in spec.split(',') {
+        let (key, value) = part.split_once('=').ok_or_else(|| {
+            let part = shortened(part);
+            format!("`{part}` is no key=value (a path with a comma goes into the TOML file, as [model.{name}])")
+        })?;
+        let value = match key {
+            "serves" => value.split('+').map(Value::from).collect(),
+            _ => Value::from(value),
+        };
+        if values.insert(key.to_owned(), value).is_some() {
+            return Err(format!("{}: given more than once", shortened(key)));
+        }
+    }
+    Ok(values)
+}
+
+fn in_object(spec: &str) -> Result<Map<String, Value>, String> {
+    serde_json::from_str(spec).map_err(|error| format!("is no JSON object: {error}"))
+}
+
+fn read(name: ModelName, values: &Map<String, Value>) -> Result<ModelSet, String> {
+    if let Some(key) = values.keys().find(|key| !KEYS.contains(&key.as_str())) {
+        return Err(format!("`{}` is not known; {} are accepted", shortened(key), KEYS.join(", ")));
+    }
+    let text = |key: &str| match values.get(key) {
+        None => Ok(None),
+        Some(Value::String(text)) if text.is_empty() => Err(format!("{key}: a value is missing")),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(Value::Number(number)) => Ok(Some(number.to_string())),
+        Some(_) => Err(format!("{key}: expected a text or a number")),
+    };
+    let parsed = |key: &'static str, problem: String| format!("{key}: {problem}");
+    let path = |key: &str| text(key).map(|text| text.map(PathBuf::from));
+    Ok(ModelSet {
+        base: path("base")?.ok_or("base: missing; name a model folder, base=DIR")?,
+        redux: path("redux")?,
+        transformer: path("transformer")?,
+        device: text("device")?.map(|text| values::device(&text)).transpose().map_err(|it| parsed("device", it))?,
+        dtype: text("dtype")?.map(|text| dtype(&text)).transpose().map_err(|it| parsed("dtype", it))?,
+        threads: text("threads")?.map(|text| values::threads(&text)).transpose().map_err(|it| parsed("threads", it))?,
+        serves: served_ids(values.get("serves"))?,
+        name,
+    })
+}
+
+fn dtype(text: &str) -> Result<DtypeChoice, String> {
+    let known: Vec<String> = DtypeChoice::value_variants()
+        .iter()
+        .filter_map(|known| Some(known.to_possible_value()?.get_name().to_owned()))
+        .collect();
+    let dtype = DtypeChoice::from_str(text, false);
+    dtype.map_err(|_| format!("`{}` is not known; {} are accepted", shortened(text), known.join(", ")))
+}
+
+/// The ids in a list; each must be one of the server's, since a wrong one would never be asked for.
+fn served_ids(value: Option<&Value>) -> Result<Vec<String>, String> {
+    let list = match value {
+        None => return Ok(Vec::new()),
+        Some(Value::Array(list)) if !list.is_empty() => list,
+        Some(_) => return Err("serves: expected a list of at least one id".to_owned()),
+    };
+    let mut ids = Vec::new();
+    for value in list {
+        let id = value.as_str().unwrap_or_default();
+        if !model_ids().any(|known| known == id) {
+            let known: Vec<&str> = model_ids().collect();
+            return Err(format!("serves: `{}` is no model id; there are {}", shortened(id), known.join(", ")));
+        }
+        ids.push(id.to_owned());
+    }
+    Ok(ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SRPO: &str = "wavespeed-ai/flux-srpo/image-to-image";
+
+    #[test]
+    fn a_list_and_a_table_say_the_same() {
+        let ids = format!("{SRPO}+fal-ai/flux-1/srpo/image-to-image");
+        let listed =
+            parse(&format!("srpo=base=/a=b,transformer=x.safetensors,device=cpu,dtype=bf16,threads=3,serves={ids}"));
+        let table = format!(
+            "base = '/a=b'\ntransformer = 'x.safetensors'\ndevice = 'cpu'\ndtype = 'bf16'\nthreads = 3\n\
+             serves = ['{SRPO}', 'fal-ai/flux-1/srpo/image-to-image']"
+        );
+        let listed = listed.unwrap();
+        assert_eq!(parse(&from_table("srpo", &table.parse().unwrap()).unwrap()), Ok(listed.clone()));
+        let flags = EngineOptions { threads: NonZeroUsize::new(7), ..EngineOptions::default() };
+        let options = listed.options(&flags);
+        assert_eq!(options.base, Some("/a=b".into()));
+        assert_eq!((options.dtype, options.threads, options.redux), (DtypeChoice::Bf16, NonZeroUsize::new(3), None));
+        let plain = parse("dev=base=b").unwrap().options(&flags);
+        assert_eq!((plain.threads, plain.device), (NonZeroUsize::new(7), DeviceChoice::Auto));
+    }
+
+    #[test]
+    fn a_path_in_a_table_may_hold_a_comma() {
+        let table = "base = '/a, b'".parse().unwrap();
+        assert_eq!(parse(&from_table("dev", &table).unwrap()).unwrap().base, PathBuf::from("/a, b"));
+    }
+}
