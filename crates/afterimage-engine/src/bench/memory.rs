@@ -20,17 +20,19 @@ mod tests {
     #[test]
     fn a_large_buffer_shows_until_the_count_starts_anew() {
         const BYTES: u64 = 256 << 20;
+        // The kernel counts pages for each processor and adds them up now and then: a reading is a few MB off.
+        const ALMOST: u64 = BYTES - BYTES / 16;
         let buffer = std::hint::black_box(vec![1_u8; BYTES as usize]);
-        let with_buffer = peak_memory().unwrap();
-        assert!(with_buffer >= BYTES, "{with_buffer}");
+        assert!(peak_memory().unwrap() > ALMOST);
         drop(buffer);
-        // It stays a peak until the count starts anew.
-        assert!(peak_memory().unwrap() >= with_buffer);
+        let peak = peak_memory().unwrap();
+        assert!(peak > ALMOST, "{peak}: a peak stays until the count starts anew");
         // Containers may forbid it.
         let may_reset = std::fs::OpenOptions::new().write(true).open("/proc/self/clear_refs").is_ok();
         reset_peak_memory();
         if may_reset {
-            assert!(peak_memory().unwrap() < with_buffer);
+            let after = peak_memory().unwrap();
+            assert!(after < peak - BYTES / 2, "{after} after {peak}");
         }
     }
 }
