@@ -4,3 +4,5 @@
 
 # The same profile as all other steps: libraries in C and procedural macros are built once.
 cargo clippy --locked --release --workspace --all-targets -- -D warnings
+# The program without the embedded model.
+cargo clippy --locked --release -p afterimage --no-default-features -- -D warnings
