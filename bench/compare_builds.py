@@ -107,31 +107,6 @@ def summary(results, chosen):
                 "peak_mib": lambda run: run["peak_mib"],
             }
         elif what == "vary":
-                        figures = vary(binary, folder)
-                    else:
-                        figures = submits(binary, options.load, folder, options.submit_seconds)
-                results[name].setdefault(what, []).append(figures)
-                print(number, what, name, json.dumps(figures)[:300], flush=True)
-    machine = {"processor": processor(), "cores": os.cpu_count(), "load": os.getloadavg()}
-    sizes = {name: os.path.getsize(os.path.realpath(binary)) for name, binary in builds.items()}
-    report = {"machine": machine, "binary_bytes": sizes, "summary": summary(results, chosen), "runs": results}
-    print(json.dumps(report["summary"], indent=1))
-    if options.output:
-        Path(options.output).write_text(json.dumps(report, indent=1) + "\n")
-
-
-def summary(results, chosen):
-    """Medians of both builds and the ratio before / after: above 1 the second one is faster or smaller."""
-    rows = {}
-    for what in chosen:
-        if what in ("512", "1024"):
-            figures = {
-                "step_s": lambda run: statistics.median(run["report"]["step_s"]["all"])
-                if isinstance(run["report"].get("step_s"), dict)
-                else step_seconds(run["report"]),
-                "peak_mib": lambda run: run["peak_mib"],
-            }
-        elif what == "vary":
             figures = {"seconds": lambda run: run["seconds"], "peak_mib": lambda run: run["peak_mib"]}
         else:
             figures = {"p50_ms": lambda run: run["p50_ms"], "p99_ms": lambda run: run["p99_ms"]}
