@@ -109,7 +109,7 @@ def summary(results, chosen):
         elif what == "vary":
             figures = {"seconds": lambda run: run["seconds"], "peak_mib": lambda run: run["peak_mib"]}
         else:
-            figures = {"p50_ms": lambda run: run["p50_ms"], "p99_ms": lambda run: run["p99_ms"]}
+            figures = {"p50_ms": lambda run: run["submit"]["p50_ms"], "p99_ms": lambda run: run["submit"]["p99_ms"]}
         for name, of in figures.items():
             before, after = (statistics.median(of(run) for run in results[build][what]) for build in ("before", "after"))
             rows[f"{what} {name}"] = {"before": before, "after": after, "before/after": round(before / after, 3)}
