@@ -13,7 +13,7 @@ mod siglip_pixels;
 mod t5;
 pub mod vae;
 
-pub use activation::Activation;
+pub use activation::ConfiguredActivation;
 pub use area::area_average;
 pub use clip::{ClipTextConfig, ClipTextModel};
 pub use redux::{ReduxConfig, ReduxEmbedder, downsample, downsampled_side};

@@ -1,9 +1,9 @@
 //! SigLIP's vision tower (Zhai et al., 2023): what Redux sees of a picture. transformers' `SiglipVisionTransformer`,
 //! `src/transformers/models/siglip/modeling_siglip.py`.
 
-use super::Activation;
-use super::encoder::{Encoder, EncoderShape};
-use crate::config::check::Check;
+use super::ConfiguredActivation;
+use super::encoder::{EncoderShape, TransformerEncoder};
+use crate::config::check::ConfigCheck;
 use crate::layers::{LayerNorm, Linear, StoredLinear};
 use crate::weights::{Bundle, Depth, Scope};
 use afterimage_core::{Error, Result};
@@ -32,7 +32,7 @@ pub struct SiglipConfig {
     /// Pixels of a patch's side; what is left over at the right and bottom is ignored.
     pub patch_size: usize,
     /// Activation of the feed-forward layers.
-    pub hidden_act: Activation,
+    pub hidden_act: ConfiguredActivation,
     /// Epsilon of every layer norm.
     pub layer_norm_eps: f64,
 }
@@ -47,7 +47,7 @@ impl Default for SiglipConfig {
             num_channels: 3,
             image_size: 224,
             patch_size: 16,
-            hidden_act: Activation::GeluTanh,
+            hidden_act: ConfiguredActivation::GeluTanh,
             layer_norm_eps: 1e-6,
         }
     }
@@ -88,7 +88,7 @@ impl SiglipConfig {
     /// # Errors
     /// [`Error::ModelFile`] for the first field that cannot be used.
     pub fn validate(&self, path: &Path) -> Result<()> {
-        let check = Check::new(path);
+        let check = ConfigCheck::new(path);
         let (hidden, inner) = (self.hidden_size, self.intermediate_size);
         check.encoder(hidden, inner, self.num_hidden_layers, self.num_attention_heads)?;
         check.range("num_channels", self.num_channels, &(3..=3))?;
@@ -111,7 +111,7 @@ pub struct SiglipVisionModel<D: Device> {
     patch: Linear<D>,
     /// `[patches, hidden]`
     positions: D::Buffer,
-    encoder: Encoder<D>,
+    encoder: TransformerEncoder<D>,
     post_norm: LayerNorm<D>,
 }
 
@@ -138,7 +138,7 @@ impl<D: Device> SiglipVisionModel<D> {
             device: Arc::clone(device),
             patch: kernel.upload(device.as_ref())?,
             positions: device.upload(embeddings.values("position_embedding.weight", &[patches, hidden])?)?,
-            encoder: Encoder::load(device.as_ref(), &scope.at("encoder"), shape)?,
+            encoder: TransformerEncoder::load(device.as_ref(), &scope.at("encoder"), shape)?,
             post_norm: LayerNorm::load(device.as_ref(), &scope.at("post_layernorm"), hidden, epsilon)?,
             config,
         })

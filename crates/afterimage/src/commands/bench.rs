@@ -7,7 +7,7 @@ use crate::origin::Origins;
 use crate::output::print_text;
 use crate::values;
 use afterimage_core::Size;
-use afterimage_engine::bench::{self, BenchOptions, BenchReport, Samples};
+use afterimage_engine::bench::{self, BenchOptions, BenchReport, TimeSamples};
 use clap::{Args, ValueEnum};
 
 /// Time every stage of a generation and print a table
@@ -122,7 +122,7 @@ fn table(report: &BenchReport) -> String {
         ("VAE decode", Some(report.decode)),
     ];
     for (name, samples) in stages {
-        let Some(Samples { mean, deviation, min, .. }) = samples else { continue };
+        let Some(TimeSamples { mean, deviation, min, .. }) = samples else { continue };
         lines.push(format!("{name:<22}{mean:>12.1}{deviation:>12.1}{min:>12.1}"));
     }
     lines.push(String::new());
