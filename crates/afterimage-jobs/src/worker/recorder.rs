@@ -1,6 +1,6 @@
 //! From an execution to the job's end: files first, then one transaction that makes them the result.
 
-use super::{Produced, Shared};
+use super::{Produced, WorkerContext};
 use crate::{Blobs, Failure, FailureKind, Fenced, Job, JobResult, JobState, Lease, Result, ResultFile};
 use afterimage_core::OutputFormat;
 use bytes::Bytes;
@@ -19,7 +19,7 @@ pub(super) enum Ending {
 
 /// Stores what was made. Storage that stays unavailable puts the job back.
 pub(super) async fn store_pictures(
-    shared: &Shared,
+    shared: &WorkerContext,
     lease: &Lease,
     job: &Job,
     produced: Produced,
@@ -41,7 +41,7 @@ pub(super) async fn store_pictures(
 }
 
 /// A failure's consequence: storage may come back, anything else would fail again.
-pub(super) fn failed(shared: &Shared, job: &Job, failure: Failure) -> Ending {
+pub(super) fn failed(shared: &WorkerContext, job: &Job, failure: Failure) -> Ending {
     if failure.kind == FailureKind::Storage {
         return Ending::PutBack(failure, shared.options.backoff().pause(job.retries));
     }
@@ -49,7 +49,7 @@ pub(super) fn failed(shared: &Shared, job: &Job, failure: Failure) -> Ending {
 }
 
 /// Writes the end down. Tries until the store answers: it says whether the claim still counts, however long that took.
-pub(super) async fn record(shared: &Shared, lease: &Lease, ending: Ending) {
+pub(super) async fn record(shared: &WorkerContext, lease: &Lease, ending: Ending) {
     let mut failures = 0;
     let fenced = loop {
         match write(shared, lease, &ending).await {
@@ -69,7 +69,7 @@ pub(super) async fn record(shared: &Shared, lease: &Lease, ending: Ending) {
     }
 }
 
-async fn write(shared: &Shared, lease: &Lease, ending: &Ending) -> Result<Fenced> {
+async fn write(shared: &WorkerContext, lease: &Lease, ending: &Ending) -> Result<Fenced> {
     let store = &shared.store;
     match ending {
         Ending::Succeeded(result) => store.succeed(lease, JobResult::clone(result)).await,
@@ -82,7 +82,7 @@ async fn write(shared: &Shared, lease: &Lease, ending: &Ending) -> Result<Fenced
 }
 
 async fn store_picture(
-    shared: &Shared,
+    shared: &WorkerContext,
     lease: &Lease,
     format: OutputFormat,
     bytes: Bytes,
@@ -114,7 +114,7 @@ async fn store_picture(
 /// Removes files that no job points to. "Lost" may also mean that an earlier try was written although its answer did
 /// not arrive; then this very claim succeeded and its files stay. What cannot be decided or removed is an orphan for
 /// the sweeper.
-async fn discard(shared: &Shared, lease: &Lease, result: &JobResult) {
+async fn discard(shared: &WorkerContext, lease: &Lease, result: &JobResult) {
     let written = match shared.store.job(&lease.job).await {
         Ok(Some(job)) => job.state == JobState::Succeeded && job.attempt == lease.attempt,
         Ok(None) => false,
