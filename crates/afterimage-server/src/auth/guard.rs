@@ -24,18 +24,18 @@ const LOOKUPS: (u64, u64) = (8, 2);
 /// Counts wrong keys per address, and gives turns to look keys up.
 #[derive(Debug)]
 pub struct GuessGuard {
-    counts: Mutex<Counts>,
+    counts: Mutex<GuessCounts>,
     lookups: Shares<IpAddr>,
 }
 
 #[derive(Debug, Default)]
-struct Counts {
+struct GuessCounts {
     of: HashMap<IpAddr, u32>,
     /// The addresses of `of` by the start of their window, oldest first.
     since: VecDeque<(Instant, IpAddr)>,
 }
 
-impl Counts {
+impl GuessCounts {
     fn forget_oldest(&mut self) {
         if let Some((_, address)) = self.since.pop_front() {
             self.of.remove(&address);
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn windows_end_and_the_oldest_is_forgotten_first() {
-        let (mut counts, start) = (Counts::default(), Instant::now());
+        let (mut counts, start) = (GuessCounts::default(), Instant::now());
         let of = |number: usize| IpAddr::from((number as u32).to_be_bytes());
         let after = |seconds: u64| start + Duration::from_secs(seconds);
         for number in 0..ADDRESSES {

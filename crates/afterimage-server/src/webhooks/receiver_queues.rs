@@ -37,11 +37,11 @@ impl ReceiverQueue {
 pub(super) struct ReceiverQueues {
     width: u32,
     waiting: usize,
-    state: Mutex<State>,
+    state: Mutex<QueuesState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct QueuesState {
     open: HashMap<ReceiverQueue, Weak<Moving>>,
     /// Attempts in a row that were not answered, and the time of the last one.
     silent: HashMap<ReceiverQueue, (u32, Instant)>,
@@ -100,12 +100,12 @@ impl ReceiverQueues {
         (*times, *at) = (times.saturating_add(1), Instant::now());
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, QueuesState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl QueuesState {
     fn is_silent(&self, queue: &ReceiverQueue) -> bool {
         self.silent.get(queue).is_some_and(|(times, at)| *times >= SILENCES && at.elapsed() < MEMORY)
     }

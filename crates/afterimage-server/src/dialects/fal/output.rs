@@ -19,7 +19,7 @@ pub struct Output {
     /// The pictures.
     pub images: Vec<Image>,
     /// Times.
-    pub timings: Timings,
+    pub timings: FalTimings,
     /// The seed that was used, drawn or given.
     pub seed: u64,
     /// One `false` per picture, since clients index it: no checker is installed, so nothing was flagged.
@@ -49,7 +49,7 @@ pub struct Image {
 /// Times of a result.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = FalTimings)]
-pub struct Timings {
+pub struct FalTimings {
     /// Seconds the models took.
     pub inference: f64,
 }
@@ -65,7 +65,7 @@ impl Output {
             .collect();
         Some(Self {
             images,
-            timings: Timings { inference: seconds(result.inference_ms()) },
+            timings: FalTimings { inference: seconds(result.inference_ms()) },
             seed: result.facts.seed,
             has_nsfw_concepts: one_for_each(&result.facts.pictures),
             prompt: job.spec.request.prompt.clone().unwrap_or_default(),
