@@ -1,6 +1,6 @@
 //! Groups of flags that commands share. The doc comments are the help.
 
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crate::values::{self, Seed};
 use afterimage_core::{Enlarge, OutputFormat, Size};
 use afterimage_engine::{DeviceChoice, DtypeChoice, EngineOptions, MetadataLevel, use_threads};
@@ -80,9 +80,9 @@ pub struct ModelFlags {
 
 impl ModelFlags {
     /// Takes the threads that were asked for. To be called once, before anything is computed.
-    pub fn take_threads(&self) -> Result<(), Failure> {
+    pub fn take_threads(&self) -> Result<(), CommandFailure> {
         let Some(threads) = self.threads else { return Ok(()) };
-        use_threads(threads).map_err(|error| Failure::other(format!("--threads: {error}")))
+        use_threads(threads).map_err(|error| CommandFailure::other(format!("--threads: {error}")))
     }
 
     /// The same, as the engine takes it.

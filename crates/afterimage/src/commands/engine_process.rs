@@ -1,6 +1,6 @@
 //! `afterimage engine-process`: what the server starts for itself.
 
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crate::flags::{MetadataFlag, ModelFlags};
 use crate::origin::Origins;
 use crate::values;
@@ -44,7 +44,7 @@ pub struct EngineProcess {
 
 impl EngineProcess {
     /// Runs the command.
-    pub fn run(&self, origins: &Origins) -> Result<(), Failure> {
+    pub fn run(&self, origins: &Origins) -> Result<(), CommandFailure> {
         self.models.take_threads()?;
         let settings = ChildSettings {
             alive_interval: self.alive_interval,
@@ -52,8 +52,8 @@ impl EngineProcess {
             metadata: self.metadata.metadata,
         };
         child::run(self.models.engine_options(), settings).map_err(|error| match &error {
-            ChildError::CannotOpen(error) => Failure::from_error(error, origins),
-            ChildError::Pipe(_) | ChildError::System(_) => Failure::other(error.to_string()),
+            ChildError::CannotOpen(error) => CommandFailure::from_error(error, origins),
+            ChildError::Pipe(_) | ChildError::System(_) => CommandFailure::other(error.to_string()),
         })
     }
 }
