@@ -112,7 +112,7 @@ impl From<Untyped> for JobResult {
         // What was not kept then: nobody asks a result for its model's native size.
         let (unknown, enlarge) = (Size::new(0, 0), Enlarge::Auto);
         let size = pictures.first().map_or(unknown, |first| first.size);
-        let model = ModelFacts { name: model, native_size: unknown, device, dtype };
+        let model = ModelFacts { name: model, native_size: unknown, device, dtype, checkers: Vec::new() };
         let facts = GenerationFacts {
             steps_run,
             enlarge,
@@ -165,6 +165,7 @@ mod tests {
                 native_size: Size::new(0, 0),
                 device: "cpu".to_owned(),
                 dtype: "f32".to_owned(),
+                checkers: Vec::new(),
             },
             pictures: vec![PictureFacts::new(size); 2],
         };

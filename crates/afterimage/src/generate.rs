@@ -95,6 +95,7 @@ impl Job<'_> {
             num_images: self.request.num_images,
             enlarge: self.request.enlarge,
             model: None,
+            check_safety: true,
         }
     }
 

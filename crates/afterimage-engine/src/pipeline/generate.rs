@@ -67,6 +67,7 @@ pub(super) fn generate<D: Device>(networks: &Networks<D>, order: &Order) -> Resu
         image_cached: made.image_cached,
         text_cached: made.text_cached,
         model: networks.facts(),
+        safety: None,
         pictures: made.pictures.iter().map(|picture| PictureFacts::new(picture.size())).collect(),
     };
     Ok(Generation { pictures: made.pictures, facts })

@@ -62,6 +62,7 @@ impl<D: Device> Networks<D> {
             native_size: self.files.native_size(),
             device: self.device.name().to_owned(),
             dtype: self.files.dtype().to_owned(),
+            checkers: Vec::new(),
         }
     }
 

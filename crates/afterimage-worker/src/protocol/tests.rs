@@ -16,6 +16,7 @@ fn model() -> ModelFacts {
         native_size: Size::new(64, 64),
         device: "cpu".to_owned(),
         dtype: "f32".to_owned(),
+        checkers: Vec::new(),
     }
 }
 

@@ -100,10 +100,13 @@ impl Failed {
             (JobState::Cancelled, _) => Some(Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the request was cancelled")),
             (JobState::Failed, Some(failure)) => {
                 let status = match failure.kind {
-                    FailureKind::BadInput | FailureKind::SourceUnavailable => StatusCode::BAD_REQUEST,
+                    FailureKind::BadInput | FailureKind::ContentRejected | FailureKind::SourceUnavailable => {
+                        StatusCode::BAD_REQUEST
+                    }
                     FailureKind::StartTimeout => StatusCode::GATEWAY_TIMEOUT,
                     FailureKind::Engine
                     | FailureKind::Model
+                    | FailureKind::SafetyChecker
                     | FailureKind::Crashed
                     | FailureKind::Storage
                     | FailureKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,

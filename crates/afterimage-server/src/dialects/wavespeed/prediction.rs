@@ -167,7 +167,8 @@ const fn failure_code(kind: FailureKind) -> u16 {
     match kind {
         FailureKind::BadInput => 1401,
         FailureKind::SourceUnavailable => 1402,
-        FailureKind::Engine | FailureKind::Model => 1403,
+        FailureKind::ContentRejected => 1200,
+        FailureKind::Engine | FailureKind::Model | FailureKind::SafetyChecker => 1403,
         FailureKind::Crashed => 1405,
         FailureKind::StartTimeout => 5004,
         FailureKind::Storage | FailureKind::Internal => 5000,
