@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::values::{self, Seed};
 use afterimage_core::{Enlarge, OutputFormat, Size};
-use afterimage_engine::{DeviceChoice, DtypeChoice, EngineOptions, MetadataLevel, use_threads};
+use afterimage_engine::{DeviceChoice, DtypeChoice, EngineOptions, MetadataLevel, SafetyOptions, use_threads};
 use clap::Args;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -85,7 +85,7 @@ impl ModelFlags {
         use_threads(threads).map_err(|error| Failure::other(format!("--threads: {error}")))
     }
 
-    /// The same, as the engine takes it.
+    /// The same, as the engine takes it; nobody looks at results.
     pub fn engine_options(&self) -> EngineOptions {
         EngineOptions {
             base: self.paths.base.clone(),
@@ -94,6 +94,7 @@ impl ModelFlags {
             device: self.device,
             dtype: self.dtype,
             threads: self.threads,
+            safety: SafetyOptions::default(),
         }
     }
 }
@@ -226,7 +227,8 @@ pub struct OutputFlags {
     /// Its fields: `outputs`, `inputs` (of each picture `icc`, such as `Display P3 → sRGB` when the colours of its profile
     /// were converted, else null), `seed`, `width`, `height`, `steps` (all that ran), `enlarged_from` (`width` and
     /// `height` of the first pass, null when there was one pass), `timings` (`load_ms`, `image_encode_ms`,
-    /// `text_encode_ms`, `denoise_ms`, `decode_ms`, `total_ms`), `model`, `device`, `dtype`.
+    /// `text_encode_ms`, `denoise_ms`, `decode_ms`, `safety_ms`, `total_ms`), `model`, `device`, `dtype`, `pictures` (of
+    /// each `flagged`, null when no safety checker looked, and `scores` by checker).
     #[arg(long, env = "AFTERIMAGE_JSON", hide_env_values = true, value_parser = values::switch)]
     pub json: bool,
 

@@ -38,7 +38,11 @@ impl<D: Device> Subject<D> {
         if options.preset == Preset::Medium && options.engine.base.is_none() {
             return Ok(Self::Random(Box::new(Random::medium(device, options.engine.dtype)?)));
         }
-        Ok(Self::Networks(Box::new(Networks::new(Arc::clone(device), ModelFiles::open(&options.engine)?))))
+        Ok(Self::Networks(Box::new(Networks::new(
+            Arc::clone(device),
+            ModelFiles::open(&options.engine)?,
+            Safety::none(),
+        ))))
     }
 }
 

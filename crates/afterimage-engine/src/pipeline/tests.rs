@@ -34,7 +34,7 @@ fn networks(case: &Case) -> Networks<Cpu> {
 }
 
 fn networks_on<D: Device>(device: D, case: &Case) -> Networks<D> {
-    Networks::new(Arc::new(device), ModelFiles::open(&options(case)).unwrap())
+    Networks::new(Arc::new(device), ModelFiles::open(&options(case)).unwrap(), Safety::none())
 }
 
 fn engine(case: &Case) -> Engine {

@@ -5,8 +5,9 @@ use crate::flags::{MetadataFlag, ModelFlags};
 use crate::logging::{LogFormat, start_logging};
 use crate::model_sets::{ModelSetFlags, about_set};
 use crate::origin::Origins;
+use crate::safety_flags::SafetyFlags;
 use crate::values;
-use afterimage_engine::EngineOptions;
+use afterimage_engine::{CheckerChoice, EngineOptions};
 use afterimage_jobs::worker::{StartEngines, UnusableEngine};
 use afterimage_jobs::{Error as StoreError, Secret};
 use afterimage_kernels::heap;
@@ -207,6 +208,9 @@ pub struct Serve {
 
     #[command(flatten)]
     sets: ModelSetFlags,
+
+    #[command(flatten)]
+    safety: SafetyFlags,
 }
 
 /// Which database.
@@ -264,7 +268,8 @@ impl Serve {
 
     /// How engine processes are started: for each set of models, or for the one without a name.
     fn engines(&self, origins: &Origins) -> Result<Arc<dyn StartEngines>, Failure> {
-        let mut flags = self.models.engine_options();
+        let safety = self.safety.options(&[CheckerChoice::Builtin], origins)?;
+        let mut flags = EngineOptions { safety, ..self.models.engine_options() };
         let processes = self.workers * self.sets.count().max(1);
         flags.threads = flags.threads.or_else(|| share(available_parallelism().ok()?, processes));
         let settings = ChildSettings { metadata: self.metadata.metadata, ..ChildSettings::default() };

@@ -21,6 +21,7 @@ mod outputs;
 mod printed;
 mod readme;
 mod recipes;
+mod safety;
 #[cfg(unix)]
 mod signals;
 mod texts;
