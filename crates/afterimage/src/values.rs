@@ -2,7 +2,7 @@
 
 use crate::failure::shortened;
 use afterimage_core::{Size, limits};
-use afterimage_engine::DeviceChoice;
+use afterimage_engine::{CheckerChoice, DeviceChoice};
 use afterimage_jobs::Secret;
 use afterimage_server::network::Cidr;
 use std::fmt::Display;
@@ -191,6 +191,33 @@ pub fn seed(text: &str) -> Result<Seed, String> {
             )),
         },
     }
+}
+
+/// A value of `--safety`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Looker {
+    /// A checker.
+    Checker(CheckerChoice),
+    /// Nobody looks.
+    Off,
+    /// Somebody must look.
+    Required,
+}
+
+/// `--safety`.
+pub fn looker(text: &str) -> Result<Looker, String> {
+    match text {
+        "" => Err("an empty text is no checker; expected builtin, a weights file or a folder".to_owned()),
+        "off" => Ok(Looker::Off),
+        "required" => Ok(Looker::Required),
+        "builtin" => Ok(Looker::Checker(CheckerChoice::Builtin)),
+        path => Ok(Looker::Checker(CheckerChoice::Path(path.into()))),
+    }
+}
+
+/// `--safety-threshold`.
+pub fn safety_threshold(text: &str) -> Result<f64, String> {
+    number(text, &(0.0..=1.0))
 }
 
 /// `--device`.

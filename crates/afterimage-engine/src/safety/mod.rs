@@ -22,6 +22,8 @@ mod picture_checker;
 mod preprocessor;
 mod probability;
 mod scaled_integers;
+#[cfg(test)]
+mod tests;
 mod vit;
 
 pub(crate) use checkers::SafetyCheckers;

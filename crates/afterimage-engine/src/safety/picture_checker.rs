@@ -1,7 +1,6 @@
 //! Safety checkers for those who have pictures and no engine.
 
-use super::checkers::{SafetyCheckers, Verdict};
-use super::options::SafetyOptions;
+use super::{SafetyCheckers, SafetyOptions, Verdict};
 use crate::devices::{OnDevice, on_device};
 use crate::options::DeviceChoice;
 use afterimage_core::{Picture, Result};

@@ -100,7 +100,9 @@ impl Preprocessor {
                 return Err(check.refuse("crop_size", "expected a number, or height and width"));
             }
             _ => {
-                return Err(check.refuse("do_center_crop", "false is not supported beside shortest_edge; expected true"));
+                return Err(
+                    check.refuse("do_center_crop", "false is not supported beside shortest_edge; expected true")
+                );
             }
         };
         if cropped != [image_size; 2] {

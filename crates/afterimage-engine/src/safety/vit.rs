@@ -15,7 +15,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What ViT's image processor does where a folder does not say it. 2: bilinear.
-const DEFAULTS: Defaults = Defaults { resample: 2, image_mean: [0.5; 3], image_std: [0.5; 3], center_crop: false };
+pub(super) const DEFAULTS: Defaults =
+    Defaults { resample: 2, image_mean: [0.5; 3], image_std: [0.5; 3], center_crop: false };
 
 /// The label whose probability is the score.
 const LABEL: &str = "nsfw";
