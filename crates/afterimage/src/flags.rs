@@ -81,8 +81,7 @@ pub struct ModelFlags {
 impl ModelFlags {
     /// Takes the threads that were asked for. To be called once, before anything is computed.
     pub fn take_threads(&self) -> Result<(), Failure> {
-        let Some(threads) = self.threads else { return Ok(()) };
-        use_threads(threads).map_err(|error| Failure::other(format!("--threads: {error}")))
+        take_threads(self.threads)
     }
 
     /// The same, as the engine takes it; nobody looks at results.
@@ -97,6 +96,12 @@ impl ModelFlags {
             safety: SafetyOptions::default(),
         }
     }
+}
+
+/// Takes the threads that were asked for. To be called once, before anything is computed.
+pub fn take_threads(threads: Option<NonZeroUsize>) -> Result<(), Failure> {
+    let Some(threads) = threads else { return Ok(()) };
+    use_threads(threads).map_err(|error| Failure::other(format!("--threads: {error}")))
 }
 
 /// What to make, common to all ways of making it.

@@ -174,19 +174,25 @@ fn warn_of_flags(facts: &GenerationFacts) {
 }
 
 fn read_pictures(sources: &[PathBuf], origins: &Origins) -> Result<Vec<SourcePicture>, Failure> {
-    let limits = PictureLimits::default();
+    check_standard_input(sources)?;
+    let pictures = sources.iter().map(|source| read_picture(source)).collect::<Result<_, _>>();
+    pictures.map_err(|error| Failure::from_error(&error, origins))
+}
+
+/// Refuses standard input for more than one picture.
+pub fn check_standard_input(sources: &[PathBuf]) -> Result<(), Failure> {
     if sources.iter().filter(|source| *source == Path::new("-")).count() > 1 {
         return Err(Failure::bad_input("IMAGE", "standard input can be read only once; give - for one picture"));
     }
-    sources
-        .iter()
-        .map(|source| {
-            if source == Path::new("-") {
-                read_stream(io::stdin().lock(), "standard input", &limits)
-            } else {
-                read_file(source, &limits)
-            }
-        })
-        .collect::<Result<_, _>>()
-        .map_err(|error| Failure::from_error(&error, origins))
+    Ok(())
+}
+
+/// Reads a picture from a file, or from standard input for `-`.
+pub fn read_picture(source: &Path) -> afterimage_core::Result<SourcePicture> {
+    let limits = PictureLimits::default();
+    if source == Path::new("-") {
+        read_stream(io::stdin().lock(), "standard input", &limits)
+    } else {
+        read_file(source, &limits)
+    }
 }

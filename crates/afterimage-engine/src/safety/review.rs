@@ -1,7 +1,6 @@
 //! The stage: who looks at which pictures, and what follows.
 
-use super::checker::{Checkers, Verdict};
-use super::checkers::SafetyCheckers;
+use super::checkers::{Checkers, SafetyCheckers, Verdict};
 use super::options::SafetyOptions;
 use super::veil::{Veiled, black, blurred};
 use crate::observer::Observer;

@@ -8,6 +8,7 @@
 mod bad_models;
 mod bad_pictures;
 mod bench;
+mod check;
 mod config;
 mod context;
 mod documents;

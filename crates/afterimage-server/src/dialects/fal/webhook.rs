@@ -137,7 +137,13 @@ mod tests {
             sha256: String::new(),
         };
         let size = Size::new(64, 48);
-        let model = ModelFacts { name: String::new(), native_size: size, device: String::new(), dtype: String::new(), checkers: Vec::new() };
+        let model = ModelFacts {
+            name: String::new(),
+            native_size: size,
+            device: String::new(),
+            dtype: String::new(),
+            checkers: Vec::new(),
+        };
         let timings = Timings { total_ms: 1500.0, ..Timings::default() };
         let facts = GenerationFacts { timings, ..GenerationFacts::new(7, size, 1, model) };
         let result = JobResult { facts, files: vec![file], run_ms: None };

@@ -1,6 +1,6 @@
 //! Activations in planes on a device.
 
-use super::tensor::Tensor3;
+use super::vae::Tensor3;
 use afterimage_core::Result;
 use afterimage_device::{Device, Planes, Precision, View, ViewMut};
 
