@@ -130,9 +130,9 @@ impl SafetyFlags {
 /// One value of `--safety`.
 pub fn parse(text: &str) -> Result<CheckerWord, String> {
     match text {
-        "" => Err(format!(
-            "a value is missing; expected {BUILTIN_CHECKER}, a file or folder, off or {REQUIRED_CHECKER}"
-        )),
+        "" => {
+            Err(format!("a value is missing; expected {BUILTIN_CHECKER}, a file or folder, off or {REQUIRED_CHECKER}"))
+        }
         "off" => Ok(CheckerWord::Off),
         REQUIRED_CHECKER => Ok(CheckerWord::Required),
         BUILTIN_CHECKER => Ok(CheckerWord::Checker(CheckerChoice::Builtin)),

@@ -6,6 +6,7 @@ use crate::models::flux::FluxTransformer;
 use crate::models::vae::Autoencoder;
 use crate::options::DtypeChoice;
 use crate::pipeline::{ModelFiles, Networks};
+use crate::safety::Safety;
 use crate::weights::{RandomWeights, Scope};
 use afterimage_core::Result;
 use afterimage_device::Device;

@@ -11,6 +11,7 @@ use crate::models::vae::Autoencoder;
 use crate::models::{ClipTextModel, ReduxConfig, ReduxEmbedder, SiglipPreprocessor, SiglipVisionModel, T5Encoder};
 use crate::observer::Silent;
 use crate::options::EngineOptions;
+use crate::safety::Safety;
 use crate::tokenizers::{ClipTokenizer, T5Tokenizer};
 use crate::weights::{Bundle, Scope, record};
 use afterimage_core::{Enlarge, GenerationRequest, Picture, Result, Size, Task, VariationSettings};

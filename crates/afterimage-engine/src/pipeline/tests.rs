@@ -12,6 +12,7 @@ use crate::models::flux::{Conditioning, ConditioningInputs, Grid};
 use crate::observer::{Observer, Silent};
 use crate::options::EngineOptions;
 use crate::parity::{Case, Recorded, cases, relative_difference};
+use crate::safety::Safety;
 use crate::sampling::{TorchGenerator, img2img_start, refining_sigmas, sigmas};
 use afterimage_core::{
     EmptyPrompt, Enlarge, Error, GenerationRequest, Picture, PictureLimits, Size, Task, Timings, VariationSettings,

@@ -101,7 +101,7 @@ impl<'a> Review<'a> {
                 Ok(verdict) => {
                     if verdict.flagged {
                         *picture = match on_flag {
-                            OnFlag::Withhold => black(picture.size())?,
+                            OnFlag::Withhold => black(picture)?,
                             OnFlag::Blur => blurred(picture)?,
                             OnFlag::Keep => picture.clone(),
                         };
@@ -171,8 +171,7 @@ mod tests {
 
     #[test]
     fn who_is_looked_at() {
-        let (free, required) =
-            (SafetyOptions::default(), SafetyOptions { required: true, ..SafetyOptions::default() });
+        let (free, required) = (SafetyOptions::default(), SafetyOptions { required: true, ..SafetyOptions::default() });
         for (options, asked, expected) in
             [(&free, true, true), (&free, false, false), (&required, true, true), (&required, false, true)]
         {

@@ -2,7 +2,7 @@
 
 use super::SafetyPreviews;
 use crate::observer::Observer;
-use afterimage_core::{Picture, Result, Size, Stage};
+use afterimage_core::{Error, Picture, Result, Size, Stage};
 use afterimage_imaging::{Filter, resize};
 
 /// Pixels of the longer side that are left of a blurred picture: enough for its mood, too few for what it shows.
@@ -11,12 +11,13 @@ const LEFT: u32 = 12;
 /// Pixels of a blurred preview's longer side: more would be spent on nothing.
 const PREVIEW_SIDE: u32 = 96;
 
-/// A black picture.
+/// A black picture of the size of `picture`.
 ///
 /// # Errors
-/// [`afterimage_core::Error::Picture`] for a size that no picture has.
-pub(super) fn black(size: Size) -> Result<Picture> {
-    Picture::from_rgb(size.width, size.height, vec![0; size.width as usize * size.height as usize * 3])
+/// None that the size of a picture can cause.
+pub(super) fn black(picture: &Picture) -> Result<Picture> {
+    let black = Picture::from_rgb(picture.width(), picture.height(), vec![0; picture.rgb().len()]);
+    black.ok_or_else(|| Error::internal("a size of a picture that no picture has"))
 }
 
 /// `picture` at its size, with nothing left that could be recognised.

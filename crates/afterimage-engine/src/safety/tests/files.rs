@@ -2,6 +2,7 @@
 
 use super::super::scaled_integers::ScaledIntegers;
 use super::{check, open, picture, root, tiny};
+use crate::safety::checkers::Checkers;
 use crate::weights::{Component, SafetensorsFile, TensorFile, TensorSource, layout};
 use afterimage_core::{Error, Picture, Result};
 use afterimage_device::Cpu;

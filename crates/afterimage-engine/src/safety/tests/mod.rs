@@ -3,8 +3,8 @@
 mod files;
 mod parity;
 
+use super::checkers::{Checkers, SafetyCheckers, Verdict};
 use super::options::{CheckerChoice, SafetyOptions};
-use super::{SafetyCheckers, Verdict};
 use afterimage_core::{Picture, PictureLimits, Result};
 use afterimage_device::Device;
 use afterimage_imaging::read_file;

@@ -6,6 +6,7 @@ use super::super::preprocessor::Preprocessor;
 use super::super::vit;
 use super::{SafetyCheckers, builtin, check, open, options, picture, root, tiny};
 use crate::bundle::Bundle;
+use crate::safety::checkers::Checkers;
 use crate::weights::{Component, LayoutSource, layout};
 use afterimage_core::{Error, Picture};
 use afterimage_device::{Cpu, Device, Limits, Plain, Recording};
