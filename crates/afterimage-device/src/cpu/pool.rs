@@ -46,7 +46,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::float_cmp, reason = "a maximum is one of the numbers")]
     fn windows_are_caffes() {
         // torch.nn.functional.max_pool2d(x, 3, 2, ceil_mode=True) gives the same for even sides and for these.
         assert_eq!(pooled((0..16).map(|value| value as f32).collect(), 4, 4), [10.0, 11.0, 14.0, 15.0]);
