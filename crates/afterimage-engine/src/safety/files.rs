@@ -8,7 +8,7 @@ use crate::bundle::{Bundle, last_name};
 use crate::config::check::Check;
 use crate::weights::Component;
 use crate::weights::layout::{self, CheckerKind};
-use afterimage_core::{Picture, Result};
+use afterimage_core::{Error, Picture, Result};
 use afterimage_device::Device;
 use serde::Deserialize;
 use std::path::Path;
@@ -27,6 +27,7 @@ impl<D: Device> FileChecker<D> {
     pub fn open(device: &Arc<D>, path: &Path) -> Result<Self> {
         let (folder, component) = if path.is_dir() {
             let folder = Bundle::open(path)?;
+            no_pipeline(&folder)?;
             model_type(&folder)?;
             let component = Component::open(&folder)?;
             (folder, component)
@@ -94,6 +95,16 @@ const CLIP: &str = "clip";
 struct Config {
     #[serde(default)]
     model_type: Option<String>,
+}
+
+/// Refuses the folder of a whole pipeline, such as FLUX.1's: it has components, and is none.
+fn no_pipeline(folder: &Bundle) -> Result<()> {
+    if folder.has("model_index.json") && !folder.has("config.json") {
+        let problem = "holds a pipeline (model_index.json), not a safety checker; expected config.json, \
+             preprocessor_config.json and model.safetensors in it";
+        return Err(Error::model_file(folder.path(""), problem));
+    }
+    Ok(())
 }
 
 /// What `config.json` of `folder` says the folder holds, if there is such a file and it says so. Refused before the weights
