@@ -126,6 +126,8 @@ impl Error {
             Self::Field { field, problem } => Some((*field, problem.into())),
             Self::SourceSize(size) => Some((Field::Size, size_needed(*size).into())),
             Self::Picture { .. }
+            | Self::Flagged { .. }
+            | Self::SafetyChecker { .. }
             | Self::ModelFile { .. }
             | Self::Tensor { .. }
             | Self::Device { .. }
