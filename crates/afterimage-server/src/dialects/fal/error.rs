@@ -137,9 +137,7 @@ impl Failed {
             | FailureKind::Model
             | FailureKind::SafetyChecker
             | FailureKind::Storage
-            | FailureKind::Internal => {
-                Self::text(StatusCode::INTERNAL_SERVER_ERROR, Some("internal_error"), message)
-            }
+            | FailureKind::Internal => Self::text(StatusCode::INTERNAL_SERVER_ERROR, Some("internal_error"), message),
         }
     }
 }
