@@ -40,7 +40,7 @@ impl Images {
     /// The pictures of `job` by their addresses under `base`.
     ///
     /// # Errors
-    /// Those of [`shown_result`].
+    /// When they are gone or withheld.
     pub fn with_addresses(job: &Job, base: &str, links: &FileLinks) -> Result<Self, HandlerError> {
         let data = shown_result(job)?
             .files
@@ -54,7 +54,7 @@ impl Images {
     /// The pictures of `job` themselves.
     ///
     /// # Errors
-    /// Those of [`shown_result`], and when they cannot be read.
+    /// When they are gone, withheld, or cannot be read.
     pub async fn inlined(files: &ResultFiles, job: &Job) -> Result<Self, HandlerError> {
         let mut data = Vec::new();
         for file in &shown_result(job)?.files {
