@@ -155,6 +155,7 @@ mod tests {
                 text_encode_ms: 3.0,
                 denoise_ms: 1200.25,
                 decode_ms: 20.5,
+                safety_ms: 0.0,
                 total_ms: 1234.75,
             },
             files_ms: Some(7.5),
@@ -167,6 +168,7 @@ mod tests {
                 dtype: "f32".to_owned(),
                 checkers: Vec::new(),
             },
+            safety: None,
             pictures: vec![PictureFacts::new(size); 2],
         };
         assert_eq!(read.facts, facts);

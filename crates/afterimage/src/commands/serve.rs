@@ -14,7 +14,7 @@ use afterimage_kernels::heap;
 use afterimage_server::cost::Rates;
 use afterimage_server::listen::{ConnectionLimits, ListenError, TlsFiles};
 use afterimage_server::network::Cidr;
-use afterimage_server::options::ServeOptions;
+use afterimage_server::options::{SafetyPolicy, ServeOptions};
 use afterimage_server::private_files::keep_private;
 use afterimage_server::serve::{ServeError, Started, serve};
 use afterimage_worker::child::ChildSettings;
@@ -302,6 +302,7 @@ impl Serve {
             api_key: self.api_key.clone(),
             models: self.sets.served(origins)?,
             engines: self.engines(origins)?,
+            safety: SafetyPolicy::default(),
             sync_timeout: self.sync_timeout,
             quota: self.quota_gb,
             retention: self.retention_days,
