@@ -19,7 +19,8 @@ TOKEN = re.compile(
       |(?P<mark>::|=>|->|.)""",
     re.VERBOSE,
 )
-DEFINING = {"fn", "struct", "enum", "union", "trait", "type", "const", "static"}
+TYPES = {"struct", "enum", "union", "trait", "type"}
+DEFINING = TYPES | {"fn", "const", "static"}
 CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -61,6 +62,8 @@ class Module:
         self.uses = []
         # Names of items.
         self.items = set()
+        # Those of them that are types or traits, with their lines.
+        self.types = {}
         self.macros = set()
         # Paths in code: (segments, line).
         self.paths = []
@@ -155,6 +158,8 @@ class Reader:
             elif text in DEFINING and self.kind(1) == "name" and self.text(1) not in DEFINING:
                 if depth == 0:
                     self.module.items.add(self.text(1))
+                    if text in TYPES:
+                        self.module.types.setdefault(self.text(1), self.line())
                 self.at += 2
             else:
                 self.path()

@@ -3,7 +3,7 @@
 use crate::operation::{
     Attention, AttentionBias, Convolution, Dense, Finish, GroupNorm, HeadNorm, Norm, Prelude, Transpose,
 };
-use crate::view::{MatrixShape, Numbers, Planes, RotaryShape, View, ViewMut};
+use crate::view::{DeviceBuffer, MatrixShape, Planes, RotaryShape, View, ViewMut};
 use afterimage_core::{Error, Result};
 
 /// Refuses with what `what` says, unless `fits`.
@@ -12,7 +12,7 @@ fn require(fits: bool, what: impl FnOnce() -> String) -> Result<()> {
 }
 
 /// That a view lies inside its buffer.
-pub(crate) fn view<B: Numbers>(view: View<B>, name: &str) -> Result<()> {
+pub(crate) fn view<B: DeviceBuffer>(view: View<B>, name: &str) -> Result<()> {
     let View { offset, rows, cols, stride, .. } = view;
     let end = if rows == 0 || cols == 0 {
         Some(0)
@@ -27,7 +27,7 @@ pub(crate) fn view<B: Numbers>(view: View<B>, name: &str) -> Result<()> {
 }
 
 /// A view of a given shape.
-fn shaped<B: Numbers>(x: View<B>, rows: usize, cols: usize, name: &str) -> Result<()> {
+fn shaped<B: DeviceBuffer>(x: View<B>, rows: usize, cols: usize, name: &str) -> Result<()> {
     require((x.rows, x.cols) == (rows, cols), || {
         format!("{name}: {} rows of {}, expected {rows} of {cols}", x.rows, x.cols)
     })?;
@@ -35,11 +35,11 @@ fn shaped<B: Numbers>(x: View<B>, rows: usize, cols: usize, name: &str) -> Resul
 }
 
 /// A vector of `cols` numbers.
-fn vector<B: Numbers>(x: View<B>, cols: usize, name: &str) -> Result<()> {
+fn vector<B: DeviceBuffer>(x: View<B>, cols: usize, name: &str) -> Result<()> {
     shaped(x, 1, cols, name)
 }
 
-fn output<B: Numbers>(out: &ViewMut<B>, rows: usize, cols: usize) -> Result<()> {
+fn output<B: DeviceBuffer>(out: &ViewMut<B>, rows: usize, cols: usize) -> Result<()> {
     shaped(out.as_view(), rows, cols, "output")
 }
 
@@ -48,13 +48,13 @@ fn gapless<B>(x: View<B>, name: &str) -> Result<()> {
 }
 
 /// Host numbers against a view.
-pub(crate) fn transfer<B: Numbers>(values: usize, x: View<B>, name: &str) -> Result<()> {
+pub(crate) fn transfer<B: DeviceBuffer>(values: usize, x: View<B>, name: &str) -> Result<()> {
     let numbers = x.rows.checked_mul(x.cols);
     require(numbers == Some(values), || format!("{name}: {values} numbers for {} rows of {}", x.rows, x.cols))?;
     view(x, name)
 }
 
-pub(crate) fn copy<B: Numbers>(from: View<B>, out: &ViewMut<B>) -> Result<()> {
+pub(crate) fn copy<B: DeviceBuffer>(from: View<B>, out: &ViewMut<B>) -> Result<()> {
     view(from, "input")?;
     output(out, from.rows, from.cols)
 }
@@ -64,7 +64,7 @@ pub(crate) fn rotary(angles: usize, head_dim: usize) -> Result<()> {
     require(whole, || format!("{angles} angles for heads of {head_dim}"))
 }
 
-pub(crate) fn gather<W: MatrixShape, B: Numbers>(table: &W, ids: &[u32], out: &ViewMut<B>) -> Result<()> {
+pub(crate) fn gather<W: MatrixShape, B: DeviceBuffer>(table: &W, ids: &[u32], out: &ViewMut<B>) -> Result<()> {
     let rows = table.rows();
     if let Some(id) = ids.iter().find(|id| **id as usize >= rows) {
         return Err(Error::internal(format!("row {id} of a table of {rows}")));
@@ -72,7 +72,7 @@ pub(crate) fn gather<W: MatrixShape, B: Numbers>(table: &W, ids: &[u32], out: &V
     output(out, ids.len(), table.cols())
 }
 
-pub(crate) fn product<W: MatrixShape, B: Numbers>(
+pub(crate) fn product<W: MatrixShape, B: DeviceBuffer>(
     x: View<B>,
     layer: &Dense<W, B>,
     finish: &Finish<B>,
@@ -90,7 +90,7 @@ pub(crate) fn product<W: MatrixShape, B: Numbers>(
 }
 
 /// Also returns the width of one head.
-pub(crate) fn attention<B: Numbers>(attention: &Attention<B>, out: &ViewMut<B>) -> Result<usize> {
+pub(crate) fn attention<B: DeviceBuffer>(attention: &Attention<B>, out: &ViewMut<B>) -> Result<usize> {
     let Attention { heads, queries, keys, values, ref bias, .. } = *attention;
     let width = queries.cols;
     require(heads > 0 && width.is_multiple_of(heads), || format!("{heads} heads in rows of {width}"))?;
@@ -115,7 +115,7 @@ pub(crate) fn attention<B: Numbers>(attention: &Attention<B>, out: &ViewMut<B>) 
     Ok(width / heads)
 }
 
-pub(crate) fn norm<B: Numbers>(x: View<B>, norm: &Norm<B>, out: &ViewMut<B>) -> Result<()> {
+pub(crate) fn norm<B: DeviceBuffer>(x: View<B>, norm: &Norm<B>, out: &ViewMut<B>) -> Result<()> {
     require(x.cols > 0, || "a norm of rows of 0".to_owned())?;
     view(x, "input")?;
     match *norm {
@@ -133,7 +133,7 @@ pub(crate) fn norm<B: Numbers>(x: View<B>, norm: &Norm<B>, out: &ViewMut<B>) -> 
 }
 
 /// Also returns the number of heads.
-pub(crate) fn rotate_heads<R: RotaryShape, B: Numbers>(norm: &HeadNorm<R, B>, x: &ViewMut<B>) -> Result<usize> {
+pub(crate) fn rotate_heads<R: RotaryShape, B: DeviceBuffer>(norm: &HeadNorm<R, B>, x: &ViewMut<B>) -> Result<usize> {
     let (head_dim, tokens) = (norm.rotary.head_dim(), norm.rotary.tokens());
     vector(norm.weight, head_dim, "weight")?;
     require(x.cols.is_multiple_of(head_dim), || format!("heads of {head_dim} in rows of {}", x.cols))?;
@@ -145,7 +145,7 @@ pub(crate) fn rotate_heads<R: RotaryShape, B: Numbers>(norm: &HeadNorm<R, B>, x:
     Ok(x.cols / head_dim)
 }
 
-pub(crate) fn convolve<W: MatrixShape, B: Numbers>(
+pub(crate) fn convolve<W: MatrixShape, B: DeviceBuffer>(
     convolution: &Convolution<W, B>,
     input: Planes<B>,
     out: &ViewMut<B>,
@@ -163,7 +163,7 @@ pub(crate) fn convolve<W: MatrixShape, B: Numbers>(
     output(out, weight.rows(), movement.output_side(input.height) * movement.output_side(input.width))
 }
 
-pub(crate) fn group_norm<B: Numbers>(norm: &GroupNorm<B>, out: &ViewMut<B>) -> Result<()> {
+pub(crate) fn group_norm<B: DeviceBuffer>(norm: &GroupNorm<B>, out: &ViewMut<B>) -> Result<()> {
     let (groups, channels) = (norm.groups, norm.input.channels);
     require(groups > 0 && channels.is_multiple_of(groups), || format!("{groups} groups of {channels} channels"))?;
     vector(norm.weight, channels, "weight")?;
@@ -181,13 +181,13 @@ pub(crate) fn dequantise<Q: MatrixShape, B: Numbers>(rows: &Q, out: &ViewMut<B>)
     output(out, rows.rows(), rows.cols())
 }
 
-pub(crate) fn combine<B: Numbers>(y: View<B>, x: &ViewMut<B>) -> Result<()> {
+pub(crate) fn combine<B: DeviceBuffer>(y: View<B>, x: &ViewMut<B>) -> Result<()> {
     view(x.as_view(), "output")?;
     let rows = if y.rows == 1 { 1 } else { x.rows };
     shaped(y, rows, x.cols, "input")
 }
 
-pub(crate) fn transpose<B: Numbers>(transpose: &Transpose<B>, out: &ViewMut<B>) -> Result<()> {
+pub(crate) fn transpose<B: DeviceBuffer>(transpose: &Transpose<B>, out: &ViewMut<B>) -> Result<()> {
     let input = transpose.input;
     view(input, "input")?;
     if let Some(affine) = transpose.affine {

@@ -3,7 +3,7 @@
 use crate::operation::{
     Activation, Attention, Combine, Convolution, Dense, Finish, GroupNorm, HeadNorm, Norm, Transpose,
 };
-use crate::view::{MatrixShape, Numbers, Planes, RotaryShape, View, ViewMut};
+use crate::view::{DeviceBuffer, MatrixShape, Planes, RotaryShape, View, ViewMut};
 use afterimage_core::Result;
 use afterimage_tensors::Matrix;
 
@@ -18,7 +18,7 @@ pub enum Precision {
 
 /// What a model needs to know of a device to divide its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct DeviceLimits {
     /// Bytes of activations that the autoencoder may hold at once; larger pictures are made in tiles.
     pub activation_bytes: u64,
     /// Rows that a layer much wider than its input (an MLP) works on at once.
@@ -33,7 +33,7 @@ pub struct Limits {
 /// by `read`. Outputs never share a buffer with inputs: the borrow checker sees to it.
 pub trait Device: Send + Sync + 'static {
     /// Numbers in the device's memory, freed when dropped.
-    type Buffer: Numbers;
+    type Buffer: DeviceBuffer;
     /// A weight matrix in the device's memory and in whatever type the device keeps it.
     type Weight: MatrixShape;
     /// A table of rotary angles in the device's memory.
@@ -45,7 +45,7 @@ pub trait Device: Send + Sync + 'static {
     fn name(&self) -> &str;
 
     /// How work has to be divided.
-    fn limits(&self) -> Limits;
+    fn limits(&self) -> DeviceLimits;
 
     /// Room for `numbers` numbers, whose values are unspecified until they are written.
     ///

@@ -1,6 +1,6 @@
 //! Buffers in the process's own memory.
 
-use crate::view::{MatrixShape, Numbers, View, ViewMut};
+use crate::view::{DeviceBuffer, MatrixShape, View, ViewMut};
 use afterimage_tensors::Matrix;
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use std::ops::Range;
 #[derive(Debug)]
 pub struct HostBuffer(pub(crate) Vec<f32>);
 
-impl Numbers for HostBuffer {
+impl DeviceBuffer for HostBuffer {
     fn len(&self) -> usize {
         self.0.len()
     }

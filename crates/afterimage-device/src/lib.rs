@@ -32,13 +32,13 @@ mod recording;
 pub mod suite;
 
 pub use cpu::Cpu;
-pub use device::{Device, Limits, Precision};
+pub use device::{Device, DeviceLimits, Precision};
 pub use host::HostBuffer;
 pub use operation::{
     Activation, Attention, AttentionBias, Combine, Convolution, Dense, Finish, GroupNorm, HeadNorm, Movement, Norm,
     Prelude, Transpose,
 };
-pub use view::{MatrixShape, Numbers, Planes, RotaryShape, View, ViewMut};
+pub use view::{DeviceBuffer, MatrixShape, Planes, RotaryShape, View, ViewMut};
 
 #[cfg(feature = "testing")]
 pub use plain::Plain;

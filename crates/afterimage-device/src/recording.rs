@@ -2,11 +2,11 @@
 //! of any size runs in no time, and what it will ask of a machine is known before there is one.
 
 use crate::check;
-use crate::device::{Device, Limits, Precision};
+use crate::device::{Device, DeviceLimits, Precision};
 use crate::operation::{
     Activation, Attention, Combine, Convolution, Dense, Finish, GroupNorm, HeadNorm, Norm, Transpose,
 };
-use crate::view::{MatrixShape, Numbers, Planes, RotaryShape, View, ViewMut};
+use crate::view::{DeviceBuffer, MatrixShape, Planes, RotaryShape, View, ViewMut};
 use afterimage_core::Result;
 use afterimage_tensors::Matrix;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -49,12 +49,12 @@ impl Tally {
 pub struct Recording {
     tally: Arc<Mutex<Tally>>,
     constant: f32,
-    limits: Limits,
+    limits: DeviceLimits,
 }
 
 impl Recording {
     /// A device whose `read` gives `constant` for every number.
-    pub fn new(constant: f32, limits: Limits) -> Self {
+    pub fn new(constant: f32, limits: DeviceLimits) -> Self {
         Self { tally: Arc::default(), constant, limits }
     }
 
@@ -93,7 +93,7 @@ impl Drop for ShapeOnly {
     }
 }
 
-impl Numbers for ShapeOnly {
+impl DeviceBuffer for ShapeOnly {
     fn len(&self) -> usize {
         self.numbers
     }
@@ -136,7 +136,7 @@ impl Device for Recording {
         "recording"
     }
 
-    fn limits(&self) -> Limits {
+    fn limits(&self) -> DeviceLimits {
         self.limits
     }
 

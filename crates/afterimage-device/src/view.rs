@@ -1,7 +1,7 @@
 //! Parts of buffers that operations read and write.
 
 /// A buffer of numbers, in whatever type and memory its device keeps them.
-pub trait Numbers: Send + Sync {
+pub trait DeviceBuffer: Send + Sync {
     /// How many numbers it holds.
     fn len(&self) -> usize;
 

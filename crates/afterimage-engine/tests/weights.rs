@@ -4,8 +4,8 @@
 
 use afterimage_core::{Error, Result};
 use afterimage_engine::config::{FluxConfig, SchedulerConfig, VaeConfig};
-use afterimage_engine::inspect::wanted::{self, Recording};
-use afterimage_engine::inspect::{Kind, inspect, shapes};
+use afterimage_engine::inspect::wanted::{self, WantedTensors};
+use afterimage_engine::inspect::{ComponentKind, inspect, shapes};
 use afterimage_engine::weights::{
     Bundle, Component, FluxShape, LayoutSource, Scope, TensorFile, TensorInfo, TensorSource, Wanted, layout,
 };
@@ -38,7 +38,7 @@ fn open(bundle: &Bundle, name: &str) -> Arc<Component> {
 }
 
 /// All that a constructor asks for.
-fn whole((wanted, ended): Recording) -> Vec<Wanted> {
+fn whole((wanted, ended): WantedTensors) -> Vec<Wanted> {
     ended.unwrap();
     wanted
 }
@@ -342,8 +342,8 @@ fn inspection_tells_what_is_there() {
     let report = inspect(&parity("dev/base")).unwrap();
     assert!(report.fits, "{report}");
     assert_eq!(report.reason, "a complete base model");
-    let kinds: Vec<Kind> = report.components.iter().map(|component| component.kind).collect();
-    assert_eq!(kinds, [Kind::FluxTransformer, Kind::Vae, Kind::Clip, Kind::T5]);
+    let kinds: Vec<ComponentKind> = report.components.iter().map(|component| component.kind).collect();
+    assert_eq!(kinds, [ComponentKind::FluxTransformer, ComponentKind::Vae, ComponentKind::Clip, ComponentKind::T5]);
     let text = report.to_string();
     assert!(text.contains("  transformer: FLUX transformer\n    layout      diffusers\n"), "{text}");
     assert!(text.contains("not needed  text_model.embeddings.position_ids"), "{text}");

@@ -5,7 +5,9 @@
 use crate::{Clock, JobId, SystemClock, Timestamp};
 use afterimage_core::Stage;
 use bytes::Bytes;
-use std::collections::{HashMap, VecDeque};
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{broadcast, watch};
 
@@ -32,7 +34,7 @@ pub enum Event {
 #[derive(Clone, Debug, Default)]
 pub struct Events {
     channels: Arc<Mutex<HashMap<JobId, Channel>>>,
-    histories: Arc<Mutex<Histories>>,
+    histories: Histories,
 }
 
 /// Something that happened, and when.
@@ -44,31 +46,31 @@ pub struct Noted {
     pub event: Event,
 }
 
-/// What happened to the jobs that began last.
-#[derive(Debug, Default)]
-struct Histories {
-    notes: HashMap<JobId, Vec<Noted>>,
-    /// The jobs above, oldest first.
-    order: VecDeque<JobId>,
-}
+/// What happened to jobs; those of which nobody told or asked anything for the longest are forgotten first. Clones share it.
+#[derive(Clone, Debug)]
+struct Histories(Cache<JobId, Arc<Mutex<Vec<Noted>>>>);
 
-/// Jobs whose history is kept.
-const HISTORIES: usize = 512;
+/// Jobs whose history is kept, and at most a batch more until the cache drops what is too much.
+const HISTORIES: u64 = 512;
 
 /// Events of one job that are kept: stages and steps of two passes, and of a few attempts.
 const NOTES: usize = 400;
 
+impl Default for Histories {
+    fn default() -> Self {
+        Self(Cache::builder().max_capacity(HISTORIES).eviction_policy(EvictionPolicy::lru()).build())
+    }
+}
+
 impl Histories {
-    fn note(&mut self, job: &JobId, event: Event) {
-        if !self.notes.contains_key(job) {
-            self.order.push_back(job.clone());
-            if self.order.len() > HISTORIES
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.notes.remove(&oldest);
-            }
-        }
-        let notes = self.notes.entry(job.clone()).or_default();
+    fn of(&self, job: &JobId) -> Vec<Noted> {
+        let notes = self.0.get(job);
+        notes.map(|notes| notes.lock().unwrap_or_else(PoisonError::into_inner).clone()).unwrap_or_default()
+    }
+
+    fn note(&self, job: &JobId, event: Event) {
+        let notes = self.0.entry_by_ref(job).or_default().into_value();
+        let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
         if notes.len() < NOTES {
             notes.push(Noted { at: SystemClock.now(), event });
         }
@@ -131,8 +133,7 @@ impl Events {
 
     /// What happened to `job` so far, oldest first; empty for one that has not begun, ran elsewhere or is long over.
     pub fn history(&self, job: &JobId) -> Vec<Noted> {
-        let histories = self.histories.lock().unwrap_or_else(PoisonError::into_inner);
-        histories.notes.get(job).cloned().unwrap_or_default()
+        self.histories.of(job)
     }
 
     /// Jobs that run here or are watched, for metrics and tests.
@@ -172,7 +173,7 @@ impl Attempt {
     /// Tells the watchers.
     pub fn publish(&self, event: Event) {
         if !matches!(event, Event::Preview(_)) {
-            self.hub.histories.lock().unwrap_or_else(PoisonError::into_inner).note(&self.job, event.clone());
+            self.hub.histories.note(&self.job, event.clone());
         }
         let mut channels = self.hub.lock();
         let Some(channel) = channels.get_mut(&self.job) else { return };
@@ -283,10 +284,11 @@ mod tests {
             let attempt = events.begin(&JobId::random());
             (0..NOTES + 5).for_each(|_| attempt.publish(Event::Step { done: 1, total: 2 }));
         }
+        let Histories(histories) = &events.histories;
+        histories.run_pending_tasks();
         assert!(events.history(&first).is_empty(), "the oldest is forgotten");
-        let histories = events.histories.lock().unwrap();
-        assert_eq!((histories.notes.len(), histories.order.len()), (HISTORIES, HISTORIES));
-        assert!(histories.notes.values().all(|notes| notes.len() == NOTES));
+        assert_eq!(histories.entry_count(), HISTORIES);
+        assert!(histories.iter().all(|(_, notes)| notes.lock().unwrap().len() == NOTES));
     }
 
     #[tokio::test]

@@ -62,14 +62,14 @@ pub enum Phase {
 
 /// Why a transition did not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum TransitionRefusal {
     /// The lease is not the job's latest, or the job has ended.
     LeaseLost,
     /// The state does not allow it.
     NotNow,
 }
 
-type Step = Result<Lifecycle, Refusal>;
+pub(crate) type Transition = Result<Lifecycle, TransitionRefusal>;
 
 impl Default for Lifecycle {
     fn default() -> Self {
@@ -109,22 +109,22 @@ impl Lifecycle {
     /// Somebody begins to fetch the pictures.
     ///
     /// # Errors
-    /// [`Refusal::NotNow`] when none are awaited, somebody fetches already, or the job must wait longer.
-    pub fn claim_fetch(self, now: Timestamp, fetch_until: Timestamp) -> Step {
+    /// [`TransitionRefusal::NotNow`] when none are awaited, somebody fetches already, or the job must wait longer.
+    pub fn claim_fetch(self, now: Timestamp, fetch_until: Timestamp) -> Transition {
         match self.phase {
             Phase::AwaitsSources { ready_at, fetch_until: None } if ready_at.is_none_or(|ready_at| ready_at <= now) => {
                 let phase = Phase::AwaitsSources { ready_at: None, fetch_until: Some(fetch_until) };
                 Ok(Self { phase, fetches: self.fetches + 1, ..self })
             }
-            _ => Err(Refusal::NotNow),
+            _ => Err(TransitionRefusal::NotNow),
         }
     }
 
     /// The fetcher prolongs its lease.
     ///
     /// # Errors
-    /// [`Refusal::LeaseLost`].
-    pub fn renew_fetch(self, lease: &FetchLease, until: Timestamp) -> Step {
+    /// [`TransitionRefusal::LeaseLost`].
+    pub fn renew_fetch(self, lease: &FetchLease, until: Timestamp) -> Transition {
         self.check_fetch(lease)?;
         Ok(Self { phase: Phase::AwaitsSources { ready_at: None, fetch_until: Some(until) }, ..self })
     }
@@ -132,8 +132,8 @@ impl Lifecycle {
     /// All pictures are here.
     ///
     /// # Errors
-    /// [`Refusal::LeaseLost`].
-    pub fn sources_ready(self, lease: &FetchLease) -> Step {
+    /// [`TransitionRefusal::LeaseLost`].
+    pub fn sources_ready(self, lease: &FetchLease) -> Transition {
         self.check_fetch(lease)?;
         Ok(Self { phase: Phase::Queued { ready_at: None }, ..self })
     }
@@ -141,8 +141,8 @@ impl Lifecycle {
     /// A picture cannot be had.
     ///
     /// # Errors
-    /// [`Refusal::LeaseLost`].
-    pub fn sources_failed(self, lease: &FetchLease, kind: FailureKind) -> Step {
+    /// [`TransitionRefusal::LeaseLost`].
+    pub fn sources_failed(self, lease: &FetchLease, kind: FailureKind) -> Transition {
         self.check_fetch(lease)?;
         Ok(self.ended(Phase::Failed(kind)))
     }
@@ -150,8 +150,8 @@ impl Lifecycle {
     /// The fetcher stops in good order; somebody else will fetch.
     ///
     /// # Errors
-    /// [`Refusal::LeaseLost`].
-    pub fn release_fetch(self, lease: &FetchLease) -> Step {
+    /// [`TransitionRefusal::LeaseLost`].
+    pub fn release_fetch(self, lease: &FetchLease) -> Transition {
         self.check_fetch(lease)?;
         Ok(self.awaits_again(None))
     }
@@ -159,8 +159,8 @@ impl Lifecycle {
     /// The fetcher met a failure that may pass.
     ///
     /// # Errors
-    /// [`Refusal::LeaseLost`].
-    pub fn retry_fetch(self, lease: &FetchLease, kind: FailureKind, ready_at: Timestamp) -> Step {
+    /// [`TransitionRefusal::LeaseLost`].
+    pub fn retry_fetch(self, lease: &FetchLease, kind: FailureKind, ready_at: Timestamp) -> Transition {
         self.check_fetch(lease)?;
         let counted = Self { retries: self.retries + 1, ..self };
         if counted.spent() >= MAX_ATTEMPTS {
@@ -173,22 +173,22 @@ impl Lifecycle {
     /// are fetched, and what ended the fetcher ended many others with it.
     ///
     /// # Errors
-    /// [`Refusal::NotNow`] when nobody fetches or the lease is good.
-    pub fn free_fetch(self, now: Timestamp) -> Step {
+    /// [`TransitionRefusal::NotNow`] when nobody fetches or the lease is good.
+    pub fn free_fetch(self, now: Timestamp) -> Transition {
         match self.phase {
             Phase::AwaitsSources { fetch_until: Some(until), .. } if until < now => Ok(self.awaits_again(None)),
-            _ => Err(Refusal::NotNow),
+            _ => Err(TransitionRefusal::NotNow),
         }
     }
 
     /// A worker takes the waiting job.
     ///
     /// # Errors
-    /// [`Refusal::NotNow`] when it does not wait, awaits its pictures, or must wait longer.
-    pub fn claim(self, worker: &WorkerId, now: Timestamp, lease_until: Timestamp) -> Step {
+    /// [`TransitionRefusal::NotNow`] when it does not wait, awaits its pictures, or must wait longer.
+    pub fn claim(self, worker: &WorkerId, now: Timestamp, lease_until: Timestamp) -> Transition {
         match self.phase {
             Phase::Queued { ready_at } if ready_at.is_none_or(|ready_at| ready_at <= now) => {}
-            _ => return Err(Refusal::NotNow),
+            _ => return Err(TransitionRefusal::NotNow),
         }
         let phase = Phase::Running { worker: worker.clone(), lease_until };
         Ok(Self { phase, attempt: self.attempt + 1, ..self })
@@ -197,8 +197,8 @@ impl Lifecycle {
     /// The holder prolongs its lease. A lease that ran out may be renewed as long as nobody acted on it.
     ///
     /// # Errors
-    /// [`Refusal::LeaseLost`].
-    pub fn renew(self, lease: &Lease, until: Timestamp) -> Step {
+    /// [`TransitionRefusal::LeaseLost`].
+    pub fn renew(self, lease: &Lease, until: Timestamp) -> Transition {
         self.check(lease)?;
         Ok(Self { phase: Phase::Running { worker: lease.worker.clone(), lease_until: until }, ..self })
     }
@@ -206,8 +206,8 @@ impl Lifecycle {
     /// The holder has a result. It counts even when somebody asked for the end meanwhile.
     ///
     /// # Errors
-    /// [`Refusal::LeaseLost`].
-    pub fn succeed(self, lease: &Lease) -> Step {
+    /// [`TransitionRefusal::LeaseLost`].
+    pub fn succeed(self, lease: &Lease) -> Transition {
         self.check(lease)?;
         Ok(self.ended(Phase::Succeeded))
     }
@@ -215,8 +215,8 @@ impl Lifecycle {
     /// The holder has a failure that another try would not change.
     ///
     /// # Errors
-    /// [`Refusal::LeaseLost`].
-    pub fn fail(self, lease: &Lease, kind: FailureKind) -> Step {
+    /// [`TransitionRefusal::LeaseLost`].
+    pub fn fail(self, lease: &Lease, kind: FailureKind) -> Transition {
         self.check(lease)?;
         Ok(self.ended(Phase::Failed(kind)))
     }
@@ -224,11 +224,11 @@ impl Lifecycle {
     /// The holder stopped on request. A worker's word that there was one is not enough.
     ///
     /// # Errors
-    /// [`Refusal::LeaseLost`]; [`Refusal::NotNow`] when nobody who may has asked for the end.
-    pub fn confirm_cancel(self, lease: &Lease) -> Step {
+    /// [`TransitionRefusal::LeaseLost`]; [`TransitionRefusal::NotNow`] when nobody who may has asked for the end.
+    pub fn confirm_cancel(self, lease: &Lease) -> Transition {
         self.check(lease)?;
         if !self.cancel_requested {
-            return Err(Refusal::NotNow);
+            return Err(TransitionRefusal::NotNow);
         }
         Ok(self.ended(Phase::Cancelled))
     }
@@ -236,8 +236,8 @@ impl Lifecycle {
     /// The holder hands the job back in good order, which costs it nothing.
     ///
     /// # Errors
-    /// [`Refusal::LeaseLost`].
-    pub fn release(self, lease: &Lease) -> Step {
+    /// [`TransitionRefusal::LeaseLost`].
+    pub fn release(self, lease: &Lease) -> Transition {
         self.check(lease)?;
         Ok(self.back_in_queue(None))
     }
@@ -245,8 +245,8 @@ impl Lifecycle {
     /// The holder met a failure that may pass.
     ///
     /// # Errors
-    /// [`Refusal::LeaseLost`].
-    pub fn retry(self, lease: &Lease, kind: FailureKind, ready_at: Timestamp) -> Step {
+    /// [`TransitionRefusal::LeaseLost`].
+    pub fn retry(self, lease: &Lease, kind: FailureKind, ready_at: Timestamp) -> Transition {
         self.check(lease)?;
         let counted = Self { retries: self.retries + 1, ..self };
         if !counted.cancel_requested && counted.spent() >= MAX_ATTEMPTS {
@@ -258,8 +258,8 @@ impl Lifecycle {
     /// The holder saw what ran the job die.
     ///
     /// # Errors
-    /// [`Refusal::LeaseLost`].
-    pub fn crashed(self, lease: &Lease) -> Step {
+    /// [`TransitionRefusal::LeaseLost`].
+    pub fn crashed(self, lease: &Lease) -> Transition {
         self.check(lease)?;
         Ok(self.ended_uncleanly())
     }
@@ -267,51 +267,51 @@ impl Lifecycle {
     /// Anybody finds the lease run out.
     ///
     /// # Errors
-    /// [`Refusal::NotNow`] when the job does not run or its lease is good.
-    pub fn rescue(self, now: Timestamp) -> Step {
+    /// [`TransitionRefusal::NotNow`] when the job does not run or its lease is good.
+    pub fn rescue(self, now: Timestamp) -> Transition {
         match self.phase {
             Phase::Running { lease_until, .. } if lease_until < now => Ok(self.ended_uncleanly()),
-            _ => Err(Refusal::NotNow),
+            _ => Err(TransitionRefusal::NotNow),
         }
     }
 
     /// The owner wants the job's end.
     ///
     /// # Errors
-    /// [`Refusal::NotNow`] when it has ended.
-    pub fn cancel(self) -> Step {
+    /// [`TransitionRefusal::NotNow`] when it has ended.
+    pub fn cancel(self) -> Transition {
         let requested = Self { cancel_requested: true, ..self };
         match requested.phase {
             Phase::AwaitsSources { .. } | Phase::Queued { .. } => Ok(requested.ended(Phase::Cancelled)),
             Phase::Running { .. } => Ok(requested),
-            _ => Err(Refusal::NotNow),
+            _ => Err(TransitionRefusal::NotNow),
         }
     }
 
     /// No worker took the job in time. The limit is on the first start only.
     ///
     /// # Errors
-    /// [`Refusal::NotNow`] when it was claimed before, has ended or has time left.
-    pub fn time_out_start(self, now: Timestamp, start_by: Timestamp) -> Step {
+    /// [`TransitionRefusal::NotNow`] when it was claimed before, has ended or has time left.
+    pub fn time_out_start(self, now: Timestamp, start_by: Timestamp) -> Transition {
         match self.phase {
             Phase::AwaitsSources { .. } | Phase::Queued { .. } if self.attempt == 0 && start_by <= now => {
                 Ok(self.ended(Phase::Failed(FailureKind::StartTimeout)))
             }
-            _ => Err(Refusal::NotNow),
+            _ => Err(TransitionRefusal::NotNow),
         }
     }
 
-    fn check(&self, lease: &Lease) -> Result<(), Refusal> {
+    fn check(&self, lease: &Lease) -> Result<(), TransitionRefusal> {
         match &self.phase {
             Phase::Running { worker, .. } if *worker == lease.worker && self.attempt == lease.attempt => Ok(()),
-            _ => Err(Refusal::LeaseLost),
+            _ => Err(TransitionRefusal::LeaseLost),
         }
     }
 
-    const fn check_fetch(&self, lease: &FetchLease) -> Result<(), Refusal> {
+    const fn check_fetch(&self, lease: &FetchLease) -> Result<(), TransitionRefusal> {
         match &self.phase {
             Phase::AwaitsSources { fetch_until: Some(_), .. } if self.fetches == lease.number => Ok(()),
-            _ => Err(Refusal::LeaseLost),
+            _ => Err(TransitionRefusal::LeaseLost),
         }
     }
 

@@ -163,7 +163,7 @@ pub fn attention_on(
     let group = (PACKED_NUMBERS / packed_keys.max(packed_values)).clamp(1, shape.heads);
     let mut keys = scratch::take(group * packed_keys);
     let mut values = scratch::take(group * packed_values);
-    let out = Output { data: out.as_mut_ptr(), stride: out_stride, offset: out_offset };
+    let out = HeadOutput { data: out.as_mut_ptr(), stride: out_stride, offset: out_offset };
     for first_head in (0..shape.heads).step_by(group) {
         let heads = first_head..(first_head + group).min(shape.heads);
         let packer = Packer { isa, shape, tile_rows, k, v };
@@ -177,7 +177,7 @@ pub fn attention_on(
             let (head, block) = (task / blocks, task % blocks);
             dispatch_on(
                 isa,
-                Block {
+                QueryBlock {
                     shape,
                     q,
                     bias,
@@ -193,16 +193,16 @@ pub fn attention_on(
 }
 
 #[derive(Clone, Copy)]
-struct Output {
+struct HeadOutput {
     data: *mut f32,
     stride: usize,
     offset: usize,
 }
 
 // SAFETY: tasks write disjoint heads and queries of the output.
-unsafe impl Send for Output {}
+unsafe impl Send for HeadOutput {}
 // SAFETY: as above.
-unsafe impl Sync for Output {}
+unsafe impl Sync for HeadOutput {}
 
 /// Brings keys and values of some heads into panels.
 struct Packer<'a> {
@@ -249,7 +249,7 @@ impl Packer<'_> {
 }
 
 /// Some query tiles of one head against all keys.
-struct Block<'a> {
+struct QueryBlock<'a> {
     shape: &'a AttentionShape,
     q: Tokens<'a>,
     bias: &'a AttentionBias<'a>,
@@ -257,7 +257,7 @@ struct Block<'a> {
     values: &'a [f32],
     head: usize,
     tiles: Range<usize>,
-    out: Output,
+    out: HeadOutput,
 }
 
 /// The running softmax of one query tile.
@@ -267,7 +267,7 @@ struct Running {
     total: [f32; MAX_COLUMNS],
 }
 
-impl Kernel for Block<'_> {
+impl Kernel for QueryBlock<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -322,7 +322,7 @@ impl Kernel for Block<'_> {
     }
 }
 
-impl Block<'_> {
+impl QueryBlock<'_> {
     /// Scores of `block_keys` keys from `first` on for the query tile that starts at `query`: `[keys, lanes]`.
     #[inline(always)]
     unsafe fn score<S: Simd>(

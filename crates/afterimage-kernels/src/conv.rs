@@ -7,7 +7,7 @@
 use crate::pack::PackMatrix;
 use crate::scratch;
 use crate::simd::{Isa, Kernel, Simd, dispatch_on};
-use crate::tile::{self, MAX_COLUMNS, MAX_ROWS, TileOutput, with_rows};
+use crate::tile::{self, MAX_COLUMNS, MAX_ROWS, SharedOutput, TileOutput, with_rows};
 use afterimage_tensors::Matrix;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -144,7 +144,7 @@ impl Convolution<'_> {
         });
         let packed = &*packed;
         let across = width.div_ceil(TILE_WIDTH);
-        let shared = Shared(out.as_mut_ptr());
+        let shared = SharedOutput(out.as_mut_ptr());
         (0..height.div_ceil(TILE_HEIGHT) * across).into_par_iter().for_each(|task| {
             let (y, x) = (task / across * TILE_HEIGHT, task % across * TILE_WIDTH);
             dispatch_on(
@@ -163,14 +163,6 @@ impl Convolution<'_> {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Shared(*mut f32);
-
-// SAFETY: every task writes the pixels of its own tile only.
-unsafe impl Send for Shared {}
-// SAFETY: as above.
-unsafe impl Sync for Shared {}
-
 /// All output channels of a small rectangle of the output.
 struct Tile<'a> {
     convolution: &'a Convolution<'a>,
@@ -178,7 +170,7 @@ struct Tile<'a> {
     packed: &'a [f32],
     rows: Range<usize>,
     columns: Range<usize>,
-    out: Shared,
+    out: SharedOutput,
     out_size: (usize, usize),
 }
 
@@ -229,7 +221,8 @@ impl Kernel for Tile<'_> {
                     }
                 }
             }
-            let writing = Writing { first: first_channel == 0, add: self.convolution.add || first_channel > 0 };
+            let writing =
+                ConvolutionWriting { first: first_channel == 0, add: self.convolution.add || first_channel > 0 };
             for first in (0..outputs).step_by(S::TILE_ROWS) {
                 let rows = (outputs - first).min(S::TILE_ROWS);
                 let mut bias = [0.0_f32; MAX_ROWS];
@@ -314,7 +307,7 @@ unsafe fn affine_silu<S: Simd>(values: &mut [f32], scale: f32, shift: f32) {
 
 /// How a tile's sums reach the output.
 #[derive(Clone, Copy)]
-struct Writing {
+struct ConvolutionWriting {
     first: bool,
     add: bool,
 }
@@ -326,7 +319,7 @@ unsafe fn one_tile<S: Simd, const ROWS: usize>(
     depth: usize,
     a: *const f32,
     b: *const f32,
-    writing: Writing,
+    writing: ConvolutionWriting,
     bias: &[f32; MAX_ROWS],
     out: TileOutput,
 ) {

@@ -9,7 +9,7 @@
 use crate::pack::{PackMatrix, PackRows};
 use crate::scratch;
 use crate::simd::{Isa, Kernel, Simd, dispatch_on};
-use crate::tile::{self, MAX_COLUMNS, MAX_ROWS, Sums, TileOutput, with_rows};
+use crate::tile::{self, MAX_COLUMNS, MAX_ROWS, SharedOutput, Sums, TileOutput, with_rows};
 use afterimage_tensors::Matrix;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -96,22 +96,14 @@ pub fn linear_on(isa: Isa, x: Rows, weight: &Matrix, bias: Option<&[f32]>, finis
     if let Finish::AddGated(gate) = finish {
         assert_eq!(gate.len(), columns, "gate");
     }
-    let product = Product { isa, x, weight, bias, finish, out: Shared(out.data.as_mut_ptr()), out_stride: out.stride };
+    let product =
+        Product { isa, x, weight, bias, finish, out: SharedOutput(out.data.as_mut_ptr()), out_stride: out.stride };
     if x.rows <= FEW_ROWS {
         product.run_in_place();
     } else {
         product.run_packed();
     }
 }
-
-/// A pointer that tasks writing disjoint elements share.
-#[derive(Clone, Copy)]
-struct Shared(*mut f32);
-
-// SAFETY: every task writes its own columns and rows only; `Product` hands them out without overlap.
-unsafe impl Send for Shared {}
-// SAFETY: as above.
-unsafe impl Sync for Shared {}
 
 #[derive(Clone, Copy)]
 struct Product<'a> {
@@ -120,7 +112,7 @@ struct Product<'a> {
     weight: &'a Matrix,
     bias: Option<&'a [f32]>,
     finish: Finish<'a>,
-    out: Shared,
+    out: SharedOutput,
     out_stride: usize,
 }
 
@@ -177,7 +169,7 @@ impl Product<'_> {
                 let first = block * PANELS * tile_columns;
                 dispatch_on(
                     self.isa,
-                    Block {
+                    PanelBlock {
                         product: *self,
                         packed: shared,
                         depth: cols.clone(),
@@ -202,7 +194,7 @@ impl Product<'_> {
 }
 
 /// All rows in some row panels times a few column panels, for one slab.
-struct Block<'a> {
+struct PanelBlock<'a> {
     product: Product<'a>,
     packed: &'a [f32],
     depth: Range<usize>,
@@ -214,13 +206,13 @@ struct Block<'a> {
 
 /// How a tile's sums reach the output.
 #[derive(Clone, Copy)]
-struct Writing {
+struct ProductWriting {
     add: bool,
     first: bool,
     gelu: bool,
 }
 
-impl Kernel for Block<'_> {
+impl Kernel for PanelBlock<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -247,7 +239,7 @@ impl Kernel for Block<'_> {
             // SAFETY: this instruction set is the caller's promise.
             unsafe { pack.run::<S>() };
         }
-        let writing = Writing {
+        let writing = ProductWriting {
             add: matches!(product.finish, Finish::Add | Finish::AddGated(_)),
             first: self.first,
             gelu: self.last && matches!(product.finish, Finish::Gelu),
@@ -280,7 +272,7 @@ unsafe fn one_tile<S: Simd, const ROWS: usize>(
     depth: usize,
     a: *const f32,
     b: *const f32,
-    writing: Writing,
+    writing: ProductWriting,
     bias: *const f32,
     gate: *const f32,
     out: TileOutput,
@@ -316,7 +308,7 @@ unsafe fn one_tile<S: Simd, const ROWS: usize>(
 #[inline(always)]
 unsafe fn write_tile<S: Simd, const ROWS: usize>(
     sums: &Sums<S, ROWS>,
-    writing: Writing,
+    writing: ProductWriting,
     bias: *const f32,
     gate: *const f32,
     out: *mut f32,

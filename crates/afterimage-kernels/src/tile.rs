@@ -16,6 +16,16 @@ pub const fn columns<S: Simd>() -> usize {
 /// The sums of one tile: `ROWS` rows of two vectors.
 pub type Sums<S, const ROWS: usize> = [[<S as Simd>::V; 2]; ROWS];
 
+/// An output that tasks share; each writes its own part of it, and nobody reads meanwhile.
+#[derive(Clone, Copy)]
+pub struct SharedOutput(pub *mut f32);
+
+// SAFETY: every task of a product writes its own columns and rows only, every task of a convolution the pixels of its
+// own tile; `Product` and `Convolution` hand them out without overlap.
+unsafe impl Send for SharedOutput {}
+// SAFETY: as above.
+unsafe impl Sync for SharedOutput {}
+
 /// Where a tile's sums go: `rows` rows, `stride` apart, of `columns` numbers, from `start` on.
 #[derive(Clone, Copy)]
 pub struct TileOutput {

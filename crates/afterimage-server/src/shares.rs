@@ -20,10 +20,10 @@ pub struct Shares<K: Clone + Eq + Hash>(Arc<Pool<K>>);
 struct Pool<K: Clone + Eq + Hash> {
     total: u64,
     per_key: u64,
-    state: Mutex<State<K>>,
+    state: Mutex<PoolState<K>>,
 }
 
-struct State<K> {
+struct PoolState<K> {
     free: u64,
     /// What each key holds; keys that hold nothing are left out.
     held: HashMap<K, u64>,
@@ -45,7 +45,8 @@ impl<K: Clone + Eq + Hash> Shares<K> {
     /// A pool of `total` units, of which one key holds at most `per_key`. A key that holds nothing gets any amount that
     /// the whole pool has: what is larger than its part comes alone.
     pub fn new(total: u64, per_key: u64) -> Self {
-        let state = State { free: total, held: HashMap::new(), lines: HashMap::new(), turns: VecDeque::new(), next: 0 };
+        let state =
+            PoolState { free: total, held: HashMap::new(), lines: HashMap::new(), turns: VecDeque::new(), next: 0 };
         Self(Arc::new(Pool { total, per_key, state: Mutex::new(state) }))
     }
 
@@ -97,12 +98,12 @@ impl<K: Clone + Eq + Hash> Shares<K> {
 }
 
 impl<K: Clone + Eq + Hash> Pool<K> {
-    fn lock(&self) -> MutexGuard<'_, State<K>> {
+    fn lock(&self) -> MutexGuard<'_, PoolState<K>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<K: Clone + Eq + Hash> State<K> {
+impl<K: Clone + Eq + Hash> PoolState<K> {
     /// Gives to whoever's turn it is for as long as there is enough. A key at its bound is passed over; one that may
     /// have what is not free yet is waited for, or a large amount would never come together.
     fn hand_out(&mut self, per_key: u64) {

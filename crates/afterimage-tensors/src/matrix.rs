@@ -13,7 +13,7 @@ use std::ops::Range;
 const LARGEST_BLOCK: usize = 32;
 
 #[derive(Clone, Debug)]
-struct Part {
+struct MatrixPart {
     bytes: SharedBytes,
     element: Element,
     rows: usize,
@@ -24,7 +24,7 @@ struct Part {
 /// A weight matrix `[rows, cols]`, row-major, as one or several consecutive blocks of rows.
 #[derive(Clone, Debug)]
 pub struct Matrix {
-    parts: Vec<Part>,
+    parts: Vec<MatrixPart>,
     rows: usize,
     cols: usize,
 }
@@ -34,7 +34,7 @@ impl Matrix {
     /// numbers.
     pub fn new(bytes: SharedBytes, element: Element, rows: usize, cols: usize) -> Option<Self> {
         let row_bytes = element.row_bytes(cols)?;
-        let part = Part { element, rows, row_bytes, scale: None, bytes };
+        let part = MatrixPart { element, rows, row_bytes, scale: None, bytes };
         (part.bytes.len() == rows.checked_mul(row_bytes)?).then(|| Self { parts: vec![part], rows, cols })
     }
 
@@ -45,7 +45,7 @@ impl Matrix {
     pub fn from_f32(values: &[f32], rows: usize, cols: usize) -> Self {
         assert_eq!(values.len(), rows * cols, "a matrix of {rows} x {cols}");
         let bytes = SharedBytes::new(values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
-        let part = Part { bytes, element: Element::F32, rows, row_bytes: 4 * cols, scale: None };
+        let part = MatrixPart { bytes, element: Element::F32, rows, row_bytes: 4 * cols, scale: None };
         Self { parts: vec![part], rows, cols }
     }
 
@@ -81,7 +81,7 @@ impl Matrix {
             let (start, end) = (range.start.max(first), range.end.min(first + part.rows));
             if start < end {
                 let bytes = part.bytes.slice((start - first) * part.row_bytes..(end - first) * part.row_bytes);
-                parts.extend(bytes.map(|bytes| Part { bytes, rows: end - start, ..part.clone() }));
+                parts.extend(bytes.map(|bytes| MatrixPart { bytes, rows: end - start, ..part.clone() }));
             }
             first += part.rows;
         }

@@ -3,7 +3,7 @@
 use crate::executor::EngineExecutor;
 use crate::group::EngineGroup;
 use crate::launch::EngineCommand;
-use crate::supervisor::{EngineProcesses, Limits, ProcessStatus};
+use crate::supervisor::{EngineProcesses, ProcessStatus, SupervisorLimits};
 use afterimage_core::ModelName;
 use afterimage_jobs::Blobs;
 use afterimage_jobs::progress::Events;
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 impl StartEngines for EngineCommand {
     fn start(&self, workers: usize) -> Arc<dyn Engines> {
-        Arc::new(EngineProcesses::start(vec![EngineGroup::unnamed(self, workers)], Limits::default()))
+        Arc::new(EngineProcesses::start(vec![EngineGroup::unnamed(self, workers)], SupervisorLimits::default()))
     }
 }
 
@@ -25,7 +25,7 @@ pub struct EngineSets(pub Vec<(ModelName, EngineCommand)>);
 
 impl StartEngines for EngineSets {
     fn start(&self, workers: usize) -> Arc<dyn Engines> {
-        Arc::new(EngineProcesses::start(EngineGroup::of_sets(&self.0, workers), Limits::default()))
+        Arc::new(EngineProcesses::start(EngineGroup::of_sets(&self.0, workers), SupervisorLimits::default()))
     }
 }
 

@@ -63,7 +63,7 @@ pub enum FrameError {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Header<M> {
+struct FrameHeader<M> {
     message: M,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     attachments: Vec<u64>,
@@ -77,7 +77,7 @@ impl<M: Serialize> Frame<M> {
     pub fn head(&self) -> Result<Vec<u8>, FrameError> {
         let attachments: Vec<u64> = self.attachments.iter().map(|attachment| attachment.len() as u64).collect();
         check_attachments(&attachments)?;
-        let header = serde_json::to_vec(&Header { message: &self.message, attachments })?;
+        let header = serde_json::to_vec(&FrameHeader { message: &self.message, attachments })?;
         check_header(header.len())?;
         Ok([&MARK[..], &(header.len() as u32).to_be_bytes(), &header].concat())
     }
@@ -86,7 +86,7 @@ impl<M: Serialize> Frame<M> {
 /// Cuts a stream of bytes into frames.
 #[derive(Debug)]
 pub struct FrameCodec<M> {
-    header: Option<Header<M>>,
+    header: Option<FrameHeader<M>>,
     message: PhantomData<M>,
 }
 
@@ -96,9 +96,9 @@ impl<M> Default for FrameCodec<M> {
     }
 }
 
-impl<M> std::fmt::Debug for Header<M> {
+impl<M> std::fmt::Debug for FrameHeader<M> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "Header({:?})", self.attachments)
+        write!(formatter, "FrameHeader({:?})", self.attachments)
     }
 }
 
@@ -125,7 +125,7 @@ impl<M: DeserializeOwned> Decoder for FrameCodec<M> {
     }
 }
 
-fn read_header<M: DeserializeOwned>(source: &mut BytesMut) -> Result<Option<Header<M>>, FrameError> {
+fn read_header<M: DeserializeOwned>(source: &mut BytesMut) -> Result<Option<FrameHeader<M>>, FrameError> {
     let marked = source.len().min(MARK.len());
     if source[..marked] != MARK[..marked] {
         return Err(FrameError::NotAFrame);

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub const PROTOCOL_VERSION: u32 = 4;
 
 /// Tells one job from the next within the life of a process.
-pub type Ticket = u64;
+pub type JobNumber = u64;
 
 /// What an engine process is to do, on both sides of the pipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ pub enum Command {
     /// Make pictures. Attachments: [`Work::sources`].
     Generate {
         /// What later messages call the job.
-        ticket: Ticket,
+        ticket: JobNumber,
         /// What to do.
         work: Box<Work>,
         /// Whether somebody watches already.
@@ -42,12 +42,12 @@ pub enum Command {
     /// Stop at the next step.
     Cancel {
         /// The job.
-        ticket: Ticket,
+        ticket: JobNumber,
     },
     /// Previews cost time: they are made only while somebody watches.
     WatchPreviews {
         /// The job.
-        ticket: Ticket,
+        ticket: JobNumber,
         /// Whether to make them from now on.
         on: bool,
     },
@@ -81,19 +81,19 @@ pub enum Report {
     /// The job begins. A process that dies before this did not die of the job.
     Started {
         /// The job.
-        ticket: Ticket,
+        ticket: JobNumber,
     },
     /// A stage begins.
     Stage {
         /// The job.
-        ticket: Ticket,
+        ticket: JobNumber,
         /// The stage.
         stage: Stage,
     },
     /// `done` of `total` steps are finished.
     Step {
         /// The job.
-        ticket: Ticket,
+        ticket: JobNumber,
         /// Steps finished.
         done: u32,
         /// Steps in all.
@@ -102,26 +102,26 @@ pub enum Report {
     /// A small picture of how far it is. Attachment: JPEG.
     Preview {
         /// The job.
-        ticket: Ticket,
+        ticket: JobNumber,
     },
     /// The job is finished. Attachments: the files.
     Done {
         /// The job.
-        ticket: Ticket,
+        ticket: JobNumber,
         /// About the pictures in them.
         facts: GenerationFacts,
     },
     /// The job cannot be done; the process goes on.
     Failed {
         /// The job.
-        ticket: Ticket,
+        ticket: JobNumber,
         /// Why.
         failure: Failure,
     },
     /// The job was stopped.
     Cancelled {
         /// The job.
-        ticket: Ticket,
+        ticket: JobNumber,
     },
 }
 

@@ -1,7 +1,7 @@
 //! Ctrl-C, SIGTERM and SIGHUP: the first asks the generation to stop, the second ends the program at once. Neither
 //! leaves a temporary file behind.
 
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,17 +12,17 @@ static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// Installs the handler. Called after all input has been read: a handler keeps a blocked read of standard input alive,
 /// and before that point the default action has nothing to clean up.
-pub fn install() -> Result<(), Failure> {
+pub fn install() -> Result<(), CommandFailure> {
     ctrlc::set_handler(|| {
         if REQUESTED.swap(true, Ordering::SeqCst) {
             for path in unfinished().iter() {
                 let _ = std::fs::remove_file(path);
             }
-            Failure::cancelled().print();
+            CommandFailure::cancelled().print();
             process::exit(1);
         }
     })
-    .map_err(|error| Failure::other(format!("cannot watch for Ctrl-C: {error}")))
+    .map_err(|error| CommandFailure::other(format!("cannot watch for Ctrl-C: {error}")))
 }
 
 /// Whether someone asked to stop.

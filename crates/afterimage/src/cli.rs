@@ -5,7 +5,7 @@ use crate::commands::{
 };
 use crate::config::Config;
 use crate::definition::{adapted, check_values_are_there};
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crate::origin::Origins;
 use crate::usage;
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -31,12 +31,12 @@ struct Cli {
     config: Option<PathBuf>,
 
     #[command(subcommand)]
-    command: Task,
+    command: CliCommand,
 }
 
 /// A command with its flags.
 #[derive(Subcommand, Debug)]
-pub enum Task {
+pub enum CliCommand {
     Vary(Vary),
     #[command(name = "img2img")]
     Img2Img(Img2Img),
@@ -51,9 +51,9 @@ pub enum Task {
     EngineProcess(EngineProcess),
 }
 
-impl Task {
+impl CliCommand {
     /// Runs the command.
-    pub fn run(&self, origins: &Origins) -> Result<(), Failure> {
+    pub fn run(&self, origins: &Origins) -> Result<(), CommandFailure> {
         match self {
             Self::Vary(command) => command.run(origins),
             Self::Img2Img(command) => command.run(origins),
@@ -74,7 +74,7 @@ impl Task {
 /// What a command line asks for.
 pub enum Parsed {
     /// Something to do.
-    Command(Box<Task>, Origins),
+    Command(Box<CliCommand>, Origins),
     /// The help or the version, in clap's form.
     Help(clap::Error),
 }
@@ -84,7 +84,7 @@ pub enum Parsed {
 /// The file's values become the defaults of a second parse, so that one set of value parsers serves all sources and the
 /// precedence is clap's own. The first parse has accepted flags and environment by then: what the second refuses is the
 /// file's.
-pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, Failure> {
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, CommandFailure> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let definition = adapted(Cli::command());
     let first = match definition.clone().try_get_matches_from(&arguments) {
@@ -111,7 +111,7 @@ fn help_or_failure(
     command: &Command,
     arguments: &[OsString],
     file: Option<&Path>,
-) -> Result<Parsed, Failure> {
+) -> Result<Parsed, CommandFailure> {
     let error = match usage::help_or_failure(error, command, arguments, file) {
         Ok(help) => help,
         Err(failure) => return Err(check_values_are_there(command, arguments).err().unwrap_or(failure)),
@@ -119,8 +119,8 @@ fn help_or_failure(
     Ok(Parsed::Help(Cli::command().try_get_matches_from(arguments).err().unwrap_or(error)))
 }
 
-fn finish(matches: &ArgMatches, config: Option<&Config>) -> Result<Parsed, Failure> {
-    let cli = Cli::from_arg_matches(matches).map_err(|error| Failure::other(error.to_string()))?;
+fn finish(matches: &ArgMatches, config: Option<&Config>) -> Result<Parsed, CommandFailure> {
+    let cli = Cli::from_arg_matches(matches).map_err(|error| CommandFailure::other(error.to_string()))?;
     let (names, leaf) = innermost(matches);
     let in_file = |id: &str| config.is_some_and(|config| config.sets(&names, id));
     let origins = Origins::new(leaf, config.map(Config::path), &in_file);

@@ -1,6 +1,6 @@
 //! The TOML file of `--config`: the same names as the flags, with a table for each command.
 
-use crate::failure::{Failure, describe};
+use crate::failure::{CommandFailure, describe};
 use crate::model_sets::from_table;
 use clap::{Arg, Command};
 use std::fs::File;
@@ -22,8 +22,9 @@ pub struct Config {
 
 impl Config {
     /// Reads and parses `path`.
-    pub fn read(path: &Path) -> Result<Self, Failure> {
-        let refuse = |problem: &str| Failure::bad_input("--config", format_args!("{}: {problem}", path.display()));
+    pub fn read(path: &Path) -> Result<Self, CommandFailure> {
+        let refuse =
+            |problem: &str| CommandFailure::bad_input("--config", format_args!("{}: {problem}", path.display()));
         if path.is_dir() {
             return Err(refuse("is a folder; expected a TOML file"));
         }
@@ -46,7 +47,7 @@ impl Config {
     }
 
     /// Makes the file's values the defaults of `command` and the commands below it.
-    pub fn apply(&self, command: Command) -> Result<Command, Failure> {
+    pub fn apply(&self, command: Command) -> Result<Command, CommandFailure> {
         self.apply_layers(command, &[], Some(&self.table))
     }
 
@@ -63,7 +64,7 @@ impl Config {
     }
 
     /// `own` is the table of `command`, `outer` are those around it, outermost first.
-    fn apply_layers(&self, command: Command, outer: &[&Table], own: Option<&Table>) -> Result<Command, Failure> {
+    fn apply_layers(&self, command: Command, outer: &[&Table], own: Option<&Table>) -> Result<Command, CommandFailure> {
         let mut layers = outer.to_vec();
         if let Some(own) = own {
             self.check_keys(&command, own)?;
@@ -81,7 +82,7 @@ impl Config {
     }
 
     /// The innermost of `layers` that has a key wins.
-    fn set_defaults(&self, mut command: Command, layers: &[&Table]) -> Result<Command, Failure> {
+    fn set_defaults(&self, mut command: Command, layers: &[&Table]) -> Result<Command, CommandFailure> {
         let keys: Vec<(String, String)> = settable(&command).map(|(id, key)| (id.to_owned(), key.to_owned())).collect();
         for (id, key) in keys {
             let Some(value) = layers.iter().rev().find_map(|table| table.get(&key)) else { continue };
@@ -96,7 +97,7 @@ impl Config {
     }
 
     /// Every key of `table` must be a flag of `command` or of one below it, or the name of one below it.
-    fn check_keys(&self, command: &Command, table: &Table) -> Result<(), Failure> {
+    fn check_keys(&self, command: &Command, table: &Table) -> Result<(), CommandFailure> {
         for (key, value) in table {
             let is_command = command.get_subcommands().any(|inner| inner.get_name() == key);
             let is_flag = takes(command, key);
@@ -107,17 +108,23 @@ impl Config {
                     (_, true) => format!("unknown table in {}", place(command)),
                     _ => format!("unknown key in {}; keys are the names of flags", place(command)),
                 };
-                return Err(Failure::bad_input("--config", format_args!("{}: {key}: {hint}", self.path.display())));
+                return Err(CommandFailure::bad_input(
+                    "--config",
+                    format_args!("{}: {key}: {hint}", self.path.display()),
+                ));
             }
         }
         Ok(())
     }
 
     /// The tables in `[model]` as values of `--model`.
-    fn model_sets(&self, sets: &Table) -> Result<Vec<String>, Failure> {
+    fn model_sets(&self, sets: &Table) -> Result<Vec<String>, CommandFailure> {
         let set = |(name, set): (&String, &Value)| {
             let refuse = |problem: &str| {
-                Failure::bad_input("--config", format_args!("{}: {MODEL}.{name}: {problem}", self.path.display()))
+                CommandFailure::bad_input(
+                    "--config",
+                    format_args!("{}: {MODEL}.{name}: {problem}", self.path.display()),
+                )
             };
             let table = set.as_table().ok_or_else(|| refuse("expected a table, [model.NAME], of keys such as base"))?;
             from_table(name, table).map_err(|error| refuse(&error.to_string()))
@@ -126,7 +133,7 @@ impl Config {
     }
 
     /// `value` as it would be written on the command line; an array gives several.
-    fn texts(&self, key: &str, value: &Value) -> Result<Vec<String>, Failure> {
+    fn texts(&self, key: &str, value: &Value) -> Result<Vec<String>, CommandFailure> {
         let text = |value: &Value| match value {
             Value::String(text) => Some(text.clone()),
             Value::Integer(number) => Some(number.to_string()),
@@ -143,7 +150,7 @@ impl Config {
         };
         texts.ok_or_else(|| {
             let problem = "expected a text, a number, true or false";
-            Failure::bad_input("--config", format_args!("{}: {key}: {problem}", self.path.display()))
+            CommandFailure::bad_input("--config", format_args!("{}: {key}: {problem}", self.path.display()))
         })
     }
 }

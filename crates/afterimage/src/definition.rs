@@ -1,6 +1,6 @@
 //! The command line's definition as it is parsed, with what holds for all flags.
 
-use crate::failure::{Failure, shortened};
+use crate::failure::{CommandFailure, shortened};
 use crate::origin::is_set;
 use crate::usage::used_command;
 use clap::builder::Resettable;
@@ -28,7 +28,7 @@ fn is_flag_with_value(argument: &Arg) -> bool {
 
 /// Refuses a flag that is followed by another one instead of its value: taken as the value, that one would be missed in
 /// silence. A text that is a flag's name can be given behind `=`.
-pub fn check_values_are_there(command: &Command, arguments: &[OsString]) -> Result<(), Failure> {
+pub fn check_values_are_there(command: &Command, arguments: &[OsString]) -> Result<(), CommandFailure> {
     let command = used_command(command, arguments);
     let texts: Vec<&str> = arguments.iter().map(|argument| argument.to_str().unwrap_or_default()).collect();
     let mut rest = texts.as_slice();
@@ -40,7 +40,9 @@ pub fn check_values_are_there(command: &Command, arguments: &[OsString]) -> Resu
         if let (true, [next, ..]) = (takes_value, following) {
             if flag(command, next).is_some() {
                 let name = shortened(argument);
-                return Err(Failure::usage(format!("{name}: a value is missing; a text like that follows {name}=")));
+                return Err(CommandFailure::usage(format!(
+                    "{name}: a value is missing; a text like that follows {name}="
+                )));
             }
             rest = &following[1..];
         } else {

@@ -17,12 +17,12 @@ const OTHER: u8 = 1;
 
 /// Why a command failed.
 #[derive(Debug)]
-pub struct Failure {
+pub struct CommandFailure {
     code: u8,
     message: String,
 }
 
-impl Failure {
+impl CommandFailure {
     /// The user's input is to blame: `subject` is the flag or file, `problem` says what would be right.
     pub fn bad_input(subject: impl Display, problem: impl Display) -> Self {
         Self::usage(format!("{subject}: {problem}"))

@@ -1,6 +1,6 @@
 //! Groups of flags that commands share. The doc comments are the help.
 
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crate::values::{self, Seed};
 use afterimage_core::{Enlarge, OutputFormat, Size};
 use afterimage_engine::{DeviceChoice, DtypeChoice, EngineOptions, MetadataLevel, SafetyOptions, use_threads};

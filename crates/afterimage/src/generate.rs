@@ -1,10 +1,10 @@
 //! What `vary` and `img2img` have in common: from flags to files.
 
 use crate::cancel;
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crate::flags::{ModelFlags, OutputFlags, RequestFlags};
 use crate::origin::Origins;
-use crate::output::{Plan, print_text, write_pictures};
+use crate::output::{OutputPlan, print_text, write_pictures};
 use crate::progress::Progress;
 use crate::safety_flags::CheckerFlags;
 use afterimage_core::{Error, GenerationFacts, GenerationRequest, PictureLimits, Size, Task, Timings};
@@ -16,7 +16,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// One run of a command that makes pictures.
-pub struct Job<'a> {
+pub struct GenerationRun<'a> {
     /// What to do with the sources.
     pub task: Task,
     /// Input pictures; `-` is standard input.
@@ -35,9 +35,9 @@ pub struct Job<'a> {
 
 /// The object of `--json`.
 #[derive(Serialize)]
-struct Report<'a> {
+struct JsonReport<'a> {
     outputs: Vec<String>,
-    inputs: Vec<Input>,
+    inputs: Vec<InputFacts>,
     seed: u64,
     width: u32,
     height: u32,
@@ -70,27 +70,27 @@ impl<'a> Checked<'a> {
 
 /// What was done to a picture on the way in.
 #[derive(Serialize)]
-struct Input {
+struct InputFacts {
     /// `PROFILE → sRGB` when colours were converted.
     icc: Option<String>,
 }
 
-impl Input {
+impl InputFacts {
     fn of(source: &SourcePicture) -> Self {
         Self { icc: source.converted_from.as_ref().map(|from| format!("{from} → sRGB")) }
     }
 }
 
-impl Job<'_> {
+impl GenerationRun<'_> {
     /// Checks everything that can be checked first, then generates and writes.
-    pub fn run(self) -> Result<(), Failure> {
-        let failed = |error: Error| Failure::from_error(&error, self.origins);
+    pub fn run(self) -> Result<(), CommandFailure> {
+        let failed = |error: Error| CommandFailure::from_error(&error, self.origins);
         let request = self.request();
         request.check(&vec![None; self.sources.len()]).map_err(failed)?;
         let first_source = self.sources.first().map_or(Path::new("-"), PathBuf::as_path);
-        let plan = Plan::new(self.output, first_source, request.num_images, self.origins)?;
+        let plan = OutputPlan::new(self.output, first_source, request.num_images, self.origins)?;
         let sources = read_pictures(self.sources, self.origins)?;
-        let inputs = sources.iter().map(Input::of).collect();
+        let inputs = sources.iter().map(InputFacts::of).collect();
         let pictures: Vec<_> = sources.into_iter().map(|source| source.picture).collect();
 
         cancel::install()?;
@@ -126,7 +126,12 @@ impl Job<'_> {
     }
 
     /// File names (or JSON) on standard output for the next program, the summary on standard error for the person.
-    fn report(&self, plan: &Plan, inputs: Vec<Input>, facts: &GenerationFacts) -> Result<(), Failure> {
+    fn report(
+        &self,
+        plan: &OutputPlan,
+        inputs: Vec<InputFacts>,
+        facts: &GenerationFacts,
+    ) -> Result<(), CommandFailure> {
         let outputs: Vec<String> = plan.targets.iter().map(|target| target.shown().display().to_string()).collect();
         if !self.output.quiet && !self.output.json {
             let seconds = facts.timings.total_ms / 1000.0;
@@ -136,7 +141,7 @@ impl Job<'_> {
             let _ = writeln!(io::stderr().lock(), "{size}{from}, seed {seed}, {steps} step{plural} in {seconds:.1} s");
         }
         if self.output.json {
-            let report = Report {
+            let report = JsonReport {
                 outputs,
                 inputs,
                 seed: facts.seed,
@@ -150,7 +155,7 @@ impl Job<'_> {
                 dtype: &facts.model.dtype,
                 pictures: (0..facts.pictures.len()).map(|index| Checked::of(facts, index)).collect(),
             };
-            let text = serde_json::to_string(&report).map_err(|error| Failure::other(error.to_string()))?;
+            let text = serde_json::to_string(&report).map_err(|error| CommandFailure::other(error.to_string()))?;
             return print_text(&text);
         }
         let to_files = self.output.output.as_deref() != Some(Path::new("-"));
@@ -182,7 +187,7 @@ fn read_pictures(sources: &[PathBuf], origins: &Origins) -> Result<Vec<SourcePic
 /// Refuses standard input for more than one picture.
 pub fn check_standard_input(sources: &[PathBuf]) -> Result<(), Failure> {
     if sources.iter().filter(|source| *source == Path::new("-")).count() > 1 {
-        return Err(Failure::bad_input("IMAGE", "standard input can be read only once; give - for one picture"));
+        return Err(CommandFailure::bad_input("IMAGE", "standard input can be read only once; give - for one picture"));
     }
     Ok(())
 }

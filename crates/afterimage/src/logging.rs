@@ -1,6 +1,6 @@
 //! The server's log on standard error.
 
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use clap::ValueEnum;
 use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
@@ -18,12 +18,12 @@ pub enum LogFormat {
 const USUAL: &str = "warn,afterimage=info,afterimage_server=info,afterimage_jobs=info";
 
 /// Starts logging to standard error.
-pub fn start_logging(format: LogFormat) -> Result<(), Failure> {
+pub fn start_logging(format: LogFormat) -> Result<(), CommandFailure> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(USUAL));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let started = match format {
         LogFormat::Pretty => log.with_target(false).with_ansi(io::stderr().is_terminal()).try_init(),
         LogFormat::Json => log.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
     };
-    started.map_err(|error| Failure::other(format!("cannot start the log: {error}")))
+    started.map_err(|error| CommandFailure::other(format!("cannot start the log: {error}")))
 }

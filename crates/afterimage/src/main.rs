@@ -23,14 +23,14 @@ mod usage;
 mod values;
 
 use cli::Parsed;
-use failure::Failure;
+use failure::CommandFailure;
 use std::panic;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // A bug must end like every other failure, with one line and exit code 1, not with a backtrace and 101.
     panic::set_hook(Box::new(|info| {
-        Failure::internal(info.payload_as_str().unwrap_or("panic without a message"), info.location()).print();
+        CommandFailure::internal(info.payload_as_str().unwrap_or("panic without a message"), info.location()).print();
     }));
     panic::catch_unwind(run).unwrap_or(ExitCode::from(1))
 }

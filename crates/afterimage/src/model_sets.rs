@@ -1,6 +1,6 @@
 //! `--model NAME=SPEC`: sets of models that one server has at once.
 
-use crate::failure::{Failure, shortened};
+use crate::failure::{CommandFailure, shortened};
 use crate::origin::Origins;
 use crate::values;
 use afterimage_core::ModelName;
@@ -30,12 +30,12 @@ pub struct ModelSetFlags {
     /// else. Among the other sets an id of Redux goes to `redux`, else to `dev`, one of SRPO to `srpo`, one of schnell to
     /// `schnell`, and everything else to the first. When all sets list ids, clients are told that others do not exist.
     #[arg(long, env = "AFTERIMAGE_MODEL", hide_env_values = true, value_name = "NAME=SPEC", value_parser = parse)]
-    model: Vec<ModelSet>,
+    model: Vec<ModelSetSpec>,
 }
 
 /// One set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModelSet {
+pub struct ModelSetSpec {
     name: ModelName,
     base: PathBuf,
     redux: Option<PathBuf>,
@@ -60,12 +60,12 @@ impl ModelSetFlags {
         &self,
         flags: &EngineOptions,
         origins: &Origins,
-    ) -> Result<Vec<(ModelName, EngineOptions)>, Failure> {
+    ) -> Result<Vec<(ModelName, EngineOptions)>, CommandFailure> {
         let named = [("base", &flags.base), ("redux", &flags.redux), ("transformer", &flags.transformer)];
         if let (Some((field, _)), Some(first)) = (named.iter().find(|(_, path)| path.is_some()), self.model.first()) {
             let problem =
                 format!("cannot be used together with --model; name it in the sets, --model {}=…", first.name);
-            return Err(Failure::bad_input(origins.subject(field), problem));
+            return Err(CommandFailure::bad_input(origins.subject(field), problem));
         }
         Ok(self.model.iter().map(|set| (set.name.clone(), set.options(flags))).collect())
     }
@@ -74,8 +74,8 @@ impl ModelSetFlags {
     ///
     /// # Errors
     /// When two sets have one name, or serve one id.
-    pub fn served(&self, origins: &Origins) -> Result<ModelSets, Failure> {
-        let set = |set: &ModelSet| afterimage_server::model_sets::ModelSet {
+    pub fn served(&self, origins: &Origins) -> Result<ModelSets, CommandFailure> {
+        let set = |set: &ModelSetSpec| afterimage_server::model_sets::ModelSet {
             name: set.name.clone(),
             serves: set.serves.clone(),
         };
@@ -87,11 +87,11 @@ impl ModelSetFlags {
 }
 
 /// A failure that names the flag, where its value came from, and the set.
-pub fn about_set(name: &ModelName, problem: &str, origins: &Origins) -> Failure {
-    Failure::bad_input(origins.subject("model"), format_args!("{name}: {problem}"))
+pub fn about_set(name: &ModelName, problem: &str, origins: &Origins) -> CommandFailure {
+    CommandFailure::bad_input(origins.subject("model"), format_args!("{name}: {problem}"))
 }
 
-impl ModelSet {
+impl ModelSetSpec {
     fn options(&self, flags: &EngineOptions) -> EngineOptions {
         EngineOptions {
             base: Some(self.base.clone()),
@@ -111,7 +111,7 @@ pub fn from_table(name: &str, table: &toml::Table) -> Result<String, serde_json:
 }
 
 /// `--model`.
-fn parse(text: &str) -> Result<ModelSet, String> {
+fn parse(text: &str) -> Result<ModelSetSpec, String> {
     let no_spec = || format!("`{}` has no SPEC; expected NAME=SPEC, such as dev=base=DIR,redux=DIR", shortened(text));
     let (name, spec) = text.split_once('=').ok_or_else(no_spec)?;
     let name = name.parse::<ModelName>().map_err(|problem| format!("`{}`: {problem}", shortened(name)))?;
@@ -142,7 +142,7 @@ fn in_object(spec: &str) -> Result<Map<String, Value>, String> {
     serde_json::from_str(spec).map_err(|error| format!("is no JSON object: {error}"))
 }
 
-fn read(name: ModelName, values: &Map<String, Value>) -> Result<ModelSet, String> {
+fn read(name: ModelName, values: &Map<String, Value>) -> Result<ModelSetSpec, String> {
     if let Some(key) = values.keys().find(|key| !KEYS.contains(&key.as_str())) {
         return Err(format!("`{}` is not known; {} are accepted", shortened(key), KEYS.join(", ")));
     }
@@ -155,7 +155,7 @@ fn read(name: ModelName, values: &Map<String, Value>) -> Result<ModelSet, String
     };
     let parsed = |key: &'static str, problem: String| format!("{key}: {problem}");
     let path = |key: &str| text(key).map(|text| text.map(PathBuf::from));
-    Ok(ModelSet {
+    Ok(ModelSetSpec {
         base: path("base")?.ok_or("base: missing; name a model folder, base=DIR")?,
         redux: path("redux")?,
         transformer: path("transformer")?,

@@ -1,6 +1,6 @@
 //! clap's errors as one line: `--steps: 51 is out of range; 1 to 50 are accepted`.
 
-use crate::failure::{Failure, shortened};
+use crate::failure::{CommandFailure, shortened};
 use crate::origin::{Origin, is_set, subject, variable};
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -15,13 +15,13 @@ pub fn help_or_failure(
     command: &Command,
     arguments: &[OsString],
     file: Option<&Path>,
-) -> Result<clap::Error, Failure> {
+) -> Result<clap::Error, CommandFailure> {
     match error.kind() {
         // Without any command clap prints the help on standard error and ends with 2.
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             Ok(error)
         }
-        _ => Err(Failure::usage(one_line(&error, command, arguments, file))),
+        _ => Err(CommandFailure::usage(one_line(&error, command, arguments, file))),
     }
 }
 

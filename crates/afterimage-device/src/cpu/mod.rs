@@ -15,7 +15,7 @@ mod transpose;
 pub use quantise::QuantisedRows;
 
 use crate::check;
-use crate::device::{Device, Limits, Precision};
+use crate::device::{Device, DeviceLimits, Precision};
 use crate::host::HostBuffer;
 use crate::kernel::{kernel_bias, kernel_planes, kernel_tokens, with_kernel};
 use crate::operation::{
@@ -72,8 +72,8 @@ impl Device for Cpu {
         "cpu"
     }
 
-    fn limits(&self) -> Limits {
-        Limits { activation_bytes: ACTIVATION_BYTES, wide_rows: WIDE_ROWS }
+    fn limits(&self) -> DeviceLimits {
+        DeviceLimits { activation_bytes: ACTIVATION_BYTES, wide_rows: WIDE_ROWS }
     }
 
     fn allocate(&self, numbers: usize, _precision: Precision) -> Result<HostBuffer> {

@@ -6,7 +6,7 @@ mod norm;
 
 use crate::check;
 use crate::cpu::QuantisedRows;
-use crate::device::{Device, Limits, Precision};
+use crate::device::{Device, DeviceLimits, Precision};
 use crate::host::HostBuffer;
 use crate::kernel::{kernel_bias, kernel_planes, kernel_tokens, with_kernel};
 use crate::operation::{
@@ -54,9 +54,9 @@ impl Device for Plain {
         "plain"
     }
 
-    fn limits(&self) -> Limits {
+    fn limits(&self) -> DeviceLimits {
         // Odd and small, so that models meet a rest.
-        Limits { activation_bytes: u64::MAX, wide_rows: 13 }
+        DeviceLimits { activation_bytes: u64::MAX, wide_rows: 13 }
     }
 
     fn allocate(&self, numbers: usize, _precision: Precision) -> Result<HostBuffer> {

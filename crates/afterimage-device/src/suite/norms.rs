@@ -49,7 +49,7 @@ pub fn norms<D: Device>(device: &D) {
 }
 
 #[derive(Debug)]
-struct Rotate {
+struct RotateCase {
     tokens: usize,
     heads: usize,
     half_dim: usize,
@@ -57,7 +57,7 @@ struct Rotate {
     x: Placed,
 }
 
-impl Case for Rotate {
+impl Case for RotateCase {
     const TOLERANCE: f32 = 5e-5;
 
     fn run<D: Device>(&self, device: &D) -> Result<Vec<f32>> {
@@ -79,7 +79,7 @@ impl Case for Rotate {
 /// When the device differs.
 pub fn rotations<D: Device>(device: &D) {
     let cases = (1..80_usize, 1..5_usize, 1..40_usize, 0..6_usize, Placed::any())
-        .prop_map(|(tokens, heads, half_dim, first, x)| Rotate { tokens, heads, half_dim, first, x });
+        .prop_map(|(tokens, heads, half_dim, first, x)| RotateCase { tokens, heads, half_dim, first, x });
     agree(device, &cases);
 }
 

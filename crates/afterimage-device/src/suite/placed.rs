@@ -1,7 +1,7 @@
 //! Matrices somewhere in a buffer.
 
 use crate::device::Device;
-use crate::view::{Numbers, View, ViewMut};
+use crate::view::{DeviceBuffer, View, ViewMut};
 use afterimage_core::Result;
 use proptest::prelude::*;
 
@@ -47,7 +47,7 @@ pub(super) fn vector<D: Device>(device: &D, len: usize, seed: u32) -> Result<D::
 }
 
 /// A whole vector.
-pub(super) fn all<B: Numbers>(buffer: &B) -> View<'_, B> {
+pub(super) fn all<B: DeviceBuffer>(buffer: &B) -> View<'_, B> {
     View::vector(buffer, 0, buffer.len())
 }
 

@@ -10,7 +10,7 @@ use afterimage_tensors::{Element, Matrix, SharedBytes};
 use proptest::prelude::*;
 
 #[derive(Debug)]
-struct Product {
+struct ProductCase {
     rows: usize,
     inputs: usize,
     outputs: usize,
@@ -22,7 +22,7 @@ struct Product {
     halves: usize,
 }
 
-impl Product {
+impl ProductCase {
     fn weight(&self) -> Result<Matrix> {
         let Self { inputs, outputs, halves, .. } = *self;
         let halves = halves.min(outputs);
@@ -35,7 +35,7 @@ impl Product {
     }
 }
 
-impl Case for Product {
+impl Case for ProductCase {
     const TOLERANCE: f32 = 5e-5;
 
     fn run<D: Device>(&self, device: &D) -> Result<Vec<f32>> {
@@ -64,7 +64,7 @@ pub fn products<D: Device>(device: &D) {
     let sizes = (1..70_usize, prop_oneof![1..90_usize, Just(513), Just(1025)], 1..140_usize);
     let places = (Placed::any(), Placed::any());
     let cases = (sizes, places, any::<bool>(), 0..4_usize, 0..40_usize).prop_map(
-        |((rows, inputs, outputs), (x, out), bias, finish, halves)| Product {
+        |((rows, inputs, outputs), (x, out), bias, finish, halves)| ProductCase {
             rows,
             inputs,
             outputs,

@@ -1,7 +1,7 @@
 //! The run of a benchmark.
 
 use super::subject::Subject;
-use super::{BenchOptions, BenchReport, Samples, peak_memory, reset_peak_memory};
+use super::{BenchOptions, BenchReport, TimeSamples, peak_memory, reset_peak_memory};
 use crate::devices::{OnDevice, on_device};
 use crate::models::flux::{ConditioningInputs, FluxTransformer, Grid};
 use crate::models::vae::{Autoencoder, Tensor3};
@@ -93,7 +93,7 @@ fn measure<D: Device>(
         Subject::Random(random) => ("medium (random weights)".to_owned(), random.dtype),
     };
     let context_tokens = context.len() / transformer.config().joint_attention_dim;
-    let step = Samples::of(&times.step);
+    let step = TimeSamples::of(&times.step);
     let step_gflop = transformer.step_flops(context_tokens, grid.tokens()) / 1e9;
     Ok(BenchReport {
         model,
@@ -108,14 +108,14 @@ fn measure<D: Device>(
         image_tokens: grid.tokens(),
         context_tokens,
         load_ms,
-        image_encode: (!times.image_encode.is_empty()).then(|| Samples::of(&times.image_encode)),
-        text_encode: (!times.text_encode.is_empty()).then(|| Samples::of(&times.text_encode)),
-        vae_encode: Samples::of(&times.vae_encode),
-        condition: Samples::of(&times.condition),
+        image_encode: (!times.image_encode.is_empty()).then(|| TimeSamples::of(&times.image_encode)),
+        text_encode: (!times.text_encode.is_empty()).then(|| TimeSamples::of(&times.text_encode)),
+        vae_encode: TimeSamples::of(&times.vae_encode),
+        condition: TimeSamples::of(&times.condition),
         step,
-        decode: Samples::of(&times.decode),
-        condition_ms: Samples::of(&times.condition).median,
-        decode_ms: Samples::of(&times.decode).median,
+        decode: TimeSamples::of(&times.decode),
+        condition_ms: TimeSamples::of(&times.condition).median,
+        decode_ms: TimeSamples::of(&times.decode).median,
         seconds_per_step: step.median / 1e3,
         step_seconds: times.step.iter().map(|milliseconds| milliseconds / 1e3).collect(),
         step_gflop,

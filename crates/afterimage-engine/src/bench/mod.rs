@@ -44,7 +44,7 @@ pub enum Preset {
 
 /// Milliseconds over the runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Samples {
+pub struct TimeSamples {
     /// Arithmetic mean.
     pub mean: f64,
     /// Standard deviation.
@@ -55,7 +55,7 @@ pub struct Samples {
     pub median: f64,
 }
 
-impl Samples {
+impl TimeSamples {
     /// Statistics of `values`; all 0 without values.
     pub fn of(values: &[f64]) -> Self {
         let mut sorted = values.to_vec();
@@ -96,17 +96,17 @@ pub struct BenchReport {
     /// Reading configurations and weights, building networks.
     pub load_ms: f64,
     /// SigLIP and Redux of one picture; absent for random weights.
-    pub image_encode: Option<Samples>,
+    pub image_encode: Option<TimeSamples>,
     /// T5 and CLIP of one prompt; absent for random weights.
-    pub text_encode: Option<Samples>,
+    pub text_encode: Option<TimeSamples>,
     /// VAE encoder, as image-to-image uses it.
-    pub vae_encode: Samples,
+    pub vae_encode: TimeSamples,
     /// Embedding the context, modulations of all steps.
-    pub condition: Samples,
+    pub condition: TimeSamples,
     /// One transformer step.
-    pub step: Samples,
+    pub step: TimeSamples,
     /// VAE decoder.
-    pub decode: Samples,
+    pub decode: TimeSamples,
     /// Median of `condition`, for scripts.
     pub condition_ms: f64,
     /// Median of `decode`, for scripts.

@@ -1,6 +1,6 @@
 //! What a model wants of the engine and diffusers' layout has no place for: `afterimage.json` in the base's folder.
 
-use super::check::Check;
+use super::check::ConfigCheck;
 use crate::bundle::Bundle;
 use afterimage_core::Result;
 use serde::Deserialize;
@@ -49,7 +49,7 @@ impl AfterimageConfig {
         }
         let config: Self = base.json(FILE)?;
         let path = base.path(FILE);
-        let check = Check::new(&path);
+        let check = ConfigCheck::new(&path);
         if let Some(enlarge) = &config.enlarge {
             check.range("enlarge.from_pixels", enlarge.from_pixels as usize, &(256..=16_777_216))?;
             // Less than a hundredth of the schedule changes nothing that can be seen.

@@ -23,11 +23,11 @@ pub(crate) fn read_checked<C: DeserializeOwned>(
 }
 
 /// The fields of one file.
-pub(crate) struct Check<'a> {
+pub(crate) struct ConfigCheck<'a> {
     path: &'a Path,
 }
 
-impl<'a> Check<'a> {
+impl<'a> ConfigCheck<'a> {
     pub(crate) fn new(path: &'a Path) -> Self {
         Self { path }
     }

@@ -1,6 +1,6 @@
 //! The FLUX transformer's sizes: `transformer/config.json`.
 
-use super::check::{Check, read_checked};
+use super::check::{ConfigCheck, read_checked};
 use super::depth::Depth;
 use crate::bundle::Bundle;
 use afterimage_core::Result;
@@ -97,7 +97,7 @@ impl FluxConfig {
     /// # Errors
     /// [`afterimage_core::Error::ModelFile`] for the first field that cannot be used.
     pub fn validate(&self, path: &Path) -> Result<()> {
-        let check = Check::new(path);
+        let check = ConfigCheck::new(path);
         check.class(self.class_name.as_deref(), "FluxTransformer2DModel")?;
         check.range("patch_size", self.patch_size, &(1..=1))?;
         check.range("in_channels", self.in_channels, &(4..=1024))?;

@@ -1,6 +1,6 @@
 //! The sampler's settings: `scheduler/scheduler_config.json`.
 
-use super::check::{Check, read_checked};
+use super::check::{ConfigCheck, read_checked};
 use crate::bundle::Bundle;
 use afterimage_core::Result;
 use serde::{Deserialize, Serialize};
@@ -90,7 +90,7 @@ impl SchedulerConfig {
     /// # Errors
     /// [`afterimage_core::Error::ModelFile`] for the first field that cannot be used.
     pub fn validate(&self, path: &Path) -> Result<()> {
-        let check = Check::new(path);
+        let check = ConfigCheck::new(path);
         check.class(self.class_name.as_deref(), "FlowMatchEulerDiscreteScheduler")?;
         check.range("num_train_timesteps", self.num_train_timesteps, &(1..=1_000_000))?;
         check.positive("shift", self.shift)?;

@@ -1,6 +1,6 @@
 //! The VAE's sizes: `vae/config.json`.
 
-use super::check::{Check, read_checked};
+use super::check::{ConfigCheck, read_checked};
 use super::depth::Depth;
 use crate::bundle::Bundle;
 use afterimage_core::Result;
@@ -146,7 +146,7 @@ impl VaeConfig {
     /// # Errors
     /// [`afterimage_core::Error::ModelFile`] for the first field that cannot be used.
     pub fn validate(&self, path: &Path) -> Result<()> {
-        let check = Check::new(path);
+        let check = ConfigCheck::new(path);
         check.class(self.class_name.as_deref(), "AutoencoderKL")?;
         check.range("in_channels", self.in_channels, &(3..=3))?;
         check.range("out_channels", self.out_channels, &(3..=3))?;

@@ -1,8 +1,8 @@
 //! The report on one component.
 
 use super::needs::needs;
-use super::report::{ComponentReport, Kind, TensorProblem};
-use super::wanted::Recording;
+use super::report::{ComponentKind, ComponentReport, TensorProblem};
+use super::wanted::WantedTensors;
 use crate::bundle::Bundle;
 use crate::config::{Beyond, FluxConfig, VaeConfig};
 use crate::models::{ClipTextConfig, SiglipConfig, T5Config};
@@ -48,7 +48,7 @@ pub(super) fn broken(name: &str, path: PathBuf, reason: String) -> ComponentRepo
     ComponentReport {
         name: name.to_owned(),
         path,
-        kind: Kind::Unknown,
+        kind: ComponentKind::Unknown,
         layout: None,
         prefix: String::new(),
         files: 0,
@@ -79,29 +79,29 @@ fn contents(name: &str, component: &Component) -> ComponentReport {
 }
 
 /// Tries the layouts, most distinctive first.
-fn recognise(component: &Arc<Component>) -> Option<(Kind, LayoutSource)> {
+fn recognise(component: &Arc<Component>) -> Option<(ComponentKind, LayoutSource)> {
     type Open = fn(Arc<Component>) -> Result<LayoutSource>;
-    let layouts: [(Kind, Open); 6] = [
-        (Kind::FluxTransformer, layout::flux),
-        (Kind::Vae, layout::vae),
-        (Kind::T5, layout::t5),
-        (Kind::Redux, layout::redux),
+    let layouts: [(ComponentKind, Open); 6] = [
+        (ComponentKind::FluxTransformer, layout::flux),
+        (ComponentKind::Vae, layout::vae),
+        (ComponentKind::T5, layout::t5),
+        (ComponentKind::Redux, layout::redux),
         // Full SigLIP checkpoints hold a text tower with CLIP's names as well.
-        (Kind::Siglip, layout::siglip),
-        (Kind::Clip, layout::clip),
+        (ComponentKind::Siglip, layout::siglip),
+        (ComponentKind::Clip, layout::clip),
     ];
     layouts.into_iter().find_map(|(kind, open)| Some((kind, open(Arc::clone(component)).ok()?)))
 }
 
 /// A block in the weights that the configuration in `folder` does not count.
-fn beyond(kind: Kind, source: &LayoutSource, folder: &Bundle) -> Result<Option<Beyond>> {
+fn beyond(kind: ComponentKind, source: &LayoutSource, folder: &Bundle) -> Result<Option<Beyond>> {
     Ok(match kind {
-        Kind::FluxTransformer => source.beyond(&FluxConfig::read(folder)?.depths()),
-        Kind::Vae => source.beyond(&VaeConfig::read(folder)?.depths()),
-        Kind::T5 => source.beyond(&T5Config::read(folder)?.depths()),
-        Kind::Clip => source.beyond(&ClipTextConfig::read(folder)?.depths()),
-        Kind::Siglip => source.beyond(&SiglipConfig::read(folder)?.depths()),
-        Kind::Redux | Kind::Unknown => None,
+        ComponentKind::FluxTransformer => source.beyond(&FluxConfig::read(folder)?.depths()),
+        ComponentKind::Vae => source.beyond(&VaeConfig::read(folder)?.depths()),
+        ComponentKind::T5 => source.beyond(&T5Config::read(folder)?.depths()),
+        ComponentKind::Clip => source.beyond(&ClipTextConfig::read(folder)?.depths()),
+        ComponentKind::Siglip => source.beyond(&SiglipConfig::read(folder)?.depths()),
+        ComponentKind::Redux | ComponentKind::Unknown => None,
     })
 }
 
@@ -119,7 +119,7 @@ fn contradict(report: &mut ComponentReport, beyond: Beyond) {
 }
 
 /// Asks for every tensor as the model would, and lists the rest.
-fn compare(report: &mut ComponentReport, source: &LayoutSource, (wanted, ended): &Recording) {
+fn compare(report: &mut ComponentReport, source: &LayoutSource, (wanted, ended): &WantedTensors) {
     let mut needed = BTreeSet::new();
     for Wanted { name, shape } in wanted {
         needed.extend(source.file_names(name));

@@ -1,6 +1,6 @@
 //! The report as text for a terminal.
 
-use super::report::{ComponentReport, Inspection, Kind};
+use super::report::{ComponentKind, ComponentReport, Inspection};
 use afterimage_core::{shortened, shortened_to};
 use std::fmt;
 
@@ -10,7 +10,7 @@ const SHOWN: usize = 10;
 /// Characters of a listed name or problem that are shown.
 const LINE: usize = 700;
 
-impl fmt::Display for Kind {
+impl fmt::Display for ComponentKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::FluxTransformer => "FLUX transformer",

@@ -7,7 +7,7 @@ mod report;
 pub mod shapes;
 pub mod wanted;
 
-pub use report::{ComponentReport, Inspection, Kind, TensorProblem};
+pub use report::{ComponentKind, ComponentReport, Inspection, TensorProblem};
 
 use crate::bundle::Bundle;
 use crate::config::SchedulerConfig;

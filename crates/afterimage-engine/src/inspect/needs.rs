@@ -1,16 +1,16 @@
 //! What a component has to hold, worked out from its configuration or its own shapes.
 
-use super::report::Kind;
+use super::report::ComponentKind;
 use super::shapes;
-use super::wanted::{self, Recording};
+use super::wanted::{self, WantedTensors};
 use crate::bundle::Bundle;
 use crate::config::{FluxConfig, VaeConfig};
 use crate::weights::{FluxShape, LayoutSource};
 use afterimage_core::{Error, Result};
 
 /// What a component has to hold.
-pub(super) struct Needs {
-    pub recording: Recording,
+pub(super) struct ComponentNeeds {
+    pub recording: WantedTensors,
     /// Names and values of the sizes that make it so.
     pub sizes: Vec<(String, String)>,
 }
@@ -20,11 +20,11 @@ pub(super) struct Needs {
 ///
 /// # Errors
 /// [`Error::ModelFile`] or [`Error::Tensor`] when neither tells usable sizes.
-pub(super) fn needs(kind: Kind, source: &LayoutSource, folder: Option<&Bundle>) -> Result<Needs> {
+pub(super) fn needs(kind: ComponentKind, source: &LayoutSource, folder: Option<&Bundle>) -> Result<ComponentNeeds> {
     let path = source.component().path();
     match kind {
-        Kind::FluxTransformer => flux(source, folder),
-        Kind::Vae => {
+        ComponentKind::FluxTransformer => flux(source, folder),
+        ComponentKind::Vae => {
             let config = match folder {
                 Some(folder) => VaeConfig::read(folder)?,
                 None => told(source, shapes::vae(source))?,
@@ -35,9 +35,9 @@ pub(super) fn needs(kind: Kind, source: &LayoutSource, folder: Option<&Bundle>) 
                 ("layers_per_block", config.layers_per_block.to_string()),
                 ("latent_channels", config.latent_channels.to_string()),
             ];
-            Ok(Needs { recording: wanted::vae(&config), sizes: owned(sizes) })
+            Ok(ComponentNeeds { recording: wanted::vae(&config), sizes: owned(sizes) })
         }
-        Kind::T5 => {
+        ComponentKind::T5 => {
             let config = told(source, shapes::t5(source))?;
             config.validate(path)?;
             let sizes = [
@@ -49,9 +49,9 @@ pub(super) fn needs(kind: Kind, source: &LayoutSource, folder: Option<&Bundle>) 
                 ("vocabulary", config.vocab_size),
                 ("width", config.d_model),
             ];
-            Ok(Needs { recording: wanted::t5(config), sizes: counted(sizes) })
+            Ok(ComponentNeeds { recording: wanted::t5(config), sizes: counted(sizes) })
         }
-        Kind::Clip => {
+        ComponentKind::Clip => {
             let config = told(source, shapes::clip(source))?;
             config.validate(path)?;
             let sizes = [
@@ -61,9 +61,9 @@ pub(super) fn needs(kind: Kind, source: &LayoutSource, folder: Option<&Bundle>) 
                 ("vocabulary", config.vocab_size),
                 ("width", config.hidden_size),
             ];
-            Ok(Needs { recording: wanted::clip(config), sizes: counted(sizes) })
+            Ok(ComponentNeeds { recording: wanted::clip(config), sizes: counted(sizes) })
         }
-        Kind::Siglip => {
+        ComponentKind::Siglip => {
             let config = told(source, shapes::siglip(source))?;
             config.validate(path)?;
             let sizes = [
@@ -73,9 +73,9 @@ pub(super) fn needs(kind: Kind, source: &LayoutSource, folder: Option<&Bundle>) 
                 ("tokens", config.grid_side().pow(2)),
                 ("width", config.hidden_size),
             ];
-            Ok(Needs { recording: wanted::siglip(config), sizes: counted(sizes) })
+            Ok(ComponentNeeds { recording: wanted::siglip(config), sizes: counted(sizes) })
         }
-        Kind::Redux => {
+        ComponentKind::Redux => {
             let config = told(source, shapes::redux(source))?;
             config.validate(path)?;
             let sizes = [
@@ -83,13 +83,13 @@ pub(super) fn needs(kind: Kind, source: &LayoutSource, folder: Option<&Bundle>) 
                 ("input", config.redux_dim),
                 ("output", config.txt_in_features),
             ];
-            Ok(Needs { recording: wanted::redux(config), sizes: counted(sizes) })
+            Ok(ComponentNeeds { recording: wanted::redux(config), sizes: counted(sizes) })
         }
-        Kind::Unknown => Err(Error::internal("an unknown component has no needs")),
+        ComponentKind::Unknown => Err(Error::internal("an unknown component has no needs")),
     }
 }
 
-fn flux(source: &LayoutSource, folder: Option<&Bundle>) -> Result<Needs> {
+fn flux(source: &LayoutSource, folder: Option<&Bundle>) -> Result<ComponentNeeds> {
     let config = if let Some(folder) = folder {
         FluxConfig::read(folder)?
     } else {
@@ -107,7 +107,7 @@ fn flux(source: &LayoutSource, folder: Option<&Bundle>) -> Result<Needs> {
         ("pooled_projection_dim", config.pooled_projection_dim.to_string()),
         ("guidance_embeds", config.guidance_embeds.to_string()),
     ];
-    Ok(Needs { recording: wanted::flux(&config), sizes: owned(sizes) })
+    Ok(ComponentNeeds { recording: wanted::flux(&config), sizes: owned(sizes) })
 }
 
 fn counted<const N: usize>(pairs: [(&str, usize); N]) -> Vec<(String, String)> {

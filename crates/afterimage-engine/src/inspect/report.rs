@@ -25,7 +25,7 @@ pub struct ComponentReport {
     /// The file, or the folder for shards.
     pub path: PathBuf,
     /// What the tensors' names look like.
-    pub kind: Kind,
+    pub kind: ComponentKind,
     /// Name of the layout: `BFL`, `diffusers`, `transformers`.
     pub layout: Option<String>,
     /// What stands in front of the layout's names.
@@ -66,7 +66,7 @@ pub struct TensorProblem {
 /// Kinds of components.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum ComponentKind {
     /// FLUX.1's transformer.
     FluxTransformer,
     /// `AutoencoderKL`.

@@ -12,7 +12,7 @@ use afterimage_device::Cpu;
 use std::sync::Arc;
 
 /// What was asked for, and the error that ended the asking early: see [`record`].
-pub type Recording = (Vec<Wanted>, Result<()>);
+pub type WantedTensors = (Vec<Wanted>, Result<()>);
 
 /// Whoever asks for tensors needs a device; the processor leaves weights where they are.
 fn device() -> Arc<Cpu> {
@@ -20,32 +20,32 @@ fn device() -> Arc<Cpu> {
 }
 
 /// The FLUX transformer's tensors, by BFL's names.
-pub fn flux(config: &FluxConfig) -> Recording {
+pub fn flux(config: &FluxConfig) -> WantedTensors {
     record(|scope| FluxTransformer::load(&device(), scope, config.clone()))
 }
 
 /// The VAE's tensors, by diffusers' names.
-pub fn vae(config: &VaeConfig) -> Recording {
+pub fn vae(config: &VaeConfig) -> WantedTensors {
     record(|scope| Autoencoder::load(&device(), scope, config.clone(), true))
 }
 
 /// T5's tensors, by transformers' names.
-pub fn t5(config: T5Config) -> Recording {
+pub fn t5(config: T5Config) -> WantedTensors {
     record(|scope| T5Encoder::load(&device(), scope, config))
 }
 
 /// CLIP's tensors, by transformers' names without `text_model.`.
-pub fn clip(config: ClipTextConfig) -> Recording {
+pub fn clip(config: ClipTextConfig) -> WantedTensors {
     record(|scope| ClipTextModel::load(&device(), scope, config))
 }
 
 /// The tensors of SigLIP's tower, by transformers' names without `vision_model.`.
-pub fn siglip(config: SiglipConfig) -> Recording {
+pub fn siglip(config: SiglipConfig) -> WantedTensors {
     record(|scope| SiglipVisionModel::load(&device(), scope, config))
 }
 
 /// Redux's tensors.
-pub fn redux(config: ReduxConfig) -> Recording {
+pub fn redux(config: ReduxConfig) -> WantedTensors {
     record(|scope| ReduxEmbedder::load(&device(), scope, config))
 }
 
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     /// Tensors and numbers in them.
-    fn counts((wanted, result): Recording) -> (usize, usize) {
+    fn counts((wanted, result): WantedTensors) -> (usize, usize) {
         result.unwrap();
         (wanted.len(), wanted.iter().map(Wanted::numbers).sum())
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// An activation, by the names that transformers' configurations use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Activation {
+pub enum ConfiguredActivation {
     /// `x · sigmoid(1.702 x)`
     #[serde(rename = "quick_gelu")]
     QuickGelu,
@@ -16,12 +16,12 @@ pub enum Activation {
     GeluTanh,
 }
 
-impl From<Activation> for afterimage_device::Activation {
-    fn from(activation: Activation) -> Self {
+impl From<ConfiguredActivation> for afterimage_device::Activation {
+    fn from(activation: ConfiguredActivation) -> Self {
         match activation {
-            Activation::QuickGelu => Self::QuickGelu,
-            Activation::Gelu => Self::Gelu,
-            Activation::GeluTanh => Self::GeluTanh,
+            ConfiguredActivation::QuickGelu => Self::QuickGelu,
+            ConfiguredActivation::Gelu => Self::Gelu,
+            ConfiguredActivation::GeluTanh => Self::GeluTanh,
         }
     }
 }

@@ -1,9 +1,9 @@
 //! CLIP's text encoder (Radford et al., 2021), of which FLUX uses one pooled vector: transformers' `CLIPTextModel`,
 //! `src/transformers/models/clip/modeling_clip.py`.
 
-use super::encoder::{Encoder, EncoderShape};
-use super::{Activation, embed};
-use crate::config::check::{Check, read_checked};
+use super::encoder::{EncoderShape, TransformerEncoder};
+use super::{ConfiguredActivation, embed};
+use crate::config::check::{ConfigCheck, read_checked};
 use crate::layers::LayerNorm;
 use crate::weights::{Bundle, Depth, Scope};
 use afterimage_core::{Error, Result};
@@ -32,7 +32,7 @@ pub struct ClipTextConfig {
     /// Epsilon of every layer norm.
     pub layer_norm_eps: f64,
     /// Activation of the feed-forward layers.
-    pub hidden_act: Activation,
+    pub hidden_act: ConfiguredActivation,
     /// The id whose first position is pooled; 2 means the position of the largest id.
     pub eos_token_id: u32,
     /// Rows of the embedding table.
@@ -51,7 +51,7 @@ impl Default for ClipTextConfig {
             num_attention_heads: 8,
             max_position_embeddings: 77,
             layer_norm_eps: 1e-5,
-            hidden_act: Activation::QuickGelu,
+            hidden_act: ConfiguredActivation::QuickGelu,
             eos_token_id: 49_407,
             vocab_size: 49_408,
             path: PathBuf::from("config.json"),
@@ -84,7 +84,7 @@ impl ClipTextConfig {
     /// # Errors
     /// [`Error::ModelFile`] for the first field that cannot be used.
     pub fn validate(&self, path: &Path) -> Result<()> {
-        let check = Check::new(path);
+        let check = ConfigCheck::new(path);
         let (hidden, inner) = (self.hidden_size, self.intermediate_size);
         check.encoder(hidden, inner, self.num_hidden_layers, self.num_attention_heads)?;
         // Three positions are the least for a begin token, a word and an end token.
@@ -100,7 +100,7 @@ pub struct ClipTextModel<D: Device> {
     config: ClipTextConfig,
     tokens: D::Weight,
     positions: D::Weight,
-    encoder: Encoder<D>,
+    encoder: TransformerEncoder<D>,
     final_norm: LayerNorm<D>,
 }
 
@@ -126,7 +126,7 @@ impl<D: Device> ClipTextModel<D> {
             device: Arc::clone(device),
             tokens: table("token_embedding.weight", config.vocab_size)?,
             positions: table("position_embedding.weight", config.max_position_embeddings)?,
-            encoder: Encoder::load(device.as_ref(), &scope.at("encoder"), shape)?,
+            encoder: TransformerEncoder::load(device.as_ref(), &scope.at("encoder"), shape)?,
             final_norm: LayerNorm::load(device.as_ref(), &scope.at("final_layer_norm"), hidden, epsilon)?,
             config,
         })

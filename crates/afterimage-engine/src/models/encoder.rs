@@ -1,7 +1,7 @@
 //! The pre-norm transformer that CLIP's two towers, SigLIP's vision tower and ViT are all made of: transformers'
 //! `CLIPEncoder`, `SiglipEncoder` and `ViTEncoder`.
 
-use super::Activation;
+use super::ConfiguredActivation;
 use crate::layers::{LayerNorm, Linear, StoredLinear};
 use crate::weights::Scope;
 use afterimage_core::Result;
@@ -15,7 +15,7 @@ pub(super) struct EncoderShape {
     pub heads: usize,
     pub layers: usize,
     pub epsilon: f32,
-    pub activation: Activation,
+    pub activation: ConfiguredActivation,
 }
 
 /// `CLIPEncoderLayer`, `SiglipEncoderLayer`.
@@ -30,12 +30,12 @@ struct Layer<D: Device> {
 }
 
 /// All layers: `layers.N.{layer_norm1, self_attn, layer_norm2, mlp}`.
-pub(super) struct Encoder<D: Device> {
+pub(super) struct TransformerEncoder<D: Device> {
     shape: EncoderShape,
     layers: Vec<Layer<D>>,
 }
 
-impl<D: Device> Encoder<D> {
+impl<D: Device> TransformerEncoder<D> {
     pub fn load(device: &D, scope: &Scope, shape: EncoderShape) -> Result<Self> {
         let layers = (0..shape.layers).map(|index| Layer::load(device, &scope.at("layers").at(index), &shape));
         Ok(Self { shape, layers: layers.collect::<Result<_>>()? })
@@ -102,7 +102,7 @@ impl<D: Device> Layer<D> {
         let normal = self.norm2.apply(device, View::new(x, tokens, hidden), Precision::Working)?;
         let normal = View::new(&normal, tokens, hidden);
         // The tanh form happens inside the product.
-        let inner = if shape.activation == Activation::GeluTanh {
+        let inner = if shape.activation == ConfiguredActivation::GeluTanh {
             self.fc1.apply(device, normal, Finish::GeluTanh, Precision::Working)?
         } else {
             let mut inner = self.fc1.apply(device, normal, Finish::Store, Precision::Working)?;

@@ -18,7 +18,7 @@ mod t5;
 pub mod vae;
 mod vision;
 
-pub use activation::Activation;
+pub use activation::ConfiguredActivation;
 pub use area::area_average;
 pub use clip::{ClipTextConfig, ClipTextModel};
 pub use open_nsfw::{OPEN_NSFW_SIDE, OpenNsfw};

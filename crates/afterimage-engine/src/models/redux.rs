@@ -2,7 +2,7 @@
 //! `src/diffusers/pipelines/flux/modeling_flux.py`.
 
 use super::area::area_average;
-use crate::config::check::{Check, read_checked};
+use crate::config::check::{ConfigCheck, read_checked};
 use crate::layers::Linear;
 use crate::weights::{Bundle, Scope};
 use afterimage_core::{Error, Result};
@@ -41,7 +41,7 @@ impl ReduxConfig {
     /// # Errors
     /// [`Error::ModelFile`] for the first field that cannot be used.
     pub fn validate(&self, path: &Path) -> Result<()> {
-        let check = Check::new(path);
+        let check = ConfigCheck::new(path);
         check.range("redux_dim", self.redux_dim, &(1..=65_536))?;
         check.range("txt_in_features", self.txt_in_features, &(1..=65_536))
     }

@@ -32,7 +32,7 @@ pub struct SiglipConfig {
     /// Pixels of a patch's side; what is left over at the right and bottom is ignored.
     pub patch_size: usize,
     /// Activation of the feed-forward layers.
-    pub hidden_act: Activation,
+    pub hidden_act: ConfiguredActivation,
     /// Epsilon of every layer norm.
     pub layer_norm_eps: f64,
 }
@@ -47,7 +47,7 @@ impl Default for SiglipConfig {
             num_channels: 3,
             image_size: 224,
             patch_size: 16,
-            hidden_act: Activation::GeluTanh,
+            hidden_act: ConfiguredActivation::GeluTanh,
             layer_norm_eps: 1e-6,
         }
     }
@@ -88,7 +88,7 @@ impl SiglipConfig {
     /// # Errors
     /// [`afterimage_core::Error::ModelFile`] for the first field that cannot be used.
     pub fn validate(&self, path: &Path) -> Result<()> {
-        let check = Check::new(path);
+        let check = ConfigCheck::new(path);
         let (hidden, inner) = (self.hidden_size, self.intermediate_size);
         check.encoder(hidden, inner, self.num_hidden_layers, self.num_attention_heads)?;
         check.patches(self.num_channels, self.image_size, self.patch_size)?;

@@ -16,7 +16,7 @@ struct PreprocessorConfig {
     do_resize: bool,
     do_rescale: bool,
     do_normalize: bool,
-    size: Sides,
+    size: PreprocessorSize,
     resample: usize,
     rescale_factor: f64,
     image_mean: [f64; 3],
@@ -24,7 +24,7 @@ struct PreprocessorConfig {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-struct Sides {
+struct PreprocessorSize {
     height: usize,
     width: usize,
 }
@@ -35,7 +35,7 @@ impl Default for PreprocessorConfig {
             do_resize: true,
             do_rescale: true,
             do_normalize: true,
-            size: Sides { height: 224, width: 224 },
+            size: PreprocessorSize { height: 224, width: 224 },
             resample: BICUBIC,
             rescale_factor: 1.0 / 255.0,
             image_mean: [0.5; 3],
@@ -62,7 +62,7 @@ impl SiglipPreprocessor {
     }
 
     fn new(config: &PreprocessorConfig, image_size: usize, path: &Path) -> Result<Self> {
-        let check = Check::new(path);
+        let check = ConfigCheck::new(path);
         for (field, on) in
             [("do_resize", config.do_resize), ("do_rescale", config.do_rescale), ("do_normalize", config.do_normalize)]
         {

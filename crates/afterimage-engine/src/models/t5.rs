@@ -2,7 +2,7 @@
 //! `src/transformers/models/t5/modeling_t5.py`.
 
 use super::embed;
-use crate::config::check::{Check, read_checked};
+use crate::config::check::{ConfigCheck, read_checked};
 use crate::layers::{Linear, StoredLinear, vector};
 use crate::weights::{Bundle, Depth, Scope};
 use afterimage_core::Result;
@@ -79,7 +79,7 @@ impl T5Config {
     /// # Errors
     /// [`afterimage_core::Error::ModelFile`] for the first field that cannot be used.
     pub fn validate(&self, path: &Path) -> Result<()> {
-        let check = Check::new(path);
+        let check = ConfigCheck::new(path);
         check.range("d_model", self.d_model, &(1..=65_536))?;
         check.range("d_kv", self.d_kv, &(1..=4096))?;
         check.range("d_ff", self.d_ff, &(1..=262_144))?;
@@ -129,7 +129,7 @@ impl<D: Device> RmsNorm<D> {
 }
 
 /// `T5Block`: `T5LayerSelfAttention`, then `T5LayerFF` with `T5DenseGatedActDense`.
-struct Block<D: Device> {
+struct T5Block<D: Device> {
     attention_norm: RmsNorm<D>,
     /// Queries, keys and values below each other.
     qkv: Linear<D>,
@@ -147,7 +147,7 @@ pub struct T5Encoder<D: Device> {
     embeddings: D::Weight,
     /// `[buckets, heads]`: block 0 has it, all blocks use it.
     distance_bias: Vec<f32>,
-    blocks: Vec<Block<D>>,
+    blocks: Vec<T5Block<D>>,
     final_norm: RmsNorm<D>,
 }
 
@@ -159,7 +159,7 @@ impl<D: Device> T5Encoder<D> {
     /// the device.
     pub fn load(device: &Arc<D>, scope: &Scope, config: T5Config) -> Result<Self> {
         let stack = scope.at("encoder");
-        let block = |index| Block::load(device.as_ref(), &stack.at("block").at(index).at("layer"), &config);
+        let block = |index| T5Block::load(device.as_ref(), &stack.at("block").at(index).at("layer"), &config);
         let first = stack.at("block.0.layer.0.SelfAttention.relative_attention_bias");
         Ok(Self {
             device: Arc::clone(device),
@@ -212,7 +212,7 @@ impl<D: Device> T5Encoder<D> {
     }
 }
 
-impl<D: Device> Block<D> {
+impl<D: Device> T5Block<D> {
     fn load(device: &D, scope: &Scope, config: &T5Config) -> Result<Self> {
         let (width, inner) = (config.d_model, config.inner());
         let attention = scope.at(0).at("SelfAttention");

@@ -6,14 +6,14 @@ use afterimage_core::{Error, Result, Stage, Timings};
 use std::time::{Duration, Instant};
 
 /// Measures stages, with the building of models kept apart.
-pub(super) struct Clock<'a> {
+pub(super) struct StageClock<'a> {
     observer: &'a dyn Observer,
     timings: Timings,
     load: Duration,
     start: Instant,
 }
 
-impl<'a> Clock<'a> {
+impl<'a> StageClock<'a> {
     /// Starts the total, on the thread that does the work.
     pub fn new(observer: &'a dyn Observer) -> Self {
         // Whatever this thread built for nobody's request.

@@ -1,6 +1,6 @@
 //! Prompts and pictures to tokens: by the encoders, or from memory.
 
-use super::clock::Clock;
+use super::clock::StageClock;
 use super::encodings::{Encodings, Known, Of, PictureKey, Text};
 use super::finite;
 use super::networks::Networks;
@@ -15,7 +15,7 @@ pub(super) struct Encoder<'a, 'o, D: Device> {
     pub networks: &'a Networks<D>,
     pub encodings: &'a Encodings,
     pub tenant: &'a str,
-    pub clock: &'a mut Clock<'o>,
+    pub clock: &'a mut StageClock<'o>,
 }
 
 impl<D: Device> Encoder<'_, '_, D> {

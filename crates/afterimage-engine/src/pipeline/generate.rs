@@ -1,6 +1,6 @@
 //! The order of things: encode, condition, sample, decode.
 
-use super::clock::Clock;
+use super::clock::StageClock;
 use super::context::{Context, join};
 use super::encode::Encoder;
 use super::encodings::{Encodings, Text};
@@ -145,14 +145,14 @@ impl<D: Device> Run<'_, D> {
         Pass { networks: self.networks, observer: self.order.observer, size }
     }
 
-    fn make(&self, generator: &mut TorchGenerator, clock: &mut Clock) -> Result<Made> {
+    fn make(&self, generator: &mut TorchGenerator, clock: &mut StageClock) -> Result<Made> {
         let conditions = self.conditions(clock)?;
         let (pictures, steps_run) = self.pictures(&conditions.context, generator, clock)?;
         let Conditions { image_cached, text_cached, .. } = conditions;
         Ok(Made { pictures, steps_run, image_cached, text_cached })
     }
 
-    fn conditions(&self, clock: &mut Clock) -> Result<Conditions> {
+    fn conditions(&self, clock: &mut StageClock) -> Result<Conditions> {
         let Order { tenant, request, sources, encodings, .. } = *self.order;
         let mut encoder = Encoder { networks: self.networks, encodings, tenant, clock };
         let prompt = request.prompt_text();
@@ -186,7 +186,7 @@ impl<D: Device> Run<'_, D> {
         &self,
         context: &Context,
         generator: &mut TorchGenerator,
-        clock: &mut Clock,
+        clock: &mut StageClock,
     ) -> Result<(Vec<Picture>, u32)> {
         let Order { request, sources, .. } = *self.order;
         let first = self.pass(self.plan.first_size);

@@ -1,6 +1,6 @@
 //! Once through the sampler, at one size.
 
-use super::clock::Clock;
+use super::clock::StageClock;
 use super::context::Context;
 use super::finite;
 use super::latents::{euler_step, noised, pack, picture_of, pixels_of, unpack};
@@ -66,7 +66,7 @@ impl<D: Device> Pass<'_, D> {
     }
 
     /// Takes the packed latents of every picture to the end of the schedule and decodes them.
-    pub fn run(&self, sampling: &Sampling, latents: &mut [Vec<f32>], clock: &mut Clock) -> Result<Vec<Picture>> {
+    pub fn run(&self, sampling: &Sampling, latents: &mut [Vec<f32>], clock: &mut StageClock) -> Result<Vec<Picture>> {
         clock.time(Stage::Denoise, |t| &mut t.denoise_ms, || self.denoise(sampling, latents))?;
         clock.time(Stage::Decode, |t| &mut t.decode_ms, || latents.iter().map(|latents| self.decode(latents)).collect())
     }

@@ -15,13 +15,13 @@ use crate::safety::Safety;
 use crate::tokenizers::{ClipTokenizer, T5Tokenizer};
 use crate::weights::{Bundle, Scope, record};
 use afterimage_core::{Enlarge, GenerationRequest, Picture, Result, Size, Task, VariationSettings};
-use afterimage_device::{Limits, Record, Recording, Tally};
+use afterimage_device::{DeviceLimits, Record, Recording, Tally};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-const LIMITS: Limits = Limits { activation_bytes: 5 << 30, wide_rows: 2304 };
+const LIMITS: DeviceLimits = DeviceLimits { activation_bytes: 5 << 30, wide_rows: 2304 };
 
 /// What `build` makes of tensors that are all zeros and take no memory.
 fn built<T>(build: impl FnOnce(&Scope) -> Result<T>) -> T {

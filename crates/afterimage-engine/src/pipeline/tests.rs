@@ -1,6 +1,6 @@
 //! The pipeline against what diffusers recorded on its way through the parity cases.
 
-use super::clock::Clock;
+use super::clock::StageClock;
 use super::context::join;
 use super::encode::{Encoder, encode_picture};
 use super::encodings::{Encodings, Text};
@@ -43,7 +43,7 @@ fn engine(case: &Case) -> Engine {
 }
 
 fn variation_text<D: Device>(networks: &Networks<D>, prompt: Option<&str>, empty: EmptyPrompt) -> Text {
-    let (encodings, mut clock) = (Encodings::default(), Clock::new(&Silent));
+    let (encodings, mut clock) = (Encodings::default(), StageClock::new(&Silent));
     let mut encoder = Encoder { networks, encodings: &encodings, tenant: "", clock: &mut clock };
     Arc::unwrap_or_clone(encoder.variation_text(prompt, empty).unwrap().value)
 }
@@ -389,7 +389,7 @@ fn large_pictures_are_made_small_enlarged_and_refined() {
     let tokens = [Arc::new(encode_picture(&networks, &source[0], 1.0).unwrap())];
     let context = join(networks.files().flux().joint_attention_dim, text, &tokens, &VariationSettings::default());
     let sampling = Sampling { context: &context, guidance: 3.5, schedule: &levels, steps_before: 0, steps_in_all: 2 };
-    let refined = last.run(&sampling, &mut [start], &mut Clock::new(&Silent)).unwrap();
+    let refined = last.run(&sampling, &mut [start], &mut StageClock::new(&Silent)).unwrap();
     assert_eq!(refined, twice.pictures);
 
     // The first of several is the only one of one.

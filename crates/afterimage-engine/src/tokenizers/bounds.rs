@@ -21,27 +21,27 @@ pub(super) const MOST_TOKENS: usize = 4096;
 
 /// A piece of text that is short.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Piece(pub String);
+pub(super) struct BoundedPiece(pub String);
 
-impl<'de> Deserialize<'de> for Piece {
+impl<'de> Deserialize<'de> for BoundedPiece {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Text;
 
         impl Visitor<'_> for Text {
-            type Value = Piece;
+            type Value = BoundedPiece;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(formatter, "a text of at most {PIECE_BYTES} bytes")
             }
 
-            fn visit_str<E: Error>(self, text: &str) -> Result<Piece, E> {
+            fn visit_str<E: Error>(self, text: &str) -> Result<BoundedPiece, E> {
                 if text.len() > PIECE_BYTES {
                     return Err(E::custom(format!(
                         "a piece of {} bytes; at most {PIECE_BYTES} are expected",
                         text.len()
                     )));
                 }
-                Ok(Piece(text.to_owned()))
+                Ok(BoundedPiece(text.to_owned()))
             }
         }
 
@@ -55,33 +55,33 @@ pub(super) trait Weighed {
     fn bytes(&self) -> usize;
 }
 
-impl Weighed for (Piece, f64) {
+impl Weighed for (BoundedPiece, f64) {
     fn bytes(&self) -> usize {
         self.0.0.len()
     }
 }
 
 /// A list within the bounds of a vocabulary.
-pub(super) struct List<T>(pub Vec<T>);
+pub(super) struct BoundedList<T>(pub Vec<T>);
 
-impl<'de, T: Deserialize<'de> + Weighed> Deserialize<'de> for List<T> {
+impl<'de, T: Deserialize<'de> + Weighed> Deserialize<'de> for BoundedList<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Elements<T>(PhantomData<T>);
 
         impl<'de, T: Deserialize<'de> + Weighed> Visitor<'de> for Elements<T> {
-            type Value = List<T>;
+            type Value = BoundedList<T>;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter.write_str("a list")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<List<T>, A::Error> {
-                let (mut elements, mut size) = (Vec::new(), Size::default());
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<BoundedList<T>, A::Error> {
+                let (mut elements, mut size) = (Vec::new(), VocabularySize::default());
                 while let Some(element) = list.next_element::<T>()? {
                     size.add(element.bytes())?;
                     elements.push(element);
                 }
-                Ok(List(elements))
+                Ok(BoundedList(elements))
             }
         }
 
@@ -104,8 +104,8 @@ impl<'de> Deserialize<'de> for Vocabulary {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vocabulary, A::Error> {
-                let (mut entries, mut size) = (HashMap::new(), Size::default());
-                while let Some((Piece(piece), id)) = map.next_entry::<Piece, u32>()? {
+                let (mut entries, mut size) = (HashMap::new(), VocabularySize::default());
+                while let Some((BoundedPiece(piece), id)) = map.next_entry::<BoundedPiece, u32>()? {
                     size.add(piece.len())?;
                     entries.insert(piece, id);
                 }
@@ -119,12 +119,12 @@ impl<'de> Deserialize<'de> for Vocabulary {
 
 /// How large a vocabulary is so far.
 #[derive(Default)]
-pub(super) struct Size {
+pub(super) struct VocabularySize {
     pieces: usize,
     bytes: usize,
 }
 
-impl Size {
+impl VocabularySize {
     /// Counts one more piece of `bytes`.
     pub fn add<E: Error>(&mut self, bytes: usize) -> Result<(), E> {
         self.pieces += 1;

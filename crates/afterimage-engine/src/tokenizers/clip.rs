@@ -1,6 +1,6 @@
 //! CLIP's tokenizer: `tokenizer/`.
 
-use super::bounds::{List, Piece, Size, Vocabulary, Weighed};
+use super::bounds::{BoundedList, BoundedPiece, Vocabulary, VocabularySize, Weighed};
 use super::folder::{Role, Settings};
 use super::{FixedLength, guarded};
 use crate::bundle::Bundle;
@@ -29,22 +29,22 @@ struct Pieces {
 }
 
 #[derive(Deserialize)]
-struct TokenizerFile {
+struct ClipTokenizerFile {
     model: BpeModel,
 }
 
 #[derive(Deserialize)]
 struct BpeModel {
     vocab: Vocabulary,
-    merges: List<Merge>,
+    merges: BoundedList<Merge>,
 }
 
 /// `"a b"` in older files, `["a", "b"]` in newer ones.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Merge {
-    Text(Piece),
-    Pair(Piece, Piece),
+    Text(BoundedPiece),
+    Pair(BoundedPiece, BoundedPiece),
 }
 
 impl Weighed for Merge {
@@ -126,11 +126,11 @@ impl ClipTokenizer {
 impl Pieces {
     fn read(folder: &Bundle) -> Result<Self> {
         if !folder.has("vocab.json") && folder.has("tokenizer.json") {
-            let file: TokenizerFile = folder.json("tokenizer.json")?;
+            let file: ClipTokenizerFile = folder.json("tokenizer.json")?;
             let path = folder.path("tokenizer.json");
             let merges = file.model.merges.0.into_iter().map(|merge| match merge {
                 Merge::Pair(left, right) => Ok((left.0, right.0)),
-                Merge::Text(Piece(text)) => pair(&text)
+                Merge::Text(BoundedPiece(text)) => pair(&text)
                     .ok_or_else(|| Error::model_file(&path, format!("model.merges: {text:?} is not a pair of pieces"))),
             });
             let merges = merges.collect::<Result<_>>()?;
@@ -141,7 +141,7 @@ impl Pieces {
         let text = String::from_utf8(folder.read("merges.txt")?)
             .map_err(|error| Error::model_file(&path, format!("is not UTF-8 text: {error}")))?;
         let lines = text.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with("#version"));
-        let mut size = Size::default();
+        let mut size = VocabularySize::default();
         let merges = lines.map(|(number, line)| {
             size.add::<serde_json::Error>(line.len()).map_err(|error| Error::model_file(&path, error.to_string()))?;
             pair(line).ok_or_else(|| {

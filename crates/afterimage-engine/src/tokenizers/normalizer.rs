@@ -26,11 +26,11 @@ const PLAIN: [&str; 7] = ["NFC", "NFD", "NFKC", "NFKD", "Nmt", "Lowercase", "Str
 /// One step as the file has it; fields that belong to other kinds are absent.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Step {
+pub(super) struct NormalizerStep {
     #[serde(rename = "type")]
     kind: String,
     #[serde(deserialize_with = "short_list::<_, _, MOST_STEPS>")]
-    normalizers: Vec<Step>,
+    normalizers: Vec<NormalizerStep>,
     precompiled_charsmap: Option<String>,
     prepend: Option<String>,
     pattern: Option<Pattern>,
@@ -48,7 +48,7 @@ enum Pattern {
 ///
 /// # Errors
 /// What is not known, repeated or out of bounds.
-pub(super) fn normalizer(step: Option<Step>) -> Result<Option<Sequence>, String> {
+pub(super) fn normalizer(step: Option<NormalizerStep>) -> Result<Option<Sequence>, String> {
     let mut kept = Kept::default();
     if let Some(step) = step {
         kept.add(step, 0).map_err(|problem| format!("normalizer: {problem}"))?;
@@ -63,7 +63,7 @@ struct Kept {
 }
 
 impl Kept {
-    fn add(&mut self, step: Step, depth: usize) -> Result<(), String> {
+    fn add(&mut self, step: NormalizerStep, depth: usize) -> Result<(), String> {
         if depth > DEEPEST {
             return Err(format!("lists inside lists, more than {DEEPEST}"));
         }
@@ -103,7 +103,7 @@ impl Kept {
 }
 
 /// T5's exporters collapse spaces, Llama's write marks for them; both is done by the split at white space.
-fn spaces_only(step: &Step) -> Result<(), String> {
+fn spaces_only(step: &NormalizerStep) -> Result<(), String> {
     let pattern_is_known = match &step.pattern {
         Some(Pattern::String(text)) => text == " ",
         Some(Pattern::Regex(text)) => matches!(text.as_str(), " " | " +" | " {2,}" | "\\s" | "\\s+"),
@@ -138,7 +138,8 @@ mod tests {
 
     #[expect(clippy::needless_pass_by_value, reason = "cases are written in place")]
     fn read(json: serde_json::Value) -> Result<usize, String> {
-        let step: Option<Step> = serde_json::from_str(&json.to_string()).map_err(|error| error.to_string())?;
+        let step: Option<NormalizerStep> =
+            serde_json::from_str(&json.to_string()).map_err(|error| error.to_string())?;
         Ok(normalizer(step)?.map_or(0, |sequence| sequence.as_ref().len()))
     }
 

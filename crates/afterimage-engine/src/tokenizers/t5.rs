@@ -1,8 +1,8 @@
 //! T5's tokenizer: `tokenizer_2/`.
 
-use super::bounds::{List, MOST_TOKENS, Piece, short_list};
+use super::bounds::{BoundedList, BoundedPiece, MOST_TOKENS, short_list};
 use super::folder::{Role, Settings};
-use super::normalizer::{Step, normalizer};
+use super::normalizer::{NormalizerStep, normalizer};
 use super::{FixedLength, guarded};
 use crate::bundle::Bundle;
 use afterimage_core::{Error, Result};
@@ -26,17 +26,17 @@ pub struct T5Tokenizer {
 
 /// The parts of `tokenizer.json` that are used. What is not is not kept either.
 #[derive(Deserialize)]
-struct TokenizerFile {
+struct T5TokenizerFile {
     #[serde(default)]
-    normalizer: Option<Step>,
+    normalizer: Option<NormalizerStep>,
     #[serde(default, deserialize_with = "short_list::<_, _, MOST_TOKENS>")]
     added_tokens: Vec<Added>,
-    model: Model,
+    model: T5TokenizerModel,
 }
 
 /// The model; kinds before Unigram's own field say nothing else.
 #[derive(Deserialize)]
-struct Model {
+struct T5TokenizerModel {
     #[serde(default, rename = "type")]
     kind: Option<String>,
     #[serde(default)]
@@ -44,14 +44,14 @@ struct Model {
     #[serde(default)]
     byte_fallback: bool,
     #[serde(default)]
-    vocab: Option<List<(Piece, f64)>>,
+    vocab: Option<BoundedList<(BoundedPiece, f64)>>,
 }
 
 /// A token that is found in texts before anything is cut.
 #[derive(Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "the fields of the file")]
 struct Added {
-    content: Piece,
+    content: BoundedPiece,
     #[serde(default)]
     single_word: bool,
     #[serde(default)]
@@ -89,7 +89,7 @@ impl T5Tokenizer {
         let refuse = |problem: String| Error::model_file(&path, problem);
         let settings = Settings::read(folder)?;
         let length = settings.max_length.unwrap_or(DEFAULT_LENGTH);
-        let file: TokenizerFile = folder.json(FILE)?;
+        let file: T5TokenizerFile = folder.json(FILE)?;
         if file.model.kind.as_deref().is_some_and(|kind| kind != "Unigram") {
             return Err(refuse("model: expected a Unigram model, as T5 has".to_owned()));
         }

@@ -35,11 +35,11 @@ impl Wanted {
 /// A [`TensorSource`] that has every tensor one asks for, all zeros, and notes what was asked for.
 struct Recorder {
     zeros: SharedBytes,
-    noted: Mutex<Noted>,
+    noted: Mutex<NotedTensors>,
 }
 
 #[derive(Default)]
-struct Noted {
+struct NotedTensors {
     wanted: Vec<Wanted>,
     values: usize,
 }
@@ -48,14 +48,14 @@ struct Noted {
 /// beyond those of any model, or those that contradict each other.
 pub fn record<T>(build: impl FnOnce(&Scope) -> Result<T>) -> (Vec<Wanted>, Result<()>) {
     let recorder =
-        Arc::new(Recorder { zeros: SharedBytes::new(vec![0_u8; ZEROS]), noted: Mutex::new(Noted::default()) });
+        Arc::new(Recorder { zeros: SharedBytes::new(vec![0_u8; ZEROS]), noted: Mutex::new(NotedTensors::default()) });
     let result = build(&Scope::new(Arc::clone(&recorder) as Arc<dyn TensorSource>)).map(drop);
     let wanted = std::mem::take(&mut recorder.noted().wanted);
     (wanted, result)
 }
 
 impl Recorder {
-    fn noted(&self) -> std::sync::MutexGuard<'_, Noted> {
+    fn noted(&self) -> std::sync::MutexGuard<'_, NotedTensors> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -23,7 +23,7 @@ const HEADER_BYTES: u64 = 100_000_000;
 #[derive(Debug)]
 pub struct SafetensorsFile {
     path: PathBuf,
-    tensors: BTreeMap<String, Entry>,
+    tensors: BTreeMap<String, TensorEntry>,
     metadata: HashMap<String, String>,
     data: SharedBytes,
     file_bytes: usize,
@@ -31,7 +31,7 @@ pub struct SafetensorsFile {
 
 /// A tensor and where its numbers are.
 #[derive(Debug)]
-struct Entry {
+struct TensorEntry {
     info: TensorInfo,
     bytes: Range<usize>,
 }
@@ -44,7 +44,7 @@ impl SafetensorsFile {
     pub fn parse(path: PathBuf, bytes: &SharedBytes) -> Result<Self> {
         match parse(bytes) {
             Ok((header, data)) => {
-                let tensors = header.tensors.into_iter().map(|(name, info)| (name, Entry::new(info))).collect();
+                let tensors = header.tensors.into_iter().map(|(name, info)| (name, TensorEntry::new(info))).collect();
                 Ok(Self { path, tensors, metadata: header.metadata, data, file_bytes: bytes.len() })
             }
             Err(problem) => Err(Error::ModelFile { path, problem }),
@@ -75,7 +75,7 @@ impl TensorFile for SafetensorsFile {
     }
 
     fn tensor(&self, name: &str) -> Option<StoredTensor> {
-        let Entry { info, bytes } = self.tensors.get(name)?;
+        let TensorEntry { info, bytes } = self.tensors.get(name)?;
         StoredTensor::new(name, info.shape.clone(), info.element?, self.data.slice(bytes.clone())?)
     }
 
@@ -84,7 +84,7 @@ impl TensorFile for SafetensorsFile {
     }
 }
 
-impl Entry {
+impl TensorEntry {
     fn new(info: RawInfo) -> Self {
         let (start, end) = info.data_offsets;
         let type_name = info.dtype.to_string().to_lowercase();
@@ -103,13 +103,13 @@ fn element(dtype: Dtype) -> Option<Element> {
     }
 }
 
-struct Header {
+struct SafetensorsHeader {
     metadata: HashMap<String, String>,
     tensors: BTreeMap<String, RawInfo>,
 }
 
 /// The checked header and the bytes behind it, or what is wrong.
-fn parse(bytes: &SharedBytes) -> Result<(Header, SharedBytes), String> {
+fn parse(bytes: &SharedBytes) -> Result<(SafetensorsHeader, SharedBytes), String> {
     if bytes.is_empty() {
         return Err("is empty; download it again".to_owned());
     }
@@ -135,7 +135,7 @@ fn parse(bytes: &SharedBytes) -> Result<(Header, SharedBytes), String> {
     let raw = raw.map_err(|error| format!("damaged header: {error}"))?;
     let data = bytes.slice(8 + header_length..bytes.len()).unwrap_or_else(|| SharedBytes::new([]));
     let tensors = check(raw.tensors, data.len())?;
-    Ok((Header { metadata: raw.metadata, tensors }, data))
+    Ok((SafetensorsHeader { metadata: raw.metadata, tensors }, data))
 }
 
 /// Checks sizes against shapes and offsets against the file and each other.

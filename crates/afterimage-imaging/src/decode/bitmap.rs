@@ -1,7 +1,7 @@
 //! BMP through the `image` crate; bitmaps of OS/2 get the header that it knows.
 
+use super::defect::{Defect, image_defect};
 use super::limits::{check_size, working_memory};
-use super::problem::{Problem, image_problem};
 use super::samples::{Decoded, Samples};
 use afterimage_core::PictureLimits;
 use image::codecs::bmp::BmpDecoder;
@@ -15,36 +15,36 @@ const FILE_HEADER_BYTES: usize = 14;
 /// Header of a Windows bitmap, the fields of which begin that of OS/2 2 too.
 const WINDOWS_HEADER_BYTES: u32 = 40;
 
-pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Problem> {
+pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Defect> {
     let bytes = with_windows_header(bytes)?;
     let mut decoder = decoder(&bytes)?;
     let (width, height) = decoder.dimensions();
     check_size(width, height, limits)?;
     let mut memory = Limits::default();
     memory.max_alloc = Some(working_memory(limits));
-    decoder.set_limits(memory).map_err(|error| image_problem(&error))?;
+    decoder.set_limits(memory).map_err(|error| image_defect(&error))?;
     let color = decoder.color_type();
     let length = usize::try_from(decoder.total_bytes()).map_err(|_| "too large".to_owned())?;
     let mut samples = vec![0; length];
-    decoder.read_image(&mut samples).map_err(|error| image_problem(&error))?;
+    decoder.read_image(&mut samples).map_err(|error| image_defect(&error))?;
     let samples = Samples::from_image(color, samples).ok_or_else(|| format!("of an unsupported kind ({color:?})"))?;
     Ok(Decoded { width, height, samples })
 }
 
 /// Width and height of a bitmap, from its header.
-pub(super) fn size(bytes: &[u8]) -> Result<(u32, u32), Problem> {
+pub(super) fn size(bytes: &[u8]) -> Result<(u32, u32), Defect> {
     // The pixels are not needed, and their number would decide what a copy costs.
     const MOST_HEADER_BYTES: usize = 4096;
     let bytes = with_windows_header(&bytes[..bytes.len().min(MOST_HEADER_BYTES)])?;
     Ok(decoder(&bytes)?.dimensions())
 }
 
-fn decoder(bytes: &[u8]) -> Result<BmpDecoder<Cursor<&[u8]>>, Problem> {
-    BmpDecoder::new(Cursor::new(bytes)).map_err(|error| image_problem(&error))
+fn decoder(bytes: &[u8]) -> Result<BmpDecoder<Cursor<&[u8]>>, Defect> {
+    BmpDecoder::new(Cursor::new(bytes)).map_err(|error| image_defect(&error))
 }
 
 /// The header of OS/2 2 shortened to what Windows has of it.
-fn with_windows_header(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Problem> {
+fn with_windows_header(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Defect> {
     const OS2_HEADER_BYTES: u32 = 64;
     const OS2_SHORT_HEADER_BYTES: u32 = 16;
     let field =

@@ -36,7 +36,7 @@ impl ByteOrder {
 
 /// Header of a file: byte order, the size of its offsets, and where the first directory is.
 #[derive(Clone, Copy)]
-struct Header {
+struct DirectoryHeader {
     order: ByteOrder,
     big: bool,
     first: u64,
@@ -45,15 +45,15 @@ struct Header {
 /// One directory: a page, a preview, or the tags of an EXIF block.
 pub(super) struct Directory<'a> {
     file: &'a [u8],
-    header: Header,
-    entries: Vec<Entry<'a>>,
+    header: DirectoryHeader,
+    entries: Vec<DirectoryEntry<'a>>,
     /// Where the next directory is; 0 after the last.
     next: u64,
     /// All entries that were announced are there.
     complete: bool,
 }
 
-struct Entry<'a> {
+struct DirectoryEntry<'a> {
     tag: u16,
     kind: u16,
     /// The whole value, `None` when it lies outside of the file or is of an unknown kind.
@@ -76,7 +76,7 @@ fn bytes_of(kind: u16) -> Option<usize> {
     }
 }
 
-impl Header {
+impl DirectoryHeader {
     fn read(file: &[u8]) -> Option<Self> {
         let order = match file.get(..2)? {
             b"II" => ByteOrder::Little,
@@ -97,7 +97,7 @@ impl<'a> Directory<'a> {
     ///
     /// Entries that are cut off by the end of the file are left out.
     pub(super) fn first(file: &'a [u8]) -> Option<Self> {
-        let header = Header::read(file)?;
+        let header = DirectoryHeader::read(file)?;
         Self::read(file, header, header.first)
     }
 
@@ -111,7 +111,7 @@ impl<'a> Directory<'a> {
         Self::read(self.file, self.header, offset)
     }
 
-    fn read(file: &'a [u8], header: Header, offset: u64) -> Option<Self> {
+    fn read(file: &'a [u8], header: DirectoryHeader, offset: u64) -> Option<Self> {
         let start = usize::try_from(offset).ok()?;
         let (count, entries_at, entry_bytes) = if header.big {
             (usize::try_from(header.order.u64(chunk(file, start)?)).ok()?, start.checked_add(8)?, 20)
@@ -121,7 +121,8 @@ impl<'a> Directory<'a> {
         let body = file.get(entries_at..)?;
         let end = count.checked_mul(entry_bytes)?;
         let whole = &body[..end.min(body.len())];
-        let entries = whole.chunks_exact(entry_bytes).filter_map(|bytes| Entry::read(file, header, bytes)).collect();
+        let entries =
+            whole.chunks_exact(entry_bytes).filter_map(|bytes| DirectoryEntry::read(file, header, bytes)).collect();
         let next = if header.big {
             chunk(body, end).map(|bytes| header.order.u64(bytes))
         } else {
@@ -134,7 +135,7 @@ impl<'a> Directory<'a> {
         self.header.order
     }
 
-    fn entry(&self, tag: u16) -> Option<&Entry<'a>> {
+    fn entry(&self, tag: u16) -> Option<&DirectoryEntry<'a>> {
         self.entries.iter().find(|entry| entry.tag == tag)
     }
 
@@ -144,7 +145,7 @@ impl<'a> Directory<'a> {
 
     /// Whether the directory and the values of `tags` lie inside the file. Of other tags many a file has broken ones.
     pub(super) fn holds(&self, tags: &[u16]) -> bool {
-        let whole = |entry: &Entry| entry.value.is_some() || !tags.contains(&entry.tag);
+        let whole = |entry: &DirectoryEntry| entry.value.is_some() || !tags.contains(&entry.tag);
         self.complete && self.entries.iter().all(whole)
     }
 
@@ -187,8 +188,8 @@ impl<'a> Directory<'a> {
     }
 }
 
-impl<'a> Entry<'a> {
-    fn read(file: &'a [u8], header: Header, bytes: &'a [u8]) -> Option<Self> {
+impl<'a> DirectoryEntry<'a> {
+    fn read(file: &'a [u8], header: DirectoryHeader, bytes: &'a [u8]) -> Option<Self> {
         let order = header.order;
         let (tag, kind) = (order.u16(chunk(bytes, 0)?), order.u16(chunk(bytes, 2)?));
         let (count, place) = if header.big {

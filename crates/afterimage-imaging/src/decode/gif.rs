@@ -1,30 +1,30 @@
 //! The first frame of a GIF, on its canvas.
 
+use super::defect::Defect;
 use super::limits::check_size;
-use super::problem::Problem;
 use super::samples::{Decoded, Samples};
 use afterimage_core::PictureLimits;
 use gif::{ColorOutput, DecodeOptions, DecodingError, MemoryLimit};
 use std::io::{Cursor, ErrorKind};
 use std::num::NonZeroU64;
 
-pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Problem> {
+pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Defect> {
     check_blocks(bytes)?;
     let mut options = DecodeOptions::new();
     options.set_color_output(ColorOutput::Indexed);
     options.set_memory_limit(MemoryLimit::Bytes(NonZeroU64::new(limits.pixels).unwrap_or(NonZeroU64::MIN)));
-    let mut decoder = options.read_info(Cursor::new(bytes)).map_err(|error| problem(&error))?;
+    let mut decoder = options.read_info(Cursor::new(bytes)).map_err(|error| defect(&error))?;
     let (canvas_width, canvas_height) = canvas_size(bytes)?;
     check_size(canvas_width, canvas_height, limits)?;
     let frame =
-        decoder.next_frame_info().map_err(|error| problem(&error))?.ok_or_else(|| "holds no frame".to_owned())?;
+        decoder.next_frame_info().map_err(|error| defect(&error))?.ok_or_else(|| "holds no frame".to_owned())?;
     let (left, top) = (usize::from(frame.left), usize::from(frame.top));
     let (width, height) = (usize::from(frame.width), usize::from(frame.height));
     let transparent = frame.transparent;
     check_size(width as u32, height as u32, limits)?;
     let mut indices = vec![0; decoder.buffer_size()];
-    decoder.read_into_buffer(&mut indices).map_err(|error| problem(&error))?;
-    let (palette, _) = decoder.palette().map_err(|error| problem(&error))?.as_chunks::<3>();
+    decoder.read_into_buffer(&mut indices).map_err(|error| defect(&error))?;
+    let (palette, _) = decoder.palette().map_err(|error| defect(&error))?.as_chunks::<3>();
 
     // What the first frame leaves uncovered is transparent where that frame has transparency, so white here, else of the
     // first colour, as Pillow has it.
@@ -43,7 +43,7 @@ pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Pr
 }
 
 /// Width and height of the canvas: those of the header, or what the first frame needs when that is more.
-pub(super) fn canvas_size(bytes: &[u8]) -> Result<(u32, u32), Problem> {
+pub(super) fn canvas_size(bytes: &[u8]) -> Result<(u32, u32), Defect> {
     let size = bytes.get(6..10).ok_or(TRUNCATED)?;
     let number = |bytes: &[u8], at: usize| u32::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
     let (mut width, mut height) = (number(size, 0), number(size, 2));
@@ -74,7 +74,7 @@ const IMAGE: u8 = 0x2c;
 
 /// Walks the blocks without decoding them: a file that ends inside one is truncated, even if the first frame is whole.
 /// A missing trailer is tolerated, old programs left it out.
-fn check_blocks(bytes: &[u8]) -> Result<(), Problem> {
+fn check_blocks(bytes: &[u8]) -> Result<(), Defect> {
     let (header, rest) = bytes.split_first_chunk::<13>().ok_or(TRUNCATED)?;
     let mut rest = rest.get(color_table_bytes(header[10])..).ok_or(TRUNCATED)?;
     while let Some((&block, after)) = rest.split_first() {
@@ -109,7 +109,7 @@ fn skip_sub_blocks(mut rest: &[u8]) -> Option<&[u8]> {
     }
 }
 
-fn problem(error: &DecodingError) -> Problem {
+fn defect(error: &DecodingError) -> Defect {
     match error {
         DecodingError::Io(error) if error.kind() == ErrorKind::UnexpectedEof => "truncated".to_owned(),
         _ => format!("damaged or truncated ({error})"),

@@ -1,8 +1,8 @@
 //! What a picture claims about itself, read before any pixel is decoded.
 
+use super::defect::Defect;
 use super::jpeg::JpegMarkers;
 use super::limits::{check_size, too_many_bytes, working_memory};
-use super::problem::Problem;
 use super::{bitmap, gif, png, tiff, webp};
 use crate::format::{PictureFormat, camera_raw_refusal, refusal};
 use afterimage_core::{Error, PictureLimits, Result};
@@ -70,7 +70,7 @@ pub(super) fn accepted_format(bytes: &[u8], source_name: &str, limits: &PictureL
     Ok(format)
 }
 
-fn stored_size(format: PictureFormat, bytes: &[u8]) -> Result<(u32, u32), Problem> {
+fn stored_size(format: PictureFormat, bytes: &[u8]) -> Result<(u32, u32), Defect> {
     match format {
         PictureFormat::Jpeg => JpegMarkers::read(bytes).map(|markers| (markers.width, markers.height)),
         PictureFormat::Png => png::stored_size(bytes),

@@ -23,8 +23,8 @@ mod smoothing;
 mod standard;
 mod upsampling;
 
+use super::defect::Defect;
 use super::limits::check_size;
-use super::problem::Problem;
 use super::samples::{Decoded, Samples};
 use afterimage_core::PictureLimits;
 use markers::ColorModel;
@@ -37,7 +37,7 @@ const SCANS: u32 = 100;
 /// Pixels visited over all scans: seconds of work, and 15 scans at 100 megapixels.
 const SCANNED_PIXELS: u64 = 1_500_000_000;
 
-pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Problem> {
+pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Defect> {
     let markers = JpegMarkers::read(bytes)?;
     let (width, height) = (markers.width, markers.height);
     check_size(width, height, limits)?;

@@ -1,6 +1,6 @@
 //! How large a picture may be, in bytes, pixels and working memory.
 
-use super::problem::Problem;
+use super::defect::Defect;
 use afterimage_core::{Error, PictureLimits};
 
 /// The error for a file or stream above the limit; `size` in bytes where it is known.
@@ -13,7 +13,7 @@ pub(crate) fn too_many_bytes(name: &str, size: Option<u64>, limits: &PictureLimi
 }
 
 /// Refuses a size from a header that is empty or above the limits.
-pub(super) fn check_size(width: u32, height: u32, limits: &PictureLimits) -> Result<(), Problem> {
+pub(super) fn check_size(width: u32, height: u32, limits: &PictureLimits) -> Result<(), Defect> {
     if width == 0 || height == 0 {
         return Err(format!("{width}x{height} pixels; both sides must be at least 1"));
     }

@@ -1,6 +1,7 @@
 //! From the bytes of a file to an upright 8-bit RGB picture.
 
 mod bitmap;
+mod defect;
 mod directory;
 mod gif;
 mod header;
@@ -10,7 +11,6 @@ mod limits;
 mod metadata;
 mod pixels;
 mod png;
-mod problem;
 mod profile;
 mod samples;
 mod tiff;
@@ -18,10 +18,10 @@ mod webp;
 
 use crate::format::PictureFormat;
 use afterimage_core::{Error, Picture, PictureLimits, Result};
+use defect::Defect;
 use header::accepted_format;
 pub use header::{PictureHeader, read_header};
 pub(crate) use limits::too_many_bytes;
-use problem::Problem;
 use samples::Decoded;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -70,7 +70,7 @@ pub fn decode_source(bytes: &[u8], source_name: &str, limits: &PictureLimits) ->
     Ok(SourcePicture { picture, converted_from })
 }
 
-fn decode_as(format: PictureFormat, bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Problem> {
+fn decode_as(format: PictureFormat, bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Defect> {
     match format {
         PictureFormat::Jpeg => jpeg::decode(bytes, limits),
         PictureFormat::Png => png::decode(bytes, limits),

@@ -24,7 +24,7 @@ const NAME_LENGTH: usize = 60;
 /// Converts the samples to sRGB when `profile` says that they are something else, and returns the profile's name.
 pub(super) fn convert(samples: Samples, profile: &[u8]) -> (Samples, Option<String>) {
     // Nothing of a picture is changed before the conversion is known to work.
-    let prepared = catch_unwind(AssertUnwindSafe(|| Conversion::new(profile, &samples))).ok().flatten();
+    let prepared = catch_unwind(AssertUnwindSafe(|| ProfileConversion::new(profile, &samples))).ok().flatten();
     match prepared {
         Some(conversion) => (conversion.apply(samples), Some(conversion.name)),
         None => (samples, None),
@@ -65,12 +65,12 @@ fn to_level(light: f32) -> f32 {
     if light <= 0.003_130_8 { light * 12.92 } else { 1.055 * light.powf(1.0 / 2.4) - 0.055 }
 }
 
-struct Conversion {
-    kind: Kind,
+struct ProfileConversion {
+    kind: ConversionKind,
     name: String,
 }
 
-enum Kind {
+enum ConversionKind {
     /// Colour of each level of grey.
     Grey(Vec<[u8; 3]>),
     /// And what the levels become after that, when black moves.
@@ -78,7 +78,7 @@ enum Kind {
     Inks(InkGrid),
 }
 
-impl Conversion {
+impl ProfileConversion {
     fn new(profile: &[u8], samples: &Samples) -> Option<Self> {
         let profile = ColorProfile::new_from_slice(profile).ok()?;
         let (space, layout) = match samples {
@@ -111,17 +111,17 @@ impl Conversion {
                 }
                 Some(())
             })?;
-            return Some(Self { kind: Kind::Inks(grid), name: name(&profile) });
+            return Some(Self { kind: ConversionKind::Inks(grid), name: name(&profile) });
         }
         let transform = profile.create_transform_8bit(layout, &srgb, target, options).ok()?;
         let kind = match samples {
-            Samples::Grey(_) | Samples::GreyAlpha(_) => Kind::Grey(greys(&*transform)?),
+            Samples::Grey(_) | Samples::GreyAlpha(_) => ConversionKind::Grey(greys(&*transform)?),
             _ => {
                 if !changes_colors(&*transform, layout)? {
                     return None;
                 }
                 let moved = moved_levels(&profile, &*transform, layout);
-                Kind::Color(transform, moved)
+                ConversionKind::Color(transform, moved)
             }
         };
         Some(Self { kind, name: name(&profile) })
@@ -129,10 +129,10 @@ impl Conversion {
 
     fn apply(&self, samples: Samples) -> Samples {
         match (&self.kind, samples) {
-            (Kind::Grey(colors), Samples::Grey(samples)) => {
+            (ConversionKind::Grey(colors), Samples::Grey(samples)) => {
                 Samples::Rgb(samples.iter().flat_map(|grey| colors[usize::from(*grey)]).collect())
             }
-            (Kind::Grey(colors), Samples::GreyAlpha(samples)) => {
+            (ConversionKind::Grey(colors), Samples::GreyAlpha(samples)) => {
                 let (pixels, _) = samples.as_chunks::<2>();
                 let rgba = pixels.iter().flat_map(|[grey, alpha]| {
                     let [red, green, blue] = colors[usize::from(*grey)];
@@ -140,13 +140,13 @@ impl Conversion {
                 });
                 Samples::Rgba(rgba.collect())
             }
-            (Kind::Color(transform, moved), Samples::Rgb(samples)) => {
+            (ConversionKind::Color(transform, moved), Samples::Rgb(samples)) => {
                 Samples::Rgb(in_place::<3>(&**transform, moved.as_deref(), samples))
             }
-            (Kind::Color(transform, moved), Samples::Rgba(samples)) => {
+            (ConversionKind::Color(transform, moved), Samples::Rgba(samples)) => {
                 Samples::Rgba(in_place::<4>(&**transform, moved.as_deref(), samples))
             }
-            (Kind::Inks(grid), Samples::Cmyk(samples)) => Samples::Rgb(grid.convert(samples)),
+            (ConversionKind::Inks(grid), Samples::Cmyk(samples)) => Samples::Rgb(grid.convert(samples)),
             (_, samples) => samples,
         }
     }

@@ -14,14 +14,14 @@ const TAG_USER_COMMENT: u16 = 0x9286;
 const HEADER_BYTES: usize = 8;
 const ENTRY_BYTES: usize = 12;
 
-struct Entry {
+struct ExifEntry {
     tag: u16,
     kind: u16,
     /// As written, most significant byte first; up to four bytes lie in the entry itself.
     data: Vec<u8>,
 }
 
-impl Entry {
+impl ExifEntry {
     fn count(&self) -> u32 {
         let unit = if self.kind == TYPE_LONG { 4 } else { 1 };
         (self.data.len() / unit) as u32
@@ -30,14 +30,14 @@ impl Entry {
 
 /// The block from its byte order mark on, big endian. `text` becomes the user comment.
 pub(super) fn exif_block(metadata: &OutputMetadata, text: Option<&str>) -> Vec<u8> {
-    let mut inner = vec![Entry { tag: TAG_EXIF_VERSION, kind: TYPE_UNDEFINED, data: b"0232".to_vec() }];
+    let mut inner = vec![ExifEntry { tag: TAG_EXIF_VERSION, kind: TYPE_UNDEFINED, data: b"0232".to_vec() }];
     if let Some(text) = text {
-        inner.push(Entry { tag: TAG_USER_COMMENT, kind: TYPE_UNDEFINED, data: user_comment(text) });
+        inner.push(ExifEntry { tag: TAG_USER_COMMENT, kind: TYPE_UNDEFINED, data: user_comment(text) });
     }
     let mut outer = vec![
-        Entry { tag: TAG_IMAGE_DESCRIPTION, kind: TYPE_ASCII, data: terminated(&metadata.description) },
-        Entry { tag: TAG_SOFTWARE, kind: TYPE_ASCII, data: terminated(&metadata.software) },
-        Entry { tag: TAG_EXIF_FOLDER, kind: TYPE_LONG, data: vec![0; 4] },
+        ExifEntry { tag: TAG_IMAGE_DESCRIPTION, kind: TYPE_ASCII, data: terminated(&metadata.description) },
+        ExifEntry { tag: TAG_SOFTWARE, kind: TYPE_ASCII, data: terminated(&metadata.software) },
+        ExifEntry { tag: TAG_EXIF_FOLDER, kind: TYPE_LONG, data: vec![0; 4] },
     ];
     let inner_start = HEADER_BYTES + folder_bytes(&outer);
     if let Some(pointer) = outer.last_mut() {
@@ -65,12 +65,12 @@ fn user_comment(text: &str) -> Vec<u8> {
 }
 
 /// Bytes of a folder with the values that follow it, each padded to an even length.
-fn folder_bytes(entries: &[Entry]) -> usize {
+fn folder_bytes(entries: &[ExifEntry]) -> usize {
     let values = entries.iter().map(|entry| entry.data.len()).filter(|&length| length > 4);
     2 + ENTRY_BYTES * entries.len() + 4 + values.map(|length| length.next_multiple_of(2)).sum::<usize>()
 }
 
-fn write_folder(block: &mut Vec<u8>, entries: &[Entry]) {
+fn write_folder(block: &mut Vec<u8>, entries: &[ExifEntry]) {
     let mut value_start = block.len() + 2 + ENTRY_BYTES * entries.len() + 4;
     block.extend((entries.len() as u16).to_be_bytes());
     for entry in entries {

@@ -72,7 +72,7 @@ pub(super) struct Contributions {
 }
 
 /// What one output pixel is made of. A weight is `coarse << FINE_BITS + fine`, in units of 2^-[`WEIGHT_BITS`].
-pub(super) struct Weights<'a> {
+pub(super) struct FilterWeights<'a> {
     pub(super) first: usize,
     pub(super) coarse: &'a [i16],
     pub(super) fine: &'a [i16],
@@ -116,10 +116,10 @@ impl Contributions {
     }
 
     /// The source pixels of an output pixel.
-    pub(super) fn of(&self, index: usize) -> Weights<'_> {
+    pub(super) fn of(&self, index: usize) -> FilterWeights<'_> {
         let (first, count) = self.windows[index];
         let start = index * self.stride;
-        Weights { first, coarse: &self.coarse[start..start + count], fine: &self.fine[start..start + count] }
+        FilterWeights { first, coarse: &self.coarse[start..start + count], fine: &self.fine[start..start + count] }
     }
 }
 

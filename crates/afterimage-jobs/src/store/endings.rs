@@ -1,6 +1,13 @@
-//! Failures that the queue itself declares.
+//! How jobs end: what an ending has to say, and the failures that the queue itself declares.
 
-use crate::{Failure, FailureKind, MAX_UNCLEAN_ENDS};
+use crate::{Failure, FailureKind, JobResult, MAX_UNCLEAN_ENDS};
+
+/// What an ending has to say.
+pub(super) enum Payload {
+    Nothing,
+    Result(Box<JobResult>),
+    Failure(Failure),
+}
 
 /// The end of a job whose workers died.
 pub(super) fn quarantine(message: &str) -> Failure {

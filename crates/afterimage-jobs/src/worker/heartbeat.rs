@@ -1,6 +1,6 @@
 //! Keeps one lease alive while its job runs, and listens for its end.
 
-use super::{Control, Shared};
+use super::{Control, WorkerContext};
 use crate::{JobId, Lease, Renewed};
 use std::sync::Arc;
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -17,14 +17,14 @@ impl Heartbeat {
 }
 
 /// Starts renewing. A task of its own, so that nothing the job does can hold it up.
-pub(super) fn start(shared: &Arc<Shared>, lease: &Lease, control: &Control) -> Heartbeat {
+pub(super) fn start(shared: &Arc<WorkerContext>, lease: &Lease, control: &Control) -> Heartbeat {
     // Subscribed before the first renewal reads the flag: no request falls in between.
     let requests = shared.hints.cancel_requests();
     let task = tokio::spawn(run(Arc::clone(shared), lease.clone(), control.clone(), requests));
     Heartbeat(AbortOnDropHandle::new(task))
 }
 
-async fn run(shared: Arc<Shared>, lease: Lease, control: Control, mut requests: broadcast::Receiver<JobId>) {
+async fn run(shared: Arc<WorkerContext>, lease: Lease, control: Control, mut requests: broadcast::Receiver<JobId>) {
     loop {
         tokio::select! {
             () = sleep(shared.options.renew_every) => {}

@@ -76,7 +76,7 @@ impl WorkerOptions {
 }
 
 /// What slots, heartbeats and the rescuer have in common.
-struct Shared {
+struct WorkerContext {
     store: Arc<dyn Store>,
     blobs: Blobs,
     executor: Arc<dyn Executor>,
@@ -90,17 +90,17 @@ struct Shared {
     held: Mutex<HashMap<usize, Lease>>,
 }
 
-impl std::fmt::Debug for Shared {
+impl std::fmt::Debug for WorkerContext {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
-            .debug_struct("Shared")
+            .debug_struct("WorkerContext")
             .field("worker", &self.worker)
             .field("options", &self.options)
             .finish_non_exhaustive()
     }
 }
 
-impl Shared {
+impl WorkerContext {
     fn held(&self) -> std::sync::MutexGuard<'_, HashMap<usize, Lease>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -19,7 +19,7 @@ pub(super) enum Ending {
 
 /// Stores what was made. Storage that stays unavailable puts the job back.
 pub(super) async fn store_pictures(
-    shared: &Shared,
+    shared: &WorkerContext,
     lease: &Lease,
     job: &Job,
     produced: Produced,
@@ -41,7 +41,7 @@ pub(super) async fn store_pictures(
 }
 
 /// A failure's consequence: storage may come back, anything else would fail again.
-pub(super) fn failed(shared: &Shared, job: &Job, failure: Failure) -> Ending {
+pub(super) fn failed(shared: &WorkerContext, job: &Job, failure: Failure) -> Ending {
     if failure.kind == FailureKind::Storage {
         return Ending::PutBack(failure, shared.options.backoff().pause(job.retries));
     }
@@ -70,7 +70,7 @@ pub(super) async fn record(shared: &Shared, lease: &Lease, job: &Job, ending: En
     }
 }
 
-async fn write(shared: &Shared, lease: &Lease, ending: &Ending) -> Result<Fenced> {
+async fn write(shared: &WorkerContext, lease: &Lease, ending: &Ending) -> Result<Fenced> {
     let store = &shared.store;
     match ending {
         Ending::Succeeded(result) => store.succeed(lease, JobResult::clone(result)).await,
@@ -83,7 +83,7 @@ async fn write(shared: &Shared, lease: &Lease, ending: &Ending) -> Result<Fenced
 }
 
 async fn store_picture(
-    shared: &Shared,
+    shared: &WorkerContext,
     lease: &Lease,
     format: OutputFormat,
     bytes: Bytes,
@@ -115,7 +115,7 @@ async fn store_picture(
 /// Removes files that no job points to. "Lost" may also mean that an earlier try was written although its answer did
 /// not arrive; then this very claim succeeded and its files stay. What cannot be decided or removed is an orphan for
 /// the sweeper.
-async fn discard(shared: &Shared, lease: &Lease, result: &JobResult) {
+async fn discard(shared: &WorkerContext, lease: &Lease, result: &JobResult) {
     let written = match shared.store.job(&lease.job).await {
         Ok(Some(job)) => job.state == JobState::Succeeded && job.attempt == lease.attempt,
         Ok(None) => false,

@@ -1,13 +1,13 @@
 //! Finds jobs whose worker is gone, and jobs that nobody took in time.
 
-use super::Shared;
+use super::WorkerContext;
 use crate::SystemClock;
 use crate::clock_trust::{JUMP, Reading};
 use std::sync::Arc;
 use tokio::time::sleep;
 
 /// Looks until the workers stop.
-pub(super) async fn run(shared: Arc<Shared>) {
+pub(super) async fn run(shared: Arc<WorkerContext>) {
     let mut trust = Trust::new();
     loop {
         tokio::select! {
@@ -23,7 +23,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
     }
 }
 
-async fn look(shared: &Shared) -> bool {
+async fn look(shared: &WorkerContext) -> bool {
     let ended = match (shared.store.rescue().await, shared.store.time_out_starts().await) {
         (Ok(rescued), Ok(late)) => [rescued, late].concat(),
         (Err(error), _) | (_, Err(error)) => {
@@ -52,7 +52,7 @@ impl Trust {
         Self { looked_at: Reading::now(&SystemClock), store_answered: true }
     }
 
-    fn allows(&mut self, shared: &Shared) -> bool {
+    fn allows(&mut self, shared: &WorkerContext) -> bool {
         let before = std::mem::replace(self, Self::new());
         let stood_still = self.looked_at.monotonic - before.looked_at.monotonic >= shared.options.rescue_every + JUMP;
         before.store_answered && !stood_still && !self.looked_at.jumped_since(&before.looked_at)

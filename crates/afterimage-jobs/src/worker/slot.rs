@@ -1,13 +1,13 @@
 //! One slot: claim, run, record, again.
 
 use super::recorder::{self, Ending};
-use super::{Control, Execution, Shared, heartbeat};
+use super::{Control, Execution, WorkerContext, heartbeat};
 use crate::{Job, Queue};
 use std::sync::Arc;
 use tokio::time::{Instant, sleep};
 
 /// Runs jobs of `queues` until the workers stop.
-pub(super) async fn run(shared: Arc<Shared>, slot: usize, queues: Vec<Queue>) {
+pub(super) async fn run(shared: Arc<WorkerContext>, slot: usize, queues: Vec<Queue>) {
     while !shared.stopping.is_cancelled() {
         // Never given up half way: a claim that nobody hears of would have to run out.
         let pause = match shared.store.claim(&shared.worker, &queues, shared.options.lease).await {
@@ -29,7 +29,7 @@ pub(super) async fn run(shared: Arc<Shared>, slot: usize, queues: Vec<Queue>) {
     }
 }
 
-async fn run_job(shared: &Arc<Shared>, slot: usize, job: Job) {
+async fn run_job(shared: &Arc<WorkerContext>, slot: usize, job: Job) {
     let claimed = Instant::now();
     let lease = job.lease(&shared.worker);
     let job = Arc::new(job);
@@ -52,7 +52,7 @@ async fn run_job(shared: &Arc<Shared>, slot: usize, job: Job) {
 }
 
 /// Runs the executor in a task of its own, so that its panic ends this job only.
-async fn execute(shared: &Arc<Shared>, job: &Arc<Job>, control: &Control) -> Execution {
+async fn execute(shared: &Arc<WorkerContext>, job: &Arc<Job>, control: &Control) -> Execution {
     let (executor, job, control) = (Arc::clone(&shared.executor), Arc::clone(job), control.clone());
     let task = tokio::spawn(async move { executor.execute(&job, &control).await });
     // When the slot is cut off at shutdown, so is what it runs.

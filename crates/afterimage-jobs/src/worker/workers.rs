@@ -1,6 +1,6 @@
 //! The workers of one process, from start to stop.
 
-use super::{Executor, Hints, Shared, WorkerOptions, rescuer, slot};
+use super::{Executor, Hints, WorkerContext, WorkerOptions, rescuer, slot};
 use crate::{Blobs, Lease, Store, WorkerId};
 use std::sync::{Arc, Mutex};
 use tokio::task::JoinSet;
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 /// Running workers of this process. Dropping it without [`Workers::stop`] is an unclean end for the jobs it holds.
 #[derive(Debug)]
 pub struct Workers {
-    shared: Arc<Shared>,
+    shared: Arc<WorkerContext>,
     tasks: JoinSet<()>,
 }
 
@@ -23,7 +23,7 @@ impl Workers {
         hints: Arc<Hints>,
         options: WorkerOptions,
     ) -> Self {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(WorkerContext {
             store,
             blobs,
             executor,

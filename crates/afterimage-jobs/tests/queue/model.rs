@@ -1,7 +1,7 @@
 //! The state machine explored: two fetchers and two workers that may pause for any time and write late, rescuers, an
 //! owner who cancels, in every order.
 
-use afterimage_jobs::state::{Lifecycle, Phase, Refusal};
+use afterimage_jobs::state::{Lifecycle, Phase, TransitionRefusal};
 use afterimage_jobs::{FailureKind, FetchLease, JobId, Lease, MAX_ATTEMPTS, MAX_UNCLEAN_ENDS, Timestamp, WorkerId};
 use stateright::{Checker, Model, Property};
 
@@ -69,14 +69,18 @@ impl World {
         Some(Lease { job: JobId::from("job"), attempt: self.held[index]?, worker: worker(index) })
     }
 
-    fn write(&self, index: usize, step: impl FnOnce(Lifecycle, &Lease) -> Result<Lifecycle, Refusal>) -> Option<Self> {
+    fn write(
+        &self,
+        index: usize,
+        step: impl FnOnce(Lifecycle, &Lease) -> Result<Lifecycle, TransitionRefusal>,
+    ) -> Option<Self> {
         let lease = self.lease(index)?;
         let mut next = self.clone();
         next.held[index] = None;
         match step(self.job.clone(), &lease) {
             Ok(job) => next.follow(job, Some(lease.attempt)),
-            Err(Refusal::LeaseLost) => next.refused_late_write = true,
-            Err(Refusal::NotNow) => next.refused_unasked_cancel = true,
+            Err(TransitionRefusal::LeaseLost) => next.refused_late_write = true,
+            Err(TransitionRefusal::NotNow) => next.refused_unasked_cancel = true,
         }
         Some(next)
     }
@@ -88,7 +92,7 @@ impl World {
     fn write_fetch(
         &self,
         index: usize,
-        step: impl FnOnce(Lifecycle, &FetchLease) -> Result<Lifecycle, Refusal>,
+        step: impl FnOnce(Lifecycle, &FetchLease) -> Result<Lifecycle, TransitionRefusal>,
     ) -> Option<Self> {
         let lease = self.fetch_lease(index)?;
         let mut next = self.clone();

@@ -3,6 +3,8 @@
 use crate::network::counted_address;
 use crate::shares::{Share, Shares};
 use afterimage_jobs::ApiKey;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -24,18 +26,21 @@ const LOOKUPS: (u64, u64) = (8, 2);
 /// Counts wrong keys per address, and gives turns to look keys up.
 #[derive(Debug)]
 pub struct GuessGuard {
-    counts: Mutex<Counts>,
+    counts: Mutex<GuessCounts>,
     lookups: Shares<IpAddr>,
 }
 
+/// Wrong keys by address. Not in moka's cache, as [`KnownKeys`] are: there a time to live begins anew with every write,
+/// while a window begins with the first wrong key; what is too much is dropped in batches, by last use; and it has no
+/// clock that the test below could set.
 #[derive(Debug, Default)]
-struct Counts {
+struct GuessCounts {
     of: HashMap<IpAddr, u32>,
     /// The addresses of `of` by the start of their window, oldest first.
     since: VecDeque<(Instant, IpAddr)>,
 }
 
-impl Counts {
+impl GuessCounts {
     fn forget_oldest(&mut self) {
         if let Some((_, address)) = self.since.pop_front() {
             self.of.remove(&address);
@@ -94,43 +99,47 @@ const TRUST: Duration = Duration::from_secs(2);
 /// How long a key counts as one in use, which does not wait for the look-ups of others.
 const IN_USE: Duration = Duration::from_mins(10);
 
-const REMEMBERED_KEYS: usize = 1_000;
+/// Keys that are remembered.
+const REMEMBERED_KEYS: u64 = 1_000;
 
-/// Keys found a moment ago, by the hash of their secret.
-#[derive(Debug, Default)]
+/// Keys found a moment ago, by the hash of their secret; those that nobody sent for the longest go first.
+#[derive(Debug)]
 pub struct KnownKeys {
-    keys: Mutex<HashMap<[u8; 32], (Instant, ApiKey)>>,
+    keys: Cache<[u8; 32], (Instant, ApiKey)>,
+}
+
+impl Default for KnownKeys {
+    fn default() -> Self {
+        let keys = Cache::builder()
+            .max_capacity(REMEMBERED_KEYS)
+            .time_to_live(IN_USE)
+            .eviction_policy(EvictionPolicy::lru())
+            .build();
+        Self { keys }
+    }
 }
 
 impl KnownKeys {
     /// The key of `secret`, if it was found within the last seconds. The map is searched by a hash of the secret, which
     /// tells nothing about it through timing.
     pub fn get(&self, secret: &str) -> Option<ApiKey> {
-        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let (found, key) = keys.get(&digest(secret))?;
-        (found.elapsed() < TRUST).then(|| key.clone())
+        let (found, key) = self.keys.get(&digest(secret))?;
+        (found.elapsed() < TRUST).then_some(key)
     }
 
     /// Whether `secret` was a known key within the last minutes.
     pub fn is_in_use(&self, secret: &str) -> bool {
-        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.get(&digest(secret)).is_some_and(|(found, _)| found.elapsed() < IN_USE)
+        self.keys.contains_key(&digest(secret))
     }
 
     /// Notes that `secret` is that of `key`.
     pub fn remember(&self, secret: &str, key: &ApiKey) {
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if keys.len() >= REMEMBERED_KEYS {
-            keys.retain(|_, (found, _)| found.elapsed() < IN_USE);
-        }
-        if keys.len() < REMEMBERED_KEYS {
-            keys.insert(digest(secret), (Instant::now(), key.clone()));
-        }
+        self.keys.insert(digest(secret), (Instant::now(), key.clone()));
     }
 
     /// Notes that `secret` is no key (any more).
     pub fn forget(&self, secret: &str) {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest(secret));
+        self.keys.invalidate(&digest(secret));
     }
 }
 
@@ -141,6 +150,7 @@ fn digest(secret: &str) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use afterimage_jobs::Timestamp;
 
     fn address(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -170,7 +180,7 @@ mod tests {
 
     #[test]
     fn windows_end_and_the_oldest_is_forgotten_first() {
-        let (mut counts, start) = (Counts::default(), Instant::now());
+        let (mut counts, start) = (GuessCounts::default(), Instant::now());
         let of = |number: usize| IpAddr::from((number as u32).to_be_bytes());
         let after = |seconds: u64| start + Duration::from_secs(seconds);
         for number in 0..ADDRESSES {
@@ -183,6 +193,28 @@ mod tests {
         assert_eq!((counts.of.len(), counts.of.get(&of(ADDRESSES))), (1, Some(&1)));
         counts.forget_ended(after(62));
         assert!(counts.of.is_empty() && counts.since.is_empty());
+    }
+
+    #[test]
+    fn keys_are_known_until_they_are_forgotten_and_only_so_many() {
+        let known = KnownKeys::default();
+        let key = |id: &str| ApiKey {
+            id: id.into(),
+            name: String::new(),
+            concurrency: None,
+            created_at: Timestamp(0),
+            revoked_at: None,
+        };
+        known.remember("first", &key("1"));
+        assert_eq!(known.get("first"), Some(key("1")));
+        known.forget("first");
+        assert!(known.get("first").is_none() && !known.is_in_use("first"));
+        for number in 0..REMEMBERED_KEYS + 10 {
+            known.remember(&format!("secret {number}"), &key(&number.to_string()));
+        }
+        known.keys.run_pending_tasks();
+        assert_eq!(known.keys.entry_count(), REMEMBERED_KEYS);
+        assert!(!known.is_in_use("secret 0") && known.is_in_use("secret 1009"), "the oldest goes first");
     }
 
     #[tokio::test]

@@ -30,12 +30,12 @@ pub(super) async fn stored_file(
         return Ok(Some(with_common_headers(StatusCode::NOT_MODIFIED.into_response(), tag)));
     }
     let wanted = wanted(request, &tag, bytes);
-    if let Wanted::Nothing = wanted {
+    if let WantedBytes::Nothing = wanted {
         let mut response = with_common_headers(StatusCode::RANGE_NOT_SATISFIABLE.into_response(), tag);
         response.headers_mut().insert(header::CONTENT_RANGE, text(&format!("bytes */{bytes}"))?);
         return Ok(Some(response));
     }
-    let range = if let Wanted::Part(range) = wanted { Some(range) } else { None };
+    let range = if let WantedBytes::Part(range) = wanted { Some(range) } else { None };
     let Some(file) = blobs.open(path, range.clone()).await? else { return Ok(None) };
     let (part, whole) = (file.range, file.bytes);
     let mut response = with_common_headers(Body::from_stream(file.stream).into_response(), tag);
@@ -89,7 +89,7 @@ fn is_known(request: &HeaderMap, tag: &HeaderValue) -> bool {
 
 /// What of a file a request asks for.
 #[derive(Debug, PartialEq, Eq)]
-enum Wanted {
+enum WantedBytes {
     Whole,
     Part(Range<u64>),
     /// A part that begins behind the end.
@@ -98,19 +98,19 @@ enum Wanted {
 
 /// Several ranges at once, units other than bytes and headers that cannot be read are answered with the whole file, which
 /// RFC 9110 leaves to the server.
-fn wanted(request: &HeaderMap, tag: &HeaderValue, bytes: u64) -> Wanted {
-    let Some(Ok(range)) = request.get(header::RANGE).map(HeaderValue::to_str) else { return Wanted::Whole };
+fn wanted(request: &HeaderMap, tag: &HeaderValue, bytes: u64) -> WantedBytes {
+    let Some(Ok(range)) = request.get(header::RANGE).map(HeaderValue::to_str) else { return WantedBytes::Whole };
     // A part of another file than the client has would be of no use to it.
     if request.get(header::IF_RANGE).is_some_and(|has| has != tag) {
-        return Wanted::Whole;
+        return WantedBytes::Whole;
     }
-    let Ok(parsed) = parse_range_header(range) else { return Wanted::Whole };
+    let Ok(parsed) = parse_range_header(range) else { return WantedBytes::Whole };
     match parsed.validate(bytes) {
         Ok(ranges) => match ranges.as_slice() {
-            [range] => Wanted::Part(*range.start()..*range.end() + 1),
-            _ => Wanted::Whole,
+            [range] => WantedBytes::Part(*range.start()..*range.end() + 1),
+            _ => WantedBytes::Whole,
         },
-        Err(_) => Wanted::Nothing,
+        Err(_) => WantedBytes::Nothing,
     }
 }
 
@@ -193,7 +193,7 @@ mod tests {
             let Ok(value) = HeaderValue::from_str(&range) else { return Ok(()) };
             let mut request = HeaderMap::new();
             request.insert(header::RANGE, value);
-            if let Wanted::Part(part) = wanted(&request, &HeaderValue::from_static("x"), bytes) {
+            if let WantedBytes::Part(part) = wanted(&request, &HeaderValue::from_static("x"), bytes) {
                 prop_assert!(part.start < part.end && part.end <= bytes, "{range}: {part:?} of {bytes}");
             }
         }

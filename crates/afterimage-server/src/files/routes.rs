@@ -52,7 +52,7 @@ impl AddressSignature {
 type SignedQuery = Result<Query<AddressSignature>, QueryRejection>;
 
 /// What handlers return: these addresses belong to no dialect, so neither do their refusals.
-type Answer<T = Response> = Result<T, ShapedRefusal<Neutral>>;
+type FileAnswer<T = Response> = Result<T, ShapedRefusal<Neutral>>;
 
 /// A file that is not there and one that may not be read look the same.
 fn unknown() -> Refusal {
@@ -64,7 +64,7 @@ async fn result(
     Path((job, file)): Path<(String, String)>,
     signed: SignedQuery,
     headers: HeaderMap,
-) -> Answer {
+) -> FileAnswer {
     let Query(signed) = signed.map_err(|_| unknown())?;
     let index: usize = file.split('.').next().and_then(|stem| stem.parse().ok()).ok_or_else(unknown)?;
     let id = JobId::parse(&job).ok_or_else(unknown)?;
@@ -84,7 +84,7 @@ async fn upload(
     Path(file): Path<String>,
     signed: SignedQuery,
     headers: HeaderMap,
-) -> Answer {
+) -> FileAnswer {
     let Query(signed) = signed.map_err(|_| unknown())?;
     read_upload(&media, &file, &signed, &headers).await
 }
@@ -93,12 +93,12 @@ async fn upload_by_path(
     State(media): State<Media>,
     Path((expires, signature, file)): Path<(String, String, String)>,
     headers: HeaderMap,
-) -> Answer {
+) -> FileAnswer {
     let expires = expires.parse().map_err(|_| unknown())?;
     read_upload(&media, &file, &AddressSignature { expires, signature }, &headers).await
 }
 
-async fn read_upload(media: &Media, file: &str, signed: &AddressSignature, headers: &HeaderMap) -> Answer {
+async fn read_upload(media: &Media, file: &str, signed: &AddressSignature, headers: &HeaderMap) -> FileAnswer {
     let id = file.split('.').next().and_then(UploadId::parse).ok_or_else(unknown)?;
     signed.allow(&media.links, Purpose::Upload, id.as_str())?;
     let upload = media.store.upload(&id).await?.ok_or_else(unknown)?;
@@ -111,7 +111,7 @@ async fn put_upload(
     Path(id): Path<String>,
     signed: SignedQuery,
     request: Request,
-) -> Answer {
+) -> FileAnswer {
     let Query(signed) = signed.map_err(|_| unknown())?;
     let id = UploadId::parse(&id).ok_or_else(unknown)?;
     signed.allow(&media.links, Purpose::Put, id.as_str())?;
@@ -141,7 +141,7 @@ async fn put_signed_part(
     Path((id, number)): Path<(String, String)>,
     signed: SignedQuery,
     request: Request,
-) -> Answer {
+) -> FileAnswer {
     let id = signed_parts(&media, &id, signed)?;
     take_part(&media, &id, &number, request).await
 }
@@ -150,7 +150,7 @@ async fn put_part_behind(
     State(media): State<Media>,
     Path((_, _, file, ticket, number)): Path<(String, String, String, String, String)>,
     request: Request,
-) -> Answer {
+) -> FileAnswer {
     let id = parts_behind(&media, &file, &ticket)?;
     take_part(&media, &id, &number, request).await
 }
@@ -160,7 +160,7 @@ async fn complete_signed(
     Path(id): Path<String>,
     signed: SignedQuery,
     request: Request,
-) -> Answer {
+) -> FileAnswer {
     let id = signed_parts(&media, &id, signed)?;
     complete_parts(&media, &id, request).await
 }
@@ -169,7 +169,7 @@ async fn complete_behind(
     State(media): State<Media>,
     Path((_, _, file, ticket)): Path<(String, String, String, String)>,
     request: Request,
-) -> Answer {
+) -> FileAnswer {
     let id = parts_behind(&media, &file, &ticket)?;
     complete_parts(&media, &id, request).await
 }
@@ -188,7 +188,7 @@ fn parts_behind(media: &Media, file: &str, ticket: &str) -> Result<UploadId, Ref
     media.links.allows_parts(&id, ticket).then_some(id).ok_or_else(unknown)
 }
 
-async fn take_part(media: &Media, id: &UploadId, number: &str, request: Request) -> Answer {
+async fn take_part(media: &Media, id: &UploadId, number: &str, request: Request) -> FileAnswer {
     // One that is no number is refused as one that no part has.
     let part_number = number.parse().unwrap_or(0);
     let key = key_of(media, id).await?;
@@ -201,7 +201,7 @@ async fn take_part(media: &Media, id: &UploadId, number: &str, request: Request)
     Ok(response)
 }
 
-async fn complete_parts(media: &Media, id: &UploadId, request: Request) -> Answer {
+async fn complete_parts(media: &Media, id: &UploadId, request: Request) -> FileAnswer {
     let key = key_of(media, id).await?;
     let (head, body) = request.into_parts();
     let (object, _) = read_object(&media.bodies, &key, &head.headers, body, Fields::small(&["parts"])).await?;

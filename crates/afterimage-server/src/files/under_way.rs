@@ -18,12 +18,12 @@ const PUT_TOGETHER: usize = 2;
 /// restart come back with their next part.
 #[derive(Debug)]
 pub struct UploadsInParts {
-    under_way: Mutex<HashMap<UploadId, UnderWay>>,
+    under_way: Mutex<HashMap<UploadId, UploadUnderWay>>,
     put_together: Semaphore,
 }
 
 #[derive(Debug)]
-struct UnderWay {
+struct UploadUnderWay {
     key: KeyId,
     since: Instant,
     /// Bytes of the parts that lie on the disk, as far as this process put them there.
@@ -52,7 +52,7 @@ impl UploadsInParts {
             )));
         }
         let turn = Arc::<Turn<()>>::default();
-        let one = UnderWay { key: upload.key.clone(), since: Instant::now(), bytes: 0, turn: Arc::clone(&turn) };
+        let one = UploadUnderWay { key: upload.key.clone(), since: Instant::now(), bytes: 0, turn: Arc::clone(&turn) };
         all.insert(upload.id.clone(), one);
         Ok(turn)
     }

@@ -16,7 +16,7 @@ const BOUNDARY: usize = 70;
 
 /// One part.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct FormPart {
     /// Name of the form field.
     pub name: String,
     /// The file name as the client sent it: a label for people, never a path.
@@ -68,7 +68,7 @@ pub async fn parts(
     headers: &HeaderMap,
     body: Bytes,
     wanted: impl Fn(&str) -> bool,
-) -> Result<Vec<Part>, MultipartError> {
+) -> Result<Vec<FormPart>, MultipartError> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let boundary = multer::parse_boundary(content_type).map_err(|_| MultipartError::ContentType)?;
     if boundary.is_empty() || boundary.len() > BOUNDARY {
@@ -90,7 +90,7 @@ pub async fn parts(
         }
         let name = field.name().unwrap_or_default().to_owned();
         let filename = field.file_name().map(str::to_owned);
-        parts.push(Part { name, filename, bytes: field.bytes().await.map_err(malformed)? });
+        parts.push(FormPart { name, filename, bytes: field.bytes().await.map_err(malformed)? });
     }
     Ok(parts)
 }
@@ -101,7 +101,7 @@ mod tests {
     use proptest::prelude::*;
     use std::fmt::Write;
 
-    async fn parts(headers: &HeaderMap, body: Bytes) -> Result<Vec<Part>, MultipartError> {
+    async fn parts(headers: &HeaderMap, body: Bytes) -> Result<Vec<FormPart>, MultipartError> {
         super::parts(headers, body, |name| ["n", "file"].contains(&name)).await
     }
 
@@ -121,7 +121,7 @@ mod tests {
     async fn fields_and_files_in_any_order() {
         let body = body(&[(r#"name="n""#, "2"), (r#"name="file"; filename="../../x.png""#, "bytes")], "--b--\r\n");
         let parts = parts(&headers("multipart/form-data; boundary=b"), body).await.unwrap();
-        assert_eq!(parts[0], Part { name: "n".into(), filename: None, bytes: Bytes::from_static(b"2") });
+        assert_eq!(parts[0], FormPart { name: "n".into(), filename: None, bytes: Bytes::from_static(b"2") });
         assert_eq!(parts[1].filename.as_deref(), Some("../../x.png"));
         assert_eq!(parts[1].bytes, "bytes");
     }
@@ -151,7 +151,7 @@ mod tests {
         let mut all = vec![(r#"name="thumbnail"; filename="t.bin""#, "\0\u{1}"); PARTS + 1];
         all.extend([(long.as_str(), "x"), (r#"name="n""#, "2")]);
         let found = parts(&headers("multipart/form-data; boundary=b"), body(&all, "--b--\r\n")).await.unwrap();
-        assert_eq!(found, [Part { name: "n".into(), filename: None, bytes: Bytes::from_static(b"2") }]);
+        assert_eq!(found, [FormPart { name: "n".into(), filename: None, bytes: Bytes::from_static(b"2") }]);
     }
 
     #[tokio::test]

@@ -26,13 +26,13 @@ const TELL_EVERY: Duration = Duration::from_mins(1);
 /// Counts connections. Clones share the counts.
 #[derive(Clone, Debug)]
 pub struct Admission {
-    counts: Arc<Mutex<Counts>>,
+    counts: Arc<Mutex<ConnectionCounts>>,
     limits: ConnectionLimits,
     proxies: TrustedProxies,
 }
 
 #[derive(Debug, Default)]
-struct Counts {
+struct ConnectionCounts {
     all: usize,
     of: HashMap<IpAddr, usize>,
     told: Option<Instant>,
@@ -80,7 +80,7 @@ impl Admission {
 /// One counted connection, until it is dropped.
 #[derive(Debug)]
 struct ConnectionSlot {
-    counts: Arc<Mutex<Counts>>,
+    counts: Arc<Mutex<ConnectionCounts>>,
     counted: Option<IpAddr>,
 }
 

@@ -31,7 +31,7 @@ pub enum Numbers {
 pub(super) fn check(numbers: Numbers, parameter: &Parameter, value: &Value) -> Result<Option<Checked>, Problem> {
     let retyped = if numbers == Numbers::OrText { from_text(&parameter.kind, value) } else { None };
     let value = retyped.as_ref().unwrap_or(value);
-    let check = Check { numbers, parameter, value };
+    let check = ParameterCheck { numbers, parameter, value };
     match &parameter.kind {
         Kind::Integer { range, .. } => check.integer(range).map(Checked::Integer).map(Some),
         Kind::Seed { highest } => check.seed(*highest).map(|seed| seed.map(Checked::Seed)),
@@ -100,13 +100,13 @@ fn from_text(kind: &Kind, value: &Value) -> Option<Value> {
     }
 }
 
-struct Check<'a> {
+struct ParameterCheck<'a> {
     numbers: Numbers,
     parameter: &'a Parameter,
     value: &'a Value,
 }
 
-impl Check<'_> {
+impl ParameterCheck<'_> {
     fn problem(&self, kind: ProblemKind, message: String) -> Problem {
         Problem::new(self.parameter.name, kind, message)
     }

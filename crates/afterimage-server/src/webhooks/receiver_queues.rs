@@ -1,20 +1,22 @@
 //! A queue per key and receiver, so that a receiver that hangs holds up only what its own key sends to it.
 
 use afterimage_jobs::KeyId;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
 /// Attempts in a row without an answer after which a receiver gets one place instead of all.
 const SILENCES: u32 = 2;
 
-/// How long a receiver's silence is remembered.
+/// How long a receiver's silence is remembered, from the last attempt on.
 const MEMORY: Duration = Duration::from_mins(10);
 
-/// Silent receivers that are remembered; the oldest are forgotten first.
-const REMEMBERED: usize = 4096;
+/// Silent receivers that are remembered; those that nobody asked about for the longest are forgotten first.
+const REMEMBERED: u64 = 4096;
 
 /// Whose webhooks, and where they go.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -37,14 +39,9 @@ impl ReceiverQueue {
 pub(super) struct ReceiverQueues {
     width: u32,
     waiting: usize,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    open: HashMap<ReceiverQueue, Weak<Moving>>,
-    /// Attempts in a row that were not answered, and the time of the last one.
-    silent: HashMap<ReceiverQueue, (u32, Instant)>,
+    open: Mutex<HashMap<ReceiverQueue, Weak<Moving>>>,
+    /// Attempts in a row that were not answered.
+    silent: Cache<ReceiverQueue, u32>,
 }
 
 /// Who may move in a queue. Held by its places only, so there are as many as holders; turns hold what is inside.
@@ -62,19 +59,24 @@ pub(super) struct QueuedSend<'a> {
 impl ReceiverQueues {
     /// Queues of which `width` webhooks are sent at once and `waiting` more wait.
     pub(super) fn new(width: u32, waiting: usize) -> Self {
-        Self { width, waiting, state: Mutex::default() }
+        let silent = Cache::builder()
+            .max_capacity(REMEMBERED)
+            .time_to_live(MEMORY)
+            .eviction_policy(EvictionPolicy::lru())
+            .build();
+        Self { width, waiting, open: Mutex::default(), silent }
     }
 
     /// A place in `queue`, `None` when it is full.
     pub(super) fn enter(&self, queue: &ReceiverQueue) -> Option<QueuedSend<'_>> {
         let place = |moving| QueuedSend { queues: self, queue: queue.clone(), moving };
-        let mut state = self.state();
-        let width = if state.is_silent(queue) { 1 } else { self.width as usize };
-        let Some(moving) = state.open.get(queue).and_then(Weak::upgrade) else {
+        let width = if self.is_silent(queue) { 1 } else { self.width as usize };
+        let mut open = self.open();
+        let Some(moving) = open.get(queue).and_then(Weak::upgrade) else {
             // Whoever opens a queue clears those that are empty.
-            state.open.retain(|_, queue| queue.strong_count() > 0);
+            open.retain(|_, queue| queue.strong_count() > 0);
             let moving = Arc::new(Moving(Arc::new(Semaphore::new(self.width as usize))));
-            state.open.insert(queue.clone(), Arc::downgrade(&moving));
+            open.insert(queue.clone(), Arc::downgrade(&moving));
             return Some(place(moving));
         };
         // Every place holds one reference, and `moving` is one too.
@@ -84,30 +86,20 @@ impl ReceiverQueues {
 
     /// Notes whether the receiver of a queue answered, whatever it said.
     pub(super) fn note(&self, queue: &ReceiverQueue, answered: bool) {
-        let silent = &mut self.state().silent;
         if answered {
-            silent.remove(queue);
+            self.silent.invalidate(queue);
             return;
         }
-        if silent.len() >= REMEMBERED && !silent.contains_key(queue) {
-            silent.retain(|_, (_, at)| at.elapsed() < MEMORY);
-            let oldest = silent.iter().min_by_key(|(_, (_, at))| *at).map(|(queue, _)| queue.clone());
-            if let Some(oldest) = oldest.filter(|_| silent.len() >= REMEMBERED) {
-                silent.remove(&oldest);
-            }
-        }
-        let (times, at) = silent.entry(queue.clone()).or_insert((0, Instant::now()));
-        (*times, *at) = (times.saturating_add(1), Instant::now());
+        let entry = self.silent.entry_by_ref(queue);
+        entry.and_upsert_with(|known| known.map_or(1, |known| known.into_value().saturating_add(1)));
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
     fn is_silent(&self, queue: &ReceiverQueue) -> bool {
-        self.silent.get(queue).is_some_and(|(times, at)| *times >= SILENCES && at.elapsed() < MEMORY)
+        self.silent.get(queue).is_some_and(|times| times >= SILENCES)
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<ReceiverQueue, Weak<Moving>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -116,7 +108,7 @@ impl QueuedSend<'_> {
     pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
         let turn = Arc::clone(&self.moving.0).acquire_owned().await.ok()?;
         // Asked only now: the receiver may have fallen silent while this one waited.
-        if !self.queues.state().is_silent(&self.queue) {
+        if !self.queues.is_silent(&self.queue) {
             return Some(turn);
         }
         drop(turn);
@@ -170,7 +162,7 @@ mod tests {
             drop(place);
             assert!(queues.enter(&queue).is_some());
         }
-        assert!(queues.state().open.len() <= 2);
+        assert!(queues.open().len() <= 2);
     }
 
     #[tokio::test]
@@ -206,8 +198,9 @@ mod tests {
         for index in 0..REMEMBERED + 10 {
             queues.note(&queue("one", &format!("http://{index}.example/")), false);
         }
-        let state = queues.state();
-        assert_eq!(state.silent.len(), REMEMBERED);
-        assert!(!state.silent.contains_key(&queue("one", "http://0.example/")), "the oldest goes first");
+        // The cache drops what is too much in batches.
+        queues.silent.run_pending_tasks();
+        assert_eq!(queues.silent.entry_count(), REMEMBERED);
+        assert!(!queues.silent.contains_key(&queue("one", "http://0.example/")), "the oldest goes first");
     }
 }

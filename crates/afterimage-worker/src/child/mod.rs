@@ -17,7 +17,7 @@ use super::protocol::{Command, PROTOCOL_VERSION, Report, Work};
 use afterimage_core::Error;
 use afterimage_engine::{Engine, EngineOptions, MetadataLevel, check_weights};
 use afterimage_jobs::{Failure, FailureKind};
-use outbox::Outbox;
+use outbox::ReportSender;
 use pulse::Pulse;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -67,14 +67,14 @@ pub enum ChildError {
 }
 
 /// What the computing thread is told.
-enum Task {
+enum ComputeTask {
     Generate(Box<Work>, Arc<Switches>),
     Stop,
 }
 
 /// What all threads share.
-struct Shared {
-    outbox: Outbox,
+struct ChildState {
+    outbox: ReportSender,
     pulse: Pulse,
     stopping: AtomicBool,
 }
@@ -84,7 +84,8 @@ struct Shared {
 /// # Errors
 /// [`ChildError`]. On success or failure the caller should leave the process at once: threads may still compute.
 pub fn run(options: EngineOptions, settings: ChildSettings) -> Result<(), ChildError> {
-    let shared = Arc::new(Shared { outbox: Outbox::new(), pulse: Pulse::new(), stopping: AtomicBool::new(false) });
+    let shared =
+        Arc::new(ChildState { outbox: ReportSender::new(), pulse: Pulse::new(), stopping: AtomicBool::new(false) });
     let (tasks, task_queue) = channel();
     let (endings, first_ending) = channel();
     stop_on_signals(Arc::clone(&shared), tasks.clone())?;
@@ -116,7 +117,7 @@ fn start(
 }
 
 /// Ends with `Ok` when the server closes the pipe, even amid a step: its jobs belong to somebody else by then.
-fn read_commands(shared: &Shared, tasks: &Sender<Task>) -> Result<(), ChildError> {
+fn read_commands(shared: &ChildState, tasks: &Sender<ComputeTask>) -> Result<(), ChildError> {
     let mut reader = FrameReader::new(io::stdin().lock());
     let mut current: Option<Arc<Switches>> = None;
     while let Some(Frame { message, attachments }) = reader.next_frame()? {
@@ -131,7 +132,7 @@ fn read_commands(shared: &Shared, tasks: &Sender<Task>) -> Result<(), ChildError
                 current = Some(Arc::clone(&switches));
                 let work = Box::new(Work { sources: attachments, ..*work });
                 // The computing thread is gone only when the process ends.
-                let _ = tasks.send(Task::Generate(work, switches));
+                let _ = tasks.send(ComputeTask::Generate(work, switches));
             }
             Command::Cancel { ticket } => {
                 if let Some(switches) = named(ticket) {
@@ -149,21 +150,21 @@ fn read_commands(shared: &Shared, tasks: &Sender<Task>) -> Result<(), ChildError
     Ok(())
 }
 
-fn stop(shared: &Shared, tasks: &Sender<Task>) {
+fn stop(shared: &ChildState, tasks: &Sender<ComputeTask>) {
     shared.stopping.store(true, Ordering::Relaxed);
-    let _ = tasks.send(Task::Stop);
+    let _ = tasks.send(ComputeTask::Stop);
 }
 
 fn compute(
     options: &EngineOptions,
     metadata: MetadataLevel,
-    tasks: &Receiver<Task>,
-    shared: &Shared,
+    tasks: &Receiver<ComputeTask>,
+    shared: &ChildState,
 ) -> Result<(), ChildError> {
     let mut engine = open(options, shared)?;
     shared.outbox.send(Report::Ready { version: PROTOCOL_VERSION, model: engine.facts() })?;
     shared.pulse.rest();
-    while let Ok(Task::Generate(work, switches)) = tasks.recv() {
+    while let Ok(ComputeTask::Generate(work, switches)) = tasks.recv() {
         shared.pulse.beat();
         shared.outbox.send(Report::Started { ticket: switches.ticket })?;
         let reporter = Reporter {
@@ -204,7 +205,7 @@ fn compute(
 
 /// Opens the models. Weights are built when a job needs them; whether they are whole is looked at now, so that a process
 /// which is ready can do any job.
-fn open(options: &EngineOptions, shared: &Shared) -> Result<Engine, ChildError> {
+fn open(options: &EngineOptions, shared: &ChildState) -> Result<Engine, ChildError> {
     check_weights(options).and_then(|()| Engine::open(options)).map_err(|error| {
         let report = Report::FailedToOpen { message: error.to_string(), bad_input: error.is_bad_input() };
         // The exit code says the same to a server that is gone.
@@ -217,7 +218,7 @@ fn failure_of_the_engine(switches: &Switches, message: &str) -> Frame<Report> {
     Report::Failed { ticket: switches.ticket, failure: Failure::new(FailureKind::Engine, message) }.into()
 }
 
-fn heartbeat(shared: &Shared, settings: ChildSettings) -> Result<(), ChildError> {
+fn heartbeat(shared: &ChildState, settings: ChildSettings) -> Result<(), ChildError> {
     let mut was_stuck = false;
     loop {
         let is_stuck = shared.pulse.is_stuck(settings.stall_limit);
@@ -234,7 +235,7 @@ fn heartbeat(shared: &Shared, settings: ChildSettings) -> Result<(), ChildError>
 }
 
 #[cfg(unix)]
-fn stop_on_signals(shared: Arc<Shared>, tasks: Sender<Task>) -> io::Result<()> {
+fn stop_on_signals(shared: Arc<ChildState>, tasks: Sender<ComputeTask>) -> io::Result<()> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
@@ -248,6 +249,6 @@ fn stop_on_signals(shared: Arc<Shared>, tasks: Sender<Task>) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn stop_on_signals(_shared: Arc<Shared>, _tasks: Sender<Task>) -> io::Result<()> {
+fn stop_on_signals(_shared: Arc<ChildState>, _tasks: Sender<ComputeTask>) -> io::Result<()> {
     Ok(())
 }

@@ -6,9 +6,9 @@ use std::io::{self, Stdout, Write};
 use std::sync::{Mutex, PoisonError};
 
 /// Sends whole frames, from any thread.
-pub struct Outbox(Mutex<Stdout>);
+pub struct ReportSender(Mutex<Stdout>);
 
-impl Outbox {
+impl ReportSender {
     /// Sends over standard output.
     pub fn new() -> Self {
         Self(Mutex::new(io::stdout()))

@@ -1,9 +1,9 @@
 //! One job in the engine process: sources in, files out, progress on the way.
 
-use super::outbox::Outbox;
+use super::outbox::ReportSender;
 use super::pulse::Pulse;
 use crate::frame::Frame;
-use crate::protocol::{Report, Ticket, Work};
+use crate::protocol::{JobNumber, Report, Work};
 use afterimage_core::{Error, GenerationFacts, OutputFormat, Picture, PictureLimits, Result, Stage};
 use afterimage_engine::{Engine, MetadataLevel, Observer, encode_pictures};
 use afterimage_imaging::{OutputMetadata, decode, encode};
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 /// What the server may change about a job while it runs.
 pub struct Switches {
-    pub ticket: Ticket,
+    pub ticket: JobNumber,
     pub cancelled: AtomicBool,
     pub previews: AtomicBool,
 }
@@ -38,7 +38,7 @@ pub struct Reporter<'a> {
     /// The whole process should end.
     pub stopping: &'a AtomicBool,
     pub pulse: &'a Pulse,
-    pub outbox: &'a Outbox,
+    pub outbox: &'a ReportSender,
     /// How much results say of themselves.
     pub metadata: MetadataLevel,
     pub previews: Mutex<PreviewClock>,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// How patient the supervisor is.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limits {
+pub struct SupervisorLimits {
     /// A process that gives no sign of life for this long is killed. It gives one every second.
     pub silence: Duration,
     /// A process that does not stop a cancelled job within this time, or ten times its last step if that is longer,
@@ -18,7 +18,7 @@ pub struct Limits {
     pub stop: Duration,
 }
 
-impl Default for Limits {
+impl Default for SupervisorLimits {
     fn default() -> Self {
         Self {
             silence: Duration::from_secs(10),

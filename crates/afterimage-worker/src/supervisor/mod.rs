@@ -12,6 +12,6 @@ mod restarter;
 mod run;
 mod state;
 
-pub use limits::Limits;
+pub use limits::SupervisorLimits;
 pub use processes::EngineProcesses;
 pub use state::{OpenFailure, ProcessState, ProcessStatus};

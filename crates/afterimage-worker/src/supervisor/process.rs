@@ -1,10 +1,10 @@
 //! One engine process from start to end.
 
-use super::limits::Limits;
+use super::limits::SupervisorLimits;
 use super::state::OpenFailure;
 use crate::frame::{Frame, FrameCodec, FrameError};
 use crate::launch::EngineCommand;
-use crate::protocol::{Command, PROTOCOL_VERSION, Report, Ticket};
+use crate::protocol::{Command, JobNumber, PROTOCOL_VERSION, Report};
 use afterimage_core::ModelFacts;
 use futures_util::StreamExt;
 use std::process::ExitStatus;
@@ -26,7 +26,7 @@ const MAX_LOG_LINE: u64 = 8 * 1024;
 const EXIT_TIME: Duration = Duration::from_secs(2);
 
 /// A running engine process. It dies when this is dropped.
-pub struct EngineProcess {
+pub struct RunningEngine {
     child: Child,
     reports: FramedRead<ChildStdout, FrameCodec<Report>>,
     /// To the task that writes, so that a process that does not read blocks nobody. Closing it ends the process.
@@ -34,7 +34,7 @@ pub struct EngineProcess {
     ticks: Interval,
     silent_ticks: u32,
     silence: Duration,
-    last_ticket: Ticket,
+    last_ticket: JobNumber,
 }
 
 /// Why a process ends.
@@ -62,9 +62,9 @@ pub struct End {
     pub orderly: bool,
 }
 
-impl EngineProcess {
+impl RunningEngine {
     /// Starts a process. `index` names it in the log.
-    pub fn start(command: &EngineCommand, limits: &Limits, index: usize) -> std::io::Result<Self> {
+    pub fn start(command: &EngineCommand, limits: &SupervisorLimits, index: usize) -> std::io::Result<Self> {
         let mut child = command.build().spawn()?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
@@ -92,12 +92,12 @@ impl EngineProcess {
     }
 
     /// A number for the next job.
-    pub fn next_ticket(&mut self) -> Ticket {
+    pub fn next_ticket(&mut self) -> JobNumber {
         self.last_ticket += 1;
         self.last_ticket
     }
 
-    /// Sends `frame` without waiting. A process that is gone is noticed by [`EngineProcess::next`].
+    /// Sends `frame` without waiting. A process that is gone is noticed by [`RunningEngine::next`].
     pub fn send(&self, frame: impl Into<Frame<Command>>) {
         let _ = self.commands.send(frame.into());
     }

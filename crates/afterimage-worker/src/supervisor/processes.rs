@@ -1,7 +1,7 @@
 //! All engine processes of a server or worker.
 
 use super::assignments::{Senders, channels};
-use super::limits::Limits;
+use super::limits::SupervisorLimits;
 use super::restarter::Restarter;
 use super::run::{Assignment, NotBegun};
 use super::state::{OpenFailure, ProcessState, ProcessStatus};
@@ -41,7 +41,7 @@ struct Observed {
 impl EngineProcesses {
     /// Starts the processes of all `groups`. Returns at once; [`EngineProcesses::opened`] tells whether it worked.
     /// Must be called within a tokio runtime.
-    pub fn start(groups: Vec<EngineGroup>, limits: Limits) -> Self {
+    pub fn start(groups: Vec<EngineGroup>, limits: SupervisorLimits) -> Self {
         let (assignments, receivers) = channels(&groups);
         let (stopping, hand_back) = (CancellationToken::new(), CancellationToken::new());
         let restarters = TaskTracker::new();

@@ -1,9 +1,9 @@
 //! The task that keeps one engine process alive.
 
 use super::assignments::Receivers;
-use super::limits::Limits;
-use super::process::{EndCause, EngineProcess};
-use super::run::{Assignment, Run};
+use super::limits::SupervisorLimits;
+use super::process::{EndCause, RunningEngine};
+use super::run::{Assignment, JobRun};
 use super::state::{OpenFailure, ProcessState, ProcessStatus};
 use crate::launch::EngineCommand;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ pub struct Restarter {
     /// Name of the set of models, for the log.
     pub label: String,
     pub command: EngineCommand,
-    pub limits: Limits,
+    pub limits: SupervisorLimits,
     pub queues: Receivers,
     pub status: watch::Sender<ProcessStatus>,
     pub stopping: CancellationToken,
@@ -30,7 +30,7 @@ impl Restarter {
         let mut pause = self.limits.first_pause;
         while !self.stopping.is_cancelled() {
             let start = Instant::now();
-            let (finished_jobs, failure) = match EngineProcess::start(&self.command, &self.limits, self.index) {
+            let (finished_jobs, failure) = match RunningEngine::start(&self.command, &self.limits, self.index) {
                 Ok(process) => self.live(process).await,
                 Err(error) => (0, OpenFailure::death(format!("the engine process cannot be started: {error}"))),
             };
@@ -62,7 +62,7 @@ impl Restarter {
     }
 
     /// One process; the number of jobs that it ended and why it died itself.
-    async fn live(&self, mut process: EngineProcess) -> (u64, OpenFailure) {
+    async fn live(&self, mut process: RunningEngine) -> (u64, OpenFailure) {
         let mut finished_jobs = 0;
         self.status.send_modify(|status| (status.pid, status.state) = (process.pid(), ProcessState::Starting));
         let opened = tokio::select! {
@@ -103,7 +103,7 @@ impl Restarter {
                 continue;
             }
             self.status.send_modify(|status| status.state = ProcessState::Busy(model.clone()));
-            let mut run = Run::begin(&mut process, assignment, &self.limits, &self.hand_back);
+            let mut run = JobRun::begin(&mut process, assignment, &self.limits, &self.hand_back);
             match run.follow(&mut process).await {
                 Ok(outcome) => {
                     finished_jobs += 1;

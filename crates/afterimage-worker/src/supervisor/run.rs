@@ -1,9 +1,9 @@
 //! One job in one process: sent, followed, stopped when somebody wants its end.
 
-use super::limits::Limits;
-use super::process::{End, EndCause, EngineProcess};
+use super::limits::SupervisorLimits;
+use super::process::{End, EndCause, RunningEngine};
 use crate::frame::Frame;
-use crate::protocol::{Command, Report, Ticket, Work};
+use crate::protocol::{Command, JobNumber, Report, Work};
 use afterimage_jobs::progress::{Attempt, Event};
 use afterimage_jobs::worker::{Control, Execution, Produced};
 use std::time::{Duration, Instant};
@@ -36,30 +36,30 @@ pub struct NotBegun {
 
 /// Why a job is being stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stop {
+enum StopReason {
     Cancel,
     HandBack,
 }
 
 /// One job while a process has it.
-pub struct Run<'a> {
-    limits: &'a Limits,
+pub struct JobRun<'a> {
+    limits: &'a SupervisorLimits,
     /// The supervisor's time is up.
     hand_back: &'a CancellationToken,
     assignment: Assignment,
-    ticket: Ticket,
+    ticket: JobNumber,
     begun: bool,
-    stop: Option<Stop>,
+    stop: Option<StopReason>,
     last_step: Option<Instant>,
     step_time: Duration,
 }
 
-impl<'a> Run<'a> {
+impl<'a> JobRun<'a> {
     /// Sends the job to the process.
     pub fn begin(
-        process: &mut EngineProcess,
+        process: &mut RunningEngine,
         assignment: Assignment,
-        limits: &'a Limits,
+        limits: &'a SupervisorLimits,
         hand_back: &'a CancellationToken,
     ) -> Self {
         assignment.taken.cancel();
@@ -76,8 +76,8 @@ impl<'a> Run<'a> {
     /// Follows the job to its end.
     ///
     /// # Errors
-    /// Why the process has to end with it; [`Run::end_with`] comes next.
-    pub async fn follow(&mut self, process: &mut EngineProcess) -> Result<Execution, EndCause> {
+    /// Why the process has to end with it; [`JobRun::end_with`] comes next.
+    pub async fn follow(&mut self, process: &mut RunningEngine) -> Result<Execution, EndCause> {
         let mut patience = Box::pin(sleep(Duration::MAX));
         let mut waited = Duration::ZERO;
         let mut hurried = false;
@@ -90,14 +90,14 @@ impl<'a> Run<'a> {
                     Some(outcome) => return Ok(outcome),
                     None => continue,
                 },
-                () = control.cancel.cancelled(), if unstopped => Stop::Cancel,
-                () = control.abandon.cancelled(), if unstopped => Stop::HandBack,
+                () = control.cancel.cancelled(), if unstopped => StopReason::Cancel,
+                () = control.abandon.cancelled(), if unstopped => StopReason::HandBack,
                 // Nobody waits for the outcome any more.
-                () = reply.closed(), if unstopped => Stop::HandBack,
+                () = reply.closed(), if unstopped => StopReason::HandBack,
                 // Also hurries a job that is being cancelled.
                 () = self.hand_back.cancelled(), if !hurried => {
                     hurried = true;
-                    Stop::HandBack
+                    StopReason::HandBack
                 }
                 () = attempt.previews_changed(), if unstopped => {
                     process.send(Command::WatchPreviews { ticket: self.ticket, on: attempt.previews_wanted() });
@@ -139,9 +139,9 @@ impl<'a> Run<'a> {
             Report::Failed { ticket, failure } if ticket == self.ticket => return Some(Execution::Failed(failure)),
             Report::Cancelled { ticket } if ticket == self.ticket => {
                 return Some(match self.stop {
-                    Some(Stop::Cancel) => Execution::Cancelled,
+                    Some(StopReason::Cancel) => Execution::Cancelled,
                     // Unasked, the process itself was asked to end by the system.
-                    Some(Stop::HandBack) | None => Execution::HandedBack,
+                    Some(StopReason::HandBack) | None => Execution::HandedBack,
                 });
             }
             // Something late about a job before.
@@ -162,8 +162,8 @@ impl<'a> Run<'a> {
         let stopped = ignored_cancel || end.orderly;
         let outcome = match self.stop {
             // The job did stop, if not by its own.
-            Some(Stop::Cancel) if stopped => Execution::Cancelled,
-            Some(Stop::HandBack) if stopped => Execution::HandedBack,
+            Some(StopReason::Cancel) if stopped => Execution::Cancelled,
+            Some(StopReason::HandBack) if stopped => Execution::HandedBack,
             None if !self.begun => {
                 let Assignment { work, attempt, reply, .. } = self.assignment;
                 let _ = reply.send(Err(NotBegun { work, attempt, reason }));

@@ -1,13 +1,13 @@
 //! `afterimage bench`: times every stage of a generation.
 
 use crate::cancel;
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crate::flags::ModelFlags;
 use crate::origin::Origins;
 use crate::output::print_text;
 use crate::values;
 use afterimage_core::Size;
-use afterimage_engine::bench::{self, BenchOptions, BenchReport, Samples};
+use afterimage_engine::bench::{self, BenchOptions, BenchReport, TimeSamples};
 use clap::{Args, ValueEnum};
 
 /// Time every stage of a generation and print a table
@@ -18,7 +18,7 @@ use clap::{Args, ValueEnum};
 pub struct Bench {
     /// Model to measure; has no effect together with --base
     #[arg(long, env = "AFTERIMAGE_PRESET", hide_env_values = true, value_name = "NAME", default_value = "demo")]
-    preset: Preset,
+    preset: PresetFlag,
 
     /// Output size in pixels, such as `1024x768`; 16 to 4096 each
     #[arg(
@@ -63,25 +63,25 @@ pub struct Bench {
 
 /// Values of `--preset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Preset {
+enum PresetFlag {
     /// The embedded demo model
     Demo,
     /// Random weights in memory: hidden 1024 = 8 x 128, 4 double and 8 single blocks, T5 width 4096, FLUX's VAE
     Medium,
 }
 
-impl From<Preset> for bench::Preset {
-    fn from(preset: Preset) -> Self {
+impl From<PresetFlag> for bench::Preset {
+    fn from(preset: PresetFlag) -> Self {
         match preset {
-            Preset::Demo => Self::Demo,
-            Preset::Medium => Self::Medium,
+            PresetFlag::Demo => Self::Demo,
+            PresetFlag::Medium => Self::Medium,
         }
     }
 }
 
 impl Bench {
     /// Runs the command.
-    pub fn run(&self, origins: &Origins) -> Result<(), Failure> {
+    pub fn run(&self, origins: &Origins) -> Result<(), CommandFailure> {
         cancel::install()?;
         self.models.take_threads()?;
         let options = BenchOptions {
@@ -91,9 +91,10 @@ impl Bench {
             steps: self.steps,
             repeat: self.repeat,
         };
-        let report = bench::run(&options, &cancel::requested).map_err(|error| Failure::from_error(&error, origins))?;
+        let report =
+            bench::run(&options, &cancel::requested).map_err(|error| CommandFailure::from_error(&error, origins))?;
         if self.json {
-            let text = serde_json::to_string(&report).map_err(|error| Failure::other(error.to_string()))?;
+            let text = serde_json::to_string(&report).map_err(|error| CommandFailure::other(error.to_string()))?;
             return print_text(&text);
         }
         print_text(&table(&report))
@@ -122,7 +123,7 @@ fn table(report: &BenchReport) -> String {
         ("VAE decode", Some(report.decode)),
     ];
     for (name, samples) in stages {
-        let Some(Samples { mean, deviation, min, .. }) = samples else { continue };
+        let Some(TimeSamples { mean, deviation, min, .. }) = samples else { continue };
         lines.push(format!("{name:<22}{mean:>12.1}{deviation:>12.1}{min:>12.1}"));
     }
     lines.push(String::new());

@@ -1,6 +1,6 @@
 //! `afterimage engine-process`: what the server starts for itself.
 
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crate::flags::{MetadataFlag, ModelFlags};
 use crate::origin::Origins;
 use crate::safety_flags::SafetyFlags;
@@ -49,7 +49,7 @@ pub struct EngineProcess {
 
 impl EngineProcess {
     /// Runs the command.
-    pub fn run(&self, origins: &Origins) -> Result<(), Failure> {
+    pub fn run(&self, origins: &Origins) -> Result<(), CommandFailure> {
         self.models.take_threads()?;
         let settings = ChildSettings {
             alive_interval: self.alive_interval,

@@ -1,8 +1,8 @@
 //! `afterimage img2img`: image-to-image.
 
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crate::flags::{ModelFlags, OutputFlags, RequestFlags};
-use crate::generate::Job;
+use crate::generate::GenerationRun;
 use crate::origin::Origins;
 use crate::safety_flags::CheckerFlags;
 use crate::values;
@@ -52,8 +52,8 @@ pub struct Img2Img {
 
 impl Img2Img {
     /// Runs the command.
-    pub fn run(&self, origins: &Origins) -> Result<(), Failure> {
-        Job {
+    pub fn run(&self, origins: &Origins) -> Result<(), CommandFailure> {
+        GenerationRun {
             task: Task::ImageToImage { strength: self.strength },
             sources: std::slice::from_ref(&self.image),
             request: &self.request,

@@ -1,7 +1,7 @@
 //! `afterimage keys`: who may use the server.
 
 use super::serve::{DatabaseFlag, data_dir, store_failure};
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crate::origin::Origins;
 use crate::output::print_text;
 use crate::values;
@@ -44,14 +44,14 @@ pub struct Create {
     concurrency: Option<u32>,
 
     #[command(flatten)]
-    place: Place,
+    place: KeysLocation,
 }
 
 /// List the keys, oldest first: id, name, state
 #[derive(Args, Debug)]
 pub struct ListKeys {
     #[command(flatten)]
-    place: Place,
+    place: KeysLocation,
 }
 
 /// Withdraw a key, and cancel what waits and runs for it
@@ -69,12 +69,12 @@ pub struct Revoke {
     keep_jobs: bool,
 
     #[command(flatten)]
-    place: Place,
+    place: KeysLocation,
 }
 
 /// Where the keys are.
 #[derive(Args, Debug)]
-struct Place {
+struct KeysLocation {
     /// Folder of the server's database
     ///
     /// Default: the platform's data folder for `afterimage`.
@@ -85,19 +85,19 @@ struct Place {
     database: DatabaseFlag,
 }
 
-impl Place {
-    fn file(&self) -> Result<PathBuf, Failure> {
+impl KeysLocation {
+    fn file(&self) -> Result<PathBuf, CommandFailure> {
         match self.database.file() {
             Some(file) => Ok(file.clone()),
             None => Ok(data_dir(self.data_dir.as_ref())?.join(SqliteStore::FILE_NAME)),
         }
     }
 
-    /// [`Place::with_store`] where there is a database already: looking must not make one.
+    /// [`KeysLocation::with_store`] where there is a database already: looking must not make one.
     fn with_existing_store<T, F: Future<Output = afterimage_jobs::Result<T>>>(
         &self,
         work: impl FnOnce(SqliteStore) -> F,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, CommandFailure> {
         let file = self.file()?;
         if !file.exists() {
             let flag = if self.database.file().is_some() { "--database-url" } else { "--data-dir" };
@@ -105,7 +105,7 @@ impl Place {
                 "there is no database {}; `afterimage serve` or `afterimage keys create` makes one",
                 file.display()
             );
-            return Err(Failure::bad_input(flag, problem));
+            return Err(CommandFailure::bad_input(flag, problem));
         }
         self.with_store(work)
     }
@@ -114,12 +114,12 @@ impl Place {
     fn with_store<T, F: Future<Output = afterimage_jobs::Result<T>>>(
         &self,
         work: impl FnOnce(SqliteStore) -> F,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, CommandFailure> {
         let file = self.file()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|error| Failure::other(format!("cannot start the runtime: {error}")))?;
+            .map_err(|error| CommandFailure::other(format!("cannot start the runtime: {error}")))?;
         runtime
             .block_on(async { work(SqliteStore::open_file(&file, Arc::new(SystemClock)).await?).await })
             .map_err(|error| store_failure(&error))
@@ -128,7 +128,7 @@ impl Place {
 
 impl Create {
     /// Runs the command.
-    pub fn run(&self, _origins: &Origins) -> Result<(), Failure> {
+    pub fn run(&self, _origins: &Origins) -> Result<(), CommandFailure> {
         let key = NewKey { name: self.name.clone(), concurrency: self.concurrency, secret: None };
         let (_, secret) = self.place.with_store(|store| async move { store.create_key(key).await })?;
         print_text(secret.expose())
@@ -137,7 +137,7 @@ impl Create {
 
 impl ListKeys {
     /// Runs the command.
-    pub fn run(&self, _origins: &Origins) -> Result<(), Failure> {
+    pub fn run(&self, _origins: &Origins) -> Result<(), CommandFailure> {
         let keys = self.place.with_existing_store(|store| async move { store.keys().await })?;
         let lines: Vec<String> = keys.iter().map(line).collect();
         print_text(&lines.join("\n"))
@@ -152,7 +152,7 @@ fn line(key: &ApiKey) -> String {
 
 impl Revoke {
     /// Runs the command.
-    pub fn run(&self, _origins: &Origins) -> Result<(), Failure> {
+    pub fn run(&self, _origins: &Origins) -> Result<(), CommandFailure> {
         let id = KeyId::from(self.id.as_str());
         let keep_jobs = self.keep_jobs;
         let (revoked, stopped) = self.place.with_existing_store(|store| async move {
@@ -161,7 +161,10 @@ impl Revoke {
             Ok((revoked, stopped))
         })?;
         if !revoked && stopped == CancelledAll::default() {
-            return Err(Failure::bad_input("ID", "no such key, or it was revoked before; see `afterimage keys list`"));
+            return Err(CommandFailure::bad_input(
+                "ID",
+                "no such key, or it was revoked before; see `afterimage keys list`",
+            ));
         }
         let CancelledAll { cancelled, requested } = stopped;
         print_text(&format!("revoked; waiting jobs cancelled: {cancelled}, running jobs asked to stop: {requested}"))

@@ -1,6 +1,6 @@
 //! `afterimage models`: what is installed and what weights hold.
 
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crate::flags::ModelPaths;
 use crate::origin::Origins;
 use crate::output::print_text;
@@ -65,7 +65,7 @@ struct Installed {
 
 impl List {
     /// Runs the command.
-    pub fn run(&self, _origins: &Origins) -> Result<(), Failure> {
+    pub fn run(&self, _origins: &Origins) -> Result<(), CommandFailure> {
         let mut models = Vec::new();
         if cfg!(feature = "demo") {
             let reason = "the embedded demo model; used where no other is named".to_owned();
@@ -99,14 +99,14 @@ impl Installed {
 
 impl Inspect {
     /// Runs the command.
-    pub fn run(&self, origins: &Origins) -> Result<(), Failure> {
-        let inspection = inspect(&self.path).map_err(|error| Failure::from_error(&error, origins))?;
+    pub fn run(&self, origins: &Origins) -> Result<(), CommandFailure> {
+        let inspection = inspect(&self.path).map_err(|error| CommandFailure::from_error(&error, origins))?;
         let text = if self.json { json(&inspection)? } else { inspection.to_string().trim_end().to_owned() };
         print_text(&text)?;
-        if inspection.fits { Ok(()) } else { Err(Failure::bad_input(self.path.display(), inspection.reason)) }
+        if inspection.fits { Ok(()) } else { Err(CommandFailure::bad_input(self.path.display(), inspection.reason)) }
     }
 }
 
-fn json(value: &impl Serialize) -> Result<String, Failure> {
-    serde_json::to_string(value).map_err(|error| Failure::other(error.to_string()))
+fn json(value: &impl Serialize) -> Result<String, CommandFailure> {
+    serde_json::to_string(value).map_err(|error| CommandFailure::other(error.to_string()))
 }

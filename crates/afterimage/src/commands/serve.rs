@@ -1,6 +1,6 @@
 //! `afterimage serve`: the server.
 
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crate::flags::{MetadataFlag, ModelFlags};
 use crate::logging::{LogFormat, start_logging};
 use crate::model_sets::{ModelSetFlags, about_set};
@@ -246,7 +246,7 @@ async fn release_memory() {
 
 impl Serve {
     /// Runs the command.
-    pub fn run(&self, origins: &Origins) -> Result<(), Failure> {
+    pub fn run(&self, origins: &Origins) -> Result<(), CommandFailure> {
         keep_private();
         start_logging(self.log_format)?;
         let options = self.options(origins)?;
@@ -254,7 +254,7 @@ impl Serve {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
-            .map_err(|error| Failure::other(format!("cannot start the runtime: {error}")))?;
+            .map_err(|error| CommandFailure::other(format!("cannot start the runtime: {error}")))?;
         let outcome = runtime.block_on(async {
             let stop = CancellationToken::new();
             tokio::spawn(watch_signals(stop.clone()));
@@ -275,17 +275,17 @@ impl Serve {
         let settings = ChildSettings { metadata: self.metadata.metadata, ..ChildSettings::default() };
         let command = |options: &EngineOptions| {
             EngineCommand::this_program(options, &settings)
-                .map_err(|error| Failure::other(format!("cannot tell where this program is: {error}")))
+                .map_err(|error| CommandFailure::other(format!("cannot tell where this program is: {error}")))
         };
         let sets = self.sets.engine_options(&flags, origins)?;
         if sets.is_empty() {
             return Ok(Arc::new(command(&flags)?));
         }
         let named = sets.into_iter().map(|(name, options)| Ok((name, command(&options)?)));
-        Ok(Arc::new(EngineSets(named.collect::<Result<_, Failure>>()?)))
+        Ok(Arc::new(EngineSets(named.collect::<Result<_, CommandFailure>>()?)))
     }
 
-    fn options(&self, origins: &Origins) -> Result<ServeOptions, Failure> {
+    fn options(&self, origins: &Origins) -> Result<ServeOptions, CommandFailure> {
         let tls = self.tls_cert.clone().zip(self.tls_key.clone());
         Ok(ServeOptions {
             listen: self.listen,
@@ -318,31 +318,33 @@ fn share(cores: NonZeroUsize, processes: usize) -> Option<NonZeroUsize> {
 }
 
 /// The folder named by `--data-dir`, or the platform's.
-pub fn data_dir(named: Option<&PathBuf>) -> Result<PathBuf, Failure> {
+pub fn data_dir(named: Option<&PathBuf>) -> Result<PathBuf, CommandFailure> {
     if let Some(folder) = named {
         return Ok(folder.clone());
     }
     let platform = choose_native_strategy().map_err(|error| {
-        Failure::bad_input("--data-dir", format_args!("the data folder is unknown, name one: {error}"))
+        CommandFailure::bad_input("--data-dir", format_args!("the data folder is unknown, name one: {error}"))
     })?;
     Ok(platform.data_dir().join("afterimage"))
 }
 
 /// Which exit code and subject an error has.
-pub fn store_failure(error: &StoreError) -> Failure {
+pub fn store_failure(error: &StoreError) -> CommandFailure {
     match error {
-        StoreError::UnusableKey { reason } => Failure::bad_input("--api-key", reason),
-        other => Failure::other(other.to_string()),
+        StoreError::UnusableKey { reason } => CommandFailure::bad_input("--api-key", reason),
+        other => CommandFailure::other(other.to_string()),
     }
 }
 
-fn failure(error: &ServeError, origins: &Origins) -> Failure {
+fn failure(error: &ServeError, origins: &Origins) -> CommandFailure {
     match error {
-        ServeError::Listen(ListenError::Certificate { .. }) => Failure::bad_input(origins.subject("tls_cert"), error),
+        ServeError::Listen(ListenError::Certificate { .. }) => {
+            CommandFailure::bad_input(origins.subject("tls_cert"), error)
+        }
         ServeError::Store(error) => store_failure(error),
         ServeError::Engine(UnusableEngine { model: Some(name), message }) => about_set(name, message, origins),
-        ServeError::Engine(UnusableEngine { model: None, message }) => Failure::usage(message),
-        other => Failure::other(other.to_string()),
+        ServeError::Engine(UnusableEngine { model: None, message }) => CommandFailure::usage(message),
+        other => CommandFailure::other(other.to_string()),
     }
 }
 

@@ -1,8 +1,8 @@
 //! `afterimage vary`: variations with FLUX Redux.
 
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crate::flags::{ModelFlags, OutputFlags, RequestFlags};
-use crate::generate::Job;
+use crate::generate::GenerationRun;
 use crate::origin::Origins;
 use crate::safety_flags::CheckerFlags;
 use crate::values;
@@ -89,14 +89,14 @@ pub struct Vary {
 
 impl Vary {
     /// Runs the command.
-    pub fn run(&self, origins: &Origins) -> Result<(), Failure> {
+    pub fn run(&self, origins: &Origins) -> Result<(), CommandFailure> {
         let settings = VariationSettings {
             image_weights: self.image_weight.clone(),
             empty_prompt: self.empty_prompt,
             redux_strength: self.redux_strength,
             redux_downsample: self.redux_downsample,
         };
-        Job {
+        GenerationRun {
             task: Task::Variation(settings),
             sources: &self.images,
             request: &self.request,

@@ -3,5 +3,5 @@
 mod plan;
 mod write;
 
-pub use plan::Plan;
+pub use plan::OutputPlan;
 pub use write::{print_text, write_pictures};

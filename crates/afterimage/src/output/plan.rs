@@ -1,6 +1,6 @@
 //! Names of the output files, decided and checked before any model runs.
 
-use crate::failure::{Failure, describe};
+use crate::failure::{CommandFailure, describe};
 use crate::flags::OutputFlags;
 use crate::origin::Origins;
 use afterimage_core::OutputFormat;
@@ -16,7 +16,7 @@ const PICTURE_EXTENSIONS: [&str; 13] =
 
 /// Where one picture goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum OutputTarget {
     /// Standard output.
     StandardOutput,
     /// A regular file, there or not yet: replaced in one move.
@@ -30,7 +30,7 @@ pub enum Target {
     Special(PathBuf),
 }
 
-impl Target {
+impl OutputTarget {
     /// The path as the user knows it; `-` for standard output.
     pub fn shown(&self) -> &Path {
         match self {
@@ -42,20 +42,20 @@ impl Target {
 
 /// Format and targets of a command's pictures.
 #[derive(Debug)]
-pub struct Plan {
+pub struct OutputPlan {
     /// File format of all of them.
     pub format: OutputFormat,
     /// One for each picture.
-    pub targets: Vec<Target>,
+    pub targets: Vec<OutputTarget>,
 }
 
-impl Plan {
+impl OutputPlan {
     /// Decides where `count` pictures made from `source` go, and checks that they can be written there.
     ///
     /// # Errors
     /// A failure with exit code 2 that names `--output` or `--format`.
-    pub fn new(flags: &OutputFlags, source: &Path, count: u32, origins: &Origins) -> Result<Self, Failure> {
-        let refuse = |problem: String| Failure::bad_input(origins.subject("output"), problem);
+    pub fn new(flags: &OutputFlags, source: &Path, count: u32, origins: &Origins) -> Result<Self, CommandFailure> {
+        let refuse = |problem: String| CommandFailure::bad_input(origins.subject("output"), problem);
         let output = flags.output.as_deref();
         if output == Some(Path::new("-")) {
             if count > 1 {
@@ -67,7 +67,7 @@ impl Plan {
             if io::stdout().is_terminal() {
                 return Err(refuse("standard output is a terminal; send it to a file or a program".to_owned()));
             }
-            return Ok(Self { format: flags.format.unwrap_or_default(), targets: vec![Target::StandardOutput] });
+            return Ok(Self { format: flags.format.unwrap_or_default(), targets: vec![OutputTarget::StandardOutput] });
         }
         if output.is_some_and(|path| path.as_os_str().is_empty()) {
             return Err(refuse("an empty text is no path; expected a file, a folder or -".to_owned()));
@@ -94,7 +94,7 @@ impl Plan {
 }
 
 /// The format that `--format` or the extension of `path` asks for.
-fn format_of(path: &Path, flag: Option<OutputFormat>, origins: &Origins) -> Result<OutputFormat, Failure> {
+fn format_of(path: &Path, flag: Option<OutputFormat>, origins: &Origins) -> Result<OutputFormat, CommandFailure> {
     let extension = path.extension().and_then(OsStr::to_str).map(str::to_lowercase).unwrap_or_default();
     let by_extension = match extension.as_str() {
         "png" => Some(OutputFormat::Png),
@@ -108,7 +108,7 @@ fn format_of(path: &Path, flag: Option<OutputFormat>, origins: &Origins) -> Resu
                 OutputFormat::Png => ("png", ".png"),
                 OutputFormat::Jpeg => ("jpeg", ".jpg"),
             };
-            Err(Failure::bad_input(
+            Err(CommandFailure::bad_input(
                 origins.subject("format"),
                 format_args!(
                     "{name} contradicts --output {}; name it {right} or leave one of them out",
@@ -116,7 +116,7 @@ fn format_of(path: &Path, flag: Option<OutputFormat>, origins: &Origins) -> Resu
                 ),
             ))
         }
-        None if is_picture && by_extension.is_none() => Err(Failure::bad_input(
+        None if is_picture && by_extension.is_none() => Err(CommandFailure::bad_input(
             origins.subject("output"),
             format_args!("{}: .{extension} cannot be written; .png, .jpg and .jpeg can", path.display()),
         )),
@@ -152,11 +152,11 @@ fn ends_with_separator(path: &Path) -> bool {
 }
 
 /// What kind of target `shown` is, or why nothing can be written there.
-fn check(shown: PathBuf) -> Result<Target, String> {
+fn check(shown: PathBuf) -> Result<OutputTarget, String> {
     let refuse = |problem: &str| Err(format!("{}: {problem}", shown.display()));
     let real = match fs::metadata(&shown) {
         Ok(existing) if existing.is_dir() => return refuse("is a folder; expected a file name"),
-        Ok(existing) if !existing.is_file() => return Ok(Target::Special(shown)),
+        Ok(existing) if !existing.is_file() => return Ok(OutputTarget::Special(shown)),
         Ok(existing) if is_write_protected(&existing) => return refuse("is write-protected"),
         Ok(_) => match fs::canonicalize(&shown) {
             Ok(real) => real,
@@ -167,7 +167,7 @@ fn check(shown: PathBuf) -> Result<Target, String> {
     };
     // A file without a name on file systems that can do that, so a crash here leaves nothing.
     match tempfile::tempfile_in(folder_of(&real)) {
-        Ok(_) => Ok(Target::File { shown, real }),
+        Ok(_) => Ok(OutputTarget::File { shown, real }),
         Err(error) if error.kind() == ErrorKind::NotFound => refuse("its folder does not exist"),
         Err(error) => refuse(&format!("its folder cannot be written to ({})", describe(&error))),
     }
@@ -201,14 +201,14 @@ mod tests {
     }
 
     fn names(output: &Path, format: Option<OutputFormat>, count: u32) -> Vec<String> {
-        let plan = Plan::new(&flags(Some(output), format), Path::new("in/photo.jpg"), count, &Origins::default())
+        let plan = OutputPlan::new(&flags(Some(output), format), Path::new("in/photo.jpg"), count, &Origins::default())
             .unwrap_or_else(|failure| panic!("{failure:?}"));
-        let name = |target: &Target| target.shown().file_name().unwrap().to_string_lossy().into_owned();
+        let name = |target: &OutputTarget| target.shown().file_name().unwrap().to_string_lossy().into_owned();
         plan.targets.iter().map(name).collect()
     }
 
     fn problem(output: &Path, format: Option<OutputFormat>) -> String {
-        format!("{:?}", Plan::new(&flags(Some(output), format), Path::new("photo.jpg"), 1, &Origins::default()))
+        format!("{:?}", OutputPlan::new(&flags(Some(output), format), Path::new("photo.jpg"), 1, &Origins::default()))
     }
 
     #[test]
@@ -260,7 +260,7 @@ mod tests {
         let (file, link) = (folder.path().join("file.png"), folder.path().join("link.png"));
         fs::write(&file, b"x").unwrap();
         std::os::unix::fs::symlink(&file, &link).unwrap();
-        let Ok(Target::File { shown, real }) = check(link.clone()) else { panic!("a regular file") };
+        let Ok(OutputTarget::File { shown, real }) = check(link.clone()) else { panic!("a regular file") };
         assert_eq!((shown, real), (link, fs::canonicalize(file).unwrap()));
     }
 }

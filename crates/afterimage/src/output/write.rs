@@ -1,8 +1,8 @@
 //! Writing that is all or nothing: a temporary file beside the target, flushed to the disk, then renamed.
 
-use super::plan::{Target, folder_of};
+use super::plan::{OutputTarget, folder_of};
 use crate::cancel;
-use crate::failure::{Failure, describe};
+use crate::failure::{CommandFailure, describe};
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use tempfile::{Builder, TempPath};
 ///
 /// # Errors
 /// A failure with exit code 1, for example when the reader has gone.
-pub fn print_text(text: &str) -> Result<(), Failure> {
+pub fn print_text(text: &str) -> Result<(), CommandFailure> {
     to_standard_output(format!("{text}\n").as_bytes())
 }
 
@@ -20,23 +20,29 @@ pub fn print_text(text: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 /// A failure with exit code 1: the disk is full, the reader of a pipe has gone, or Ctrl-C came in between.
-pub fn write_pictures(targets: &[Target], files: &[Vec<u8>]) -> Result<(), Failure> {
+pub fn write_pictures(targets: &[OutputTarget], files: &[Vec<u8>]) -> Result<(), CommandFailure> {
     ignore_file_size_signal()?;
     let mut staged = Vec::new();
     for (target, bytes) in targets.iter().zip(files) {
         match target {
-            Target::StandardOutput => to_standard_output(bytes)?,
-            Target::Special(path) => write_special(path, bytes).map_err(|error| Failure::io(path, &error))?,
-            Target::File { shown, real } => {
-                staged.push((Staged::write(real, bytes).map_err(|error| Failure::io(shown, &error))?, shown, real));
+            OutputTarget::StandardOutput => to_standard_output(bytes)?,
+            OutputTarget::Special(path) => {
+                write_special(path, bytes).map_err(|error| CommandFailure::io(path, &error))?;
+            }
+            OutputTarget::File { shown, real } => {
+                staged.push((
+                    Staged::write(real, bytes).map_err(|error| CommandFailure::io(shown, &error))?,
+                    shown,
+                    real,
+                ));
             }
         }
     }
     if cancel::requested() {
-        return Err(Failure::cancelled());
+        return Err(CommandFailure::cancelled());
     }
     for (file, shown, real) in staged {
-        file.rename(real).map_err(|error| Failure::io(shown, &error))?;
+        file.rename(real).map_err(|error| CommandFailure::io(shown, &error))?;
     }
     Ok(())
 }
@@ -90,25 +96,25 @@ fn write_special(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.flush()
 }
 
-fn to_standard_output(bytes: &[u8]) -> Result<(), Failure> {
+fn to_standard_output(bytes: &[u8]) -> Result<(), CommandFailure> {
     let mut out = io::stdout().lock();
     out.write_all(bytes)
         .and_then(|()| out.flush())
-        .map_err(|error| Failure::other(format!("standard output: {}", describe(&error))))
+        .map_err(|error| CommandFailure::other(format!("standard output: {}", describe(&error))))
 }
 
 /// Beyond the file size limit of the process (`ulimit -f`) the system's default is to kill the program, which would
 /// leave the temporary file. With any handler the write fails like one on a full disk.
 #[cfg(unix)]
-fn ignore_file_size_signal() -> Result<(), Failure> {
+fn ignore_file_size_signal() -> Result<(), CommandFailure> {
     use signal_hook::consts::SIGXFSZ;
     signal_hook::flag::register(SIGXFSZ, std::sync::Arc::default())
         .map(|_| ())
-        .map_err(|error| Failure::other(format!("cannot watch the file size limit: {}", describe(&error))))
+        .map_err(|error| CommandFailure::other(format!("cannot watch the file size limit: {}", describe(&error))))
 }
 
 #[cfg(not(unix))]
-fn ignore_file_size_signal() -> Result<(), Failure> {
+fn ignore_file_size_signal() -> Result<(), CommandFailure> {
     Ok(())
 }
 
@@ -117,9 +123,9 @@ mod tests {
     use super::*;
     use std::fs;
 
-    fn target(folder: &Path, name: &str) -> Target {
+    fn target(folder: &Path, name: &str) -> OutputTarget {
         let path = folder.join(name);
-        Target::File { shown: path.clone(), real: path }
+        OutputTarget::File { shown: path.clone(), real: path }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use afterimage_engine::EngineOptions;
 use afterimage_worker::child::ChildSettings;
-use afterimage_worker::{EngineCommand, EngineGroup, EngineProcesses, Limits};
+use afterimage_worker::{EngineCommand, EngineGroup, EngineProcesses, SupervisorLimits};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -23,7 +23,7 @@ async fn server() {
     }
     let mut command = EngineCommand::this_program(&EngineOptions::default(), &ChildSettings::default()).unwrap();
     command.program = env!("CARGO_BIN_EXE_afterimage").into();
-    let processes = EngineProcesses::start(vec![EngineGroup::unnamed(&command, 2)], Limits::default());
+    let processes = EngineProcesses::start(vec![EngineGroup::unnamed(&command, 2)], SupervisorLimits::default());
     while !processes.processes().iter().all(|status| status.state.is_open()) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

@@ -6,7 +6,7 @@ use afterimage_jobs::progress::{Event, Events};
 use afterimage_jobs::worker::{Control, Engines, Execution};
 use afterimage_jobs::{FailureKind, JobId};
 use afterimage_worker::child::ChildSettings;
-use afterimage_worker::{EngineCommand, EngineGroup, EngineProcesses, Limits, ProcessState, Work};
+use afterimage_worker::{EngineCommand, EngineGroup, EngineProcesses, ProcessState, SupervisorLimits, Work};
 use bytes::Bytes;
 use image::{DynamicImage, ImageFormat, RgbImage};
 use std::process::Command;
@@ -23,7 +23,7 @@ struct Server {
 }
 
 impl Server {
-    async fn start(limits: Limits) -> Self {
+    async fn start(limits: SupervisorLimits) -> Self {
         let settings = ChildSettings { alive_interval: Duration::from_millis(50), ..ChildSettings::default() };
         let mut command = EngineCommand::this_program(&EngineOptions::default(), &settings).unwrap();
         command.program = env!("CARGO_BIN_EXE_afterimage").into();
@@ -91,7 +91,7 @@ fn done(outcome: Execution) -> (GenerationFacts, Vec<Bytes>) {
 
 #[tokio::test]
 async fn files_are_those_of_the_command_line() {
-    let server = Server::start(Limits::default()).await;
+    let server = Server::start(SupervisorLimits::default()).await;
     let (facts, files) = done(server.run(small()).await);
     assert_eq!((facts.seed, facts.size, facts.steps_run), (5, Size::new(64, 64), 2));
     assert!(facts.timings.total_ms > 0.0);
@@ -110,7 +110,7 @@ async fn files_are_those_of_the_command_line() {
 
 #[tokio::test]
 async fn models_are_loaded_once_and_known_inputs_are_not_encoded_again() {
-    let server = Server::start(Limits::default()).await;
+    let server = Server::start(SupervisorLimits::default()).await;
     let (first, files) = done(server.run(small()).await);
     assert!(first.timings.load_ms > 0.0 && !first.image_cached && !first.text_cached);
     let (second, same_files) = done(server.run(small()).await);
@@ -125,7 +125,7 @@ async fn models_are_loaded_once_and_known_inputs_are_not_encoded_again() {
 
 #[tokio::test]
 async fn a_set_of_models_that_nobody_has_is_refused() {
-    let server = Server::start(Limits::default()).await;
+    let server = Server::start(SupervisorLimits::default()).await;
     let mut work = small();
     work.request.model = Some("srpo".parse().unwrap());
     let Execution::Failed(failure) = server.run(work).await else { panic!("it ran") };
@@ -140,7 +140,7 @@ async fn processes_have_the_threads_that_they_are_given() {
     let options = EngineOptions { threads: std::num::NonZeroUsize::new(3), ..EngineOptions::default() };
     let mut command = EngineCommand::this_program(&options, &ChildSettings::default()).unwrap();
     command.program = env!("CARGO_BIN_EXE_afterimage").into();
-    let processes = EngineProcesses::start(vec![EngineGroup::unnamed(&command, 2)], Limits::default());
+    let processes = EngineProcesses::start(vec![EngineGroup::unnamed(&command, 2)], SupervisorLimits::default());
     processes.opened().await.unwrap();
     let all_run = async {
         while processes.processes().iter().any(|status| !matches!(status.state, ProcessState::Ready(_))) {
@@ -157,7 +157,7 @@ async fn processes_have_the_threads_that_they_are_given() {
 
 #[tokio::test]
 async fn previews_are_made_only_while_somebody_watches_them() {
-    let server = Server::start(Limits::default()).await;
+    let server = Server::start(SupervisorLimits::default()).await;
     let job = JobId::random();
     let (mut uninterested, attempt) = (server.events.watch(&job, false), server.events.begin(&job));
     let (processes, control) = (Arc::clone(&server.processes), Control::default());
@@ -191,7 +191,7 @@ async fn previews_are_made_only_while_somebody_watches_them() {
 #[tokio::test]
 async fn bad_input_fails_the_job_and_names_the_field() {
     type Spoil = fn(&mut Work);
-    let server = Server::start(Limits::default()).await;
+    let server = Server::start(SupervisorLimits::default()).await;
     let cases: [(Field, Spoil); 4] = [
         (Field::Image, |work| work.sources = vec![Bytes::from_static(b"no picture")]),
         (Field::Image, |work| work.sources = vec![png(8, 8).slice(..40)]),
@@ -211,7 +211,7 @@ async fn bad_input_fails_the_job_and_names_the_field() {
 
 #[tokio::test]
 async fn cancelling_takes_effect_within_a_step() {
-    let server = Server::start(Limits::default()).await;
+    let server = Server::start(SupervisorLimits::default()).await;
     let control = Control::default();
     let running = server.begin(long(), &control).await;
     let asked = Instant::now();
@@ -233,7 +233,7 @@ async fn cancelling_takes_effect_within_a_step() {
 
 #[tokio::test]
 async fn a_killed_process_costs_its_job_and_nothing_else() {
-    let server = Server::start(Limits::default()).await;
+    let server = Server::start(SupervisorLimits::default()).await;
     let running = server.begin(long(), &Control::default()).await;
     server.signal("-KILL");
     let Execution::Crashed { message: reason } = running.await.unwrap() else { panic!("crashed") };
@@ -251,7 +251,8 @@ async fn a_killed_process_costs_its_job_and_nothing_else() {
 
 #[tokio::test]
 async fn a_process_that_gives_no_sign_of_life_is_killed() {
-    let server = Server::start(Limits { silence: Duration::from_millis(800), ..Limits::default() }).await;
+    let server =
+        Server::start(SupervisorLimits { silence: Duration::from_millis(800), ..SupervisorLimits::default() }).await;
     let running = server.begin(long(), &Control::default()).await;
     server.signal("-STOP");
     let Execution::Crashed { message: reason } = timeout(PATIENCE, running).await.unwrap().unwrap() else {
@@ -263,7 +264,7 @@ async fn a_process_that_gives_no_sign_of_life_is_killed() {
 
 #[tokio::test]
 async fn a_process_that_does_not_stop_is_killed() {
-    let limits = Limits { cancel: Duration::from_millis(100), ..Limits::default() };
+    let limits = SupervisorLimits { cancel: Duration::from_millis(100), ..SupervisorLimits::default() };
     let server = Server::start(limits).await;
     let control = Control::default();
     let running = server.begin(long(), &control).await;
@@ -276,7 +277,7 @@ async fn a_process_that_does_not_stop_is_killed() {
 
 #[tokio::test]
 async fn a_process_that_the_system_asks_to_end_hands_its_job_back() {
-    let server = Server::start(Limits::default()).await;
+    let server = Server::start(SupervisorLimits::default()).await;
     let running = server.begin(long(), &Control::default()).await;
     server.signal("-TERM");
     assert_eq!(running.await.unwrap(), Execution::HandedBack);
@@ -285,7 +286,7 @@ async fn a_process_that_the_system_asks_to_end_hands_its_job_back() {
 
 #[tokio::test]
 async fn shutting_down_finishes_what_it_can_and_hands_back_the_rest() {
-    let server = Server::start(Limits::default()).await;
+    let server = Server::start(SupervisorLimits::default()).await;
     let running = server.begin(long(), &Control::default()).await;
     let pid = server.pid();
     let waiting = tokio::spawn({
@@ -299,7 +300,7 @@ async fn shutting_down_finishes_what_it_can_and_hands_back_the_rest() {
     assert!(!Command::new("kill").args(["-0", &pid.to_string()]).output().unwrap().status.success());
     assert_eq!(server.run(small()).await, Execution::HandedBack);
 
-    let server = Server::start(Limits::default()).await;
+    let server = Server::start(SupervisorLimits::default()).await;
     let mut work = long();
     (work.request.steps, work.request.num_images) = (3, 1);
     let running = server.begin(work, &Control::default()).await;
@@ -312,7 +313,7 @@ async fn models_that_cannot_be_opened_are_told_and_tried_again() {
     let options = EngineOptions { base: Some("nowhere".into()), ..EngineOptions::default() };
     let mut command = EngineCommand::this_program(&options, &ChildSettings::default()).unwrap();
     command.program = env!("CARGO_BIN_EXE_afterimage").into();
-    let processes = EngineProcesses::start(vec![EngineGroup::unnamed(&command, 1)], Limits::default());
+    let processes = EngineProcesses::start(vec![EngineGroup::unnamed(&command, 1)], SupervisorLimits::default());
     let failure = processes.opened().await.unwrap_err();
     assert!(failure.bad_input && failure.message.contains("nowhere"), "{failure:?}");
     assert!(!processes.is_open());

@@ -7,7 +7,7 @@ use afterimage_server::files::Signer;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const REDUX: &str = "/fal-ai/flux-1/dev/redux";
 const QUEUE: &str = "/queue/fal-ai/flux-1/dev/redux";
@@ -140,8 +140,11 @@ async fn files_live_as_long_as_was_asked_for() {
     }
     let (_, brief) = run(&[("x-fal-object-lifecycle-preference", r#"{"expiration_duration_seconds":2}"#)]).await;
     let url = brief["images"][0]["url"].as_str().unwrap();
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!(server.client.get(url).send().await.unwrap().status(), 404);
+    let start = Instant::now();
+    while server.client.get(url).send().await.unwrap().status() != 404 {
+        assert!(start.elapsed() < Duration::from_secs(4), "{url} outlives its two seconds");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     assert_eq!(server.post(REDUX, &json!({"image_url": url})).await.0, 422, "nor as an input");
     let (status, body) = run(&[("x-fal-object-lifecycle-preference", "soon")]).await;
     assert_eq!(status, 400, "{body}");

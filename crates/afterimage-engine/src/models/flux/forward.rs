@@ -77,7 +77,7 @@ impl<D: Device> FluxTransformer<D> {
         }
         let device = self.device.as_ref();
         device.write(latents, ViewMut::new(&mut workspace.latents, image_tokens, inputs))?;
-        Pass { device, flux: self, conditioning, hidden: self.config.hidden(), step, tokens }.run(workspace)?;
+        Evaluation { device, flux: self, conditioning, hidden: self.config.hidden(), step, tokens }.run(workspace)?;
         device.read(View::new(&workspace.velocity, image_tokens, outputs), velocity)
     }
 }
@@ -88,7 +88,7 @@ fn chunk<B>(rows: &B, step: usize, chunks: usize, index: usize, hidden: usize) -
 }
 
 /// What all blocks of one evaluation share.
-struct Pass<'a, D: Device> {
+struct Evaluation<'a, D: Device> {
     device: &'a D,
     flux: &'a FluxTransformer<D>,
     conditioning: &'a Conditioning<D>,
@@ -100,7 +100,7 @@ struct Pass<'a, D: Device> {
 /// Shift and scale of a modulated norm.
 type Modulation<'a, D> = [View<'a, <D as Device>::Buffer>; 2];
 
-impl<D: Device> Pass<'_, D> {
+impl<D: Device> Evaluation<'_, D> {
     fn run(&self, workspace: &mut Workspace<D>) -> Result<()> {
         let Self { device, flux, conditioning, hidden, step, tokens } = *self;
         let text_tokens = conditioning.text_tokens;

@@ -1,8 +1,8 @@
 //! Both halves of the autoencoder.
 
-use super::decoder::Decoder;
-use super::encoder::{Encoder, Posterior};
-use super::tensor::{Check, Tensor3};
+use super::decoder::VaeDecoder;
+use super::encoder::{Posterior, VaeEncoder};
+use super::tensor::{StopCheck, Tensor3};
 use super::tiling;
 use crate::config::VaeConfig;
 use crate::weights::Scope;
@@ -14,8 +14,8 @@ use std::sync::Arc;
 pub struct Autoencoder<D: Device> {
     device: Arc<D>,
     config: VaeConfig,
-    encoder: Option<Encoder<D>>,
-    decoder: Decoder<D>,
+    encoder: Option<VaeEncoder<D>>,
+    decoder: VaeDecoder<D>,
     budget: u64,
 }
 
@@ -27,8 +27,8 @@ impl<D: Device> Autoencoder<D> {
     /// the device.
     pub fn load(device: &Arc<D>, scope: &Scope, config: VaeConfig, with_encoder: bool) -> Result<Self> {
         let on: &D = device.as_ref();
-        let encoder = if with_encoder { Some(Encoder::load(on, &scope.at("encoder"), &config)?) } else { None };
-        let decoder = Decoder::load(on, &scope.at("decoder"), &config)?;
+        let encoder = if with_encoder { Some(VaeEncoder::load(on, &scope.at("encoder"), &config)?) } else { None };
+        let decoder = VaeDecoder::load(on, &scope.at("decoder"), &config)?;
         let budget = device.limits().activation_bytes;
         Ok(Self { device: Arc::clone(device), config, encoder, decoder, budget })
     }
@@ -49,7 +49,7 @@ impl<D: Device> Autoencoder<D> {
     ///
     /// # Errors
     /// What `check` returns, and those of the device.
-    pub fn decode(&self, latents: &Tensor3, check: Check) -> Result<Tensor3> {
+    pub fn decode(&self, latents: &Tensor3, check: StopCheck) -> Result<Tensor3> {
         let (scale, shift) = (self.config.scaling_factor as f32, self.config.shift() as f32);
         let mut unscaled = latents.clone();
         for value in &mut unscaled.data {
@@ -68,7 +68,7 @@ impl<D: Device> Autoencoder<D> {
     ///
     /// # Errors
     /// What `check` returns, those of the device; [`afterimage_core::Error::Internal`] when it was loaded without the encoder.
-    pub fn encode(&self, pixels: Tensor3, check: Check) -> Result<Posterior> {
+    pub fn encode(&self, pixels: Tensor3, check: StopCheck) -> Result<Posterior> {
         let encoder = self
             .encoder
             .as_ref()

@@ -8,21 +8,21 @@ use crate::weights::Scope;
 use afterimage_core::Result;
 use afterimage_device::{Device, Movement};
 
-pub(super) struct Decoder<D: Device> {
+pub(super) struct VaeDecoder<D: Device> {
     conv_in: Conv<D>,
     middle: Middle<D>,
-    levels: Vec<Level<D>>,
-    norm_out: GroupNorm<D>,
+    levels: Vec<UpBlock<D>>,
+    norm_out: GroupNormWeights<D>,
     conv_out: Conv<D>,
 }
 
 /// Residual blocks of one resolution and the enlargement after them.
-struct Level<D: Device> {
+struct UpBlock<D: Device> {
     residuals: Vec<Residual<D>>,
     upsample: Option<Conv<D>>,
 }
 
-impl<D: Device> Decoder<D> {
+impl<D: Device> VaeDecoder<D> {
     pub fn load(device: &D, scope: &Scope, config: &VaeConfig) -> Result<Self> {
         let channels: Vec<usize> = config.block_out_channels.iter().rev().copied().collect();
         let (deepest, shallowest) = (channels[0], channels[channels.len() - 1]);
@@ -40,19 +40,19 @@ impl<D: Device> Decoder<D> {
             } else {
                 None
             };
-            levels.push(Level { residuals, upsample });
+            levels.push(UpBlock { residuals, upsample });
         }
         Ok(Self {
             conv_in: Conv::load(device, &scope.at("conv_in"), config.latent_channels, deepest, 3)?,
             middle: Middle::load(device, scope, deepest, config)?,
             levels,
-            norm_out: GroupNorm::load(device, &scope.at("conv_norm_out"), shallowest, config)?,
+            norm_out: GroupNormWeights::load(device, &scope.at("conv_norm_out"), shallowest, config)?,
             conv_out: Conv::load(device, &scope.at("conv_out"), shallowest, config.out_channels, 3)?,
         })
     }
 
     /// Unscaled latents to pixels.
-    pub fn run(&self, device: &D, latents: Tensor3, check: Check) -> Result<Tensor3> {
+    pub fn run(&self, device: &D, latents: Tensor3, check: StopCheck) -> Result<Tensor3> {
         let latents = FeatureMap::upload(device, latents)?;
         let mut x = self.conv_in.run(device, &latents, Movement::Same, None)?;
         drop(latents);

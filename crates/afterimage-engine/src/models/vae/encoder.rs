@@ -9,21 +9,21 @@ use crate::weights::Scope;
 use afterimage_core::Result;
 use afterimage_device::{Device, Movement};
 
-pub(super) struct Encoder<D: Device> {
+pub(super) struct VaeEncoder<D: Device> {
     conv_in: Conv<D>,
-    levels: Vec<Level<D>>,
+    levels: Vec<DownBlock<D>>,
     middle: Middle<D>,
-    norm_out: GroupNorm<D>,
+    norm_out: GroupNormWeights<D>,
     conv_out: Conv<D>,
 }
 
 /// Residual blocks of one resolution and the reduction after them.
-struct Level<D: Device> {
+struct DownBlock<D: Device> {
     residuals: Vec<Residual<D>>,
     downsample: Option<Conv<D>>,
 }
 
-impl<D: Device> Encoder<D> {
+impl<D: Device> VaeEncoder<D> {
     pub fn load(device: &D, scope: &Scope, config: &VaeConfig) -> Result<Self> {
         let channels = &config.block_out_channels;
         let (shallowest, deepest) = (channels[0], channels[channels.len() - 1]);
@@ -41,19 +41,19 @@ impl<D: Device> Encoder<D> {
             } else {
                 None
             };
-            levels.push(Level { residuals, downsample });
+            levels.push(DownBlock { residuals, downsample });
         }
         Ok(Self {
             conv_in: Conv::load(device, &scope.at("conv_in"), config.in_channels, shallowest, 3)?,
             levels,
             middle: Middle::load(device, scope, deepest, config)?,
-            norm_out: GroupNorm::load(device, &scope.at("conv_norm_out"), deepest, config)?,
+            norm_out: GroupNormWeights::load(device, &scope.at("conv_norm_out"), deepest, config)?,
             conv_out: Conv::load(device, &scope.at("conv_out"), deepest, 2 * config.latent_channels, 3)?,
         })
     }
 
     /// Pixels to moments: means, then log variances.
-    pub fn run(&self, device: &D, pixels: Tensor3, check: Check) -> Result<Tensor3> {
+    pub fn run(&self, device: &D, pixels: Tensor3, check: StopCheck) -> Result<Tensor3> {
         let pixels = FeatureMap::upload(device, pixels)?;
         let mut x = self.conv_in.run(device, &pixels, Movement::Same, None)?;
         drop(pixels);

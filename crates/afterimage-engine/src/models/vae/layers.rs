@@ -8,8 +8,8 @@ use crate::models::feature_map::FeatureMap;
 use crate::weights::Scope;
 use afterimage_core::Result;
 use afterimage_device::{
-    Attention as Attend, AttentionBias, Convolution, Device, Finish, GroupNorm as Group, MatrixShape, Movement,
-    Precision, Prelude, Transpose, View, ViewMut,
+    Attention, AttentionBias, Convolution, Device, Finish, GroupNorm, MatrixShape, Movement, Precision, Prelude,
+    Transpose, View, ViewMut,
 };
 
 /// Of every group norm in the autoencoder, whatever the config says elsewhere.
@@ -37,7 +37,7 @@ impl<D: Device> Conv<D> {
         device: &D,
         x: &FeatureMap<D>,
         movement: Movement,
-        norm: Option<&GroupNorm<D>>,
+        norm: Option<&GroupNormWeights<D>>,
     ) -> Result<FeatureMap<D>> {
         let (height, width) = (movement.output_side(x.height), movement.output_side(x.width));
         let mut out = FeatureMap::allocate(device, self.weight.rows(), height, width)?;
@@ -50,7 +50,7 @@ impl<D: Device> Conv<D> {
         &self,
         device: &D,
         x: &FeatureMap<D>,
-        norm: Option<&GroupNorm<D>>,
+        norm: Option<&GroupNormWeights<D>>,
         out: &mut FeatureMap<D>,
     ) -> Result<()> {
         self.run_with(device, x, Movement::Same, norm, true, out)
@@ -61,7 +61,7 @@ impl<D: Device> Conv<D> {
         device: &D,
         x: &FeatureMap<D>,
         movement: Movement,
-        norm: Option<&GroupNorm<D>>,
+        norm: Option<&GroupNormWeights<D>>,
         add: bool,
         out: &mut FeatureMap<D>,
     ) -> Result<()> {
@@ -75,13 +75,13 @@ impl<D: Device> Conv<D> {
 }
 
 /// A group norm's weights.
-pub(super) struct GroupNorm<D: Device> {
+pub(super) struct GroupNormWeights<D: Device> {
     weight: D::Buffer,
     bias: D::Buffer,
     groups: usize,
 }
 
-impl<D: Device> GroupNorm<D> {
+impl<D: Device> GroupNormWeights<D> {
     pub fn load(device: &D, scope: &Scope, channels: usize, config: &VaeConfig) -> Result<Self> {
         Ok(Self {
             weight: vector(device, scope, "weight", channels)?,
@@ -93,7 +93,7 @@ impl<D: Device> GroupNorm<D> {
     /// A scale, then a shift, for every channel of `x`.
     fn affine(&self, device: &D, x: &FeatureMap<D>) -> Result<D::Buffer> {
         let [weight, bias] = [&self.weight, &self.bias].map(|vector| View::vector(vector, 0, x.channels));
-        let norm = Group { groups: self.groups, weight, bias, epsilon: NORM_EPSILON, input: x.planes() };
+        let norm = GroupNorm { groups: self.groups, weight, bias, epsilon: NORM_EPSILON, input: x.planes() };
         let mut affine = device.allocate(2 * x.channels, Precision::Exact)?;
         device.group_norm(norm, ViewMut::new(&mut affine, 2, x.channels))?;
         Ok(affine)
@@ -102,9 +102,9 @@ impl<D: Device> GroupNorm<D> {
 
 /// `x + conv(silu(norm(conv(silu(norm(x))))))`, with a 1×1 convolution on the shortcut when the width changes.
 pub(super) struct Residual<D: Device> {
-    norm1: GroupNorm<D>,
+    norm1: GroupNormWeights<D>,
     conv1: Conv<D>,
-    norm2: GroupNorm<D>,
+    norm2: GroupNormWeights<D>,
     conv2: Conv<D>,
     shortcut: Option<Conv<D>>,
 }
@@ -114,9 +114,9 @@ impl<D: Device> Residual<D> {
         let conv = |name: &str, inputs, kernel| Conv::load(device, &scope.at(name), inputs, outputs, kernel);
         let shortcut = if inputs == outputs { None } else { Some(conv("conv_shortcut", inputs, 1)?) };
         Ok(Self {
-            norm1: GroupNorm::load(device, &scope.at("norm1"), inputs, config)?,
+            norm1: GroupNormWeights::load(device, &scope.at("norm1"), inputs, config)?,
             conv1: conv("conv1", inputs, 3)?,
-            norm2: GroupNorm::load(device, &scope.at("norm2"), outputs, config)?,
+            norm2: GroupNormWeights::load(device, &scope.at("norm2"), outputs, config)?,
             conv2: conv("conv2", outputs, 3)?,
             shortcut,
         })
@@ -134,18 +134,18 @@ impl<D: Device> Residual<D> {
 }
 
 /// Single-head attention over all pixels, with a residual connection.
-struct Attention<D: Device> {
-    norm: GroupNorm<D>,
+struct AttentionBlock<D: Device> {
+    norm: GroupNormWeights<D>,
     /// Queries, keys and values below each other: one product instead of three.
     qkv: Linear<D>,
     out: Linear<D>,
 }
 
-impl<D: Device> Attention<D> {
+impl<D: Device> AttentionBlock<D> {
     fn load(device: &D, scope: &Scope, channels: usize, config: &VaeConfig) -> Result<Self> {
         let [q, k, v] = ["to_q", "to_k", "to_v"].map(|name| StoredLinear::read(&scope.at(name), channels, channels));
         Ok(Self {
-            norm: GroupNorm::load(device, &scope.at("group_norm"), channels, config)?,
+            norm: GroupNormWeights::load(device, &scope.at("group_norm"), channels, config)?,
             qkv: StoredLinear::stack(&[q?, k?, v?])?.upload(device)?,
             out: Linear::load(device, &scope.at("to_out.0"), channels, channels)?,
         })
@@ -159,7 +159,7 @@ impl<D: Device> Attention<D> {
         device.transpose(normalise, ViewMut::new(&mut tokens, pixels, channels))?;
         let qkv = self.qkv.apply(device, View::new(&tokens, pixels, channels), Finish::Store, Precision::Working)?;
         let part = |index: usize| View::new(&qkv, pixels, channels).strided(3 * channels).at(index * channels);
-        let attention = Attend {
+        let attention = Attention {
             heads: 1,
             scale: 1.0 / (channels as f32).sqrt(),
             queries: part(0),
@@ -178,7 +178,7 @@ impl<D: Device> Attention<D> {
 /// Residual block, attention, residual block.
 pub(super) struct Middle<D: Device> {
     first: Residual<D>,
-    attention: Option<Attention<D>>,
+    attention: Option<AttentionBlock<D>>,
     second: Residual<D>,
 }
 
@@ -186,7 +186,7 @@ impl<D: Device> Middle<D> {
     pub fn load(device: &D, scope: &Scope, channels: usize, config: &VaeConfig) -> Result<Self> {
         let scope = scope.at("mid_block");
         let attention = if config.mid_block_add_attention {
-            Some(Attention::load(device, &scope.at("attentions.0"), channels, config)?)
+            Some(AttentionBlock::load(device, &scope.at("attentions.0"), channels, config)?)
         } else {
             None
         };
@@ -197,7 +197,7 @@ impl<D: Device> Middle<D> {
         })
     }
 
-    pub fn run(&self, device: &D, x: FeatureMap<D>, check: Check) -> Result<FeatureMap<D>> {
+    pub fn run(&self, device: &D, x: FeatureMap<D>, check: StopCheck) -> Result<FeatureMap<D>> {
         let mut x = self.first.run(device, x)?;
         check()?;
         if let Some(attention) = &self.attention {

@@ -17,4 +17,4 @@ mod tiling;
 
 pub use autoencoder::Autoencoder;
 pub use encoder::Posterior;
-pub use tensor::{Check, Tensor3};
+pub use tensor::{StopCheck, Tensor3};

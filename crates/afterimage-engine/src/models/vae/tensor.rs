@@ -3,7 +3,7 @@
 use afterimage_core::Result;
 
 /// Answers whether to stop; asked between layers.
-pub type Check<'a> = &'a (dyn Fn() -> Result<()> + Sync);
+pub type StopCheck<'a> = &'a (dyn Fn() -> Result<()> + Sync);
 
 /// Numbers in planes in host memory: `[channels, height, width]`.
 #[derive(Clone, Debug, PartialEq)]

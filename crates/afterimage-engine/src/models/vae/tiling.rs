@@ -4,9 +4,9 @@
 //! from above, then from the left. Norms and attention see one tile at a time, so the result differs slightly from the
 //! picture in one piece. Only the strips that the next tiles fade from are kept.
 
-use super::decoder::Decoder;
-use super::encoder::Encoder;
-use super::tensor::{Check, Tensor3};
+use super::decoder::VaeDecoder;
+use super::encoder::VaeEncoder;
+use super::tensor::{StopCheck, Tensor3};
 use crate::config::VaeConfig;
 use afterimage_core::Result;
 use afterimage_device::Device;
@@ -16,33 +16,33 @@ const OVERLAP: f64 = 0.25;
 
 pub(super) fn decode<D: Device>(
     device: &D,
-    decoder: &Decoder<D>,
+    decoder: &VaeDecoder<D>,
     config: &VaeConfig,
     latents: &Tensor3,
-    check: Check,
+    check: StopCheck,
 ) -> Result<Tensor3> {
     let factor = config.spatial_factor();
     let pixels = config.sample_size.max(factor * 4);
-    let layout = Layout { tile: pixels / factor, result_tile: pixels, channels: config.out_channels };
+    let layout = TileLayout { tile: pixels / factor, result_tile: pixels, channels: config.out_channels };
     let size = (latents.height * factor, latents.width * factor);
     layout.run(latents, size, &|tile| decoder.run(device, tile, check))
 }
 
 pub(super) fn encode<D: Device>(
     device: &D,
-    encoder: &Encoder<D>,
+    encoder: &VaeEncoder<D>,
     config: &VaeConfig,
     pixels: &Tensor3,
-    check: Check,
+    check: StopCheck,
 ) -> Result<Tensor3> {
     let factor = config.spatial_factor();
     let tile = config.sample_size.max(factor * 4);
-    let layout = Layout { tile, result_tile: tile / factor, channels: 2 * config.latent_channels };
+    let layout = TileLayout { tile, result_tile: tile / factor, channels: 2 * config.latent_channels };
     let size = (pixels.height / factor, pixels.width / factor);
     layout.run(pixels, size, &|tile| encoder.run(device, tile, check))
 }
 
-struct Layout {
+struct TileLayout {
     /// Side of a tile of the input.
     tile: usize,
     /// Side of what becomes of it.
@@ -51,7 +51,7 @@ struct Layout {
     channels: usize,
 }
 
-impl Layout {
+impl TileLayout {
     fn run(
         &self,
         input: &Tensor3,
@@ -163,7 +163,7 @@ mod tests {
         for (height, width) in [(8, 8), (20, 33), (7, 41), (19, 13)] {
             let data: Vec<f32> = (0..2 * height * width).map(|value| value as f32).collect();
             let input = Tensor3 { data, channels: 2, height, width };
-            let layout = Layout { tile: 8, result_tile: 16, channels: 2 };
+            let layout = TileLayout { tile: 8, result_tile: 16, channels: 2 };
             let out = layout.run(&input, (2 * height, 2 * width), &|tile| Ok(enlarge(&tile))).unwrap();
             let expected = enlarge(&input);
             for (got, expected) in out.data.iter().zip(&expected.data) {
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn an_overlap_fades_from_the_earlier_tile_to_the_later() {
         let input = Tensor3::zeros(1, 4, 14);
-        let layout = Layout { tile: 8, result_tile: 8, channels: 1 };
+        let layout = TileLayout { tile: 8, result_tile: 8, channels: 1 };
         let calls = std::cell::Cell::new(0.0);
         let out = layout
             .run(&input, (4, 14), &|mut tile| {

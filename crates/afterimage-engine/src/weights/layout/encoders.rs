@@ -1,6 +1,6 @@
 //! CLIP, SigLIP, T5 and Redux: the names agree everywhere but for prefixes, and T5's table of embeddings.
 
-use super::naming::{Canonical, Naming, Part};
+use super::naming::{Canonical, Naming, TensorPart};
 use super::{Candidate, LayoutSource, recognise};
 use crate::weights::component::Component;
 use afterimage_core::Result;
@@ -63,7 +63,7 @@ struct T5 {
 }
 
 impl Naming for T5 {
-    fn parts(&self, name: &str) -> Vec<Part> {
-        vec![Part::all(if name == SHARED { self.embedding } else { name })]
+    fn parts(&self, name: &str) -> Vec<TensorPart> {
+        vec![TensorPart::all(if name == SHARED { self.embedding } else { name })]
     }
 }

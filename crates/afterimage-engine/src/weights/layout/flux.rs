@@ -1,6 +1,6 @@
 //! The FLUX transformer: canonical names are BFL's; diffusers splits the fused projections.
 
-use super::naming::{Canonical, Naming, Part, Take};
+use super::naming::{Canonical, Naming, Take, TensorPart};
 use super::{Candidate, LayoutSource, recognise};
 use crate::weights::component::Component;
 use afterimage_core::Result;
@@ -27,19 +27,19 @@ const MLP_RATIO: usize = 4;
 /// [`afterimage_core::Error::ModelFile`] when it is neither.
 pub fn flux(component: Arc<Component>) -> Result<LayoutSource> {
     let (number, prefix) = recognise(&component, "a FLUX transformer", &CANDIDATES, &PREFIXES)?;
-    let naming: Box<dyn Naming> = if number == 0 { Box::new(Canonical) } else { Box::new(Diffusers) };
+    let naming: Box<dyn Naming> = if number == 0 { Box::new(Canonical) } else { Box::new(DiffusersFlux) };
     Ok(LayoutSource { component, naming, layout: CANDIDATES[number].layout, prefix })
 }
 
-struct Diffusers;
+struct DiffusersFlux;
 
-impl Naming for Diffusers {
-    fn parts(&self, name: &str) -> Vec<Part> {
-        parts(name).unwrap_or_else(|| vec![Part::all(name)])
+impl Naming for DiffusersFlux {
+    fn parts(&self, name: &str) -> Vec<TensorPart> {
+        parts(name).unwrap_or_else(|| vec![TensorPart::all(name)])
     }
 }
 
-fn parts(name: &str) -> Option<Vec<Part>> {
+fn parts(name: &str) -> Option<Vec<TensorPart>> {
     if let Some(rest) = name.strip_prefix("double_blocks.") {
         let (block, rest) = rest.split_once('.')?;
         return double_block(&format!("transformer_blocks.{block}"), rest);
@@ -62,14 +62,17 @@ fn parts(name: &str) -> Option<Vec<Part>> {
         // BFL's rows are shift, then scale; diffusers' AdaLayerNormContinuous has them the other way round.
         "final_layer.adaLN_modulation.1" => {
             let name = format!("norm_out.linear.{kind}");
-            return Some(vec![Part::half(name.clone(), Take::SecondHalf), Part::half(name, Take::FirstHalf)]);
+            return Some(vec![
+                TensorPart::half(name.clone(), Take::SecondHalf),
+                TensorPart::half(name, Take::FirstHalf),
+            ]);
         }
         _ => return None,
     };
-    Some(vec![Part::all(format!("{module}.{kind}"))])
+    Some(vec![TensorPart::all(format!("{module}.{kind}"))])
 }
 
-fn double_block(block: &str, rest: &str) -> Option<Vec<Part>> {
+fn double_block(block: &str, rest: &str) -> Option<Vec<TensorPart>> {
     let (module, kind) = rest.rsplit_once('.')?;
     let module = match module {
         "img_mod.lin" => "norm1.linear",
@@ -88,16 +91,16 @@ fn double_block(block: &str, rest: &str) -> Option<Vec<Part>> {
         "txt_mlp.2" => "ff_context.net.2",
         _ => return None,
     };
-    Some(vec![Part::all(format!("{block}.{module}.{kind}"))])
+    Some(vec![TensorPart::all(format!("{block}.{module}.{kind}"))])
 }
 
-fn single_block(block: &str, rest: &str) -> Option<Vec<Part>> {
+fn single_block(block: &str, rest: &str) -> Option<Vec<TensorPart>> {
     let (module, kind) = rest.rsplit_once('.')?;
     let module = match module {
         "modulation.lin" => "norm.linear",
         "linear1" => {
             let mut parts = each(block, ["attn.to_q", "attn.to_k", "attn.to_v"], kind);
-            parts.push(Part::share(format!("{block}.proj_mlp.{kind}"), MLP_RATIO));
+            parts.push(TensorPart::share(format!("{block}.proj_mlp.{kind}"), MLP_RATIO));
             return Some(parts);
         }
         "linear2" => "proj_out",
@@ -105,16 +108,16 @@ fn single_block(block: &str, rest: &str) -> Option<Vec<Part>> {
         "norm.key_norm" => return norm(block, "attn.norm_k", kind),
         _ => return None,
     };
-    Some(vec![Part::all(format!("{block}.{module}.{kind}"))])
+    Some(vec![TensorPart::all(format!("{block}.{module}.{kind}"))])
 }
 
-fn each(block: &str, modules: [&str; 3], kind: &str) -> Vec<Part> {
-    modules.iter().map(|module| Part::all(format!("{block}.{module}.{kind}"))).collect()
+fn each(block: &str, modules: [&str; 3], kind: &str) -> Vec<TensorPart> {
+    modules.iter().map(|module| TensorPart::all(format!("{block}.{module}.{kind}"))).collect()
 }
 
 /// BFL calls a norm's weight `scale`.
-fn norm(block: &str, module: &str, kind: &str) -> Option<Vec<Part>> {
-    (kind == "scale").then(|| vec![Part::all(format!("{block}.{module}.weight"))])
+fn norm(block: &str, module: &str, kind: &str) -> Option<Vec<TensorPart>> {
+    (kind == "scale").then(|| vec![TensorPart::all(format!("{block}.{module}.weight"))])
 }
 
 #[cfg(test)]
@@ -122,7 +125,7 @@ mod tests {
     use super::*;
 
     fn names(canonical: &str) -> Vec<String> {
-        Diffusers.parts(canonical).into_iter().map(|part| part.name).collect()
+        DiffusersFlux.parts(canonical).into_iter().map(|part| part.name).collect()
     }
 
     #[test]
@@ -135,8 +138,8 @@ mod tests {
                 "transformer_blocks.7.attn.add_v_proj.bias"
             ]
         );
-        let linear1 = Diffusers.parts("single_blocks.12.linear1.weight");
-        assert_eq!(linear1[3], Part::share("single_transformer_blocks.12.proj_mlp.weight", 4));
+        let linear1 = DiffusersFlux.parts("single_blocks.12.linear1.weight");
+        assert_eq!(linear1[3], TensorPart::share("single_transformer_blocks.12.proj_mlp.weight", 4));
         assert_eq!(linear1.iter().map(|part| part.share).sum::<usize>(), 7);
     }
 
@@ -148,9 +151,9 @@ mod tests {
 
     #[test]
     fn the_final_modulation_is_exchanged() {
-        let parts = Diffusers.parts("final_layer.adaLN_modulation.1.bias");
-        assert_eq!(parts[0], Part::half("norm_out.linear.bias", Take::SecondHalf));
-        assert_eq!(parts[1], Part::half("norm_out.linear.bias", Take::FirstHalf));
+        let parts = DiffusersFlux.parts("final_layer.adaLN_modulation.1.bias");
+        assert_eq!(parts[0], TensorPart::half("norm_out.linear.bias", Take::SecondHalf));
+        assert_eq!(parts[1], TensorPart::half("norm_out.linear.bias", Take::FirstHalf));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use super::tensor_file::USABLE_TYPES;
 use crate::config::{Beyond, Depth, beyond};
 use afterimage_core::{Error, Result};
 use afterimage_tensors::StoredTensor;
-use naming::{Naming, Part, Take};
+use naming::{Naming, Take, TensorPart};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -91,7 +91,7 @@ impl LayoutSource {
         self.parts(name).into_iter().map(|part| part.name).collect()
     }
 
-    fn parts(&self, name: &str) -> Vec<Part> {
+    fn parts(&self, name: &str) -> Vec<TensorPart> {
         let mut parts = self.naming.parts(name);
         for part in &mut parts {
             part.name.insert_str(0, self.prefix);
@@ -100,7 +100,7 @@ impl LayoutSource {
     }
 
     /// One part of a canonical tensor, `expected` being the shape it should have in the file.
-    fn part(&self, part: &Part, expected: &[usize]) -> Result<StoredTensor> {
+    fn part(&self, part: &TensorPart, expected: &[usize]) -> Result<StoredTensor> {
         let found = |path: PathBuf, found: String| Error::Tensor {
             path,
             tensor: part.name.clone(),

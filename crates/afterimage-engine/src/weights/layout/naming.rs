@@ -10,7 +10,7 @@ pub(super) enum Take {
 
 /// One block of rows of a canonical tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Part {
+pub(super) struct TensorPart {
     /// Name in the file, without the file's prefix.
     pub(super) name: String,
     /// Share of the canonical tensor's rows, relative to the other parts' shares.
@@ -19,7 +19,7 @@ pub(super) struct Part {
     pub(super) take: Take,
 }
 
-impl Part {
+impl TensorPart {
     pub(super) fn all(name: impl Into<String>) -> Self {
         Self::share(name, 1)
     }
@@ -37,14 +37,14 @@ impl Part {
 pub(super) trait Naming: Send + Sync {
     /// The blocks of rows that make up the canonical tensor `name`, top to bottom. A name that is not part of the model
     /// comes back as it is.
-    fn parts(&self, name: &str) -> Vec<Part>;
+    fn parts(&self, name: &str) -> Vec<TensorPart>;
 }
 
 /// The layout whose names are the canonical ones.
 pub(super) struct Canonical;
 
 impl Naming for Canonical {
-    fn parts(&self, name: &str) -> Vec<Part> {
-        vec![Part::all(name)]
+    fn parts(&self, name: &str) -> Vec<TensorPart> {
+        vec![TensorPart::all(name)]
     }
 }

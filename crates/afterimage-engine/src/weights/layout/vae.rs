@@ -1,6 +1,6 @@
 //! The VAE: canonical names are diffusers'; BFL's `ae.safetensors` numbers the decoder from the other end.
 
-use super::naming::{Naming, Part};
+use super::naming::{Naming, TensorPart};
 use super::{Candidate, LayoutSource, recognise};
 use crate::weights::blocks::count;
 use crate::weights::component::Component;
@@ -24,7 +24,7 @@ pub fn vae(component: Arc<Component>) -> Result<LayoutSource> {
     let has = |name: &str| component.has(&format!("{prefix}{name}"));
     let naming: Box<dyn Naming> = if number == 0 {
         let old_attention = has("encoder.mid_block.attentions.0.query.weight");
-        Box::new(Diffusers { old_attention })
+        Box::new(DiffusersVae { old_attention })
     } else {
         let levels = count(has, |level| format!("decoder.up.{level}.block.0.conv1.weight"));
         Box::new(Bfl { levels })
@@ -33,14 +33,14 @@ pub fn vae(component: Arc<Component>) -> Result<LayoutSource> {
 }
 
 /// diffusers' names; before 0.14 the attention's layers were called `query`, `key`, `value` and `proj_attn`.
-struct Diffusers {
+struct DiffusersVae {
     old_attention: bool,
 }
 
-impl Naming for Diffusers {
-    fn parts(&self, name: &str) -> Vec<Part> {
+impl Naming for DiffusersVae {
+    fn parts(&self, name: &str) -> Vec<TensorPart> {
         let Some((block, layer)) = name.split_once("mid_block.attentions.0.").filter(|_| self.old_attention) else {
-            return vec![Part::all(name)];
+            return vec![TensorPart::all(name)];
         };
         let (layer, kind) = layer.rsplit_once('.').unwrap_or((layer, ""));
         let layer = match layer {
@@ -50,7 +50,7 @@ impl Naming for Diffusers {
             "to_out.0" => "proj_attn",
             other => other,
         };
-        vec![Part::all(format!("{block}mid_block.attentions.0.{layer}.{kind}"))]
+        vec![TensorPart::all(format!("{block}mid_block.attentions.0.{layer}.{kind}"))]
     }
 }
 
@@ -60,8 +60,8 @@ struct Bfl {
 }
 
 impl Naming for Bfl {
-    fn parts(&self, name: &str) -> Vec<Part> {
-        vec![Part::all(self.name(name).unwrap_or_else(|| name.to_owned()))]
+    fn parts(&self, name: &str) -> Vec<TensorPart> {
+        vec![TensorPart::all(self.name(name).unwrap_or_else(|| name.to_owned()))]
     }
 }
 
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn old_attention_names_are_known() {
-        let old = |name: &str| Diffusers { old_attention: true }.parts(name)[0].name.clone();
+        let old = |name: &str| DiffusersVae { old_attention: true }.parts(name)[0].name.clone();
         assert_eq!(
             old("encoder.mid_block.attentions.0.to_out.0.bias"),
             "encoder.mid_block.attentions.0.proj_attn.bias"

@@ -1,6 +1,6 @@
 //! How much the scans of a progressive file told of the lowest frequencies.
 
-use super::scan::Pass;
+use super::scan::ScanPass;
 
 /// Coefficients that can be estimated, the mean among them.
 pub(super) const ESTIMATED: usize = 10;
@@ -17,11 +17,11 @@ impl Default for Accuracy {
 
 impl Accuracy {
     /// Counts a scan in.
-    pub(super) fn add(&mut self, pass: Pass) {
+    pub(super) fn add(&mut self, pass: ScanPass) {
         let ((start, end), shift) = match pass {
-            Pass::Sequential => ((0, 63), 0),
-            Pass::DcFirst { shift } | Pass::DcRefinement { shift } => ((0, 0), shift),
-            Pass::AcFirst { band, shift } | Pass::AcRefinement { band, shift } => (band, shift),
+            ScanPass::Sequential => ((0, 63), 0),
+            ScanPass::DcFirst { shift } | ScanPass::DcRefinement { shift } => ((0, 0), shift),
+            ScanPass::AcFirst { band, shift } | ScanPass::AcRefinement { band, shift } => (band, shift),
         };
         for bits in self.0.iter_mut().take(end + 1).skip(start) {
             *bits = shift as i8;
@@ -57,12 +57,12 @@ mod tests {
     fn scans_add_up_to_exact_coefficients() {
         let mut accuracy = Accuracy::default();
         assert!(!accuracy.has_means());
-        accuracy.add(Pass::DcFirst { shift: 1 });
-        accuracy.add(Pass::AcFirst { band: (1, 5), shift: 0 });
-        accuracy.add(Pass::AcFirst { band: (6, 63), shift: 2 });
+        accuracy.add(ScanPass::DcFirst { shift: 1 });
+        accuracy.add(ScanPass::AcFirst { band: (1, 5), shift: 0 });
+        accuracy.add(ScanPass::AcFirst { band: (6, 63), shift: 2 });
         assert!(accuracy.has_means() && !accuracy.is_exact());
-        accuracy.add(Pass::AcRefinement { band: (6, 63), shift: 1 });
-        accuracy.add(Pass::AcRefinement { band: (6, 63), shift: 0 });
+        accuracy.add(ScanPass::AcRefinement { band: (6, 63), shift: 1 });
+        accuracy.add(ScanPass::AcRefinement { band: (6, 63), shift: 0 });
         assert!(accuracy.is_exact());
     }
 }

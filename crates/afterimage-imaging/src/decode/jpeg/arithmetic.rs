@@ -1,11 +1,11 @@
 //! Arithmetic coding, sequential and progressive (ITU-T T.81, annexes D, F.2.4 and G.2.4).
 
-use super::super::problem::Problem;
+use super::super::defect::Defect;
 use super::arithmetic_states::STATES;
 use super::bits::after_restart;
 use super::block::{Block, ZIGZAG};
 use super::damage::Damage;
-use super::scan::{Pass, Scan};
+use super::scan::{Scan, ScanPass};
 use super::scan_decoding::BlockDecoder;
 
 /// Index of the state whose probability stays one half.
@@ -13,22 +13,22 @@ const FIXED_STATE: u8 = 113;
 
 /// What the model of a coefficient depends on, by table.
 #[derive(Clone, Copy)]
-pub(super) struct Conditioning {
+pub(super) struct ArithmeticConditioning {
     /// Bounds of what counts as a small difference of DC, as powers of two.
     dc: [(u8, u8); 4],
     /// Last coefficient of the low band.
     ac: [u8; 4],
 }
 
-impl Default for Conditioning {
+impl Default for ArithmeticConditioning {
     fn default() -> Self {
         Self { dc: [(0, 1); 4], ac: [5; 4] }
     }
 }
 
-impl Conditioning {
+impl ArithmeticConditioning {
     /// Reads a segment of definitions.
-    pub(super) fn read(&mut self, segment: &[u8]) -> Result<(), Problem> {
+    pub(super) fn read(&mut self, segment: &[u8]) -> Result<(), Defect> {
         for &[place, value] in segment.as_chunks::<2>().0 {
             let table = usize::from(place & 0xf);
             let (lower, upper) = (value & 0xf, value >> 4);
@@ -165,7 +165,7 @@ impl<'a> Decisions<'a> {
     }
 }
 
-struct Member {
+struct ArithmeticMember {
     dc_table: usize,
     ac_table: usize,
     prediction: i32,
@@ -177,29 +177,29 @@ struct Member {
 pub(super) struct ArithmeticDecoder<'a> {
     decisions: Decisions<'a>,
     statistics: [Statistics; 4],
-    conditioning: Conditioning,
-    members: Vec<Member>,
-    pass: Pass,
+    conditioning: ArithmeticConditioning,
+    members: Vec<ArithmeticMember>,
+    pass: ScanPass,
 }
 
 impl<'a> ArithmeticDecoder<'a> {
     /// # Errors
     /// If the scan names a table that there cannot be.
-    pub(super) fn new(scan: &Scan, conditioning: Conditioning, data: &'a [u8]) -> Result<Self, Problem> {
+    pub(super) fn new(scan: &Scan, conditioning: ArithmeticConditioning, data: &'a [u8]) -> Result<Self, Defect> {
         let mut members = Vec::new();
         for member in &scan.members {
             let (dc_table, ac_table) = (member.dc_table, member.ac_table);
             if dc_table.max(ac_table) > 3 {
                 return Err("damaged (start of scan)".to_owned());
             }
-            members.push(Member { dc_table, ac_table, prediction: 0, context: 0 });
+            members.push(ArithmeticMember { dc_table, ac_table, prediction: 0, context: 0 });
         }
         let statistics = std::array::from_fn(|_| Statistics::default());
         Ok(Self { decisions: Decisions::new(data), statistics, conditioning, members, pass: scan.pass })
     }
 
     fn dc(&mut self, member: usize) -> Result<i32, Damage> {
-        let Member { dc_table, prediction, context, .. } = &mut self.members[member];
+        let ArithmeticMember { dc_table, prediction, context, .. } = &mut self.members[member];
         let bins = &mut self.statistics[*dc_table].dc;
         let decisions = &mut self.decisions;
         let first = *context;
@@ -293,18 +293,18 @@ impl<'a> ArithmeticDecoder<'a> {
 impl<'a> BlockDecoder<'a> for ArithmeticDecoder<'a> {
     fn decode(&mut self, member: usize, block: &mut Block) -> Result<(), Damage> {
         match self.pass {
-            Pass::Sequential => {
+            ScanPass::Sequential => {
                 block[0] = self.dc(member)? as i16;
                 self.ac(member, (1, 63), 0, block)?;
             }
-            Pass::DcFirst { shift } => block[0] = (self.dc(member)? << shift) as i16,
-            Pass::DcRefinement { shift } => {
+            ScanPass::DcFirst { shift } => block[0] = (self.dc(member)? << shift) as i16,
+            ScanPass::DcRefinement { shift } => {
                 if self.decisions.fixed() {
                     block[0] |= 1 << shift;
                 }
             }
-            Pass::AcFirst { band, shift } => self.ac(member, band, shift, block)?,
-            Pass::AcRefinement { band, shift } => self.ac_refinement(band, shift, block)?,
+            ScanPass::AcFirst { band, shift } => self.ac(member, band, shift, block)?,
+            ScanPass::AcRefinement { band, shift } => self.ac_refinement(band, shift, block)?,
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use super::accuracy::Accuracy;
 use super::block::{Block, Quantizers};
-use super::frame::{Component, Frame};
+use super::frame::{FrameComponent, JpegFrame};
 
 /// Coefficients of a component in blocks, row by row.
 pub(super) struct Coefficients {
@@ -20,7 +20,7 @@ pub(super) struct Coefficients {
 }
 
 impl Coefficients {
-    pub(super) fn new(frame: &Frame, component: &Component) -> Self {
+    pub(super) fn new(frame: &JpegFrame, component: &FrameComponent) -> Self {
         let (width, height) = frame.stored_size(component);
         let columns = width.div_ceil(8) as usize;
         let blocks = vec![0; 64 * columns * frame.unit_rows() * component.vertical as usize];
@@ -29,7 +29,7 @@ impl Coefficients {
     }
 
     /// Bytes that the coefficients of `component` take.
-    pub(super) fn bytes(frame: &Frame, component: &Component) -> u64 {
+    pub(super) fn bytes(frame: &JpegFrame, component: &FrameComponent) -> u64 {
         let columns = u64::from(frame.stored_size(component).0.div_ceil(8));
         columns * frame.unit_rows() as u64 * u64::from(component.vertical) * size_of::<Block>() as u64
     }

@@ -1,17 +1,17 @@
 //! Start of frame: the kind of coding, the size and the components.
 
-use super::super::problem::Problem;
+use super::super::defect::Defect;
 
 /// Start of frame.
-pub(super) struct Frame {
+pub(super) struct JpegFrame {
     pub(super) progressive: bool,
     pub(super) arithmetic: bool,
     pub(super) width: u32,
     pub(super) height: u32,
-    pub(super) components: Vec<Component>,
+    pub(super) components: Vec<FrameComponent>,
 }
 
-pub(super) struct Component {
+pub(super) struct FrameComponent {
     pub(super) identifier: u8,
     /// Sampling factors, 1 to 4.
     pub(super) horizontal: u32,
@@ -20,9 +20,9 @@ pub(super) struct Component {
     pub(super) quantizers: usize,
 }
 
-impl Frame {
+impl JpegFrame {
     /// Reads the segment behind a marker that starts a frame: `F7` of JPEG-LS, or one of `C0` to `CF`.
-    pub(super) fn read(marker: u8, segment: &[u8]) -> Result<Self, Problem> {
+    pub(super) fn read(marker: u8, segment: &[u8]) -> Result<Self, Defect> {
         let (progressive, arithmetic) = match marker {
             0xc0 | 0xc1 => (false, false),
             0xc2 => (true, false),
@@ -41,7 +41,7 @@ impl Frame {
         let (components, _) = components.as_chunks::<3>();
         let components = components
             .iter()
-            .map(|[identifier, sampling, quantizers]| Component {
+            .map(|[identifier, sampling, quantizers]| FrameComponent {
                 identifier: *identifier,
                 horizontal: u32::from(sampling >> 4),
                 vertical: u32::from(sampling & 0xf),
@@ -63,7 +63,7 @@ impl Frame {
 
     /// A component that has, say, two samples for each three pixels: libjpeg-turbo, and so nearly all readers, refuses
     /// such files too, and there is no agreement on where those samples lie.
-    fn check_sampling(&self) -> Result<(), Problem> {
+    fn check_sampling(&self) -> Result<(), Defect> {
         let (horizontal, vertical) = self.largest_sampling();
         match self.components.iter().find(|component| {
             !horizontal.is_multiple_of(component.horizontal) || !vertical.is_multiple_of(component.vertical)
@@ -98,7 +98,7 @@ impl Frame {
     }
 
     /// Samples of a component, across and down.
-    pub(super) fn stored_size(&self, component: &Component) -> (u32, u32) {
+    pub(super) fn stored_size(&self, component: &FrameComponent) -> (u32, u32) {
         let (horizontal, vertical) = self.largest_sampling();
         let side = |pixels: u32, factor: u32, largest: u32| (pixels * factor).div_ceil(largest);
         (side(self.width, component.horizontal, horizontal), side(self.height, component.vertical, vertical))
@@ -115,6 +115,6 @@ impl Frame {
     }
 }
 
-fn unsupported(what: &str) -> Problem {
+fn unsupported(what: &str) -> Defect {
     format!("{what} is not supported; save it as baseline or progressive JPEG")
 }

@@ -1,10 +1,10 @@
 //! Huffman coding, sequential and progressive (ITU-T T.81, annexes F.2.2 and G.2).
 
-use super::super::problem::Problem;
+use super::super::defect::Defect;
 use super::bits::BitReader;
 use super::block::{Block, ZIGZAG};
 use super::damage::Damage;
-use super::scan::{Pass, Scan};
+use super::scan::{Scan, ScanPass};
 use super::scan_decoding::BlockDecoder;
 
 /// Bits of a code that one look into a table resolves.
@@ -84,7 +84,7 @@ pub(super) struct HuffmanTables {
 
 impl HuffmanTables {
     /// Reads a segment of definitions.
-    pub(super) fn read(&mut self, mut segment: &[u8]) -> Result<(), Problem> {
+    pub(super) fn read(&mut self, mut segment: &[u8]) -> Result<(), Defect> {
         while !segment.is_empty() {
             segment = self.read_table(segment).ok_or("damaged (Huffman table)")?;
         }
@@ -120,7 +120,7 @@ impl HuffmanTables {
     }
 }
 
-struct Member<'tables> {
+struct HuffmanMember<'tables> {
     dc: Option<&'tables HuffmanTable>,
     ac: Option<&'tables HuffmanTable>,
     /// DC of the last block.
@@ -130,8 +130,8 @@ struct Member<'tables> {
 /// Decodes the blocks of one scan.
 pub(super) struct HuffmanDecoder<'a, 'tables> {
     reader: BitReader<'a>,
-    members: Vec<Member<'tables>>,
-    pass: Pass,
+    members: Vec<HuffmanMember<'tables>>,
+    pass: ScanPass,
     /// Blocks, the current one not counted, that have nothing more in this band.
     run: u32,
 }
@@ -139,21 +139,21 @@ pub(super) struct HuffmanDecoder<'a, 'tables> {
 impl<'a, 'tables> HuffmanDecoder<'a, 'tables> {
     /// # Errors
     /// If the scan needs a table that was not defined.
-    pub(super) fn new(scan: &Scan, tables: &'tables HuffmanTables, data: &'a [u8]) -> Result<Self, Problem> {
+    pub(super) fn new(scan: &Scan, tables: &'tables HuffmanTables, data: &'a [u8]) -> Result<Self, Defect> {
         let mut members = Vec::new();
         for member in &scan.members {
             let dc = tables.dc.get(member.dc_table).and_then(Option::as_ref);
             let ac = tables.ac.get(member.ac_table).and_then(Option::as_ref);
             let (needs_dc, needs_ac) = match scan.pass {
-                Pass::Sequential => (true, true),
-                Pass::DcFirst { .. } => (true, false),
-                Pass::DcRefinement { .. } => (false, false),
-                Pass::AcFirst { .. } | Pass::AcRefinement { .. } => (false, true),
+                ScanPass::Sequential => (true, true),
+                ScanPass::DcFirst { .. } => (true, false),
+                ScanPass::DcRefinement { .. } => (false, false),
+                ScanPass::AcFirst { .. } | ScanPass::AcRefinement { .. } => (false, true),
             };
             if needs_dc && dc.is_none() || needs_ac && ac.is_none() {
                 return Err("damaged (no Huffman table for a scan)".to_owned());
             }
-            members.push(Member { dc, ac, prediction: 0 });
+            members.push(HuffmanMember { dc, ac, prediction: 0 });
         }
         Ok(Self { reader: BitReader::new(data), members, pass: scan.pass, run: 0 })
     }
@@ -294,15 +294,15 @@ impl<'a, 'tables> HuffmanDecoder<'a, 'tables> {
 impl<'a> BlockDecoder<'a> for HuffmanDecoder<'a, '_> {
     fn decode(&mut self, member: usize, block: &mut Block) -> Result<(), Damage> {
         match self.pass {
-            Pass::Sequential => self.sequential(member, block)?,
-            Pass::DcFirst { shift } => block[0] = (self.dc(member)? << shift) as i16,
-            Pass::DcRefinement { shift } => {
+            ScanPass::Sequential => self.sequential(member, block)?,
+            ScanPass::DcFirst { shift } => block[0] = (self.dc(member)? << shift) as i16,
+            ScanPass::DcRefinement { shift } => {
                 if self.reader.bit()? {
                     block[0] |= 1 << shift;
                 }
             }
-            Pass::AcFirst { band, shift } => self.ac_first(band, shift, block)?,
-            Pass::AcRefinement { band, shift } => self.ac_refinement(band, shift, block)?,
+            ScanPass::AcFirst { band, shift } => self.ac_first(band, shift, block)?,
+            ScanPass::AcRefinement { band, shift } => self.ac_refinement(band, shift, block)?,
         }
         Ok(())
     }

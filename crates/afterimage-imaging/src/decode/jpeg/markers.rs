@@ -1,7 +1,7 @@
 //! A walk over a JPEG's markers, before any memory is taken for pixels.
 
-use super::super::problem::Problem;
-use super::frame::{Component, Frame};
+use super::super::defect::Defect;
+use super::frame::{FrameComponent, JpegFrame};
 
 /// How the samples of a JPEG encode colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(in super::super) struct JpegMarkers {
 
 impl JpegMarkers {
     /// Reads all markers up to the end of the image, which must be there: a JPEG that was cut off has none.
-    pub(in super::super) fn read(bytes: &[u8]) -> Result<Self, Problem> {
+    pub(in super::super) fn read(bytes: &[u8]) -> Result<Self, Defect> {
         const TRUNCATED: &str = "truncated";
         let mut rest = bytes.get(2..).unwrap_or_default();
         let mut frame = None;
@@ -53,7 +53,7 @@ impl JpegMarkers {
             rest = &rest[length..];
             match marker {
                 0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf | 0xf7 if frame.is_none() => {
-                    frame = Some(Frame::read(marker, segment)?);
+                    frame = Some(JpegFrame::read(marker, segment)?);
                 }
                 0xda => {
                     if scans == 0 {
@@ -107,7 +107,11 @@ pub(super) fn is_standalone(marker: u8) -> bool {
 }
 
 /// The rules of libjpeg (`default_decompress_parms`), which Pillow relies on.
-fn color_model(components: &[Component], has_jfif: bool, adobe_transform: Option<u8>) -> Result<ColorModel, Problem> {
+fn color_model(
+    components: &[FrameComponent],
+    has_jfif: bool,
+    adobe_transform: Option<u8>,
+) -> Result<ColorModel, Defect> {
     match (components.len(), adobe_transform) {
         (1, _) => Ok(ColorModel::Grey),
         (3, _) if has_jfif => Ok(ColorModel::YCbCr),

@@ -1,11 +1,11 @@
 //! From the segments of a file to the planes of its components.
 
+use super::super::defect::Defect;
 use super::super::limits::working_memory;
-use super::super::problem::Problem;
-use super::arithmetic::{ArithmeticDecoder, Conditioning};
+use super::arithmetic::{ArithmeticConditioning, ArithmeticDecoder};
 use super::block::{Quantizers, ZIGZAG};
 use super::coefficients::Coefficients;
-use super::frame::Frame;
+use super::frame::JpegFrame;
 use super::huffman::{HuffmanDecoder, HuffmanTables};
 use super::markers::{is_standalone, next_marker};
 use super::reconstruction::samples;
@@ -20,8 +20,8 @@ use rayon::prelude::*;
 ///
 /// Nothing that is missing or damaged is made up: the end of the image, each component's data and each block in it have
 /// to be there.
-pub(super) fn read_planes(bytes: &[u8], limits: &PictureLimits) -> Result<Planes, Problem> {
-    let mut decoder = Decoder::default();
+pub(super) fn read_planes(bytes: &[u8], limits: &PictureLimits) -> Result<ComponentPlanes, Defect> {
+    let mut decoder = PlanesDecoder::default();
     let mut rest = bytes.get(2..).unwrap_or_default();
     loop {
         let (marker, after) = next_marker(rest).ok_or("truncated")?;
@@ -45,18 +45,18 @@ pub(super) fn read_planes(bytes: &[u8], limits: &PictureLimits) -> Result<Planes
 
 /// What the segments said so far.
 #[derive(Default)]
-struct Decoder {
+struct PlanesDecoder {
     huffman: HuffmanTables,
-    conditioning: Conditioning,
+    conditioning: ArithmeticConditioning,
     quantizers: [Option<Quantizers>; 4],
     /// Units between restart markers, 0 for none.
     restart_interval: u32,
     picture: Option<Coded>,
 }
 
-impl Decoder {
+impl PlanesDecoder {
     /// Any segment but a scan.
-    fn segment(&mut self, marker: u8, segment: &[u8], limits: &PictureLimits) -> Result<(), Problem> {
+    fn segment(&mut self, marker: u8, segment: &[u8], limits: &PictureLimits) -> Result<(), Defect> {
         match marker {
             0xc4 => self.huffman.read(segment)?,
             0xcc => self.conditioning.read(segment)?,
@@ -69,14 +69,14 @@ impl Decoder {
                 if self.picture.is_some() {
                     return Err("damaged (two frames)".to_owned());
                 }
-                self.picture = Some(Coded::new(Frame::read(marker, segment)?, limits)?);
+                self.picture = Some(Coded::new(JpegFrame::read(marker, segment)?, limits)?);
             }
             _ => {}
         }
         Ok(())
     }
 
-    fn read_quantizers(&mut self, mut segment: &[u8]) -> Result<(), Problem> {
+    fn read_quantizers(&mut self, mut segment: &[u8]) -> Result<(), Defect> {
         const DAMAGED: &str = "damaged (quantization table)";
         while let Some((&place, after)) = segment.split_first() {
             let bytes = if place >> 4 == 0 { 1 } else { 2 };
@@ -92,7 +92,7 @@ impl Decoder {
     }
 
     /// Decodes the scan whose data follows. Returns what comes behind it.
-    fn scan<'a>(&mut self, segment: &[u8], data: &'a [u8]) -> Result<&'a [u8], Problem> {
+    fn scan<'a>(&mut self, segment: &[u8], data: &'a [u8]) -> Result<&'a [u8], Defect> {
         let picture = self.picture.as_mut().ok_or("damaged (scan before the start of frame)")?;
         let frame = &picture.frame;
         let scan = Scan::read(segment, frame)?;
@@ -122,13 +122,13 @@ impl Decoder {
 
 /// A picture as its scans have told it so far.
 struct Coded {
-    frame: Frame,
+    frame: JpegFrame,
     /// Of each component.
     coefficients: Vec<Coefficients>,
 }
 
 impl Coded {
-    fn new(frame: Frame, limits: &PictureLimits) -> Result<Self, Problem> {
+    fn new(frame: JpegFrame, limits: &PictureLimits) -> Result<Self, Defect> {
         // Coefficients take two bytes, samples one.
         let bytes: u64 = frame.components.iter().map(|component| Coefficients::bytes(&frame, component)).sum();
         if bytes + bytes / 2 > working_memory(limits) {
@@ -143,14 +143,14 @@ impl Coded {
         scan: &Scan,
         restart_interval: u32,
         mut decoder: impl BlockDecoder<'a>,
-    ) -> Result<&'a [u8], Problem> {
+    ) -> Result<&'a [u8], Defect> {
         decode_scan(scan, &self.frame, restart_interval, &mut self.coefficients, &mut decoder)
             .map_err(|damage| damage.to_string())?;
         Ok(decoder.rest())
     }
 
     /// The samples of all components. Frees coefficients on the way.
-    fn planes(self) -> Result<Planes, Problem> {
+    fn planes(self) -> Result<ComponentPlanes, Defect> {
         let mut quantizers = Vec::new();
         for coefficients in &self.coefficients {
             let table = coefficients.quantizers.filter(|_| coefficients.accuracy.has_means());
@@ -165,18 +165,18 @@ impl Coded {
             let samples = samples(&coefficients, &quantizers[index], smoother);
             planes.push(Plane::new(&self.frame, &self.frame.components[index], samples));
         }
-        Ok(Planes { width: self.frame.width as usize, height: self.frame.height as usize, components: planes })
+        Ok(ComponentPlanes { width: self.frame.width as usize, height: self.frame.height as usize, components: planes })
     }
 }
 
 /// The components of a picture of `width` x `height` pixels.
-pub(super) struct Planes {
+pub(super) struct ComponentPlanes {
     width: usize,
     height: usize,
     components: Vec<Plane>,
 }
 
-impl Planes {
+impl ComponentPlanes {
     /// The components enlarged to the size of the picture and interleaved, in rows from the top.
     pub(super) fn interleaved(&self) -> Vec<u8> {
         self.in_rows(self.components.len(), |rows, pixels| {

@@ -3,7 +3,7 @@
 use super::block::Block;
 use super::coefficients::Coefficients;
 use super::damage::Damage;
-use super::frame::Frame;
+use super::frame::JpegFrame;
 use super::scan::Scan;
 
 /// Reads entropy-coded data.
@@ -22,7 +22,7 @@ pub(super) trait BlockDecoder<'a> {
 /// than 0 a marker comes after so many units.
 pub(super) fn decode_scan<'a>(
     scan: &Scan,
-    frame: &Frame,
+    frame: &JpegFrame,
     restart_interval: u32,
     coefficients: &mut [Coefficients],
     decoder: &mut impl BlockDecoder<'a>,

@@ -7,7 +7,7 @@
 use super::accuracy::{Accuracy, ESTIMATED};
 use super::block::{Block, Quantizers, ZIGZAG};
 use super::coefficients::Coefficients;
-use super::frame::{Component, Frame};
+use super::frame::{FrameComponent, JpegFrame};
 
 /// Estimates coefficients of one component.
 pub(super) struct Smoother<'a> {
@@ -20,7 +20,7 @@ pub(super) struct Smoother<'a> {
 
 impl<'a> Smoother<'a> {
     /// One for each component; none if there is nothing to estimate or to divide by.
-    pub(super) fn of_frame(frame: &Frame, planes: &[(Accuracy, &'a Quantizers)]) -> Option<Vec<Self>> {
+    pub(super) fn of_frame(frame: &JpegFrame, planes: &[(Accuracy, &'a Quantizers)]) -> Option<Vec<Self>> {
         let is_useful = planes.iter().any(|(accuracy, _)| !accuracy.is_exact());
         let can_divide = planes
             .iter()
@@ -29,7 +29,7 @@ impl<'a> Smoother<'a> {
             return None;
         }
         let unit_rows = frame.unit_rows();
-        let smoother = |(component, &(accuracy, quantizers)): (&Component, &(Accuracy, &'a Quantizers))| Self {
+        let smoother = |(component, &(accuracy, quantizers)): (&FrameComponent, &(Accuracy, &'a Quantizers))| Self {
             accuracy,
             quantizers,
             unit_height: component.vertical as usize,
@@ -43,7 +43,7 @@ impl<'a> Smoother<'a> {
         let mut block = *plane.block_at(column, row);
         let means = self.means_around(plane, column, row);
         let is_alone = self.accuracy.has_means_alone();
-        let tables: &[Weights] = if is_alone { &FROM_DC_ALONE } else { &FROM_DC_BESIDE };
+        let tables: &[SmoothingWeights] = if is_alone { &FROM_DC_ALONE } else { &FROM_DC_BESIDE };
         for (index, weights) in tables.iter().enumerate() {
             let (place, missing) = (usize::from(ZIGZAG[index + 1]), self.accuracy.missing_bits(index + 1));
             if missing != 0 && block[place] == 0 {
@@ -57,7 +57,7 @@ impl<'a> Smoother<'a> {
     }
 
     /// A coefficient at `place`, which is smaller than the `missing` bits can say.
-    fn estimate(&self, means: &[i64; 25], weights: &Weights, place: usize, missing: i8) -> i16 {
+    fn estimate(&self, means: &[i64; 25], weights: &SmoothingWeights, place: usize, missing: i8) -> i16 {
         let sum: i64 = means.iter().zip(weights).map(|(&mean, &weight)| mean * i64::from(weight)).sum();
         let scaled = sum * i64::from(self.quantizers[0]);
         let quantizer = i64::from(self.quantizers[place]);
@@ -93,11 +93,11 @@ impl<'a> Smoother<'a> {
 }
 
 /// How much the mean of each of the 5x5 blocks counts, in 256ths.
-type Weights = [i16; 25];
+type SmoothingWeights = [i16; 25];
 
 /// Of the coefficients 1 to 9 in zigzag order, where no scan told any of them.
 #[rustfmt::skip]
-const FROM_DC_ALONE: [Weights; 9] = [
+const FROM_DC_ALONE: [SmoothingWeights; 9] = [
     [
         -1, -1, 0, 1, 1,
         -3, 13, 0, -13, 3,
@@ -165,7 +165,7 @@ const FROM_DC_ALONE: [Weights; 9] = [
 
 /// Of the coefficients 1 to 5 in zigzag order, where scans told some of them.
 #[rustfmt::skip]
-const FROM_DC_BESIDE: [Weights; 5] = [
+const FROM_DC_BESIDE: [SmoothingWeights; 5] = [
     [
         0, 0, 0, 0, 0,
         0, 0, 0, 0, 0,
@@ -205,7 +205,7 @@ const FROM_DC_BESIDE: [Weights; 5] = [
 
 /// Of the mean itself, where no scan told any other coefficient.
 #[rustfmt::skip]
-const MEAN: Weights = [
+const MEAN: SmoothingWeights = [
     -2, -6, -8, -6, -2,
     -6, 6, 42, 6, -6,
     -8, 42, 152, 42, -8,

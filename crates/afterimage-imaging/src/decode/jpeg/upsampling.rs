@@ -4,7 +4,7 @@
 //! the nearer and 1/4 of the farther sample along an axis. Halves are rounded down and up in turn, which keeps the mean.
 //! Any other fraction is repeated.
 
-use super::frame::{Component, Frame};
+use super::frame::{FrameComponent, JpegFrame};
 
 /// The samples of a component.
 pub(super) struct Plane {
@@ -20,7 +20,7 @@ pub(super) struct Plane {
 
 impl Plane {
     /// `samples` are in rows of whole blocks.
-    pub(super) fn new(frame: &Frame, component: &Component, samples: Vec<u8>) -> Self {
+    pub(super) fn new(frame: &JpegFrame, component: &FrameComponent, samples: Vec<u8>) -> Self {
         let (horizontal, vertical) = frame.largest_sampling();
         let (width, height) = frame.stored_size(component);
         Self {

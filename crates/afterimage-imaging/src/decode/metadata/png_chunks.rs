@@ -17,13 +17,15 @@ pub(super) fn blocks(bytes: &[u8]) -> Blocks<'_> {
     let wanted = chunks(bytes).filter_map(|(name, data)| Some((name, kind(name, data)?, data))).take(MOST_ATTEMPTS);
     for (name, kind, data) in wanted {
         match kind {
-            Kind::Exif => blocks.exif = blocks.exif.or(Some(Cow::Borrowed(data))),
-            Kind::Profile if blocks.profile.is_none() => blocks.profile = compressed_behind_name(data).map(Cow::Owned),
-            Kind::Xmp if blocks.xmp.is_none() => blocks.xmp = text(name, data),
-            Kind::RawExif if exif_text.is_none() => {
+            ChunkKind::Exif => blocks.exif = blocks.exif.or(Some(Cow::Borrowed(data))),
+            ChunkKind::Profile if blocks.profile.is_none() => {
+                blocks.profile = compressed_behind_name(data).map(Cow::Owned);
+            }
+            ChunkKind::Xmp if blocks.xmp.is_none() => blocks.xmp = text(name, data),
+            ChunkKind::RawExif if exif_text.is_none() => {
                 exif_text = text(name, data).and_then(|text| from_raw_profile(&text));
             }
-            Kind::RawXmp if blocks.xmp.is_none() => {
+            ChunkKind::RawXmp if blocks.xmp.is_none() => {
                 blocks.xmp = text(name, data).and_then(|text| from_raw_profile(&text)).map(Cow::Owned);
             }
             _ => {}
@@ -42,7 +44,7 @@ pub(super) fn blocks(bytes: &[u8]) -> Blocks<'_> {
 
 /// What a chunk holds that is of use here.
 #[derive(Clone, Copy)]
-enum Kind {
+enum ChunkKind {
     Exif,
     Profile,
     Xmp,
@@ -50,14 +52,14 @@ enum Kind {
     RawXmp,
 }
 
-fn kind(name: [u8; 4], data: &[u8]) -> Option<Kind> {
+fn kind(name: [u8; 4], data: &[u8]) -> Option<ChunkKind> {
     match &name {
-        b"eXIf" => Some(Kind::Exif),
-        b"iCCP" => Some(Kind::Profile),
+        b"eXIf" => Some(ChunkKind::Exif),
+        b"iCCP" => Some(ChunkKind::Profile),
         b"tEXt" | b"zTXt" | b"iTXt" => match split_at_zero(&data[..data.len().min(LONGEST_KEYWORD + 1)])?.0 {
-            b"XML:com.adobe.xmp" => Some(Kind::Xmp),
-            b"Raw profile type exif" | b"Raw profile type APP1" => Some(Kind::RawExif),
-            b"Raw profile type xmp" => Some(Kind::RawXmp),
+            b"XML:com.adobe.xmp" => Some(ChunkKind::Xmp),
+            b"Raw profile type exif" | b"Raw profile type APP1" => Some(ChunkKind::RawExif),
+            b"Raw profile type xmp" => Some(ChunkKind::RawXmp),
             _ => None,
         },
         _ => None,

@@ -1,8 +1,8 @@
 //! Stored samples to grey, RGB or CMYK.
 
-use super::super::problem::Problem;
+use super::super::defect::Defect;
 use super::super::samples::{Samples, cmyk_to_rgb};
-use super::layout::{Alpha, Layout, Photometric, tag};
+use super::layout::{Alpha, PageLayout, Photometric, tag};
 
 /// What is needed to understand the samples.
 pub(super) struct Colors {
@@ -11,7 +11,7 @@ pub(super) struct Colors {
 }
 
 impl Colors {
-    pub(super) fn new(layout: &Layout) -> Result<Self, Problem> {
+    pub(super) fn new(layout: &PageLayout) -> Result<Self, Defect> {
         if layout.photometric != Photometric::Palette {
             return Ok(Self { map: Vec::new() });
         }
@@ -31,7 +31,7 @@ impl Colors {
     }
 
     /// The stored samples, side by side and 8 bits each, as colours.
-    pub(super) fn finish(&self, mut samples: Vec<u8>, layout: &Layout) -> Samples {
+    pub(super) fn finish(&self, mut samples: Vec<u8>, layout: &PageLayout) -> Samples {
         let alpha = layout.alpha;
         match layout.photometric {
             Photometric::WhiteIsZero | Photometric::BlackIsZero => {

@@ -1,6 +1,6 @@
 //! How strips and tiles are packed, as the tags tell it.
 
-use super::super::problem::Problem;
+use super::super::defect::Defect;
 
 /// How strips and tiles are packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(super) enum FaxCoding {
 }
 
 impl Compression {
-    pub(super) fn from_tag(value: u64) -> Result<Self, Problem> {
+    pub(super) fn from_tag(value: u64) -> Result<Self, Defect> {
         let name = match value {
             1 => return Ok(Self::None),
             2 => return Ok(Self::Fax(FaxCoding::Runs { alignment: 8 })),

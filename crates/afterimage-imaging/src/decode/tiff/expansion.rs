@@ -1,15 +1,15 @@
 //! Strips and tiles to the bytes that were packed into them.
 
-use super::super::problem::Problem;
+use super::super::defect::Defect;
 use super::compression::Compression;
 use super::fax;
-use super::layout::{Layout, Piece};
+use super::layout::{PageLayout, Piece};
 use flate2::{Decompress, FlushDecompress, Status};
 use std::borrow::Cow;
 use weezl::{BitOrder, LzwStatus, decode::Decoder};
 
 /// The first `expected` bytes of a piece.
-pub(super) fn expand<'a>(layout: &Layout<'a>, piece: &Piece<'a>, expected: usize) -> Result<Cow<'a, [u8]>, Problem> {
+pub(super) fn expand<'a>(layout: &PageLayout<'a>, piece: &Piece<'a>, expected: usize) -> Result<Cow<'a, [u8]>, Defect> {
     let mut data = Cow::Borrowed(piece.data);
     if layout.compression == Compression::None {
         // Only what is used is turned around.
@@ -32,7 +32,7 @@ pub(super) fn expand<'a>(layout: &Layout<'a>, piece: &Piece<'a>, expected: usize
     Ok(Cow::Owned(bytes))
 }
 
-fn unpack_lzw(data: &[u8], expected: usize) -> Result<Vec<u8>, Problem> {
+fn unpack_lzw(data: &[u8], expected: usize) -> Result<Vec<u8>, Defect> {
     // Files from before 1988 have the bits the other way around, which their first code shows: it is 256.
     let old = matches!(data, [0, second, ..] if second & 1 == 1);
     let mut decoder =
@@ -53,7 +53,7 @@ fn unpack_lzw(data: &[u8], expected: usize) -> Result<Vec<u8>, Problem> {
     Ok(bytes)
 }
 
-fn inflate(data: &[u8], expected: usize) -> Result<Vec<u8>, Problem> {
+fn inflate(data: &[u8], expected: usize) -> Result<Vec<u8>, Defect> {
     let mut decoder = Decompress::new(true);
     let mut bytes = vec![0; expected];
     while (decoder.total_out() as usize) < expected {

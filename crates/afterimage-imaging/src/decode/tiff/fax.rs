@@ -3,9 +3,9 @@
 //! The crate's own loops stop at a line in two dimensions of Group 3 and at rows that are not closed by a mark, both of
 //! which TIFF has.
 
-use super::super::problem::Problem;
+use super::super::defect::Defect;
 use super::compression::FaxCoding;
-use super::layout::Layout;
+use super::layout::PageLayout;
 use fax::maps::{Mode, black, mode, white};
 use fax::{BitReader, ByteReader};
 use std::convert::Infallible;
@@ -24,7 +24,7 @@ enum Stop {
 }
 
 /// Unpacks `rows` rows to one bit a pixel, 1 where a run of black is.
-pub(super) fn decode(data: &[u8], coding: FaxCoding, layout: &Layout, rows: usize) -> Result<Vec<u8>, Problem> {
+pub(super) fn decode(data: &[u8], coding: FaxCoding, layout: &PageLayout, rows: usize) -> Result<Vec<u8>, Defect> {
     if layout.bits != 1 || layout.samples_in_piece() != 1 {
         return Err("damaged (a fax of more than black and white)".to_owned());
     }

@@ -1,9 +1,9 @@
 //! JPEG inside of TIFF: one file a strip or tile with shared tables, or the whole picture as one file.
 
+use super::super::defect::Defect;
 use super::super::jpeg;
-use super::super::problem::Problem;
 use super::super::samples::{Decoded, Samples};
-use super::layout::{Layout, Photometric, Piece, tag};
+use super::layout::{PageLayout, Photometric, Piece, tag};
 use afterimage_core::PictureLimits;
 
 const OLD_STREAM: u16 = 513;
@@ -13,7 +13,7 @@ const START_OF_IMAGE: [u8; 2] = [0xff, 0xd8];
 const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
 
 /// Decodes a strip or tile.
-pub(super) fn decode(layout: &Layout, piece: &Piece, limits: &PictureLimits) -> Result<Decoded, Problem> {
+pub(super) fn decode(layout: &PageLayout, piece: &Piece, limits: &PictureLimits) -> Result<Decoded, Defect> {
     // Read again for each piece: all tables that JPEG has room for are shorter.
     const MOST_TABLE_BYTES: usize = 1 << 14;
     let tables = layout.directory.bytes(tag::JPEG_TABLES).unwrap_or_default();
@@ -39,7 +39,7 @@ pub(super) fn decode(layout: &Layout, piece: &Piece, limits: &PictureLimits) -> 
 }
 
 /// An Adobe segment that says what the TIFF's tags say: JPEG data here have none of their own.
-fn color_marker(layout: &Layout) -> &'static [u8] {
+fn color_marker(layout: &PageLayout) -> &'static [u8] {
     const PLAIN: &[u8] = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0";
     const YCBCR: &[u8] = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\x01";
     match layout.photometric {
@@ -56,7 +56,7 @@ fn ends(data: &[u8]) -> bool {
 }
 
 /// JPEG as TIFF 6.0 first defined it. What programs wrote is, nearly always, a whole JPEG file beside the tags.
-pub(super) fn old_style(layout: &Layout, bytes: &[u8], limits: &PictureLimits) -> Result<Samples, Problem> {
+pub(super) fn old_style(layout: &PageLayout, bytes: &[u8], limits: &PictureLimits) -> Result<Samples, Defect> {
     let unsupported =
         || "packed with JPEG in the way of before 1995 that has no file inside; save it with LZW".to_owned();
     let directory = &layout.directory;

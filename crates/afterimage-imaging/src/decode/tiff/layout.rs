@@ -1,8 +1,8 @@
 //! What the tags of a TIFF page say about its samples and where they are.
 
+use super::super::defect::Defect;
 use super::super::directory::{ByteOrder, Directory};
 use super::super::limits::check_size;
-use super::super::problem::Problem;
 use super::compression::Compression;
 use super::sample_format::SampleFormat;
 use afterimage_core::PictureLimits;
@@ -100,7 +100,7 @@ pub(super) enum Alpha {
 }
 
 /// A validated page.
-pub(super) struct Layout<'a> {
+pub(super) struct PageLayout<'a> {
     pub(super) directory: Directory<'a>,
     pub(super) width: u32,
     pub(super) height: u32,
@@ -142,18 +142,18 @@ pub(super) struct Piece<'a> {
     pub(super) data: &'a [u8],
 }
 
-pub(super) fn first_directory(bytes: &[u8]) -> Result<Directory<'_>, Problem> {
+pub(super) fn first_directory(bytes: &[u8]) -> Result<Directory<'_>, Defect> {
     Directory::first(bytes).ok_or_else(|| "truncated".to_owned())
 }
 
-pub(super) fn size(directory: &Directory) -> Result<(u32, u32), Problem> {
+pub(super) fn size(directory: &Directory) -> Result<(u32, u32), Defect> {
     let side = |tag| directory.integer(tag).ok_or_else(|| "truncated or without a size".to_owned());
     let whole = |side: u64| u32::try_from(side).map_err(|_| format!("{side} pixels a side are too large"));
     Ok((whole(side(tag::WIDTH)?)?, whole(side(tag::HEIGHT)?)?))
 }
 
-impl<'a> Layout<'a> {
-    pub(super) fn read(bytes: &'a [u8], limits: &PictureLimits) -> Result<Self, Problem> {
+impl<'a> PageLayout<'a> {
+    pub(super) fn read(bytes: &'a [u8], limits: &PictureLimits) -> Result<Self, Defect> {
         let directory = first_directory(bytes)?;
         if !directory.holds(&tag::ALL) {
             return Err("truncated".to_owned());
@@ -216,7 +216,7 @@ impl<'a> Layout<'a> {
     }
 
     /// Looks up where the strips or tiles are.
-    fn find_pieces(&mut self, file: &'a [u8]) -> Result<(), Problem> {
+    fn find_pieces(&mut self, file: &'a [u8]) -> Result<(), Defect> {
         const ROOM: u64 = 1 << 26;
         if self.piece_width == 0 || self.piece_height == 0 {
             return Err("damaged (strips or tiles without rows)".to_owned());
@@ -324,7 +324,7 @@ impl<'a> Layout<'a> {
     }
 }
 
-fn photometric(directory: &Directory, old_jpeg: bool) -> Result<Photometric, Problem> {
+fn photometric(directory: &Directory, old_jpeg: bool) -> Result<Photometric, Defect> {
     // Required, but forgotten by writers of black-and-white pages; Pillow fills in the same.
     Ok(match directory.integer(tag::PHOTOMETRIC).unwrap_or(0) {
         _ if old_jpeg => Photometric::YCbCr,
@@ -356,7 +356,7 @@ fn same_for_all(directory: &Directory, tag: u16, default: u64, samples: usize) -
 
 /// What the samples beside the colours are. The first one counts; without a word about it, a single one is opacity. More
 /// than that without a word are no colours of this kind: a file whose kind is wrong or missing would be a wrong picture.
-fn alpha(directory: &Directory, photometric: Photometric, samples: usize) -> Result<Alpha, Problem> {
+fn alpha(directory: &Directory, photometric: Photometric, samples: usize) -> Result<Alpha, Defect> {
     let colors = match photometric {
         Photometric::WhiteIsZero | Photometric::BlackIsZero | Photometric::Palette => 1,
         Photometric::Rgb | Photometric::CieLab => 3,
@@ -383,12 +383,12 @@ fn alpha(directory: &Directory, photometric: Photometric, samples: usize) -> Res
     })
 }
 
-fn too_few(samples: usize, colors: usize) -> Problem {
+fn too_few(samples: usize, colors: usize) -> Defect {
     format!("damaged ({samples} samples a pixel, where its colours need {colors})")
 }
 
 /// Factors of 1, 2 or 4; without the tag two each way.
-fn subsampling(directory: &Directory) -> Result<(usize, usize), Problem> {
+fn subsampling(directory: &Directory) -> Result<(usize, usize), Defect> {
     let factors = directory.integers(tag::SUBSAMPLING, 2).unwrap_or_default();
     let [across, down] = factors[..] else { return Ok((2, 2)) };
     if ![across, down].iter().all(|factor| matches!(factor, 1 | 2 | 4)) {

@@ -17,19 +17,19 @@ mod rows;
 mod sample_format;
 mod ycbcr;
 
+use super::defect::Defect;
 use super::limits::{check_size, working_memory};
-use super::problem::Problem;
 use super::samples::{Decoded, Samples};
 use afterimage_core::PictureLimits;
 use color::Colors;
 use compression::Compression;
 use expansion::expand;
-use layout::{Layout, Photometric, Piece};
+use layout::{PageLayout, Photometric, Piece};
 pub(super) use raw::camera_raw;
 use std::borrow::Cow;
 
-pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Problem> {
-    let layout = Layout::read(bytes, limits)?;
+pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Defect> {
+    let layout = PageLayout::read(bytes, limits)?;
     check_memory(&layout, limits)?;
     let samples = match layout.compression {
         Compression::OldJpeg => jpeg_pieces::old_style(&layout, bytes, limits)?,
@@ -42,12 +42,12 @@ pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Pr
 }
 
 /// Width and height of the first page, from its directory.
-pub(super) fn size(bytes: &[u8]) -> Result<(u32, u32), Problem> {
+pub(super) fn size(bytes: &[u8]) -> Result<(u32, u32), Defect> {
     layout::size(&layout::first_directory(bytes)?)
 }
 
 /// The picture and its largest piece are held at once.
-fn check_memory(layout: &Layout, limits: &PictureLimits) -> Result<(), Problem> {
+fn check_memory(layout: &PageLayout, limits: &PictureLimits) -> Result<(), Defect> {
     check_size(layout.width, layout.height, limits)?;
     let pixels = u64::from(layout.width) * u64::from(layout.height);
     let kept_bytes = if layout.sample_format.is_wide() { 4 } else { 1 };
@@ -59,7 +59,7 @@ fn check_memory(layout: &Layout, limits: &PictureLimits) -> Result<(), Problem> 
 }
 
 /// The unpacked bytes of a piece.
-fn piece_bytes<'a>(layout: &Layout<'a>, piece: &Piece<'a>) -> Result<Cow<'a, [u8]>, Problem> {
+fn piece_bytes<'a>(layout: &PageLayout<'a>, piece: &Piece<'a>) -> Result<Cow<'a, [u8]>, Defect> {
     let expected = layout.row_bytes() * piece.rows as usize;
     let mut bytes = expand(layout, piece, expected)?;
     if layout.predictor != 1 {
@@ -69,7 +69,7 @@ fn piece_bytes<'a>(layout: &Layout<'a>, piece: &Piece<'a>) -> Result<Cow<'a, [u8
 }
 
 /// All samples but the superfluous ones, as 8 bits each.
-fn read_bytes(layout: &Layout) -> Result<Vec<u8>, Problem> {
+fn read_bytes(layout: &PageLayout) -> Result<Vec<u8>, Defect> {
     let channels = layout.kept_channels();
     let mut picture = vec![0; layout.width as usize * layout.height as usize * channels];
     let mut unpacked = Vec::new();
@@ -84,7 +84,7 @@ fn read_bytes(layout: &Layout) -> Result<Vec<u8>, Problem> {
 }
 
 /// The same for floating point and other numbers whose range is not that of a colour.
-fn read_numbers(layout: &Layout) -> Result<Vec<f32>, Problem> {
+fn read_numbers(layout: &PageLayout) -> Result<Vec<f32>, Defect> {
     let channels = layout.kept_channels();
     let mut picture = vec![0.0; layout.width as usize * layout.height as usize * channels];
     let mut unpacked = Vec::new();
@@ -99,7 +99,7 @@ fn read_numbers(layout: &Layout) -> Result<Vec<f32>, Problem> {
 }
 
 /// Strips or tiles that are JPEG files of their own.
-fn read_jpeg(layout: &Layout, limits: &PictureLimits) -> Result<Vec<u8>, Problem> {
+fn read_jpeg(layout: &PageLayout, limits: &PictureLimits) -> Result<Vec<u8>, Defect> {
     let mut picture = vec![0; layout.width as usize * layout.height as usize * layout.kept_channels()];
     for piece in layout.pieces() {
         let decoded = jpeg_pieces::decode(layout, &piece, limits)?;

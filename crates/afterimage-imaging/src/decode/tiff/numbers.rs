@@ -1,13 +1,13 @@
 //! Samples that are no shares of white: floating point, signed and 32-bit numbers.
 
-use super::super::problem::Problem;
+use super::super::defect::Defect;
 use super::super::samples::Samples;
-use super::layout::{Alpha, Layout, Photometric};
+use super::layout::{Alpha, PageLayout, Photometric};
 use super::sample_format::SampleFormat;
 use half::f16;
 
 /// Unpacks a row of samples in one of the wide formats.
-pub(super) fn unpack(row: &[u8], layout: &Layout, numbers: &mut Vec<f32>) {
+pub(super) fn unpack(row: &[u8], layout: &PageLayout, numbers: &mut Vec<f32>) {
     let order = layout.order();
     numbers.clear();
     match (layout.sample_format, layout.bits) {
@@ -32,7 +32,7 @@ pub(super) fn unpack(row: &[u8], layout: &Layout, numbers: &mut Vec<f32>) {
 
 /// Numbers up to 255 are levels, which Pillow takes all such numbers for; floating-point ones up to 1 are shares of
 /// white, as every program that edits pictures writes them. What is in neither range has no white of its own.
-pub(super) fn to_samples(layout: &Layout, numbers: &[f32]) -> Result<Samples, Problem> {
+pub(super) fn to_samples(layout: &PageLayout, numbers: &[f32]) -> Result<Samples, Defect> {
     let channels = layout.kept_channels();
     if !matches!(layout.photometric, Photometric::WhiteIsZero | Photometric::BlackIsZero | Photometric::Rgb) {
         return Err("numbers of more than 16 bits with these colours; save it as 8-bit or 16-bit".to_owned());
@@ -60,6 +60,6 @@ pub(super) fn to_samples(layout: &Layout, numbers: &[f32]) -> Result<Samples, Pr
     })
 }
 
-fn no_white(low: f32, high: f32) -> Problem {
+fn no_white(low: f32, high: f32) -> Defect {
     format!("holds numbers from {low} to {high}, of which none is white; bring them to 0 to 255, or to 8 or 16 bits")
 }

@@ -1,11 +1,11 @@
 //! Differences of neighbouring samples back to the samples.
 
+use super::super::defect::Defect;
 use super::super::directory::ByteOrder;
-use super::super::problem::Problem;
-use super::layout::Layout;
+use super::layout::PageLayout;
 
 /// Undoes the predictor of every row of a piece, in place.
-pub(super) fn undo(layout: &Layout, bytes: &mut [u8]) -> Result<(), Problem> {
+pub(super) fn undo(layout: &PageLayout, bytes: &mut [u8]) -> Result<(), Defect> {
     let samples = layout.samples_in_piece();
     let order = layout.order();
     for row in bytes.chunks_exact_mut(layout.row_bytes()) {

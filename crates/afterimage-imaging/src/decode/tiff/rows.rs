@@ -1,11 +1,11 @@
 //! Rows of packed samples to bytes, and to their place in the picture.
 
 use super::super::directory::ByteOrder;
-use super::layout::{Layout, Photometric, Piece};
+use super::layout::{PageLayout, Photometric, Piece};
 
 /// Unpacks a row to one byte a sample. Samples of less than 8 bits are spread over the whole range, unless they are
 /// places in a palette; longer ones keep their upper 8 bits.
-pub(super) fn unpack(row: &[u8], layout: &Layout, samples: &mut Vec<u8>) {
+pub(super) fn unpack(row: &[u8], layout: &PageLayout, samples: &mut Vec<u8>) {
     samples.clear();
     match layout.bits {
         8 => samples.extend_from_slice(row),
@@ -37,7 +37,7 @@ fn bits_at(row: &[u8], at: usize, bits: usize) -> u8 {
 
 /// Copies a row of a piece to row `y` of the picture, without the samples that are not kept and the pixels beyond the
 /// edges.
-pub(super) fn place<T: Copy>(row: &[T], layout: &Layout, piece: &Piece, y: u32, picture: &mut [T]) {
+pub(super) fn place<T: Copy>(row: &[T], layout: &PageLayout, piece: &Piece, y: u32, picture: &mut [T]) {
     let kept = layout.kept_channels();
     let stored = layout.samples_in_piece();
     if y >= layout.height || piece.plane >= kept {

@@ -1,6 +1,6 @@
 //! What kind of numbers the samples are, as the tags tell it.
 
-use super::super::problem::Problem;
+use super::super::defect::Defect;
 
 /// What kind of numbers the samples are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub(super) enum SampleFormat {
 
 impl SampleFormat {
     /// From the sample format and the bits of a sample.
-    pub(super) fn new(format: u64, bits: u64) -> Result<Self, Problem> {
+    pub(super) fn new(format: u64, bits: u64) -> Result<Self, Defect> {
         let signed = |bits| matches!(bits, 16 | 32);
         match (format, bits) {
             // Undefined counts as unsigned. So do signed bytes for Pillow; nobody means negative light.

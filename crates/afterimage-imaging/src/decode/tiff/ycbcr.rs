@@ -1,21 +1,21 @@
 //! Luminance and colour difference without JPEG, as scanners and video tools store it.
 
+use super::super::defect::Defect;
 use super::super::directory::Directory;
-use super::super::problem::Problem;
 use super::super::samples::Samples;
 use super::compression::Compression;
 use super::expansion::expand;
-use super::layout::{Layout, tag};
+use super::layout::{PageLayout, tag};
 
 /// Unpacks to RGB. Several pixels may share their colour, which is repeated as libtiff does it.
-pub(super) fn read(layout: &Layout) -> Result<Samples, Problem> {
+pub(super) fn read(layout: &PageLayout) -> Result<Samples, Defect> {
     if layout.bits != 8 {
         return Err(format!("YCbCr samples of {} bits; save it as RGB", layout.bits));
     }
     if layout.planar {
         return Err("YCbCr in separate planes, which is not supported; save it as RGB".to_owned());
     }
-    let conversion = Conversion::read(&layout.directory);
+    let conversion = YcbcrConversion::read(&layout.directory);
     let (across, down) = subsampling(layout);
     let (width, height) = (layout.width as usize, layout.height as usize);
     let mut rgb = vec![0; width * height * 3];
@@ -46,7 +46,7 @@ pub(super) fn read(layout: &Layout) -> Result<Samples, Problem> {
 }
 
 /// The factors of the file. Writers that leave the tag out and mean one each way are told by the bytes that are there.
-fn subsampling(layout: &Layout) -> (usize, usize) {
+fn subsampling(layout: &PageLayout) -> (usize, usize) {
     let stored = layout.directory.integers(tag::STRIP_BYTES, usize::MAX).unwrap_or_default().iter().sum::<u64>();
     let whole = u64::from(layout.width) * u64::from(layout.height) * 3;
     if !layout.directory.has(tag::SUBSAMPLING) && layout.compression == Compression::None && stored == whole {
@@ -56,7 +56,7 @@ fn subsampling(layout: &Layout) -> (usize, usize) {
 }
 
 /// From luminance and colour difference to RGB with the coefficients and ranges of the file.
-struct Conversion {
+struct YcbcrConversion {
     red: f32,
     green: f32,
     blue: f32,
@@ -64,7 +64,7 @@ struct Conversion {
     range: [f32; 6],
 }
 
-impl Conversion {
+impl YcbcrConversion {
     fn read(directory: &Directory) -> Self {
         let coefficients = fractions::<3>(directory, tag::COEFFICIENTS).filter(|all| all.iter().all(|one| *one > 0.0));
         let [red, green, blue] = coefficients.unwrap_or([0.299, 0.587, 0.114]);

@@ -1,16 +1,10 @@
 //! Who runs next, and what becomes of jobs whose worker is gone.
 
 use super::Tables;
-use crate::state::{Lifecycle, Phase, Refusal};
-use crate::store::{endings, order};
-use crate::{Failure, Fenced, Job, JobId, JobResult, JobState, KeyId, Lease, Priority, Queue, Timestamp, WorkerId};
-
-/// What an ending has to say.
-pub(super) enum Payload {
-    Nothing,
-    Result(Box<JobResult>),
-    Failure(Failure),
-}
+use crate::state::{Lifecycle, Phase, TransitionRefusal};
+use crate::store::endings::{self, Payload};
+use crate::store::order;
+use crate::{Fenced, Job, JobId, JobState, KeyId, Lease, Priority, Queue, Timestamp, WorkerId};
 
 impl Tables {
     /// Applies `step` to a job with all that follows from it; `None` when there is no such job or the step refused.
@@ -19,7 +13,7 @@ impl Tables {
         now: Timestamp,
         id: &JobId,
         payload: Payload,
-        step: impl FnOnce(Lifecycle) -> Result<Lifecycle, Refusal>,
+        step: impl FnOnce(Lifecycle) -> Result<Lifecycle, TransitionRefusal>,
     ) -> Option<JobState> {
         let stored = self.stored(id)?;
         let after = step(stored.lifecycle.clone()).ok()?;
@@ -73,7 +67,7 @@ impl Tables {
         now: Timestamp,
         lease: &Lease,
         payload: Payload,
-        step: impl FnOnce(Lifecycle) -> Result<Lifecycle, Refusal>,
+        step: impl FnOnce(Lifecycle) -> Result<Lifecycle, TransitionRefusal>,
     ) -> Fenced {
         if self.apply(now, &lease.job, payload, step).is_some() { Fenced::Done } else { Fenced::Lost }
     }

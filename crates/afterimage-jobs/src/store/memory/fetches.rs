@@ -1,8 +1,8 @@
 //! [`FetchStore`] in memory.
 
-use super::claims::Payload;
 use super::{MemoryStore, Tables};
-use crate::state::{Lifecycle, Phase, Refusal};
+use crate::state::{Lifecycle, Phase, TransitionRefusal};
+use crate::store::endings::Payload;
 use crate::{Failure, Fenced, FetchLease, FetchStore, Fetched, Job, KeyId, Result, Timestamp};
 use async_trait::async_trait;
 use std::time::Duration;
@@ -62,7 +62,7 @@ impl MemoryStore {
         &self,
         lease: &FetchLease,
         payload: Payload,
-        step: impl FnOnce(Lifecycle) -> Result<Lifecycle, Refusal>,
+        step: impl FnOnce(Lifecycle) -> Result<Lifecycle, TransitionRefusal>,
     ) -> Fenced {
         let now = self.clock.now();
         if self.tables().apply(now, &lease.job, payload, step).is_some() { Fenced::Done } else { Fenced::Lost }

@@ -1,9 +1,9 @@
 //! [`JobStore`] in memory.
 
-use super::claims::Payload;
 use super::{MemoryStore, StoredJob, Tables};
 use crate::state::{Lifecycle, Phase};
-use crate::store::{endings, order};
+use crate::store::endings::{self, Payload};
+use crate::store::order;
 use crate::{
     CancelOutcome, CancelledAll, Due, Ends, Error, Failure, Fenced, Idempotency, Job, JobId, JobResult, JobSpec,
     JobState, JobStore, KeyId, Lease, ListFilter, NewJob, POSITION_LIMIT, Page, Queue, QueueDepth, Removed, Renewed,
@@ -232,7 +232,7 @@ impl MemoryStore {
         &self,
         lease: &Lease,
         payload: Payload,
-        step: impl FnOnce(Lifecycle) -> Result<Lifecycle, crate::state::Refusal>,
+        step: impl FnOnce(Lifecycle) -> Result<Lifecycle, crate::state::TransitionRefusal>,
     ) -> Fenced {
         let now = self.clock.now();
         self.tables().apply_fenced(now, lease, payload, step)

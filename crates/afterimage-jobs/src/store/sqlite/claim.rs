@@ -5,8 +5,9 @@
 //! key's first job, found by skipping from key to key along an index. Neither depends on how many jobs wait.
 
 use super::rows::{self, column, select_jobs};
-use super::transition::{self, Payload};
+use super::transition;
 use super::{due, turns, unavailable};
+use crate::store::endings::Payload;
 use crate::{Job, JobId, Queue, Result, Timestamp, WorkerId};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;

@@ -1,9 +1,10 @@
 //! [`FetchStore`] in SQLite.
 
 use super::rows::{self, column, priority_numbered, select_jobs};
-use super::transition::{self, Payload};
+use super::transition;
 use super::{SqliteStore, due, turns, unavailable};
-use crate::state::{Lifecycle, Refusal};
+use crate::state::{Lifecycle, TransitionRefusal};
+use crate::store::endings::Payload;
 use crate::{Error, Failure, Fenced, FetchLease, FetchStore, Fetched, Job, JobId, JobSpec, KeyId, Result, Timestamp};
 use async_trait::async_trait;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
@@ -74,7 +75,9 @@ impl SqliteStore {
         &self,
         lease: &FetchLease,
         payload: Payload,
-        step: impl FnOnce(Lifecycle, &FetchLease, Timestamp) -> std::result::Result<Lifecycle, Refusal> + Send + 'static,
+        step: impl FnOnce(Lifecycle, &FetchLease, Timestamp) -> std::result::Result<Lifecycle, TransitionRefusal>
+        + Send
+        + 'static,
     ) -> Result<Fenced> {
         let lease = lease.clone();
         self.writer

@@ -1,10 +1,10 @@
 //! [`JobStore`] in SQLite: who reads, who writes, and which state machine step.
 
 use super::rows::{self, column, select_jobs};
-use super::transition::{self, Payload};
+use super::transition;
 use super::{SqliteStore, claim, listing, retention, submit, unavailable};
-use crate::state::{Lifecycle, Refusal};
-use crate::store::endings;
+use crate::state::{Lifecycle, Transition};
+use crate::store::endings::{self, Payload};
 use crate::{
     CancelOutcome, CancelledAll, Due, Ends, Failure, Fenced, Idempotency, Job, JobId, JobResult, JobState, JobStore,
     KeyId, Lease, ListFilter, NewJob, POSITION_LIMIT, Page, Queue, QueueDepth, Removed, Renewed, Result, Spending,
@@ -221,7 +221,7 @@ impl SqliteStore {
         &self,
         lease: &Lease,
         payload: Payload,
-        step: impl FnOnce(Lifecycle, &Lease, Timestamp) -> Step + Send + 'static,
+        step: impl FnOnce(Lifecycle, &Lease, Timestamp) -> Transition + Send + 'static,
     ) -> Result<Fenced> {
         let lease = lease.clone();
         self.writer
@@ -233,8 +233,6 @@ impl SqliteStore {
             .await
     }
 }
-
-type Step = std::result::Result<Lifecycle, Refusal>;
 
 async fn cancel(connection: &mut SqliteConnection, now: Timestamp, key: &KeyId, id: &JobId) -> Result<CancelOutcome> {
     if find(connection, key, id).await?.is_none() {

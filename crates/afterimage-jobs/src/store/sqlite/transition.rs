@@ -3,22 +3,13 @@
 
 use super::rows::{self, column, name_of, named, time};
 use super::{due, unavailable};
-use crate::state::{Lifecycle, Phase, Refusal};
-use crate::store::endings;
-use crate::{
-    Failure, FailureKind, Fenced, JobId, JobResult, JobSpec, JobState, Lease, Renewed, Result, Timestamp, WorkerId,
-};
+use crate::state::{Lifecycle, Phase, TransitionRefusal};
+use crate::store::endings::{self, Payload};
+use crate::{FailureKind, Fenced, JobId, JobResult, JobSpec, JobState, Lease, Renewed, Result, Timestamp, WorkerId};
 use afterimage_core::Field;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 use std::time::Duration;
-
-/// What an ending has to say.
-pub(super) enum Payload {
-    Nothing,
-    Result(Box<JobResult>),
-    Failure(Failure),
-}
 
 /// Applies `step` to a job. `None` when there is no such job, or when the state machine or the condition refused.
 pub(super) async fn apply(
@@ -26,7 +17,7 @@ pub(super) async fn apply(
     now: Timestamp,
     id: &JobId,
     payload: Payload,
-    step: impl FnOnce(Lifecycle) -> Result<Lifecycle, Refusal>,
+    step: impl FnOnce(Lifecycle) -> Result<Lifecycle, TransitionRefusal>,
 ) -> Result<Option<Lifecycle>> {
     let row = sqlx::query("SELECT * FROM jobs WHERE id = ?1")
         .bind(id.as_str())
@@ -51,7 +42,7 @@ pub(super) async fn apply_fenced(
     now: Timestamp,
     lease: &Lease,
     payload: Payload,
-    step: impl FnOnce(Lifecycle) -> Result<Lifecycle, Refusal>,
+    step: impl FnOnce(Lifecycle) -> Result<Lifecycle, TransitionRefusal>,
 ) -> Result<Fenced> {
     let after = apply(connection, now, &lease.job, payload, step).await?;
     Ok(if after.is_some() { Fenced::Done } else { Fenced::Lost })
@@ -94,7 +85,7 @@ async fn end_uncleanly(
     connection: &mut SqliteConnection,
     now: Timestamp,
     rows: &[SqliteRow],
-    step: impl Fn(Lifecycle) -> Result<Lifecycle, Refusal>,
+    step: impl Fn(Lifecycle) -> Result<Lifecycle, TransitionRefusal>,
 ) -> Result<Vec<JobId>> {
     let mut rescued = Vec::new();
     for row in rows {

@@ -19,7 +19,7 @@ const LARGEST_BATCH: usize = 64;
 const QUEUE_LENGTH: usize = 1024;
 
 /// What an operation does with the connection.
-pub(super) type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
+pub(super) type OperationFuture<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
 
 /// Sends operations to the writing task. The task ends with the last clone.
 #[derive(Clone)]
@@ -35,17 +35,17 @@ trait Operation: Send {
     fn answer(self: Box<Self>, undone: Option<&str>);
 }
 
-struct Pending<T, F> {
+struct PendingOperation<T, F> {
     work: Option<F>,
     outcome: Option<Result<T>>,
     reply: oneshot::Sender<Result<T>>,
 }
 
 #[async_trait]
-impl<T, F> Operation for Pending<T, F>
+impl<T, F> Operation for PendingOperation<T, F>
 where
     T: Send,
-    F: for<'c> FnOnce(&'c mut SqliteConnection, Timestamp) -> Work<'c, T> + Send,
+    F: for<'c> FnOnce(&'c mut SqliteConnection, Timestamp) -> OperationFuture<'c, T> + Send,
 {
     async fn run(&mut self, connection: &mut SqliteConnection, now: Timestamp) -> bool {
         let Some(work) = self.work.take() else { return false };
@@ -81,10 +81,10 @@ impl Writer {
     pub(super) async fn write<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut SqliteConnection, Timestamp) -> Work<'c, T> + Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection, Timestamp) -> OperationFuture<'c, T> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let pending = Pending { work: Some(work), outcome: None, reply };
+        let pending = PendingOperation { work: Some(work), outcome: None, reply };
         let stopped = || Error::unavailable("database", "the writer has stopped");
         self.queue.send(Box::new(pending)).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?

@@ -19,7 +19,7 @@ pub struct Output {
     /// The pictures.
     pub images: Vec<Image>,
     /// Times.
-    pub timings: Timings,
+    pub timings: FalTimings,
     /// The seed that was used, drawn or given.
     pub seed: u64,
     /// Whether each of the pictures was flagged, in their order; `false` also where the request went without a check. Empty
@@ -50,7 +50,7 @@ pub struct Image {
 /// Times of a result.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = FalTimings)]
-pub struct Timings {
+pub struct FalTimings {
     /// Seconds the models took.
     pub inference: f64,
 }
@@ -66,7 +66,7 @@ impl Output {
             .collect();
         Some(Self {
             images,
-            timings: Timings { inference: seconds(result.inference_ms()) },
+            timings: FalTimings { inference: seconds(result.inference_ms()) },
             seed: result.facts.seed,
             has_nsfw_concepts: flags(job),
             prompt: job.spec.request.prompt.clone().unwrap_or_default(),

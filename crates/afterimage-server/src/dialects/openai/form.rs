@@ -3,7 +3,7 @@
 use super::pictures::{Sent, in_json, is_mask, masks_are_refused, sent_in_part};
 use crate::http::body::{BodyReader, JSON_LIMIT};
 use crate::http::json::{Fields, read_object};
-use crate::http::multipart::{Part, parts};
+use crate::http::multipart::{FormPart, parts};
 use crate::intake::{Intake, RequestPicture, take_bytes, take_text};
 use crate::parameters::Parameter;
 use crate::problem::{Problem, ProblemKind};
@@ -68,7 +68,7 @@ impl Form {
         Ok(Self { object, fingerprint: body.clone(), pictures, body })
     }
 
-    fn sort(parts: Vec<Part>) -> Result<Self, Problem> {
+    fn sort(parts: Vec<FormPart>) -> Result<Self, Problem> {
         let mut form = Self { fingerprint: digest(&parts).into(), ..Self::default() };
         for part in parts {
             match part.name.as_str() {
@@ -113,7 +113,7 @@ fn is_picture(name: &str) -> bool {
     super::pictures::without_index(name) == "image"
 }
 
-fn digest(parts: &[Part]) -> Vec<u8> {
+fn digest(parts: &[FormPart]) -> Vec<u8> {
     let mut digest = Sha256::new();
     for part in parts {
         for bytes in [part.name.as_bytes(), &part.bytes] {
@@ -131,8 +131,8 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    fn part(name: &str, filename: Option<&str>, bytes: impl Into<Vec<u8>>) -> Part {
-        Part { name: name.to_owned(), filename: filename.map(str::to_owned), bytes: Bytes::from(bytes.into()) }
+    fn part(name: &str, filename: Option<&str>, bytes: impl Into<Vec<u8>>) -> FormPart {
+        FormPart { name: name.to_owned(), filename: filename.map(str::to_owned), bytes: Bytes::from(bytes.into()) }
     }
 
     #[test]
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_used_is_named() {
-        let field = |part: Part| Form::sort(vec![part]).unwrap_err().field;
+        let field = |part: FormPart| Form::sort(vec![part]).unwrap_err().field;
         for name in ["mask", "mask[]", "mask[0]"] {
             assert_eq!(field(part(name, Some("m.png"), "x")), "mask");
         }

@@ -1,6 +1,6 @@
 //! Pictures as clients of OpenAI's routes send them: files and texts in a form, references in JSON.
 
-use crate::http::multipart::Part;
+use crate::http::multipart::FormPart;
 use crate::problem::{Problem, ProblemKind};
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -33,7 +33,7 @@ impl Sent {
 }
 
 /// The picture in a part of a form: a file, or a text where the part has no file name.
-pub fn sent_in_part(part: Part) -> Sent {
+pub fn sent_in_part(part: FormPart) -> Sent {
     let text = if part.filename.is_none() { std::str::from_utf8(&part.bytes).ok() } else { None };
     match text.map(str::to_owned) {
         Some(text) => Sent::Text { field: "image".to_owned(), text },

@@ -11,7 +11,7 @@ use utoipa::OpenApi;
 
 #[derive(OpenApi)]
 #[openapi(components(schemas(ErrorBody, Output, Status, QueuedRequest)))]
-struct Schemas;
+struct FalSchemas;
 
 /// A field that cannot be used.
 const FIELD: (&str, &str) = ("422", "A field that cannot be used; `detail` names it");
@@ -30,7 +30,7 @@ const ENDINGS: [(&str, &str); 2] =
 
 /// Shapes of the dialect's answers.
 pub fn schemas() -> utoipa::openapi::OpenApi {
-    Schemas::openapi()
+    FalSchemas::openapi()
 }
 
 /// Adds the operations.

@@ -19,7 +19,7 @@ use utoipa::OpenApi;
     ),
     components(schemas(fal::error::ErrorBody))
 )]
-struct Handlers;
+struct FalFileHandlers;
 
 /// No key.
 const KEY: (&str, &str) = ("401", "No key, an unknown one, or a token that has expired");
@@ -29,7 +29,7 @@ const OWN: [(&str, &str); 3] = [("400", "A body that cannot be used"), KEY, ("42
 
 /// Paths and answers from the handlers.
 pub fn handlers() -> utoipa::openapi::OpenApi {
-    Handlers::openapi()
+    FalFileHandlers::openapi()
 }
 
 /// Adds what the handlers do not say: requests, refusals.

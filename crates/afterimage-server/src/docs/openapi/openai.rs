@@ -17,7 +17,7 @@ use utoipa::OpenApi;
     models::ModelList,
     models::ListedModel
 )))]
-struct Schemas;
+struct OpenAiSchemas;
 
 /// The dialect's own refusals.
 const OWN: [(&str, &str); 2] =
@@ -25,7 +25,7 @@ const OWN: [(&str, &str); 2] =
 
 /// Schemas of the answers.
 pub fn schemas() -> utoipa::openapi::OpenApi {
-    Schemas::openapi()
+    OpenAiSchemas::openapi()
 }
 
 /// Adds the paths.

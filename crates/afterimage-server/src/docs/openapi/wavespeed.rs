@@ -24,7 +24,7 @@ use utoipa::OpenApi;
     ),
     components(schemas(wavespeed::ErrorBody, wavespeed::Envelope<wavespeed::Prediction>))
 )]
-struct Handlers;
+struct WavespeedHandlers;
 
 /// A field that cannot be used.
 const FIELD: (&str, &str) = ("400", "A field that cannot be used; the message names it");
@@ -41,7 +41,7 @@ const GONE: (&str, &str) = ("410", "The task was deleted");
 
 /// Paths and answers from the handlers.
 pub fn handlers() -> utoipa::openapi::OpenApi {
-    Handlers::openapi()
+    WavespeedHandlers::openapi()
 }
 
 /// Adds what the handlers do not say: requests, models, refusals.

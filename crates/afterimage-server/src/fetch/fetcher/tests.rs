@@ -302,8 +302,13 @@ async fn only_so_many_are_fetched_at_once() {
         tokio::spawn(async move { fetcher.fetch_picture(&url).await })
     };
     let fetches = [start(), start(), start()];
-    tokio::time::sleep(Duration::from_millis(150)).await;
-    assert_eq!(server.received().len(), 2);
+    let started = Instant::now();
+    while server.received().len() < 2 {
+        assert!(started.elapsed() < Duration::from_secs(5), "nothing is fetched");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // The third has no turn while these two have theirs, and both answers hang.
+    assert_eq!((fetcher.turns.available_permits(), server.received().len()), (0, 2));
     for fetch in fetches {
         assert_eq!(fetch.await.unwrap(), Err(FetchError::Unreachable));
     }

@@ -110,9 +110,19 @@ async fn a_client_that_hangs_up_cancels_its_request() {
     // A request that may be repeated goes on, and the repetition finds it.
     let repeated = || post(&server, EDITS, form(&parts)).header("idempotency-key", "k").send();
     drop(repeated().await.unwrap());
-    sleep(Duration::from_millis(300)).await;
-    let jobs = all_jobs(&server).await;
+    // One that may not be, whose client hangs up later, is cancelled by then.
+    let other = [file("image", &png), text("prompt", "p"), text("stream", "true"), text("seed", "12")];
+    drop(post(&server, EDITS, form(&other)).send().await.unwrap());
+    let start = Instant::now();
+    let jobs = loop {
+        let jobs = all_jobs(&server).await;
+        if jobs.iter().any(|job| job.spec.request.seed == Some(12) && job.state == JobState::Cancelled) {
+            break jobs;
+        }
+        assert!(start.elapsed() < Duration::from_secs(10), "{jobs:?}");
+        sleep(Duration::from_millis(20)).await;
+    };
     assert_eq!(jobs.iter().filter(|job| job.state == JobState::Queued).count(), 1, "{jobs:?}");
     drop(repeated().await.unwrap());
-    assert_eq!(all_jobs(&server).await.len(), 2);
+    assert_eq!(all_jobs(&server).await.len(), 3);
 }
