@@ -30,5 +30,5 @@ pub use intact::check_weights;
 pub use observer::{Observer, Silent};
 pub use options::{DeviceChoice, DtypeChoice, EngineOptions};
 pub use provenance::{MetadataLevel, encode_pictures};
-pub use safety::{CheckerChoice, PictureChecker, SafetyOptions, SafetyPreviews, Verdict};
+pub use safety::{CheckerChoice, SafetyOptions, SafetyPreviews, StandaloneChecker, Verdict};
 pub use threads::use_threads;

@@ -29,17 +29,17 @@ struct Parameters<'a> {
     device: &'a str,
     dtype: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    safety: Option<Checked<'a>>,
+    safety: Option<SafetyRecord<'a>>,
 }
 
 /// That a checker looked at the picture, and what it said.
 #[derive(Serialize)]
-struct Checked<'a> {
+struct SafetyRecord<'a> {
     checkers: &'a [String],
     flagged: bool,
 }
 
-impl<'a> Checked<'a> {
+impl<'a> SafetyRecord<'a> {
     /// About picture `index`, if somebody looked at it.
     fn of(facts: &'a GenerationFacts, index: usize) -> Option<Self> {
         let flagged = facts.pictures.get(index)?.flagged?;
@@ -66,7 +66,7 @@ pub fn encode_pictures(
     let encode_one = |(index, picture)| {
         let metadata = match level {
             MetadataLevel::Full => {
-                let safety = Checked::of(facts, index);
+                let safety = SafetyRecord::of(facts, index);
                 let parameters = Parameters { request: &request, model: name, device, dtype, safety };
                 let json = serde_json::to_string(&parameters).map_err(Error::internal)?;
                 let text = parameters_text(&request, name, index);

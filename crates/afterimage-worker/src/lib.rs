@@ -30,5 +30,5 @@ pub use executor::EngineExecutor;
 pub use frame::{Frame, FrameCodec, FrameError, FrameReader};
 pub use group::EngineGroup;
 pub use launch::{BUILTIN_CHECKER, EngineCommand, REQUIRED_CHECKER};
-pub use protocol::{Command, PROTOCOL_VERSION, Report, Ticket, Work};
-pub use supervisor::{EngineProcesses, Limits, OpenFailure, ProcessState, ProcessStatus};
+pub use protocol::{Command, JobNumber, PROTOCOL_VERSION, Report, Work};
+pub use supervisor::{EngineProcesses, OpenFailure, ProcessState, ProcessStatus, SupervisorLimits};

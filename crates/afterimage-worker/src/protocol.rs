@@ -109,7 +109,7 @@ pub enum Report {
         /// The job.
         ticket: JobNumber,
         /// About the pictures in them.
-        facts: GenerationFacts,
+        facts: Box<GenerationFacts>,
     },
     /// The job cannot be done; the process goes on.
     Failed {

@@ -80,7 +80,7 @@ pub struct ModelFlags {
 
 impl ModelFlags {
     /// Takes the threads that were asked for. To be called once, before anything is computed.
-    pub fn take_threads(&self) -> Result<(), Failure> {
+    pub fn take_threads(&self) -> Result<(), CommandFailure> {
         take_threads(self.threads)
     }
 
@@ -99,9 +99,9 @@ impl ModelFlags {
 }
 
 /// Takes the threads that were asked for. To be called once, before anything is computed.
-pub fn take_threads(threads: Option<NonZeroUsize>) -> Result<(), Failure> {
+pub fn take_threads(threads: Option<NonZeroUsize>) -> Result<(), CommandFailure> {
     let Some(threads) = threads else { return Ok(()) };
-    use_threads(threads).map_err(|error| Failure::other(format!("--threads: {error}")))
+    use_threads(threads).map_err(|error| CommandFailure::other(format!("--threads: {error}")))
 }
 
 /// What to make, common to all ways of making it.

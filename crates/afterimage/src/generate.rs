@@ -47,19 +47,19 @@ struct JsonReport<'a> {
     model: &'a str,
     device: &'a str,
     dtype: &'a str,
-    pictures: Vec<Checked<'a>>,
+    pictures: Vec<PictureReport<'a>>,
 }
 
 /// What is known of one result.
 #[derive(Serialize)]
-struct Checked<'a> {
+struct PictureReport<'a> {
     /// Whether a safety checker objects to it; null: nobody looked.
     flagged: Option<bool>,
     /// What each checker said, by its name.
     scores: BTreeMap<&'a str, f64>,
 }
 
-impl<'a> Checked<'a> {
+impl<'a> PictureReport<'a> {
     fn of(facts: &'a GenerationFacts, index: usize) -> Self {
         let scores = facts.safety.as_ref().and_then(|safety| safety.scores.get(index)).into_iter().flatten();
         let names = facts.model.checkers.iter().map(String::as_str);
@@ -153,7 +153,7 @@ impl GenerationRun<'_> {
                 model: &facts.model.name,
                 device: &facts.model.device,
                 dtype: &facts.model.dtype,
-                pictures: (0..facts.pictures.len()).map(|index| Checked::of(facts, index)).collect(),
+                pictures: (0..facts.pictures.len()).map(|index| PictureReport::of(facts, index)).collect(),
             };
             let text = serde_json::to_string(&report).map_err(|error| CommandFailure::other(error.to_string()))?;
             return print_text(&text);
@@ -169,7 +169,7 @@ fn warn_of_flags(facts: &GenerationFacts) {
     let mut errors = io::stderr().lock();
     for index in (0..facts.pictures.len()).filter(|index| facts.is_hidden(*index)) {
         let said: Vec<String> =
-            Checked::of(facts, index).scores.iter().map(|(name, score)| format!("{name} {score:.3}")).collect();
+            PictureReport::of(facts, index).scores.iter().map(|(name, score)| format!("{name} {score:.3}")).collect();
         let number = index + 1;
         let _ = writeln!(errors, "warning: picture {number} was flagged ({}) and is black instead", said.join(", "));
     }
@@ -178,14 +178,14 @@ fn warn_of_flags(facts: &GenerationFacts) {
     }
 }
 
-fn read_pictures(sources: &[PathBuf], origins: &Origins) -> Result<Vec<SourcePicture>, Failure> {
+fn read_pictures(sources: &[PathBuf], origins: &Origins) -> Result<Vec<SourcePicture>, CommandFailure> {
     check_standard_input(sources)?;
     let pictures = sources.iter().map(|source| read_picture(source)).collect::<Result<_, _>>();
-    pictures.map_err(|error| Failure::from_error(&error, origins))
+    pictures.map_err(|error| CommandFailure::from_error(&error, origins))
 }
 
 /// Refuses standard input for more than one picture.
-pub fn check_standard_input(sources: &[PathBuf]) -> Result<(), Failure> {
+pub fn check_standard_input(sources: &[PathBuf]) -> Result<(), CommandFailure> {
     if sources.iter().filter(|source| *source == Path::new("-")).count() > 1 {
         return Err(CommandFailure::bad_input("IMAGE", "standard input can be read only once; give - for one picture"));
     }

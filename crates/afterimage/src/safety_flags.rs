@@ -1,6 +1,6 @@
 //! `--safety` and what belongs to it: who looks at results, and what follows.
 
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crate::origin::Origins;
 use crate::values;
 use afterimage_core::OnFlag;
@@ -87,11 +87,11 @@ impl CheckerFlags {
     ///
     /// # Errors
     /// When `off` stands beside something else.
-    pub fn options(&self, default: &[CheckerChoice], origins: &Origins) -> Result<SafetyOptions, Failure> {
+    pub fn options(&self, default: &[CheckerChoice], origins: &Origins) -> Result<SafetyOptions, CommandFailure> {
         let off = self.safety.contains(&CheckerWord::Off);
         if off && self.safety.iter().any(|word| *word != CheckerWord::Off) {
             let problem = "`off` cannot stand beside another value; leave it out";
-            return Err(Failure::bad_input(origins.subject("safety"), problem));
+            return Err(CommandFailure::bad_input(origins.subject("safety"), problem));
         }
         let mut checkers = Vec::new();
         for word in &self.safety {
@@ -117,7 +117,7 @@ impl SafetyFlags {
     ///
     /// # Errors
     /// Those of [`CheckerFlags::options`].
-    pub fn options(&self, default: &[CheckerChoice], origins: &Origins) -> Result<SafetyOptions, Failure> {
+    pub fn options(&self, default: &[CheckerChoice], origins: &Origins) -> Result<SafetyOptions, CommandFailure> {
         Ok(SafetyOptions {
             on_flag: self.on_flag,
             previews: self.safety_previews,

@@ -61,14 +61,14 @@ pub fn convolutions<D: Device>(device: &D) {
 }
 
 #[derive(Debug)]
-struct Pool {
+struct PoolCase {
     channels: usize,
     height: usize,
     width: usize,
     out: Placed,
 }
 
-impl Case for Pool {
+impl Case for PoolCase {
     const TOLERANCE: f32 = 0.0;
 
     fn run<D: Device>(&self, device: &D) -> Result<Vec<f32>> {
@@ -87,7 +87,7 @@ impl Case for Pool {
 /// When the device differs.
 pub fn poolings<D: Device>(device: &D) {
     let cases = (1..9_usize, 1..20_usize, prop_oneof![1..20_usize, Just(67)], Placed::any())
-        .prop_map(|(channels, height, width, out)| Pool { channels, height, width, out });
+        .prop_map(|(channels, height, width, out)| PoolCase { channels, height, width, out });
     agree(device, &cases);
 }
 

@@ -27,8 +27,8 @@ type Interrupted<'a> = &'a dyn Fn() -> Result<()>;
 /// The network.
 pub struct OpenNsfw<D: Device> {
     device: Arc<D>,
-    stem: Layer<D>,
-    blocks: Vec<Block<D>>,
+    stem: ConvolutionLayer<D>,
+    blocks: Vec<BottleneckBlock<D>>,
     /// `[1, pixels]`: the mean of the last maps.
     mean: D::Weight,
     classifier: Linear<D>,
@@ -46,7 +46,13 @@ impl<D: Device> OpenNsfw<D> {
             for number in 0..count {
                 let scope = scope.at(format!("stage{}", stage + 1)).at(format!("block{}", number + 1));
                 let movement = if number == 0 && stage > 0 { Movement::Strided } else { Movement::Same };
-                blocks.push(Block::load(device.as_ref(), &scope, inputs, width, (number == 0).then_some(movement))?);
+                blocks.push(BottleneckBlock::load(
+                    device.as_ref(),
+                    &scope,
+                    inputs,
+                    width,
+                    (number == 0).then_some(movement),
+                )?);
                 inputs = 4 * width;
             }
         }
@@ -54,7 +60,7 @@ impl<D: Device> OpenNsfw<D> {
         let pixels = (OPEN_NSFW_SIDE >> (STAGES.len() + 1)).pow(2);
         Ok(Self {
             device: Arc::clone(device),
-            stem: Layer::load(device.as_ref(), &scope.at("conv1"), [3, STEM], 7, Movement::Strided)?,
+            stem: ConvolutionLayer::load(device.as_ref(), &scope.at("conv1"), [3, STEM], 7, Movement::Strided)?,
             blocks,
             mean: device.weight(&Matrix::from_f32(&vec![1.0 / pixels as f32; pixels], 1, pixels))?,
             classifier: Linear::load(device.as_ref(), &scope.at("fc"), inputs, 2)?,
@@ -92,14 +98,14 @@ impl<D: Device> OpenNsfw<D> {
 }
 
 /// A convolution with a bias.
-struct Layer<D: Device> {
+struct ConvolutionLayer<D: Device> {
     weight: D::Weight,
     bias: D::Buffer,
     kernel: usize,
     movement: Movement,
 }
 
-impl<D: Device> Layer<D> {
+impl<D: Device> ConvolutionLayer<D> {
     fn load(
         device: &D,
         scope: &Scope,
@@ -145,18 +151,20 @@ impl<D: Device> Layer<D> {
 }
 
 /// 1×1, 3×3 and 1×1 beside a shortcut.
-struct Block<D: Device> {
-    reduce: Layer<D>,
-    middle: Layer<D>,
-    expand: Layer<D>,
+struct BottleneckBlock<D: Device> {
+    reduce: ConvolutionLayer<D>,
+    middle: ConvolutionLayer<D>,
+    expand: ConvolutionLayer<D>,
     /// Of a stage's first block.
-    shortcut: Option<Layer<D>>,
+    shortcut: Option<ConvolutionLayer<D>>,
 }
 
-impl<D: Device> Block<D> {
+impl<D: Device> BottleneckBlock<D> {
     /// `first` is how a stage's first block moves; the others keep their input's size.
     fn load(device: &D, scope: &Scope, inputs: usize, width: usize, first: Option<Movement>) -> Result<Self> {
-        let layer = |name: &str, sides, kernel, movement| Layer::load(device, &scope.at(name), sides, kernel, movement);
+        let layer = |name: &str, sides, kernel, movement| {
+            ConvolutionLayer::load(device, &scope.at(name), sides, kernel, movement)
+        };
         let movement = first.unwrap_or(Movement::Same);
         Ok(Self {
             reduce: layer("conv1", [inputs, width], 1, movement)?,

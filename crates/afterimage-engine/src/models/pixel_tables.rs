@@ -1,6 +1,6 @@
 //! From bytes to the numbers that a picture encoder takes.
 
-use crate::config::check::Check;
+use crate::config::check::ConfigCheck;
 use afterimage_core::{Picture, Result};
 
 /// `(byte · factor − mean) / deviation` for every byte, one table a channel.
@@ -9,7 +9,7 @@ pub(crate) struct PixelTables([Vec<f32>; 3]);
 
 impl PixelTables {
     /// Checks the numbers as the fields `rescale_factor`, `image_mean` and `image_std` of `check`'s file.
-    pub(crate) fn new(check: &Check, factor: f64, mean: [f64; 3], deviation: [f64; 3]) -> Result<Self> {
+    pub(crate) fn new(check: &ConfigCheck, factor: f64, mean: [f64; 3], deviation: [f64; 3]) -> Result<Self> {
         check.positive("rescale_factor", factor)?;
         for (mean, deviation) in mean.iter().zip(&deviation) {
             check.finite("image_mean", *mean)?;

@@ -1,10 +1,10 @@
 //! SigLIP's vision tower (Zhai et al., 2023): what Redux sees of a picture. transformers' `SiglipVisionTransformer`,
 //! `src/transformers/models/siglip/modeling_siglip.py`.
 
-use super::Activation;
-use super::encoder::{Encoder, EncoderShape};
+use super::ConfiguredActivation;
+use super::encoder::{EncoderShape, TransformerEncoder};
 use super::patches::{PatchEmbedding, PatchShape};
-use crate::config::check::Check;
+use crate::config::check::ConfigCheck;
 use crate::layers::LayerNorm;
 use crate::weights::{Bundle, Depth, Scope};
 use afterimage_core::Result;
@@ -31,7 +31,7 @@ pub struct SiglipConfig {
     pub image_size: usize,
     /// Pixels of a patch's side; what is left over at the right and bottom is ignored.
     pub patch_size: usize,
-    /// Activation of the feed-forward layers.
+    /// ConfiguredActivation of the feed-forward layers.
     pub hidden_act: ConfiguredActivation,
     /// Epsilon of every layer norm.
     pub layer_norm_eps: f64,
@@ -106,7 +106,7 @@ pub struct SiglipVisionModel<D: Device> {
     device: Arc<D>,
     config: SiglipConfig,
     embedding: PatchEmbedding<D>,
-    encoder: Encoder<D>,
+    encoder: TransformerEncoder<D>,
     post_norm: LayerNorm<D>,
 }
 
@@ -131,7 +131,7 @@ impl<D: Device> SiglipVisionModel<D> {
         Ok(Self {
             device: Arc::clone(device),
             embedding: PatchEmbedding::load(device.as_ref(), &scope.at("embeddings"), patches, true, false)?,
-            encoder: Encoder::load(device.as_ref(), &scope.at("encoder"), shape)?,
+            encoder: TransformerEncoder::load(device.as_ref(), &scope.at("encoder"), shape)?,
             post_norm: LayerNorm::load(device.as_ref(), &scope.at("post_layernorm"), hidden, epsilon)?,
             config,
         })

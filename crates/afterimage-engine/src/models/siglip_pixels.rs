@@ -1,7 +1,7 @@
 //! From a picture to SigLIP's input: `feature_extractor/preprocessor_config.json`.
 
 use super::pixel_tables::PixelTables;
-use crate::config::check::Check;
+use crate::config::check::ConfigCheck;
 use crate::weights::Bundle;
 use afterimage_core::{Error, Picture, Result, Size};
 use serde::Deserialize;

@@ -1,10 +1,10 @@
 //! Vision transformers with a class token (Dosovitskiy et al., 2020; Radford et al., 2021): transformers' `ViTModel`
 //! (`src/transformers/models/vit/modeling_vit.py`) and `CLIPVisionTransformer` (`…/clip/modeling_clip.py`).
 
-use super::Activation;
-use super::encoder::{Encoder, EncoderShape};
+use super::ConfiguredActivation;
+use super::encoder::{EncoderShape, TransformerEncoder};
 use super::patches::{PatchEmbedding, PatchShape};
-use crate::config::check::Check;
+use crate::config::check::ConfigCheck;
 use crate::layers::LayerNorm;
 use crate::weights::{Depth, Scope};
 use afterimage_core::Result;
@@ -40,8 +40,8 @@ pub struct VisionConfig {
     pub image_size: usize,
     /// Pixels of a patch's side.
     pub patch_size: usize,
-    /// Activation of the feed-forward layers.
-    pub hidden_act: Activation,
+    /// ConfiguredActivation of the feed-forward layers.
+    pub hidden_act: ConfiguredActivation,
     /// Epsilon of every layer norm.
     pub layer_norm_eps: f64,
 }
@@ -57,7 +57,7 @@ pub struct StatedVision {
     num_channels: Option<usize>,
     image_size: Option<usize>,
     patch_size: Option<usize>,
-    hidden_act: Option<Activation>,
+    hidden_act: Option<ConfiguredActivation>,
     layer_norm_eps: Option<f64>,
     qkv_bias: Option<bool>,
 }
@@ -67,10 +67,10 @@ impl VisionConfig {
     ///
     /// # Errors
     /// [`afterimage_core::Error::ModelFile`] for the first field that cannot be used.
-    pub(crate) fn new(kind: VisionKind, stated: &StatedVision, check: &Check) -> Result<Self> {
+    pub(crate) fn new(kind: VisionKind, stated: &StatedVision, check: &ConfigCheck) -> Result<Self> {
         let (patch_size, hidden_act, layer_norm_eps) = match kind {
-            VisionKind::Vit => (16, Activation::Gelu, 1e-12),
-            VisionKind::Clip => (32, Activation::QuickGelu, 1e-5),
+            VisionKind::Vit => (16, ConfiguredActivation::Gelu, 1e-12),
+            VisionKind::Clip => (32, ConfiguredActivation::QuickGelu, 1e-5),
         };
         let config = Self {
             kind,
@@ -113,7 +113,7 @@ pub struct VisionTransformer<D: Device> {
     hidden: usize,
     embedding: PatchEmbedding<D>,
     pre_norm: Option<LayerNorm<D>>,
-    encoder: Encoder<D>,
+    encoder: TransformerEncoder<D>,
     post_norm: LayerNorm<D>,
 }
 
@@ -143,7 +143,7 @@ impl<D: Device> VisionTransformer<D> {
             embedding: PatchEmbedding::load(device.as_ref(), &scope.at("embeddings"), patches, !is_clip, true)?,
             // Spelt so in every file.
             pre_norm: is_clip.then(|| norm("pre_layrnorm")).transpose()?,
-            encoder: Encoder::load(device.as_ref(), &scope.at("encoder"), shape)?,
+            encoder: TransformerEncoder::load(device.as_ref(), &scope.at("encoder"), shape)?,
             post_norm: norm("post_layernorm")?,
         })
     }

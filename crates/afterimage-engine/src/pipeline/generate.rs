@@ -50,7 +50,7 @@ pub(super) fn generate<D: Device>(networks: &Networks<D>, order: &Order) -> Resu
     let observer = veiled.as_ref().map_or(order.observer, |veiled| veiled as &dyn Observer);
     let order = &Order { observer, ..*order };
     let run = Run { networks, order, plan };
-    let mut clock = Clock::new(observer);
+    let mut clock = StageClock::new(observer);
     let interrupted = || if observer.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) };
     if let Some(review) = review.as_ref().filter(|review| review.wants_inputs()) {
         clock.time(Stage::Safety, |t| &mut t.safety_ms, || review.inputs(sources, &interrupted))?;

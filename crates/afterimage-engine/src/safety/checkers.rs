@@ -13,10 +13,10 @@ pub(crate) struct SafetyCheckers<D: Device> {
     device: Arc<D>,
     /// See [`SafetyOptions::threshold`].
     threshold: f64,
-    checkers: Vec<Named<D>>,
+    checkers: Vec<NamedChecker<D>>,
 }
 
-struct Named<D: Device> {
+struct NamedChecker<D: Device> {
     name: String,
     checker: Checker<D>,
 }
@@ -55,7 +55,7 @@ impl<D: Device> SafetyCheckers<D> {
     /// # Errors
     /// [`Error::ModelFile`] or [`Error::Tensor`] for a file that is no checker or damaged, and those of the device.
     pub fn open(device: &Arc<D>, options: &SafetyOptions) -> Result<Self> {
-        let mut checkers: Vec<Named<D>> = Vec::new();
+        let mut checkers: Vec<NamedChecker<D>> = Vec::new();
         for choice in &options.checkers {
             let (name, checker) = match choice {
                 CheckerChoice::Builtin => (open_nsfw::NAME.to_owned(), Checker::Builtin(OnceCell::new())),
@@ -71,7 +71,7 @@ impl<D: Device> SafetyCheckers<D> {
                 number += 1;
                 unique = format!("{name} #{number}");
             }
-            checkers.push(Named { name: unique, checker });
+            checkers.push(NamedChecker { name: unique, checker });
         }
         Ok(Self { device: Arc::clone(device), threshold: options.threshold, checkers })
     }
@@ -90,7 +90,7 @@ impl<D: Device> Checkers for SafetyCheckers<D> {
     fn check(&self, picture: &Picture, interrupted: &dyn Fn() -> Result<()>) -> Result<Verdict> {
         // 0 flags everything, whatever a checker says: the way to try what follows.
         let mut verdict = Verdict { flagged: self.threshold <= 0.0 && !self.is_empty(), scores: Vec::new() };
-        for Named { name, checker } in &self.checkers {
+        for NamedChecker { name, checker } in &self.checkers {
             interrupted()?;
             let score = checker.score(&self.device, picture, interrupted)?;
             if !score.is_finite() {

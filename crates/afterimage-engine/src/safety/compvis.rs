@@ -4,7 +4,7 @@
 use super::preprocessor::{Defaults, Preprocessor};
 use super::vit::whole;
 use crate::bundle::Bundle;
-use crate::config::check::Check;
+use crate::config::check::ConfigCheck;
 use crate::layers::{Linear, StoredLinear};
 use crate::models::{StatedVision, VisionConfig, VisionKind, VisionTransformer};
 use crate::weights::{LayoutSource, Scope};
@@ -30,7 +30,7 @@ const ADJUSTMENT: f32 = 0.01;
 
 /// `config.json`. Its `text_config` means nothing here.
 #[derive(Deserialize)]
-struct Config {
+struct CompVisConfig {
     #[serde(default)]
     vision_config: StatedVision,
     #[serde(default = "projection_dim")]
@@ -61,8 +61,8 @@ struct Concepts {
 impl<D: Device> CompVisChecker<D> {
     pub fn load(device: &Arc<D>, folder: &Bundle, source: LayoutSource) -> Result<Self> {
         let path = folder.path("config.json");
-        let check = Check::new(&path);
-        let Config { vision_config, projection_dim: width } = folder.json("config.json")?;
+        let check = ConfigCheck::new(&path);
+        let CompVisConfig { vision_config, projection_dim: width } = folder.json("config.json")?;
         let config = VisionConfig::new(VisionKind::Clip, &vision_config, &check)?;
         check.range("projection_dim", width, &(1..=65_536))?;
         let preprocessor = Preprocessor::read(folder, &DEFAULTS, config.image_size)?;

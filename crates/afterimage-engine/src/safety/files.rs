@@ -5,7 +5,7 @@ use super::finite;
 use super::open_nsfw::{self, OpenNsfwChecker};
 use super::vit::VitChecker;
 use crate::bundle::{Bundle, last_name};
-use crate::config::check::Check;
+use crate::config::check::ConfigCheck;
 use crate::weights::Component;
 use crate::weights::layout::{self, CheckerKind};
 use afterimage_core::{Error, Picture, Result};
@@ -92,7 +92,7 @@ const VIT: &str = "vit";
 const CLIP: &str = "clip";
 
 #[derive(Deserialize)]
-struct Config {
+struct DeclaredType {
     #[serde(default)]
     model_type: Option<String>,
 }
@@ -114,12 +114,12 @@ fn model_type(folder: &Bundle) -> Result<Option<String>> {
     if !folder.has(name) {
         return Ok(None);
     }
-    let Config { model_type } = folder.json(name)?;
+    let DeclaredType { model_type } = folder.json(name)?;
     match model_type.as_deref() {
         None | Some(VIT | CLIP) => Ok(model_type),
         Some(other) => {
             let problem = format!("{other} is no safety checker; expected {VIT} (Falconsai) or {CLIP} (CompVis)");
-            Err(Check::new(&folder.path(name)).refuse("model_type", problem))
+            Err(ConfigCheck::new(&folder.path(name)).refuse("model_type", problem))
         }
     }
 }
@@ -127,7 +127,7 @@ fn model_type(folder: &Bundle) -> Result<Option<String>> {
 /// Refuses a configuration of another model than the weights are of.
 fn fits(folder: &Bundle, expected: &str) -> Result<()> {
     match model_type(folder)? {
-        Some(found) if found != expected => Err(Check::new(&folder.path("config.json"))
+        Some(found) if found != expected => Err(ConfigCheck::new(&folder.path("config.json"))
             .refuse("model_type", format!("{found} contradicts the weights; expected {expected}"))),
         _ => Ok(()),
     }

@@ -32,5 +32,5 @@ mod vit;
 
 pub use checkers::Verdict;
 pub use options::{CheckerChoice, SafetyOptions, SafetyPreviews};
-pub use picture_checker::PictureChecker;
+pub use picture_checker::StandaloneChecker;
 pub(crate) use review::{Review, Safety, open};

@@ -9,16 +9,16 @@ use afterimage_device::Device;
 use std::sync::Arc;
 
 /// Checkers on some device.
-pub struct PictureChecker(Box<dyn Checkers>);
+pub struct StandaloneChecker(Box<dyn Checkers>);
 
-impl PictureChecker {
+impl StandaloneChecker {
     /// Opens the checkers that `options` name, on the device that `device` means.
     ///
     /// # Errors
     /// [`afterimage_core::Error::ModelFile`] or [`afterimage_core::Error::Tensor`] for a file that is no checker or damaged,
     /// [`afterimage_core::Error::Device`].
     pub fn open(device: DeviceChoice, options: &SafetyOptions) -> Result<Self> {
-        on_device(device, Open(options)).map(Self)
+        on_device(device, OpenCheckers(options)).map(Self)
     }
 
     /// A name of each checker for people, in the order of the options: `open_nsfw`.
@@ -36,9 +36,9 @@ impl PictureChecker {
     }
 }
 
-struct Open<'a>(&'a SafetyOptions);
+struct OpenCheckers<'a>(&'a SafetyOptions);
 
-impl OnDevice for Open<'_> {
+impl OnDevice for OpenCheckers<'_> {
     type Output = Box<dyn Checkers>;
 
     fn run<D: Device>(self, device: Arc<D>) -> Result<Box<dyn Checkers>> {

@@ -1,7 +1,7 @@
 //! `preprocessor_config.json` of transformers' image processors: from a picture of any size to a network's input.
 
 use crate::bundle::Bundle;
-use crate::config::check::Check;
+use crate::config::check::ConfigCheck;
 use crate::models::PixelTables;
 use afterimage_core::{Error, Picture, Result, Size};
 use afterimage_imaging::{Filter, resize_part};
@@ -24,8 +24,8 @@ struct Stated {
     do_center_crop: Option<bool>,
     do_rescale: Option<bool>,
     do_normalize: Option<bool>,
-    size: Option<Sides>,
-    crop_size: Option<Sides>,
+    size: Option<TargetSides>,
+    crop_size: Option<TargetSides>,
     resample: Option<usize>,
     rescale_factor: Option<f64>,
     image_mean: Option<[f64; 3]>,
@@ -35,7 +35,7 @@ struct Stated {
 /// Files older than 2022 have a number.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(untagged, expecting = "expected a number, height and width, or shortest_edge")]
-enum Sides {
+enum TargetSides {
     One(usize),
     Shortest { shortest_edge: usize },
     Both { height: usize, width: usize },
@@ -70,7 +70,7 @@ impl Preprocessor {
     }
 
     fn new(stated: &Stated, defaults: &Defaults, image_size: usize, path: &Path) -> Result<Self> {
-        let check = Check::new(path);
+        let check = ConfigCheck::new(path);
         check.on("do_resize", stated.do_resize.unwrap_or(true))?;
         check.on("do_rescale", stated.do_rescale.unwrap_or(true))?;
         check.on("do_normalize", stated.do_normalize.unwrap_or(true))?;
@@ -83,20 +83,24 @@ impl Preprocessor {
                 return Err(check.refuse("resample", problem));
             }
         };
-        let resize = match stated.size.unwrap_or(Sides::One(image_size)) {
-            Sides::Both { height, width } => Resize::Squash(Size::new(side(&check, width)?, side(&check, height)?)),
-            Sides::One(number) if !defaults.center_crop => {
+        let resize = match stated.size.unwrap_or(TargetSides::One(image_size)) {
+            TargetSides::Both { height, width } => {
+                Resize::Squash(Size::new(side(&check, width)?, side(&check, height)?))
+            }
+            TargetSides::One(number) if !defaults.center_crop => {
                 let number = side(&check, number)?;
                 Resize::Squash(Size::new(number, number))
             }
-            Sides::One(number) | Sides::Shortest { shortest_edge: number } => Resize::Shorter(side(&check, number)?),
+            TargetSides::One(number) | TargetSides::Shortest { shortest_edge: number } => {
+                Resize::Shorter(side(&check, number)?)
+            }
         };
         let crop = stated.do_center_crop.unwrap_or(defaults.center_crop);
-        let cropped = match (stated.crop_size.unwrap_or(Sides::One(image_size)), resize) {
-            (Sides::One(number), _) if crop => [number; 2],
-            (Sides::Both { height, width }, _) if crop => [width, height],
+        let cropped = match (stated.crop_size.unwrap_or(TargetSides::One(image_size)), resize) {
+            (TargetSides::One(number), _) if crop => [number; 2],
+            (TargetSides::Both { height, width }, _) if crop => [width, height],
             (_, Resize::Squash(size)) if !crop => [size.width as usize, size.height as usize],
-            (Sides::Shortest { .. }, _) if crop => {
+            (TargetSides::Shortest { .. }, _) if crop => {
                 return Err(check.refuse("crop_size", "expected a number, or height and width"));
             }
             _ => {
@@ -143,7 +147,7 @@ impl Preprocessor {
 }
 
 /// A side in pixels that pictures are resized to.
-fn side(check: &Check, side: usize) -> Result<u32> {
+fn side(check: &ConfigCheck, side: usize) -> Result<u32> {
     check.range("size", side, &(1..=8192))?;
     Ok(side as u32)
 }

@@ -87,7 +87,9 @@ mod tests {
 
     /// Stripes one pixel wide: all of it is detail.
     fn stripes(width: u32, height: u32) -> Picture {
-        let rgb = (0..width * height).flat_map(|index| [if index % width % 2 == 0 { 0 } else { 255 }; 3]).collect();
+        let rgb = (0..width * height)
+            .flat_map(|index| [if (index % width).is_multiple_of(2) { 0 } else { 255 }; 3])
+            .collect();
         Picture::from_rgb(width, height, rgb).unwrap()
     }
 

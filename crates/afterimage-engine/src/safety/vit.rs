@@ -4,7 +4,7 @@
 use super::preprocessor::{Defaults, Preprocessor};
 use super::probability::softmax;
 use crate::bundle::Bundle;
-use crate::config::check::Check;
+use crate::config::check::ConfigCheck;
 use crate::layers::Linear;
 use crate::models::{VisionConfig, VisionKind, VisionTransformer};
 use crate::weights::{LayoutSource, Scope};
@@ -41,7 +41,7 @@ impl<D: Device> VitChecker<D> {
     pub fn load(device: &Arc<D>, folder: &Bundle, source: LayoutSource) -> Result<Self> {
         let file = "config.json";
         let path = folder.path(file);
-        let check = Check::new(&path);
+        let check = ConfigCheck::new(&path);
         let config = VisionConfig::new(VisionKind::Vit, &folder.json(file)?, &check)?;
         let Labels { id2label } = folder.json(file)?;
         let nsfw = label(&id2label, &check)?;
@@ -70,12 +70,12 @@ impl<D: Device> VitChecker<D> {
 }
 
 /// A buffer as one row.
-pub(super) fn whole<B: afterimage_device::Numbers>(buffer: &B) -> View<'_, B> {
+pub(super) fn whole<B: afterimage_device::DeviceBuffer>(buffer: &B) -> View<'_, B> {
     View::vector(buffer, 0, buffer.len())
 }
 
 /// The index of [`LABEL`], in whatever case it is written. Indices are those of the classifier's rows.
-fn label(id2label: &BTreeMap<String, String>, check: &Check) -> Result<usize> {
+fn label(id2label: &BTreeMap<String, String>, check: &ConfigCheck) -> Result<usize> {
     let count = id2label.len();
     for id in id2label.keys() {
         if !id.parse::<usize>().is_ok_and(|index| index < count) {

@@ -1,6 +1,6 @@
 //! From an execution to the job's end: files first, then one transaction that makes them the result.
 
-use super::{Produced, RecordedEnd, Shared};
+use super::{Produced, RecordedEnd, WorkerContext};
 use crate::{Blobs, Failure, FailureKind, Fenced, Job, JobResult, JobState, Lease, Result, ResultFile};
 use afterimage_core::OutputFormat;
 use bytes::Bytes;
@@ -49,7 +49,7 @@ pub(super) fn failed(shared: &WorkerContext, job: &Job, failure: Failure) -> End
 }
 
 /// Writes the end down. Tries until the store answers: it says whether the claim still counts, however long that took.
-pub(super) async fn record(shared: &Shared, lease: &Lease, job: &Job, ending: Ending) {
+pub(super) async fn record(shared: &WorkerContext, lease: &Lease, job: &Job, ending: Ending) {
     let mut failures = 0;
     let fenced = loop {
         match write(shared, lease, &ending).await {

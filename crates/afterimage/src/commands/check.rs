@@ -1,7 +1,7 @@
 //! `afterimage check`: what safety checkers say of pictures.
 
 use crate::cancel;
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crate::flags::take_threads;
 use crate::generate::{check_standard_input, read_picture};
 use crate::origin::Origins;
@@ -9,7 +9,7 @@ use crate::output::print_text;
 use crate::safety_flags::CheckerFlags;
 use crate::values;
 use afterimage_core::{Error, Result as EngineResult};
-use afterimage_engine::{CheckerChoice, DeviceChoice, PictureChecker};
+use afterimage_engine::{CheckerChoice, DeviceChoice, StandaloneChecker};
 use clap::Args;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -61,7 +61,7 @@ pub struct Check {
 
 /// An object of `--json`.
 #[derive(Serialize)]
-struct Finding<'a> {
+struct PictureVerdict<'a> {
     file: String,
     flagged: bool,
     scores: BTreeMap<&'a str, f64>,
@@ -69,13 +69,13 @@ struct Finding<'a> {
 
 impl Check {
     /// Runs the command.
-    pub fn run(&self, origins: &Origins) -> Result<(), Failure> {
-        let failed = |error: Error| Failure::from_error(&error, origins);
+    pub fn run(&self, origins: &Origins) -> Result<(), CommandFailure> {
+        let failed = |error: Error| CommandFailure::from_error(&error, origins);
         check_standard_input(&self.pictures)?;
         let options = self.safety.options(&[CheckerChoice::Builtin], origins)?;
         if options.checkers.is_empty() {
             let problem = "off leaves nobody to look; expected builtin, a weights file or a folder";
-            return Err(Failure::bad_input(origins.subject("safety"), problem));
+            return Err(CommandFailure::bad_input(origins.subject("safety"), problem));
         }
         // Before Ctrl-C is watched, which would keep a blocked read alive.
         let standard_input = Path::new("-");
@@ -83,7 +83,7 @@ impl Check {
         let mut piped = is_piped.then(|| read_picture(standard_input)).transpose().map_err(failed)?;
         cancel::install()?;
         take_threads(self.threads)?;
-        let checker = PictureChecker::open(self.device, &options).map_err(failed)?;
+        let checker = StandaloneChecker::open(self.device, &options).map_err(failed)?;
         let names = checker.names();
         let mut findings = Vec::new();
         for path in &self.pictures {
@@ -95,7 +95,7 @@ impl Check {
             let file = path.display().to_string();
             if self.json {
                 let scores = names.iter().map(String::as_str).zip(verdict.scores).collect();
-                findings.push(Finding { file, flagged: verdict.flagged, scores });
+                findings.push(PictureVerdict { file, flagged: verdict.flagged, scores });
             } else {
                 let word = if verdict.flagged { "flagged" } else { "clean" };
                 let scores: Vec<String> = verdict.scores.iter().map(|score| format!("{score:.3}")).collect();
@@ -105,7 +105,7 @@ impl Check {
         if !self.json {
             return Ok(());
         }
-        print_text(&serde_json::to_string(&findings).map_err(|error| Failure::other(error.to_string()))?)
+        print_text(&serde_json::to_string(&findings).map_err(|error| CommandFailure::other(error.to_string()))?)
     }
 }
 

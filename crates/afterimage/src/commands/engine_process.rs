@@ -59,8 +59,8 @@ impl EngineProcess {
         let safety = self.safety.options(&[], origins)?;
         let options = EngineOptions { safety, ..self.models.engine_options() };
         child::run(options, settings).map_err(|error| match &error {
-            ChildError::CannotOpen(error) => Failure::from_error(error, origins),
-            ChildError::Pipe(_) | ChildError::System(_) => Failure::other(error.to_string()),
+            ChildError::CannotOpen(error) => CommandFailure::from_error(error, origins),
+            ChildError::Pipe(_) | ChildError::System(_) => CommandFailure::other(error.to_string()),
         })
     }
 }

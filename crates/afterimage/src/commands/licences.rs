@@ -1,6 +1,6 @@
 //! `afterimage licences`: what the program and what is embedded in it may be used under.
 
-use crate::failure::Failure;
+use crate::failure::CommandFailure;
 use crate::output::print_text;
 use clap::Args;
 
@@ -13,7 +13,7 @@ pub struct Licences {}
 
 impl Licences {
     /// Runs the command.
-    pub fn run() -> Result<(), Failure> {
+    pub fn run() -> Result<(), CommandFailure> {
         print_text(&text())
     }
 }

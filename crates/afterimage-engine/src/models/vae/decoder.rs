@@ -1,7 +1,7 @@
 //! Latents to pixels: diffusers' `Decoder`, `src/diffusers/models/autoencoders/vae.py`.
 
-use super::layers::{Conv, GroupNorm, Middle, Residual};
-use super::tensor::{Check, Tensor3};
+use super::layers::{Conv, GroupNormWeights, Middle, Residual};
+use super::tensor::{StopCheck, Tensor3};
 use crate::config::VaeConfig;
 use crate::models::feature_map::FeatureMap;
 use crate::weights::Scope;

@@ -1,8 +1,8 @@
 //! Pixels to a distribution of latents: diffusers' `Encoder` and `DiagonalGaussianDistribution`,
 //! `src/diffusers/models/autoencoders/vae.py`.
 
-use super::layers::{Conv, GroupNorm, Middle, Residual};
-use super::tensor::{Check, Tensor3};
+use super::layers::{Conv, GroupNormWeights, Middle, Residual};
+use super::tensor::{StopCheck, Tensor3};
 use crate::config::VaeConfig;
 use crate::models::feature_map::FeatureMap;
 use crate::weights::Scope;

@@ -1,6 +1,6 @@
 //! Safety checkers. Canonical names of their vision transformers are those of CLIP's vision tower, as SigLIP's are.
 
-use super::naming::{Canonical, Naming, Part};
+use super::naming::{Canonical, Naming, TensorPart};
 use super::{Candidate, LayoutSource, recognise};
 use crate::weights::component::Component;
 use afterimage_core::Result;
@@ -54,7 +54,7 @@ pub fn checker(component: Arc<Component>) -> Result<(CheckerKind, LayoutSource)>
 struct Vit;
 
 impl Naming for Vit {
-    fn parts(&self, name: &str) -> Vec<Part> {
+    fn parts(&self, name: &str) -> Vec<TensorPart> {
         const TRUNK: [(&str, &str); 4] = [
             ("embeddings.class_embedding", "vit.embeddings.cls_token"),
             ("embeddings.patch_embedding.", "vit.embeddings.patch_embeddings.projection."),
@@ -72,7 +72,7 @@ impl Naming for Vit {
             ("mlp.fc2.", "output.dense."),
         ];
         let layer = name.strip_prefix("encoder.layers.").and_then(|rest| rest.split_once('.'));
-        vec![Part::all(match layer {
+        vec![TensorPart::all(match layer {
             Some((number, inner)) => format!("vit.encoder.layer.{number}.{}", renamed(inner, &LAYER)),
             None => renamed(name, &TRUNK),
         })]
@@ -99,10 +99,10 @@ impl CompVis {
 }
 
 impl Naming for CompVis {
-    fn parts(&self, name: &str) -> Vec<Part> {
+    fn parts(&self, name: &str) -> Vec<TensorPart> {
         let in_tower = ["embeddings.", "encoder.", "pre_layrnorm.", "post_layernorm."];
         let tower = if in_tower.iter().any(|beginning| name.starts_with(beginning)) { self.tower } else { "" };
-        vec![Part::all(format!("{tower}{name}"))]
+        vec![TensorPart::all(format!("{tower}{name}"))]
     }
 }
 
