@@ -16,13 +16,14 @@ pub struct CheckerFlags {
     ///
     /// May be given several times; a picture is flagged when any checker objects. `builtin` is a small network against
     /// pornography, a filter and not a guarantee. A folder holds Falconsai's classifier or CompVis' checker as
-    /// transformers saves them; a file is the weights of one of them, or open_nsfw's. `required` forbids requests to go
+    /// transformers saves them; a file is the weights of one of these or of the builtin. `required` forbids requests to go
     /// without, and ends those whose results cannot be checked; alone it means the builtin. Default: `builtin` for `serve`
     /// and `check`, `off` for `vary` and `img2img`.
     #[arg(
         long = "safety",
         env = "AFTERIMAGE_SAFETY",
         hide_env_values = true,
+        hide_short_help = true,
         value_name = "CHECKER",
         value_parser = parse
     )]
@@ -36,6 +37,7 @@ pub struct CheckerFlags {
         long,
         env = "AFTERIMAGE_SAFETY_THRESHOLD",
         hide_env_values = true,
+        hide_short_help = true,
         value_name = "F",
         default_value = "0.5",
         value_parser = values::threshold

@@ -31,7 +31,7 @@ pub struct SiglipConfig {
     pub image_size: usize,
     /// Pixels of a patch's side; what is left over at the right and bottom is ignored.
     pub patch_size: usize,
-    /// ConfiguredActivation of the feed-forward layers.
+    /// Activation of the feed-forward layers.
     pub hidden_act: ConfiguredActivation,
     /// Epsilon of every layer norm.
     pub layer_norm_eps: f64,

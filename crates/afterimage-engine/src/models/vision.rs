@@ -40,7 +40,7 @@ pub struct VisionConfig {
     pub image_size: usize,
     /// Pixels of a patch's side.
     pub patch_size: usize,
-    /// ConfiguredActivation of the feed-forward layers.
+    /// Activation of the feed-forward layers.
     pub hidden_act: ConfiguredActivation,
     /// Epsilon of every layer norm.
     pub layer_norm_eps: f64,
