@@ -65,6 +65,18 @@ pub enum Error {
         /// What is wrong and what would be right.
         problem: String,
     },
+    /// An input picture that a safety checker objects to, where inputs are checked.
+    #[error("{}: rejected by the safety checker", shortened_to(source_name, PROBLEM))]
+    Flagged {
+        /// Where the picture came from, as a user would name it.
+        source_name: String,
+    },
+    /// A safety checker that has to look at every picture could not.
+    #[error("safety checker: {}", shortened_to(problem, PROBLEM))]
+    SafetyChecker {
+        /// What went wrong.
+        problem: String,
+    },
     /// The caller asked to stop.
     #[error("cancelled")]
     Cancelled,
@@ -114,6 +126,8 @@ impl Error {
             Self::Field { field, problem } => Some((*field, problem.into())),
             Self::SourceSize(size) => Some((Field::Size, size_needed(*size).into())),
             Self::Picture { .. }
+            | Self::Flagged { .. }
+            | Self::SafetyChecker { .. }
             | Self::ModelFile { .. }
             | Self::Tensor { .. }
             | Self::Device { .. }
@@ -130,6 +144,7 @@ impl Error {
             Self::Field { .. }
                 | Self::SourceSize(_)
                 | Self::Picture { .. }
+                | Self::Flagged { .. }
                 | Self::ModelFile { .. }
                 | Self::Tensor { .. }
                 | Self::Device { .. }

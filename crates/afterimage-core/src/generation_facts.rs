@@ -1,6 +1,6 @@
 //! What is known of finished pictures beside their pixels, the same from the engine to every front end.
 
-use crate::{Enlarge, ModelFacts, Size, Timings};
+use crate::{Enlarge, ModelFacts, OnFlag, SafetyFacts, Size, Timings};
 use serde::{Deserialize, Serialize};
 
 /// What a generation did.
@@ -27,6 +27,9 @@ pub struct GenerationFacts {
     pub text_cached: bool,
     /// What ran.
     pub model: ModelFacts,
+    /// What safety checkers did; `None`: nobody looked, since there is no checker or the request went without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub safety: Option<SafetyFacts>,
     /// Each picture, in order.
     pub pictures: Vec<PictureFacts>,
 }
@@ -36,6 +39,9 @@ pub struct GenerationFacts {
 pub struct PictureFacts {
     /// Its size.
     pub size: Size,
+    /// Whether a safety checker objects to it; `None`: nobody looked, or whoever looked failed. `false` only after a check.
+    #[serde(default)]
+    pub flagged: Option<bool>,
 }
 
 impl GenerationFacts {
@@ -52,14 +58,21 @@ impl GenerationFacts {
             image_cached: false,
             text_cached: false,
             model,
+            safety: None,
             pictures: vec![PictureFacts::new(size); num_images],
         }
+    }
+
+    /// Whether picture `index` was flagged and something else stands in its place.
+    pub fn is_hidden(&self, index: usize) -> bool {
+        let flagged = self.pictures.get(index).is_some_and(|picture| picture.flagged == Some(true));
+        flagged && self.safety.as_ref().is_some_and(|safety| safety.on_flag != OnFlag::Keep)
     }
 }
 
 impl PictureFacts {
     /// A picture of `size` of which nothing else is known.
     pub const fn new(size: Size) -> Self {
-        Self { size }
+        Self { size, flagged: None }
     }
 }

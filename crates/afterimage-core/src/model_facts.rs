@@ -14,4 +14,7 @@ pub struct ModelFacts {
     pub device: String,
     /// Compute type, `f32` or `bf16`.
     pub dtype: String,
+    /// Names of the safety checkers that look at results; none: nobody does.
+    #[serde(default)]
+    pub checkers: Vec<String>,
 }

@@ -29,6 +29,19 @@ pub struct GenerationRequest {
     /// Which of the server's sets of models is to run it; `None`: its only or default one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelName>,
+    /// Whether the engine's safety checkers, if it has any, are to look at the results. An engine that requires them
+    /// looks all the same.
+    #[serde(default = "checked", skip_serializing_if = "is_checked")]
+    pub check_safety: bool,
+}
+
+const fn checked() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+const fn is_checked(check_safety: &bool) -> bool {
+    *check_safety
 }
 
 /// Whether a picture larger than what a model knows is made in two passes: small, in the same shape; then enlarged and
@@ -115,6 +128,7 @@ impl GenerationRequest {
             num_images: 1,
             enlarge: Enlarge::Auto,
             model: None,
+            check_safety: true,
         }
     }
 

@@ -16,6 +16,8 @@ pub enum Stage {
     Denoise,
     /// VAE decoder.
     Decode,
+    /// Safety checkers.
+    Safety,
 }
 
 /// Wall-clock milliseconds of the stages.
@@ -32,6 +34,8 @@ pub struct Timings {
     pub denoise_ms: f64,
     /// VAE decoder.
     pub decode_ms: f64,
+    /// Safety checkers, over all pictures; 0 when none looked.
+    pub safety_ms: f64,
     /// From the call to the finished pictures.
     pub total_ms: f64,
 }

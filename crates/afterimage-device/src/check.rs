@@ -172,6 +172,11 @@ pub(crate) fn group_norm<B: DeviceBuffer>(norm: &GroupNorm<B>, out: &ViewMut<B>)
     output(out, 2, channels)
 }
 
+pub(crate) fn max_pool<B: DeviceBuffer>(input: Planes<B>, out: &ViewMut<B>) -> Result<()> {
+    view(input.view(), "planes")?;
+    output(out, input.channels, (input.height / 2) * (input.width / 2))
+}
+
 pub(crate) fn dequantise<Q: MatrixShape, B: DeviceBuffer>(rows: &Q, out: &ViewMut<B>) -> Result<()> {
     output(out, rows.rows(), rows.cols())
 }

@@ -144,6 +144,14 @@ pub trait Device: Send + Sync + 'static {
         out: ViewMut<'_, Self::Buffer>,
     ) -> Result<()>;
 
+    /// The largest number of every 3×3 window of a plane to `out [channels, (height / 2) × (width / 2)]`. Windows are two
+    /// rows and columns apart from the first ones on; what would lie below or right of the plane does not count. NaN is
+    /// larger than any number.
+    ///
+    /// # Errors
+    /// As every operation.
+    fn max_pool(&self, input: Planes<'_, Self::Buffer>, out: ViewMut<'_, Self::Buffer>) -> Result<()>;
+
     /// Scales, then shifts, to `out [2, channels]`, with which `x * scale[channel] + shift[channel]` is the group norm.
     ///
     /// # Errors

@@ -154,6 +154,8 @@ pub enum Activation {
     Gelu,
     /// GELU with the tanh approximation (Hendrycks and Gimpel, 2016): `x/2 · (1 + tanh(√(2/π) (x + 0.044715 x³)))`
     GeluTanh,
+    /// 0 below 0, else `x`; NaN stays NaN, so that a damaged network is found out.
+    Relu,
 }
 
 /// How two operands become one.

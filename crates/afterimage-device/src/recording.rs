@@ -229,6 +229,11 @@ impl Device for Recording {
         check::convolve(&convolution, input, &out)
     }
 
+    fn max_pool(&self, input: Planes<'_, ShapeOnly>, out: ViewMut<'_, ShapeOnly>) -> Result<()> {
+        self.note("max_pool", out.rows, out.cols);
+        check::max_pool(input, &out)
+    }
+
     fn group_norm(&self, norm: GroupNorm<'_, ShapeOnly>, out: ViewMut<'_, ShapeOnly>) -> Result<()> {
         self.note("group_norm", out.rows, out.cols);
         check::group_norm(&norm, &out)

@@ -1,5 +1,6 @@
 //! What to load and where to run it.
 
+use crate::safety::SafetyOptions;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -7,7 +8,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 /// Which models an [`crate::Engine`] serves and on what.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EngineOptions {
     /// FLUX base model in the diffusers folder layout; `None`: the embedded demo model.
     pub base: Option<PathBuf>,
@@ -21,6 +22,8 @@ pub struct EngineOptions {
     pub dtype: DtypeChoice,
     /// Threads that compute; `None`: one for every core. For [`crate::use_threads`], an engine itself takes what there is.
     pub threads: Option<NonZeroUsize>,
+    /// Who looks at results, and what becomes of those that are flagged.
+    pub safety: SafetyOptions,
 }
 
 /// Where to compute.

@@ -1,7 +1,7 @@
 //! From a generation to files that say how they were made, the same for every front end.
 
 use crate::generation::Generation;
-use afterimage_core::{Error, GenerationRequest, ModelFacts, Result, Task};
+use afterimage_core::{Error, GenerationFacts, GenerationRequest, ModelFacts, Result, Task};
 use afterimage_imaging::{OutputFormat, OutputMetadata, encode};
 use serde::Serialize;
 use std::borrow::Cow;
@@ -28,6 +28,23 @@ struct Parameters<'a> {
     model: &'a str,
     device: &'a str,
     dtype: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    safety: Option<SafetyRecord<'a>>,
+}
+
+/// That a checker looked at the picture, and what it said.
+#[derive(Serialize)]
+struct SafetyRecord<'a> {
+    checkers: &'a [String],
+    flagged: bool,
+}
+
+impl<'a> SafetyRecord<'a> {
+    /// About picture `index`, if somebody looked at it.
+    fn of(facts: &'a GenerationFacts, index: usize) -> Option<Self> {
+        let flagged = facts.pictures.get(index)?.flagged?;
+        Some(Self { checkers: &facts.model.checkers, flagged })
+    }
 }
 
 /// The file of each picture of `generation`, which was made from `request`. Its metadata holds, at [`MetadataLevel::Full`],
@@ -46,11 +63,12 @@ pub fn encode_pictures(
     let request =
         GenerationRequest { seed: Some(facts.seed), size: Some(facts.size), enlarge: facts.enlarge, ..request.clone() };
     let ModelFacts { name, device, dtype, .. } = &facts.model;
-    let parameters = Parameters { request: &request, model: name, device, dtype };
-    let json = serde_json::to_string(&parameters).map_err(Error::internal)?;
     let encode_one = |(index, picture)| {
         let metadata = match level {
             MetadataLevel::Full => {
+                let safety = SafetyRecord::of(facts, index);
+                let parameters = Parameters { request: &request, model: name, device, dtype, safety };
+                let json = serde_json::to_string(&parameters).map_err(Error::internal)?;
                 let text = parameters_text(&request, name, index);
                 Some(OutputMetadata { text: Some(text), ..OutputMetadata::new(json.as_str()) })
             }

@@ -429,6 +429,10 @@ impl TensorFile for OtherFormat {
     fn tensor(&self, name: &str) -> Option<StoredTensor> {
         self.0.get(name).map(|(_, tensor)| tensor.clone())
     }
+
+    fn bytes(&self, name: &str) -> Option<SharedBytes> {
+        self.0.get(name).map(|(_, tensor)| tensor.bytes().clone())
+    }
 }
 
 #[test]

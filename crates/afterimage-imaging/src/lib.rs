@@ -24,5 +24,5 @@ pub use afterimage_core::{Error, Field, OutputFormat, Picture, PictureLimits, Re
 pub use decode::{PictureHeader, SourcePicture, decode, decode_source, read_header};
 pub use encode::{OutputMetadata, encode};
 pub use format::PictureFormat;
-pub use resize::{Filter, resize};
+pub use resize::{Filter, resize, resize_part};
 pub use source::{read_file, read_stream};

@@ -137,7 +137,7 @@ def decode_fixtures():
 def resize_fixtures():
     folder = HERE / "resize"
     folder.mkdir(parents=True, exist_ok=True)
-    filters = {"bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
+    filters = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
     # Kept as pictures too, so that a failure can be looked at.
     shown = [((64, 48), (20, 20)), ((20, 60), (30, 24)), ((9, 7), (32, 24)), ((50, 30), (50, 12))]
     for (width, height), (to_width, to_height) in shown:

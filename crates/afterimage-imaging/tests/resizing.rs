@@ -21,6 +21,7 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 
 fn filter(name: &str) -> Filter {
     match name {
+        "bilinear" => Filter::Bilinear,
         "bicubic" => Filter::Bicubic,
         "lanczos" => Filter::Lanczos,
         _ => panic!("unknown filter {name}"),
@@ -42,7 +43,7 @@ fn pictures_equal_pillows() {
         assert!(resized == read_file(&path, &PictureLimits::default()).unwrap().picture, "{name}");
         compared += 1;
     }
-    assert_eq!(compared, 8);
+    assert_eq!(compared, 12);
 }
 
 #[test]

@@ -166,7 +166,12 @@ fn new_job(key: &KeyId) -> NewJob {
 
 fn result() -> JobResult {
     let size = Size::new(64, 64);
-    let model =
-        ModelFacts { name: "test".to_owned(), native_size: size, device: "cpu".to_owned(), dtype: "f32".to_owned() };
+    let model = ModelFacts {
+        name: "test".to_owned(),
+        native_size: size,
+        device: "cpu".to_owned(),
+        dtype: "f32".to_owned(),
+        checkers: Vec::new(),
+    };
     JobResult { facts: GenerationFacts::new(1, size, 0, model), files: Vec::new(), run_ms: None }
 }

@@ -37,8 +37,14 @@ impl From<Error> for Failure {
                 let message = if source_name.is_empty() { problem } else { format!("{source_name}: {problem}") };
                 return Self::about_image(FailureKind::BadInput, message);
             }
+            Error::Flagged { source_name } => {
+                let whose = if source_name.is_empty() { String::new() } else { format!("{source_name}: ") };
+                let message = format!("{whose}rejected by the safety checker");
+                return Self::about_image(FailureKind::ContentRejected, message);
+            }
             Error::Field { .. } | Error::SourceSize(_) => FailureKind::BadInput,
             Error::ModelFile { .. } | Error::Tensor { .. } | Error::Device { .. } => FailureKind::Model,
+            Error::SafetyChecker { .. } => FailureKind::SafetyChecker,
             Error::Cancelled | Error::Io { .. } | Error::Internal(_) => FailureKind::Engine,
         };
         Self::new(kind, error.to_string())
@@ -57,6 +63,10 @@ pub enum FailureKind {
     Model,
     /// The engine reported an error of the program or the machine.
     Engine,
+    /// A safety checker objects to an input picture: the same request fails again.
+    ContentRejected,
+    /// A safety checker that has to look at every picture could not.
+    SafetyChecker,
     /// Too many workers died on it; see [`crate::Job::quarantined`].
     Crashed,
     /// Input or result could not be read or stored, also after retries.

@@ -112,7 +112,7 @@ impl From<Untyped> for JobResult {
         // What was not kept then: nobody asks a result for its model's native size.
         let (unknown, enlarge) = (Size::new(0, 0), Enlarge::Auto);
         let size = pictures.first().map_or(unknown, |first| first.size);
-        let model = ModelFacts { name: model, native_size: unknown, device, dtype };
+        let model = ModelFacts { name: model, native_size: unknown, device, dtype, checkers: Vec::new() };
         let facts = GenerationFacts {
             steps_run,
             enlarge,
@@ -155,6 +155,7 @@ mod tests {
                 text_encode_ms: 3.0,
                 denoise_ms: 1200.25,
                 decode_ms: 20.5,
+                safety_ms: 0.0,
                 total_ms: 1234.75,
             },
             files_ms: Some(7.5),
@@ -165,7 +166,9 @@ mod tests {
                 native_size: Size::new(0, 0),
                 device: "cpu".to_owned(),
                 dtype: "f32".to_owned(),
+                checkers: Vec::new(),
             },
+            safety: None,
             pictures: vec![PictureFacts::new(size); 2],
         };
         assert_eq!(read.facts, facts);

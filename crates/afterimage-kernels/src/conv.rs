@@ -41,6 +41,8 @@ pub enum Movement {
     Same,
     /// Step 2, one column and row of zeros on the right and bottom only: half the size (the VAE's down-sampling).
     Halve,
+    /// Step 2, zero padding of half the kernel on all sides: half the size, rounded up (a residual network's down-sampling).
+    Strided,
     /// Each input pixel doubled in both directions first, then as `Same`: twice the size (the VAE's up-sampling).
     Double,
 }
@@ -51,7 +53,24 @@ impl Movement {
         match self {
             Self::Same => side,
             Self::Halve => side / 2,
+            Self::Strided => side.div_ceil(2),
             Self::Double => side * 2,
+        }
+    }
+
+    /// Pixels from one position of the kernel to the next.
+    pub(crate) const fn step(self) -> usize {
+        match self {
+            Self::Halve | Self::Strided => 2,
+            Self::Same | Self::Double => 1,
+        }
+    }
+
+    /// Rows and columns of padding before the first pixel, for a `kernel` of that side.
+    pub(crate) const fn before(self, kernel: usize) -> usize {
+        match self {
+            Self::Halve => 0,
+            Self::Same | Self::Strided | Self::Double => kernel / 2,
         }
     }
 }
@@ -163,7 +182,7 @@ impl Kernel for Tile<'_> {
         let width = tile::columns::<S>();
         let kernel = self.convolution.kernel;
         let area = kernel * kernel;
-        let step = if self.convolution.movement == Movement::Halve { 2 } else { 1 };
+        let step = self.convolution.movement.step();
         let (tile_height, tile_width) = (self.rows.len(), self.columns.len());
         let panels_across = tile_width.div_ceil(width);
         let panels = tile_height * panels_across;
@@ -235,10 +254,7 @@ impl Tile<'_> {
         let (height, width) = (self.input.height, self.input.width);
         let plane = &self.input.data[channel * height * width..][..height * width];
         let movement = self.convolution.movement;
-        let (step, before) = match movement {
-            Movement::Halve => (2, 0),
-            Movement::Same | Movement::Double => (1, self.convolution.kernel / 2),
-        };
+        let (step, before) = (movement.step(), movement.before(self.convolution.kernel));
         let enlarged = if movement == Movement::Double { 2 } else { 1 };
         let first_x = (self.columns.start * step) as isize - before as isize;
         // Columns of the patch that lie inside the (enlarged) input.
@@ -357,13 +373,14 @@ mod tests {
             (64, 12, 3, 2, 2),
             (1, 1, 3, 1, 1),
             (49, 3, 5, 4, 70),
+            (10, 6, 7, 9, 133),
         ] {
             let data = noise(channels * height * width, 31);
             let input = Planes { data: &data, channels, height, width };
             let weight =
                 Matrix::from_f32(&noise(outputs * channels * kernel * kernel, 32), outputs, channels * kernel * kernel);
             let (bias, scale, shift) = (noise(outputs, 33), noise(channels, 34), noise(channels, 35));
-            for movement in [Movement::Same, Movement::Halve, Movement::Double] {
+            for movement in [Movement::Same, Movement::Halve, Movement::Strided, Movement::Double] {
                 if movement == Movement::Halve && (kernel != 3 || height < 2 || width < 2) {
                     continue;
                 }

@@ -54,6 +54,7 @@ pub fn convolve(convolution: &Convolution, input: Planes, out: &mut [f32]) {
     let (step, before, enlarged) = match convolution.movement {
         Movement::Same => (1, kernel / 2, 1),
         Movement::Halve => (2, 0, 1),
+        Movement::Strided => (2, kernel / 2, 1),
         Movement::Double => (1, kernel / 2, 2),
     };
     let (height, width) =

@@ -11,6 +11,7 @@ use crate::http::{BodyReader, PublicUrl, TrustedProxies};
 use crate::intake::Intake;
 use crate::model_sets::ModelSets;
 use crate::operations::metrics::MetricSources;
+use crate::operations::status::{SafetyPolicy, StatusSources};
 use crate::operations::{Needs, Readiness};
 use crate::picture_check::PictureChecker;
 use crate::storage_room::StorageRoom;
@@ -43,6 +44,8 @@ pub struct Resources {
     pub models: Arc<ModelSets>,
     /// What runs jobs; none when this server only answers requests.
     pub engines: Arc<dyn Engines>,
+    /// What becomes of pictures that their safety checkers flag.
+    pub safety: SafetyPolicy,
     /// Checks addresses that requests name.
     pub outbound: Outbound,
     /// Signed addresses of files.
@@ -67,6 +70,8 @@ pub struct App {
     pub readiness: Arc<Readiness>,
     /// Counters, histograms, and what is read besides them.
     pub metrics: MetricSources,
+    /// What runs jobs, for those who ask.
+    pub status: StatusSources,
     /// Whose files the storage folder holds.
     pub storage_claim: Arc<StorageClaim>,
 }
@@ -114,8 +119,9 @@ impl App {
             room: Arc::clone(&room),
             engines: Arc::clone(&engines),
         };
+        let status = StatusSources { engines: Arc::clone(&engines), policy: resources.safety };
         let metrics = MetricSources { metrics: Arc::default(), store, engines, room };
-        Self { dialects, readiness: Arc::new(Readiness::new(needs)), metrics, storage_claim }
+        Self { dialects, readiness: Arc::new(Readiness::new(needs)), metrics, status, storage_claim }
     }
 
     /// What fetches the pictures of jobs that lie elsewhere.

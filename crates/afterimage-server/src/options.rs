@@ -4,6 +4,7 @@ use crate::cost::Rates;
 use crate::listen::{ConnectionLimits, TlsFiles};
 use crate::model_sets::ModelSets;
 use crate::network::Cidr;
+pub use crate::operations::status::SafetyPolicy;
 use afterimage_jobs::Secret;
 use afterimage_jobs::worker::StartEngines;
 use std::net::SocketAddr;
@@ -43,6 +44,8 @@ pub struct ServeOptions {
     pub api_key: Option<Secret>,
     /// What runs the jobs.
     pub engines: Arc<dyn StartEngines>,
+    /// What becomes of pictures that the engines' safety checkers flag, for those who ask.
+    pub safety: SafetyPolicy,
     /// How long a synchronous request waits.
     pub sync_timeout: Duration,
     /// Bytes of inputs, results and uploads that each key may keep; `None`: as much as there is room for.

@@ -140,6 +140,8 @@ fn unreadable(error: afterimage_imaging::Error) -> PictureError {
         Error::Picture { problem, .. } => PictureError::Unreadable(problem),
         Error::Field { .. }
         | Error::SourceSize(_)
+        | Error::Flagged { .. }
+        | Error::SafetyChecker { .. }
         | Error::ModelFile { .. }
         | Error::Tensor { .. }
         | Error::Device { .. }

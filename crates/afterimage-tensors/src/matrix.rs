@@ -38,7 +38,7 @@ impl Matrix {
         (part.bytes.len() == rows.checked_mul(row_bytes)?).then(|| Self { parts: vec![part], rows, cols })
     }
 
-    /// A matrix from a copy of f32 values: for tests and measurements.
+    /// A matrix from a copy of f32 values: for small ones that no file holds, tests and measurements.
     ///
     /// # Panics
     /// When there are not `rows × cols` values.

@@ -41,6 +41,7 @@ impl Engines for EngineProcesses {
             queues: group.queues.clone(),
             is_open: process.state.is_open(),
             restarts: process.restarts,
+            checkers: process.state.model().map_or_else(Vec::new, |model| model.checkers.clone()),
         };
         self.with_groups().map(seen).collect()
     }

@@ -62,7 +62,9 @@ fn for_the_client(job: &Job, failure: Failure) -> Failure {
     let told = match kind {
         FailureKind::Model => "the installed model cannot be used",
         FailureKind::Engine => "the engine failed",
+        FailureKind::SafetyChecker => "the safety checker failed",
         FailureKind::BadInput
+        | FailureKind::ContentRejected
         | FailureKind::SourceUnavailable
         | FailureKind::Crashed
         | FailureKind::Storage

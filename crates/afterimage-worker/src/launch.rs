@@ -1,7 +1,7 @@
 //! How an engine process is started: the program, its arguments, and an environment without secrets.
 
 use super::child::ChildSettings;
-use afterimage_engine::EngineOptions;
+use afterimage_engine::{CheckerChoice, EngineOptions};
 use clap::ValueEnum;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,12 @@ use std::process::Stdio;
 
 /// Name of the hidden command.
 pub const COMMAND: &str = "engine-process";
+
+/// `--safety`'s word for the embedded checker.
+pub const BUILTIN_CHECKER: &str = "builtin";
+
+/// `--safety`'s word for checkers that every picture has to pass.
+pub const REQUIRED_CHECKER: &str = "required";
 
 /// Parts of the names of variables that hold secrets, ours and those of databases and object stores.
 const SECRET_PARTS: [&str; 8] =
@@ -82,6 +88,20 @@ fn arguments(options: &EngineOptions, settings: &ChildSettings) -> Vec<OsString>
     arguments.push(flag("device", &options.device.to_string()));
     arguments.push(flag("dtype", &word(&options.dtype)));
     arguments.extend(options.threads.map(|threads| flag("threads", &threads.to_string())));
+    let safety = &options.safety;
+    arguments.extend(safety.checkers.iter().map(|checker| match checker {
+        CheckerChoice::Builtin => flag("safety", &BUILTIN_CHECKER),
+        CheckerChoice::Path(path) => flag("safety", path),
+    }));
+    if safety.required {
+        arguments.push(flag("safety", &REQUIRED_CHECKER));
+    }
+    arguments.push(flag("safety-threshold", &safety.threshold.to_string()));
+    arguments.push(flag("on-flag", &word(&safety.on_flag)));
+    arguments.push(flag("safety-previews", &word(&safety.previews)));
+    if safety.check_inputs {
+        arguments.push("--check-inputs".into());
+    }
     arguments.push(flag("metadata", &word(&settings.metadata)));
     arguments.push(flag("alive-interval", &settings.alive_interval.as_secs_f64().to_string()));
     arguments.push(flag("stall-limit", &settings.stall_limit.as_secs_f64().to_string()));
@@ -91,7 +111,8 @@ fn arguments(options: &EngineOptions, settings: &ChildSettings) -> Vec<OsString>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use afterimage_engine::{DeviceChoice, DtypeChoice, MetadataLevel};
+    use afterimage_core::OnFlag;
+    use afterimage_engine::{DeviceChoice, DtypeChoice, MetadataLevel, SafetyOptions, SafetyPreviews};
 
     #[test]
     fn secrets_and_settings_stay_with_the_server() {
@@ -117,6 +138,14 @@ mod tests {
             device: DeviceChoice::Cuda(1),
             dtype: DtypeChoice::Bf16,
             threads: std::num::NonZeroUsize::new(3),
+            safety: SafetyOptions {
+                checkers: vec![CheckerChoice::Builtin, CheckerChoice::Path("a, b".into())],
+                required: true,
+                threshold: 0.25,
+                on_flag: OnFlag::Blur,
+                previews: SafetyPreviews::Off,
+                check_inputs: true,
+            },
             ..EngineOptions::default()
         };
         assert_eq!(
@@ -127,6 +156,13 @@ mod tests {
                 "--device=cuda:1",
                 "--dtype=bf16",
                 "--threads=3",
+                "--safety=builtin",
+                "--safety=a, b",
+                "--safety=required",
+                "--safety-threshold=0.25",
+                "--on-flag=blur",
+                "--safety-previews=off",
+                "--check-inputs",
                 "--metadata=minimal",
                 "--alive-interval=1",
                 "--stall-limit=600"

@@ -29,6 +29,6 @@ pub use engines::EngineSets;
 pub use executor::EngineExecutor;
 pub use frame::{Frame, FrameCodec, FrameError, FrameReader};
 pub use group::EngineGroup;
-pub use launch::EngineCommand;
+pub use launch::{BUILTIN_CHECKER, EngineCommand, REQUIRED_CHECKER};
 pub use protocol::{Command, JobNumber, PROTOCOL_VERSION, Report, Work};
 pub use supervisor::{EngineProcesses, OpenFailure, ProcessState, ProcessStatus, SupervisorLimits};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Raised whenever a message changes its meaning. Both sides are the same binary, unless somebody replaced it while the
 /// server was running.
-pub const PROTOCOL_VERSION: u32 = 3;
+pub const PROTOCOL_VERSION: u32 = 4;
 
 /// Tells one job from the next within the life of a process.
 pub type JobNumber = u64;
@@ -109,7 +109,7 @@ pub enum Report {
         /// The job.
         ticket: JobNumber,
         /// About the pictures in them.
-        facts: GenerationFacts,
+        facts: Box<GenerationFacts>,
     },
     /// The job cannot be done; the process goes on.
     Failed {

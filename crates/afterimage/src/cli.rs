@@ -1,6 +1,8 @@
 //! The command line as a whole: parsing it, twice when a configuration file is named.
 
-use crate::commands::{Bench, EngineProcess, Img2Img, Keys, KeysCommand, Models, ModelsCommand, Serve, Vary};
+use crate::commands::{
+    Bench, Check, EngineProcess, Img2Img, Keys, KeysCommand, Licences, Models, ModelsCommand, Serve, Vary,
+};
 use crate::config::Config;
 use crate::definition::{adapted, check_values_are_there};
 use crate::failure::CommandFailure;
@@ -39,9 +41,12 @@ pub enum CliCommand {
     #[command(name = "img2img")]
     Img2Img(Img2Img),
     Models(Models),
+    Check(Check),
     Bench(Bench),
     Serve(Box<Serve>),
     Keys(Keys),
+    #[command(visible_alias = "licenses")]
+    Licences(Licences),
     #[command(hide = true)]
     EngineProcess(EngineProcess),
 }
@@ -54,11 +59,13 @@ impl CliCommand {
             Self::Img2Img(command) => command.run(origins),
             Self::Models(Models { command: ModelsCommand::List(command) }) => command.run(origins),
             Self::Models(Models { command: ModelsCommand::Inspect(command) }) => command.run(origins),
+            Self::Check(command) => command.run(origins),
             Self::Bench(command) => command.run(origins),
             Self::Serve(command) => command.run(origins),
             Self::Keys(Keys { command: KeysCommand::Create(command) }) => command.run(origins),
             Self::Keys(Keys { command: KeysCommand::List(command) }) => command.run(origins),
             Self::Keys(Keys { command: KeysCommand::Revoke(command) }) => command.run(origins),
+            Self::Licences(Licences {}) => Licences::run(),
             Self::EngineProcess(command) => command.run(origins),
         }
     }

@@ -65,6 +65,8 @@ impl CommandFailure {
                 Error::Field { .. }
                 | Error::SourceSize(_)
                 | Error::Picture { .. }
+                | Error::Flagged { .. }
+                | Error::SafetyChecker { .. }
                 | Error::ModelFile { .. }
                 | Error::Tensor { .. }
                 | Error::Cancelled

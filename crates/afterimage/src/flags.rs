@@ -3,7 +3,7 @@
 use crate::failure::CommandFailure;
 use crate::values::{self, Seed};
 use afterimage_core::{Enlarge, OutputFormat, Size};
-use afterimage_engine::{DeviceChoice, DtypeChoice, EngineOptions, MetadataLevel, use_threads};
+use afterimage_engine::{DeviceChoice, DtypeChoice, EngineOptions, MetadataLevel, SafetyOptions, use_threads};
 use clap::Args;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -81,11 +81,10 @@ pub struct ModelFlags {
 impl ModelFlags {
     /// Takes the threads that were asked for. To be called once, before anything is computed.
     pub fn take_threads(&self) -> Result<(), CommandFailure> {
-        let Some(threads) = self.threads else { return Ok(()) };
-        use_threads(threads).map_err(|error| CommandFailure::other(format!("--threads: {error}")))
+        take_threads(self.threads)
     }
 
-    /// The same, as the engine takes it.
+    /// The same, as the engine takes it; nobody looks at results.
     pub fn engine_options(&self) -> EngineOptions {
         EngineOptions {
             base: self.paths.base.clone(),
@@ -94,8 +93,15 @@ impl ModelFlags {
             device: self.device,
             dtype: self.dtype,
             threads: self.threads,
+            safety: SafetyOptions::default(),
         }
     }
+}
+
+/// Takes the threads that were asked for. To be called once, before anything is computed.
+pub fn take_threads(threads: Option<NonZeroUsize>) -> Result<(), CommandFailure> {
+    let Some(threads) = threads else { return Ok(()) };
+    use_threads(threads).map_err(|error| CommandFailure::other(format!("--threads: {error}")))
 }
 
 /// What to make, common to all ways of making it.
@@ -226,7 +232,8 @@ pub struct OutputFlags {
     /// Its fields: `outputs`, `inputs` (of each picture `icc`, such as `Display P3 → sRGB` when the colours of its profile
     /// were converted, else null), `seed`, `width`, `height`, `steps` (all that ran), `enlarged_from` (`width` and
     /// `height` of the first pass, null when there was one pass), `timings` (`load_ms`, `image_encode_ms`,
-    /// `text_encode_ms`, `denoise_ms`, `decode_ms`, `total_ms`), `model`, `device`, `dtype`.
+    /// `text_encode_ms`, `denoise_ms`, `decode_ms`, `safety_ms`, `total_ms`), `model`, `device`, `dtype`, `pictures` (of
+    /// each `flagged`, null when no safety checker looked, and `scores` by checker).
     #[arg(long, env = "AFTERIMAGE_JSON", hide_env_values = true, value_parser = values::switch)]
     pub json: bool,
 

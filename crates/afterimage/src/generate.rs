@@ -6,10 +6,12 @@ use crate::flags::{ModelFlags, OutputFlags, RequestFlags};
 use crate::origin::Origins;
 use crate::output::{OutputPlan, print_text, write_pictures};
 use crate::progress::Progress;
+use crate::safety_flags::CheckerFlags;
 use afterimage_core::{Error, GenerationFacts, GenerationRequest, PictureLimits, Size, Task, Timings};
-use afterimage_engine::{Engine, encode_pictures};
+use afterimage_engine::{Engine, EngineOptions, encode_pictures};
 use afterimage_imaging::{SourcePicture, read_file, read_stream};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -23,6 +25,8 @@ pub struct GenerationRun<'a> {
     pub request: &'a RequestFlags,
     /// Models and device.
     pub models: &'a ModelFlags,
+    /// Who looks at the results.
+    pub safety: &'a CheckerFlags,
     /// Where the result goes.
     pub output: &'a OutputFlags,
     /// Where each flag's value came from.
@@ -43,6 +47,25 @@ struct JsonReport<'a> {
     model: &'a str,
     device: &'a str,
     dtype: &'a str,
+    pictures: Vec<PictureReport<'a>>,
+}
+
+/// What is known of one result.
+#[derive(Serialize)]
+struct PictureReport<'a> {
+    /// Whether a safety checker objects to it; null: nobody looked.
+    flagged: Option<bool>,
+    /// What each checker said, by its name.
+    scores: BTreeMap<&'a str, f64>,
+}
+
+impl<'a> PictureReport<'a> {
+    fn of(facts: &'a GenerationFacts, index: usize) -> Self {
+        let scores = facts.safety.as_ref().and_then(|safety| safety.scores.get(index)).into_iter().flatten();
+        let names = facts.model.checkers.iter().map(String::as_str);
+        let flagged = facts.pictures.get(index).and_then(|picture| picture.flagged);
+        Self { flagged, scores: names.zip(scores.copied()).collect() }
+    }
 }
 
 /// What was done to a picture on the way in.
@@ -72,7 +95,9 @@ impl GenerationRun<'_> {
 
         cancel::install()?;
         self.models.take_threads()?;
-        let engine = Engine::open(&self.models.engine_options()).map_err(failed)?;
+        let safety = self.safety.options(&[], self.origins)?;
+        let options = EngineOptions { safety, ..self.models.engine_options() };
+        let engine = Engine::open(&options).map_err(failed)?;
         let progress = Progress::new(self.output.quiet);
         let outcome = engine.generate(&request, &pictures, &progress);
         progress.clear();
@@ -81,6 +106,7 @@ impl GenerationRun<'_> {
         let files =
             encode_pictures(&request, &generation, plan.format, self.output.metadata.metadata).map_err(failed)?;
         write_pictures(&plan.targets, &files)?;
+        warn_of_flags(&generation.facts);
         self.report(&plan, inputs, &generation.facts)
     }
 
@@ -95,6 +121,7 @@ impl GenerationRun<'_> {
             num_images: self.request.num_images,
             enlarge: self.request.enlarge,
             model: None,
+            check_safety: true,
         }
     }
 
@@ -126,6 +153,7 @@ impl GenerationRun<'_> {
                 model: &facts.model.name,
                 device: &facts.model.device,
                 dtype: &facts.model.dtype,
+                pictures: (0..facts.pictures.len()).map(|index| PictureReport::of(facts, index)).collect(),
             };
             let text = serde_json::to_string(&report).map_err(|error| CommandFailure::other(error.to_string()))?;
             return print_text(&text);
@@ -135,20 +163,41 @@ impl GenerationRun<'_> {
     }
 }
 
+/// Says on standard error which results are not what was made, whatever else is said.
+fn warn_of_flags(facts: &GenerationFacts) {
+    let Some(safety) = &facts.safety else { return };
+    let mut errors = io::stderr().lock();
+    for index in (0..facts.pictures.len()).filter(|index| facts.is_hidden(*index)) {
+        let said: Vec<String> =
+            PictureReport::of(facts, index).scores.iter().map(|(name, score)| format!("{name} {score:.3}")).collect();
+        let number = index + 1;
+        let _ = writeln!(errors, "warning: picture {number} was flagged ({}) and is black instead", said.join(", "));
+    }
+    if let Some(problem) = &safety.failure {
+        let _ = writeln!(errors, "warning: a picture could not be checked: {problem}");
+    }
+}
+
 fn read_pictures(sources: &[PathBuf], origins: &Origins) -> Result<Vec<SourcePicture>, CommandFailure> {
-    let limits = PictureLimits::default();
+    check_standard_input(sources)?;
+    let pictures = sources.iter().map(|source| read_picture(source)).collect::<Result<_, _>>();
+    pictures.map_err(|error| CommandFailure::from_error(&error, origins))
+}
+
+/// Refuses standard input for more than one picture.
+pub fn check_standard_input(sources: &[PathBuf]) -> Result<(), CommandFailure> {
     if sources.iter().filter(|source| *source == Path::new("-")).count() > 1 {
         return Err(CommandFailure::bad_input("IMAGE", "standard input can be read only once; give - for one picture"));
     }
-    sources
-        .iter()
-        .map(|source| {
-            if source == Path::new("-") {
-                read_stream(io::stdin().lock(), "standard input", &limits)
-            } else {
-                read_file(source, &limits)
-            }
-        })
-        .collect::<Result<_, _>>()
-        .map_err(|error| CommandFailure::from_error(&error, origins))
+    Ok(())
+}
+
+/// Reads a picture from a file, or from standard input for `-`.
+pub fn read_picture(source: &Path) -> afterimage_core::Result<SourcePicture> {
+    let limits = PictureLimits::default();
+    if source == Path::new("-") {
+        read_stream(io::stdin().lock(), "standard input", &limits)
+    } else {
+        read_file(source, &limits)
+    }
 }

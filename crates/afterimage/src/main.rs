@@ -18,6 +18,7 @@ mod model_sets;
 mod origin;
 mod output;
 mod progress;
+mod safety_flags;
 mod usage;
 mod values;
 

@@ -100,6 +100,7 @@ impl ModelSetSpec {
             device: self.device.unwrap_or(flags.device),
             dtype: self.dtype.unwrap_or(flags.dtype),
             threads: self.threads.or(flags.threads),
+            safety: flags.safety.clone(),
         }
     }
 }

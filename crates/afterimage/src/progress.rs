@@ -39,6 +39,7 @@ impl Observer for Progress {
             Stage::TextEncode => "reading the prompt",
             Stage::Denoise => "denoising",
             Stage::Decode => "decoding",
+            Stage::Safety => "checking the result",
         };
         self.bar.set_style(if stage == Stage::Denoise { steps_style() } else { ProgressStyle::default_spinner() });
         self.bar.set_message(name);

@@ -79,6 +79,11 @@ pub fn workers(text: &str) -> Result<usize, String> {
     whole_number(text, &(0..=64)).map(|count| count as usize)
 }
 
+/// `--safety-threshold`.
+pub fn threshold(text: &str) -> Result<f64, String> {
+    number(text, &(0.0..=1.0))
+}
+
 /// `--threads`.
 pub fn threads(text: &str) -> Result<NonZeroUsize, String> {
     let count = whole_number(text, &(1..=1024))?;

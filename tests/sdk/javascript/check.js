@@ -1,8 +1,8 @@
 // The official SDK, unmodified, against a server.
 //
-// Usage: node check.js ADDRESS IMPATIENT_ADDRESS KEY PHOTO
+// Usage: node check.js ADDRESS IMPATIENT_ADDRESS STRICT_ADDRESS KEY PHOTO
 //
-// Both servers run with --allow-private-networks, the second with --sync-timeout 1 too.
+// All servers run with --allow-private-networks, the second with --sync-timeout 1 too, the third with --safety-threshold 0.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -17,7 +17,7 @@ import {
 import { startNeighbour } from "./neighbour.js";
 import { isGenuine } from "./webhook_signature.js";
 
-const [address, impatientAddress, key, photo] = process.argv.slice(2);
+const [address, impatientAddress, strictAddress, key, photo] = process.argv.slice(2);
 const DEV = "wavespeed-ai/flux-redux-dev";
 const PRO = "wavespeed-ai/flux-redux-pro";
 const SRPO = "wavespeed-ai/flux-srpo/image-to-image";
@@ -95,6 +95,20 @@ const checks = {
       const { outputs } = await client.run(DEV, request, options);
       assert.match(outputs[0], /^[A-Za-z0-9+/]+=*$/);
       assert.ok(isJpeg(Buffer.from(outputs[0], "base64")));
+    }
+  },
+
+  async "flags are booleans"() {
+    for (const [base, flag] of [[address, false], [strictAddress, true]]) {
+      const server = new Client(key, { baseUrl: base });
+      const request = { image: await server.upload(photo), ...SMALL, num_images: 2 };
+      const flags = async (more) => {
+        const { outputs, detail } = await server.runNoThrow(DEV, { ...request, ...more }, QUICKLY);
+        assert.equal(outputs.length, 2);
+        return (await call("GET", `predictions/${detail.taskId}`, { base })).has_nsfw_contents;
+      };
+      assert.deepEqual(await flags({}), [flag, flag]);
+      assert.deepEqual(await flags({ enable_safety_checker: false }), [false, false]);
     }
   },
 

@@ -1,13 +1,14 @@
 // fal's SDK 1.10.1, unmodified, against servers, through the proxy that each has.
 //
-// Usage: check_fal.mjs ADDRESS IDLE_ADDRESS KEY PICTURE; nothing is ever started at IDLE_ADDRESS.
+// Usage: check_fal.mjs ADDRESS IDLE_ADDRESS STRICT_ADDRESS KEY PICTURE; nothing is ever started at IDLE_ADDRESS, and
+// everything is flagged at STRICT_ADDRESS.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { ApiError, ValidationError, createFalClient, fal } from "@fal-ai/client";
 
-const [address, idleAddress, key, picture] = process.argv.slice(2);
+const [address, idleAddress, strictAddress, key, picture] = process.argv.slice(2);
 const model = "fal-ai/flux-1/dev/redux";
 const content = await readFile(picture);
 const dataUri = `data:image/jpeg;base64,${content.toString("base64")}`;
@@ -248,6 +249,19 @@ async function checkWaiting() {
   }
 }
 
+async function checkFlags() {
+  for (const [server, flag] of [[address, false], [strictAddress, true]]) {
+    const client = createFalClient(proxied(server, key));
+    const asked = { input: input({ num_images: 2 }) };
+    for (const call of [client.run(model, asked), client.subscribe(model, asked)]) {
+      const { data } = await call;
+      assert.deepEqual([data.has_nsfw_concepts, data.images.length], [[flag, flag], 2]);
+    }
+    const unchecked = await client.run(model, { input: input({ enable_safety_checker: false }) });
+    assert.deepEqual(unchecked.data.has_nsfw_concepts, [false]);
+  }
+}
+
 fal.config(proxied(address, key));
 const made = await checkRun();
 await checkSubscribe(made);
@@ -255,6 +269,7 @@ await checkQueue(made);
 await checkStream(made);
 await checkToken(made);
 await checkErrors();
+await checkFlags();
 await checkUploads(made);
 await checkWaiting();
 console.log("checks passed");

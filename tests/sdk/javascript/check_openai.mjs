@@ -1,12 +1,12 @@
 // OpenAI's SDK 6.49.0, unmodified, against a server: it sends the file first and the body in chunks.
 //
-// Usage: check_openai.mjs ADDRESS KEY PICTURE
+// Usage: check_openai.mjs ADDRESS STRICT_ADDRESS KEY PICTURE; the second server runs with --safety-threshold 0.
 
 import assert from "node:assert/strict";
 import { createReadStream } from "node:fs";
 import OpenAI, { toFile } from "openai";
 
-const [address, key, picture] = process.argv.slice(2);
+const [address, strictAddress, key, picture] = process.argv.slice(2);
 const model = "black-forest-labs/FLUX-1-Redux-dev";
 const options = { model, n: 2, size: "256x256", seed: 7, num_inference_steps: 1 };
 
@@ -62,6 +62,24 @@ for (const [base, shape] of [["/v1/openai", "b64_json"], ["/v1", "url"]]) {
     assert.equal(error.code, "model_not_found");
     return true;
   });
+}
+// What is flagged is an error.
+for (const base of ["/v1/openai", "/v1"]) {
+  const client = new OpenAI({ baseURL: strictAddress + base, apiKey: key });
+  const isBlocked = (error) => {
+    assert.ok(error instanceof OpenAI.APIError, error);
+    assert.deepEqual([error.code, error.type, error.param], ["moderation_blocked", "image_generation_user_error", null]);
+    return true;
+  };
+  const image = await toFile(made[0][0], "a.png");
+  const edit = { image, prompt: "a lake", num_inference_steps: 1 };
+  const variations = client.images.createVariation({ image, n: 2, size: "256x256", num_inference_steps: 1 });
+  await assert.rejects(variations, (error) => isBlocked(error) && error instanceof OpenAI.BadRequestError);
+  await assert.rejects(client.images.edit(edit), isBlocked);
+  const streamed = async () => {
+    for await (const event of await client.images.edit({ ...edit, stream: true })) assert.fail(event.type);
+  };
+  await assert.rejects(streamed(), isBlocked);
 }
 // The same seed makes the same pictures.
 assert.deepEqual(made[0], made[1]);

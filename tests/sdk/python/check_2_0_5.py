@@ -1,8 +1,8 @@
 """The official SDK, unmodified, against a server.
 
-Usage: check_2_0_5.py ADDRESS IMPATIENT_ADDRESS KEY PHOTO
+Usage: check_2_0_5.py ADDRESS IMPATIENT_ADDRESS STRICT_ADDRESS KEY PHOTO
 
-Both servers run with --allow-private-networks, the second with --sync-timeout 1 too.
+All servers run with --allow-private-networks, the second with --sync-timeout 1 too, the third with --safety-threshold 0.
 """
 
 import base64
@@ -15,7 +15,7 @@ from neighbour import Neighbour
 from pictures import fetch, is_jpeg, png_size
 from webhook_signature import is_genuine
 
-ADDRESS, IMPATIENT_ADDRESS, KEY, PHOTO = sys.argv[1:]
+ADDRESS, IMPATIENT_ADDRESS, STRICT_ADDRESS, KEY, PHOTO = sys.argv[1:]
 DEV, PRO, SRPO = "wavespeed-ai/flux-redux-dev", "wavespeed-ai/flux-redux-pro", "wavespeed-ai/flux-srpo/image-to-image"
 SMALL = {"size": "256*256", "num_inference_steps": 2, "seed": 7}
 
@@ -98,10 +98,22 @@ def the_prediction_object(_):
     assert data["id"] == result["task_id"] and data["model"] == DEV and data["status"] == "completed", data
     assert data["urls"]["get"] == f"{ADDRESS}/api/v3/predictions/{data['id']}/result", data
     assert data["input"]["seed"] == 7 and data["input"]["size"] == "256*256", data
-    assert data["error"] == "" and data["has_nsfw_contents"] == [], data
+    assert data["error"] == "" and data["has_nsfw_contents"] == [False], data
     assert isinstance(data["timings"]["inference"], int) and isinstance(data["executionTime"], int), data
     assert data["executionTime"] >= data["timings"]["inference"] > 0, data
     assert call("GET", f"predictions/{data['id']}") == data
+
+
+def flags_are_booleans(_):
+    for address, flag in [(ADDRESS, False), (STRICT_ADDRESS, True)]:
+        server = wavespeed.Client(api_key=KEY, base_url=address)
+        request = {"image": server.upload(PHOTO), **SMALL, "num_images": 2}
+        result = server.run_no_throw(DEV, request, poll_interval=0.1)
+        assert (result["status"], len(result["outputs"])) == ("completed", 2), result
+        flags = server.get_result(result["task_id"])["data"]["has_nsfw_contents"]
+        assert flags == [flag, flag] and all(type(each) is bool for each in flags), flags
+        unchecked = server.run_no_throw(DEV, {**request, "enable_safety_checker": False}, poll_interval=0.1)
+        assert server.get_result(unchecked["task_id"])["data"]["has_nsfw_contents"] == [False, False], unchecked
 
 
 def webhook_is_signed(neighbour):
@@ -203,6 +215,7 @@ CHECKS = [
     image_to_image_keeps_the_size,
     base64_output,
     the_prediction_object,
+    flags_are_booleans,
     webhook_is_signed,
     webhook_about_a_failure,
     a_failed_task_raises,

@@ -70,6 +70,7 @@ async def refused(status, call):
 async def check_run(client):
     result = await of(client.run(MODEL, arguments(fal_client.encode_file(PICTURE)), start_timeout=60, hint="a"))
     assert result["seed"] == 7 and result["has_nsfw_concepts"] == [False] and result["prompt"] == "", result
+    assert type(result["has_nsfw_concepts"][0]) is bool, result
     assert result["timings"]["inference"] > 0, result
     picture = picture_of(result)
 

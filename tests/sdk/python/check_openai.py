@@ -1,6 +1,6 @@
 """OpenAI's SDK 3.52.0, unmodified, against a server: variations, edits and models under both bases, and its exceptions.
 
-Usage: check_openai.py ADDRESS KEY PICTURE
+Usage: check_openai.py ADDRESS STRICT_ADDRESS KEY PICTURE; the second server runs with --safety-threshold 0.
 """
 
 import base64
@@ -11,7 +11,7 @@ import warnings
 
 import openai
 
-ADDRESS, KEY, PICTURE = sys.argv[1:]
+ADDRESS, STRICT_ADDRESS, KEY, PICTURE = sys.argv[1:]
 MODEL = "black-forest-labs/FLUX-1-Redux-dev"
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -93,6 +93,25 @@ def check_errors(client, picture):
             raise AssertionError(f"{param}: no error")
 
 
+def check_blocked(client):
+    """What is flagged is an error, which the SDK does not answer by repeating the request."""
+    with open(PICTURE, "rb") as file:
+        picture = file.read()
+    more = {"num_inference_steps": 1}
+    for kind, call in [
+        (openai.BadRequestError, lambda: client.images.create_variation(image=picture, n=2, size="256x256", extra_body=more)),
+        (openai.BadRequestError, lambda: client.images.edit(image=picture, prompt="a lake", extra_body=more)),
+        (openai.APIError, lambda: list(client.images.edit(image=picture, prompt="a lake", stream=True, extra_body=more))),
+    ]:
+        try:
+            call()
+        except kind as error:
+            assert (error.code, error.type) == ("moderation_blocked", "image_generation_user_error"), error
+            assert error.param is None and "safety system" in error.message, error
+        else:
+            raise AssertionError("what is flagged is shown")
+
+
 def main():
     made = []
     for base, by_address in [("/v1/openai", False), ("/v1", True)]:
@@ -103,6 +122,8 @@ def main():
         check_stream(client, made[-1][0])
         check_errors(client, made[-1][0])
     assert made[0] == made[1], "the same seed makes the same pictures"
+    for base in ["/v1/openai", "/v1"]:
+        check_blocked(openai.OpenAI(base_url=STRICT_ADDRESS + base, api_key=KEY))
     try:
         openai.OpenAI(base_url=ADDRESS + "/v1", api_key="a-wrong-key").models.list()
     except openai.AuthenticationError as error:

@@ -16,6 +16,8 @@ pub(super) fn activate(function: Activation, x: ViewMut<HostBuffer>) {
         Activation::GeluTanh => {
             map(x, |x| 0.5 * x * (1.0 + (SQRT_2_OVER_PI * (x + 0.044_715 * x * x * x)).tanh()));
         }
+        // Not `max`, which would turn NaN into 0.
+        Activation::Relu => map(x, |x| if x < 0.0 { 0.0 } else { x }),
     }
 }
 
@@ -77,6 +79,12 @@ mod tests {
             let found = ALL.map(|function| of(function, x));
             assert!(found.iter().zip(expected).all(|(a, b)| close(*a, b)), "{x}: {found:?}, expected {expected:?}");
         }
+    }
+
+    #[test]
+    fn relu_keeps_what_is_no_number() {
+        assert_eq!([-1.5, 0.0, 2.5].map(|x| of(Activation::Relu, x)), [0.0, 0.0, 2.5]);
+        assert!(of(Activation::Relu, f32::NAN).is_nan());
     }
 
     #[test]

@@ -2,11 +2,12 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `norm.rs`, `elementwise.rs`, `transpose.rs`, `quantise.rs` | operations that cost little beside matrix products |
+//! | `norm.rs`, `elementwise.rs`, `pool.rs`, `transpose.rs`, `quantise.rs` | operations that cost little beside matrix products |
 //! | `rows.rs` | rows in parallel |
 
 mod elementwise;
 mod norm;
+mod pool;
 mod quantise;
 mod rows;
 mod transpose;
@@ -180,6 +181,12 @@ impl Device for Cpu {
     ) -> Result<()> {
         check::convolve(&convolution, input, &out)?;
         with_kernel(&convolution, |convolution| convolution.run_on(self.isa, kernel_planes(&input), out.numbers()));
+        Ok(())
+    }
+
+    fn max_pool(&self, input: Planes<'_, HostBuffer>, out: ViewMut<'_, HostBuffer>) -> Result<()> {
+        check::max_pool(input, &out)?;
+        pool::max_pool(&input, out);
         Ok(())
     }
 

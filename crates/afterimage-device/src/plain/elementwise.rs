@@ -12,6 +12,8 @@ pub(super) fn apply(function: Activation, x: f32) -> f32 {
             let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3));
             0.5 * x * (1.0 + inner.tanh())
         }
+        Activation::Relu if x < 0.0 => 0.0,
+        Activation::Relu => x,
     };
     value as f32
 }

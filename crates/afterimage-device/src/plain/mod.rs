@@ -39,6 +39,11 @@ impl RotaryShape for Angles {
     }
 }
 
+/// Every `(plane, row, column)`.
+fn windows(planes: usize, rows: usize, columns: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+    (0..planes).flat_map(move |plane| (0..rows).flat_map(move |y| (0..columns).map(move |x| (plane, y, x))))
+}
+
 impl Device for Plain {
     type Buffer = HostBuffer;
     type Weight = Matrix;
@@ -164,6 +169,26 @@ impl Device for Plain {
     ) -> Result<()> {
         check::convolve(&convolution, input, &out)?;
         with_kernel(&convolution, |convolution| plain::convolve(convolution, kernel_planes(&input), out.numbers()));
+        Ok(())
+    }
+
+    fn max_pool(&self, input: Planes<'_, HostBuffer>, mut out: ViewMut<'_, HostBuffer>) -> Result<()> {
+        check::max_pool(input, &out)?;
+        let Planes { channels, height, width, .. } = input;
+        let numbers = input.view().numbers();
+        let mut pooled = Vec::new();
+        for (channel, y, x) in windows(channels, height / 2, width / 2) {
+            let mut largest = f32::NEG_INFINITY;
+            for (_, dy, dx) in windows(1, 3, 3) {
+                let (row, column) = (2 * y + dy, 2 * x + dx);
+                if row < height && column < width && !largest.is_nan() {
+                    let value = numbers[(channel * height + row) * width + column];
+                    largest = if value.is_nan() { value } else { largest.max(value) };
+                }
+            }
+            pooled.push(largest);
+        }
+        out.fill_from(&pooled);
         Ok(())
     }
 

@@ -7,7 +7,7 @@
 //! | `placed.rs` | matrices somewhere in a buffer |
 //! | `products.rs` | matrix products, attention |
 //! | `norms.rs` | norms, rotation, group norms |
-//! | `planes.rs` | convolutions, transpositions |
+//! | `planes.rs` | convolutions, pooling, transpositions |
 //! | `moves.rs` | copies, gathers, quantisation, elementwise operations |
 //! | `refusals.rs` | what does not fit |
 
@@ -21,7 +21,7 @@ mod refusals;
 
 pub use moves::{activations, combinations, copies, gathers, quantised_rows};
 pub use norms::{group_norms, norms, rotations};
-pub use planes::{convolutions, transpositions};
+pub use planes::{convolutions, poolings, transpositions};
 pub use products::{attentions, products};
 pub use refusals::refusals;
 
@@ -34,7 +34,7 @@ macro_rules! device_suite {
             use $crate::suite;
 
             $crate::device_suite!(@tests $devices; copies gathers quantised_rows activations combinations products
-                attentions norms rotations group_norms convolutions transpositions refusals);
+                attentions norms rotations group_norms convolutions poolings transpositions refusals);
         }
     };
     (@tests $devices:expr; $($operation:ident)*) => {

@@ -144,7 +144,8 @@ pub fn activations<D: Device>(device: &D) {
         Just(Activation::Silu),
         Just(Activation::QuickGelu),
         Just(Activation::Gelu),
-        Just(Activation::GeluTanh)
+        Just(Activation::GeluTanh),
+        Just(Activation::Relu)
     ];
     let cases = (prop_oneof![1..40_usize, Just(700)], 1..60_usize, Placed::any(), function)
         .prop_map(|(rows, cols, x, function)| Activate { shape: [rows, cols], x, function });

@@ -1,4 +1,4 @@
-//! Convolutions and transpositions.
+//! Convolutions, pooling and transpositions.
 
 use super::agreement::{Case, agree};
 use super::placed::{Placed, all, noise, read, vector};
@@ -40,15 +40,16 @@ impl Case for Convolve {
     }
 }
 
-/// [`Device::convolve`]: every movement, kernels of 1, 3 and 5, with prelude and residual, wider than one tile.
+/// [`Device::convolve`]: every movement, kernels of 1, 3, 5 and 7, with prelude and residual, wider than one tile.
 ///
 /// # Panics
 /// When the device differs.
 pub fn convolutions<D: Device>(device: &D) {
     let channels = prop_oneof![1..9_usize, Just(50)];
     let sizes = (channels, 1..15_usize, 2..12_usize, prop_oneof![2..20_usize, Just(67)]);
-    let movement = prop_oneof![Just(Movement::Same), Just(Movement::Halve), Just(Movement::Double)];
-    let kernel = prop_oneof![Just(1_usize), Just(3), Just(5)];
+    let movement =
+        prop_oneof![Just(Movement::Same), Just(Movement::Halve), Just(Movement::Strided), Just(Movement::Double)];
+    let kernel = prop_oneof![Just(1_usize), Just(3), Just(5), Just(7)];
     let cases = (sizes, movement, kernel, any::<bool>(), any::<bool>()).prop_map(
         |((channels, outputs, height, width), movement, kernel, prelude, add)| {
             // The autoencoder halves with kernels of 3 only.
@@ -56,6 +57,37 @@ pub fn convolutions<D: Device>(device: &D) {
             Convolve { channels, outputs, kernel, height, width, movement, prelude, add }
         },
     );
+    agree(device, &cases);
+}
+
+#[derive(Debug)]
+struct PoolCase {
+    channels: usize,
+    height: usize,
+    width: usize,
+    out: Placed,
+}
+
+impl Case for PoolCase {
+    const TOLERANCE: f32 = 0.0;
+
+    fn run<D: Device>(&self, device: &D) -> Result<Vec<f32>> {
+        let Self { channels, height, width, out: place } = *self;
+        let input = vector(device, channels * height * width, 76)?;
+        let shape = [channels, (height / 2) * (width / 2)];
+        let mut out = place.buffer(device, shape, 77)?;
+        device.max_pool(Planes { buffer: &input, channels, height, width }, place.view_mut(&mut out, shape))?;
+        read(device, &out)
+    }
+}
+
+/// [`Device::max_pool`]: sides odd and even, down to one pixel.
+///
+/// # Panics
+/// When the device differs.
+pub fn poolings<D: Device>(device: &D) {
+    let cases = (1..9_usize, 1..20_usize, prop_oneof![1..20_usize, Just(67)], Placed::any())
+        .prop_map(|(channels, height, width, out)| PoolCase { channels, height, width, out });
     agree(device, &cases);
 }
 

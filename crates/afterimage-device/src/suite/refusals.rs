@@ -97,6 +97,7 @@ fn attempts<D: Device>(device: &D) -> Result<Vec<(&'static str, Result<()>)>> {
                 ViewMut::new(&mut out, 3, 3),
             ),
         ),
+        ("a pool that is not half the size", device.max_pool(planes(4), ViewMut::new(&mut out, 4, 1))),
         ("groups that do not divide", device.group_norm(group(3), ViewMut::new(&mut out, 2, 4))),
         ("another room", device.dequantise_rows(&rows, ViewMut::new(&mut out, 4, 3))),
         ("an output beyond the end", device.activate(Activation::Silu, ViewMut::new(&mut out, 4, 4))),

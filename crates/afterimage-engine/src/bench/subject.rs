@@ -6,6 +6,7 @@ use crate::models::flux::FluxTransformer;
 use crate::models::vae::Autoencoder;
 use crate::options::DtypeChoice;
 use crate::pipeline::{ModelFiles, Networks};
+use crate::safety::Safety;
 use crate::weights::{RandomWeights, Scope};
 use afterimage_core::Result;
 use afterimage_device::Device;
@@ -38,7 +39,11 @@ impl<D: Device> Subject<D> {
         if options.preset == Preset::Medium && options.engine.base.is_none() {
             return Ok(Self::Random(Box::new(Random::medium(device, options.engine.dtype)?)));
         }
-        Ok(Self::Networks(Box::new(Networks::new(Arc::clone(device), ModelFiles::open(&options.engine)?))))
+        Ok(Self::Networks(Box::new(Networks::new(
+            Arc::clone(device),
+            ModelFiles::open(&options.engine)?,
+            Safety::none(),
+        ))))
     }
 }
 

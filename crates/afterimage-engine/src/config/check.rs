@@ -87,6 +87,18 @@ impl<'a> ConfigCheck<'a> {
         Err(self.refuse("num_attention_heads", format!("{heads} does not divide hidden_size {hidden}")))
     }
 
+    /// Sizes of a picture that is cut into square patches.
+    pub(crate) fn patches(&self, channels: usize, image_size: usize, patch_size: usize) -> Result<()> {
+        self.range("num_channels", channels, &(3..=3))?;
+        self.range("image_size", image_size, &(1..=4096))?;
+        self.range("patch_size", patch_size, &(1..=image_size))
+    }
+
+    /// A switch that is only supported in its on position.
+    pub(crate) fn on(&self, field: &str, value: bool) -> Result<()> {
+        if value { Ok(()) } else { Err(self.refuse(field, "false is not supported; expected true")) }
+    }
+
     /// A switch that is only supported in its off position.
     pub(crate) fn off(&self, field: &str, value: bool) -> Result<()> {
         if value { Err(self.refuse(field, "true is not supported; expected false")) } else { Ok(()) }

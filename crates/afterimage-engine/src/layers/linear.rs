@@ -31,14 +31,14 @@ impl StoredLinear {
         Ok(Self { weight: scope.matrix("weight", outputs, inputs)?, bias: None })
     }
 
-    /// Reads `weight` of `shape`, the kernel of a convolution that moves by its own size, and `bias`: a linear layer over
-    /// unfolded patches.
+    /// Reads `weight` of `shape`, the kernel of a convolution that moves by its own size, and `bias` if there is to be one: a
+    /// linear layer over unfolded patches.
     ///
     /// # Errors
     /// [`Error::Tensor`] when one is missing or different.
-    pub fn read_patches(scope: &Scope, shape: &[usize]) -> Result<Self> {
+    pub fn read_patches(scope: &Scope, shape: &[usize], with_bias: bool) -> Result<Self> {
         let weight = scope.kernel("weight", shape)?;
-        let bias = Some(scope.vector("bias", weight.rows())?);
+        let bias = with_bias.then(|| scope.vector("bias", weight.rows())).transpose()?;
         Ok(Self { weight, bias })
     }
 

@@ -160,7 +160,7 @@ impl<D: Device> ClipTextModel<D> {
         let positions = View::new(&positions, tokens, hidden);
         device.combine(Combine::Add { factor: 1.0 }, positions, ViewMut::new(&mut x, tokens, hidden))?;
         let mask = device.upload(causal_mask(tokens))?;
-        self.encoder.forward(device, &mut x, tokens, Some(&mask))?;
+        self.encoder.forward(device, &mut x, tokens, Some(&mask), &|| Ok(()))?;
         let last = self.final_norm.apply(device, View::vector(&x, end * hidden, hidden), Precision::Exact)?;
         let mut pooled = vec![0.0; hidden];
         device.read(View::vector(&last, 0, hidden), &mut pooled)?;

@@ -1,5 +1,5 @@
-//! The pre-norm transformer that CLIP's text model and SigLIP's vision tower are both made of: transformers'
-//! `CLIPEncoder` and `SiglipEncoder`.
+//! The pre-norm transformer that CLIP's two towers, SigLIP's vision tower and ViT are all made of: transformers'
+//! `CLIPEncoder`, `SiglipEncoder` and `ViTEncoder`.
 
 use super::ConfiguredActivation;
 use crate::layers::{LayerNorm, Linear, StoredLinear};
@@ -42,8 +42,19 @@ impl<D: Device> TransformerEncoder<D> {
     }
 
     /// Runs all layers on `x [tokens, hidden]`. `mask` `[keys, queries]` is added to the scores of every head.
-    pub fn forward(&self, device: &D, x: &mut D::Buffer, tokens: usize, mask: Option<&D::Buffer>) -> Result<()> {
-        self.layers.iter().try_for_each(|layer| layer.forward(device, x, tokens, &self.shape, mask))
+    /// `interrupted` answers between layers whether to stop.
+    pub fn forward(
+        &self,
+        device: &D,
+        x: &mut D::Buffer,
+        tokens: usize,
+        mask: Option<&D::Buffer>,
+        interrupted: &dyn Fn() -> Result<()>,
+    ) -> Result<()> {
+        self.layers.iter().try_for_each(|layer| {
+            interrupted()?;
+            layer.forward(device, x, tokens, &self.shape, mask)
+        })
     }
 }
 

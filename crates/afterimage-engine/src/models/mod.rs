@@ -6,20 +6,28 @@ mod activation;
 mod area;
 mod clip;
 mod encoder;
+mod feature_map;
 pub mod flux;
+mod open_nsfw;
+mod patches;
+mod pixel_tables;
 mod redux;
 mod siglip;
 mod siglip_pixels;
 mod t5;
 pub mod vae;
+mod vision;
 
 pub use activation::ConfiguredActivation;
 pub use area::area_average;
 pub use clip::{ClipTextConfig, ClipTextModel};
+pub use open_nsfw::{OPEN_NSFW_SIDE, OpenNsfw};
+pub(crate) use pixel_tables::PixelTables;
 pub use redux::{ReduxConfig, ReduxEmbedder, downsample, downsampled_side};
 pub use siglip::{SiglipConfig, SiglipVisionModel};
 pub use siglip_pixels::SiglipPreprocessor;
 pub use t5::{T5Config, T5Encoder};
+pub use vision::{StatedVision, VisionConfig, VisionKind, VisionTransformer};
 
 use afterimage_core::{Error, Result};
 use afterimage_device::{Device, MatrixShape, Precision, ViewMut};

@@ -3,12 +3,12 @@
 
 use super::ConfiguredActivation;
 use super::encoder::{EncoderShape, TransformerEncoder};
+use super::patches::{PatchEmbedding, PatchShape};
 use crate::config::check::ConfigCheck;
-use crate::layers::{LayerNorm, Linear, StoredLinear};
+use crate::layers::LayerNorm;
 use crate::weights::{Bundle, Depth, Scope};
-use afterimage_core::{Error, Result};
-use afterimage_device::{Combine, Device, Finish, Precision, View, ViewMut};
-use rayon::prelude::*;
+use afterimage_core::Result;
+use afterimage_device::{Device, Precision, View};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ impl SiglipConfig {
     /// Reads and checks `config.json` of the folder `folder`.
     ///
     /// # Errors
-    /// [`Error::ModelFile`] naming the field that cannot be used and what would be right.
+    /// [`afterimage_core::Error::ModelFile`] naming the field that cannot be used and what would be right.
     pub fn read(folder: &Bundle) -> Result<Self> {
         let config = match folder.json::<WholeSiglip>("config.json")?.vision_config {
             Some(config) => config,
@@ -86,14 +86,12 @@ impl SiglipConfig {
     /// Checks every field; `path` is the file that messages name.
     ///
     /// # Errors
-    /// [`Error::ModelFile`] for the first field that cannot be used.
+    /// [`afterimage_core::Error::ModelFile`] for the first field that cannot be used.
     pub fn validate(&self, path: &Path) -> Result<()> {
         let check = ConfigCheck::new(path);
         let (hidden, inner) = (self.hidden_size, self.intermediate_size);
         check.encoder(hidden, inner, self.num_hidden_layers, self.num_attention_heads)?;
-        check.range("num_channels", self.num_channels, &(3..=3))?;
-        check.range("image_size", self.image_size, &(1..=4096))?;
-        check.range("patch_size", self.patch_size, &(1..=self.image_size))?;
+        check.patches(self.num_channels, self.image_size, self.patch_size)?;
         check.positive("layer_norm_eps", self.layer_norm_eps)
     }
 
@@ -107,10 +105,7 @@ impl SiglipConfig {
 pub struct SiglipVisionModel<D: Device> {
     device: Arc<D>,
     config: SiglipConfig,
-    /// Over unfolded patches `[3 · patch · patch]`.
-    patch: Linear<D>,
-    /// `[patches, hidden]`
-    positions: D::Buffer,
+    embedding: PatchEmbedding<D>,
     encoder: TransformerEncoder<D>,
     post_norm: LayerNorm<D>,
 }
@@ -119,11 +114,12 @@ impl<D: Device> SiglipVisionModel<D> {
     /// Takes the tensors from `scope`, whose names are transformers' without `vision_model.`.
     ///
     /// # Errors
-    /// [`Error::Tensor`] for one that is missing or has another shape than `config` says, and those of the device.
+    /// [`afterimage_core::Error::Tensor`] for one that is missing or has another shape than `config` says, and those of the device.
     pub fn load(device: &Arc<D>, scope: &Scope, config: SiglipConfig) -> Result<Self> {
-        let SiglipConfig { hidden_size: hidden, patch_size: patch, num_channels: channels, .. } = config;
+        let SiglipConfig { hidden_size: hidden, patch_size: patch, image_size: image, num_channels: channels, .. } =
+            config;
         let epsilon = config.layer_norm_eps as f32;
-        let embeddings = scope.at("embeddings");
+        let patches = PatchShape { hidden, channels, image, patch };
         let shape = EncoderShape {
             hidden,
             intermediate: config.intermediate_size,
@@ -132,12 +128,9 @@ impl<D: Device> SiglipVisionModel<D> {
             epsilon,
             activation: config.hidden_act,
         };
-        let patches = config.grid_side().pow(2);
-        let kernel = StoredLinear::read_patches(&embeddings.at("patch_embedding"), &[hidden, channels, patch, patch])?;
         Ok(Self {
             device: Arc::clone(device),
-            patch: kernel.upload(device.as_ref())?,
-            positions: device.upload(embeddings.values("position_embedding.weight", &[patches, hidden])?)?,
+            embedding: PatchEmbedding::load(device.as_ref(), &scope.at("embeddings"), patches, true, false)?,
             encoder: TransformerEncoder::load(device.as_ref(), &scope.at("encoder"), shape)?,
             post_norm: LayerNorm::load(device.as_ref(), &scope.at("post_layernorm"), hidden, epsilon)?,
             config,
@@ -153,20 +146,11 @@ impl<D: Device> SiglipVisionModel<D> {
     /// normalised planes `[3, image_size, image_size]`.
     ///
     /// # Errors
-    /// [`Error::Internal`] when `pixels` has another length, and those of the device.
+    /// [`afterimage_core::Error::Internal`] when `pixels` has another length, and those of the device.
     pub fn encode(&self, pixels: &[f32]) -> Result<Vec<f32>> {
-        let SiglipConfig { num_channels: channels, image_size: size, patch_size: patch, .. } = self.config;
-        if pixels.len() != channels * size * size {
-            return Err(Error::internal(format!("{} numbers for {channels} planes of {size}x{size}", pixels.len())));
-        }
-        let (device, tokens) = (self.device.as_ref(), self.config.grid_side().pow(2));
-        let (hidden, numbers) = (self.config.hidden_size, channels * patch * patch);
-        let patches = device.upload(unfold(pixels, channels, size, patch))?;
-        let patches = View::new(&patches, tokens, numbers);
-        let mut x = self.patch.apply(device, patches, Finish::Store, Precision::Exact)?;
-        let positions = View::new(&self.positions, tokens, hidden);
-        device.combine(Combine::Add { factor: 1.0 }, positions, ViewMut::new(&mut x, tokens, hidden))?;
-        self.encoder.forward(device, &mut x, tokens, None)?;
+        let (device, tokens, hidden) = (self.device.as_ref(), self.embedding.tokens(), self.config.hidden_size);
+        let mut x = self.embedding.embed(device, pixels)?;
+        self.encoder.forward(device, &mut x, tokens, None, &|| Ok(()))?;
         let normal = self.post_norm.apply(device, View::new(&x, tokens, hidden), Precision::Exact)?;
         let mut encoded = vec![0.0; tokens * hidden];
         device.read(View::new(&normal, tokens, hidden), &mut encoded)?;
@@ -174,34 +158,9 @@ impl<D: Device> SiglipVisionModel<D> {
     }
 }
 
-/// `[patches, channels · patch · patch]` of planes `[channels, size, size]`; leftover pixels are dropped.
-fn unfold(pixels: &[f32], channels: usize, size: usize, patch: usize) -> Vec<f32> {
-    let grid = size / patch;
-    let area = patch * patch;
-    let mut unfolded = vec![0.0; grid * grid * channels * area];
-    unfolded.par_chunks_mut(channels * area).enumerate().for_each(|(index, out)| {
-        let (top, left) = (index / grid * patch, index % grid * patch);
-        for (line, out) in out.chunks_exact_mut(patch).enumerate() {
-            let (channel, y) = (line / patch, top + line % patch);
-            out.copy_from_slice(&pixels[(channel * size + y) * size + left..][..patch]);
-        }
-    });
-    unfolded
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn patches_are_channel_then_row_then_column() {
-        // 5×5 with patches of 2: the last row and column are left over.
-        let pixels: Vec<f32> = (0..75).map(|value| value as f32).collect();
-        let unfolded = unfold(&pixels, 3, 5, 2);
-        assert_eq!(unfolded.len(), 4 * 12);
-        assert_eq!(unfolded[..12], [0.0, 1.0, 5.0, 6.0, 25.0, 26.0, 30.0, 31.0, 50.0, 51.0, 55.0, 56.0]);
-        assert_eq!(unfolded[36..40], [12.0, 13.0, 17.0, 18.0]);
-    }
 
     #[test]
     fn unusable_settings_are_named() {

@@ -1,5 +1,6 @@
 //! From a picture to SigLIP's input: `feature_extractor/preprocessor_config.json`.
 
+use super::pixel_tables::PixelTables;
 use crate::config::check::ConfigCheck;
 use crate::weights::Bundle;
 use afterimage_core::{Error, Picture, Result, Size};
@@ -47,8 +48,7 @@ impl Default for PreprocessorConfig {
 #[derive(Clone, Debug)]
 pub struct SiglipPreprocessor {
     side: usize,
-    /// The plane's number for every byte, one table a channel.
-    tables: [Vec<f32>; 3],
+    tables: PixelTables,
 }
 
 impl SiglipPreprocessor {
@@ -66,9 +66,7 @@ impl SiglipPreprocessor {
         for (field, on) in
             [("do_resize", config.do_resize), ("do_rescale", config.do_rescale), ("do_normalize", config.do_normalize)]
         {
-            if !on {
-                return Err(check.refuse(field, "false is not supported; expected true"));
-            }
+            check.on(field, on)?;
         }
         check.range("resample", config.resample, &(BICUBIC..=BICUBIC))?;
         if config.size.height != image_size || config.size.width != image_size {
@@ -78,16 +76,7 @@ impl SiglipPreprocessor {
             );
             return Err(check.refuse("size", problem));
         }
-        check.positive("rescale_factor", config.rescale_factor)?;
-        for (mean, deviation) in config.image_mean.iter().zip(&config.image_std) {
-            check.finite("image_mean", *mean)?;
-            check.positive("image_std", *deviation)?;
-        }
-        let tables = std::array::from_fn(|channel| {
-            let (mean, deviation) = (config.image_mean[channel] as f32, config.image_std[channel] as f32);
-            let normalised = |byte: u8| ((f64::from(byte) * config.rescale_factor) as f32 - mean) / deviation;
-            (0..=u8::MAX).map(normalised).collect()
-        });
+        let tables = PixelTables::new(&check, config.rescale_factor, config.image_mean, config.image_std)?;
         Ok(Self { side: image_size, tables })
     }
 
@@ -104,10 +93,7 @@ impl SiglipPreprocessor {
         if (picture.width() as usize, picture.height() as usize) != (self.side, self.side) {
             return Err(Error::internal(format!("{picture:?} is not resized to {}", self.size())));
         }
-        let planes = self.tables.iter().enumerate().flat_map(|(channel, table)| {
-            picture.rgb().iter().skip(channel).step_by(3).map(|byte| table[usize::from(*byte)])
-        });
-        Ok(planes.collect())
+        Ok(self.tables.planes(picture))
     }
 }
 

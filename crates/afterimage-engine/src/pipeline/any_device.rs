@@ -6,6 +6,7 @@ use super::networks::Networks;
 use crate::devices::{OnDevice, on_device};
 use crate::generation::Generation;
 use crate::options::EngineOptions;
+use crate::safety;
 use afterimage_core::{ModelFacts, Result};
 use afterimage_device::Device;
 use std::sync::Arc;
@@ -46,6 +47,8 @@ impl OnDevice for Open<'_> {
     type Output = Box<dyn Pipeline>;
 
     fn run<D: Device>(self, device: Arc<D>) -> Result<Box<dyn Pipeline>> {
-        Ok(Box::new(Networks::new(device, ModelFiles::open(self.0)?)))
+        let files = ModelFiles::open(self.0)?;
+        let safety = safety::open(&device, &self.0.safety)?;
+        Ok(Box::new(Networks::new(device, files, safety)))
     }
 }

@@ -11,8 +11,9 @@ use super::pass::{Pass, Sampling};
 use super::plan::Plan;
 use crate::generation::Generation;
 use crate::observer::Observer;
+use crate::safety::Review;
 use crate::sampling::{TorchGenerator, img2img_start, refining_sigmas, sigmas};
-use afterimage_core::{GenerationFacts, GenerationRequest, Picture, PictureFacts, Result, Size, Stage, Task};
+use afterimage_core::{Error, GenerationFacts, GenerationRequest, Picture, PictureFacts, Result, Size, Stage, Task};
 use afterimage_device::Device;
 use afterimage_imaging::{Filter, resize};
 use std::collections::hash_map::RandomState;
@@ -38,24 +39,42 @@ pub(crate) struct Order<'a> {
 /// Those of [`GenerationRequest::check`], [`afterimage_core::Error::Cancelled`], and model file errors from building models or
 /// when a model makes no numbers.
 pub(super) fn generate<D: Device>(networks: &Networks<D>, order: &Order) -> Result<Generation> {
-    let Order { request, sources, observer, .. } = *order;
+    let Order { request, sources, .. } = *order;
     let files = networks.files();
     let sizes: Vec<_> = sources.iter().map(|source| Some(source.size())).collect();
     request.check(&sizes)?;
     let size = output_size(files, request, sources)?;
     let plan = Plan::new(request, size, files.size_step(), files.enlarge());
+    let review = networks.safety.review(request);
+    let veiled = review.as_ref().map(|review| review.veil(order.observer));
+    let observer = veiled.as_ref().map_or(order.observer, |veiled| veiled as &dyn Observer);
+    let order = &Order { observer, ..*order };
     let run = Run { networks, order, plan };
     let mut clock = StageClock::new(observer);
+    let interrupted = || if observer.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) };
+    if let Some(review) = review.as_ref().filter(|review| review.wants_inputs()) {
+        clock.time(Stage::Safety, |t| &mut t.safety_ms, || review.inputs(sources, &interrupted))?;
+    }
     let seed = request.seed.unwrap_or_else(draw_seed);
     let mut generator = TorchGenerator::new(seed);
 
-    let made = match unchanged_source(request, sources) {
+    let mut made = match unchanged_source(request, sources) {
         Some(source) => Made {
             pictures: vec![resize(source, size, Filter::Lanczos)?; request.num_images as usize],
             ..Made::default()
         },
         None => run.make(&mut generator, &mut clock)?,
     };
+    let look = |review: Review| {
+        clock.time(Stage::Safety, |t| &mut t.safety_ms, || review.results(&mut made.pictures, &interrupted))
+    };
+    let reviewed = review.map(look).transpose()?;
+    let flagged = |index: usize| reviewed.as_ref().and_then(|reviewed| reviewed.flagged[index]);
+    let facts_of = |(index, picture): (usize, &Picture)| PictureFacts {
+        flagged: flagged(index),
+        ..PictureFacts::new(picture.size())
+    };
+    let pictures = made.pictures.iter().enumerate().map(facts_of).collect();
     let facts = GenerationFacts {
         seed,
         size,
@@ -67,7 +86,8 @@ pub(super) fn generate<D: Device>(networks: &Networks<D>, order: &Order) -> Resu
         image_cached: made.image_cached,
         text_cached: made.text_cached,
         model: networks.facts(),
-        pictures: made.pictures.iter().map(|picture| PictureFacts::new(picture.size())).collect(),
+        pictures,
+        safety: reviewed.map(|reviewed| reviewed.facts),
     };
     Ok(Generation { pictures: made.pictures, facts })
 }

@@ -1,6 +1,7 @@
 //! The folders of one base and Redux pair: opened, their configurations read and checked against each other. Nothing here
 //! knows of devices.
 
+use crate::bundle::last_name;
 use crate::config::{AfterimageConfig, EnlargeConfig, FluxConfig, SchedulerConfig, VaeConfig};
 use crate::models::{ClipTextConfig, ReduxConfig, SiglipConfig, T5Config};
 use crate::options::{DtypeChoice, EngineOptions};
@@ -8,7 +9,7 @@ use crate::weights::{
     Bundle, Component, DEMO, Depth, FluxShape, LayoutSource, RoundedToBf16, Scope, TensorSource, demo, layout,
 };
 use afterimage_core::{Error, Field, Result, Size};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Where a model's parts lie and what they say of themselves.
@@ -197,10 +198,8 @@ impl ModelFiles {
 
     /// Refuses weights with blocks that the configuration in `folder` does not count: half a model would run.
     fn checked_scope(&self, source: LayoutSource, folder: &Bundle, depths: &[Depth]) -> Result<Scope> {
-        match source.beyond(depths) {
-            Some(beyond) => Err(Error::model_file(folder.path("config.json"), beyond.to_string())),
-            None => Ok(self.scope(source)),
-        }
+        source.check_depths(&folder.path("config.json"), depths)?;
+        Ok(self.scope(source))
     }
 
     fn scope(&self, source: LayoutSource) -> Scope {
@@ -210,12 +209,6 @@ impl ModelFiles {
             DtypeChoice::Auto | DtypeChoice::F32 => Scope::new(source),
         }
     }
-}
-
-/// The last part of `path` that is a name; of `.` or `..` that of the folder it stands for.
-fn last_name(path: &Path) -> String {
-    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
-    name(path).or_else(|| name(&path.canonicalize().ok()?)).unwrap_or_else(|| "model".to_owned())
 }
 
 /// Refuses an encoder whose width is not what its reader expects.

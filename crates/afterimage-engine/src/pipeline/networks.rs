@@ -5,6 +5,7 @@ use super::model_files::ModelFiles;
 use crate::models::flux::FluxTransformer;
 use crate::models::vae::Autoencoder;
 use crate::models::{ClipTextModel, ReduxEmbedder, SiglipPreprocessor, SiglipVisionModel, T5Encoder};
+use crate::safety::Safety;
 use crate::tokenizers::{ClipTokenizer, T5Tokenizer};
 use afterimage_core::{ModelFacts, Result};
 use afterimage_device::Device;
@@ -29,6 +30,7 @@ pub(crate) struct ImageEncoders<D: Device> {
 pub(crate) struct Networks<D: Device> {
     pub(super) device: Arc<D>,
     pub(super) files: ModelFiles,
+    pub(super) safety: Safety,
     pub(super) transformer: Lazy<FluxTransformer<D>>,
     pub(super) decoder: Lazy<Autoencoder<D>>,
     pub(super) autoencoder: Lazy<Autoencoder<D>>,
@@ -37,11 +39,12 @@ pub(crate) struct Networks<D: Device> {
 }
 
 impl<D: Device> Networks<D> {
-    /// The networks in `files`, of which none is built yet.
-    pub fn new(device: Arc<D>, files: ModelFiles) -> Self {
+    /// The networks in `files`, of which none is built yet, and who looks at what they make.
+    pub fn new(device: Arc<D>, files: ModelFiles, safety: Safety) -> Self {
         Self {
             device,
             files,
+            safety,
             transformer: Lazy::new(),
             decoder: Lazy::new(),
             autoencoder: Lazy::new(),
@@ -62,6 +65,7 @@ impl<D: Device> Networks<D> {
             native_size: self.files.native_size(),
             device: self.device.name().to_owned(),
             dtype: self.files.dtype().to_owned(),
+            checkers: self.safety.names(),
         }
     }
 

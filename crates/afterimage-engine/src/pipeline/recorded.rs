@@ -11,6 +11,7 @@ use crate::models::vae::Autoencoder;
 use crate::models::{ClipTextModel, ReduxConfig, ReduxEmbedder, SiglipPreprocessor, SiglipVisionModel, T5Encoder};
 use crate::observer::Silent;
 use crate::options::EngineOptions;
+use crate::safety::Safety;
 use crate::tokenizers::{ClipTokenizer, T5Tokenizer};
 use crate::weights::{Bundle, Scope, record};
 use afterimage_core::{Enlarge, GenerationRequest, Picture, Result, Size, Task, VariationSettings};
@@ -85,7 +86,7 @@ fn networks(device: &Arc<Recording>) -> Networks<Recording> {
     write("scheduler/scheduler_config.json", serde_json::to_string(&SchedulerConfig::flux_dev()).unwrap());
     write("image_embedder/config.json", "{}".to_owned());
     let options = EngineOptions { base: Some(folder.path().to_owned()), ..EngineOptions::default() };
-    let networks = Networks::new(Arc::clone(device), ModelFiles::open(&options).unwrap());
+    let networks = Networks::new(Arc::clone(device), ModelFiles::open(&options).unwrap(), Safety::none());
     networks.transformer.get(|| Ok(built(|scope| FluxTransformer::load(device, scope, dev())))).unwrap();
     networks.autoencoder.get(|| Ok(built(|scope| Autoencoder::load(device, scope, VaeConfig::flux(), true)))).unwrap();
     networks.text.get(|| Ok(text_encoders(device, device))).unwrap();

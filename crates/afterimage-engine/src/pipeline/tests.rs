@@ -12,6 +12,7 @@ use crate::models::flux::{Conditioning, ConditioningInputs, Grid};
 use crate::observer::{Observer, Silent};
 use crate::options::EngineOptions;
 use crate::parity::{Case, Recorded, cases, relative_difference};
+use crate::safety::Safety;
 use crate::sampling::{TorchGenerator, img2img_start, refining_sigmas, sigmas};
 use afterimage_core::{
     EmptyPrompt, Enlarge, Error, GenerationRequest, Picture, PictureLimits, Size, Task, Timings, VariationSettings,
@@ -34,7 +35,7 @@ fn networks(case: &Case) -> Networks<Cpu> {
 }
 
 fn networks_on<D: Device>(device: D, case: &Case) -> Networks<D> {
-    Networks::new(Arc::new(device), ModelFiles::open(&options(case)).unwrap())
+    Networks::new(Arc::new(device), ModelFiles::open(&options(case)).unwrap(), Safety::none())
 }
 
 fn engine(case: &Case) -> Engine {

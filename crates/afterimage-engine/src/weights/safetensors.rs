@@ -78,6 +78,10 @@ impl TensorFile for SafetensorsFile {
         let TensorEntry { info, bytes } = self.tensors.get(name)?;
         StoredTensor::new(name, info.shape.clone(), info.element?, self.data.slice(bytes.clone())?)
     }
+
+    fn bytes(&self, name: &str) -> Option<SharedBytes> {
+        self.data.slice(self.tensors.get(name)?.bytes.clone())
+    }
 }
 
 impl TensorEntry {

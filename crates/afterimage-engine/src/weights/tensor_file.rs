@@ -1,6 +1,6 @@
 //! What a weights file of any format offers.
 
-use afterimage_tensors::{Element, StoredTensor};
+use afterimage_tensors::{Element, SharedBytes, StoredTensor};
 use std::fmt;
 use std::path::Path;
 
@@ -44,4 +44,7 @@ pub trait TensorFile: fmt::Debug + Send + Sync {
     /// The tensor `name` without copying, with its scale when the file keeps one; `None` when it is missing or its type
     /// is not one that models can use.
     fn tensor(&self, name: &str) -> Option<StoredTensor>;
+
+    /// The stored bytes of a tensor, also of a type that models in general cannot use.
+    fn bytes(&self, name: &str) -> Option<SharedBytes>;
 }

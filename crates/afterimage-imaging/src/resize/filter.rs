@@ -1,6 +1,7 @@
 //! Filter kernels and the weights of each output pixel.
 
 use std::f64::consts::PI;
+use std::ops::Range;
 
 /// Fraction bits of a weight: 32 less 8 for the level and 2 for sign and overshoot.
 pub(super) const WEIGHT_BITS: u32 = 32 - 8 - 2;
@@ -11,6 +12,8 @@ pub(super) const FINE_BITS: u32 = 11;
 /// A resampling filter. When shrinking it is stretched over all source pixels that it covers (antialiasing).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Filter {
+    /// A triangle: linear interpolation where nothing shrinks. What `open_nsfw` and vision transformers were trained with.
+    Bilinear,
     /// Keys' cubic convolution with a = −0.5: what `SigLIP`'s preprocessing uses.
     Bicubic,
     /// Sinc windowed by sinc over three lobes: what diffusers' image processor uses.
@@ -21,6 +24,7 @@ impl Filter {
     /// Distance in source pixels beyond which the kernel is 0, when enlarging.
     fn support(self) -> f64 {
         match self {
+            Self::Bilinear => 1.0,
             Self::Bicubic => 2.0,
             Self::Lanczos => 3.0,
         }
@@ -28,6 +32,7 @@ impl Filter {
 
     fn weight(self, x: f64) -> f64 {
         match self {
+            Self::Bilinear => (1.0 - x.abs()).max(0.0),
             Self::Bicubic => bicubic(x.abs()),
             Self::Lanczos => {
                 if (-3.0..3.0).contains(&x) {
@@ -74,16 +79,17 @@ pub(super) struct FilterWeights<'a> {
 }
 
 impl Contributions {
-    pub(super) fn new(source: usize, target: usize, filter: Filter) -> Self {
+    /// Of the output pixels `part` of an axis that shrinks or grows from `source` to `target` pixels.
+    pub(super) fn new(source: usize, target: usize, part: Range<usize>, filter: Filter) -> Self {
         let scale = source as f64 / target as f64;
         let stretch = scale.max(1.0);
         let support = filter.support() * stretch;
         let stride = support.ceil() as usize * 2 + 1;
-        let mut windows = Vec::with_capacity(target);
-        let mut coarse = vec![0; stride * target];
-        let mut fine = vec![0; stride * target];
+        let mut windows = Vec::with_capacity(part.len());
+        let mut coarse = vec![0; stride * part.len()];
+        let mut fine = vec![0; stride * part.len()];
         let mut exact = vec![0.0; stride];
-        for index in 0..target {
+        for (place, index) in part.enumerate() {
             let center = (index as f64 + 0.5) * scale;
             // Truncation towards zero after adding a half, and clamping to the picture, as Pillow does.
             let first = (center - support + 0.5).max(0.0) as usize;
@@ -96,8 +102,8 @@ impl Contributions {
             }
             for (offset, weight) in exact[..count].iter().enumerate() {
                 let fixed = to_fixed(if sum == 0.0 { *weight } else { *weight / sum });
-                coarse[index * stride + offset] = (fixed >> FINE_BITS) as i16;
-                fine[index * stride + offset] = (fixed & ((1 << FINE_BITS) - 1)) as i16;
+                coarse[place * stride + offset] = (fixed >> FINE_BITS) as i16;
+                fine[place * stride + offset] = (fixed & ((1 << FINE_BITS) - 1)) as i16;
             }
             windows.push((first, count));
         }

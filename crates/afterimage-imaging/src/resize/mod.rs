@@ -11,19 +11,37 @@ use afterimage_core::{Error, Field, Picture, Result, Size};
 pub use filter::Filter;
 use filter::{Contributions, FINE_BITS, WEIGHT_BITS};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Resizes to exactly `size` pixels; the aspect ratio is not kept. A picture that has the size already is copied as is.
 ///
 /// # Errors
 /// [`Error::Field`] `size` when a side is 0.
 pub fn resize(picture: &Picture, size: Size, filter: Filter) -> Result<Picture> {
-    if size.width == 0 || size.height == 0 {
+    resize_part(picture, size, [0, 0], size, filter)
+}
+
+/// The part of `part` pixels from `[left, top]` on of what [`resize`] to `size` gives, without making the rest: a strip of
+/// any length can be brought to a height and cut in the middle.
+///
+/// # Errors
+/// [`Error::Field`] `size` when a side is 0 or the part reaches beyond `size`.
+pub fn resize_part(
+    picture: &Picture,
+    size: Size,
+    [left, top]: [u32; 2],
+    part: Size,
+    filter: Filter,
+) -> Result<Picture> {
+    if size.width == 0 || size.height == 0 || part.width == 0 || part.height == 0 {
         return Err(Error::field(Field::Size, format!("{size} is empty; each side takes at least 1 pixel")));
     }
-    let (source_width, source_height) = (picture.width() as usize, picture.height() as usize);
-    let (width, height) = (size.width as usize, size.height as usize);
-    let columns = (source_width != width).then(|| Contributions::new(source_width, width, filter));
-    let rows = (source_height != height).then(|| Contributions::new(source_height, height, filter));
+    let outside = || Error::field(Field::Size, format!("{part} from {left}, {top} on reach beyond {size}"));
+    let columns = range(left, part.width, size.width).ok_or_else(outside)?;
+    let rows = range(top, part.height, size.height).ok_or_else(outside)?;
+    let (source_width, width) = (picture.width() as usize, part.width as usize);
+    let columns = contributions(source_width, size.width as usize, columns, filter);
+    let rows = contributions(picture.height() as usize, size.height as usize, rows, filter);
     let rgb = match (columns, rows) {
         (None, None) => picture.rgb().to_vec(),
         (Some(columns), None) => horizontal(picture.rgb(), source_width, &columns),
@@ -33,8 +51,20 @@ pub fn resize(picture: &Picture, size: Size, filter: Filter) -> Result<Picture> 
         }
         (Some(columns), Some(rows)) => vertical(&horizontal(picture.rgb(), source_width, &columns), width, &rows),
     };
-    Picture::from_rgb(size.width, size.height, rgb)
+    Picture::from_rgb(part.width, part.height, rgb)
         .ok_or_else(|| Error::internal("resized pixels do not fit the picture's size"))
+}
+
+/// `length` pixels from `first` on, when a side has them.
+fn range(first: u32, length: u32, side: u32) -> Option<Range<usize>> {
+    let end = first.checked_add(length).filter(|end| *end <= side)?;
+    Some(first as usize..end as usize)
+}
+
+/// What the pixels `part` of an axis are made of; `None` when all stay as they are. A part of an axis that keeps its size
+/// has each pixel made of one, with weight 1.
+fn contributions(source: usize, target: usize, part: Range<usize>, filter: Filter) -> Option<Contributions> {
+    (source != target || part.len() != target).then(|| Contributions::new(source, target, part, filter))
 }
 
 /// Which pass comes first shows in the last bit, since the picture between them is 8-bit. Pillow before 13 always began
@@ -116,6 +146,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const FILTERS: [Filter; 3] = [Filter::Bilinear, Filter::Bicubic, Filter::Lanczos];
+
     #[test]
     fn same_size_is_untouched() {
         let picture = Picture::from_rgb(3, 1, vec![1, 2, 3, 4, 5, 6, 7, 8, 9]).expect("length fits");
@@ -131,11 +163,42 @@ mod tests {
         ));
     }
 
+    #[test]
+    fn a_part_beyond_the_size_is_refused() {
+        let picture = Picture::from_rgb(2, 2, vec![7; 12]).expect("length fits");
+        for (corner, part) in [([3, 0], Size::new(2, 1)), ([0, u32::MAX], Size::new(1, 1)), ([0, 0], Size::new(0, 1))] {
+            let part = resize_part(&picture, Size::new(4, 4), corner, part, Filter::Bilinear);
+            assert!(matches!(part, Err(Error::Field { field: Field::Size, .. })), "{part:?}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_part_is_that_part_of_the_whole(
+            [width, height, to_width, to_height] in proptest::array::uniform4(1_u32..40),
+            corners in any::<[prop::sample::Index; 4]>(),
+        ) {
+            let rgb = (0..width * height * 3).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+            let picture = Picture::from_rgb(width, height, rgb).expect("length fits");
+            let size = Size::new(to_width, to_height);
+            let [left, top] = [corners[0].index(to_width as usize) as u32, corners[1].index(to_height as usize) as u32];
+            let part = Size::new(
+                1 + corners[2].index((to_width - left) as usize) as u32,
+                1 + corners[3].index((to_height - top) as usize) as u32,
+            );
+            for filter in FILTERS {
+                let whole = resize(&picture, size, filter).expect("valid size");
+                let found = resize_part(&picture, size, [left, top], part, filter).expect("valid part");
+                let rows = whole.rgb().chunks_exact(3 * to_width as usize).skip(top as usize).take(part.height as usize);
+                let cut = rows.flat_map(|row| &row[3 * left as usize..][..3 * part.width as usize]);
+                prop_assert!(found.rgb().iter().eq(cut), "{filter:?}");
+            }
+        }
+
         #[test]
         fn flat_colour_stays_flat(value: u8, width in 1_u32..50, height in 1_u32..50, side in 1_u32..90) {
             let flat = Picture::from_rgb(width, height, vec![value; (width * height * 3) as usize]).expect("length fits");
-            for filter in [Filter::Bicubic, Filter::Lanczos] {
+            for filter in FILTERS {
                 let resized = resize(&flat, Size::new(side, side), filter).expect("valid size");
                 prop_assert!(resized.rgb().iter().all(|&level| level == value));
             }

@@ -50,6 +50,8 @@ pub struct EngineStatus {
     pub is_open: bool,
     /// How often it was started again after a death.
     pub restarts: u64,
+    /// Names of the safety checkers that look at results; none while it is not open.
+    pub checkers: Vec<String>,
 }
 
 /// Why an engine will not run.

@@ -12,10 +12,19 @@ pub trait Executor: Send + Sync + 'static {
     /// Runs one job to its end. It loads the job's sources itself; all of them are blobs by now.
     async fn execute(&self, job: &Job, control: &Control) -> Execution;
 
-    /// What an execution made has become the result of its job, this time and for good: for whoever counts.
-    fn recorded(&self, result: &JobResult) {
-        let _ = result;
+    /// What an execution led to has become the end of `job`, this time and for good: for whoever counts.
+    fn recorded(&self, job: &Job, end: RecordedEnd<'_>) {
+        let _ = (job, end);
     }
+}
+
+/// An end that a worker wrote down.
+#[derive(Clone, Copy, Debug)]
+pub enum RecordedEnd<'a> {
+    /// With a result.
+    Succeeded(&'a JobResult),
+    /// Without one.
+    Failed(&'a Failure),
 }
 
 /// What an execution must listen to.

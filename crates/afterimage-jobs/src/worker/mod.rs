@@ -14,7 +14,7 @@ mod slot;
 mod workers;
 
 pub use engines::{EngineStatus, Engines, StartEngines, UnusableEngine};
-pub use executor::{Control, Execution, Executor, Produced};
+pub use executor::{Control, Execution, Executor, Produced, RecordedEnd};
 pub use hints::Hints;
 pub use workers::Workers;
 

@@ -1,6 +1,6 @@
 //! From an execution to the job's end: files first, then one transaction that makes them the result.
 
-use super::{Produced, WorkerContext};
+use super::{Produced, RecordedEnd, WorkerContext};
 use crate::{Blobs, Failure, FailureKind, Fenced, Job, JobResult, JobState, Lease, Result, ResultFile};
 use afterimage_core::OutputFormat;
 use bytes::Bytes;
@@ -49,7 +49,7 @@ pub(super) fn failed(shared: &WorkerContext, job: &Job, failure: Failure) -> End
 }
 
 /// Writes the end down. Tries until the store answers: it says whether the claim still counts, however long that took.
-pub(super) async fn record(shared: &WorkerContext, lease: &Lease, ending: Ending) {
+pub(super) async fn record(shared: &WorkerContext, lease: &Lease, job: &Job, ending: Ending) {
     let mut failures = 0;
     let fenced = loop {
         match write(shared, lease, &ending).await {
@@ -63,7 +63,8 @@ pub(super) async fn record(shared: &WorkerContext, lease: &Lease, ending: Ending
     };
     tracing::info!(job_id = %lease.job, attempt = lease.attempt, end = name_of(&ending), ?fenced, "job left the worker");
     match (fenced, &ending) {
-        (Fenced::Done, Ending::Succeeded(result)) => shared.executor.recorded(result),
+        (Fenced::Done, Ending::Succeeded(result)) => shared.executor.recorded(job, RecordedEnd::Succeeded(result)),
+        (Fenced::Done, Ending::Failed(failure)) => shared.executor.recorded(job, RecordedEnd::Failed(failure)),
         (Fenced::Lost, Ending::Succeeded(result)) => discard(shared, lease, result).await,
         _ => {}
     }

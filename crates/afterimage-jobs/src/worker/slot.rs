@@ -45,7 +45,7 @@ async fn run_job(shared: &Arc<WorkerContext>, slot: usize, job: Job) {
         Execution::Crashed { message } => Ending::Crashed(message),
         Execution::HandedBack => Ending::Released,
     };
-    recorder::record(shared, &lease, ending).await;
+    recorder::record(shared, &lease, &job, ending).await;
     heartbeat.stop();
     shared.held().remove(&slot);
     shared.hints.ended(&job.id);

@@ -189,8 +189,13 @@ pub fn with_webhook(mut job: NewJob) -> NewJob {
 /// What a generation of one picture says of itself.
 pub fn facts(seed: u64) -> GenerationFacts {
     let size = Size::new(64, 32);
-    let model =
-        ModelFacts { name: "test".to_owned(), native_size: size, device: "cpu".to_owned(), dtype: "f32".to_owned() };
+    let model = ModelFacts {
+        name: "test".to_owned(),
+        native_size: size,
+        device: "cpu".to_owned(),
+        dtype: "f32".to_owned(),
+        checkers: Vec::new(),
+    };
     let timings = Timings { total_ms: 1233.5, ..Timings::default() };
     GenerationFacts { timings, steps_run: 2, ..GenerationFacts::new(seed, size, 1, model) }
 }

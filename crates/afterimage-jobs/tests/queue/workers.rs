@@ -1,10 +1,10 @@
 //! The worker loop with engines that misbehave on request.
 
 use crate::fixtures::{create_key, facts, failure, job_for, new_job, queue};
-use afterimage_jobs::worker::{Control, Execution, Executor, Hints, Produced, WorkerOptions, Workers};
+use afterimage_jobs::worker::{Control, Execution, Executor, Hints, Produced, RecordedEnd, WorkerOptions, Workers};
 use afterimage_jobs::{
-    Blobs, FailureKind, Job, JobId, JobResult, JobState, KeyId, MAX_ATTEMPTS, MemoryStore, NewJob, ResultFile,
-    SqliteStore, Store, SystemClock, UNNAMED, WorkerId,
+    Blobs, FailureKind, Job, JobId, JobState, KeyId, MAX_ATTEMPTS, MemoryStore, NewJob, ResultFile, SqliteStore, Store,
+    SystemClock, UNNAMED, WorkerId,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use tempfile::TempDir;
 struct Engine {
     started: AtomicUsize,
     recorded: AtomicUsize,
+    failed: AtomicUsize,
 }
 
 #[async_trait]
@@ -49,9 +50,17 @@ impl Executor for Engine {
         }
     }
 
-    fn recorded(&self, result: &JobResult) {
-        assert_eq!(result.facts.seed, 7);
-        self.recorded.fetch_add(1, Ordering::SeqCst);
+    fn recorded(&self, job: &Job, end: RecordedEnd<'_>) {
+        match end {
+            RecordedEnd::Succeeded(result) => {
+                assert_eq!(result.facts.seed, 7);
+                self.recorded.fetch_add(1, Ordering::SeqCst);
+            }
+            RecordedEnd::Failed(failure) => {
+                assert_eq!((job.model.as_str(), failure.kind), ("bad", FailureKind::BadInput));
+                self.failed.fetch_add(1, Ordering::SeqCst);
+            }
+        }
     }
 }
 
@@ -246,6 +255,8 @@ async fn failures_are_final_and_crashes_are_not_until_the_second() {
     assert_eq!(setup.ended(&behind).await.state, JobState::Succeeded);
     assert_eq!(setup.engine.started.load(Ordering::SeqCst), 6);
     workers.stop().await;
+    let told = [&setup.engine.recorded, &setup.engine.failed].map(|count| count.load(Ordering::SeqCst));
+    assert_eq!(told, [1, 1], "ends that the executor caused");
 }
 
 #[tokio::test]

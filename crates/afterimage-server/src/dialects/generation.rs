@@ -15,8 +15,9 @@ pub enum Flow {
 /// Size of text-to-image, which has no picture to take it from.
 const WITHOUT_PICTURE: Size = Size::new(1024, 1024);
 
-/// The request that `values` describe: `prompt`, `strength`, `num_inference_steps`, `guidance_scale`, `num_images` and
-/// `seed`. Without a `size` the result of image-to-image has its picture's.
+/// The request that `values` describe: `prompt`, `strength`, `num_inference_steps`, `guidance_scale`, `num_images`,
+/// `seed` and `enable_safety_checker`. Without a `size` the result of image-to-image has its picture's; results of a model
+/// without the last are checked.
 pub fn generation(flow: Flow, values: &Values, size: Option<Size>, with_picture: bool) -> GenerationRequest {
     let (task, size) = match (flow, with_picture) {
         (Flow::Variation, _) => (Task::Variation(VariationSettings::default()), size),
@@ -37,6 +38,7 @@ pub fn generation(flow: Flow, values: &Values, size: Option<Size>, with_picture:
     }
     // Only -1 and absence draw a seed; 0 is one.
     request.seed = values.seed("seed");
+    request.check_safety = values.known_switch("enable_safety_checker").unwrap_or(true);
     request
 }
 
@@ -57,5 +59,31 @@ pub const fn field_name(field: Field) -> &'static str {
         | Field::Redux
         | Field::Model
         | Field::Repeat => field.name(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialects::{fal, wavespeed};
+    use crate::parameters::{Numbers, parse_with};
+    use serde_json::json;
+
+    #[test]
+    fn only_a_model_that_has_the_switch_can_go_without_a_check() {
+        let mut with_switch = 0;
+        for model in wavespeed::MODELS.iter().chain(&fal::MODELS) {
+            let parameters = model.parameters();
+            let is_checked = |switch| {
+                let body = json!({"image": "x", "image_url": "x", "prompt": "p", "enable_safety_checker": switch});
+                let values = parse_with(Numbers::OrText, &parameters, body.as_object().unwrap()).unwrap();
+                generation(model.flow, &values, None, true).check_safety
+            };
+            assert!(is_checked(json!(null)) && is_checked(json!(true)), "{}", model.id);
+            let has_switch = parameters.iter().any(|parameter| parameter.name == "enable_safety_checker");
+            assert_eq!(is_checked(json!(false)), !has_switch, "{}", model.id);
+            with_switch += usize::from(has_switch);
+        }
+        assert_eq!(with_switch, 8, "of all but one");
     }
 }

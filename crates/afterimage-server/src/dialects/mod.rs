@@ -9,6 +9,8 @@ pub mod openai;
 mod parts;
 mod safety;
 mod stored;
+#[cfg(test)]
+pub(crate) mod testing;
 mod time_text;
 pub mod wavespeed;
 
@@ -16,7 +18,7 @@ pub use field_problem::FieldProblem;
 pub use generation::{Flow, field_name, generation};
 pub use model::Model;
 pub use parts::DialectParts;
-pub use safety::{if_checked, one_for_each};
+pub use safety::{flags, is_all_hidden};
 pub use stored::own_job;
 pub use time_text::{rfc3339, rfc3339_with_offset};
 

@@ -1,32 +1,31 @@
-//! What dialects say about what a picture shows. All of them ask here, so that they agree on what is known.
+//! What dialects say about what pictures show. All of them ask here, so that they agree on what is known.
+//!
+//! `true` and `false` are said after a check only, with one exception. fal's runtime says `false` for each picture of a
+//! request that switched its checker off. `WaveSpeed` documents "array of boolean values indicating NSFW detection for each
+//! output" without saying what a task that switched it off gets, so its clients may index the list, too: it gets the same.
+//! `DeepInfra` has no switch. Where the check was wanted and nobody could look, lists stay empty in every dialect.
 
-use afterimage_core::PictureFacts;
+use afterimage_jobs::Job;
 
-/// Whether `picture` was found to show what should not be shown; `None`: nobody looked, since there is no checker.
-const fn verdict(_picture: PictureFacts) -> Option<bool> {
-    None
+/// Whether each picture of `job` was flagged. Empty when there are no pictures, and when one of them should have been
+/// checked and was not.
+pub fn flags(job: &Job) -> Vec<bool> {
+    let Some(facts) = job.result.as_ref().map(|result| &result.facts) else { return Vec::new() };
+    let known: Option<Vec<bool>> = facts.pictures.iter().map(|picture| picture.flagged).collect();
+    known.unwrap_or_else(|| {
+        let went_without = !job.spec.request.check_safety && facts.safety.is_none();
+        let unchecked = facts.pictures.iter().filter(|_| went_without);
+        unchecked.map(|picture| picture.flagged.unwrap_or(false)).collect()
+    })
 }
 
-/// One answer for each picture, for services whose clients index the list: a picture that nobody checked was not flagged.
-pub fn one_for_each(pictures: &[PictureFacts]) -> Vec<bool> {
-    pictures.iter().map(|picture| verdict(*picture).unwrap_or(false)).collect()
-}
-
-/// One answer for each picture if all were checked, else none: for services where a picture that nobody checked is not
-/// called safe.
-pub fn if_checked(pictures: &[PictureFacts]) -> Vec<bool> {
-    pictures.iter().copied().map(verdict).collect::<Option<_>>().unwrap_or_default()
+/// Whether nothing of what `job` made can be seen: every picture was flagged, and something else stands in its place.
+pub fn is_all_hidden(job: &Job) -> bool {
+    job.result.as_ref().is_some_and(|result| {
+        let pictures = result.facts.pictures.len();
+        pictures > 0 && (0..pictures).all(|index| result.facts.is_hidden(index))
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use afterimage_core::Size;
-
-    #[test]
-    fn what_nobody_checked_is_never_called_unsafe() {
-        let pictures = [PictureFacts::new(Size::new(64, 64)); 2];
-        assert_eq!(one_for_each(&pictures), [false, false]);
-        assert_eq!(if_checked(&pictures), [false; 0]);
-    }
-}
+mod tests;

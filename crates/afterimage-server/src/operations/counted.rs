@@ -1,17 +1,16 @@
 //! Counts what an executor made.
 
 use super::metrics::Metrics;
-use afterimage_jobs::worker::{Control, Execution, Executor};
-use afterimage_jobs::{Job, JobResult};
+use afterimage_jobs::Job;
+use afterimage_jobs::worker::{Control, Execution, Executor, RecordedEnd};
 use async_trait::async_trait;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// An executor whose results are noted in the metrics.
+/// An executor whose ends are noted in the metrics.
 pub struct Counted {
     /// Runs the jobs.
     pub executor: Arc<dyn Executor>,
-    /// Told how long the engine took.
+    /// Told what came of each job.
     pub metrics: Arc<Metrics>,
 }
 
@@ -21,8 +20,8 @@ impl Executor for Counted {
         self.executor.execute(job, control).await
     }
 
-    fn recorded(&self, result: &JobResult) {
-        self.executor.recorded(result);
-        self.metrics.inferred(Duration::from_millis(result.inference_ms()));
+    fn recorded(&self, job: &Job, end: RecordedEnd<'_>) {
+        self.executor.recorded(job, end);
+        self.metrics.ended(job, end);
     }
 }

@@ -1,9 +1,10 @@
 //! Counters and histograms, served as OpenMetrics text on the admin listener only.
 
+use super::checks::CheckCounters;
 use crate::refusal::Refusal;
 use crate::storage_room::StorageRoom;
-use afterimage_jobs::Store;
-use afterimage_jobs::worker::{EngineStatus, Engines};
+use afterimage_jobs::worker::{EngineStatus, Engines, RecordedEnd};
+use afterimage_jobs::{Job, Store};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{Method, StatusCode, header};
@@ -36,6 +37,8 @@ pub struct Metrics {
     engine_restarts: Gauge,
     model_ready_engines: Family<ModelLabels, Gauge>,
     model_engine_restarts: Family<ModelLabels, Gauge>,
+    model_checkers: Family<CheckerLabels, Gauge>,
+    checks: CheckCounters,
     stored: Family<KeyLabels, Gauge>,
     disk_free: Family<DiskLabels, Gauge>,
     disk_kept_free: Family<DiskLabels, Gauge>,
@@ -53,6 +56,12 @@ struct KeyLabels {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ModelLabels {
     model: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CheckerLabels {
+    model: String,
+    checker: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -107,6 +116,10 @@ impl Default for Metrics {
         let model_engine_restarts = Family::default();
         let help = "Deaths of engine processes since the start, by their set of models";
         registry.register("model_engine_restarts", help, model_engine_restarts.clone());
+        let model_checkers = Family::default();
+        let help = "Engine processes whose results a safety checker looks at, by their set of models";
+        registry.register("model_checkers", help, model_checkers.clone());
+        let checks = CheckCounters::registered(&mut registry);
         let stored = Family::default();
         registry.register_with_unit(
             "stored",
@@ -135,6 +148,8 @@ impl Default for Metrics {
             engine_restarts,
             model_ready_engines,
             model_engine_restarts,
+            model_checkers,
+            checks,
             stored,
             disk_free,
             disk_kept_free,
@@ -143,9 +158,12 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Notes how long the engine took for a result.
-    pub fn inferred(&self, time: Duration) {
-        self.inference_seconds.observe(time.as_secs_f64());
+    /// Notes the end of `job`.
+    pub fn ended(&self, job: &Job, end: RecordedEnd<'_>) {
+        if let RecordedEnd::Succeeded(result) = end {
+            self.inference_seconds.observe(Duration::from_millis(result.inference_ms()).as_secs_f64());
+        }
+        self.checks.note(job, end);
     }
 
     /// Notes how the engines of each set of models are.
@@ -157,6 +175,14 @@ impl Metrics {
             self.model_ready_engines.get_or_create(&labels).set(ready as i64);
             let restarts = of_model().map(|engine| engine.restarts).sum::<u64>();
             self.model_engine_restarts.get_or_create(&labels).set(restarts as i64);
+        }
+        // Cleared, because a process that ends takes its checkers with it.
+        self.model_checkers.clear();
+        for engine in engines {
+            for checker in &engine.checkers {
+                let labels = CheckerLabels { model: engine.model.clone(), checker: checker.clone() };
+                self.model_checkers.get_or_create(&labels).inc();
+            }
         }
     }
 }
@@ -239,8 +265,8 @@ impl MetricSources {
     }
 }
 
-/// The admin listener's routes.
-pub fn admin_router(sources: MetricSources) -> Router {
+/// The metrics' route, for the admin listener.
+pub fn router(sources: MetricSources) -> Router {
     Router::new().route("/metrics", get(exposition)).with_state(sources)
 }
 

@@ -1,9 +1,11 @@
-//! What operators need: health and metrics.
+//! What operators need: health, status, metrics, and an account of what safety checkers said.
 
+mod checks;
 mod counted;
 pub mod health;
 pub mod metrics;
 mod readiness;
+pub mod status;
 
 pub use counted::Counted;
 pub use readiness::{Needs, Readiness};

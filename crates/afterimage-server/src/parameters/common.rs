@@ -66,6 +66,16 @@ pub fn output_format(default: &'static str) -> Parameter {
     )
 }
 
+/// `enable_safety_checker`.
+pub fn safety_checker() -> Parameter {
+    Parameter::optional(
+        "enable_safety_checker",
+        Kind::Switch { default: true },
+        "Have a safety checker look at the results and withhold what it flags: a filter, not a guarantee. `false` changes \
+         nothing where the operator requires the check.",
+    )
+}
+
 /// A range of the engine's as parameters have it.
 fn whole(range: RangeInclusive<u32>) -> RangeInclusive<i64> {
     let (low, high) = range.into_inner();

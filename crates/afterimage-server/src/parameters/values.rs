@@ -45,7 +45,15 @@ impl Values {
 
     /// The switch `name`; `false` for one the model does not have.
     pub fn switch(&self, name: &str) -> bool {
-        matches!(self.0.get(name), Some(Checked::Switch(true)))
+        self.known_switch(name).unwrap_or(false)
+    }
+
+    /// The switch `name`, if the model has it.
+    pub fn known_switch(&self, name: &str) -> Option<bool> {
+        match self.0.get(name) {
+            Some(Checked::Switch(value)) => Some(*value),
+            _ => None,
+        }
     }
 
     /// The text, word or picture `name`.

@@ -128,7 +128,9 @@ async function run() {
     }
     if (result.status !== "completed") throw new Error(result.error || result.status);
     showPictures(result.outputs);
-    show(`done in ${(result.timings.inference / 1000).toFixed(1)} s`);
+    const flagged = result.has_nsfw_contents.filter(Boolean).length;
+    const note = flagged ? `; ${flagged} flagged by the safety checker` : "";
+    show(`done in ${(result.timings.inference / 1000).toFixed(1)} s${note}`);
   } catch (error) {
     show(error.message, true);
   } finally {

@@ -9,7 +9,7 @@ use crate::files::{FileLinks, Signer};
 use crate::free_space::Disks;
 use crate::http::{PublicUrl, TrustedProxies};
 use crate::listen::{ConnectionLimits, ListenError, Listener};
-use crate::operations::metrics::admin_router;
+use crate::operations::{metrics, status};
 use crate::options::ServeOptions;
 use crate::router::{paths, routes, served};
 use crate::storage_room::StorageRoom;
@@ -78,7 +78,7 @@ pub async fn serve(
     let background = CancellationToken::new();
     let mut tasks = start_background(&app, options.retention, &background);
     let workers = start_workers(&app);
-    let mut servers = listeners.serve(&options, routes, admin_router(app.metrics.clone()), &closing);
+    let mut servers = listeners.serve(&options, routes, admin_routes(&app), &closing);
     started(&announced);
 
     let engines = Arc::clone(&app.metrics.engines);
@@ -98,6 +98,11 @@ pub async fn serve(
         tracing::warn!(%error, "what was deleted is not out of the database's log yet; the next start sees to it");
     }
     outcome
+}
+
+/// The admin listener's routes.
+fn admin_routes(app: &App) -> Router {
+    metrics::router(app.metrics.clone()).merge(status::router(app.status.clone()))
 }
 
 /// The bound addresses of a server.
@@ -168,6 +173,7 @@ async fn resources(
         room: StorageRoom::new(options.quota, Disks::of(data.folders)),
         models: Arc::new(options.models.clone()),
         engines: Arc::clone(&options.engines).start(options.workers),
+        safety: options.safety,
         outbound,
         links,
         public_url: PublicUrl::new(options.public_url.as_ref(), address, has_tls),

@@ -48,7 +48,7 @@ pub struct Reporter<'a> {
 pub fn run(work: &Work, engine: &Engine, reporter: &Reporter) -> Frame<Report> {
     let ticket = reporter.switches.ticket;
     match generate(work, engine, reporter) {
-        Ok((facts, files)) => Frame { message: Report::Done { ticket, facts }, attachments: files },
+        Ok((facts, files)) => Frame { message: Report::Done { ticket, facts: Box::new(facts) }, attachments: files },
         Err(Error::Cancelled) => Report::Cancelled { ticket }.into(),
         Err(error) => Report::Failed { ticket, failure: error.into() }.into(),
     }

@@ -16,6 +16,7 @@ fn model() -> ModelFacts {
         native_size: Size::new(64, 64),
         device: "cpu".to_owned(),
         dtype: "f32".to_owned(),
+        checkers: Vec::new(),
     }
 }
 
@@ -45,7 +46,7 @@ fn reports() {
         spelled(Report::Stage { ticket: 1, stage: Stage::ImageEncode }),
         spelled(Report::Step { ticket: 1, done: 2, total: 4 }),
         spelled(Report::Preview { ticket: 1 }),
-        spelled(Report::Done { ticket: 1, facts }),
+        spelled(Report::Done { ticket: 1, facts: Box::new(facts) }),
         spelled(Report::Failed { ticket: 1, failure: Error::field(Field::Size, "too odd").into() }),
         spelled(Report::Cancelled { ticket: 1 }),
     ];

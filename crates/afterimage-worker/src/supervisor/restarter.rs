@@ -81,6 +81,7 @@ impl Restarter {
             model = self.label,
             pid = process.pid(),
             weights = model.name,
+            checkers = ?model.checkers,
             "engine process is ready"
         );
         loop {

@@ -134,7 +134,7 @@ impl<'a> JobRun<'a> {
                 }
             }
             Report::Done { ticket, facts } if ticket == self.ticket => {
-                return Some(Execution::Succeeded(Box::new(Produced { facts, files: attachments })));
+                return Some(Execution::Succeeded(Box::new(Produced { facts: *facts, files: attachments })));
             }
             Report::Failed { ticket, failure } if ticket == self.ticket => return Some(Execution::Failed(failure)),
             Report::Cancelled { ticket } if ticket == self.ticket => {

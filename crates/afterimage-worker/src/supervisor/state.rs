@@ -37,7 +37,15 @@ pub enum ProcessState {
 impl ProcessState {
     /// Whether it takes a job now or after the one that it runs.
     pub fn is_open(&self) -> bool {
-        matches!(self, Self::Ready(_) | Self::Busy(_))
+        self.model().is_some()
+    }
+
+    /// What it runs, once that is known.
+    pub const fn model(&self) -> Option<&ModelFacts> {
+        match self {
+            Self::Ready(model) | Self::Busy(model) => Some(model),
+            Self::Starting | Self::Dead { .. } | Self::Stopped => None,
+        }
     }
 }
 

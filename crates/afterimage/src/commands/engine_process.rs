@@ -3,7 +3,9 @@
 use crate::failure::CommandFailure;
 use crate::flags::{MetadataFlag, ModelFlags};
 use crate::origin::Origins;
+use crate::safety_flags::SafetyFlags;
 use crate::values;
+use afterimage_engine::EngineOptions;
 use afterimage_worker::child::{self, ChildError, ChildSettings};
 use clap::Args;
 use std::time::Duration;
@@ -40,6 +42,9 @@ pub struct EngineProcess {
 
     #[command(flatten)]
     models: ModelFlags,
+
+    #[command(flatten)]
+    safety: SafetyFlags,
 }
 
 impl EngineProcess {
@@ -51,7 +56,9 @@ impl EngineProcess {
             stall_limit: self.stall_limit,
             metadata: self.metadata.metadata,
         };
-        child::run(self.models.engine_options(), settings).map_err(|error| match &error {
+        let safety = self.safety.options(&[], origins)?;
+        let options = EngineOptions { safety, ..self.models.engine_options() };
+        child::run(options, settings).map_err(|error| match &error {
             ChildError::CannotOpen(error) => CommandFailure::from_error(error, origins),
             ChildError::Pipe(_) | ChildError::System(_) => CommandFailure::other(error.to_string()),
         })

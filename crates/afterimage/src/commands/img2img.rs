@@ -4,6 +4,7 @@ use crate::failure::CommandFailure;
 use crate::flags::{ModelFlags, OutputFlags, RequestFlags};
 use crate::generate::GenerationRun;
 use crate::origin::Origins;
+use crate::safety_flags::CheckerFlags;
 use crate::values;
 use afterimage_core::Task;
 use clap::Args;
@@ -43,6 +44,9 @@ pub struct Img2Img {
     models: ModelFlags,
 
     #[command(flatten)]
+    safety: CheckerFlags,
+
+    #[command(flatten)]
     output: OutputFlags,
 }
 
@@ -54,6 +58,7 @@ impl Img2Img {
             sources: std::slice::from_ref(&self.image),
             request: &self.request,
             models: &self.models,
+            safety: &self.safety,
             output: &self.output,
             origins,
         }

@@ -1,17 +1,21 @@
 //! One file for each command.
 
 mod bench;
+mod check;
 mod engine_process;
 mod img2img;
 mod keys;
+mod licences;
 mod models;
 mod serve;
 mod vary;
 
 pub use bench::Bench;
+pub use check::Check;
 pub use engine_process::EngineProcess;
 pub use img2img::Img2Img;
 pub use keys::{Keys, KeysCommand};
+pub use licences::Licences;
 pub use models::{Models, ModelsCommand};
 pub use serve::Serve;
 pub use vary::Vary;

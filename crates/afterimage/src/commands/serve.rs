@@ -5,15 +5,16 @@ use crate::flags::{MetadataFlag, ModelFlags};
 use crate::logging::{LogFormat, start_logging};
 use crate::model_sets::{ModelSetFlags, about_set};
 use crate::origin::Origins;
+use crate::safety_flags::SafetyFlags;
 use crate::values;
-use afterimage_engine::EngineOptions;
+use afterimage_engine::{CheckerChoice, EngineOptions, SafetyOptions};
 use afterimage_jobs::worker::{StartEngines, UnusableEngine};
 use afterimage_jobs::{Error as StoreError, Secret};
 use afterimage_kernels::heap;
 use afterimage_server::cost::Rates;
 use afterimage_server::listen::{ConnectionLimits, ListenError, TlsFiles};
 use afterimage_server::network::Cidr;
-use afterimage_server::options::ServeOptions;
+use afterimage_server::options::{SafetyPolicy, ServeOptions};
 use afterimage_server::private_files::keep_private;
 use afterimage_server::serve::{ServeError, Started, serve};
 use afterimage_worker::child::ChildSettings;
@@ -207,6 +208,9 @@ pub struct Serve {
 
     #[command(flatten)]
     sets: ModelSetFlags,
+
+    #[command(flatten)]
+    safety: SafetyFlags,
 }
 
 /// Which database.
@@ -263,8 +267,8 @@ impl Serve {
     }
 
     /// How engine processes are started: for each set of models, or for the one without a name.
-    fn engines(&self, origins: &Origins) -> Result<Arc<dyn StartEngines>, CommandFailure> {
-        let mut flags = self.models.engine_options();
+    fn engines(&self, safety: SafetyOptions, origins: &Origins) -> Result<Arc<dyn StartEngines>, CommandFailure> {
+        let mut flags = EngineOptions { safety, ..self.models.engine_options() };
         let processes = self.workers * self.sets.count().max(1);
         flags.threads = flags.threads.or_else(|| share(available_parallelism().ok()?, processes));
         let settings = ChildSettings { metadata: self.metadata.metadata, ..ChildSettings::default() };
@@ -282,6 +286,7 @@ impl Serve {
 
     fn options(&self, origins: &Origins) -> Result<ServeOptions, CommandFailure> {
         let tls = self.tls_cert.clone().zip(self.tls_key.clone());
+        let safety = self.safety.options(&[CheckerChoice::Builtin], origins)?;
         Ok(ServeOptions {
             listen: self.listen,
             public_url: self.public_url.clone(),
@@ -296,7 +301,8 @@ impl Serve {
             workers: self.workers,
             api_key: self.api_key.clone(),
             models: self.sets.served(origins)?,
-            engines: self.engines(origins)?,
+            safety: SafetyPolicy { on_flag: safety.on_flag, required: safety.required },
+            engines: self.engines(safety, origins)?,
             sync_timeout: self.sync_timeout,
             quota: self.quota_gb,
             retention: self.retention_days,

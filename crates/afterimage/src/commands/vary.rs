@@ -4,6 +4,7 @@ use crate::failure::CommandFailure;
 use crate::flags::{ModelFlags, OutputFlags, RequestFlags};
 use crate::generate::GenerationRun;
 use crate::origin::Origins;
+use crate::safety_flags::CheckerFlags;
 use crate::values;
 use afterimage_core::{EmptyPrompt, Task, VariationSettings};
 use clap::Args;
@@ -80,6 +81,9 @@ pub struct Vary {
     models: ModelFlags,
 
     #[command(flatten)]
+    safety: CheckerFlags,
+
+    #[command(flatten)]
     output: OutputFlags,
 }
 
@@ -97,6 +101,7 @@ impl Vary {
             sources: &self.images,
             request: &self.request,
             models: &self.models,
+            safety: &self.safety,
             output: &self.output,
             origins,
         }

@@ -4,19 +4,21 @@ use crate::context::{finish, program};
 use insta::assert_snapshot;
 
 /// Every command with a help of its own.
-pub const COMMANDS: [&[&str]; 12] = [
+pub const COMMANDS: [&[&str]; 14] = [
     &[],
     &["vary"],
     &["img2img"],
     &["models"],
     &["models", "list"],
     &["models", "inspect"],
+    &["check"],
     &["bench"],
     &["serve"],
     &["keys"],
     &["keys", "create"],
     &["keys", "list"],
     &["keys", "revoke"],
+    &["licences"],
 ];
 
 /// The long help of the command `names`.

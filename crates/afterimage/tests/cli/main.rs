@@ -8,6 +8,7 @@
 mod bad_models;
 mod bad_pictures;
 mod bench;
+mod check;
 mod config;
 mod context;
 mod documents;
@@ -21,6 +22,7 @@ mod outputs;
 mod printed;
 mod readme;
 mod recipes;
+mod safety;
 #[cfg(unix)]
 mod signals;
 mod texts;

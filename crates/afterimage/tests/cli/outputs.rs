@@ -80,6 +80,7 @@ fn json_has_exactly_the_promised_fields() {
             "inputs",
             "model",
             "outputs",
+            "pictures",
             "seed",
             "steps",
             "timings",
@@ -89,7 +90,7 @@ fn json_has_exactly_the_promised_fields() {
     assert!(report["enlarged_from"].is_null());
     assert_eq!(
         keys(&report["timings"]),
-        ["decode_ms", "denoise_ms", "image_encode_ms", "load_ms", "text_encode_ms", "total_ms"]
+        ["decode_ms", "denoise_ms", "image_encode_ms", "load_ms", "safety_ms", "text_encode_ms", "total_ms"]
     );
     assert_eq!((report["seed"].as_u64(), report["width"].as_u64()), (Some(1), Some(64)));
     let output = report["outputs"][0].as_str().unwrap();

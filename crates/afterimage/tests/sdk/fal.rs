@@ -4,7 +4,7 @@
 use crate::certificate::Certificate;
 use crate::packages::{javascript, python_with, unless_missing};
 use crate::process::succeed;
-use crate::server::Server;
+use crate::server::{STRICT, Server};
 use crate::{KEY, repository};
 use std::path::Path;
 use std::process::Command;
@@ -43,6 +43,13 @@ fn the_python_sdk_works() {
 }
 
 #[test]
+fn the_python_sdk_sees_flags() {
+    let Some(interpreter) = unless_missing(python_with("fal")) else { return };
+    let certificate = Certificate::new();
+    run_python(&interpreter, "check_fal_flagged.py", &certificate, &start(&certificate, &STRICT));
+}
+
+#[test]
 fn the_python_sdk_gives_up_and_cancels() {
     let Some(interpreter) = unless_missing(python_with("fal")) else { return };
     let certificate = Certificate::new();
@@ -52,11 +59,11 @@ fn the_python_sdk_gives_up_and_cancels() {
 #[test]
 fn the_javascript_sdk_works() {
     let Some(folder) = unless_missing(javascript()) else { return };
-    let (server, idle) = (Server::start(&[]), Server::start(&IDLE));
+    let [server, idle, strict] = [&[][..], &IDLE, &STRICT].map(Server::start);
     let output = succeed(
         Command::new("node")
             .arg(folder.join("check_fal.mjs"))
-            .args([server.address(), idle.address(), KEY])
+            .args([server.address(), idle.address(), strict.address(), KEY])
             .arg(repository().join("docs/photos/lake.jpg")),
     );
     assert!(output.ends_with("checks passed\n"), "{output}");

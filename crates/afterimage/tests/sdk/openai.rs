@@ -2,18 +2,18 @@
 
 use crate::packages::{javascript, python_with, unless_missing};
 use crate::process::succeed;
-use crate::server::Server;
+use crate::server::{STRICT, Server};
 use crate::{KEY, repository};
 use std::process::Command;
 
 #[test]
 fn the_python_sdk_works() {
     let Some(interpreter) = unless_missing(python_with("openai")) else { return };
-    let server = Server::start(&[]);
+    let (server, strict) = (Server::start(&[]), Server::start(&STRICT));
     let output = succeed(
         Command::new(&interpreter)
             .arg(repository().join("tests/sdk/python/check_openai.py"))
-            .args([server.address(), KEY])
+            .args([server.address(), strict.address(), KEY])
             .arg(repository().join("docs/photos/lake.jpg"))
             .env("PYTHONDONTWRITEBYTECODE", "1"),
     );
@@ -23,11 +23,11 @@ fn the_python_sdk_works() {
 #[test]
 fn the_javascript_sdk_works() {
     let Some(folder) = unless_missing(javascript()) else { return };
-    let server = Server::start(&[]);
+    let (server, strict) = (Server::start(&[]), Server::start(&STRICT));
     let output = succeed(
         Command::new("node")
             .arg(folder.join("check_openai.mjs"))
-            .args([server.address(), KEY])
+            .args([server.address(), strict.address(), KEY])
             .arg(repository().join("docs/photos/lake.jpg")),
     );
     assert!(output.ends_with("checks passed\n"), "{output}");

@@ -6,6 +6,9 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
+/// Arguments of a server whose safety checker flags every picture.
+pub const STRICT: [&str; 2] = ["--safety-threshold", "0"];
+
 /// A server that ends with its value.
 pub struct Server {
     child: Child,

@@ -2,7 +2,7 @@
 
 use crate::packages::{javascript, python, unless_missing};
 use crate::process::succeed;
-use crate::server::Server;
+use crate::server::{STRICT, Server};
 use crate::{KEY, repository};
 use std::process::Command;
 
@@ -12,11 +12,11 @@ const IMPATIENT: [&str; 2] = ["--sync-timeout", "1"];
 #[test]
 fn the_python_sdk_works() {
     let Some(python) = unless_missing(python()) else { return };
-    let (server, impatient) = (Server::start(&[]), Server::start(&IMPATIENT));
+    let [server, impatient, strict] = [&[][..], &IMPATIENT, &STRICT].map(Server::start);
     let output = succeed(
         Command::new(&python.interpreter)
             .arg(repository().join("tests/sdk/python/check_2_0_5.py"))
-            .args([server.address(), impatient.address(), KEY])
+            .args([server.address(), impatient.address(), strict.address(), KEY])
             .arg(repository().join("docs/photos/lake.jpg"))
             .env("PYTHONDONTWRITEBYTECODE", "1"),
     );
@@ -41,11 +41,11 @@ fn the_python_sdk_that_uploads_in_a_form_works() {
 #[test]
 fn the_javascript_sdk_works() {
     let Some(folder) = unless_missing(javascript()) else { return };
-    let (server, impatient) = (Server::start(&[]), Server::start(&IMPATIENT));
+    let [server, impatient, strict] = [&[][..], &IMPATIENT, &STRICT].map(Server::start);
     let output = succeed(
         Command::new("node")
             .arg(folder.join("check.js"))
-            .args([server.address(), impatient.address(), KEY])
+            .args([server.address(), impatient.address(), strict.address(), KEY])
             .arg(repository().join("docs/photos/lake.jpg")),
     );
     assert!(output.ends_with("checks passed\n"), "{output}");

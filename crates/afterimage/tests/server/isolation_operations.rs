@@ -41,6 +41,8 @@ pub enum Takes {
 const OPERATIONS: &[(&str, &str, Takes)] = &[
     ("GET", "/healthz", Nothing),
     ("GET", "/readyz", Nothing),
+    // For operators; every key may read it.
+    ("GET", "/status", Nothing),
     // WaveSpeed.
     ("GET", "/api/v3/predictions/{id}", Task),
     ("GET", "/api/v3/predictions/{id}/result", Task),

@@ -27,6 +27,9 @@ mod openai;
 #[path = "../support/picture_host.rs"]
 mod picture_host;
 mod requests;
+mod safety;
+mod safety_checked;
+mod scripted;
 mod stopping;
 mod support;
 mod validation;

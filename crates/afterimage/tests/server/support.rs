@@ -1,11 +1,11 @@
 //! A server for each test: its own folder, port and keys.
 
-use afterimage_engine::EngineOptions;
+use afterimage_engine::{CheckerChoice, EngineOptions, SafetyOptions};
 use afterimage_jobs::Secret;
 use afterimage_server::cost::Rates;
 use afterimage_server::listen::ConnectionLimits;
 use afterimage_server::model_sets::ModelSets;
-use afterimage_server::options::ServeOptions;
+use afterimage_server::options::{SafetyPolicy, ServeOptions};
 use afterimage_server::serve::{Started, serve};
 use afterimage_worker::EngineCommand;
 use afterimage_worker::child::ChildSettings;
@@ -146,6 +146,12 @@ pub async fn answer(response: Response) -> (StatusCode, Value) {
     (status, body)
 }
 
+/// The embedded models, as the program's flags have them by default.
+pub fn embedded() -> EngineOptions {
+    let safety = SafetyOptions { checkers: vec![CheckerChoice::Builtin], ..SafetyOptions::default() };
+    EngineOptions { safety, ..EngineOptions::default() }
+}
+
 /// Processes of the program under test that run the models in `options`.
 pub fn engines(options: &EngineOptions) -> Arc<EngineCommand> {
     let mut command = EngineCommand::this_program(options, &ChildSettings::default()).unwrap();
@@ -168,7 +174,8 @@ pub fn options(folder: &Path) -> ServeOptions {
         workers: 0,
         models: ModelSets::default(),
         api_key: Some(Secret::new(KEY)),
-        engines: engines(&EngineOptions::default()),
+        engines: engines(&embedded()),
+        safety: SafetyPolicy::default(),
         sync_timeout: Duration::from_mins(1),
         quota: None,
         retention: Duration::from_hours(24),

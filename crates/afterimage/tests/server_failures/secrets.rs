@@ -1,10 +1,11 @@
 //! What must not be in the log, however much of it is asked for.
 
 use crate::requests::{up, without_workers};
-use crate::server::{Installation, KEY, png};
+use crate::server::{Installation, KEY, PATIENCE, png};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
+use std::time::{Duration, Instant};
 
 /// Words that every secret below is made of.
 const SECRET: &str = "hunter2";
@@ -66,4 +67,40 @@ async fn keys_tokens_signatures_and_queries_are_not_logged() {
     // Nor in what other users of the machine see of the process.
     let arguments = std::fs::read_to_string(format!("/proc/{}/cmdline", server.pid())).unwrap();
     assert!(!arguments.contains(KEY), "{arguments}");
+}
+
+/// What checkers said can be accounted for by the log, which tells nothing of what was asked for or made.
+#[tokio::test]
+async fn a_check_is_logged_without_picture_prompt_or_key() {
+    let installation = Installation::new();
+    let mut command = installation.command();
+    command.args(["--safety-threshold", "0", "--log-format", "json"]);
+    let _server = installation.start_by(command);
+    let client = up(&installation).await;
+    client.ready().await;
+    let picture = STANDARD.encode(png());
+    let body = json!({
+        "image": format!("data:image/png;base64,{picture}"), "prompt": SECRET, "size": "256*256",
+        "num_inference_steps": 1, "num_images": 2, "enable_sync_mode": true,
+    });
+    let made = client.post("/api/v3/wavespeed-ai/flux-redux-pro", &body).await.unwrap();
+    assert_eq!(made.body["data"]["has_nsfw_contents"], json!([true, true]), "{}", made.body);
+    let id = made.body["data"]["id"].as_str().unwrap();
+    // It is written right after the end can be read.
+    let deadline = Instant::now() + PATIENCE;
+    let line = loop {
+        let log = installation.whole_log();
+        if let Some(line) = log.lines().find(|line| line.contains("pictures checked")) {
+            break line.to_owned();
+        }
+        assert!(Instant::now() < deadline, "{log}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    for told in [id, "\"flagged\":2", "\"checked\":2", "scores", "open_nsfw", "\"key\":", "\"model\":\"default\""] {
+        assert!(line.contains(told), "{told} is not in {line}");
+    }
+    let log = installation.whole_log();
+    for secret in [SECRET, KEY, &picture] {
+        assert!(!log.contains(secret), "{secret} is in the log");
+    }
 }

@@ -1,9 +1,9 @@
 //! Latents to pixels: diffusers' `Decoder`, `src/diffusers/models/autoencoders/vae.py`.
 
-use super::feature_map::FeatureMap;
 use super::layers::{Conv, GroupNormWeights, Middle, Residual};
 use super::tensor::{StopCheck, Tensor3};
 use crate::config::VaeConfig;
+use crate::models::feature_map::FeatureMap;
 use crate::weights::Scope;
 use afterimage_core::Result;
 use afterimage_device::{Device, Movement};

@@ -1,10 +1,10 @@
 //! Building blocks of encoder and decoder: diffusers' `ResnetBlock2D` (`src/diffusers/models/resnet.py`), `Attention` and
 //! `UNetMidBlock2D` (`src/diffusers/models/unets/unet_2d_blocks.py`).
 
-use super::feature_map::FeatureMap;
 use super::tensor::StopCheck;
 use crate::config::VaeConfig;
 use crate::layers::{Linear, StoredLinear, vector};
+use crate::models::feature_map::FeatureMap;
 use crate::weights::Scope;
 use afterimage_core::Result;
 use afterimage_device::{

@@ -3,7 +3,6 @@
 //! | file | what |
 //! |---|---|
 //! | `tensor.rs` | numbers in planes in host memory |
-//! | `feature_map.rs` | activations in planes on a device |
 //! | `layers.rs` | convolutions, residual blocks, the attention in the middle |
 //! | `encoder.rs`, `decoder.rs` | the two halves |
 //! | `autoencoder.rs` | both halves, in one piece or in tiles |
@@ -12,7 +11,6 @@
 mod autoencoder;
 mod decoder;
 mod encoder;
-mod feature_map;
 mod layers;
 mod tensor;
 mod tiling;

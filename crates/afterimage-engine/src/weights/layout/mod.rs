@@ -3,11 +3,13 @@
 //! A layout is recognised by one tensor that every file of it has (its anchor), behind one of the prefixes that
 //! exporters put in front. Models only ever see canonical names; messages use the file's spelling.
 
+mod checkers;
 mod encoders;
 mod flux;
 mod naming;
 mod vae;
 
+pub use checkers::{CheckerKind, checker};
 pub use encoders::{clip, redux, siglip, t5};
 pub use flux::flux;
 pub use vae::vae;
@@ -20,7 +22,7 @@ use afterimage_core::{Error, Result};
 use afterimage_tensors::StoredTensor;
 use naming::{Naming, Take, TensorPart};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A component whose layout is known: finds canonical tensors under the names that its files use.
@@ -56,6 +58,17 @@ impl LayoutSource {
     pub fn beyond(&self, depths: &[Depth]) -> Option<Beyond> {
         let names: Vec<&str> = self.component.names().filter_map(|name| name.strip_prefix(self.prefix)).collect();
         beyond(&names, depths).map(|beyond| Beyond { tensor: format!("{}{}", self.prefix, beyond.tensor), ..beyond })
+    }
+
+    /// Refuses files with a block that none of `depths` counts: half a model would run. `config` is the file that counts.
+    ///
+    /// # Errors
+    /// [`Error::ModelFile`] naming field and tensor.
+    pub fn check_depths(&self, config: &Path, depths: &[Depth]) -> Result<()> {
+        match self.beyond(depths) {
+            Some(beyond) => Err(Error::model_file(config, beyond.to_string())),
+            None => Ok(()),
+        }
     }
 
     /// Shape of the canonical tensor `name`, put together from its parts; `None` when a part is missing.
@@ -143,10 +156,14 @@ impl TensorSource for LayoutSource {
     }
 }
 
-/// Equal but for trailing dimensions of 1: a 1×1 convolution is a matrix.
+/// Equal but for leading and trailing dimensions of 1: a 1×1 convolution is a matrix, and some tables are batches of one.
 fn same_shape(left: &[usize], right: &[usize]) -> bool {
-    let trimmed = |shape: &[usize]| shape.iter().rposition(|side| *side != 1).map_or(0, |last| last + 1);
-    left[..trimmed(left)] == right[..trimmed(right)]
+    fn trimmed(shape: &[usize]) -> &[usize] {
+        let start = shape.iter().position(|side| *side != 1).unwrap_or(shape.len());
+        let end = shape.iter().rposition(|side| *side != 1).map_or(start, |last| last + 1);
+        &shape[start..end]
+    }
+    trimmed(left) == trimmed(right)
 }
 
 /// One layout of a kind of model and the tensors, any of which gives it away.

@@ -129,12 +129,15 @@ impl Failed {
         match failure.kind {
             FailureKind::BadInput if field == "image_url" => Self::field(field, "image_load_error", message),
             FailureKind::BadInput => Self::field(field, "value_error", message),
+            FailureKind::ContentRejected => Self::field(field, "content_policy_violation", message),
             FailureKind::SourceUnavailable => Self::field(field, "file_download_error", message),
             FailureKind::StartTimeout => Self::text(StatusCode::GATEWAY_TIMEOUT, Some("request_timeout"), message),
             FailureKind::Crashed => Self::text(StatusCode::INTERNAL_SERVER_ERROR, Some("runner_server_error"), message),
-            FailureKind::Engine | FailureKind::Model | FailureKind::Storage | FailureKind::Internal => {
-                Self::text(StatusCode::INTERNAL_SERVER_ERROR, Some("internal_error"), message)
-            }
+            FailureKind::Engine
+            | FailureKind::Model
+            | FailureKind::SafetyChecker
+            | FailureKind::Storage
+            | FailureKind::Internal => Self::text(StatusCode::INTERNAL_SERVER_ERROR, Some("internal_error"), message),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::dialects::{Flow, Model, generation};
 use crate::parameters::common::{
-    guidance, num_images, output_format, required_prompt, restyling_prompt, seed, steps, strength,
+    guidance, num_images, output_format, required_prompt, restyling_prompt, safety_checker, seed, steps, strength,
 };
 use crate::parameters::{Kind, Parameter, Values};
 use afterimage_core::{Enlarge, Field, GenerationRequest, Size, Task, VariationSettings};
@@ -161,19 +161,11 @@ fn sync_mode() -> Parameter {
     )
 }
 
-fn safety_checker() -> Parameter {
-    Parameter::optional(
-        "enable_safety_checker",
-        Kind::Switch { default: true },
-        "Accepted; no checker is installed, so has_nsfw_concepts is false throughout.",
-    )
-}
-
 fn safety_tolerance() -> Parameter {
     Parameter::optional(
         "safety_tolerance",
         Kind::Choice { options: &["1", "2", "3", "4", "5", "6"], aliases: &[], default: "2" },
-        "Accepted; no checker is installed.",
+        "Accepted; the operator sets the threshold.",
     )
 }
 

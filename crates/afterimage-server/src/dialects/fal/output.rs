@@ -1,7 +1,7 @@
 //! Results of this dialect.
 
 use super::error::Failed;
-use crate::dialects::one_for_each;
+use crate::dialects::flags;
 use crate::files::{FileLinks, ResultFiles};
 use crate::refusal::Refusal;
 use afterimage_core::PictureFacts;
@@ -22,7 +22,8 @@ pub struct Output {
     pub timings: FalTimings,
     /// The seed that was used, drawn or given.
     pub seed: u64,
-    /// One `false` per picture, since clients index it: no checker is installed, so nothing was flagged.
+    /// Whether each of the pictures was flagged, in their order; `false` also where the request went without a check. Empty
+    /// when nobody could look: what was not checked is not called safe.
     pub has_nsfw_concepts: Vec<bool>,
     /// The prompt that was used.
     pub prompt: String,
@@ -67,7 +68,7 @@ impl Output {
             images,
             timings: FalTimings { inference: seconds(result.inference_ms()) },
             seed: result.facts.seed,
-            has_nsfw_concepts: one_for_each(&result.facts.pictures),
+            has_nsfw_concepts: flags(job),
             prompt: job.spec.request.prompt.clone().unwrap_or_default(),
         })
     }

@@ -160,6 +160,7 @@ fn log(noted: &Noted) -> Log {
         Event::Stage(Stage::TextEncode) => "encoding the prompt".to_owned(),
         Event::Stage(Stage::Denoise) => "sampling".to_owned(),
         Event::Stage(Stage::Decode) => "decoding".to_owned(),
+        Event::Stage(Stage::Safety) => "checking the result".to_owned(),
         Event::Step { done, total } => format!("step {done} of {total}"),
         Event::Preview(_) => String::new(),
     };

@@ -79,16 +79,13 @@ impl Render for WebhookRenderer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use afterimage_core::{Field, GenerationFacts, GenerationRequest, ModelFacts, OutputFormat, Size, Task, Timings};
-    use afterimage_jobs::{
-        Failure, FailureKind, JobId, JobResult, JobSpec, JobState, JobStore, KeyId, KeyStore, MemoryStore, NewJob,
-        NewKey, OutputSpec, Priority, ResultFile, SystemClock,
-    };
+    use crate::dialects::testing::{checked_job, job};
+    use afterimage_core::{Field, OnFlag};
+    use afterimage_jobs::{Failure, FailureKind, JobState};
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use ring::signature::{ED25519, UnparsedPublicKey};
     use serde_json::{Value, json};
-    use std::sync::Arc;
 
     const SENT_AT: Timestamp = Timestamp(1_750_000_000_500);
 
@@ -96,52 +93,8 @@ mod tests {
         FileLinks::new(Signer::new([secret; 32]), Duration::from_hours(1))
     }
 
-    async fn job() -> Job {
-        let store = MemoryStore::new(Arc::new(SystemClock));
-        let (key, _) = store.create_key(NewKey::default()).await.unwrap();
-        let mut request = GenerationRequest::new(Task::TextToImage);
-        request.prompt = Some("a quay".to_owned());
-        let new = NewJob {
-            id: JobId::parse("b1946ac9-2492-4347-9c6f-235b7d261965").unwrap(),
-            key: key.id,
-            dialect: super::super::DIALECT.to_owned(),
-            model: "fal-ai/flux/dev/redux".to_owned(),
-            input: Value::Null,
-            spec: JobSpec {
-                request,
-                sources: Vec::new(),
-                output: OutputSpec { format: OutputFormat::Png },
-                public_url: "http://h".to_owned(),
-                rates: None,
-            },
-            webhook: None,
-            idempotency: None,
-            priority: Priority::Normal,
-            user: None,
-            cost_micros: 0,
-            input_bytes: 0,
-            start_within: None,
-            kept_for: None,
-        };
-        let mut job = store.submit(new).await.unwrap().into_job();
-        job.key = KeyId::from("key-1");
-        job.finished_at = Some(Timestamp(1_750_000_000_000));
-        job
-    }
-
-    async fn succeeded() -> Job {
-        let file = ResultFile {
-            blob: "results/x".to_owned(),
-            content_type: "image/png".to_owned(),
-            bytes: 1234,
-            sha256: String::new(),
-        };
-        let size = Size::new(64, 48);
-        let model = ModelFacts { name: String::new(), native_size: size, device: String::new(), dtype: String::new() };
-        let timings = Timings { total_ms: 1500.0, ..Timings::default() };
-        let facts = GenerationFacts { timings, ..GenerationFacts::new(7, size, 1, model) };
-        let result = JobResult { facts, files: vec![file], run_ms: None };
-        Job { state: JobState::Succeeded, result: Some(result), ..job().await }
+    fn succeeded() -> Job {
+        checked_job(OnFlag::Withhold, &[Some(false)])
     }
 
     async fn rendered(job: &Job) -> Message {
@@ -178,7 +131,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_result_is_reported() {
-        insta::assert_snapshot!(text(&rendered(&succeeded().await).await));
+        insta::assert_snapshot!(text(&rendered(&succeeded()).await));
     }
 
     #[tokio::test]
@@ -187,19 +140,19 @@ mod tests {
             field: Some(Field::Image),
             ..Failure::new(FailureKind::SourceUnavailable, "the host answered with status 404")
         };
-        let failed = Job { state: JobState::Failed, failure: Some(failure), ..job().await };
+        let failed = Job { state: JobState::Failed, failure: Some(failure), ..job() };
         insta::assert_snapshot!(text(&rendered(&failed).await));
     }
 
     #[tokio::test]
     async fn a_cancelled_request_is_reported() {
-        let cancelled = Job { state: JobState::Cancelled, ..job().await };
+        let cancelled = Job { state: JobState::Cancelled, ..job() };
         insta::assert_snapshot!(text(&rendered(&cancelled).await));
     }
 
     #[tokio::test]
     async fn the_shown_key_verifies_what_was_sent_and_nothing_else() {
-        let message = rendered(&succeeded().await).await;
+        let message = rendered(&succeeded()).await;
         let keys = serde_json::to_value(key_set(&Signer::new([1; 32])).unwrap()).unwrap();
         assert_eq!(keys["keys"][0]["kty"], json!("OKP"));
         assert!(verified(&keys, &message.headers, &message.body));

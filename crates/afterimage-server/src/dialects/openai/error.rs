@@ -6,7 +6,7 @@ use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
 use crate::submit::FieldName;
 use afterimage_core::Field;
-use afterimage_jobs::{FailureKind, Job, JobState};
+use afterimage_jobs::{Failure, FailureKind, Job, JobState};
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -19,6 +19,12 @@ pub const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// Type and code of a refusal because the key has used up what it may.
 const INSUFFICIENT_QUOTA: &str = "insufficient_quota";
+
+/// Code of what a safety checker objects to.
+const MODERATION_BLOCKED: &str = "moderation_blocked";
+
+/// How the service begins to say that; what follows is ours.
+const REJECTED: &str = "Your request was rejected by the safety system.";
 
 /// When to repeat a request that came while the server stops: it may be up again by then.
 const RETRY_AFTER_SECONDS: &str = "5";
@@ -37,7 +43,8 @@ pub struct ErrorBody {
 pub struct ErrorFacts {
     /// The field, what is wrong with it, and what would be right.
     pub message: String,
-    /// `invalid_request_error`, `rate_limit_exceeded` or `server_error`.
+    /// `invalid_request_error`, `image_generation_user_error`, `rate_limit_exceeded`, `insufficient_quota` or
+    /// `server_error`.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// The field.
@@ -93,29 +100,48 @@ impl Failed {
         Self { status, message: message.into(), param: None, code: None, retry: false }
     }
 
+    /// Every picture of a result was flagged and is withheld.
+    pub fn withheld() -> Self {
+        Self::moderated(None, "Every picture that was made was flagged and is withheld.")
+    }
+
+    /// What a safety checker objects to: the request's `param`, or its result.
+    fn moderated(param: Option<&str>, what: &str) -> Self {
+        let message = format!("{REJECTED} {what}");
+        let param = param.map(str::to_owned);
+        Self { param, code: Some(MODERATION_BLOCKED), ..Self::new(StatusCode::BAD_REQUEST, message) }
+    }
+
     /// Why `job` has no result, or `None` when it has one or has not ended. `name` translates the core's names of
     /// fields.
     pub fn of_job(job: &Job, name: FieldName) -> Option<Self> {
         match (job.state, &job.failure) {
             (JobState::Cancelled, _) => Some(Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the request was cancelled")),
-            (JobState::Failed, Some(failure)) => {
-                let status = match failure.kind {
-                    FailureKind::BadInput | FailureKind::SourceUnavailable => StatusCode::BAD_REQUEST,
-                    FailureKind::StartTimeout => StatusCode::GATEWAY_TIMEOUT,
-                    FailureKind::Engine
-                    | FailureKind::Model
-                    | FailureKind::Crashed
-                    | FailureKind::Storage
-                    | FailureKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-                };
-                // Only the picture can turn out to be unusable after the request was checked.
-                let field = failure.field.or((status == StatusCode::BAD_REQUEST).then_some(Field::Image));
-                let param = field.map(|field| name(field).to_owned());
-                Some(Self { param, ..Self::new(status, failure.message.clone()) })
-            }
+            (JobState::Failed, Some(failure)) => Some(Self::of_failure(failure, name)),
             (JobState::Failed, None) => Some(Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error")),
             _ => None,
         }
+    }
+
+    fn of_failure(failure: &Failure, name: FieldName) -> Self {
+        let status = match failure.kind {
+            FailureKind::ContentRejected => {
+                let param = name(failure.field.unwrap_or(Field::Image));
+                return Self::moderated(Some(param), "The picture that was sent was flagged.");
+            }
+            FailureKind::BadInput | FailureKind::SourceUnavailable => StatusCode::BAD_REQUEST,
+            FailureKind::StartTimeout => StatusCode::GATEWAY_TIMEOUT,
+            FailureKind::Engine
+            | FailureKind::Model
+            | FailureKind::SafetyChecker
+            | FailureKind::Crashed
+            | FailureKind::Storage
+            | FailureKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        // Only the picture can turn out to be unusable after the request was checked.
+        let field = failure.field.or((status == StatusCode::BAD_REQUEST).then_some(Field::Image));
+        let param = field.map(|field| name(field).to_owned());
+        Self { param, ..Self::new(status, failure.message.clone()) }
     }
 
     /// `refusal` in this dialect.
@@ -146,17 +172,21 @@ impl Failed {
             429 if self.code == Some(INSUFFICIENT_QUOTA) => INSUFFICIENT_QUOTA,
             429 => "rate_limit_exceeded",
             500.. => "server_error",
+            _ if self.code == Some(MODERATION_BLOCKED) => "image_generation_user_error",
             _ => "invalid_request_error",
         }
     }
 
     /// What OpenAI's envelope says.
     pub fn facts(self) -> ErrorFacts {
-        let message = match &self.param {
+        let (kind, code) = (self.kind(), self.code);
+        // The service names no parameter where its safety system objects.
+        let param = self.param.filter(|_| code != Some(MODERATION_BLOCKED));
+        let message = match &param {
             Some(param) => format!("{param}: {}", self.message),
-            None => self.message.clone(),
+            None => self.message,
         };
-        ErrorFacts { message, kind: self.kind(), param: self.param, code: self.code }
+        ErrorFacts { message, kind, param, code }
     }
 
     /// In OpenAI's envelope.
@@ -265,6 +295,15 @@ impl From<Failed> for HandlerError {
     }
 }
 
+impl From<HandlerError> for Failed {
+    fn from(error: HandlerError) -> Self {
+        match error {
+            HandlerError::Refusal(refusal) => Self::from_refusal(&refusal),
+            HandlerError::Failed(failed) => failed,
+        }
+    }
+}
+
 /// In OpenAI's envelope.
 impl IntoResponse for HandlerError {
     fn into_response(self) -> Response {
@@ -278,6 +317,7 @@ impl IntoResponse for HandlerError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialects::testing::failed_job;
     use http_body_util::BodyExt;
     use serde_json::{Value, json};
 
@@ -326,5 +366,31 @@ mod tests {
         assert_eq!((status, body), (404, json!({"error": "no such model"})));
         let (status, _, body) = shown(NativeShape::respond(&Refusal::Unauthorized("no key"))).await;
         assert_eq!((status, body), (401, json!({"detail": {"error": "no key"}})));
+    }
+
+    #[tokio::test]
+    async fn what_checkers_object_to_names_no_parameter_but_in_the_native_form() {
+        let error = |what: &str| {
+            let message = format!("{REJECTED} {what}");
+            json!({"error": {
+                "message": message, "type": "image_generation_user_error", "param": null, "code": "moderation_blocked",
+            }})
+        };
+        let job = failed_job(FailureKind::ContentRejected);
+        let sent = || Failed::of_job(&job, |_| "image").unwrap();
+        let what = "The picture that was sent was flagged.";
+        assert_eq!(shown(sent().enveloped()).await, (400, "false".to_owned(), error(what)));
+        let (status, retry, body) = shown(sent().native()).await;
+        assert_eq!((status, retry.as_str()), (422, "false"));
+        assert_eq!(
+            body,
+            json!({"detail": [{"loc": ["body", "image"], "msg": format!("{REJECTED} {what}"), "type": "value_error"}]})
+        );
+        let what = "Every picture that was made was flagged and is withheld.";
+        assert_eq!(shown(Failed::withheld().enveloped()).await, (400, "false".to_owned(), error(what)));
+
+        let broken = Failed::of_job(&failed_job(FailureKind::SafetyChecker), |_| "image").unwrap();
+        let (status, retry, body) = shown(broken.enveloped()).await;
+        assert_eq!((status, retry.as_str(), &body["error"]["type"]), (500, "false", &json!("server_error")));
     }
 }

@@ -190,6 +190,11 @@ pub fn form_parameters(flow: Flow, base: Base) -> Vec<Parameter> {
                 "The newer name of `user`, which it goes before.",
             ),
             Parameter::optional(
+                "moderation",
+                Kind::Choice { options: &["auto", "low"], aliases: &[], default: "auto" },
+                "Accepted; results are checked in the same way with both.",
+            ),
+            Parameter::optional(
                 "stream",
                 Kind::Switch { default: false },
                 "Answer with server-sent events; takes `n` 1 and always sends base64.",

@@ -1,8 +1,9 @@
 //! Results of this dialect.
 
-use super::run::result;
+use super::error::HandlerError;
+use super::run::shown_result;
 use crate::cost::dollars;
-use crate::dialects::one_for_each;
+use crate::dialects::flags;
 use crate::files::{FileLinks, ResultFiles};
 use crate::refusal::Refusal;
 use afterimage_jobs::{Job, JobResult, JobState};
@@ -39,9 +40,9 @@ impl Images {
     /// The pictures of `job` by their addresses under `base`.
     ///
     /// # Errors
-    /// When they are gone.
-    pub fn with_addresses(job: &Job, base: &str, links: &FileLinks) -> Result<Self, Refusal> {
-        let data = result(job)?
+    /// When they are gone or withheld.
+    pub fn with_addresses(job: &Job, base: &str, links: &FileLinks) -> Result<Self, HandlerError> {
+        let data = shown_result(job)?
             .files
             .iter()
             .enumerate()
@@ -53,10 +54,10 @@ impl Images {
     /// The pictures of `job` themselves.
     ///
     /// # Errors
-    /// When they are gone or cannot be read.
-    pub async fn inlined(files: &ResultFiles, job: &Job) -> Result<Self, Refusal> {
+    /// When they are gone, withheld, or cannot be read.
+    pub async fn inlined(files: &ResultFiles, job: &Job) -> Result<Self, HandlerError> {
         let mut data = Vec::new();
-        for file in &result(job)?.files {
+        for file in &shown_result(job)?.files {
             let bytes = files.read(file).await?;
             data.push(Image { b64_json: Some(STANDARD.encode(bytes)), ..Image::default() });
         }
@@ -75,7 +76,8 @@ pub fn created(job: &Job) -> i64 {
 pub struct NativeResult {
     /// The pictures as `data:` URIs; empty until there are any.
     pub images: Vec<String>,
-    /// One `false` per picture, since clients index it: no checker is installed, so nothing was flagged.
+    /// Whether each of the pictures was flagged, in their order. Empty until there are any, and when nobody could look: what
+    /// was not checked is not called safe.
     pub nsfw_content_detected: Vec<bool>,
     /// The seed that was used, drawn or given.
     pub seed: Option<u64>,
@@ -127,10 +129,7 @@ impl NativeResult {
             (None, _) => None,
         };
         Ok(Self {
-            nsfw_content_detected: job
-                .result
-                .as_ref()
-                .map_or_else(Vec::new, |result| one_for_each(&result.facts.pictures)),
+            nsfw_content_detected: flags(job),
             images,
             seed: job.result.as_ref().map(|result| result.facts.seed),
             request_id: job.id.to_string(),

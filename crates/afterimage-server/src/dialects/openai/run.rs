@@ -2,12 +2,12 @@
 
 use super::error::{Failed, HandlerError};
 use crate::cancel::cancel;
-use crate::dialects::field_name;
+use crate::dialects::{field_name, is_all_hidden};
 use crate::follow::SyncRunner;
 use crate::refusal::Refusal;
 use crate::submit::{FieldName, Submission};
 use afterimage_core::Field;
-use afterimage_jobs::{ApiKey, Job, JobState};
+use afterimage_jobs::{ApiKey, Job, JobResult, JobState};
 use axum::http::StatusCode;
 
 /// Names of fields on OpenAI's routes; those of the native route are [`field_name`]'s.
@@ -72,6 +72,18 @@ pub async fn not_done(sync: &SyncRunner, key: &ApiKey, job: &Job, can_be_found_a
 ///
 /// # Errors
 /// [`Refusal::Gone`] when it was deleted since.
-pub fn result(job: &Job) -> Result<&afterimage_jobs::JobResult, Refusal> {
+pub fn result(job: &Job) -> Result<&JobResult, Refusal> {
     job.result.as_ref().ok_or_else(|| Refusal::Gone("the result was deleted".to_owned()))
+}
+
+/// The same on OpenAI's routes, which have no flags: when nothing of a result can be seen, the request counts as rejected.
+/// The job stays as it is, so that a repetition of the request is answered in the same way.
+///
+/// # Errors
+/// Those of [`result`], and [`Failed::withheld`].
+pub fn shown_result(job: &Job) -> Result<&JobResult, HandlerError> {
+    if is_all_hidden(job) {
+        return Err(Failed::withheld().into());
+    }
+    Ok(result(job)?)
 }

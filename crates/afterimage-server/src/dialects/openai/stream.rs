@@ -2,7 +2,7 @@
 
 use super::error::{ErrorFacts, Failed, HandlerError};
 use super::output::created;
-use super::run::{form_field_name, not_done, result};
+use super::run::{form_field_name, not_done, shown_result};
 use crate::files::ResultFiles;
 use crate::follow::{FollowedJob, JobUpdate, SyncRunner, event_stream};
 use crate::intake::RequestPicture;
@@ -195,9 +195,7 @@ impl EditStream {
                 Err(not_done(&self.sync, &self.key, &job, self.following.is_repeatable()).await)
             }
             Ok(job) => match Failed::of_job(&job, form_field_name) {
-                None => {
-                    completed(&self.files, &job, self.format).await.map_err(|refusal| Failed::from_refusal(&refusal))
-                }
+                None => completed(&self.files, &job, self.format).await.map_err(Failed::from),
                 Some(failed) => Err(failed),
             },
             Err(refusal) => Err(Failed::from_refusal(&refusal)),
@@ -206,8 +204,8 @@ impl EditStream {
     }
 }
 
-async fn completed(files: &ResultFiles, job: &Job, format: OutputFormat) -> Result<StreamEvent, Refusal> {
-    let (facts, file) = result(job)?.pictures().next().ok_or(Refusal::Internal)?;
+async fn completed(files: &ResultFiles, job: &Job, format: OutputFormat) -> Result<StreamEvent, HandlerError> {
+    let (facts, file) = shown_result(job)?.pictures().next().ok_or(Refusal::Internal)?;
     let bytes = files.read(file).await?;
     let size = facts.size.to_string();
     Ok(StreamEvent::Completed { image: streamed(&bytes, created(job), size, format), usage: Usage::default() })
@@ -253,7 +251,12 @@ async fn encoded(jpeg: Bytes, format: OutputFormat) -> Option<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialects::testing::{PICTURE, checked_job};
+    use crate::files::{FileLinks, Signer};
+    use afterimage_core::OnFlag;
+    use afterimage_jobs::Blobs;
     use serde_json::json;
+    use std::time::Duration;
 
     #[test]
     fn previews_are_spread_over_the_steps() {
@@ -301,5 +304,28 @@ mod tests {
         assert_eq!(encoded(jpeg.clone(), OutputFormat::Jpeg).await.unwrap(), jpeg);
         assert!(encoded(jpeg, OutputFormat::Png).await.unwrap().starts_with(b"\x89PNG"));
         assert_eq!(encoded(Bytes::from_static(b"x"), OutputFormat::Png).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_picture_that_is_withheld_ends_the_stream_with_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = Blobs::local(folder.path()).unwrap();
+        blobs.put("results/x", Bytes::from_static(PICTURE)).await.unwrap();
+        let files = ResultFiles { links: FileLinks::new(Signer::new([1; 32]), Duration::from_hours(1)), blobs };
+        for (on_flag, flagged, is_shown) in [
+            (OnFlag::Withhold, true, false),
+            (OnFlag::Blur, true, false),
+            (OnFlag::Keep, true, true),
+            (OnFlag::Withhold, false, true),
+        ] {
+            let made = completed(&files, &checked_job(on_flag, &[Some(flagged)]), OutputFormat::Png).await;
+            assert_eq!(made.is_ok(), is_shown, "{on_flag:?}, {flagged}");
+            let Err(error) = made else { continue };
+            let event = json!(StreamEvent::Failed { error: Failed::from(error).facts() });
+            assert_eq!(
+                (&event["type"], &event["error"]["code"], &event["error"]["param"]),
+                (&json!("error"), &json!("moderation_blocked"), &json!(null))
+            );
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::dialects::{Flow, Model};
 use crate::parameters::common::{
-    guidance, num_images, output_format, required_prompt, restyling_prompt, seed, steps, strength,
+    guidance, num_images, output_format, required_prompt, restyling_prompt, safety_checker, seed, steps, strength,
 };
 use crate::parameters::{Kind, Parameter};
 use afterimage_core::Size;
@@ -76,11 +76,7 @@ fn image_to_image() -> Vec<Parameter> {
 /// What every model takes besides the picture's own settings.
 fn delivery() -> Vec<Parameter> {
     vec![
-        Parameter::optional(
-            "enable_safety_checker",
-            Kind::Switch { default: true },
-            "Accepted; no checker is installed, so has_nsfw_contents stays empty.",
-        ),
+        safety_checker(),
         output_format("jpeg"),
         Parameter::optional(
             "enable_base64_output",

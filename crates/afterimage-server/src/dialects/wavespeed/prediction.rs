@@ -1,6 +1,6 @@
 //! A job as this dialect shows it.
 
-use crate::dialects::{if_checked, rfc3339};
+use crate::dialects::{flags, rfc3339};
 use crate::files::FileLinks;
 use afterimage_core::GenerationFacts;
 use afterimage_jobs::{FailureKind, Job, JobResult, JobState};
@@ -39,7 +39,8 @@ pub struct Prediction {
     pub outputs: Vec<String>,
     /// Where to ask again.
     pub urls: Urls,
-    /// Empty: no checker is installed, and a picture that nobody checked is not called safe.
+    /// Whether each of the outputs was flagged, in their order; `false` also where the request went without a check. Empty
+    /// until completed, and when nobody could look: what was not checked is not called safe.
     pub has_nsfw_contents: Vec<bool>,
     /// `created`, `processing`, `completed`, `failed` or `cancelled`.
     pub status: &'static str,
@@ -93,7 +94,7 @@ impl Prediction {
             input: job.input.clone(),
             outputs,
             urls: Urls { get: format!("{base}/api/v3/predictions/{}/result", job.id) },
-            has_nsfw_contents: job.result.as_ref().map_or_else(Vec::new, |result| if_checked(&result.facts.pictures)),
+            has_nsfw_contents: flags(job),
             status: status(job.state),
             created_at: rfc3339(job.created_at),
             error: error(job),
@@ -167,7 +168,8 @@ const fn failure_code(kind: FailureKind) -> u16 {
     match kind {
         FailureKind::BadInput => 1401,
         FailureKind::SourceUnavailable => 1402,
-        FailureKind::Engine | FailureKind::Model => 1403,
+        FailureKind::ContentRejected => 1200,
+        FailureKind::Engine | FailureKind::Model | FailureKind::SafetyChecker => 1403,
         FailureKind::Crashed => 1405,
         FailureKind::StartTimeout => 5004,
         FailureKind::Storage | FailureKind::Internal => 5000,

@@ -4,7 +4,7 @@ use super::edit::{add_answers, operation_answers};
 use serde_json::{Value, json};
 
 /// Schema of errors of routes that belong to no dialect.
-const ERROR: &str = "NeutralError";
+pub(super) const ERROR: &str = "NeutralError";
 
 /// What reading a file may be refused with.
 const READING: [(&str, &str); 5] = [

@@ -75,7 +75,11 @@ pub fn complete(document: &mut Value) {
     add_refusals(document, &["/v1/inference/"], &[NATIVE_FIELD], "DeepInfraError");
 }
 
-const FIELD: (&str, &str) = ("400", "A field that cannot be used; `param` names it");
+const FIELD: (&str, &str) = (
+    "400",
+    "A field that cannot be used; `param` names it. Or `moderation_blocked`: the picture that was sent was flagged, or all \
+     that were made were and are withheld",
+);
 const CONFLICT: (&str, &str) = ("422", "The idempotency key was used with another request");
 const NATIVE_FIELD: (&str, &str) =
     ("422", "A field that cannot be used; `loc` names it. Or the idempotency key was used with another request");

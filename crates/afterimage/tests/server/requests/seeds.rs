@@ -82,6 +82,7 @@ async fn numbers_and_switches_are_read_from_text_at_every_depth() {
     let server = Server::with_worker().await;
     let typed = json!({
         "image_size": {"width": 32, "height": 48}, "num_images": 2, "guidance_scale": 2.5, "seed": 3, "sync_mode": true,
+        "enable_safety_checker": false,
     });
     let as_text = json!({
         "image_size": {"width": "32", "height": " 48.0 "}, "num_images": "2", "guidance_scale": "2.50", "seed": "3",

@@ -1,0 +1,122 @@
+//! What runs jobs, and what becomes of flagged pictures.
+
+use crate::auth::Auth;
+use crate::error_shape::{Neutral, behind_key, enclosed};
+use afterimage_core::OnFlag;
+use afterimage_jobs::worker::{EngineStatus, Engines};
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Serialize;
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// What becomes of results where safety checkers look at them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SafetyPolicy {
+    /// What becomes of a flagged picture.
+    pub on_flag: OnFlag,
+    /// Whether every picture must have been looked at.
+    pub required: bool,
+}
+
+/// What the server runs.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ServerStatus {
+    /// The engine processes.
+    engines: Vec<ShownEngine>,
+    /// What safety checkers lead to.
+    safety: ShownPolicy,
+}
+
+/// An engine process.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = EngineProcess)]
+struct ShownEngine {
+    /// Name of the set of models that it runs; `default` for the one without a name.
+    model: String,
+    /// Whether it takes a job now or after the one that it runs.
+    open: bool,
+    /// How often it was started again after a death.
+    restarts: u64,
+    /// Names of the safety checkers that look at its results; empty: none does. Null while it is not open.
+    checkers: Option<Vec<String>>,
+}
+
+/// What safety checkers lead to.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = SafetyPolicy)]
+struct ShownPolicy {
+    /// What becomes of a flagged picture: `withhold`: a black one takes its place; `blur`: it is blurred; `keep`: it stays.
+    on_flag: &'static str,
+    /// Whether requests cannot go without the check, and fail when their pictures cannot be checked.
+    required: bool,
+}
+
+impl From<EngineStatus> for ShownEngine {
+    fn from(status: EngineStatus) -> Self {
+        let EngineStatus { model, queues: _, is_open, restarts, checkers } = status;
+        Self { model, open: is_open, restarts, checkers: is_open.then_some(checkers) }
+    }
+}
+
+/// What the status is read from. Clones share all of it.
+#[derive(Clone)]
+pub struct StatusSources {
+    /// What runs jobs.
+    pub engines: Arc<dyn Engines>,
+    /// What becomes of flagged pictures.
+    pub policy: SafetyPolicy,
+}
+
+impl StatusSources {
+    fn status(&self) -> ServerStatus {
+        let on_flag = match self.policy.on_flag {
+            OnFlag::Withhold => "withhold",
+            OnFlag::Blur => "blur",
+            OnFlag::Keep => "keep",
+        };
+        ServerStatus {
+            engines: self.engines.statuses().into_iter().map(ShownEngine::from).collect(),
+            safety: ShownPolicy { on_flag, required: self.policy.required },
+        }
+    }
+}
+
+/// The engine processes, their safety checkers, and the policy
+#[utoipa::path(get, path = "/status", tag = "operations", responses((status = 200, description = "What the server runs", body = ServerStatus)))]
+pub async fn status(State(sources): State<StatusSources>) -> Json<ServerStatus> {
+    Json(sources.status())
+}
+
+/// The route, for those who reach the admin listener.
+pub fn router(sources: StatusSources) -> Router {
+    Router::new().route("/status", get(status)).with_state(sources)
+}
+
+/// The same for those who have a key.
+pub fn router_behind_key(auth: &Auth, sources: StatusSources) -> Router {
+    enclosed::<Neutral, ()>(behind_key::<Neutral, ()>(auth, router(sources)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_engine_that_is_not_open_is_not_called_unchecked() {
+        let engine = |is_open, checkers: &[&str]| EngineStatus {
+            model: "dev".to_owned(),
+            queues: Vec::new(),
+            is_open,
+            restarts: 2,
+            checkers: checkers.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        let shown = |status: EngineStatus| serde_json::to_value(ShownEngine::from(status)).unwrap();
+        let with = |open: bool, checkers| json!({"model": "dev", "open": open, "restarts": 2, "checkers": checkers});
+        assert_eq!(shown(engine(true, &["open_nsfw", "falconsai"])), with(true, json!(["open_nsfw", "falconsai"])));
+        assert_eq!(shown(engine(true, &[])), with(true, json!([])));
+        assert_eq!(shown(engine(false, &[])), with(false, json!(null)));
+    }
+}
