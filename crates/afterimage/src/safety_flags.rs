@@ -55,7 +55,14 @@ pub struct SafetyFlags {
     /// What becomes of a flagged picture: a black one in its place, a blurred one, or nothing
     ///
     /// The flag is set in each case. What was made is kept nowhere but with `keep`.
-    #[arg(long, env = "AFTERIMAGE_ON_FLAG", hide_env_values = true, value_name = "WHAT", default_value = "withhold")]
+    #[arg(
+        long,
+        env = "AFTERIMAGE_ON_FLAG",
+        hide_env_values = true,
+        hide_short_help = true,
+        value_name = "WHAT",
+        default_value = "withhold"
+    )]
     on_flag: OnFlag,
 
     /// What previews show of a result that will be checked
@@ -63,13 +70,20 @@ pub struct SafetyFlags {
         long,
         env = "AFTERIMAGE_SAFETY_PREVIEWS",
         hide_env_values = true,
+        hide_short_help = true,
         value_name = "WHAT",
         default_value = "blur"
     )]
     safety_previews: SafetyPreviews,
 
     /// Look at input pictures, too; a request with a flagged one fails
-    #[arg(long, env = "AFTERIMAGE_CHECK_INPUTS", hide_env_values = true, value_parser = values::switch)]
+    #[arg(
+        long,
+        env = "AFTERIMAGE_CHECK_INPUTS",
+        hide_env_values = true,
+        hide_short_help = true,
+        value_parser = values::switch
+    )]
     check_inputs: bool,
 }
 

@@ -45,6 +45,8 @@ const RELEASE_EVERY: Duration = Duration::from_secs(15);
 /// acknowledged: a server that is killed and started again goes on where it was. Ctrl-C or SIGTERM lets running jobs
 /// finish for up to 30 seconds; what is not finished then waits for the next start.
 #[derive(Args, Debug)]
+// A server looks unless it is told otherwise, so its short help says how to tell it.
+#[command(mut_arg("safety", |flag| flag.hide_short_help(false)))]
 pub struct Serve {
     /// Address of the API and the playground
     ///

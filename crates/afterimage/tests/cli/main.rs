@@ -9,6 +9,8 @@ mod bad_models;
 mod bad_pictures;
 mod bench;
 mod check;
+#[path = "../support/checkpoints.rs"]
+mod checkpoints;
 mod config;
 mod context;
 mod documents;

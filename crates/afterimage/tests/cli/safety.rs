@@ -1,5 +1,6 @@
 //! `--safety`: who looks at results, what is said of it, and what cannot be used.
 
+use crate::checkpoints::{Answers, write_checkpoint};
 use crate::context::{Context, Outcome, SMALL, bundle, repository};
 use serde_json::{Value, json};
 use std::fs;
@@ -116,4 +117,40 @@ fn weights_that_are_no_numbers() {
     fs::write(&weights, bytes).unwrap();
     let all: Vec<&str> = ["photo.png", "--safety", "checker"].into_iter().chain(SMALL).collect();
     context.vary_refuses(&all, &["model.safetensors", "tensor", "NaN"]);
+}
+
+#[test]
+fn checkers_from_files_are_believed() {
+    let context = Context::new();
+    for (name, answers) in [("objects", Answers::Flagged), ("agrees", Answers::Clean)] {
+        write_checkpoint(&context.path(name), answers);
+    }
+    let (report, _) = vary(&context, &["--safety", "agrees"]);
+    assert_eq!(report["pictures"][0]["flagged"], false);
+    let score = report["pictures"][0]["scores"]["falconsai (agrees)"].as_f64().unwrap();
+    assert!((0.0..1e-9).contains(&score), "{score}");
+    // One that objects is enough.
+    let (report, _) = vary(&context, &["--safety", "agrees", "--safety", "objects", "--safety", "builtin"]);
+    assert_eq!(
+        (&report["pictures"][0]["flagged"], report["pictures"][0]["scores"].as_object().unwrap().len()),
+        (&json!(true), 3)
+    );
+    assert!(image::open(context.path("out/a.png")).unwrap().to_rgb8().iter().all(|byte| *byte == 0));
+}
+
+#[test]
+fn a_checker_that_fails_leaves_the_flag_unknown_or_ends_the_command() {
+    let context = Context::new();
+    write_checkpoint(&context.path("broken"), Answers::NoNumber);
+    let (report, outcome) = vary(&context, &["--safety", "broken", "--safety", "builtin"]);
+    assert_eq!(report["pictures"][0]["flagged"], Value::Null, "{report}");
+    assert!(outcome.stderr.contains("falconsai (broken)") && outcome.stderr.lines().count() == 1, "{}", outcome.stderr);
+    fs::remove_file(context.path("out/a.png")).unwrap();
+    let all: Vec<&str> =
+        ["vary", "photo.png", "-o", "out/a.png", "--safety", "required", "--safety", "broken", "--safety", "builtin"]
+            .into_iter()
+            .chain(SMALL)
+            .collect();
+    context.run(&all).failed(1, &["safety checker", "falconsai (broken)"]);
+    assert!(!context.path("out/a.png").exists());
 }

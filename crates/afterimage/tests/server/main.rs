@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a failure in a helper is a failure of the test")]
 
 mod account;
+#[path = "../support/checkpoints.rs"]
+mod checkpoints;
 mod confidential;
 mod connections;
 mod dialects;

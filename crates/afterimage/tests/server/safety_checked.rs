@@ -1,11 +1,12 @@
 //! What the embedded checker says of pictures that the embedded model makes, and what becomes of them. A threshold of 0 flags
 //! every picture, one of 1 none.
 
+use crate::checkpoints::{Answers, write_checkpoint};
 use crate::fal_files::database;
 use crate::openai::{self, NATIVE, file, text};
 use crate::support::{REDUX, SRPO, Server, data_uri, embedded, engines, picture};
 use afterimage_core::OnFlag;
-use afterimage_engine::{EngineOptions, SafetyOptions, SafetyPreviews};
+use afterimage_engine::{CheckerChoice, EngineOptions, SafetyOptions, SafetyPreviews};
 use afterimage_jobs::{JobId, JobStore};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -236,4 +237,47 @@ async fn previews_do_not_show_what_the_check_will_withhold() {
     // Whose result is not checked sees all there is.
     let (stages, previews) = watched(&serving(&EngineOptions::default()).await).await;
     assert!(!stages.contains(&"safety".to_owned()) && !previews.is_empty(), "{stages:?}");
+}
+
+#[tokio::test]
+async fn checkers_from_files_drive_all_dialects() {
+    let folder = tempfile::tempdir().unwrap();
+    let png = picture(64, 64);
+    for (name, answers, flags, edits) in [
+        ("objects", Answers::Flagged, json!([true]), 400),
+        ("agrees", Answers::Clean, json!([false]), 200),
+        ("broken", Answers::NoNumber, json!([]), 200),
+    ] {
+        let path = folder.path().join(name);
+        write_checkpoint(&path, answers);
+        let server = checked(0.5, |safety| safety.checkers = vec![CheckerChoice::Path(path)]).await;
+        let (_, task) = made(&server, &asked(1)).await;
+        assert_eq!(task["has_nsfw_contents"], flags, "{name}: {task}");
+        let fields = json!({"image_url": data_uri(&png), "prompt": "a lake", "num_inference_steps": 1});
+        let (status, body) = server.post("/fal-ai/flux-1/srpo/image-to-image", &fields).await;
+        assert_eq!((status.as_u16(), &body["has_nsfw_concepts"]), (200, &flags), "{name}: {body}");
+        let fields = json!({"image": data_uri(&png), "width": 256, "height": 256, "num_inference_steps": 1});
+        let (status, body) = server.post(NATIVE, &fields).await;
+        assert_eq!((status.as_u16(), &body["nsfw_content_detected"]), (200, &flags), "{name}: {body}");
+        let parts = [file("image", &png), text("prompt", "a lake"), text("num_inference_steps", "1")];
+        let (status, body) = openai::send(&server, "/v1/images/edits", &parts).await;
+        assert_eq!(status, edits, "{name}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_required_checker_that_fails_ends_the_job() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("broken");
+    write_checkpoint(&path, Answers::NoNumber);
+    let server = checked(0.5, |safety| {
+        safety.checkers = vec![CheckerChoice::Path(path), CheckerChoice::Builtin];
+        safety.required = true;
+    })
+    .await;
+    let task = server.ended(&server.submit(REDUX, &asked(1)).await).await;
+    assert_eq!((&task["status"], &task["outputs"]), (&json!("failed"), &json!([])), "{task}");
+    assert!(task["error"].as_str().unwrap().contains("safety checker failed"), "{task}");
+    // A check that failed says nothing of the server's health.
+    assert_eq!(server.get("/readyz").await.0, 200);
 }
