@@ -10,7 +10,7 @@ use afterimage_engine::{CheckerChoice, EngineOptions, SafetyOptions, SafetyPrevi
 use afterimage_jobs::{JobId, JobStore};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use image::{DynamicImage, RgbImage, imageops};
+use image::{RgbImage, imageops};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::fs;
@@ -58,10 +58,12 @@ fn is_black(picture: &RgbImage) -> bool {
     picture.as_raw().iter().all(|sample| *sample == 0)
 }
 
-/// How much neighbouring pixels differ, added up.
+/// What is lost when a picture is made 12 pixels wide: its outlines and textures, not its large areas of colour.
 fn detail(picture: &RgbImage) -> u64 {
-    let picture = DynamicImage::from(picture.clone()).into_luma8();
-    picture.as_raw().windows(2).map(|pair| u64::from(pair[0].abs_diff(pair[1]))).sum()
+    let (width, height) = picture.dimensions();
+    let small = imageops::resize(picture, 12, 12, imageops::FilterType::Triangle);
+    let smooth = imageops::resize(&small, width, height, imageops::FilterType::CatmullRom);
+    picture.as_raw().iter().zip(smooth.as_raw()).map(|(one, other)| u64::from(one.abs_diff(*other))).sum()
 }
 
 /// What is not checked is what the models made.
@@ -133,7 +135,7 @@ async fn policies_differ_in_what_is_shown_and_not_in_what_is_said() {
     assert_eq!(task["has_nsfw_contents"], json!([true]));
     assert!(pictures != originals && !is_black(&pictures[0]));
     let (before, after) = (detail(&originals[0]), detail(&pictures[0]));
-    assert!(after * 2 < before, "{before}, blurred {after}");
+    assert!(after * 4 < before * 3, "{before}, blurred {after}");
     assert_eq!(openai::send(&blurred, "/v1/images/variations", &parts).await.0, 400);
 }
 
