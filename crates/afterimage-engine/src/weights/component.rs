@@ -1,5 +1,7 @@
 //! The tensors of one component: a single file, or shards with an index.
 
+use super::file_kind::FileKind;
+use super::gguf::GgufFile;
 use super::safetensors::SafetensorsFile;
 use super::tensor_file::{TensorFile, TensorInfo};
 use crate::bundle::{Bundle, map};
@@ -15,6 +17,9 @@ const STEMS: [&str; 2] = ["diffusion_pytorch_model", "model"];
 /// Variants that are taken when there is no plain file. The names are diffusers' `variant` arguments.
 const VARIANTS: [&str; 2] = ["bf16", "fp16"];
 
+/// Endings of files that can be read.
+const READABLE_ENDINGS: [&str; 2] = [".safetensors", ".gguf"];
+
 /// Endings of files that hold weights as pickles.
 const PICKLE_ENDINGS: [&str; 4] = [".bin", ".pt", ".pth", ".ckpt"];
 
@@ -29,7 +34,7 @@ pub struct Component {
 
 impl Component {
     /// Opens the weights in a component folder such as `transformer/`: `diffusion_pytorch_model` or `model`, single or
-    /// sharded, plain or a `bf16` or `fp16` variant, else the only `.safetensors` file of the folder.
+    /// sharded, plain or a `bf16` or `fp16` variant, else the only `.safetensors` or `.gguf` file of the folder.
     ///
     /// # Errors
     /// [`Error::ModelFile`] or [`Error::Tensor`] when files are missing, damaged or contradict their index.
@@ -40,14 +45,15 @@ impl Component {
             }
         }
         let names = folder.file_names();
-        let weights: Vec<&String> = names.iter().filter(|name| name.ends_with(".safetensors")).collect();
+        let readable = |name: &&String| READABLE_ENDINGS.iter().any(|ending| name.ends_with(ending));
+        let weights: Vec<&String> = names.iter().filter(readable).collect();
         match weights[..] {
             [name] => Self::open_in(folder, name),
             [] => Err(Error::model_file(folder.path(""), nothing_there(folder, &names))),
             _ => Err(Error::model_file(
                 folder.path(""),
                 format!(
-                    "has {} safetensors files and no way to tell which one to use; expected {}",
+                    "has {} weights files and no way to tell which one to use; expected {}",
                     weights.len(),
                     expected()
                 ),
@@ -61,7 +67,7 @@ impl Component {
     /// [`Error::ModelFile`] when it is missing, a folder, of another format, truncated or damaged; [`Error::Io`].
     pub fn open_file(path: &Path) -> Result<Self> {
         if path.is_dir() {
-            return Err(Error::model_file(path, "is a folder; expected one weights file (safetensors)"));
+            return Err(Error::model_file(path, "is a folder; expected one weights file (safetensors or GGUF)"));
         }
         Self::single(parse(path.to_path_buf(), &map(path)?)?)
     }
@@ -166,10 +172,13 @@ impl Component {
     }
 }
 
-/// The file `path` with these contents, in whichever format it is. Every format that can be read one day branches off
-/// here, by its first bytes; what is none of them, safetensors' parser refuses with words for each kind.
+/// The file `path` with these contents, in whichever format it is. Formats branch off here, by their first bytes; what is
+/// none of them, safetensors' parser refuses with words for each kind.
 fn parse(path: PathBuf, bytes: &SharedBytes) -> Result<Box<dyn TensorFile>> {
-    Ok(Box::new(SafetensorsFile::parse(path, bytes)?))
+    Ok(match FileKind::detect(bytes) {
+        FileKind::Gguf => Box::new(GgufFile::parse(path, bytes)?),
+        _ => Box::new(SafetensorsFile::parse(path, bytes)?),
+    })
 }
 
 #[derive(Deserialize)]
@@ -308,7 +317,7 @@ mod tests {
         let message = open(&[("config.json", b"{}")]).unwrap_err();
         assert!(message.contains("has no weights; expected diffusion_pytorch_model.safetensors or model"), "{message}");
         let message = open(&[("x.safetensors", &one), ("y.safetensors", &one)]).unwrap_err();
-        assert!(message.contains("has 2 safetensors files and no way to tell"), "{message}");
+        assert!(message.contains("has 2 weights files and no way to tell"), "{message}");
         assert!(open(&[("model.safetensors", &weights(&[]))]).unwrap_err().contains("holds no tensors"));
         let folder = tempfile::tempdir().unwrap();
         let missing = Bundle::open(folder.path()).unwrap().folder("vae");
@@ -329,6 +338,6 @@ mod tests {
         assert!(message("", None).contains("is a folder; expected one weights file"));
         assert!(message("empty", Some(b"")).contains("is empty"));
         assert!(message("a.ckpt", Some(b"PK\x03\x04....")).contains("PyTorch pickle"));
-        assert!(message("a.gguf", Some(b"GGUF\x03\0\0\0\0\0")).contains("GGUF"));
+        assert!(message("a.gguf", Some(b"GGUF\x03\0\0\0\0\0")).contains("is truncated"));
     }
 }

@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 
 /// A file in the making: entries and tensors as they will stand in it.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 struct Draft {
     version: Option<u32>,
     entries: Vec<Vec<u8>>,
@@ -116,7 +116,7 @@ fn types_that_models_cannot_use_are_listed_but_not_handed_out() {
 fn damaged_headers_are_named() {
     let two = || Draft::default().with("a", &[32], 8, 34).with("b", &[8], 0, 32);
     let moved = |moved| Draft { moved, ..two() }.bytes();
-    let kind = |kind| Draft::default().with("a", &[32], kind, 34).with("b", &[8], 0, 32).bytes();
+    let kind = |kind| Draft::default().with("a", &[32], kind, 34).with("b", &[64], 0, 256).bytes();
     let sides = |sides: &[u64]| Draft::default().with("a", sides, 8, 34).bytes();
     let entries = |entry: Vec<u8>| Draft { entries: vec![entry], ..two() }.bytes();
     let mut counts = two().bytes();
