@@ -8,6 +8,7 @@ pub mod config;
 mod devices;
 mod engine;
 mod generation;
+mod hub_cache;
 pub mod inspect;
 mod intact;
 pub mod layers;

@@ -20,6 +20,9 @@ const VARIANTS: [&str; 2] = ["bf16", "fp16"];
 /// Endings of files that can be read.
 const READABLE_ENDINGS: [&str; 2] = [".safetensors", ".gguf"];
 
+/// How the name of an index of shards ends.
+const INDEX_ENDING: &str = ".safetensors.index.json";
+
 /// Endings of files that hold weights as pickles.
 const PICKLE_ENDINGS: [&str; 4] = [".bin", ".pt", ".pth", ".ckpt"];
 
@@ -61,7 +64,30 @@ impl Component {
         }
     }
 
-    /// Opens a single weights file, as `--transformer` names it.
+    /// Opens what a flag such as `--transformer` names: a weights file, an index of shards, or a component folder.
+    ///
+    /// # Errors
+    /// Those of [`Component::open`] and [`Component::open_file`].
+    pub fn open_path(path: &Path) -> Result<Self> {
+        if path.is_dir() {
+            return Self::open(&Bundle::open(path)?);
+        }
+        match (path.parent(), path.file_name().and_then(|name| name.to_str())) {
+            (Some(folder), Some(name)) if name.ends_with(INDEX_ENDING) && path.is_file() => {
+                let here = folder.as_os_str().is_empty();
+                Self::open_sharded(&Bundle::open(if here { Path::new(".") } else { folder })?, name)
+            }
+            _ => Self::open_file(path),
+        }
+    }
+
+    /// Whether a folder holds weights that [`Component::open`] would try.
+    pub fn is_in(folder: &Bundle) -> bool {
+        candidates().iter().any(|(name, _)| folder.has(name))
+            || folder.file_names().iter().any(|name| READABLE_ENDINGS.iter().any(|ending| name.ends_with(ending)))
+    }
+
+    /// Opens a single weights file.
     ///
     /// # Errors
     /// [`Error::ModelFile`] when it is missing, a folder, of another format, truncated or damaged; [`Error::Io`].
@@ -112,6 +138,12 @@ impl Component {
                     return Err(Error::model_file(
                         folder.path(shard),
                         format!("no such file, but {index_name} places tensor {tensor} there"),
+                    ));
+                }
+                if folder.leads_outside(shard) {
+                    return Err(Error::model_file(
+                        folder.path(shard),
+                        format!("is a link out of its folder, where {index_name} places tensor {tensor}; expected a file"),
                     ));
                 }
                 files.push(parse(folder.path(shard), &folder.bytes(shard)?)?);
