@@ -21,6 +21,7 @@ mod pipeline;
 mod provenance;
 mod safety;
 pub mod sampling;
+pub mod synth;
 mod threads;
 pub mod tokenizers;
 pub mod weights;

@@ -20,19 +20,19 @@ pub struct ModelPaths {
     #[arg(long, env = "AFTERIMAGE_BASE", hide_env_values = true, value_name = "DIR")]
     pub base: Option<PathBuf>,
 
-    /// Redux model: a folder with `image_encoder/`, `image_embedder/` and `feature_extractor/`, or the adapter's file
+    /// Redux model: a folder, or the adapter's file
     ///
-    /// May be the same folder as --base. It must have been trained for the base's text width; the embedded demo
-    /// model's Redux does not fit other bases. A file (`flux1-redux-dev.safetensors`) needs --image-encoder. Only `vary`
-    /// uses it.
+    /// The folder holds `image_encoder/`, `image_embedder/` and `feature_extractor/`; it may be the same as --base. It must
+    /// have been trained for the base's text width; the embedded demo model's Redux does not fit other bases. A file
+    /// (`flux1-redux-dev.safetensors`) needs --image-encoder. Only `vary` uses it.
     #[arg(long, env = "AFTERIMAGE_REDUX", hide_env_values = true, value_name = "PATH")]
     pub redux: Option<PathBuf>,
 
-    /// Weights that replace the base's transformer: one file, or a folder
+    /// Weights in place of the base's transformer
     ///
-    /// Safetensors (f32, bf16, f16, fp8 with or without scales) or GGUF, with the names of Black Forest Labs' release or
-    /// of diffusers. Its depth, and whether it takes a guidance, are its own. Of an all-in-one checkpoint the VAE and the
-    /// text encoders are used where --base has none.
+    /// One file, or a folder: safetensors (f32, bf16, f16, fp8 with or without scales) or GGUF, with the names of Black
+    /// Forest Labs' release or of diffusers. Its depth, and whether it takes a guidance, are its own. Of an all-in-one
+    /// checkpoint the VAE and the text encoders are used where --base has none.
     #[arg(long, env = "AFTERIMAGE_TRANSFORMER", hide_env_values = true, value_name = "PATH")]
     pub transformer: Option<PathBuf>,
 

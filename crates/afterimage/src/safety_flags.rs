@@ -64,12 +64,19 @@ pub struct SafetyFlags {
         env = "AFTERIMAGE_SAFETY_PREVIEWS",
         hide_env_values = true,
         value_name = "WHAT",
-        default_value = "blur"
+        default_value = "blur",
+        hide_short_help = true
     )]
     safety_previews: SafetyPreviews,
 
     /// Look at input pictures, too; a request with a flagged one fails
-    #[arg(long, env = "AFTERIMAGE_CHECK_INPUTS", hide_env_values = true, value_parser = values::switch)]
+    #[arg(
+        long,
+        env = "AFTERIMAGE_CHECK_INPUTS",
+        hide_env_values = true,
+        value_parser = values::switch,
+        hide_short_help = true
+    )]
     check_inputs: bool,
 }
 

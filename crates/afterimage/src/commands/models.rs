@@ -1,5 +1,6 @@
 //! `afterimage models`: what is installed and what weights hold.
 
+use super::synth::Synth;
 use crate::failure::CommandFailure;
 use crate::flags::ModelPaths;
 use crate::origin::Origins;
@@ -22,6 +23,7 @@ pub struct Models {
 pub enum ModelsCommand {
     List(List),
     Inspect(Inspect),
+    Synth(Synth),
 }
 
 /// List the models that `vary` and `img2img` would use

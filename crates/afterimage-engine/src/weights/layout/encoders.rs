@@ -83,7 +83,7 @@ impl Naming for T5 {
 }
 
 /// The names that llama.cpp's converter gives to a T5 encoder (`MODEL_ARCH.T5ENCODER` in its `gguf-py`).
-struct LlamaT5;
+pub(super) struct LlamaT5;
 
 impl Naming for LlamaT5 {
     fn parts(&self, name: &str) -> Vec<TensorPart> {
