@@ -38,8 +38,8 @@ pub struct SynthOptions {
     pub preset: SynthPreset,
     /// Whose names; `None`: those of the published file.
     pub layout: Option<SynthLayout>,
-    /// Types of numbers; `None`: f32 for SRPO and the VAE, else bf16.
-    pub number_type: Option<SynthType>,
+    /// Types of numbers.
+    pub number_type: SynthType,
 }
 
 /// What was written.
@@ -61,10 +61,7 @@ pub struct SynthReport {
 pub fn synth(options: SynthOptions, path: &Path) -> Result<SynthReport> {
     let SynthOptions { preset, .. } = options;
     let layout = options.layout.unwrap_or_else(|| preset.layout());
-    let number_type = options.number_type.unwrap_or(match preset {
-        SynthPreset::Srpo | SynthPreset::Vae => SynthType::F32,
-        _ => SynthType::Bf16,
-    });
+    let number_type = options.number_type.resolved(preset);
     let wanted = preset.tensors(layout).map_err(|problem| Error::model_file(path, problem))?;
     let outlines = outlines(wanted, number_type);
     if !path.is_dir() {
@@ -177,7 +174,7 @@ mod tests {
         for number_type in types {
             for layout in [SynthLayout::Bfl, SynthLayout::Diffusers, SynthLayout::Comfyui] {
                 let options =
-                    SynthOptions { preset: SynthPreset::Tiny, layout: Some(layout), number_type: Some(number_type) };
+                    SynthOptions { preset: SynthPreset::Tiny, layout: Some(layout), number_type };
                 let report = synth(options, &path).unwrap();
                 let found = inspect(&path).unwrap();
                 assert!(found.fits && found.components[0].unneeded.is_empty(), "{found}");
@@ -185,7 +182,7 @@ mod tests {
                 assert!(found.components[0].dtypes.contains_key(number_type.element().name()), "{found}");
             }
         }
-        let options = SynthOptions { preset: SynthPreset::Tiny, layout: None, number_type: None };
+        let options = SynthOptions { preset: SynthPreset::Tiny, layout: None, number_type: SynthType::Auto };
         let report = synth(options, folder.path()).unwrap();
         assert_eq!(report.files.len(), 2);
         assert!(inspect(folder.path()).unwrap().fits);

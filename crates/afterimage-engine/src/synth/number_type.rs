@@ -1,5 +1,6 @@
 //! How the numbers of a made-up file are stored.
 
+use super::preset::SynthPreset;
 use afterimage_tensors::Element;
 
 /// A file's types of numbers.
@@ -7,6 +8,8 @@ use afterimage_tensors::Element;
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[cfg_attr(feature = "clap", value(rename_all = "snake_case"))]
 pub enum SynthType {
+    /// As the published file: f32 for SRPO and the VAE, f16 for T5, CLIP and SigLIP, else bf16.
+    Auto,
     /// Safetensors, single precision.
     F32,
     /// Safetensors, 16-bit brain floats.
@@ -62,11 +65,21 @@ const NEVER_QUANTISED: [&str; 7] =
 const OUTSIDE_BLOCKS: [&str; 4] = ["x_embedder.", "context_embedder.", "time_text_embed.", "norm_out."];
 
 impl SynthType {
+    /// The type itself, or that of the published file.
+    pub(super) fn resolved(self, preset: SynthPreset) -> Self {
+        match (self, preset) {
+            (Self::Auto, SynthPreset::Srpo | SynthPreset::Vae) => Self::F32,
+            (Self::Auto, SynthPreset::T5 | SynthPreset::Clip | SynthPreset::Siglip) => Self::F16,
+            (Self::Auto, _) => Self::Bf16,
+            _ => self,
+        }
+    }
+
     /// The type of what is quantised.
     pub(super) fn element(self) -> Element {
         match self {
             Self::F32 => Element::F32,
-            Self::Bf16 => Element::Bf16,
+            Self::Bf16 | Self::Auto => Element::Bf16,
             Self::F16 => Element::F16,
             Self::Fp8 | Self::Fp8Scaled => Element::F8E4M3,
             Self::Fp8E5m2 => Element::F8E5M2,
@@ -96,7 +109,7 @@ impl SynthType {
         let outside = NEVER_QUANTISED.iter().chain(&OUTSIDE_BLOCKS).any(|part| name.contains(part));
         let whole = shape.last().is_some_and(|cols| cols.is_multiple_of(element.block()));
         match self {
-            Self::F32 | Self::Bf16 | Self::F16 | Self::Fp8 | Self::Fp8E5m2 => element,
+            Self::F32 | Self::Bf16 | Self::Auto | Self::F16 | Self::Fp8 | Self::Fp8E5m2 => element,
             Self::Fp8Scaled if shape.len() != 2 || outside => Element::Bf16,
             _ if shape.len() < 2 && element.block() > 32 => Element::F32,
             _ if shape.len() != 2 || outside || !whole => Element::F16,

@@ -18,16 +18,16 @@ pub struct Synth {
     path: PathBuf,
 
     /// Which model
-    #[arg(long, env = "AFTERIMAGE_SYNTH_PRESET", hide_env_values = true, value_name = "PRESET", default_value = "flux-dev")]
+    #[arg(long, env = "AFTERIMAGE_PRESET", hide_env_values = true, value_name = "PRESET", default_value = "flux-dev")]
     preset: SynthPreset,
 
     /// Whose names; by default those of the published file
-    #[arg(long, env = "AFTERIMAGE_SYNTH_LAYOUT", hide_env_values = true, value_name = "LAYOUT")]
+    #[arg(long, env = "AFTERIMAGE_LAYOUT", hide_env_values = true, value_name = "LAYOUT")]
     layout: Option<SynthLayout>,
 
-    /// Types of numbers; by default f32 for SRPO and the VAE, else bf16. Types that start with q and iq make a GGUF file
-    #[arg(long, env = "AFTERIMAGE_SYNTH_DTYPE", hide_env_values = true, value_name = "TYPE")]
-    dtype: Option<SynthType>,
+    /// Types of numbers; those that start with q or iq make a GGUF file
+    #[arg(long, env = "AFTERIMAGE_DTYPE", hide_env_values = true, value_name = "TYPE", default_value = "auto")]
+    dtype: SynthType,
 }
 
 impl Synth {
