@@ -25,15 +25,20 @@ pub(crate) fn resolve(path: &Path) -> Result<Cow<'_, Path>> {
     let main = path.join("refs").join("main");
     let folder = if main.is_file() {
         let small = fs::metadata(&main).is_ok_and(|metadata| metadata.len() <= COMMIT_BYTES);
-        let text = if small { fs::read_to_string(&main).map_err(|error| Error::io(&main, error))? } else { String::new() };
+        let text =
+            if small { fs::read_to_string(&main).map_err(|error| Error::io(&main, error))? } else { String::new() };
         let commit = text.trim();
-        if commit.is_empty() || commit == ".." || !commit.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte)) {
+        if commit.is_empty()
+            || commit == ".."
+            || !commit.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
+        {
             return Err(Error::model_file(main, "names no commit; download the model again"));
         }
         snapshots.join(commit)
     } else {
-        only_folder(&snapshots)
-            .ok_or_else(|| Error::model_file(path, "has no refs/main, and not exactly one folder in snapshots/; name one of these"))?
+        only_folder(&snapshots).ok_or_else(|| {
+            Error::model_file(path, "has no refs/main, and not exactly one folder in snapshots/; name one of these")
+        })?
     };
     if folder.is_dir() {
         Ok(Cow::Owned(folder))
@@ -78,7 +83,9 @@ mod tests {
         write("refs/main", "def\n");
         assert_eq!(resolve(&model).unwrap(), model.join("snapshots/def"));
         assert_eq!(resolve(&model.join("snapshots/abc")).unwrap(), model.join("snapshots/abc"));
-        for (text, expected) in [("../../x", "names no commit"), ("", "names no commit"), ("fff", "no such folder, though")] {
+        for (text, expected) in
+            [("../../x", "names no commit"), ("", "names no commit"), ("fff", "no such folder, though")]
+        {
             write("refs/main", text);
             assert!(message(&model).contains(expected), "{}", message(&model));
         }

@@ -41,7 +41,8 @@ pub fn check_weights(options: &EngineOptions) -> Result<()> {
         let bundle = Bundle::open(path)?;
         for name in names {
             let component = bundle.folder(name);
-            if component.exists() && !replaced(name) && (options.transformer.is_none() || Component::is_in(&component)) {
+            if component.exists() && !replaced(name) && (options.transformer.is_none() || Component::is_in(&component))
+            {
                 Component::open(&component)?;
             }
         }

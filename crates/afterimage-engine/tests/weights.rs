@@ -205,7 +205,10 @@ fn a_transformer_that_does_not_fit_its_base_names_the_field() {
     let (source, config) = dev_transformer();
     let shape = FluxShape::read(&source).unwrap();
     for (other, expected) in [
-        (FluxConfig { pooled_projection_dim: 768, ..config.clone() }, "pooled_projection_dim is 32 in this file, but 768"),
+        (
+            FluxConfig { pooled_projection_dim: 768, ..config.clone() },
+            "pooled_projection_dim is 32 in this file, but 768",
+        ),
         (FluxConfig { in_channels: 128, ..config.clone() }, "in_channels is 64 in this file, but 128"),
     ] {
         let message = message(shape.check(&source, &other));
@@ -312,7 +315,10 @@ fn tensor_errors_use_the_files_spelling() {
     let error = source.rows("single_blocks.0.linear1.weight", &[700, 64]).unwrap_err();
     let Error::Tensor { tensor, expected, found, .. } = error else { panic!("{error}") };
     assert_eq!(tensor, "single_transformer_blocks.0.attn.to_q.weight");
-    assert_eq!((expected.as_str(), found.as_str()), ("[100, 64] in f32, bf16, f16, fp8 or GGUF's Q2_K to Q8_0", "[64, 64] in f32"));
+    assert_eq!(
+        (expected.as_str(), found.as_str()),
+        ("[100, 64] in f32, bf16, f16, fp8 or GGUF's Q2_K to Q8_0", "[64, 64] in f32")
+    );
 }
 
 #[test]
@@ -325,7 +331,9 @@ fn other_types_and_models_are_refused_by_name() {
     let source = layout::flux(Arc::new(Component::open_file(&path).unwrap())).unwrap();
     let text = message(source.rows("img_in.weight", &[2, 2]));
     assert!(
-        text.contains("expected [2, 2] in f32, bf16, f16, fp8 or GGUF's Q2_K to Q8_0, found [2, 2] in the unsupported type i8"),
+        text.contains(
+            "expected [2, 2] in f32, bf16, f16, fp8 or GGUF's Q2_K to Q8_0, found [2, 2] in the unsupported type i8"
+        ),
         "{text}"
     );
 

@@ -13,19 +13,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// What a set takes.
-const KEYS: [&str; 11] = [
-    "base",
-    "redux",
-    "transformer",
-    "t5",
-    "clip",
-    "vae",
-    "image-encoder",
-    "device",
-    "dtype",
-    "threads",
-    "serves",
-];
+const KEYS: [&str; 11] =
+    ["base", "redux", "transformer", "t5", "clip", "vae", "image-encoder", "device", "dtype", "threads", "serves"];
 
 /// The sets of models that have names.
 #[derive(Args, Debug)]

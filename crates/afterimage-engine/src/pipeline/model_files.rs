@@ -1,10 +1,10 @@
 //! The folders of one base and Redux pair: opened, their configurations read and checked against each other. Nothing here
 //! knows of devices.
 
-use crate::bundle::last_name;
-use crate::config::{AfterimageConfig, EnlargeConfig, FluxConfig, SchedulerConfig, VaeConfig};
 use super::part::{Part, beside};
 use super::published;
+use crate::bundle::last_name;
+use crate::config::{AfterimageConfig, EnlargeConfig, FluxConfig, SchedulerConfig, VaeConfig};
 use crate::models::{ClipTextConfig, ReduxConfig, SiglipConfig, SiglipPreprocessor, T5Config};
 use crate::options::{DtypeChoice, EngineOptions};
 use crate::weights::{
@@ -211,7 +211,8 @@ impl ModelFiles {
         self.redux()?;
         let (siglip_part, redux_part) = (self.weights_of("image_encoder"), self.weights_of("image_embedder"));
         if redux_part.named.is_some() && siglip_part.named.is_none() && !siglip_part.folder.exists() {
-            let problem = "is the adapter alone; name SigLIP's vision tower as well (--image-encoder), or a Redux folder";
+            let problem =
+                "is the adapter alone; name SigLIP's vision tower as well (--image-encoder), or a Redux folder";
             return Err(Error::field(Field::Redux, problem));
         }
         let (siglip, siglip_path) = siglip_part.config(SiglipConfig::read, layout::siglip, published::siglip)?;
@@ -234,7 +235,9 @@ impl ModelFiles {
         match beside().filter(|_| !folder.has(SiglipPreprocessor::FILE)) {
             Some(folder) => SiglipPreprocessor::read(&folder, image_size),
             // Single files come without one; all of SigLIP's towers are fed alike.
-            None if self.options.image_encoder.is_some() && !folder.exists() => SiglipPreprocessor::published(image_size),
+            None if self.options.image_encoder.is_some() && !folder.exists() => {
+                SiglipPreprocessor::published(image_size)
+            }
             None => SiglipPreprocessor::read(&folder, image_size),
         }
     }

@@ -35,8 +35,7 @@ pub(super) fn t5(source: &LayoutSource) -> Option<T5Config> {
 /// `SigLIP`'s vision tower.
 pub(super) fn siglip(source: &LayoutSource) -> Option<SiglipConfig> {
     let mut config = shapes::siglip(source)?;
-    config.num_attention_heads =
-        if config.hidden_size == SO400M.0 { SO400M.1 } else { heads(config.hidden_size)? };
+    config.num_attention_heads = if config.hidden_size == SO400M.0 { SO400M.1 } else { heads(config.hidden_size)? };
     if (config.patch_size, config.image_size) == SO400M_GRID {
         config.image_size = SO400M_SIDE;
     }

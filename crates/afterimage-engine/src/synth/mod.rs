@@ -20,7 +20,7 @@ use crate::weights::Wanted;
 use afterimage_core::{Error, Result};
 use afterimage_tensors::Element;
 use headers::{Outline, gguf, safetensors, shard_index};
-use numbers::Numbers;
+use numbers::MadeUpNumbers;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -104,7 +104,7 @@ fn write_file(path: &Path, outlines: &[Outline], is_gguf: bool) -> Result<u64> {
         if outline.name.ends_with(".scale_weight") {
             out.write_all(&SCALE.to_le_bytes()).map_err(failed)?;
         } else {
-            let mut numbers = Numbers::of(&outline.name, &outline.shape, outline.element);
+            let mut numbers = MadeUpNumbers::of(&outline.name, &outline.shape, outline.element);
             let is_scaled = outlines.last().is_some_and(|last| last.name == "scaled_fp8");
             if is_scaled && outline.element == Element::F8E4M3 {
                 numbers.spread /= SCALE;
@@ -173,8 +173,7 @@ mod tests {
         let types = [SynthType::F32, SynthType::Fp8, SynthType::Fp8Scaled, SynthType::Q8, SynthType::Q4K];
         for number_type in types {
             for layout in [SynthLayout::Bfl, SynthLayout::Diffusers, SynthLayout::Comfyui] {
-                let options =
-                    SynthOptions { preset: SynthPreset::Tiny, layout: Some(layout), number_type };
+                let options = SynthOptions { preset: SynthPreset::Tiny, layout: Some(layout), number_type };
                 let report = synth(options, &path).unwrap();
                 let found = inspect(&path).unwrap();
                 assert!(found.fits && found.components[0].unneeded.is_empty(), "{found}");

@@ -10,14 +10,14 @@ const BLOCKS: usize = 8192;
 const TASKS: usize = 8;
 
 /// Numbers between −`spread` and `spread` around `centre`, stored as `element`.
-pub(super) struct Numbers {
+pub(super) struct MadeUpNumbers {
     pub element: Element,
     pub centre: f32,
     pub spread: f32,
     pub seed: u64,
 }
 
-impl Numbers {
+impl MadeUpNumbers {
     /// Of a tensor: weights have a standard deviation of 1/√(inputs), so that activations keep their size from layer to
     /// layer; norms are near 1, biases near 0.
     pub fn of(name: &str, shape: &[usize], element: Element) -> Self {
@@ -29,9 +29,9 @@ impl Numbers {
             _ => (0.0, (3.0 / inputs.max(1) as f32).sqrt()),
         };
         // FNV-1a.
-        let seed = name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let seed = name
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         Self { element, centre, spread, seed }
     }
 
@@ -76,13 +76,16 @@ impl Numbers {
                 .for_each(|to| *to = f16::from_f32(uniform(random.next())).to_le_bytes()),
             Element::F8E4M3 | Element::F8E5M2 => {
                 random.fill(out);
-                out.iter_mut().for_each(|byte| *byte = bytes[usize::from(*byte)]);
+                for byte in out {
+                    *byte = bytes[usize::from(*byte)];
+                }
             }
             _ => {
                 random.fill(out);
                 let (scale_at, largest, minimum) = scales(self.element);
                 let scale = f16::from_f32(self.spread / largest).to_le_bytes();
-                let minimum = minimum.map(|(at, middle)| (at, f16::from_f32(self.spread / largest * middle).to_le_bytes()));
+                let minimum =
+                    minimum.map(|(at, middle)| (at, f16::from_f32(self.spread / largest * middle).to_le_bytes()));
                 for block in out.chunks_exact_mut(size) {
                     block[scale_at..scale_at + 2].copy_from_slice(&scale);
                     if let Some((at, minimum)) = minimum {
@@ -153,7 +156,7 @@ mod tests {
     #[test]
     fn numbers_of_every_type_have_the_size_that_was_asked_for() {
         for element in Element::ALL {
-            let numbers = Numbers::of("a.weight", &[64, 1024], element);
+            let numbers = MadeUpNumbers::of("a.weight", &[64, 1024], element);
             let mut bytes = Vec::new();
             numbers.write(64 * 1024, &mut bytes).unwrap();
             let mut values = vec![0.0; 64 * 1024];
@@ -168,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_tensor_goes_on_from_piece_to_piece() {
-        let numbers = Numbers::of("a.weight", &[2048, 1024], Element::F16);
+        let numbers = MadeUpNumbers::of("a.weight", &[2048, 1024], Element::F16);
         let (mut whole, count) = (Vec::new(), 2 * BLOCKS * TASKS + 5);
         numbers.write(count, &mut whole).unwrap();
         assert_eq!(whole.len(), 2 * count);

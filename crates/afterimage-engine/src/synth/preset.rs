@@ -38,7 +38,7 @@ pub enum SynthLayout {
     Bfl,
     /// diffusers' and transformers'.
     Diffusers,
-    /// Black Forest Labs' names behind the prefixes of ComfyUI's all-in-one checkpoints.
+    /// Black Forest Labs' names behind the prefixes of `ComfyUI`'s all-in-one checkpoints.
     Comfyui,
     /// llama.cpp's, of T5.
     LlamaCpp,
@@ -88,7 +88,9 @@ impl SynthPreset {
             tensors.extend(self.beside());
         }
         let prefix = self.prefix(layout);
-        tensors.iter_mut().for_each(|tensor| tensor.name.insert_str(0, prefix));
+        for tensor in &mut tensors {
+            tensor.name.insert_str(0, prefix);
+        }
         Ok(tensors)
     }
 
@@ -161,9 +163,8 @@ mod tests {
     #[test]
     fn inventories_are_those_of_the_published_files() {
         let count = |preset: SynthPreset, layout| preset.tensors(layout).unwrap().len();
-        let numbers = |preset: SynthPreset| {
-            preset.tensors(preset.layout()).unwrap().iter().map(Wanted::numbers).sum::<usize>()
-        };
+        let numbers =
+            |preset: SynthPreset| preset.tensors(preset.layout()).unwrap().iter().map(Wanted::numbers).sum::<usize>();
         assert_eq!(count(SynthPreset::FluxDev, SynthLayout::Bfl), 780);
         assert_eq!(count(SynthPreset::FluxDev, SynthLayout::Diffusers), 1160);
         assert_eq!(count(SynthPreset::Schnell, SynthLayout::Comfyui), 776);

@@ -143,7 +143,9 @@ impl Component {
                 if folder.leads_outside(shard) {
                     return Err(Error::model_file(
                         folder.path(shard),
-                        format!("is a link out of its folder, where {index_name} places tensor {tensor}; expected a file"),
+                        format!(
+                            "is a link out of its folder, where {index_name} places tensor {tensor}; expected a file"
+                        ),
                     ));
                 }
                 files.push(parse(folder.path(shard), &folder.bytes(shard)?)?);

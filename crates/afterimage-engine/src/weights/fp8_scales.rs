@@ -3,9 +3,9 @@
 //!
 //! | where | what | source |
 //! |---|---|---|
-//! | `X.scale_weight`, marker `scaled_fp8` | the weight is q × scale | ComfyUI until 2025 |
-//! | `X.weight_scale`, `X.comfy_quant` (JSON in bytes) | q × scale | ComfyUI since, Black Forest Labs' fp8 files |
-//! | `X.weight_scale`, `_quantization_metadata` in the header | q × scale | ComfyUI since |
+//! | `X.scale_weight`, marker `scaled_fp8` | the weight is q × scale | `ComfyUI` until 2025 |
+//! | `X.weight_scale`, `X.comfy_quant` (JSON in bytes) | q × scale | `ComfyUI` since, Black Forest Labs' fp8 files |
+//! | `X.weight_scale`, `_quantization_metadata` in the header | q × scale | `ComfyUI` since |
 //! | `X.float8_data`, `X.scale` | q ÷ scale; `X.scale_reciprocal` is the factor | flux-fp8-api |
 //!
 //! Scales of inputs are for products of 8 bits and not used. A file without any scale is a plain cast.
@@ -83,7 +83,8 @@ pub(super) fn find(file: &impl TensorFile, metadata: &HashMap<String, String>) -
         }
     }
     if let Some(text) = metadata.get(LAYERS) {
-        let Layers { layers } = serde_json::from_str(text).map_err(|error| format!("damaged header: {LAYERS}: {error}"))?;
+        let Layers { layers } =
+            serde_json::from_str(text).map_err(|error| format!("damaged header: {LAYERS}: {error}"))?;
         for (layer, format) in layers {
             check_format(&layer, &Ok(format))?;
             need_factor(file, &layer, LAYERS)?;

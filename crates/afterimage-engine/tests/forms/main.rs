@@ -105,7 +105,9 @@ fn assert_same(one: &EngineOptions, other: &EngineOptions, what: &str) {
 
 /// A matrix inside a block of the transformer or of T5, which is what gets quantised.
 fn is_in_block(name: &str, shape: &[usize]) -> bool {
-    shape.len() == 2 && name.contains(".weight") && (name.contains("_blocks.") || name.contains("encoder.block."))
+    shape.len() == 2
+        && name.contains(".weight")
+        && (name.contains("_blocks.") || name.contains("encoder.block."))
         && !name.contains("relative_attention_bias")
 }
 
@@ -244,8 +246,7 @@ fn redux_and_its_tower_may_be_single_files() {
     let weights = canonical("redux/image_encoder", layout::siglip);
     safetensors(&tower, &renamed(&weights, |name| format!("vision_model.{name}")), None);
     let base = options();
-    let named =
-        EngineOptions { redux: Some(redux.clone()), image_encoder: Some(tower.clone()), ..base.clone() };
+    let named = EngineOptions { redux: Some(redux.clone()), image_encoder: Some(tower.clone()), ..base.clone() };
     // The number of heads of a small tower is nowhere in its shapes.
     let message = variation(&named).unwrap_err().to_string();
     assert!(message.contains("siglip.safetensors: its shapes do not tell all of its sizes"), "{message}");

@@ -28,7 +28,8 @@ fn eight_bits(element: Element, values: &[f32]) -> Vec<u8> {
     StoredTensor::new("", vec![256], element, SharedBytes::new(all)).unwrap().read(&mut worth);
     let nearest = |value: &f32| {
         let distance = |byte: &usize| (worth[*byte] - value).abs();
-        (0..256).filter(|byte| worth[*byte].is_finite()).min_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap() as u8
+        (0..256).filter(|byte| worth[*byte].is_finite()).min_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap()
+            as u8
     };
     values.iter().map(nearest).collect()
 }

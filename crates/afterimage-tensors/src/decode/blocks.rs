@@ -68,8 +68,7 @@ pub(super) fn q5_1(block: &[u8; 24]) -> [f32; GROUP] {
 }
 
 /// The levels of `IQ4_NL`: `kvalues_iq4nl` in `ggml-common.h`.
-pub(super) const IQ4_LEVELS: [i8; 16] =
-    [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
+pub(super) const IQ4_LEVELS: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
 
 #[inline(always)]
 pub(super) fn iq4_nl(block: &[u8; 18]) -> [f32; GROUP] {

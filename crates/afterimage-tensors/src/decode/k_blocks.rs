@@ -65,7 +65,7 @@ fn scale_and_minimum(packed: &[u8], group: usize) -> [f32; 2] {
         [packed[group] & 63, packed[group + 4] & 63]
     } else {
         let low = packed[group + 4];
-        [low & 15 | packed[group - 4] >> 2 & 48, low >> 4 | packed[group] >> 2 & 48]
+        [low & 15 | packed[group - 4] >> 6 << 4, low >> 4 | packed[group] >> 6 << 4]
     };
     both.map(f32::from)
 }
@@ -102,8 +102,7 @@ pub(super) fn q5(block: &[u8; 176], group: usize) -> [f32; GROUP] {
 #[inline(always)]
 pub(super) fn q6(block: &[u8; 210], group: usize) -> [f32; GROUP] {
     let scale = half_at(block, 208);
-    let scales =
-        [2 * group, 2 * group + 1].map(|number| scale * f32::from(block[192 + number].cast_signed()));
+    let scales = [2 * group, 2 * group + 1].map(|number| scale * f32::from(block[192 + number].cast_signed()));
     let (half, quarter) = (group / 4, group % 4);
     let low = &block[64 * half + 32 * (quarter % 2)..][..GROUP];
     let high = &block[128 + 32 * half..][..GROUP];

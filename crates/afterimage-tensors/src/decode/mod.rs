@@ -11,6 +11,8 @@
 //! branches inside a group, so that the compiler makes vectors of it. No multiplication is fused with an addition: the
 //! results are those of the Python package `gguf` to the last bit.
 
+#![expect(clippy::inline_always, reason = "the hot loop of every packer, in another crate")]
+
 mod blocks;
 mod floats;
 mod k_blocks;
@@ -24,7 +26,6 @@ use half::bf16;
 ///
 /// # Panics
 /// When `out` is not whole blocks, or `bytes` does not hold exactly `out.len()` numbers.
-#[expect(clippy::inline_always, reason = "the hot loop of every packer, in another crate")]
 #[inline(always)]
 pub fn to_f32(bytes: &[u8], element: Element, out: &mut [f32]) {
     assert_eq!(Some(bytes.len()), element.row_bytes(out.len()), "stored numbers");
@@ -35,7 +36,6 @@ pub fn to_f32(bytes: &[u8], element: Element, out: &mut [f32]) {
 ///
 /// # Panics
 /// When `first` or the length of `out` is not a multiple of [`Element::group`], or `bytes` does not hold as many.
-#[expect(clippy::inline_always, reason = "the hot loop of every packer, in another crate")]
 #[inline(always)]
 pub(crate) fn part_to_f32(bytes: &[u8], element: Element, first: usize, out: &mut [f32]) {
     let group = element.group();
@@ -144,7 +144,8 @@ mod tests {
             let (expected, tail) = tail.split_at(4 * numbers);
             let mut values = vec![0.0; numbers];
             to_f32(bytes, element, &mut values);
-            let expected: Vec<f32> = expected.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+            let expected: Vec<f32> =
+                expected.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
             assert_eq!(bits(&values), bits(&expected), "{name}");
             seen += 1;
             rest = tail;

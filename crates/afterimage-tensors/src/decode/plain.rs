@@ -1,7 +1,7 @@
 //! A second decoder, written from the formats' definitions one number at a time: the oracle of tests.
 
-use super::*;
 use super::blocks::IQ4_LEVELS;
+use super::*;
 use half::f16;
 
 /// Number `index` of the row stored in `bytes`.
@@ -37,9 +37,7 @@ fn in_block(block: &[u8], element: Element, index: usize) -> f32 {
         Element::Q8_0 => half(block) * f32::from(block[2 + index] as i8),
         Element::Q4_0 => half(block) * (bits(&block[2..], nibble, 4) - 8) as f32,
         Element::Q4_1 => half(block) * bits(&block[4..], nibble, 4) as f32 + half(&block[2..]),
-        Element::Q5_0 => {
-            half(block) * (bits(&block[6..], nibble, 4) + 16 * bits(&block[2..], index, 1) - 16) as f32
-        }
+        Element::Q5_0 => half(block) * (bits(&block[6..], nibble, 4) + 16 * bits(&block[2..], index, 1) - 16) as f32,
         Element::Q5_1 => {
             let number = bits(&block[8..], nibble, 4) + 16 * bits(&block[4..], index, 1);
             half(block) * number as f32 + half(&block[2..])

@@ -348,7 +348,9 @@ fn weights_that_do_not_fit_are_named() {
         *tensors.get_mut("concept_embeds").unwrap() = (Dtype::F32, vec![16, 24], vec![0; 4 * 16 * 24]);
     });
     assert!(
-        message.contains("tensor concept_embeds: expected [17, 24] in f32, bf16, f16, fp8 or GGUF's Q2_K to Q8_0, found [16, 24]"),
+        message.contains(
+            "tensor concept_embeds: expected [17, 24] in f32, bf16, f16, fp8 or GGUF's Q2_K to Q8_0, found [16, 24]"
+        ),
         "{message}"
     );
 }

@@ -75,9 +75,10 @@ pub(super) fn read(file: &[u8]) -> Result<GgufHeader, String> {
         let key = cursor.text()?;
         let value = cursor.value().map_err(|problem| format!("{problem} (entry {})", shortened(&key)))?;
         if key == "general.alignment" {
-            alignment = value.number.filter(|number| number.is_power_of_two() && *number <= 1 << 30).ok_or_else(|| {
-                "damaged header: general.alignment: expected a power of two up to 2^30".to_owned()
-            })?;
+            alignment = value
+                .number
+                .filter(|number| number.is_power_of_two() && *number <= 1 << 30)
+                .ok_or_else(|| "damaged header: general.alignment: expected a power of two up to 2^30".to_owned())?;
         } else if key == "split.count" && value.number.is_some_and(|count| count > 1) {
             return Err("is one part of a GGUF file in several; merge them first (llama-gguf-split --merge)".to_owned());
         } else if let (Some(name), Some(shape)) = (key.strip_prefix(ORIGINAL_SHAPE), value.sides) {

@@ -128,9 +128,8 @@ fn place(tensor: ListedTensor, data: usize, next: Option<u64>, file_bytes: usize
     let (type_name, element) =
         types::ggml_type(kind).ok_or_else(|| format!("damaged header: the unknown type {kind}"))?;
     let start = usize::try_from(offset).ok().and_then(|offset| data.checked_add(offset));
-    let too_long = || {
-        format!("is truncated or damaged: it ends behind the file's {file_bytes} bytes; download it again")
-    };
+    let too_long =
+        || format!("is truncated or damaged: it ends behind the file's {file_bytes} bytes; download it again");
     let start = start.filter(|start| *start <= file_bytes).ok_or_else(too_long)?;
     let length = match element {
         Some(element) => length(&shape, element)?,
