@@ -343,6 +343,34 @@ mod tests {
         assert!(message.starts_with("1.safetensors: is truncated"), "{message}");
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn shards_are_no_links_out_of_the_folder() {
+        use std::os::unix::fs::symlink;
+        let outside = tempfile::tempdir().unwrap();
+        let elsewhere = outside.path().join("elsewhere.safetensors");
+        fs::write(&elsewhere, weights(&["a"])).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(INDEX), index(r#""a": "1.safetensors""#)).unwrap();
+        let shard = folder.path().join("1.safetensors");
+        symlink(&elsewhere, &shard).unwrap();
+        let open = || Component::open_path(folder.path()).map(|component| component.len());
+        let message = open().unwrap_err().to_string();
+        assert!(message.contains("1.safetensors: is a link out of its folder, where"), "{message}");
+        // The hub's cache is made of such links.
+        let blobs = outside.path().join("models--owner--name/blobs");
+        fs::create_dir_all(&blobs).unwrap();
+        fs::copy(&elsewhere, blobs.join("0123")).unwrap();
+        fs::remove_file(&shard).unwrap();
+        symlink(blobs.join("0123"), &shard).unwrap();
+        assert_eq!(open().unwrap(), 1);
+        // An index may be named itself, and a file may be a link to anywhere.
+        assert_eq!(Component::open_path(&folder.path().join(INDEX)).unwrap().len(), 1);
+        let link = folder.path().join("link");
+        symlink(&elsewhere, &link).unwrap();
+        assert_eq!(Component::open_path(&link).unwrap().len(), 1);
+    }
+
     #[test]
     fn folders_without_usable_weights_say_what_to_do() {
         let one = weights(&["a"]);
