@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Writes small inputs for every fuzz target into fuzz/corpus/: made here, and for pictures the fixtures of the tests."""
 
+import json
 import struct
 import zlib
 from pathlib import Path
@@ -97,6 +98,51 @@ def multipart(boundary, *parts, end=True):
     return b"multipart/form-data; boundary=" + boundary + b"\n" + body + (b"--%s--\r\n" % boundary if end else b"")
 
 
+def safetensors(tensors, metadata=None):
+    """Name to type, shape and bytes."""
+    header, data = {"__metadata__": metadata} if metadata else {}, b""
+    for name, (kind, shape, stored) in tensors.items():
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [len(data), len(data) + len(stored)]}
+        data += stored
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def gguf(tensors, version=3, alignment=32):
+    """Name to GGML's number of the type, sides with the fastest first, and bytes."""
+    def text(it):
+        return struct.pack("<Q", len(it)) + it
+    entries = [text(b"general.architecture") + struct.pack("<I", 8) + text(b"flux"),
+               text(b"general.alignment") + struct.pack("<II", 4, alignment),
+               text(b"list") + struct.pack("<IIQ", 9, 8, 2) + text(b"a") + text(b"bc"),
+               text(b"comfy.gguf.orig_shape.img_in.weight") + struct.pack("<IIQii", 9, 5, 2, 4, 64)]
+    head = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(entries)) + b"".join(entries)
+    data = b""
+    for name, (kind, sides, stored) in tensors.items():
+        data += b"\0" * (-len(data) % alignment)
+        head += text(name) + struct.pack(f"<I{len(sides)}QIQ", len(sides), *sides, kind, len(data))
+        data += stored
+    return head + b"\0" * (-len(head) % alignment) + data
+
+
+def weights_files():
+    scale = ("F32", [], struct.pack("<f", 0.5))
+    weight = ("F8_E4M3", [2, 2], b"\x38\x40\xb8\0")
+    layers = json.dumps({"format_version": "1.0", "layers": {"m": {"format": "float8_e4m3fn"}}})
+    blocks = {2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 20: (32, 18), 10: (256, 84),
+              11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 0: (1, 4), 1: (1, 2), 30: (1, 2)}
+    every = {b"t%d" % kind: (kind, (numbers, 2), bytes(range(size)) * 2) for kind, (numbers, size) in blocks.items()}
+    return [
+        safetensors({"double_blocks.0.img_attn.qkv.weight": ("BF16", [3, 2], bytes(12)), "x": ("F32", [1], bytes(4))}),
+        safetensors({"m.weight": weight, "m.scale_weight": scale, "scaled_fp8": ("F8_E5M2", [0], b"")}),
+        safetensors({"m.weight": weight, "m.weight_scale": scale, "m.comfy_quant": ("U8", [26], b'{"format":"float8_e5m2"}  ')}),
+        safetensors({"m.weight": weight, "m.weight_scale": scale}, {"_quantization_metadata": layers}),
+        safetensors({"m.float8_data": weight, "m.scale": scale}),
+        gguf(every), gguf(every, 2, 1),
+        gguf({b"img_in.weight": (12, (256,), bytes(144)), b"enc.blk.0.attn_q.weight": (8, (32, 1), bytes(34))}),
+    ]
+
+
 PICTURES = [
     *(png(5, 3, colour, depth) for colour, depth in
       [(0, 1), (0, 8), (0, 16), (2, 8), (2, 16), (3, 1), (3, 4), (4, 8), (6, 8), (6, 16)]),
@@ -113,6 +159,7 @@ PICTURES += [path.read_bytes() for folder in ("decode", "inputs") for path in so
              if path.is_file() and path.suffix != ".txt"]
 PLAIN = [b'name="n"', b"2"], [b'name="file"; filename="../../x.png"', b"bytes"]
 SEEDS = {
+    "weights_file": weights_files(),
     "picture": PICTURES,
     "multipart": [
         multipart(b"b", *PLAIN), multipart(b'"a b"', *PLAIN), multipart(b"b", *PLAIN, end=False),

@@ -1,5 +1,6 @@
 //! A model folder: on disk, or embedded in the program.
 
+use crate::hub_cache;
 use afterimage_core::{Error, Result};
 use afterimage_kernels::mapping::map_file;
 use afterimage_tensors::SharedBytes;
@@ -27,15 +28,21 @@ enum Root {
 }
 
 impl Bundle {
-    /// The folder `path`.
+    /// The folder `path`; of a model's folder in the Hugging Face hub's cache the snapshot that it stands for.
     ///
     /// # Errors
     /// [`Error::ModelFile`] when there is no such folder, or a file of that name.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         match fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => Ok(Self { root: Root::Folder(path.to_path_buf()) }),
-            Ok(_) => Err(Error::model_file(path, "is a file; expected a model folder in the diffusers layout")),
+            Ok(metadata) if metadata.is_dir() => {
+                Ok(Self { root: Root::Folder(hub_cache::resolve(path)?.into_owned()) })
+            }
+            Ok(_) => Err(Error::model_file(
+                path,
+                "is a file; expected a model folder in the diffusers layout (a file with all parts is named by \
+                 --transformer, beside a --base folder with the tokenizers)",
+            )),
             Err(error) => Err(unreadable(path, error, "no such folder")),
         }
     }
@@ -92,6 +99,15 @@ impl Bundle {
         };
         names.sort();
         names
+    }
+
+    /// Whether the file `relative` is a link to a file that belongs neither to this folder nor to the hub's cache.
+    pub fn leads_outside(&self, relative: &str) -> bool {
+        let Root::Folder(folder) = &self.root else { return false };
+        match (folder.canonicalize(), folder.join(relative).canonicalize()) {
+            (Ok(folder), Ok(file)) => !file.starts_with(folder) && !hub_cache::is_blob(&file),
+            _ => false,
+        }
     }
 
     /// How messages call the file `relative`, or with `""` the folder itself. A real path unless embedded.

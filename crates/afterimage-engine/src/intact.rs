@@ -18,19 +18,31 @@ const REDUX: [&str; 2] = ["image_encoder", "image_embedder"];
 /// [`afterimage_core::Error::ModelFile`] or [`afterimage_core::Error::Tensor`] for a file that is missing, cut off,
 /// damaged or contradicts its index.
 pub fn check_weights(options: &EngineOptions) -> Result<()> {
-    if let Some(transformer) = &options.transformer {
-        Component::open_file(transformer)?;
+    let replaced = |name: &str| match name {
+        "transformer" => options.transformer.is_some(),
+        "vae" => options.vae.is_some(),
+        "text_encoder" => options.clip.is_some(),
+        "text_encoder_2" => options.t5.is_some(),
+        "image_encoder" => options.image_encoder.is_some(),
+        _ => false,
+    };
+    for path in [&options.transformer, &options.vae, &options.clip, &options.t5, &options.image_encoder] {
+        path.as_deref().map_or(Ok(()), |path| Component::open_path(path).map(drop))?;
     }
     let named = [(&options.base, BASE.as_slice()), (&options.redux, REDUX.as_slice())];
     // A folder that holds both may be named once.
     let both = (&options.base, if options.redux.is_none() { REDUX.as_slice() } else { &[] });
     for (folder, names) in named.into_iter().chain([both]) {
         let Some(path) = folder else { continue };
+        if path.is_file() && names == REDUX {
+            Component::open_file(path)?;
+            continue;
+        }
         let bundle = Bundle::open(path)?;
         for name in names {
             let component = bundle.folder(name);
-            let replaced = *name == "transformer" && options.transformer.is_some();
-            if component.exists() && !replaced {
+            if component.exists() && !replaced(name) && (options.transformer.is_none() || Component::is_in(&component))
+            {
                 Component::open(&component)?;
             }
         }

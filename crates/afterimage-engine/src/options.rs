@@ -12,10 +12,19 @@ use std::str::FromStr;
 pub struct EngineOptions {
     /// FLUX base model in the diffusers folder layout; `None`: the embedded demo model.
     pub base: Option<PathBuf>,
-    /// Redux folder; `None`: the embedded demo model.
+    /// Redux folder, or the Redux adapter's weights file; `None`: the embedded demo model.
     pub redux: Option<PathBuf>,
-    /// One weights file that replaces the base's transformer.
+    /// Weights that replace the base's transformer: a file, an index of shards or a folder. A file may hold the VAE and the
+    /// text encoders too, which are used where the base has none.
     pub transformer: Option<PathBuf>,
+    /// Weights that replace the base's T5 encoder.
+    pub t5: Option<PathBuf>,
+    /// Weights that replace the base's CLIP text encoder.
+    pub clip: Option<PathBuf>,
+    /// Weights that replace the base's VAE.
+    pub vae: Option<PathBuf>,
+    /// Weights that replace the Redux folder's `SigLIP` vision tower.
+    pub image_encoder: Option<PathBuf>,
     /// Where to compute.
     pub device: DeviceChoice,
     /// Compute type.
@@ -24,6 +33,25 @@ pub struct EngineOptions {
     pub threads: Option<NonZeroUsize>,
     /// Who looks at results, and what becomes of those that are flagged.
     pub safety: SafetyOptions,
+}
+
+impl EngineOptions {
+    /// Everything that names models, by the flags' names.
+    pub fn paths(&self) -> [(&'static str, &Option<PathBuf>); 7] {
+        let [base, redux, transformer, t5, clip, vae, image_encoder] = Self::PATHS;
+        [
+            (base, &self.base),
+            (redux, &self.redux),
+            (transformer, &self.transformer),
+            (t5, &self.t5),
+            (clip, &self.clip),
+            (vae, &self.vae),
+            (image_encoder, &self.image_encoder),
+        ]
+    }
+
+    /// The names in [`EngineOptions::paths`].
+    pub const PATHS: [&'static str; 7] = ["base", "redux", "transformer", "t5", "clip", "vae", "image-encoder"];
 }
 
 /// Where to compute.

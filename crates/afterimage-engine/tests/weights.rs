@@ -201,18 +201,21 @@ fn full_size_files_have_the_published_numbers_of_tensors() {
 }
 
 #[test]
-fn a_transformer_that_is_not_its_bases_names_the_field() {
+fn a_transformer_that_does_not_fit_its_base_names_the_field() {
     let (source, config) = dev_transformer();
     let shape = FluxShape::read(&source).unwrap();
     for (other, expected) in [
-        (FluxConfig { num_layers: 19, ..config.clone() }, "num_layers is 2 in this file, but 19 in the transformer"),
-        (FluxConfig { guidance_embeds: false, ..config.clone() }, "guidance_embeds is true in this file, but false"),
-        (FluxConfig { attention_head_dim: 16, num_attention_heads: 4, ..config.clone() }, "num_attention_heads is 2"),
-        (FluxConfig { pooled_projection_dim: 768, ..config }, "pooled_projection_dim is 32 in this file, but 768"),
+        (
+            FluxConfig { pooled_projection_dim: 768, ..config.clone() },
+            "pooled_projection_dim is 32 in this file, but 768",
+        ),
+        (FluxConfig { in_channels: 128, ..config.clone() }, "in_channels is 64 in this file, but 128"),
     ] {
         let message = message(shape.check(&source, &other));
         assert!(message.contains(expected), "{message}");
     }
+    // Depth, width and guidance are the file's own.
+    shape.check(&source, &FluxConfig { num_layers: 19, guidance_embeds: false, ..config }).unwrap();
 }
 
 /// BFL's name for a canonical (diffusers) VAE name, by plain replacement in the order of the reference table.
@@ -299,12 +302,12 @@ fn tensor_errors_use_the_files_spelling() {
     let source = layout::flux(reopen(&file)).unwrap();
     let text = message(source.rows("txt_in.bias", &[64]));
     assert!(
-        text.ends_with("file.safetensors: tensor model.txt_in.bias: expected [64] in f32, bf16 or f16, found nothing"),
+        text.ends_with("file.safetensors: tensor model.txt_in.bias: expected [64] in f32, bf16, f16, fp8 or GGUF's Q2_K to Q8_0, found nothing"),
         "{text}"
     );
     let text = message(source.rows("img_in.bias", &[64]));
     assert!(
-        text.contains("tensor model.img_in.bias: expected [64] in f32, bf16 or f16, found [32, 2] in f32"),
+        text.contains("tensor model.img_in.bias: expected [64] in f32, bf16, f16, fp8 or GGUF's Q2_K to Q8_0, found [32, 2] in f32"),
         "{text}"
     );
 
@@ -312,20 +315,25 @@ fn tensor_errors_use_the_files_spelling() {
     let error = source.rows("single_blocks.0.linear1.weight", &[700, 64]).unwrap_err();
     let Error::Tensor { tensor, expected, found, .. } = error else { panic!("{error}") };
     assert_eq!(tensor, "single_transformer_blocks.0.attn.to_q.weight");
-    assert_eq!((expected.as_str(), found.as_str()), ("[100, 64] in f32, bf16 or f16", "[64, 64] in f32"));
+    assert_eq!(
+        (expected.as_str(), found.as_str()),
+        ("[100, 64] in f32, bf16, f16, fp8 or GGUF's Q2_K to Q8_0", "[64, 64] in f32")
+    );
 }
 
 #[test]
 fn other_types_and_models_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("fp8.safetensors");
+    let path = folder.path().join("integers.safetensors");
     let views = ["double_blocks.0.img_attn.qkv.weight", "img_in.weight"]
-        .map(|name| (name, TensorView::new(Dtype::F8_E4M3, vec![2, 2], &[0; 4]).unwrap()));
+        .map(|name| (name, TensorView::new(Dtype::I8, vec![2, 2], &[0; 4]).unwrap()));
     safetensors::serialize_to_file(views, None, &path).unwrap();
     let source = layout::flux(Arc::new(Component::open_file(&path).unwrap())).unwrap();
     let text = message(source.rows("img_in.weight", &[2, 2]));
     assert!(
-        text.contains("expected [2, 2] in f32, bf16 or f16, found [2, 2] in the unsupported type f8_e4m3"),
+        text.contains(
+            "expected [2, 2] in f32, bf16, f16, fp8 or GGUF's Q2_K to Q8_0, found [2, 2] in the unsupported type i8"
+        ),
         "{text}"
     );
 

@@ -17,6 +17,8 @@ mod request_json;
 mod size;
 #[path = "../../../fuzz/targets/web_url.rs"]
 mod web_url;
+#[path = "../../../fuzz/targets/weights_file.rs"]
+mod weights_file;
 
 fn main() -> ExitCode {
     let Some(arguments) = arguments() else {
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         "request_json" => request_json::fuzz(&arguments),
         "size" => size::fuzz(&arguments),
         "web_url" => web_url::fuzz(&arguments),
+        "weights_file" => weights_file::fuzz(&arguments),
         other => {
             eprintln!("{other}: no such target");
             ExitCode::from(2)

@@ -66,10 +66,10 @@ impl Kernel for PackMatrix<'_> {
         let stored: [_; MAX_COLUMNS] =
             std::array::from_fn(|row| (row < rows.len()).then(|| matrix.row(rows.start + row)));
         let mut stage = [0.0_f32; MAX_COLUMNS * STAGE];
-        let quantised = stored.iter().flatten().any(|row| row.block() > 1);
+        let quantised = stored.iter().flatten().any(|row| row.group() > 1);
         let mut start = cols.start;
         while start < cols.end {
-            // A block that two chunks share would be decoded twice.
+            // A group that two chunks share would be decoded twice.
             let count = if quantised { CHUNK - start % CHUNK } else { CHUNK }.min(cols.end - start);
             for (row, stored) in stored.iter().enumerate() {
                 if let Some(stored) = stored {

@@ -5,12 +5,9 @@
 //! while it packs its panels, so no f32 copy of the weights ever exists and fusing q, k, v costs nothing.
 
 use crate::bytes::SharedBytes;
-use crate::decode::to_f32;
-use crate::element::Element;
+use crate::decode::part_to_f32;
+use crate::element::{Element, GROUP};
 use std::ops::Range;
-
-/// Numbers of the largest block of any type.
-const LARGEST_BLOCK: usize = 32;
 
 #[derive(Clone, Debug)]
 struct MatrixPart {
@@ -145,10 +142,10 @@ pub struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// Numbers that are stored together: whoever reads in pieces cuts at multiples of it, since others are decoded
+    /// Numbers that are decoded together: whoever reads in pieces cuts at multiples of it, since others are decoded
     /// twice.
-    pub fn block(&self) -> usize {
-        self.element.block()
+    pub fn group(&self) -> usize {
+        self.element.group()
     }
 
     /// Columns `cols` as f32, written to `out`. Inlined as [`to_f32`] is.
@@ -159,9 +156,11 @@ impl Row<'_> {
     #[inline(always)]
     pub fn read(&self, cols: Range<usize>, out: &mut [f32]) {
         assert_eq!(cols.len(), out.len(), "columns {cols:?}");
-        match (self.element.row_bytes(cols.start), self.element.row_bytes(cols.end)) {
-            (Some(start), Some(end)) => to_f32(&self.bytes[start..end], self.element, out),
-            _ => self.read_across_blocks(cols, out),
+        let group = self.element.group();
+        if group == 1 || cols.start.is_multiple_of(group) && cols.end.is_multiple_of(group) {
+            part_to_f32(self.bytes, self.element, cols.start, out);
+        } else {
+            self.read_across_groups(cols, out);
         }
         if let Some(scale) = self.scale {
             for value in out {
@@ -170,15 +169,14 @@ impl Row<'_> {
         }
     }
 
-    /// [`Row::read`] without the scale where columns begin or end inside a block.
-    fn read_across_blocks(&self, cols: Range<usize>, out: &mut [f32]) {
-        let (block, block_bytes) = (self.element.block(), self.element.block_bytes());
-        let mut values = [0.0; LARGEST_BLOCK];
+    /// [`Row::read`] without the scale where columns begin or end inside a group.
+    fn read_across_groups(&self, cols: Range<usize>, out: &mut [f32]) {
+        let mut values = [0.0; GROUP];
         let mut start = cols.start;
         while start < cols.end {
-            let (number, offset) = (start / block, start % block);
-            let end = cols.end.min((number + 1) * block);
-            to_f32(&self.bytes[number * block_bytes..(number + 1) * block_bytes], self.element, &mut values[..block]);
+            let (number, offset) = (start / GROUP, start % GROUP);
+            let end = cols.end.min((number + 1) * GROUP);
+            part_to_f32(self.bytes, self.element, number * GROUP, &mut values);
             out[start - cols.start..end - cols.start].copy_from_slice(&values[offset..offset + (end - start)]);
             start = end;
         }
@@ -217,18 +215,13 @@ mod tests {
         assert!(Matrix::stack(&[counted(1, 2, 0), counted(1, 3, 0)]).is_none());
     }
 
-    #[test]
-    fn no_block_is_larger_than_the_largest() {
-        assert!(Element::ALL.iter().all(|element| element.block() <= LARGEST_BLOCK));
-    }
-
     /// Type, rows, scale and bytes.
     type Stored = (Element, usize, Option<f32>, Vec<u8>);
 
     /// Parts of random types, rows and scales, all of one width.
     fn parts() -> impl Strategy<Value = (usize, Vec<Stored>)> {
-        (1_usize..4).prop_flat_map(|blocks| {
-            let cols = blocks * LARGEST_BLOCK;
+        (1_usize..3).prop_flat_map(|blocks| {
+            let cols = blocks * Element::LARGEST_BLOCK;
             let part = (prop::sample::select(&Element::ALL[..]), 0_usize..4, prop::option::of(-4.0_f32..4.0))
                 .prop_flat_map(move |(element, rows, scale)| {
                     let length = rows * element.row_bytes(cols).unwrap();

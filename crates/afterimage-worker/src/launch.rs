@@ -82,7 +82,7 @@ fn arguments(options: &EngineOptions, settings: &ChildSettings) -> Vec<OsString>
         argument
     };
     let mut arguments = vec![OsString::from(COMMAND)];
-    for (name, path) in [("base", &options.base), ("redux", &options.redux), ("transformer", &options.transformer)] {
+    for (name, path) in options.paths() {
         arguments.extend(path.as_ref().map(|path| flag(name, path)));
     }
     arguments.push(flag("device", &options.device.to_string()));
@@ -135,6 +135,8 @@ mod tests {
     fn every_option_is_an_argument() {
         let options = EngineOptions {
             base: Some("-odd name".into()),
+            t5: Some("t5.gguf".into()),
+            image_encoder: Some("siglip".into()),
             device: DeviceChoice::Cuda(1),
             dtype: DtypeChoice::Bf16,
             threads: std::num::NonZeroUsize::new(3),
@@ -153,6 +155,8 @@ mod tests {
             [
                 "engine-process",
                 "--base=-odd name",
+                "--t5=t5.gguf",
+                "--image-encoder=siglip",
                 "--device=cuda:1",
                 "--dtype=bf16",
                 "--threads=3",

@@ -59,6 +59,7 @@ impl CliCommand {
             Self::Img2Img(command) => command.run(origins),
             Self::Models(Models { command: ModelsCommand::List(command) }) => command.run(origins),
             Self::Models(Models { command: ModelsCommand::Inspect(command) }) => command.run(origins),
+            Self::Models(Models { command: ModelsCommand::Synth(command) }) => command.run(origins),
             Self::Check(command) => command.run(origins),
             Self::Bench(command) => command.run(origins),
             Self::Serve(command) => command.run(origins),

@@ -3,7 +3,7 @@
 use crate::failure::CommandFailure;
 use crate::values::{self, Seed};
 use afterimage_core::{Enlarge, OutputFormat, Size};
-use afterimage_engine::{DeviceChoice, DtypeChoice, EngineOptions, MetadataLevel, SafetyOptions, use_threads};
+use afterimage_engine::{DeviceChoice, DtypeChoice, EngineOptions, MetadataLevel, use_threads};
 use clap::Args;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -20,19 +20,53 @@ pub struct ModelPaths {
     #[arg(long, env = "AFTERIMAGE_BASE", hide_env_values = true, value_name = "DIR")]
     pub base: Option<PathBuf>,
 
-    /// Redux model: a folder with `image_encoder/`, `image_embedder/` and `feature_extractor/`
+    /// Redux model: a folder, or the adapter's file
     ///
-    /// May be the same folder as --base. It must have been trained for the base's text width; the embedded demo
-    /// model's Redux does not fit other bases. Only `vary` uses it.
-    #[arg(long, env = "AFTERIMAGE_REDUX", hide_env_values = true, value_name = "DIR")]
+    /// The folder holds `image_encoder/`, `image_embedder/` and `feature_extractor/`; it may be the same as --base. It must
+    /// have been trained for the base's text width; the embedded demo model's Redux does not fit other bases. A file
+    /// (`flux1-redux-dev.safetensors`) needs --image-encoder. Only `vary` uses it.
+    #[arg(long, env = "AFTERIMAGE_REDUX", hide_env_values = true, value_name = "PATH")]
     pub redux: Option<PathBuf>,
 
-    /// One weights file that replaces the base's transformer
+    /// Weights in place of the base's transformer
     ///
-    /// A safetensors file with the names of Black Forest Labs' release or of diffusers, for fine-tuned transformers
-    /// such as SRPO. Everything else still comes from --base, whose configuration the file must fit.
-    #[arg(long, env = "AFTERIMAGE_TRANSFORMER", hide_env_values = true, value_name = "FILE")]
+    /// One file, or a folder: safetensors (f32, bf16, f16, fp8 with or without scales) or GGUF, with the names of Black
+    /// Forest Labs' release or of diffusers. Its depth, and whether it takes a guidance, are its own. Of an all-in-one
+    /// checkpoint the VAE and the text encoders are used where --base has none.
+    #[arg(long, env = "AFTERIMAGE_TRANSFORMER", hide_env_values = true, value_name = "PATH")]
     pub transformer: Option<PathBuf>,
+
+    /// Weights that replace the base's T5 encoder: a file (safetensors or GGUF), or a folder
+    #[arg(long, env = "AFTERIMAGE_T5", hide_env_values = true, value_name = "PATH", hide_short_help = true)]
+    pub t5: Option<PathBuf>,
+
+    /// Weights that replace the base's CLIP text encoder: a file, or a folder
+    #[arg(long, env = "AFTERIMAGE_CLIP", hide_env_values = true, value_name = "PATH", hide_short_help = true)]
+    pub clip: Option<PathBuf>,
+
+    /// Weights that replace the base's VAE: a file (`ae.safetensors`), or a folder
+    #[arg(long, env = "AFTERIMAGE_VAE", hide_env_values = true, value_name = "PATH", hide_short_help = true)]
+    pub vae: Option<PathBuf>,
+
+    /// Weights of the SigLIP vision tower in place of the Redux folder's: a file, or a folder
+    #[arg(long, env = "AFTERIMAGE_IMAGE_ENCODER", hide_env_values = true, value_name = "PATH", hide_short_help = true)]
+    pub image_encoder: Option<PathBuf>,
+}
+
+impl ModelPaths {
+    /// The same as the engine takes it; everything else is as by default.
+    pub fn options(&self) -> EngineOptions {
+        EngineOptions {
+            base: self.base.clone(),
+            redux: self.redux.clone(),
+            transformer: self.transformer.clone(),
+            t5: self.t5.clone(),
+            clip: self.clip.clone(),
+            vae: self.vae.clone(),
+            image_encoder: self.image_encoder.clone(),
+            ..EngineOptions::default()
+        }
+    }
 }
 
 /// Which models run, and where.
@@ -86,15 +120,7 @@ impl ModelFlags {
 
     /// The same, as the engine takes it; nobody looks at results.
     pub fn engine_options(&self) -> EngineOptions {
-        EngineOptions {
-            base: self.paths.base.clone(),
-            redux: self.paths.redux.clone(),
-            transformer: self.paths.transformer.clone(),
-            device: self.device,
-            dtype: self.dtype,
-            threads: self.threads,
-            safety: SafetyOptions::default(),
-        }
+        EngineOptions { device: self.device, dtype: self.dtype, threads: self.threads, ..self.paths.options() }
     }
 }
 

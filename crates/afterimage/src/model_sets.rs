@@ -13,7 +13,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// What a set takes.
-const KEYS: [&str; 7] = ["base", "redux", "transformer", "device", "dtype", "threads", "serves"];
+const KEYS: [&str; 11] =
+    ["base", "redux", "transformer", "t5", "clip", "vae", "image-encoder", "device", "dtype", "threads", "serves"];
 
 /// The sets of models that have names.
 #[derive(Args, Debug)]
@@ -22,9 +23,9 @@ pub struct ModelSetFlags {
     /// A set of models with a name, for several at once: `dev=base=DIR,redux=DIR`
     ///
     /// May be given several times; NAME has 1 to 40 characters of a-z, 0-9, `.`, `_` and `-`. SPEC is a list of
-    /// `key=value` with commas between: `base` (always), `redux`, `transformer`, and `device`, `dtype` and `threads` where
-    /// they differ from the flags. In the TOML file each set is a table, `[model.NAME]`, with the same keys; there a path
-    /// may hold a comma. Each set has --workers processes of its own. Not together with --base, --redux or --transformer.
+    /// `key=value` with commas between: `base` (always), `redux`, `transformer`, `t5`, `clip`, `vae`, `image-encoder`, and
+    /// `device`, `dtype` and `threads` where they differ from the flags. In the TOML file each set is a table, `[model.NAME]`, with the same keys; there a path
+    /// may hold a comma. Each set has --workers processes of its own. Not together with --base and the other flags that name models.
     ///
     /// Requests name a service's model id. One that a set lists (`serves=ID+ID`) runs there, and that set serves nothing
     /// else. Among the other sets an id of Redux goes to `redux`, else to `dev`, one of SRPO to `srpo`, one of schnell to
@@ -40,6 +41,10 @@ pub struct ModelSetSpec {
     base: PathBuf,
     redux: Option<PathBuf>,
     transformer: Option<PathBuf>,
+    t5: Option<PathBuf>,
+    clip: Option<PathBuf>,
+    vae: Option<PathBuf>,
+    image_encoder: Option<PathBuf>,
     device: Option<DeviceChoice>,
     dtype: Option<DtypeChoice>,
     threads: Option<NonZeroUsize>,
@@ -61,11 +66,11 @@ impl ModelSetFlags {
         flags: &EngineOptions,
         origins: &Origins,
     ) -> Result<Vec<(ModelName, EngineOptions)>, CommandFailure> {
-        let named = [("base", &flags.base), ("redux", &flags.redux), ("transformer", &flags.transformer)];
-        if let (Some((field, _)), Some(first)) = (named.iter().find(|(_, path)| path.is_some()), self.model.first()) {
+        let named = flags.paths().into_iter().find(|(_, path)| path.is_some());
+        if let (Some((field, _)), Some(first)) = (named, self.model.first()) {
             let problem =
                 format!("cannot be used together with --model; name it in the sets, --model {}=…", first.name);
-            return Err(CommandFailure::bad_input(origins.subject(field), problem));
+            return Err(CommandFailure::bad_input(origins.subject(&field.replace('-', "_")), problem));
         }
         Ok(self.model.iter().map(|set| (set.name.clone(), set.options(flags))).collect())
     }
@@ -97,6 +102,10 @@ impl ModelSetSpec {
             base: Some(self.base.clone()),
             redux: self.redux.clone(),
             transformer: self.transformer.clone(),
+            t5: self.t5.clone(),
+            clip: self.clip.clone(),
+            vae: self.vae.clone(),
+            image_encoder: self.image_encoder.clone(),
             device: self.device.unwrap_or(flags.device),
             dtype: self.dtype.unwrap_or(flags.dtype),
             threads: self.threads.or(flags.threads),
@@ -159,6 +168,10 @@ fn read(name: ModelName, values: &Map<String, Value>) -> Result<ModelSetSpec, St
         base: path("base")?.ok_or("base: missing; name a model folder, base=DIR")?,
         redux: path("redux")?,
         transformer: path("transformer")?,
+        t5: path("t5")?,
+        clip: path("clip")?,
+        vae: path("vae")?,
+        image_encoder: path("image-encoder")?,
         device: text("device")?.map(|text| values::device(&text)).transpose().map_err(|it| parsed("device", it))?,
         dtype: text("dtype")?.map(|text| dtype(&text)).transpose().map_err(|it| parsed("dtype", it))?,
         threads: text("threads")?.map(|text| values::threads(&text)).transpose().map_err(|it| parsed("threads", it))?,

@@ -18,21 +18,56 @@ struct ProductCase {
     out: Placed,
     bias: bool,
     finish: usize,
-    /// Outputs that are stored as bf16 instead of f32, the matrix being stacked of both.
-    halves: usize,
+    /// Outputs that are stored as `element` instead of f32, the matrix being stacked of both.
+    other: usize,
+    element: Element,
 }
 
 impl ProductCase {
     fn weight(&self) -> Result<Matrix> {
-        let Self { inputs, outputs, halves, .. } = *self;
-        let halves = halves.min(outputs);
+        let Self { inputs, outputs, other, element, .. } = *self;
+        let other = other.min(outputs);
         let values = noise(outputs * inputs, 2);
-        // The upper half of an f32 is a bf16.
-        let upper = values[..halves * inputs].iter().flat_map(|value| value.to_le_bytes()[2..].to_vec());
-        let upper = Matrix::new(SharedBytes::new(upper.collect::<Vec<u8>>()), Element::Bf16, halves, inputs);
-        let lower = Matrix::from_f32(&values[halves * inputs..], outputs - halves, inputs);
+        let upper = stored(element, &values[..other * inputs]);
+        let upper = Matrix::new(SharedBytes::new(upper), element, other, inputs);
+        let lower = Matrix::from_f32(&values[other * inputs..], outputs - other, inputs);
         upper.and_then(|upper| Matrix::stack(&[upper, lower])).ok_or_else(|| Error::internal("no matrix"))
     }
+}
+
+/// Numbers of about the size of `values`, stored as `element`: their upper bits, or blocks of random bits whose scales
+/// are moderate. Which numbers those are, a decoder of its own is tested for; here every device has to find the same.
+fn stored(element: Element, values: &[f32]) -> Vec<u8> {
+    // Where a block's scales (f16) stand, and how small the group's largest scale makes them.
+    let (scales, high): (&[usize], u8) = match element {
+        // The upper half of an f32 is a bf16.
+        Element::Bf16 => return values.iter().flat_map(|value| value.to_le_bytes()[2..].to_vec()).collect(),
+        Element::F32 => return values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        // Exponents below the largest.
+        Element::F8E4M3 | Element::F8E5M2 => {
+            return values.iter().map(|value| (value * 128.0) as i8 as u8 & 0xb7).collect();
+        }
+        Element::F16 => (&[0], 0x2c),
+        Element::Q8_0 | Element::Q4_0 | Element::Q5_0 | Element::Iq4Nl => (&[0], 0x1c),
+        Element::Q4_1 | Element::Q5_1 => (&[0, 2], 0x1c),
+        Element::Q4K | Element::Q5K => (&[0, 2], 0x04),
+        Element::Q2K => (&[80, 82], 0x10),
+        Element::Q3K => (&[108], 0x08),
+        Element::Q6K => (&[208], 0x04),
+    };
+    let size = element.block_bytes();
+    let mut bytes: Vec<u8> = values
+        .iter()
+        .map(|value| (value * 128.0) as i8 as u8)
+        .cycle()
+        .take(values.len() / element.block() * size)
+        .collect();
+    for block in bytes.chunks_exact_mut(size) {
+        for at in scales {
+            block[at + 1] = high;
+        }
+    }
+    bytes
 }
 
 impl Case for ProductCase {
@@ -56,23 +91,26 @@ impl Case for ProductCase {
     }
 }
 
-/// [`Device::product`]: every finish, with and without bias, few and many rows, deeper than one slab, mixed stored types.
+/// [`Device::product`]: every finish, with and without bias, few and many rows, deeper than one slab, every stored type beside f32.
 ///
 /// # Panics
 /// When the device differs.
 pub fn products<D: Device>(device: &D) {
     let sizes = (1..70_usize, prop_oneof![1..90_usize, Just(513), Just(1025)], 1..140_usize);
     let places = (Placed::any(), Placed::any());
-    let cases = (sizes, places, any::<bool>(), 0..4_usize, 0..40_usize).prop_map(
-        |((rows, inputs, outputs), (x, out), bias, finish, halves)| ProductCase {
+    let kinds = (0..40_usize, prop::sample::select(&Element::ALL[..]));
+    let cases = (sizes, places, any::<bool>(), 0..4_usize, kinds).prop_map(
+        |((rows, inputs, outputs), (x, out), bias, finish, (other, element))| ProductCase {
             rows,
-            inputs,
+            // Rows are whole blocks.
+            inputs: inputs.next_multiple_of(element.block()),
             outputs,
             x,
             out,
             bias,
             finish,
-            halves,
+            other,
+            element,
         },
     );
     agree(device, &cases);

@@ -52,13 +52,24 @@ pub struct SiglipPreprocessor {
 }
 
 impl SiglipPreprocessor {
+    /// Name of its configuration.
+    pub const FILE: &'static str = "preprocessor_config.json";
+
     /// Reads and checks `preprocessor_config.json` of `folder`; `image_size` is the vision tower's.
     ///
     /// # Errors
     /// [`Error::ModelFile`] naming the field that cannot be used and what would be right.
     pub fn read(folder: &Bundle, image_size: usize) -> Result<Self> {
-        let name = "preprocessor_config.json";
-        Self::new(&folder.json(name)?, image_size, &folder.path(name))
+        Self::new(&folder.json(Self::FILE)?, image_size, &folder.path(Self::FILE))
+    }
+
+    /// As all published `SigLIP` models have it: numbers from −1 to 1.
+    ///
+    /// # Errors
+    /// None for a size that a vision tower may have.
+    pub fn published(image_size: usize) -> Result<Self> {
+        let size = PreprocessorSize { height: image_size, width: image_size };
+        Self::new(&PreprocessorConfig { size, ..PreprocessorConfig::default() }, image_size, Path::new(Self::FILE))
     }
 
     fn new(config: &PreprocessorConfig, image_size: usize, path: &Path) -> Result<Self> {

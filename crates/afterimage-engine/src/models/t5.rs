@@ -71,7 +71,8 @@ impl T5Config {
 
     /// The layers that it counts.
     pub fn depths(&self) -> [Depth; 1] {
-        [Depth { field: "num_layers", used: self.num_layers, is_switch: false, patterns: &["encoder.block.#"] }]
+        let patterns = &["encoder.block.#", "enc.blk.#"];
+        [Depth { field: "num_layers", used: self.num_layers, is_switch: false, patterns }]
     }
 
     /// Checks every field; `path` is the file that messages name.

@@ -2,7 +2,8 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `model_files.rs` | the folders of one base and Redux pair, and what their configurations say |
+//! | `model_files.rs` | the folders and files of one base and Redux pair, and what their configurations say |
+//! | `part.rs`, `published.rs` | one network's weights and configuration: its own, a neighbouring one, or the published one |
 //! | `networks.rs`, `lazy.rs`, `load_time.rs` | their networks on a device, each built when first needed |
 //! | `encodings.rs` | encoded prompts and pictures of earlier requests |
 //! | `encode.rs` | prompts and pictures to tokens, unless they are known |
@@ -27,9 +28,11 @@ mod lazy;
 mod load_time;
 mod model_files;
 mod networks;
+mod part;
 mod pass;
 mod plan;
 mod preview;
+mod published;
 
 #[cfg(test)]
 mod recorded;

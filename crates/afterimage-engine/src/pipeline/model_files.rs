@@ -1,15 +1,17 @@
 //! The folders of one base and Redux pair: opened, their configurations read and checked against each other. Nothing here
 //! knows of devices.
 
+use super::part::{Part, beside};
+use super::published;
 use crate::bundle::last_name;
 use crate::config::{AfterimageConfig, EnlargeConfig, FluxConfig, SchedulerConfig, VaeConfig};
-use crate::models::{ClipTextConfig, ReduxConfig, SiglipConfig, T5Config};
+use crate::models::{ClipTextConfig, ReduxConfig, SiglipConfig, SiglipPreprocessor, T5Config};
 use crate::options::{DtypeChoice, EngineOptions};
 use crate::weights::{
     Bundle, Component, DEMO, Depth, FluxShape, LayoutSource, RoundedToBf16, Scope, TensorSource, demo, layout,
 };
 use afterimage_core::{Error, Field, Result, Size};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Where a model's parts lie and what they say of themselves.
@@ -31,16 +33,27 @@ impl ModelFiles {
     pub fn open(options: &EngineOptions) -> Result<Self> {
         let base = options.base.as_ref().map_or_else(demo, Bundle::open)?;
         let redux = match (&options.redux, &options.base) {
+            // An adapter alone: what else there is, the base may have.
+            (Some(path), _) if path.is_file() => Some(base.clone()),
             (Some(path), _) => Some(Bundle::open(path)?),
             (None, None) => Some(base.folder("redux")),
             // A folder that holds both may be named once.
             (None, Some(_)) => base.has("image_embedder/config.json").then(|| base.clone()),
         };
-        let flux = FluxConfig::read(&base.folder("transformer"))?;
-        let vae = VaeConfig::read(&base.folder("vae"))?;
+        let transformer = base.folder("transformer");
+        let (flux, flux_path) = match &options.transformer {
+            Some(path) => transformer_config(path, &transformer)?,
+            None => (FluxConfig::read(&transformer)?, transformer.path("config.json")),
+        };
+        let part = Part {
+            folder: base.folder("vae"),
+            named: options.vae.as_deref(),
+            checkpoint: options.transformer.as_deref(),
+        };
+        let (vae, _) = part.config(VaeConfig::read, layout::vae, published::vae)?;
         if flux.in_channels != 4 * vae.latent_channels || flux.out_channels() != flux.in_channels {
             return Err(Error::model_file(
-                base.folder("transformer").path("config.json"),
+                flux_path,
                 format!(
                     "in_channels: {} does not fit the VAE's {} latent channels; expected {} in and out",
                     flux.in_channels,
@@ -49,7 +62,13 @@ impl ModelFiles {
                 ),
             ));
         }
-        let scheduler = SchedulerConfig::read(&base.folder("scheduler"))?;
+        let folder = base.folder("scheduler");
+        let scheduler = match (&options.transformer, flux.guidance_embeds) {
+            // Single files have none; a model that was distilled to few steps has no guidance either.
+            (Some(_), true) if !folder.exists() => SchedulerConfig::flux_dev(),
+            (Some(_), false) if !folder.exists() => SchedulerConfig::default(),
+            _ => SchedulerConfig::read(&folder)?,
+        };
         let wishes = AfterimageConfig::read(&base)?;
         Ok(Self { base, redux, options: options.clone(), flux, vae, scheduler, wishes })
     }
@@ -107,26 +126,41 @@ impl ModelFiles {
         self.base.folder(name)
     }
 
-    /// Where a part of the base comes from, for messages.
+    /// Where a part comes from, by its folder's name, for messages.
     pub fn part(&self, folder: &str) -> PathBuf {
-        self.base.path(folder)
-    }
-
-    /// Where the transformer comes from, for messages.
-    pub fn transformer_part(&self) -> PathBuf {
-        self.options.transformer.clone().unwrap_or_else(|| self.part("transformer"))
+        self.weights_of(folder).path()
     }
 
     /// Where the picture encoders come from, for messages.
     pub fn redux_part(&self) -> PathBuf {
-        self.redux.as_ref().map_or_else(|| self.part("image_encoder"), |redux| redux.path("image_encoder"))
+        self.part("image_encoder")
+    }
+
+    /// A part of the model by its folder's name.
+    fn weights_of(&self, folder: &str) -> Part<'_> {
+        let options = &self.options;
+        let (named, in_redux) = match folder {
+            "transformer" => (&options.transformer, false),
+            "vae" => (&options.vae, false),
+            "text_encoder" => (&options.clip, false),
+            "text_encoder_2" => (&options.t5, false),
+            "image_encoder" => (&options.image_encoder, true),
+            _ => (&options.redux, true),
+        };
+        let adapter = folder != "image_embedder" || options.redux.as_ref().is_some_and(|path| path.is_file());
+        let bundle = self.redux.as_ref().filter(|_| in_redux).unwrap_or(&self.base);
+        Part {
+            folder: bundle.folder(folder),
+            named: named.as_deref().filter(|_| adapter),
+            checkpoint: options.transformer.as_deref().filter(|_| !in_redux),
+        }
     }
 
     /// The Redux folder.
     ///
     /// # Errors
     /// [`Error::Field`] when there is none.
-    pub fn redux(&self) -> Result<&Bundle> {
+    fn redux(&self) -> Result<&Bundle> {
         self.redux.as_ref().ok_or_else(|| {
             Error::field(
                 Field::Redux,
@@ -140,16 +174,8 @@ impl ModelFiles {
     /// # Errors
     /// [`Error::ModelFile`] or [`Error::Tensor`] for a file that is missing or does not fit its configuration.
     pub fn transformer_scope(&self) -> Result<Scope> {
-        let folder = self.base.folder("transformer");
-        let source = match &self.options.transformer {
-            Some(path) => {
-                let source = layout::flux(Arc::new(Component::open_file(path)?))?;
-                FluxShape::read(&source)?.check(&source, &self.flux)?;
-                source
-            }
-            None => layout::flux(Arc::new(Component::open(&folder)?))?,
-        };
-        self.checked_scope(source, &folder, &self.flux.depths())
+        let part = self.weights_of("transformer");
+        self.checked_scope(part.open(layout::flux)?, &part.folder.path("config.json"), &self.flux.depths())
     }
 
     /// The autoencoder's tensors.
@@ -157,9 +183,8 @@ impl ModelFiles {
     /// # Errors
     /// As [`ModelFiles::transformer_scope`].
     pub fn vae_scope(&self) -> Result<Scope> {
-        let folder = self.base.folder("vae");
-        let source = layout::vae(Arc::new(Component::open(&folder)?))?;
-        self.checked_scope(source, &folder, &self.vae.depths())
+        let part = self.weights_of("vae");
+        self.checked_scope(part.open(layout::vae)?, &part.folder.path("config.json"), &self.vae.depths())
     }
 
     /// Configurations and tensors of CLIP and T5.
@@ -167,38 +192,59 @@ impl ModelFiles {
     /// # Errors
     /// As [`ModelFiles::transformer_scope`].
     pub fn text_encoders(&self) -> Result<((ClipTextConfig, Scope), (T5Config, Scope))> {
-        let (clip_folder, t5_folder) = (self.base.folder("text_encoder"), self.base.folder("text_encoder_2"));
-        let (clip, t5) = (ClipTextConfig::read(&clip_folder)?, T5Config::read(&t5_folder)?);
+        let (clip_part, t5_part) = (self.weights_of("text_encoder"), self.weights_of("text_encoder_2"));
+        let (clip, clip_path) = clip_part.config(ClipTextConfig::read, layout::clip, published::clip)?;
+        let (t5, t5_path) = t5_part.config(T5Config::read, layout::t5, published::t5)?;
         let FluxConfig { joint_attention_dim, pooled_projection_dim, .. } = self.flux;
-        same_width(&t5_folder, "d_model", t5.d_model, "joint_attention_dim", joint_attention_dim)?;
-        same_width(&clip_folder, "hidden_size", clip.hidden_size, "pooled_projection_dim", pooled_projection_dim)?;
-        let t5_source = layout::t5(Arc::new(Component::open(&t5_folder)?))?;
-        let t5_scope = self.checked_scope(t5_source, &t5_folder, &t5.depths())?;
-        let clip_source = layout::clip(Arc::new(Component::open(&clip_folder)?))?;
-        let clip_scope = self.checked_scope(clip_source, &clip_folder, &clip.depths())?;
+        same_width(&t5_path, "d_model", t5.d_model, "joint_attention_dim", joint_attention_dim)?;
+        same_width(&clip_path, "hidden_size", clip.hidden_size, "pooled_projection_dim", pooled_projection_dim)?;
+        let t5_scope = self.checked_scope(t5_part.open(layout::t5)?, &t5_path, &t5.depths())?;
+        let clip_scope = self.checked_scope(clip_part.open(layout::clip)?, &clip_path, &clip.depths())?;
         Ok(((clip, clip_scope), (t5, t5_scope)))
     }
 
     /// Configurations and tensors of `SigLIP` and the Redux embedder.
     ///
     /// # Errors
-    /// As [`ModelFiles::transformer_scope`]; [`Error::Field`] without a Redux folder.
+    /// As [`ModelFiles::transformer_scope`]; [`Error::Field`] without a Redux model.
     pub fn image_encoders(&self) -> Result<((SiglipConfig, Scope), (ReduxConfig, Scope))> {
-        let folder = self.redux()?;
-        let (siglip_folder, redux_folder) = (folder.folder("image_encoder"), folder.folder("image_embedder"));
-        let (siglip, redux) = (SiglipConfig::read(&siglip_folder)?, ReduxConfig::read(&redux_folder)?);
+        self.redux()?;
+        let (siglip_part, redux_part) = (self.weights_of("image_encoder"), self.weights_of("image_embedder"));
+        if redux_part.named.is_some() && siglip_part.named.is_none() && !siglip_part.folder.exists() {
+            let problem =
+                "is the adapter alone; name SigLIP's vision tower as well (--image-encoder), or a Redux folder";
+            return Err(Error::field(Field::Redux, problem));
+        }
+        let (siglip, siglip_path) = siglip_part.config(SiglipConfig::read, layout::siglip, published::siglip)?;
+        let (redux, redux_path) = redux_part.config(ReduxConfig::read, layout::redux, published::redux)?;
         let joint = self.flux.joint_attention_dim;
-        same_width(&redux_folder, "txt_in_features", redux.txt_in_features, "joint_attention_dim", joint)?;
-        same_width(&siglip_folder, "hidden_size", siglip.hidden_size, "redux_dim", redux.redux_dim)?;
-        let siglip_source = layout::siglip(Arc::new(Component::open(&siglip_folder)?))?;
-        let siglip_scope = self.checked_scope(siglip_source, &siglip_folder, &siglip.depths())?;
-        let redux_scope = self.scope(layout::redux(Arc::new(Component::open(&redux_folder)?))?);
+        same_width(&redux_path, "txt_in_features", redux.txt_in_features, "joint_attention_dim", joint)?;
+        same_width(&siglip_path, "hidden_size", siglip.hidden_size, "redux_dim", redux.redux_dim)?;
+        let siglip_scope = self.checked_scope(siglip_part.open(layout::siglip)?, &siglip_path, &siglip.depths())?;
+        let redux_scope = self.scope(redux_part.open(layout::redux)?);
         Ok(((siglip, siglip_scope), (redux, redux_scope)))
     }
 
-    /// Refuses weights with blocks that the configuration in `folder` does not count: half a model would run.
-    fn checked_scope(&self, source: LayoutSource, folder: &Bundle, depths: &[Depth]) -> Result<Scope> {
-        source.check_depths(&folder.path("config.json"), depths)?;
+    /// How pictures are made ready for a `SigLIP` of this picture size.
+    ///
+    /// # Errors
+    /// [`Error::ModelFile`] for a configuration that is missing or cannot be used; [`Error::Field`] without a Redux model.
+    pub fn preprocessor(&self, image_size: usize) -> Result<SiglipPreprocessor> {
+        let folder = self.redux()?.folder("feature_extractor");
+        let beside = || beside(self.options.image_encoder.as_deref()?).filter(|it| it.has(SiglipPreprocessor::FILE));
+        match beside().filter(|_| !folder.has(SiglipPreprocessor::FILE)) {
+            Some(folder) => SiglipPreprocessor::read(&folder, image_size),
+            // Single files come without one; all of SigLIP's towers are fed alike.
+            None if self.options.image_encoder.is_some() && !folder.exists() => {
+                SiglipPreprocessor::published(image_size)
+            }
+            None => SiglipPreprocessor::read(&folder, image_size),
+        }
+    }
+
+    /// Refuses weights with blocks that the configuration in the file `config` does not count: half a model would run.
+    fn checked_scope(&self, source: LayoutSource, config: &Path, depths: &[Depth]) -> Result<Scope> {
+        source.check_depths(config, depths)?;
         Ok(self.scope(source))
     }
 
@@ -211,13 +257,39 @@ impl ModelFiles {
     }
 }
 
-/// Refuses an encoder whose width is not what its reader expects.
-fn same_width(folder: &Bundle, field: &str, width: usize, expected_field: &str, expected: usize) -> Result<()> {
+/// The configuration of the transformer that replaces the one in `folder`, as its own shapes tell it. Only the split of a
+/// head into rotary axes is not among them: the base's or a neighbouring configuration has it, or it is FLUX.1's. With it
+/// the path of the weights.
+fn transformer_config(path: &Path, folder: &Bundle) -> Result<(FluxConfig, PathBuf)> {
+    let source = layout::flux(Arc::new(Component::open_path(path)?))?;
+    let shape = FluxShape::read(&source)?;
+    let base = if folder.has("config.json") { Some(FluxConfig::read(folder)?) } else { None };
+    if let Some(base) = &base {
+        shape.check(&source, base)?;
+    }
+    let neighbour = beside(path).and_then(|folder| FluxConfig::read(&folder).ok());
+    let axes = base.iter().chain(&neighbour).map(|config| config.axes_dims_rope);
+    let axes = axes.chain([FluxConfig::default().axes_dims_rope]);
+    let path = source.component().path().to_path_buf();
+    let Some(axes) = axes.into_iter().find(|axes| axes.iter().sum::<usize>() == shape.attention_head_dim) else {
+        let problem = format!(
+            "has heads of {}, and no configuration says how they are split into rotary axes; expected a config.json beside it",
+            shape.attention_head_dim
+        );
+        return Err(Error::model_file(path, problem));
+    };
+    let config = shape.config(Some(axes));
+    config.validate(&path)?;
+    Ok((config, path))
+}
+
+/// Refuses an encoder whose width is not what its reader expects; `path` tells the width.
+fn same_width(path: &Path, field: &str, width: usize, expected_field: &str, expected: usize) -> Result<()> {
     if width == expected {
         return Ok(());
     }
     Err(Error::model_file(
-        folder.path("config.json"),
-        format!("{field}: {width} does not fit {expected_field} {expected}; the folders must belong to one model"),
+        path,
+        format!("{field}: {width} does not fit {expected_field} {expected}; the parts must belong to one model"),
     ))
 }

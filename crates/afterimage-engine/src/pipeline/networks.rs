@@ -112,11 +112,10 @@ impl<D: Device> Networks<D> {
     }
 
     pub(crate) fn image_encoders(&self) -> Result<&ImageEncoders<D>> {
-        let extractor = self.files.redux()?.folder("feature_extractor");
         self.image.get(|| {
             let ((siglip, siglip_scope), (redux, redux_scope)) = self.files.image_encoders()?;
             Ok(ImageEncoders {
-                preprocessor: SiglipPreprocessor::read(&extractor, siglip.image_size)?,
+                preprocessor: self.files.preprocessor(siglip.image_size)?,
                 siglip: SiglipVisionModel::load(&self.device, &siglip_scope, siglip)?,
                 redux: ReduxEmbedder::load(&self.device, &redux_scope, redux)?,
             })

@@ -101,7 +101,7 @@ impl<D: Device> Pass<'_, D> {
             self.observer.step(done, total);
             // Whatever is no number stays none: the rest of the steps would be for nothing.
             for latents in latents.iter() {
-                finite::check(latents, || self.networks.files().transformer_part(), "the transformer")?;
+                finite::check(latents, || self.networks.files().part("transformer"), "the transformer")?;
             }
             if let Some(latents) = foreseen {
                 self.observer.preview(self.small_picture(&latents)?);

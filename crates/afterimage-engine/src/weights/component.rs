@@ -1,5 +1,7 @@
 //! The tensors of one component: a single file, or shards with an index.
 
+use super::file_kind::FileKind;
+use super::gguf::GgufFile;
 use super::safetensors::SafetensorsFile;
 use super::tensor_file::{TensorFile, TensorInfo};
 use crate::bundle::{Bundle, map};
@@ -15,6 +17,12 @@ const STEMS: [&str; 2] = ["diffusion_pytorch_model", "model"];
 /// Variants that are taken when there is no plain file. The names are diffusers' `variant` arguments.
 const VARIANTS: [&str; 2] = ["bf16", "fp16"];
 
+/// Endings of files that can be read.
+const READABLE_ENDINGS: [&str; 2] = [".safetensors", ".gguf"];
+
+/// How the name of an index of shards ends.
+const INDEX_ENDING: &str = ".safetensors.index.json";
+
 /// Endings of files that hold weights as pickles.
 const PICKLE_ENDINGS: [&str; 4] = [".bin", ".pt", ".pth", ".ckpt"];
 
@@ -29,7 +37,7 @@ pub struct Component {
 
 impl Component {
     /// Opens the weights in a component folder such as `transformer/`: `diffusion_pytorch_model` or `model`, single or
-    /// sharded, plain or a `bf16` or `fp16` variant, else the only `.safetensors` file of the folder.
+    /// sharded, plain or a `bf16` or `fp16` variant, else the only `.safetensors` or `.gguf` file of the folder.
     ///
     /// # Errors
     /// [`Error::ModelFile`] or [`Error::Tensor`] when files are missing, damaged or contradict their index.
@@ -40,14 +48,15 @@ impl Component {
             }
         }
         let names = folder.file_names();
-        let weights: Vec<&String> = names.iter().filter(|name| name.ends_with(".safetensors")).collect();
+        let readable = |name: &&String| READABLE_ENDINGS.iter().any(|ending| name.ends_with(ending));
+        let weights: Vec<&String> = names.iter().filter(readable).collect();
         match weights[..] {
             [name] => Self::open_in(folder, name),
             [] => Err(Error::model_file(folder.path(""), nothing_there(folder, &names))),
             _ => Err(Error::model_file(
                 folder.path(""),
                 format!(
-                    "has {} safetensors files and no way to tell which one to use; expected {}",
+                    "has {} weights files and no way to tell which one to use; expected {}",
                     weights.len(),
                     expected()
                 ),
@@ -55,13 +64,36 @@ impl Component {
         }
     }
 
-    /// Opens a single weights file, as `--transformer` names it.
+    /// Opens what a flag such as `--transformer` names: a weights file, an index of shards, or a component folder.
+    ///
+    /// # Errors
+    /// Those of [`Component::open`] and [`Component::open_file`].
+    pub fn open_path(path: &Path) -> Result<Self> {
+        if path.is_dir() {
+            return Self::open(&Bundle::open(path)?);
+        }
+        match (path.parent(), path.file_name().and_then(|name| name.to_str())) {
+            (Some(folder), Some(name)) if name.ends_with(INDEX_ENDING) && path.is_file() => {
+                let here = folder.as_os_str().is_empty();
+                Self::open_sharded(&Bundle::open(if here { Path::new(".") } else { folder })?, name)
+            }
+            _ => Self::open_file(path),
+        }
+    }
+
+    /// Whether a folder holds weights that [`Component::open`] would try.
+    pub fn is_in(folder: &Bundle) -> bool {
+        candidates().iter().any(|(name, _)| folder.has(name))
+            || folder.file_names().iter().any(|name| READABLE_ENDINGS.iter().any(|ending| name.ends_with(ending)))
+    }
+
+    /// Opens a single weights file.
     ///
     /// # Errors
     /// [`Error::ModelFile`] when it is missing, a folder, of another format, truncated or damaged; [`Error::Io`].
     pub fn open_file(path: &Path) -> Result<Self> {
         if path.is_dir() {
-            return Err(Error::model_file(path, "is a folder; expected one weights file (safetensors)"));
+            return Err(Error::model_file(path, "is a folder; expected one weights file (safetensors or GGUF)"));
         }
         Self::single(parse(path.to_path_buf(), &map(path)?)?)
     }
@@ -106,6 +138,14 @@ impl Component {
                     return Err(Error::model_file(
                         folder.path(shard),
                         format!("no such file, but {index_name} places tensor {tensor} there"),
+                    ));
+                }
+                if folder.leads_outside(shard) {
+                    return Err(Error::model_file(
+                        folder.path(shard),
+                        format!(
+                            "is a link out of its folder, where {index_name} places tensor {tensor}; expected a file"
+                        ),
                     ));
                 }
                 files.push(parse(folder.path(shard), &folder.bytes(shard)?)?);
@@ -166,10 +206,13 @@ impl Component {
     }
 }
 
-/// The file `path` with these contents, in whichever format it is. Every format that can be read one day branches off
-/// here, by its first bytes; what is none of them, safetensors' parser refuses with words for each kind.
+/// The file `path` with these contents, in whichever format it is. Formats branch off here, by their first bytes; what is
+/// none of them, safetensors' parser refuses with words for each kind.
 fn parse(path: PathBuf, bytes: &SharedBytes) -> Result<Box<dyn TensorFile>> {
-    Ok(Box::new(SafetensorsFile::parse(path, bytes)?))
+    Ok(match FileKind::detect(bytes) {
+        FileKind::Gguf => Box::new(GgufFile::parse(path, bytes)?),
+        _ => Box::new(SafetensorsFile::parse(path, bytes)?),
+    })
 }
 
 #[derive(Deserialize)]
@@ -300,6 +343,34 @@ mod tests {
         assert!(message.starts_with("1.safetensors: is truncated"), "{message}");
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn shards_are_no_links_out_of_the_folder() {
+        use std::os::unix::fs::symlink;
+        let outside = tempfile::tempdir().unwrap();
+        let elsewhere = outside.path().join("elsewhere.safetensors");
+        fs::write(&elsewhere, weights(&["a"])).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(INDEX), index(r#""a": "1.safetensors""#)).unwrap();
+        let shard = folder.path().join("1.safetensors");
+        symlink(&elsewhere, &shard).unwrap();
+        let open = || Component::open_path(folder.path()).map(|component| component.len());
+        let message = open().unwrap_err().to_string();
+        assert!(message.contains("1.safetensors: is a link out of its folder, where"), "{message}");
+        // The hub's cache is made of such links.
+        let blobs = outside.path().join("models--owner--name/blobs");
+        fs::create_dir_all(&blobs).unwrap();
+        fs::copy(&elsewhere, blobs.join("0123")).unwrap();
+        fs::remove_file(&shard).unwrap();
+        symlink(blobs.join("0123"), &shard).unwrap();
+        assert_eq!(open().unwrap(), 1);
+        // An index may be named itself, and a file may be a link to anywhere.
+        assert_eq!(Component::open_path(&folder.path().join(INDEX)).unwrap().len(), 1);
+        let link = folder.path().join("link");
+        symlink(&elsewhere, &link).unwrap();
+        assert_eq!(Component::open_path(&link).unwrap().len(), 1);
+    }
+
     #[test]
     fn folders_without_usable_weights_say_what_to_do() {
         let one = weights(&["a"]);
@@ -308,7 +379,7 @@ mod tests {
         let message = open(&[("config.json", b"{}")]).unwrap_err();
         assert!(message.contains("has no weights; expected diffusion_pytorch_model.safetensors or model"), "{message}");
         let message = open(&[("x.safetensors", &one), ("y.safetensors", &one)]).unwrap_err();
-        assert!(message.contains("has 2 safetensors files and no way to tell"), "{message}");
+        assert!(message.contains("has 2 weights files and no way to tell"), "{message}");
         assert!(open(&[("model.safetensors", &weights(&[]))]).unwrap_err().contains("holds no tensors"));
         let folder = tempfile::tempdir().unwrap();
         let missing = Bundle::open(folder.path()).unwrap().folder("vae");
@@ -329,6 +400,6 @@ mod tests {
         assert!(message("", None).contains("is a folder; expected one weights file"));
         assert!(message("empty", Some(b"")).contains("is empty"));
         assert!(message("a.ckpt", Some(b"PK\x03\x04....")).contains("PyTorch pickle"));
-        assert!(message("a.gguf", Some(b"GGUF\x03\0\0\0\0\0")).contains("GGUF"));
+        assert!(message("a.gguf", Some(b"GGUF\x03\0\0\0\0\0")).contains("is truncated"));
     }
 }

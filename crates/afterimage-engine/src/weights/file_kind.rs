@@ -32,11 +32,10 @@ impl FileKind {
         }
     }
 
-    /// Why a file of this kind is not read and what to do about it; `None` for safetensors.
+    /// Why a file of this kind is not read and what to do about it; `None` for those that are.
     pub(crate) fn refusal(self) -> Option<&'static str> {
         match self {
-            Self::Safetensors => None,
-            Self::Gguf => Some("is a GGUF file, which this version cannot read; use a safetensors file"),
+            Self::Safetensors | Self::Gguf => None,
             Self::Zip | Self::Pickle => Some(
                 "is a PyTorch pickle, which can run code when it is opened and is never read; \
                  convert it to safetensors (save_pretrained of diffusers does)",

@@ -1,4 +1,4 @@
-//! Model files: folders, safetensors, name layouts.
+//! Model files: folders, safetensors, GGUF, name layouts.
 //!
 //! The way from a folder to a model: [`Bundle`] (a folder on disk or embedded) → [`TensorFile`] (one file of any format)
 //! → [`Component`] (the tensors of `transformer/`, `vae/`, …, by the names in the files) → [`layout`] (canonical names) →
@@ -9,6 +9,8 @@ mod component;
 mod demo;
 mod file_kind;
 mod flux_shape;
+mod fp8_scales;
+mod gguf;
 pub mod layout;
 mod random;
 mod recorder;
@@ -22,6 +24,7 @@ pub use crate::config::{Beyond, Depth};
 pub use component::Component;
 pub use demo::{DEMO, demo};
 pub use flux_shape::FluxShape;
+pub use gguf::GgufFile;
 pub use layout::LayoutSource;
 pub use random::RandomWeights;
 pub use recorder::{Wanted, record};

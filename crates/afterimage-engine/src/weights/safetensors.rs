@@ -5,6 +5,7 @@
 //! claim in it is checked against the file before anything else is done.
 
 use super::file_kind::FileKind;
+use super::fp8_scales::{self, Scales};
 use super::tensor_file::{TensorFile, TensorInfo};
 use afterimage_core::{Error, Result};
 use afterimage_tensors::{Element, SharedBytes, StoredTensor};
@@ -34,6 +35,10 @@ pub struct SafetensorsFile {
 struct TensorEntry {
     info: TensorInfo,
     bytes: Range<usize>,
+    /// What all numbers are to be multiplied with.
+    scale: Option<f32>,
+    /// Whether it only says something of another tensor.
+    aside: bool,
 }
 
 impl SafetensorsFile {
@@ -42,13 +47,38 @@ impl SafetensorsFile {
     /// # Errors
     /// [`Error::ModelFile`] when it is of another format, truncated or damaged.
     pub fn parse(path: PathBuf, bytes: &SharedBytes) -> Result<Self> {
-        match parse(bytes) {
-            Ok((header, data)) => {
-                let tensors = header.tensors.into_iter().map(|(name, info)| (name, TensorEntry::new(info))).collect();
-                Ok(Self { path, tensors, metadata: header.metadata, data, file_bytes: bytes.len() })
+        let file = parse(bytes).and_then(|(header, data)| {
+            let tensors = header.tensors.into_iter().map(|(name, info)| (name, TensorEntry::new(info))).collect();
+            let mut file =
+                Self { path: path.clone(), tensors, metadata: header.metadata, data, file_bytes: bytes.len() };
+            let scales = fp8_scales::find(&file, &file.metadata)?;
+            file.apply(scales)?;
+            Ok(file)
+        });
+        file.map_err(|problem| Error::ModelFile { path, problem })
+    }
+
+    /// Puts each scale to its tensor.
+    fn apply(&mut self, scales: Scales) -> Result<(), String> {
+        let Scales { factors, aside, renamed } = scales;
+        for (stored, name) in renamed {
+            if let Some(entry) = self.tensors.remove(&stored)
+                && self.tensors.insert(name.clone(), entry).is_some()
+            {
+                return Err(format!("tensor {stored}: there is {name} as well"));
             }
-            Err(problem) => Err(Error::ModelFile { path, problem }),
         }
+        for (name, factor) in factors {
+            if let Some(entry) = self.tensors.get_mut(&name) {
+                entry.scale = Some(factor);
+            }
+        }
+        for name in aside {
+            if let Some(entry) = self.tensors.get_mut(&name) {
+                entry.aside = true;
+            }
+        }
+        Ok(())
     }
 
     /// The header's `__metadata__`.
@@ -67,7 +97,7 @@ impl TensorFile for SafetensorsFile {
     }
 
     fn names(&self) -> Box<dyn Iterator<Item = &str> + '_> {
-        Box::new(self.tensors.keys().map(String::as_str))
+        Box::new(self.tensors.iter().filter(|(_, entry)| !entry.aside).map(|(name, _)| name.as_str()))
     }
 
     fn info(&self, name: &str) -> Option<&TensorInfo> {
@@ -75,8 +105,12 @@ impl TensorFile for SafetensorsFile {
     }
 
     fn tensor(&self, name: &str) -> Option<StoredTensor> {
-        let TensorEntry { info, bytes } = self.tensors.get(name)?;
-        StoredTensor::new(name, info.shape.clone(), info.element?, self.data.slice(bytes.clone())?)
+        let TensorEntry { info, bytes, scale, .. } = self.tensors.get(name)?;
+        let stored = StoredTensor::new(name, info.shape.clone(), info.element?, self.data.slice(bytes.clone())?)?;
+        Some(match scale {
+            Some(scale) => stored.with_scale(*scale),
+            None => stored,
+        })
     }
 
     fn bytes(&self, name: &str) -> Option<SharedBytes> {
@@ -88,17 +122,19 @@ impl TensorEntry {
     fn new(info: RawInfo) -> Self {
         let (start, end) = info.data_offsets;
         let type_name = info.dtype.to_string().to_lowercase();
-        Self { info: TensorInfo { shape: info.shape, type_name, element: element(info.dtype) }, bytes: start..end }
+        let info = TensorInfo { shape: info.shape, type_name, element: element(info.dtype) };
+        Self { info, bytes: start..end, scale: None, aside: false }
     }
 }
 
-/// The matching type of numbers that models can use. Those of 8 bits are not among them: their scales stand in tensors
-/// of their own, in several spellings, and without them the numbers would be wrong without a word.
+/// The matching type of numbers that models can use.
 fn element(dtype: Dtype) -> Option<Element> {
     match dtype {
         Dtype::F32 => Some(Element::F32),
         Dtype::BF16 => Some(Element::Bf16),
         Dtype::F16 => Some(Element::F16),
+        Dtype::F8_E4M3 => Some(Element::F8E4M3),
+        Dtype::F8_E5M2 => Some(Element::F8E5M2),
         _ => None,
     }
 }
@@ -308,7 +344,6 @@ mod tests {
             (file("{\"\u{0}\":1}", 0), "damaged header: control character"),
             (b"PK\x03\x04archive/data.pkl".to_vec(), "is a PyTorch pickle"),
             (b"\x80\x02}q\x00X\x01\x00\x00\x00a".to_vec(), "is a PyTorch pickle"),
-            (b"GGUF\x03\0\0\0\0\0\0\0\0".to_vec(), "is a GGUF file, which this version cannot read"),
             (b"version https://git-lfs.github.com/spec/v1\noid".to_vec(), "Git LFS pointer"),
             (b"<!doctype html><html>".to_vec(), "is a web page"),
         ] {

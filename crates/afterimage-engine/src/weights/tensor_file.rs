@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 /// Number types that models can use, for messages.
-pub(crate) const USABLE_TYPES: &str = "f32, bf16 or f16";
+pub(crate) const USABLE_TYPES: &str = "f32, bf16, f16, fp8 or GGUF's Q2_K to Q8_0";
 
 /// What a file says about one of its tensors.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub trait TensorFile: fmt::Debug + Send + Sync {
     /// Length of the file in bytes.
     fn file_bytes(&self) -> usize;
 
-    /// Names of all tensors, sorted, each once.
+    /// Names of all tensors, sorted, each once; without those that only say something of another, such as its scale.
     fn names(&self) -> Box<dyn Iterator<Item = &str> + '_>;
 
     /// Type and shape of a tensor.

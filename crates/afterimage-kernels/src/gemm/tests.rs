@@ -98,29 +98,40 @@ fn strided_rows_leave_the_gaps_alone() {
 
 /// Stored numbers of a type, none of them NaN or infinite, with values of moderate size.
 fn stored(element: Element, numbers: usize, seed: u32) -> Vec<u8> {
-    let bytes = noise(element.row_bytes(numbers).unwrap(), seed).into_iter().map(|value| (value * 128.0) as i8 as u8);
-    match element {
-        // Exponents below the largest.
-        Element::F8E4M3 | Element::F8E5M2 => bytes.map(|byte| byte & 0xb7).collect(),
-        // The scale of each block: 1/128 to 1/64.
-        Element::Q8_0 => bytes
-            .enumerate()
-            .map(|(index, byte)| match index % 34 {
-                1 => 0x20,
-                _ => byte,
-            })
-            .collect(),
+    // Where a block's scales (f16) stand.
+    let scales: &[usize] = match element {
         Element::F32 | Element::Bf16 | Element::F16 => unreachable!("tested above"),
+        Element::F8E4M3 | Element::F8E5M2 => &[],
+        Element::Q8_0 | Element::Q4_0 | Element::Q5_0 | Element::Iq4Nl => &[0],
+        Element::Q4_1 | Element::Q5_1 | Element::Q4K | Element::Q5K => &[0, 2],
+        Element::Q2K => &[80, 82],
+        Element::Q3K => &[108],
+        Element::Q6K => &[208],
+    };
+    let mut bytes: Vec<u8> = noise(element.row_bytes(numbers).unwrap(), seed)
+        .into_iter()
+        .map(|value| (value * 128.0) as i8 as u8)
+        // Exponents below the largest.
+        .map(|byte| if scales.is_empty() { byte & 0xb7 } else { byte })
+        .collect();
+    // 1/128 to 1/64 of the largest scale of a group.
+    let high = if element.block() > 32 { 0x0c } else { 0x20 };
+    for block in bytes.chunks_exact_mut(element.block_bytes()) {
+        for at in scales {
+            block[at + 1] = high;
+        }
     }
+    bytes
 }
 
 #[test]
 fn quantised_weights_are_multiplied_as_the_numbers_they_stand_for() {
-    for element in [Element::F8E4M3, Element::F8E5M2, Element::Q8_0] {
+    for element in Element::ALL.into_iter().filter(|element| element.block_bytes() == 1 || element.block() > 1) {
         // Widths whose slabs end inside a block, of whole slabs and of a single block; few rows and many.
         for (rows, cols, columns) in
             [(1, 32, 7), (3, 544, 33), (5, 32, 40), (13, 544, 65), (29, 1056, 70), (40, 512, 33)]
         {
+            let cols = usize::next_multiple_of(cols, element.block());
             let matrix = |rows: usize, seed| {
                 let bytes = SharedBytes::new(stored(element, rows * cols, seed));
                 Matrix::new(bytes, element, rows, cols).unwrap()

@@ -8,6 +8,7 @@ mod keys;
 mod licences;
 mod models;
 mod serve;
+mod synth;
 mod vary;
 
 pub use bench::Bench;

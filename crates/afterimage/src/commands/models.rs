@@ -1,5 +1,6 @@
 //! `afterimage models`: what is installed and what weights hold.
 
+use super::synth::Synth;
 use crate::failure::CommandFailure;
 use crate::flags::ModelPaths;
 use crate::origin::Origins;
@@ -22,6 +23,7 @@ pub struct Models {
 pub enum ModelsCommand {
     List(List),
     Inspect(Inspect),
+    Synth(Synth),
 }
 
 /// List the models that `vary` and `img2img` would use
@@ -40,7 +42,7 @@ pub struct List {
 
 /// Show what a weights file or model folder holds and whether it fits
 ///
-/// PATH is a safetensors file, a component's folder (`transformer/`) or a model folder. Tensors that are missing or have
+/// PATH is a safetensors or GGUF file, a component's folder (`transformer/`) or a model folder. Tensors that are missing or have
 /// the wrong shape, and blocks that the configuration does not count, are listed as problems and end in exit code 2; other
 /// tensors that nobody needs are listed and harmless.
 #[derive(Args, Debug)]
@@ -71,9 +73,8 @@ impl List {
             let reason = "the embedded demo model; used where no other is named".to_owned();
             models.push(Installed { role: "demo", path: None, fits: true, reason });
         }
-        let paths =
-            [("base", &self.paths.base), ("redux", &self.paths.redux), ("transformer", &self.paths.transformer)];
-        for (role, path) in paths {
+        let options = self.paths.options();
+        for (role, path) in options.paths() {
             let Some(path) = path else { continue };
             let (fits, reason) = match inspect(path) {
                 Ok(inspection) => (inspection.fits, inspection.reason),
@@ -93,7 +94,7 @@ impl Installed {
     fn line(&self) -> String {
         let path = self.path.as_deref().map_or("(embedded)".into(), Path::to_string_lossy);
         let fits = if self.fits { "fits" } else { "does not fit" };
-        format!("{:<12}{path}  {fits}: {}", self.role, self.reason)
+        format!("{:<14}{path}  {fits}: {}", self.role, self.reason)
     }
 }
 

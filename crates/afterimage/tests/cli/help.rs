@@ -4,13 +4,14 @@ use crate::context::{finish, program};
 use insta::assert_snapshot;
 
 /// Every command with a help of its own.
-pub const COMMANDS: [&[&str]; 14] = [
+pub const COMMANDS: [&[&str]; 15] = [
     &[],
     &["vary"],
     &["img2img"],
     &["models"],
     &["models", "list"],
     &["models", "inspect"],
+    &["models", "synth"],
     &["check"],
     &["bench"],
     &["serve"],

@@ -22,7 +22,7 @@ fn sets_that_cannot_be_used() {
         &["--model", "dev=base=a,"],
         &["--model", "dev=base=a,base=b"],
         &["--model", "dev=redux=a"],
-        &["--model", "dev=base=a,vae=b"],
+        &["--model", "dev=base=a,colour=b"],
         &["--model", "dev=base=a,device=tpu"],
         &["--model", "dev=base=a,dtype=f64"],
         &["--model", "dev=base=a,threads=0"],

@@ -188,7 +188,7 @@ fn damaged_integers_are_named() {
         ),
         (
             Box::new(|tensors| drop(tensors.remove("fc.bias"))),
-            "tensor fc.bias: expected [2] in f32, bf16 or f16, found nothing",
+            "tensor fc.bias: expected [2] in f32, bf16, f16, fp8 or GGUF's Q2_K to Q8_0, found nothing",
         ),
         (
             Box::new(|tensors| tensors.get_mut("stage1.block1.conv1.weight").unwrap().1 = vec![64, 32, 1, 1]),
@@ -267,7 +267,7 @@ fn configurations_that_do_not_fit_are_named() {
         ),
         (
             json!({"id2label": {"0": "a", "1": "nsfw", "2": "b"}}),
-            "tensor classifier.weight: expected [3, 32] in f32, bf16 or f16, found [2, 32]",
+            "tensor classifier.weight: expected [3, 32] in f32, bf16, f16, fp8 or GGUF's Q2_K to Q8_0, found [2, 32]",
         ),
         (
             json!({"model_type": "swin"}),
@@ -348,7 +348,9 @@ fn weights_that_do_not_fit_are_named() {
         *tensors.get_mut("concept_embeds").unwrap() = (Dtype::F32, vec![16, 24], vec![0; 4 * 16 * 24]);
     });
     assert!(
-        message.contains("tensor concept_embeds: expected [17, 24] in f32, bf16 or f16, found [16, 24]"),
+        message.contains(
+            "tensor concept_embeds: expected [17, 24] in f32, bf16, f16, fp8 or GGUF's Q2_K to Q8_0, found [16, 24]"
+        ),
         "{message}"
     );
 }

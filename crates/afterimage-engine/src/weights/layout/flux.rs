@@ -31,7 +31,7 @@ pub fn flux(component: Arc<Component>) -> Result<LayoutSource> {
     Ok(LayoutSource { component, naming, layout: CANDIDATES[number].layout, prefix })
 }
 
-struct DiffusersFlux;
+pub(super) struct DiffusersFlux;
 
 impl Naming for DiffusersFlux {
     fn parts(&self, name: &str) -> Vec<TensorPart> {

@@ -8,11 +8,13 @@ mod encoders;
 mod flux;
 mod naming;
 mod vae;
+mod written;
 
 pub use checkers::{CheckerKind, checker};
 pub use encoders::{clip, redux, siglip, t5};
 pub use flux::flux;
 pub use vae::vae;
+pub use written::WrittenLayout;
 
 use super::component::Component;
 use super::source::{Scope, TensorSource};

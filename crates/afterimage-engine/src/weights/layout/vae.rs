@@ -54,9 +54,9 @@ impl Naming for DiffusersVae {
     }
 }
 
-struct Bfl {
+pub(super) struct Bfl {
     /// Resolution levels of the decoder.
-    levels: usize,
+    pub(super) levels: usize,
 }
 
 impl Naming for Bfl {

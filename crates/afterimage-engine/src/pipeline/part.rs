@@ -1,0 +1,78 @@
+//! Where the weights and the configuration of one network come from.
+
+use crate::bundle::Bundle;
+use crate::weights::{Component, LayoutSource};
+use afterimage_core::{Error, Result};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// One network of a model.
+pub(super) struct Part<'a> {
+    /// Its folder in the model, which need not exist.
+    pub folder: Bundle,
+    /// The weights that replace the folder's.
+    pub named: Option<&'a Path>,
+    /// A file that may hold this network among others, for where the folder has no weights.
+    pub checkpoint: Option<&'a Path>,
+}
+
+impl Part<'_> {
+    /// Opens the weights in whichever layout they have.
+    ///
+    /// # Errors
+    /// [`Error::ModelFile`] or [`Error::Tensor`] when they are missing, damaged or of something else.
+    pub fn open(&self, layout: fn(Arc<Component>) -> Result<LayoutSource>) -> Result<LayoutSource> {
+        if let Some(path) = self.named {
+            return layout(Arc::new(Component::open_path(path)?));
+        }
+        if let Some(path) = self.checkpoint.filter(|_| !Component::is_in(&self.folder)) {
+            // What is said is that the folder has none, which is the usual way.
+            if let Ok(source) = layout(Arc::new(Component::open_path(path)?)) {
+                return Ok(source);
+            }
+        }
+        layout(Arc::new(Component::open(&self.folder)?))
+    }
+
+    /// The configuration: that of the folder, else one beside the weights, else what `published` makes of their shapes.
+    /// With it the file, for messages.
+    ///
+    /// # Errors
+    /// [`Error::ModelFile`] for a configuration that cannot be used, or when there is none and shapes do not tell.
+    pub fn config<C>(
+        &self,
+        read: fn(&Bundle) -> Result<C>,
+        layout: fn(Arc<Component>) -> Result<LayoutSource>,
+        published: fn(&LayoutSource) -> Option<C>,
+    ) -> Result<(C, PathBuf)> {
+        let beside = || self.named.and_then(beside).filter(|folder| folder.has(CONFIG));
+        let own = self.folder.has(CONFIG).then(|| self.folder.clone());
+        let single = self.named.is_some() || self.checkpoint.is_some() && !Component::is_in(&self.folder);
+        match own.or_else(beside) {
+            Some(folder) => Ok((read(&folder)?, folder.path(CONFIG))),
+            None if single => {
+                let source = self.open(layout)?;
+                let path = source.component().path().to_path_buf();
+                let missing = "its shapes do not tell all of its sizes; expected a config.json beside it";
+                let config = published(&source).ok_or_else(|| Error::model_file(&path, missing))?;
+                Ok((config, path))
+            }
+            // Says what is missing.
+            None => Ok((read(&self.folder)?, self.folder.path(CONFIG))),
+        }
+    }
+
+    /// Where it comes from, for messages.
+    pub fn path(&self) -> PathBuf {
+        self.named.map_or_else(|| self.folder.path(""), Path::to_path_buf)
+    }
+}
+
+/// A configuration's name.
+const CONFIG: &str = "config.json";
+
+/// The folder of a file, or the folder itself.
+pub(super) fn beside(path: &Path) -> Option<Bundle> {
+    let folder = if path.is_dir() { path } else { path.parent()? };
+    Bundle::open(if folder.as_os_str().is_empty() { Path::new(".") } else { folder }).ok()
+}

@@ -1,0 +1,77 @@
+//! GGML's blocks of 32 numbers: a scale, perhaps a minimum, and the numbers' bits. Of two numbers in one byte the lower
+//! bits belong to the first half of the block.
+
+use super::floats::f16;
+use crate::element::GROUP;
+
+/// The f16 that starts at byte `at`.
+#[inline(always)]
+pub(super) fn half_at(block: &[u8], at: usize) -> f32 {
+    f16(u16::from_le_bytes([block[at], block[at + 1]]))
+}
+
+/// The 32 numbers of 4 bits in the last 16 bytes.
+#[inline(always)]
+fn nibbles<const BYTES: usize>(block: &[u8; BYTES]) -> [u8; GROUP] {
+    let packed = &block[BYTES - 16..];
+    let mut bits = [0; GROUP];
+    let (low, high) = bits.split_at_mut(16);
+    for ((low, high), packed) in low.iter_mut().zip(high).zip(packed) {
+        (*low, *high) = (packed & 15, packed >> 4);
+    }
+    bits
+}
+
+/// [`nibbles`] with a fifth bit each from the 4 bytes at `at`.
+#[inline(always)]
+fn five_bits<const BYTES: usize>(block: &[u8; BYTES], at: usize) -> [u8; GROUP] {
+    let fifth = u32::from_le_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]]);
+    let mut bits = nibbles(block);
+    for (index, bits) in bits.iter_mut().enumerate() {
+        *bits |= ((fifth >> index & 1) << 4) as u8;
+    }
+    bits
+}
+
+#[inline(always)]
+pub(super) fn q8_0(block: &[u8; 34]) -> [f32; GROUP] {
+    let scale = half_at(block, 0);
+    let mut values = [0.0; GROUP];
+    for (value, bits) in values.iter_mut().zip(&block[2..]) {
+        *value = scale * f32::from(bits.cast_signed());
+    }
+    values
+}
+
+#[inline(always)]
+pub(super) fn q4_0(block: &[u8; 18]) -> [f32; GROUP] {
+    let scale = half_at(block, 0);
+    nibbles(block).map(|bits| scale * (i32::from(bits) - 8) as f32)
+}
+
+#[inline(always)]
+pub(super) fn q4_1(block: &[u8; 20]) -> [f32; GROUP] {
+    let (scale, minimum) = (half_at(block, 0), half_at(block, 2));
+    nibbles(block).map(|bits| scale * f32::from(bits) + minimum)
+}
+
+#[inline(always)]
+pub(super) fn q5_0(block: &[u8; 22]) -> [f32; GROUP] {
+    let scale = half_at(block, 0);
+    five_bits(block, 2).map(|bits| scale * (i32::from(bits) - 16) as f32)
+}
+
+#[inline(always)]
+pub(super) fn q5_1(block: &[u8; 24]) -> [f32; GROUP] {
+    let (scale, minimum) = (half_at(block, 0), half_at(block, 2));
+    five_bits(block, 4).map(|bits| scale * f32::from(bits) + minimum)
+}
+
+/// The levels of `IQ4_NL`: `kvalues_iq4nl` in `ggml-common.h`.
+pub(super) const IQ4_LEVELS: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
+
+#[inline(always)]
+pub(super) fn iq4_nl(block: &[u8; 18]) -> [f32; GROUP] {
+    let scale = half_at(block, 0);
+    nibbles(block).map(|bits| scale * f32::from(IQ4_LEVELS[usize::from(bits & 15)]))
+}
