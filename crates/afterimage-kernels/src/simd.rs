@@ -40,9 +40,9 @@ pub trait Simd: Copy + 'static {
     unsafe fn div(a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// The larger of each lane.
+    /// The larger of each lane; `b` where either is no number.
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
-    /// The smaller of each lane.
+    /// The smaller of each lane; `b` where either is no number.
     unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
     /// Nearest integer, halves to even.
     unsafe fn round(a: Self::V) -> Self::V;
@@ -74,7 +74,8 @@ pub trait Simd: Copy + 'static {
     unsafe fn exp(x: Self::V) -> Self::V {
         // SAFETY: the caller's promise covers every call below.
         unsafe {
-            let x = Self::min(Self::max(x, Self::splat(-87.336_54)), Self::splat(88.0));
+            // `x` comes second, so that what is no number stays none: a softmax over it must not look like an answer.
+            let x = Self::min(Self::splat(88.0), Self::max(Self::splat(-87.336_54), x));
             let n = Self::round(Self::mul(x, Self::splat(std::f32::consts::LOG2_E)));
             let r = Self::fma(n, Self::splat(-0.693_359_4), x);
             let r = Self::fma(n, Self::splat(2.121_944_4e-4), r);
@@ -480,6 +481,15 @@ mod tests {
         let inputs = [f32::NEG_INFINITY; 16];
         for isa in Isa::available() {
             assert!(dispatch_on(isa, Evaluate(&inputs, fn_kind::Kind::Exp)).iter().all(|y| (0.0..1e-37).contains(y)));
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_stays_none() {
+        for isa in Isa::available() {
+            for kind in [fn_kind::Kind::Exp, fn_kind::Kind::Silu, fn_kind::Kind::Gelu] {
+                assert!(dispatch_on(isa, Evaluate(&[f32::NAN; 16], kind)).iter().all(|y| y.is_nan()), "{isa:?}");
+            }
         }
     }
 }

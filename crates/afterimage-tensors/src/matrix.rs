@@ -148,7 +148,7 @@ impl Row<'_> {
         self.element.group()
     }
 
-    /// Columns `cols` as f32, written to `out`. Inlined as [`to_f32`] is.
+    /// Columns `cols` as f32, written to `out`. Inlined, as the decoders are.
     ///
     /// # Panics
     /// When there are no such columns or `out` has another length.

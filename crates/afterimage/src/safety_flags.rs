@@ -134,11 +134,16 @@ impl SafetyFlags {
     /// # Errors
     /// Those of [`CheckerFlags::options`].
     pub fn options(&self, default: &[CheckerChoice], origins: &Origins) -> Result<SafetyOptions, CommandFailure> {
+        let options = self.checkers.options(default, origins)?;
+        if self.check_inputs && options.checkers.is_empty() {
+            let problem = "nobody looks at inputs with --safety off; leave one of the two out";
+            return Err(CommandFailure::bad_input(origins.subject("check_inputs"), problem));
+        }
         Ok(SafetyOptions {
             on_flag: self.on_flag,
             previews: self.safety_previews,
             check_inputs: self.check_inputs,
-            ..self.checkers.options(default, origins)?
+            ..options
         })
     }
 }

@@ -2,6 +2,11 @@
 
 use crate::config::check::ConfigCheck;
 use afterimage_core::{Picture, Result};
+use std::cmp::Ordering;
+
+/// Pixels that a network was trained on are within a few units of 0; numbers beyond this come from a damaged file and would
+/// only overflow later, in a place that says less.
+const LARGEST: f32 = 1e4;
 
 /// `(byte · factor − mean) / deviation` for every byte, one table a channel.
 #[derive(Clone, Debug)]
@@ -15,10 +20,19 @@ impl PixelTables {
             check.finite("image_mean", *mean)?;
             check.positive("image_std", *deviation)?;
         }
-        Ok(Self(std::array::from_fn(|channel| {
+        let tables: [Vec<f32>; 3] = std::array::from_fn(|channel| {
             let (mean, deviation) = (mean[channel] as f32, deviation[channel] as f32);
             (0..=u8::MAX).map(|byte| ((f64::from(byte) * factor) as f32 - mean) / deviation).collect()
-        })))
+        });
+        if let Some(value) =
+            tables.iter().flatten().find(|value| value.abs().partial_cmp(&LARGEST) != Some(Ordering::Less))
+        {
+            let problem = format!(
+                "makes pixels of {value}; expected at most {LARGEST} (deviations of published models are near 0.3 or 0.5)"
+            );
+            return Err(check.refuse("image_std", problem));
+        }
+        Ok(Self(tables))
     }
 
     /// Planes `[3, height, width]`.

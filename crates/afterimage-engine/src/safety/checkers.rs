@@ -6,6 +6,7 @@ use super::options::{CheckerChoice, SafetyOptions};
 use afterimage_core::{Error, Picture, Result};
 use afterimage_device::Device;
 use once_cell::sync::OnceCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// All checkers of an engine on one device.
@@ -28,12 +29,47 @@ enum Checker<D: Device> {
 }
 
 /// What all checkers say of one picture.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Verdict {
-    /// Whether any of them objects.
-    pub flagged: bool,
-    /// What each of them says, in their order; their meaning is that of [`afterimage_core::SafetyFacts::scores`].
+    /// `true` when any of them objects, whether or not the others could look; `false` when all looked and none does; `None`
+    /// when one could not look and none of the others objects.
+    pub flagged: Option<bool>,
+    /// What each of them says, in their order; their meaning is that of [`afterimage_core::SafetyFacts::scores`]. Empty when
+    /// one could not look.
     pub scores: Vec<f64>,
+    /// Why the first of those that could not look could not.
+    pub failure: Option<String>,
+}
+
+impl Verdict {
+    /// What `answers` come to: for each checker whether it objects with its score, or why it could not look. `flags_all`
+    /// flags the picture whatever they say.
+    pub(super) fn of(answers: Vec<Result<(bool, f64), String>>, flags_all: bool) -> Self {
+        let objects = flags_all || answers.iter().any(|answer| matches!(answer, Ok((true, _))));
+        match answers.into_iter().collect::<Result<Vec<_>, _>>() {
+            // Nobody looked.
+            Ok(answers) if answers.is_empty() => Self::default(),
+            Ok(answers) => {
+                let scores = answers.into_iter().map(|(_, score)| score).collect();
+                Self { flagged: Some(objects), scores, failure: None }
+            }
+            Err(problem) => Self { flagged: objects.then_some(true), scores: Vec::new(), failure: Some(problem) },
+        }
+    }
+}
+
+/// The answer of one checker, or why it could not look. One that panics is one that could not look.
+///
+/// # Errors
+/// [`Error::Cancelled`] alone.
+pub(super) fn asked<T>(look: impl FnOnce() -> Result<T>) -> Result<Result<T, String>> {
+    match catch_unwind(AssertUnwindSafe(look)) {
+        Ok(Ok(answer)) => Ok(Ok(answer)),
+        Ok(Err(Error::Cancelled)) => Err(Error::Cancelled),
+        Ok(Err(Error::SafetyChecker { problem })) => Ok(Err(problem)),
+        Ok(Err(error)) => Ok(Err(error.to_string())),
+        Err(_) => Ok(Err("it crashed".to_owned())),
+    }
 }
 
 /// The checkers of an engine, whatever they run on.
@@ -44,8 +80,10 @@ pub(crate) trait Checkers: Send + Sync {
 
     /// What every checker says of `picture`, which may have any size. `interrupted` is asked between their layers.
     ///
+    /// A checker that cannot look keeps no other from looking.
+    ///
     /// # Errors
-    /// [`Error::SafetyChecker`] for a score that is no number, what `interrupted` answers, and those of the device.
+    /// [`Error::Cancelled`], by `interrupted`.
     fn check(&self, picture: &Picture, interrupted: &dyn Fn() -> Result<()>) -> Result<Verdict>;
 }
 
@@ -88,19 +126,20 @@ impl<D: Device> Checkers for SafetyCheckers<D> {
     }
 
     fn check(&self, picture: &Picture, interrupted: &dyn Fn() -> Result<()>) -> Result<Verdict> {
-        // 0 flags everything, whatever a checker says: the way to try what follows.
-        let mut verdict = Verdict { flagged: self.threshold <= 0.0 && !self.is_empty(), scores: Vec::new() };
+        let mut answers = Vec::new();
         for NamedChecker { name, checker } in &self.checkers {
-            interrupted()?;
-            let score = checker.score(&self.device, picture, interrupted)?;
-            if !score.is_finite() {
-                let problem = format!("{name} made {score} in place of a score; its weights are damaged");
-                return Err(Error::SafetyChecker { problem });
-            }
-            verdict.flagged |= checker.objects(score, self.threshold);
-            verdict.scores.push(score);
+            answers.push(asked(|| {
+                interrupted()?;
+                let score = checker.score(&self.device, picture, interrupted)?;
+                if !score.is_finite() {
+                    let problem = format!("{name} made {score} in place of a score; its weights are damaged");
+                    return Err(Error::SafetyChecker { problem });
+                }
+                Ok((checker.objects(score, self.threshold), score))
+            })?);
         }
-        Ok(verdict)
+        // 0 flags everything, whatever a checker says: the way to try what follows.
+        Ok(Verdict::of(answers, self.threshold <= 0.0 && !self.is_empty()))
     }
 }
 

@@ -29,8 +29,7 @@ impl StandaloneChecker {
     /// What every checker says of `picture`, which may have any size. `interrupted` is asked between their layers.
     ///
     /// # Errors
-    /// [`afterimage_core::Error::SafetyChecker`] for a score that is no number, what `interrupted` answers, and those of
-    /// the device.
+    /// [`afterimage_core::Error::Cancelled`], by `interrupted`.
     pub fn check(&self, picture: &Picture, interrupted: &dyn Fn() -> Result<()>) -> Result<Verdict> {
         self.0.check(picture, interrupted)
     }

@@ -6,7 +6,6 @@ use super::veil::{Veiled, black, blurred};
 use crate::observer::Observer;
 use afterimage_core::{Error, GenerationRequest, OnFlag, Picture, Result, SafetyFacts};
 use afterimage_device::Device;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// The checkers of an engine and their rules.
@@ -81,7 +80,7 @@ impl<'a> Review<'a> {
     /// and fails, and those of `interrupted`.
     pub fn inputs(&self, sources: &[Picture], interrupted: &dyn Fn() -> Result<()>) -> Result<()> {
         for (index, source) in sources.iter().enumerate() {
-            if matches!(self.look(source, interrupted)?, Ok(Verdict { flagged: true, .. })) {
+            if self.look(source, interrupted)?.flagged == Some(true) {
                 let source_name = if sources.len() > 1 { format!("picture {}", index + 1) } else { String::new() };
                 return Err(Error::Flagged { source_name });
             }
@@ -97,63 +96,57 @@ impl<'a> Review<'a> {
         let on_flag = self.options.on_flag;
         let (mut flagged, mut scores, mut failure) = (Vec::new(), Vec::new(), None);
         for picture in pictures {
-            match self.look(picture, interrupted)? {
-                Ok(verdict) => {
-                    if verdict.flagged {
-                        *picture = match on_flag {
-                            OnFlag::Withhold => black(picture)?,
-                            OnFlag::Blur => blurred(picture)?,
-                            OnFlag::Keep => picture.clone(),
-                        };
-                    }
-                    flagged.push(Some(verdict.flagged));
-                    scores.push(verdict.scores);
-                }
-                Err(problem) => {
-                    flagged.push(None);
-                    scores.push(Vec::new());
-                    failure.get_or_insert(problem);
-                }
+            let verdict = self.look(picture, interrupted)?;
+            if verdict.flagged == Some(true) {
+                *picture = match on_flag {
+                    OnFlag::Withhold => black(picture)?,
+                    OnFlag::Blur => blurred(picture)?,
+                    OnFlag::Keep => picture.clone(),
+                };
             }
+            flagged.push(verdict.flagged);
+            scores.push(verdict.scores);
+            failure = failure.or(verdict.failure);
         }
         Ok(Reviewed { flagged, facts: SafetyFacts { on_flag, scores, failure } })
     }
 
-    /// What the checkers say of `picture`, or why they could not look, where that need not end the request. A checker that
-    /// panics is one that could not look.
-    fn look(&self, picture: &Picture, interrupted: &dyn Fn() -> Result<()>) -> Result<Result<Verdict, String>> {
-        let looked = catch_unwind(AssertUnwindSafe(|| self.checkers.check(picture, interrupted)));
-        let problem = match looked {
-            Ok(Ok(verdict)) => return Ok(Ok(verdict)),
-            Ok(Err(Error::Cancelled)) => return Err(Error::Cancelled),
-            Ok(Err(Error::SafetyChecker { problem })) => problem,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "it crashed".to_owned(),
-        };
-        if self.options.required { Err(Error::SafetyChecker { problem }) } else { Ok(Err(problem)) }
+    /// What the checkers say of `picture`, where a failure need not end the request.
+    fn look(&self, picture: &Picture, interrupted: &dyn Fn() -> Result<()>) -> Result<Verdict> {
+        let verdict = self.checkers.check(picture, interrupted)?;
+        match verdict.failure {
+            Some(problem) if self.options.required => Err(Error::SafetyChecker { problem }),
+            _ => Ok(verdict),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::checkers::asked;
     use super::*;
     use afterimage_core::{Size, Task};
 
-    /// Objects to pictures whose first byte is above 200, cannot look at those of 100, panics at those of 50.
+    /// Two checkers. The first objects to pictures whose first byte is above 200, cannot look at those of 100, panics at those
+    /// of 50; the second objects to those whose second byte is above 200.
     struct FirstByte;
 
     impl Checkers for FirstByte {
         fn names(&self) -> Vec<String> {
-            vec!["first byte".to_owned()]
+            vec!["first byte".to_owned(), "second byte".to_owned()]
         }
 
         fn check(&self, picture: &Picture, interrupted: &dyn Fn() -> Result<()>) -> Result<Verdict> {
-            interrupted()?;
-            match picture.rgb()[0] {
-                100 => Err(Error::SafetyChecker { problem: "no number".to_owned() }),
-                50 => panic!("on purpose"),
-                byte => Ok(Verdict { flagged: byte > 200, scores: vec![f64::from(byte) / 255.0] }),
-            }
+            let answer = |byte: u8| Ok((byte > 200, f64::from(byte) / 255.0));
+            let first = asked(|| {
+                interrupted()?;
+                match picture.rgb()[0] {
+                    100 => Err(Error::SafetyChecker { problem: "no number".to_owned() }),
+                    50 => panic!("on purpose"),
+                    byte => answer(byte),
+                }
+            })?;
+            Ok(Verdict::of(vec![first, asked(|| answer(picture.rgb()[1]))?], false))
         }
     }
 
@@ -188,7 +181,7 @@ mod tests {
             let mut shown = made.clone();
             let reviewed = safety.review(&request(true)).unwrap().results(&mut shown, &|| Ok(())).unwrap();
             assert_eq!(reviewed.flagged, [false, true, false, false].map(Some));
-            assert_eq!(reviewed.facts.scores[1], [1.0]);
+            assert_eq!(reviewed.facts.scores[1], [1.0, 1.0]);
             assert_eq!((reviewed.facts.on_flag, &reviewed.facts.failure), (on_flag, &None));
             for index in [0, 2, 3] {
                 assert_eq!(shown[index].rgb(), made[index].rgb(), "{index}");
@@ -209,6 +202,23 @@ mod tests {
             let strict = safety(SafetyOptions { required: true, ..SafetyOptions::default() });
             let error = strict.review(&request(true)).unwrap().results(&mut made, &|| Ok(())).unwrap_err();
             assert_eq!(error.to_string(), format!("safety checker: {problem}"));
+        }
+    }
+
+    #[test]
+    fn one_that_objects_is_heard_beside_one_that_cannot_look() {
+        for byte in [100, 50] {
+            let mut bytes = vec![byte; 600];
+            bytes[1] = 255;
+            let picture = Picture::from_rgb(20, 10, bytes).unwrap();
+            let lenient = safety(SafetyOptions { check_inputs: true, ..SafetyOptions::default() });
+            let (asked, go_on) = (request(true), || Ok(()));
+            let review = lenient.review(&asked).unwrap();
+            let mut shown = [picture.clone()];
+            let reviewed = review.results(&mut shown, &go_on).unwrap();
+            assert_eq!((reviewed.flagged, reviewed.facts.scores), (vec![Some(true)], vec![vec![]]));
+            assert!(reviewed.facts.failure.is_some() && shown[0].rgb().iter().all(|byte| *byte == 0));
+            assert!(matches!(review.inputs(&[picture], &go_on), Err(Error::Flagged { .. })));
         }
     }
 

@@ -78,12 +78,17 @@ pub(super) fn whole<B: afterimage_device::DeviceBuffer>(buffer: &B) -> View<'_, 
 fn label(id2label: &BTreeMap<String, String>, check: &ConfigCheck) -> Result<usize> {
     let count = id2label.len();
     for id in id2label.keys() {
-        if !id.parse::<usize>().is_ok_and(|index| index < count) {
+        // As JSON writes numbers: "00" would be a second name of the first.
+        if !id.parse::<usize>().is_ok_and(|index| index < count && index.to_string() == *id) {
             let expected = format!("{id:?} is not an index of one of {count} labels; expected 0 to {}", count - 1);
             return Err(check.refuse("id2label", expected));
         }
     }
-    let found = id2label.iter().find(|(_, label)| label.eq_ignore_ascii_case(LABEL));
+    let named = |label: &String| label.eq_ignore_ascii_case(LABEL);
+    if id2label.values().filter(|label| named(label)).count() > 1 {
+        return Err(check.refuse("id2label", format!("more than one label {LABEL}; expected one")));
+    }
+    let found = id2label.iter().find(|(_, label)| named(label));
     found.and_then(|(id, _)| id.parse().ok()).ok_or_else(|| {
         let labels: Vec<&str> = id2label.values().map(String::as_str).collect();
         let found = if labels.is_empty() { "no labels".to_owned() } else { labels.join(", ") };

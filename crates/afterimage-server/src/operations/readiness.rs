@@ -11,6 +11,9 @@ use tokio::time::{Instant, timeout};
 /// How long an answer holds. Anybody may ask, and asking writes to the disk.
 const HOLDS_FOR: Duration = Duration::from_secs(1);
 
+/// How long the answer "not ready" holds: whoever starts a server asks until it is, and should not be told late.
+const TROUBLE_HOLDS_FOR: Duration = Duration::from_millis(20);
+
 /// How long the database may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -26,7 +29,7 @@ pub struct Needs {
     pub engines: Arc<dyn Engines>,
 }
 
-/// What stands in the way of jobs, found out at most once a second.
+/// What stands in the way of jobs, found out at most once a second while nothing does.
 pub struct Readiness {
     needs: Needs,
     last: Mutex<Option<(Instant, Option<&'static str>)>>,
@@ -43,7 +46,7 @@ impl Readiness {
         // Held while looking, so that many who ask at once look once.
         let mut last = self.last.lock().await;
         if let Some((at, problem)) = *last
-            && at.elapsed() < HOLDS_FOR
+            && at.elapsed() < if problem.is_some() { TROUBLE_HOLDS_FOR } else { HOLDS_FOR }
         {
             return problem;
         }

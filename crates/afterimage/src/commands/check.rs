@@ -9,7 +9,7 @@ use crate::output::print_text;
 use crate::safety_flags::CheckerFlags;
 use crate::values;
 use afterimage_core::{Error, Result as EngineResult};
-use afterimage_engine::{CheckerChoice, DeviceChoice, StandaloneChecker};
+use afterimage_engine::{CheckerChoice, DeviceChoice, StandaloneChecker, Verdict};
 use clap::Args;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -92,13 +92,17 @@ impl Check {
                 None => read_picture(path).map_err(failed)?,
             };
             let verdict = checker.check(&source.picture, &interrupted).map_err(failed)?;
+            let Verdict { flagged: Some(flagged), scores, failure: None } = verdict else {
+                let problem = verdict.failure.unwrap_or_default();
+                return Err(failed(Error::SafetyChecker { problem }));
+            };
             let file = path.display().to_string();
             if self.json {
-                let scores = names.iter().map(String::as_str).zip(verdict.scores).collect();
-                findings.push(PictureVerdict { file, flagged: verdict.flagged, scores });
+                let scores = names.iter().map(String::as_str).zip(scores).collect();
+                findings.push(PictureVerdict { file, flagged, scores });
             } else {
-                let word = if verdict.flagged { "flagged" } else { "clean" };
-                let scores: Vec<String> = verdict.scores.iter().map(|score| format!("{score:.3}")).collect();
+                let word = if flagged { "flagged" } else { "clean" };
+                let scores: Vec<String> = scores.iter().map(|score| format!("{score:.3}")).collect();
                 print_text(&format!("{word} {}  {file}", scores.join(" ")))?;
             }
         }

@@ -97,6 +97,7 @@ fn checkers_that_cannot_be_used() {
     refuses(&[bundle("dev/base").to_str().unwrap()], &["config.json"]);
     fs::create_dir(context.path("empty")).unwrap();
     refuses(&["empty"], &["empty"]);
+    context.refuses(&["serve", "--safety", "off", "--check-inputs"], &["--check-inputs", "--safety off"]);
     context.vary_refuses(&["photo.png", "--safety-threshold", "1.5"], &["--safety-threshold", "0 to 1"]);
     context.vary_refuses(&["photo.png", "--safety-threshold", "NaN"], &["--safety-threshold"]);
 }

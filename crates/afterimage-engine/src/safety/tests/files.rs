@@ -232,6 +232,8 @@ fn overflow_while_looking_is_an_error() {
     for (name, tensor) in [
         ("falconsai", "classifier.weight"),
         ("falconsai", "vit.encoder.layer.0.intermediate.dense.weight"),
+        // Infinite scores of an attention.
+        ("falconsai", "vit.encoder.layer.1.attention.attention.query.weight"),
         ("compvis", "visual_projection.weight"),
         ("compvis", "vision_model.encoder.layers.1.mlp.fc2.weight"),
     ] {
@@ -260,6 +262,8 @@ fn configurations_that_do_not_fit_are_named() {
             json!({"id2label": {"0": "normal", "1": "sexy"}}),
             "config.json: id2label: expected a label nsfw, found normal, sexy",
         ),
+        (json!({"id2label": {"0": "nsfw", "1": "NSFW"}}), "config.json: id2label: more than one label nsfw"),
+        (json!({"id2label": {"0": "nsfw", "00": "x"}}), "config.json: id2label: \"00\" is not an index"),
         (json!({"id2label": {}}), "config.json: id2label: expected a label nsfw, found no labels"),
         (
             json!({"id2label": {"0": "normal", "7": "nsfw"}}),
@@ -323,6 +327,11 @@ fn configurations_that_do_not_fit_are_named() {
     let message =
         Spoilt::copy("compvis").json("preprocessor_config.json", |value| value["resample"] = json!(0)).refusal();
     assert!(message.starts_with("preprocessor_config.json: resample: 0 is not supported"), "{message}");
+    let tiny_deviation = json!([1e-40, 1e-40, 1e-40]);
+    let message = Spoilt::copy("falconsai")
+        .json("preprocessor_config.json", |value| value["image_std"] = tiny_deviation)
+        .refusal();
+    assert!(message.starts_with("preprocessor_config.json: image_std: makes pixels of "), "{message}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod parity;
 
 use super::checkers::{Checkers, SafetyCheckers, Verdict};
 use super::options::{CheckerChoice, SafetyOptions};
-use afterimage_core::{Picture, PictureLimits, Result};
+use afterimage_core::{Error, Picture, PictureLimits, Result};
 use afterimage_device::Device;
 use afterimage_imaging::read_file;
 use std::path::{Path, PathBuf};
@@ -35,6 +35,17 @@ fn open<D: Device>(device: D, path: &Path) -> Result<SafetyCheckers<D>> {
     SafetyCheckers::open(&Arc::new(device), &options(vec![CheckerChoice::Path(path.to_path_buf())]))
 }
 
-fn check<D: Device>(checkers: &SafetyCheckers<D>, picture: &Picture) -> Result<Verdict> {
-    checkers.check(picture, &|| Ok(()))
+/// What checkers say that could all look.
+#[derive(Debug, PartialEq)]
+struct Seen {
+    flagged: bool,
+    scores: Vec<f64>,
+}
+
+fn check<D: Device>(checkers: &SafetyCheckers<D>, picture: &Picture) -> Result<Seen> {
+    let Verdict { flagged, scores, failure } = checkers.check(picture, &|| Ok(()))?;
+    match failure {
+        Some(problem) => Err(Error::SafetyChecker { problem }),
+        None => Ok(Seen { flagged: flagged == Some(true), scores }),
+    }
 }
