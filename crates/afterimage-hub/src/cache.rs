@@ -115,11 +115,7 @@ impl HubCache {
     }
 
     /// Locks the bytes of a file against other programs that would fetch them; nothing while one of them does.
-    pub(crate) fn try_lock(
-        &self,
-        repository: &RepositoryName,
-        checksum: Checksum,
-    ) -> Result<Option<File>, HubError> {
+    pub(crate) fn try_lock(&self, repository: &RepositoryName, checksum: Checksum) -> Result<Option<File>, HubError> {
         let path = self.locks(repository).join(format!("{checksum}.lock"));
         create_parent(&path)?;
         let failed = |error: io::Error| HubError::io(&path, error);

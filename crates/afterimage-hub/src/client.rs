@@ -8,7 +8,6 @@ use crate::token::AccessToken;
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, LOCATION, RANGE, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Response};
-use std::error::Error as _;
 use std::time::Duration;
 use url::Url;
 
@@ -90,11 +89,7 @@ impl HubClient {
     ///
     /// # Errors
     /// [`HubError::Environment`] with `HF_HUB_OFFLINE`; [`HubError::Transfer`] when no client can be made.
-    pub fn new(
-        environment: &HubEnvironment,
-        tls: rustls::ClientConfig,
-        patience: Patience,
-    ) -> Result<Self, HubError> {
+    pub fn new(environment: &HubEnvironment, tls: rustls::ClientConfig, patience: Patience) -> Result<Self, HubError> {
         if environment.offline {
             let problem = "forbids to ask the hub; unset it to fetch models".to_owned();
             return Err(HubError::Environment { variable: "HF_HUB_OFFLINE", problem });

@@ -86,7 +86,8 @@ fn endpoint(value: Option<OsString>) -> Result<Url, HubError> {
         None => ENDPOINT.to_owned(),
         Some(value) => value.into_string().map_err(|_| refuse("is not valid UTF-8".to_owned()))?,
     };
-    let expected = || format!("`{}` is no web address; expected one such as {ENDPOINT}", afterimage_core::shortened(&text));
+    let expected =
+        || format!("`{}` is no web address; expected one such as {ENDPOINT}", afterimage_core::shortened(&text));
     let url = Url::parse(text.trim_end_matches('/')).map_err(|_| refuse(expected()))?;
     let is_plain = url.query().is_none() && url.fragment().is_none();
     if !["http", "https"].contains(&url.scheme()) || url.host_str().is_none() || !is_plain {

@@ -38,11 +38,11 @@ impl FileFacts {
             let found = afterimage_core::shortened(found);
             return Err(refuse(format!("the hub answers for commit {found}, expected {}", commit.as_str())));
         }
-        let checksum = checksum(&answer.hub).ok_or_else(|| {
-            refuse("the hub names no checksum (ETag); expected a SHA-256 or git's SHA-1".to_owned())
-        })?;
+        let checksum = checksum(&answer.hub)
+            .ok_or_else(|| refuse("the hub names no checksum (ETag); expected a SHA-256 or git's SHA-1".to_owned()))?;
         // A redirect's own length is not the file's.
-        let own = (answer.response.status() == StatusCode::OK).then(|| text(answer.response.headers(), CONTENT_LENGTH.as_str()));
+        let own = (answer.response.status() == StatusCode::OK)
+            .then(|| text(answer.response.headers(), CONTENT_LENGTH.as_str()));
         let size = text(&answer.hub, "x-linked-size").or(own.flatten()).and_then(|size| size.parse().ok());
         let size = size.ok_or_else(|| refuse("the hub names no length".to_owned()))?;
         Ok(Self { checksum, size })

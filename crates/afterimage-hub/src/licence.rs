@@ -65,7 +65,9 @@ mod tests {
     #[test]
     fn only_what_is_permissive_and_open_needs_no_acceptance() {
         assert!(!licence(Some("apache-2.0"), false).needs_acceptance());
-        for (id, gated) in [(Some("apache-2.0"), true), (Some("other"), false), (Some("openrail"), false), (None, false)] {
+        for (id, gated) in
+            [(Some("apache-2.0"), true), (Some("other"), false), (Some("openrail"), false), (None, false)]
+        {
             assert!(licence(id, gated).needs_acceptance(), "{id:?}");
         }
     }

@@ -42,18 +42,12 @@ struct Sibling {
 
 impl RepositoryListing {
     /// Asks the hub.
-    pub async fn fetch(
-        client: &HubClient,
-        repository: &RepositoryName,
-        revision: &Revision,
-    ) -> Result<Self, Failure> {
+    pub async fn fetch(client: &HubClient, repository: &RepositoryName, revision: &Revision) -> Result<Self, Failure> {
         let names = ["api", "models", repository.owner(), repository.name(), "revision", revision.as_str()];
         let request = (Method::GET, client.address(names));
         let mut answer = client.send(request, 0, Elsewhere::Follow, (repository, revision.as_str())).await?;
         let mut body = Vec::new();
-        while let Some(chunk) =
-            answer.response.chunk().await.map_err(|error| passing(&without_address(error)))?
-        {
+        while let Some(chunk) = answer.response.chunk().await.map_err(|error| passing(&without_address(error)))? {
             body.extend_from_slice(&chunk);
             if body.len() > MOST_BYTES {
                 return Err(nonsense(repository, "the list of files is longer than 32 MB").into());
@@ -73,7 +67,10 @@ impl RepositoryListing {
         let file = |sibling: &Sibling| {
             FilePath::parse(&sibling.rfilename).map_err(|problem| {
                 let name = sibling.rfilename.escape_debug().to_string();
-                nonsense(repository, &format!("the hub lists a file `{}`, which {problem}", afterimage_core::shortened(&name)))
+                nonsense(
+                    repository,
+                    &format!("the hub lists a file `{}`, which {problem}", afterimage_core::shortened(&name)),
+                )
             })
         };
         let files = info.siblings.iter().map(file).collect::<Result<Vec<_>, _>>()?;
@@ -113,7 +110,8 @@ mod tests {
 
     fn parse(body: &str) -> Result<RepositoryListing, String> {
         let repository = "me/model".parse().unwrap();
-        RepositoryListing::parse(body.as_bytes(), &repository, "https://hub/me/model").map_err(|error| error.to_string())
+        RepositoryListing::parse(body.as_bytes(), &repository, "https://hub/me/model")
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -140,7 +138,8 @@ mod tests {
             ("a/../../b", "leaves its folder"),
             ("", "is empty"),
         ] {
-            let message = parse(&format!(r#"{{"sha": "{COMMIT}", "siblings": [{{"rfilename": "{name}"}}]}}"#)).unwrap_err();
+            let message =
+                parse(&format!(r#"{{"sha": "{COMMIT}", "siblings": [{{"rfilename": "{name}"}}]}}"#)).unwrap_err();
             assert!(message.starts_with("me/model: the hub lists a file") && message.contains(part), "{message}");
         }
         for body in [r#"{"sha": "../../x"}"#, r#"{"sha": 3}"#, "[]", "<html>", ""] {

@@ -75,8 +75,7 @@ async fn pull_all(
 ) -> Result<Pulled, HubError> {
     let HubReference { repository, revision, file, known } = &request.reference;
     let name = repository.to_string();
-    let listing =
-        patiently(client, observer, &name, || RepositoryListing::fetch(client, repository, revision)).await?;
+    let listing = patiently(client, observer, &name, || RepositoryListing::fetch(client, repository, revision)).await?;
     let only: Vec<String> = request.only.iter().cloned().chain(file.as_ref().map(ToString::to_string)).collect();
     let files = select(repository, *known, &listing.files, &only)?;
     let commit = &listing.commit;

@@ -76,7 +76,8 @@ impl FromStr for HubReference {
         }
         let repository: RepositoryName = format!("{first}/{last}").parse()?;
         let file = file.map(|file| {
-            FilePath::parse(file).map_err(|problem| HubError::Name { name: file.to_owned(), problem: problem.to_owned() })
+            FilePath::parse(file)
+                .map_err(|problem| HubError::Name { name: file.to_owned(), problem: problem.to_owned() })
         });
         let known = by_repository(&repository);
         // One spelling, so that there is one folder in the cache.
@@ -131,7 +132,7 @@ mod tests {
             ("hub:", "is not known"),
             ("a/../x", "letters"),
             ("a/b/../../x", "leaves its folder"),
-            ("redux@../x", "leaves its folder"),
+            ("a/redux@../x", "leaves its folder"),
         ] {
             let message = text.parse::<HubReference>().unwrap_err().to_string();
             assert!(message.contains(part), "{message}");

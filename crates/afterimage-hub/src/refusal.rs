@@ -24,7 +24,10 @@ pub(crate) fn refusal(status: StatusCode, headers: &HeaderMap, asked: &Asked<'_>
     let page = page(asked.endpoint, asked.repository);
     let problem = match (status.as_u16(), code, asked.token) {
         (_, "GatedRepo", None) => {
-            format!("is gated: accept its licence at {page}, then set HF_TOKEN to a token of that account ({})", tokens(asked))
+            format!(
+                "is gated: accept its licence at {page}, then set HF_TOKEN to a token of that account ({})",
+                tokens(asked)
+            )
         }
         (_, "GatedRepo", Some(token)) => format!(
             "is gated, and the account of the token in {} has no access: accept the licence at {page}; a fine-grained \
@@ -40,7 +43,9 @@ pub(crate) fn refusal(status: StatusCode, headers: &HeaderMap, asked: &Asked<'_>
         (401 | 403 | 404, "RepoNotFound" | "", None) => {
             format!("no such repository, or one that needs a token: see {page}; HF_TOKEN holds the token")
         }
-        (404, "RepoNotFound" | "", Some(_)) => format!("no such repository, or none that the token may read: see {page}"),
+        (404, "RepoNotFound" | "", Some(_)) => {
+            format!("no such repository, or none that the token may read: see {page}")
+        }
         (403, ..) => format!("the hub forbids it{}: see {page}", quoted(header("x-error-message"))),
         (status, ..) => {
             let problem = format!("the hub answers {status}{}", quoted(header("x-error-message")));

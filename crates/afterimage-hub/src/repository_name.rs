@@ -135,7 +135,8 @@ mod tests {
         for text in ["black-forest-labs/FLUX.1-dev", "Falconsai/nsfw_image_detection", "a/b"] {
             assert_eq!(text.parse::<RepositoryName>().unwrap().to_string(), text);
         }
-        for text in ["", "a", "a/", "/b", "a/b/c", "../b", "a/..", "a/b--c", "a/-b", "a/b.", "a b/c", "ä/b", "a\\b/c"] {
+        for text in ["", "a", "a/", "/b", "a/b/c", "../b", "a/..", "a/b--c", "a/-b", "a/b.", "a b/c", "ä/b", "a\\b/c"]
+        {
             assert!(text.parse::<RepositoryName>().is_err(), "{text}");
         }
     }

@@ -9,7 +9,8 @@ pub(crate) fn check_room(folder: &Path, bytes: u64) -> Result<(), HubError> {
     if bytes <= free {
         return Ok(());
     }
-    let problem = format!("{} are needed, {} are free; HF_HUB_CACHE names another folder", gigabytes(bytes), gigabytes(free));
+    let problem =
+        format!("{} are needed, {} are free; HF_HUB_CACHE names another folder", gigabytes(bytes), gigabytes(free));
     Err(HubError::Room { folder: folder.to_path_buf(), problem })
 }
 

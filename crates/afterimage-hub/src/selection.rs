@@ -110,8 +110,7 @@ fn plausible(repository: &RepositoryName, listed: &[FilePath]) -> Result<Vec<Fil
         .filter(|file| !is_pipeline || !file.is_at_the_top() || file.as_str() == "model_index.json")
         .cloned()
         .collect();
-    let weights: Vec<&str> =
-        wanted.iter().filter(|file| is_weights(file)).map(FilePath::as_str).collect();
+    let weights: Vec<&str> = wanted.iter().filter(|file| is_weights(file)).map(FilePath::as_str).collect();
     let has_index = wanted.iter().any(|file| file.as_str().ends_with(".safetensors.index.json"));
     let refuse = |problem: String| Err(HubError::Name { name: repository.to_string(), problem });
     match weights[..] {
@@ -170,14 +169,24 @@ mod tests {
 
     #[test]
     fn other_repositories_are_taken_for_what_they_look_like() {
-        let pipeline = ["model_index.json", "all.safetensors", "vae/config.json", "vae/a.safetensors", "vae/a.bin", "x/b.safetensors"];
+        let pipeline = [
+            "model_index.json",
+            "all.safetensors",
+            "vae/config.json",
+            "vae/a.safetensors",
+            "vae/a.bin",
+            "x/b.safetensors",
+        ];
         let expected = ["model_index.json", "vae/a.safetensors", "vae/config.json", "x/b.safetensors"];
         assert_eq!(selected(None, &pipeline, &[]).unwrap(), expected);
         let single = ["config.json", "model.safetensors", "pytorch_model.bin", "Notice.txt"];
         assert_eq!(selected(None, &single, &[]).unwrap(), ["Notice.txt", "config.json", "model.safetensors"]);
         let several = ["a-Q8_0.gguf", "a-Q4_0.gguf", "README.md"];
         let message = selected(None, &several, &[]).unwrap_err();
-        assert!(message.contains("has 2 weights files; --only names the one to fetch: a-Q8_0.gguf, a-Q4_0.gguf"), "{message}");
+        assert!(
+            message.contains("has 2 weights files; --only names the one to fetch: a-Q8_0.gguf, a-Q4_0.gguf"),
+            "{message}"
+        );
         assert_eq!(selected(None, &several, &["a-Q4_0.gguf"]).unwrap(), ["a-Q4_0.gguf"]);
         assert!(selected(None, &["pytorch_model.bin"], &[]).unwrap_err().contains("has no weights that can be read"));
     }

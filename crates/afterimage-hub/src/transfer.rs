@@ -83,7 +83,9 @@ pub(crate) async fn fetch(
         Err(found) => {
             let expected = wish.facts.checksum;
             let kind = expected.kind();
-            let problem = format!("arrived damaged: its {kind} is {found}, expected {expected}; it is removed, run the command again");
+            let problem = format!(
+                "arrived damaged: its {kind} is {found}, expected {expected}; it is removed, run the command again"
+            );
             Err(wish.failed(problem))
         }
     }
@@ -108,7 +110,9 @@ async fn receive(
         match answer.response.chunk().await {
             Ok(Some(chunk)) if partial.length() + chunk.len() as u64 > wish.facts.size => {
                 partial.restart(observer)?;
-                return Err(wish.failed(format!("is longer than the {} bytes that the hub names", wish.facts.size)).into());
+                return Err(wish
+                    .failed(format!("is longer than the {} bytes that the hub names", wish.facts.size))
+                    .into());
             }
             Ok(Some(chunk)) => partial.append(&chunk, observer)?,
             Ok(None) if partial.is_complete() => return Ok(()),
@@ -142,7 +146,8 @@ fn check(
     };
     if answer.response.status() == StatusCode::PARTIAL_CONTENT {
         let range = text(headers, CONTENT_RANGE.as_str()).unwrap_or_default();
-        let (start, total) = parse_range(range).ok_or_else(|| wish.failed("a part of it comes without Content-Range"))?;
+        let (start, total) =
+            parse_range(range).ok_or_else(|| wish.failed("a part of it comes without Content-Range"))?;
         if total.is_some_and(|total| total != size) {
             return Err(wrong_length(range));
         }
