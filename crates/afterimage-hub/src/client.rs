@@ -9,7 +9,7 @@ use reqwest::header::{ACCEPT_ENCODING, HeaderMap, LOCATION, RANGE, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Response};
 use std::time::Duration;
-use url::Url;
+use url::{Host, Url};
 
 /// Redirects of one request: a renamed repository, the hub's own cache, a store.
 const MOST_REDIRECTS: usize = 8;
@@ -94,7 +94,10 @@ impl HubClient {
             let problem = "forbids to ask the hub; unset it to fetch models".to_owned();
             return Err(HubError::Environment { variable: "HF_HUB_OFFLINE", problem });
         }
-        let http = Client::builder()
+        let builder = Client::builder();
+        // A mirror on this machine, which no proxy can reach.
+        let builder = if is_loopback(&environment.endpoint) { builder.no_proxy() } else { builder };
+        let http = builder
             .tls_backend_preconfigured(tls)
             .connect_timeout(CONNECT_LIMIT)
             .read_timeout(patience.silence)
@@ -205,6 +208,15 @@ fn bad_redirect(repository: &RepositoryName, problem: &str) -> Failure {
 /// A failure that another try may mend.
 pub(crate) fn passing(problem: &str) -> Failure {
     Failure::Passing { problem: problem.to_owned(), pause: None }
+}
+
+fn is_loopback(address: &Url) -> bool {
+    match address.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
 }
 
 /// The host for messages; the rest of a store's address is a signature that nobody else should see.
