@@ -11,10 +11,11 @@ use crate::checksum::Checksum;
 use crate::error::HubError;
 use crate::file_path::FilePath;
 use crate::repository_name::{CommitId, RepositoryName, Revision};
+use std::collections::hash_map::RandomState;
 use std::fs::{self, File, TryLockError};
+use std::hash::{BuildHasher, Hasher};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::process;
 
 /// The folder that holds all repositories.
 #[derive(Clone, Debug)]
@@ -106,7 +107,12 @@ impl HubCache {
         let temporary = beside(&path);
         let linked = symbolic_link(&target, &temporary)
             // File systems without links: the bytes themselves move, as Python's tools do it.
-            .or_else(|_| fs::hard_link(&blob, &temporary).or_else(|_| fs::rename(&blob, &temporary)))
+            .or_else(|error| match error.kind() {
+                ErrorKind::Unsupported | ErrorKind::PermissionDenied => {
+                    fs::hard_link(&blob, &temporary).or_else(|_| fs::rename(&blob, &temporary))
+                }
+                _ => Err(error),
+            })
             .and_then(|()| fs::rename(&temporary, &path));
         linked.map_err(|error| {
             let _ = fs::remove_file(&temporary);
@@ -186,15 +192,13 @@ fn beside(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     // Names may be as long as the file system allows.
     let start: String = name.chars().take(40).collect();
-    path.with_file_name(format!(".{start}.{}", process::id()))
+    // Drawn at random: threads of a process share its number, and so may programs in two containers.
+    let drawn = RandomState::new().build_hasher().finish();
+    path.with_file_name(format!(".{start}.{drawn:016x}"))
 }
 
 #[cfg(unix)]
 fn symbolic_link(target: &Path, link: &Path) -> io::Result<()> {
-    match fs::remove_file(link) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
     std::os::unix::fs::symlink(target, link)
 }
 

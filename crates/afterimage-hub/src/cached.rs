@@ -37,14 +37,14 @@ pub struct Verified {
     /// Files whose checksum is right, and their bytes.
     pub right: (usize, u64),
     /// Files that are not what the hub gave out.
-    pub damaged: Vec<Damage>,
+    pub damaged: Vec<DamagedFile>,
     /// Files whose checksum is not known: they are no links into the cache.
     pub unknown: usize,
 }
 
 /// A file that is not what the hub gave out.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Damage {
+pub struct DamagedFile {
     /// Its path in the repository.
     pub file: String,
     /// What is wrong with it.
@@ -115,7 +115,7 @@ impl HubCache {
                 verified.unknown += 1;
                 continue;
             };
-            let damage = |problem: String| Damage {
+            let damage = |problem: String| DamagedFile {
                 file: file.to_string(),
                 problem,
                 blob: self.blob(&reference.repository, checksum),
@@ -139,7 +139,7 @@ impl HubCache {
     ///
     /// # Errors
     /// [`HubError::Io`].
-    pub fn discard(&self, damaged: &[Damage]) -> Result<(), HubError> {
+    pub fn discard(&self, damaged: &[DamagedFile]) -> Result<(), HubError> {
         for damage in damaged.iter().filter(|damage| damage.blob.exists()) {
             fs::remove_file(&damage.blob).map_err(|error| HubError::io(&damage.blob, error))?;
         }

@@ -18,11 +18,11 @@ const MOST_REDIRECTS: usize = 8;
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 
 /// Longest pause that a busy hub may ask for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+const LONGEST_PAUSE: Duration = Duration::from_mins(2);
 
 /// How much trouble a transfer puts up with.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct TransferPatience {
     /// Tries in a row that bring nothing new.
     pub attempts: u32,
     /// Pause before the second try; each further one is twice as long.
@@ -31,13 +31,13 @@ pub struct Patience {
     pub silence: Duration,
 }
 
-impl Default for Patience {
+impl Default for TransferPatience {
     fn default() -> Self {
         Self { attempts: 5, first_pause: Duration::from_secs(1), silence: Duration::from_secs(30) }
     }
 }
 
-impl Patience {
+impl TransferPatience {
     /// The pause after the `failures`th failure in a row, which the hub may have asked to be longer.
     pub(crate) fn pause(&self, failures: u32, asked: Option<Duration>) -> Duration {
         let own = self.first_pause * 2_u32.saturating_pow(failures.saturating_sub(1).min(6));
@@ -51,18 +51,18 @@ pub struct HubClient {
     http: Client,
     endpoint: Url,
     token: Option<AccessToken>,
-    patience: Patience,
+    patience: TransferPatience,
 }
 
 /// Why a request brought nothing.
-pub(crate) enum Failure {
+pub(crate) enum RequestFailure {
     /// Another try may help.
     Passing { problem: String, pause: Option<Duration> },
     /// It will not.
     Lasting(HubError),
 }
 
-impl From<HubError> for Failure {
+impl From<HubError> for RequestFailure {
     fn from(error: HubError) -> Self {
         Self::Lasting(error)
     }
@@ -89,7 +89,11 @@ impl HubClient {
     ///
     /// # Errors
     /// [`HubError::Environment`] with `HF_HUB_OFFLINE`; [`HubError::Transfer`] when no client can be made.
-    pub fn new(environment: &HubEnvironment, tls: rustls::ClientConfig, patience: Patience) -> Result<Self, HubError> {
+    pub fn new(
+        environment: &HubEnvironment,
+        tls: rustls::ClientConfig,
+        patience: TransferPatience,
+    ) -> Result<Self, HubError> {
         if environment.offline {
             let problem = "forbids to ask the hub; unset it to fetch models".to_owned();
             return Err(HubError::Environment { variable: "HF_HUB_OFFLINE", problem });
@@ -113,7 +117,7 @@ impl HubClient {
     }
 
     /// How much trouble to put up with.
-    pub(crate) fn patience(&self) -> &Patience {
+    pub(crate) fn patience(&self) -> &TransferPatience {
         &self.patience
     }
 
@@ -140,7 +144,7 @@ impl HubClient {
         from: u64,
         elsewhere: Elsewhere,
         (repository, what): (&RepositoryName, &str),
-    ) -> Result<HubAnswer, Failure> {
+    ) -> Result<HubAnswer, RequestFailure> {
         let mut address = address;
         let mut hub = HeaderMap::new();
         for _ in 0..=MOST_REDIRECTS {
@@ -175,7 +179,7 @@ impl HubClient {
             if status.is_server_error() || [408, 429].contains(&status.as_u16()) {
                 let pause = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
                 let problem = format!("{} answers {status}", host(&address));
-                return Err(Failure::Passing { problem, pause: pause.map(Duration::from_secs) });
+                return Err(RequestFailure::Passing { problem, pause: pause.map(Duration::from_secs) });
             }
             if !is_hub {
                 // Signed addresses of stores run out; the hub signs a new one for the next try.
@@ -188,7 +192,7 @@ impl HubClient {
     }
 
     /// Where a redirect leads.
-    fn next(&self, from: &Url, headers: &HeaderMap, repository: &RepositoryName) -> Result<Url, Failure> {
+    fn next(&self, from: &Url, headers: &HeaderMap, repository: &RepositoryName) -> Result<Url, RequestFailure> {
         let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
         let next = location.and_then(|location| from.join(location).ok());
         let Some(next) = next.filter(|next| ["http", "https"].contains(&next.scheme()) && next.has_host()) else {
@@ -201,13 +205,13 @@ impl HubClient {
     }
 }
 
-fn bad_redirect(repository: &RepositoryName, problem: &str) -> Failure {
-    Failure::Lasting(HubError::Transfer { subject: repository.to_string(), problem: problem.to_owned() })
+fn bad_redirect(repository: &RepositoryName, problem: &str) -> RequestFailure {
+    RequestFailure::Lasting(HubError::Transfer { subject: repository.to_string(), problem: problem.to_owned() })
 }
 
 /// A failure that another try may mend.
-pub(crate) fn passing(problem: &str) -> Failure {
-    Failure::Passing { problem: problem.to_owned(), pause: None }
+pub(crate) fn passing(problem: &str) -> RequestFailure {
+    RequestFailure::Passing { problem: problem.to_owned(), pause: None }
 }
 
 fn is_loopback(address: &Url) -> bool {

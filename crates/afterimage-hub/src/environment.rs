@@ -8,7 +8,7 @@ use crate::token::AccessToken;
 use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use url::Url;
 
 /// Where the hub is when nobody says otherwise.
@@ -34,20 +34,17 @@ impl HubEnvironment {
     /// [`HubError::Environment`] for an address or token that cannot be one, and when no home folder is known;
     /// [`HubError::Io`] when the token's file cannot be read.
     pub fn read() -> Result<Self, HubError> {
-        Self::from_variables(&|name| std::env::var_os(name), std::env::home_dir())
+        Self::from_variables(&|name| std::env::var_os(name), std::env::home_dir().as_deref())
     }
 
     /// The same from any variables; empty ones count as absent.
     ///
     /// # Errors
     /// Those of [`Self::read`].
-    pub fn from_variables(
-        variable: &dyn Fn(&str) -> Option<OsString>,
-        home: Option<PathBuf>,
-    ) -> Result<Self, HubError> {
+    pub fn from_variables(variable: &dyn Fn(&str) -> Option<OsString>, home: Option<&Path>) -> Result<Self, HubError> {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let path = |name: &str| set(name).map(|value| expanded(value, home.as_ref()));
-        let caches = path("XDG_CACHE_HOME").or_else(|| Some(home.as_ref()?.join(".cache")));
+        let path = |name: &str| set(name).map(|value| expanded(value, home));
+        let caches = path("XDG_CACHE_HOME").or_else(|| Some(home?.join(".cache")));
         let hugging_face = path("HF_HOME").or_else(|| Some(caches?.join("huggingface")));
         let cache = path("HF_HUB_CACHE")
             .or_else(|| path("HUGGINGFACE_HUB_CACHE"))
@@ -67,7 +64,7 @@ impl HubEnvironment {
 }
 
 /// `~/` at the start of a variable's path is the home folder, as in Python's `expanduser`.
-fn expanded(value: OsString, home: Option<&PathBuf>) -> PathBuf {
+fn expanded(value: OsString, home: Option<&Path>) -> PathBuf {
     let path = PathBuf::from(value);
     match (path.strip_prefix("~"), home) {
         (Ok(rest), Some(home)) => home.join(rest),
@@ -118,11 +115,10 @@ fn token(set: &dyn Fn(&str) -> Option<OsString>, file: Option<PathBuf>) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
     fn read(variables: &[(&str, &str)]) -> Result<HubEnvironment, HubError> {
         let find = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
-        HubEnvironment::from_variables(&find, Some("/home/me".into()))
+        HubEnvironment::from_variables(&find, Some(Path::new("/home/me")))
     }
 
     #[test]

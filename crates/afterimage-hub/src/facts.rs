@@ -1,7 +1,7 @@
 //! What the hub says of one file before it is fetched.
 
 use crate::checksum::Checksum;
-use crate::client::{Elsewhere, Failure, HubClient};
+use crate::client::{Elsewhere, HubClient, RequestFailure};
 use crate::error::HubError;
 use crate::file_path::FilePath;
 use crate::repository_name::{CommitId, RepositoryName};
@@ -29,11 +29,11 @@ impl FileFacts {
         repository: &RepositoryName,
         commit: &CommitId,
         file: &FilePath,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, RequestFailure> {
         let request = (Method::HEAD, address(client, repository, commit, file));
         let answer = client.send(request, 0, Elsewhere::Stop, (repository, file.as_str())).await?;
         let subject = || format!("{repository}/{file}");
-        let refuse = |problem: String| Failure::Lasting(HubError::Transfer { subject: subject(), problem });
+        let refuse = |problem: String| RequestFailure::Lasting(HubError::Transfer { subject: subject(), problem });
         if let Some(found) = text(&answer.hub, "x-repo-commit").filter(|found| *found != commit.as_str()) {
             let found = afterimage_core::shortened(found);
             return Err(refuse(format!("the hub answers for commit {found}, expected {}", commit.as_str())));

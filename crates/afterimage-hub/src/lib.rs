@@ -28,8 +28,8 @@ mod token;
 mod transfer;
 
 pub use cache::HubCache;
-pub use cached::{CachedRepository, Damage, Verified};
-pub use client::{HubClient, Patience};
+pub use cached::{CachedRepository, DamagedFile, Verified};
+pub use client::{HubClient, TransferPatience};
 pub use environment::HubEnvironment;
 pub use error::HubError;
 pub use file_path::FilePath;

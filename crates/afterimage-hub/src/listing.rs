@@ -1,6 +1,6 @@
 //! What a repository holds, as the hub's `/api/models/…/revision/…` tells it.
 
-use crate::client::{Elsewhere, Failure, HubClient, passing, without_address};
+use crate::client::{Elsewhere, HubClient, RequestFailure, passing, without_address};
 use crate::error::HubError;
 use crate::file_path::FilePath;
 use crate::licence::Licence;
@@ -42,7 +42,11 @@ struct Sibling {
 
 impl RepositoryListing {
     /// Asks the hub.
-    pub async fn fetch(client: &HubClient, repository: &RepositoryName, revision: &Revision) -> Result<Self, Failure> {
+    pub async fn fetch(
+        client: &HubClient,
+        repository: &RepositoryName,
+        revision: &Revision,
+    ) -> Result<Self, RequestFailure> {
         let names = ["api", "models", repository.owner(), repository.name(), "revision", revision.as_str()];
         let request = (Method::GET, client.address(names));
         let mut answer = client.send(request, 0, Elsewhere::Follow, (repository, revision.as_str())).await?;

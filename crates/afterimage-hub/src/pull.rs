@@ -1,7 +1,7 @@
 //! A whole repository, or parts of it, from the hub into the cache.
 
 use crate::cache::HubCache;
-use crate::client::{Failure, HubClient};
+use crate::client::{HubClient, RequestFailure};
 use crate::error::HubError;
 use crate::facts::FileFacts;
 use crate::file_path::FilePath;
@@ -128,7 +128,7 @@ fn arrived(cache: &HubCache, wish: &Wish<'_>) -> u64 {
 }
 
 /// Asks until there is an answer, as often as the client's patience allows.
-async fn patiently<T, Asked: Future<Output = Result<T, Failure>>>(
+async fn patiently<T, Asked: Future<Output = Result<T, RequestFailure>>>(
     client: &HubClient,
     observer: &dyn PullObserver,
     subject: &str,
@@ -138,8 +138,8 @@ async fn patiently<T, Asked: Future<Output = Result<T, Failure>>>(
     loop {
         let (problem, asked) = match ask().await {
             Ok(answer) => return Ok(answer),
-            Err(Failure::Lasting(error)) => return Err(error),
-            Err(Failure::Passing { problem, pause }) => (problem, pause),
+            Err(RequestFailure::Lasting(error)) => return Err(error),
+            Err(RequestFailure::Passing { problem, pause }) => (problem, pause),
         };
         failures += 1;
         if failures >= client.patience().attempts {

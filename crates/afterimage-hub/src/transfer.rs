@@ -1,7 +1,7 @@
 //! One file from the hub into the cache's `blobs`.
 
 use crate::cache::HubCache;
-use crate::client::{Elsewhere, Failure, HubAnswer, HubClient, passing, without_address};
+use crate::client::{Elsewhere, HubAnswer, HubClient, RequestFailure, passing, without_address};
 use crate::error::HubError;
 use crate::facts::{FileFacts, address, checksum, text};
 use crate::file_path::FilePath;
@@ -61,8 +61,8 @@ pub(crate) async fn fetch(
         let before = partial.length();
         let (problem, asked) = match receive(client, &wish, &mut partial, observer).await {
             Ok(()) => continue,
-            Err(Failure::Lasting(error)) => return Err(error),
-            Err(Failure::Passing { problem, pause }) => (problem, pause),
+            Err(RequestFailure::Lasting(error)) => return Err(error),
+            Err(RequestFailure::Passing { problem, pause }) => (problem, pause),
         };
         failures = if partial.length() > before { 1 } else { failures + 1 };
         if failures >= client.patience().attempts {
@@ -97,7 +97,7 @@ async fn receive(
     wish: &Wish<'_>,
     partial: &mut PartialFile,
     observer: &dyn PullObserver,
-) -> Result<(), Failure> {
+) -> Result<(), RequestFailure> {
     let request = (Method::GET, address(client, wish.repository, wish.commit, wish.file));
     let subject = (wish.repository, wish.file.as_str());
     let mut answer = client.send(request, partial.length(), Elsewhere::Follow, subject).await?;
@@ -128,7 +128,7 @@ fn check(
     wish: &Wish<'_>,
     partial: &mut PartialFile,
     observer: &dyn PullObserver,
-) -> Result<(), Failure> {
+) -> Result<(), RequestFailure> {
     let FileFacts { checksum: expected, size } = wish.facts;
     if let Some(found) = checksum(&answer.hub).filter(|found| *found != expected) {
         let problem =
@@ -142,7 +142,7 @@ fn check(
     }
     let wrong_length = |found: &str| {
         let found = afterimage_core::shortened(found);
-        Failure::from(wish.failed(format!("has another length than the hub names: {found}, expected {size}")))
+        RequestFailure::from(wish.failed(format!("has another length than the hub names: {found}, expected {size}")))
     };
     if answer.response.status() == StatusCode::PARTIAL_CONTENT {
         let range = text(headers, CONTENT_RANGE.as_str()).unwrap_or_default();

@@ -9,8 +9,8 @@
 mod hub;
 
 use afterimage_hub::{
-    AccessToken, HubCache, HubClient, HubEnvironment, HubError, HubReference, Patience, PullObserver, PullRequest,
-    Pulled, pull,
+    AccessToken, HubCache, HubClient, HubEnvironment, HubError, HubReference, PullObserver, PullRequest, Pulled,
+    TransferPatience, pull,
 };
 use hub::{COMMIT, FakeHub, Manner, OTHER_TOKEN, TOKEN, git_sha1, sha256, weights};
 use std::cell::Cell;
@@ -53,7 +53,8 @@ impl Place {
         let token = AccessToken::new(self.token.unwrap_or_default(), "HF_TOKEN", "HF_TOKEN")?;
         let endpoint = hub.endpoint.parse().unwrap();
         let environment = HubEnvironment { endpoint, token, cache: self.cache(), offline: false };
-        let patience = Patience { attempts: 3, first_pause: Duration::from_millis(5), silence: Duration::from_secs(5) };
+        let patience =
+            TransferPatience { attempts: 3, first_pause: Duration::from_millis(5), silence: Duration::from_secs(5) };
         let client = HubClient::new(&environment, tls(), patience)?;
         let reference: HubReference = name.parse()?;
         let request = PullRequest { reference, only: self.only.clone(), licence_accepted: self.accepted };
@@ -185,7 +186,7 @@ fn what_arrives_wrong_gets_no_name() {
         (Manner::WrongRange(10), &["another part of it comes than was asked for: bytes 11-"], kept),
         (Manner::Changing(10), &["changed at the hub while it was fetched", "run the command again"], kept),
         (Manner::Nameless, &["names no checksum"], !kept),
-        (Manner::Elsewhere, &["a redirect to no web address"], kept),
+        (Manner::Elsewhere, &["a redirect to no web address"], !kept),
         (Manner::Busy(usize::MAX), &["127.0.0.1 answers 503"], !kept),
     ] {
         let (hub, place) = (FakeHub::with_model(), Place::new());

@@ -46,7 +46,7 @@ pub enum Manner {
     Changing(usize),
     /// 503 this many times.
     Busy(usize),
-    /// No ETag.
+    /// No `ETag`.
     Nameless,
     /// The store sends on to an address that is none of the web.
     Elsewhere,
@@ -67,7 +67,6 @@ pub struct FakeRepository {
 pub struct Seen {
     /// `hub` or `store`.
     pub host: &'static str,
-    pub line: String,
     pub authorization: Option<String>,
     pub range: Option<String>,
 }
@@ -161,15 +160,14 @@ pub fn git_sha1(bytes: &[u8]) -> String {
 }
 
 fn is_large(name: &str) -> bool {
-    name.ends_with(".safetensors") || name.ends_with(".gguf")
+    matches!(name.rsplit_once('.'), Some((_, "safetensors" | "gguf")))
 }
 
 impl Shared {
     fn note(&self, host: &'static str, request: &Request) {
         let header = |name| request.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
-        let line = format!("{} {}", request.method(), request.uri());
         let (authorization, range) = (header(header::AUTHORIZATION), header(header::RANGE));
-        self.seen.lock().unwrap().push(Seen { host, line, authorization, range });
+        self.seen.lock().unwrap().push(Seen { host, authorization, range });
     }
 
     fn manner(&self) -> Manner {
