@@ -13,8 +13,20 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// What a set takes.
-const KEYS: [&str; 11] =
-    ["base", "redux", "transformer", "t5", "clip", "vae", "image-encoder", "device", "dtype", "threads", "serves"];
+const KEYS: [&str; 12] = [
+    "base",
+    "redux",
+    "transformer",
+    "t5",
+    "clip",
+    "vae",
+    "image-encoder",
+    "device",
+    "dtype",
+    "threads",
+    "memory-budget",
+    "serves",
+];
 
 /// The sets of models that have names.
 #[derive(Args, Debug)]
@@ -24,7 +36,7 @@ pub struct ModelSetFlags {
     ///
     /// May be given several times; NAME has 1 to 40 characters of a-z, 0-9, `.`, `_` and `-`. SPEC is a list of
     /// `key=value` with commas between: `base` (always), `redux`, `transformer`, `t5`, `clip`, `vae`, `image-encoder`, and
-    /// `device`, `dtype` and `threads` where they differ from the flags. In the TOML file each set is a table, `[model.NAME]`, with the same keys; there a path
+    /// `device`, `dtype`, `threads` and `memory-budget` where they differ from the flags. In the TOML file each set is a table, `[model.NAME]`, with the same keys; there a path
     /// may hold a comma. Each set has --workers processes of its own. Not together with --base and the other flags that name models.
     ///
     /// Requests name a service's model id. One that a set lists (`serves=ID+ID`) runs there, and that set serves nothing
@@ -48,6 +60,7 @@ pub struct ModelSetSpec {
     device: Option<DeviceChoice>,
     dtype: Option<DtypeChoice>,
     threads: Option<NonZeroUsize>,
+    memory_budget: Option<u64>,
     serves: Vec<String>,
 }
 
@@ -109,6 +122,7 @@ impl ModelSetSpec {
             device: self.device.unwrap_or(flags.device),
             dtype: self.dtype.unwrap_or(flags.dtype),
             threads: self.threads.or(flags.threads),
+            memory_budget: self.memory_budget.or(flags.memory_budget),
             safety: flags.safety.clone(),
         }
     }
@@ -175,6 +189,10 @@ fn read(name: ModelName, values: &Map<String, Value>) -> Result<ModelSetSpec, St
         device: text("device")?.map(|text| values::device(&text)).transpose().map_err(|it| parsed("device", it))?,
         dtype: text("dtype")?.map(|text| dtype(&text)).transpose().map_err(|it| parsed("dtype", it))?,
         threads: text("threads")?.map(|text| values::threads(&text)).transpose().map_err(|it| parsed("threads", it))?,
+        memory_budget: text("memory-budget")?
+            .map(|text| values::memory(&text))
+            .transpose()
+            .map_err(|it| parsed("memory-budget", it))?,
         serves: served_ids(values.get("serves"))?,
         name,
     })

@@ -119,6 +119,7 @@ impl Device for Cpu {
         for (id, row) in ids.iter().zip(out.each_row()) {
             table.read_row(*id as usize, 0..table.cols(), row);
         }
+        table.used();
         Ok(())
     }
 
@@ -140,6 +141,7 @@ impl Device for Cpu {
         let bias = layer.bias.map(|bias| bias.numbers());
         let stride = out.stride;
         gemm::linear_on(self.isa, rows, layer.weight, bias, finish, gemm::RowsMut { data: out.numbers(), stride });
+        layer.weight.used();
         Ok(())
     }
 

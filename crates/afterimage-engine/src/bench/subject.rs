@@ -28,8 +28,8 @@ pub(super) enum Subject<D: Device> {
 
 /// Networks with random weights.
 pub(super) struct Random<D: Device> {
-    pub transformer: FluxTransformer<D>,
-    pub autoencoder: Autoencoder<D>,
+    pub transformer: Arc<FluxTransformer<D>>,
+    pub autoencoder: Arc<Autoencoder<D>>,
     pub context_tokens: usize,
     pub dtype: &'static str,
 }
@@ -67,8 +67,8 @@ impl<D: Device> Random<D> {
             ..FluxConfig::default()
         };
         Ok(Self {
-            transformer: FluxTransformer::load(device, &scope.at("transformer"), config)?,
-            autoencoder: Autoencoder::load(device, &scope.at("vae"), VaeConfig::flux(), true)?,
+            transformer: Arc::new(FluxTransformer::load(device, &scope.at("transformer"), config)?),
+            autoencoder: Arc::new(Autoencoder::load(device, &scope.at("vae"), VaeConfig::flux(), true)?),
             context_tokens: TEXT_TOKENS + IMAGE_TOKENS,
             dtype,
         })

@@ -189,15 +189,15 @@ mod tests {
     fn tiny_files_of_every_type_and_layout_fit() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
-        let synth = |options, path: &Path| {
+        let synth_anew = |options, path: &Path| {
             let _ = fs::remove_file(path);
-            super::synth(options, path)
+            synth(options, path)
         };
         let types = [SynthType::F32, SynthType::Fp8, SynthType::Fp8Scaled, SynthType::Q8, SynthType::Q4K];
         for number_type in types {
             for layout in [SynthLayout::Bfl, SynthLayout::Diffusers, SynthLayout::Comfyui] {
                 let options = SynthOptions { preset: SynthPreset::Tiny, layout: Some(layout), number_type };
-                let report = synth(options, &path).unwrap();
+                let report = synth_anew(options, &path).unwrap();
                 let found = inspect(&path).unwrap();
                 assert!(found.fits && found.components[0].unneeded.is_empty(), "{found}");
                 assert_eq!(fs::metadata(&path).unwrap().len(), report.bytes);
@@ -208,9 +208,9 @@ mod tests {
         let report = synth(options, folder.path()).unwrap();
         assert_eq!(report.files.len(), 2);
         assert!(inspect(folder.path()).unwrap().fits);
-        let again = super::synth(options, folder.path()).unwrap_err().to_string();
-        assert!(again.contains("diffusion_pytorch_model.safetensors: exists"), "{again}");
-        let wrong = super::synth(options, &folder.path().join("x.GGUF")).unwrap_err().to_string();
+        let again = synth(options, folder.path()).unwrap_err().to_string();
+        assert!(again.ends_with("config.json: exists; expected a folder without one"), "{again}");
+        let wrong = synth(options, &folder.path().join("x.GGUF")).unwrap_err().to_string();
         assert!(
             wrong.ends_with("x.GGUF: would be a safetensors file; expected a name that ends in .safetensors"),
             "{wrong}"

@@ -39,7 +39,11 @@ fn reports() {
     let facts =
         GenerationFacts { files_ms: Some(0.5), ..GenerationFacts::new(u64::MAX, Size::new(64, 64), 1, model()) };
     let lines = [
-        spelled(Report::Ready { version: PROTOCOL_VERSION, model: model() }),
+        spelled(Report::Ready {
+            version: PROTOCOL_VERSION,
+            model: model(),
+            memory: "at most 6.1 GB of 8.0 GB".to_owned(),
+        }),
         spelled(Report::FailedToOpen { message: "x: no such folder".to_owned(), bad_input: true }),
         spelled(Report::Alive { progress: 7 }),
         spelled(Report::Started { ticket: 1 }),

@@ -7,7 +7,7 @@ use crate::model_sets::{ModelSetFlags, about_set};
 use crate::origin::Origins;
 use crate::safety_flags::SafetyFlags;
 use crate::values;
-use afterimage_engine::{CheckerChoice, EngineOptions, SafetyOptions};
+use afterimage_engine::{CheckerChoice, EngineOptions, SafetyOptions, usable_memory};
 use afterimage_jobs::worker::{StartEngines, UnusableEngine};
 use afterimage_jobs::{Error as StoreError, Secret};
 use afterimage_kernels::heap;
@@ -274,6 +274,7 @@ impl Serve {
         let processes = self.workers * self.sets.count().max(1);
         flags.threads = flags.threads.or_else(|| share(available_parallelism().ok()?, processes));
         let settings = ChildSettings { metadata: self.metadata.metadata, ..ChildSettings::default() };
+        flags.memory_budget = flags.memory_budget.or_else(|| Some(usable_memory()? / processes.max(1) as u64));
         let command = |options: &EngineOptions| {
             EngineCommand::this_program(options, &settings)
                 .map_err(|error| CommandFailure::other(format!("cannot tell where this program is: {error}")))
