@@ -47,7 +47,7 @@ fn default(kind: &Kind) -> Option<Checked> {
         Kind::Choice { default, .. } => Some(Checked::Text((*default).to_owned())),
         Kind::Size { default, .. } => default.map(Checked::Size),
         Kind::NamedSize { presets, default, .. } => preset(presets, default).map(Checked::Size),
-        Kind::Seed { .. } | Kind::Text { .. } | Kind::Picture => None,
+        Kind::Seed { .. } | Kind::Text { .. } | Kind::Picture | Kind::Loras => None,
     }
 }
 
