@@ -30,7 +30,7 @@ pub use engine::Engine;
 pub use generation::Generation;
 pub use intact::check_weights;
 pub use observer::{Observer, Silent};
-pub use options::{DeviceChoice, DtypeChoice, EngineOptions};
+pub use options::{DeviceChoice, DtypeChoice, EngineOptions, LoraFile};
 pub use provenance::{MetadataLevel, encode_pictures};
 pub use safety::{CheckerChoice, SafetyOptions, SafetyPreviews, StandaloneChecker, Verdict};
 pub use threads::use_threads;

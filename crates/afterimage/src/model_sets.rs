@@ -106,6 +106,8 @@ impl ModelSetSpec {
             clip: self.clip.clone(),
             vae: self.vae.clone(),
             image_encoder: self.image_encoder.clone(),
+            loras: flags.loras.clone(),
+            lora_dir: flags.lora_dir.clone(),
             device: self.device.unwrap_or(flags.device),
             dtype: self.dtype.unwrap_or(flags.dtype),
             threads: self.threads.or(flags.threads),

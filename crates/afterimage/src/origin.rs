@@ -69,6 +69,7 @@ impl Origins {
             | Field::ReduxDownsample
             | Field::Redux
             | Field::Model
+            | Field::Loras
             | Field::Repeat => self.subject(field.name()),
         }
     }

@@ -86,6 +86,7 @@ pub(super) fn generate<D: Device>(networks: &Networks<D>, order: &Order) -> Resu
         image_cached: made.image_cached,
         text_cached: made.text_cached,
         model: networks.facts(),
+        loras: Vec::new(),
         pictures,
         safety: reviewed.map(|reviewed| reviewed.facts),
     };

@@ -59,6 +59,7 @@ pub const fn field_name(field: Field) -> &'static str {
         | Field::ReduxDownsample
         | Field::Redux
         | Field::Model
+        | Field::Loras
         | Field::Repeat => field.name(),
     }
 }
