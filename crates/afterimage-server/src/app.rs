@@ -9,6 +9,7 @@ use crate::files::{FileLinks, Media, ResultFiles};
 use crate::follow::{Follower, SyncRunner};
 use crate::http::{BodyReader, PublicUrl, TrustedProxies};
 use crate::intake::Intake;
+use crate::loras::LoraFolders;
 use crate::model_sets::ModelSets;
 use crate::operations::metrics::MetricSources;
 use crate::operations::loras::LoraSources;

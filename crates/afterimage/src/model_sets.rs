@@ -6,15 +6,28 @@ use crate::values;
 use afterimage_core::ModelName;
 use afterimage_engine::{DeviceChoice, DtypeChoice, EngineOptions};
 use afterimage_server::dialects::model_ids;
+use afterimage_server::loras::{LoraFolder, LoraFolders};
 use afterimage_server::model_sets::{Ambiguous, ModelSets};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a set takes.
-const KEYS: [&str; 11] =
-    ["base", "redux", "transformer", "t5", "clip", "vae", "image-encoder", "device", "dtype", "threads", "serves"];
+const KEYS: [&str; 12] = [
+    "base",
+    "redux",
+    "transformer",
+    "t5",
+    "clip",
+    "vae",
+    "image-encoder",
+    "lora-dir",
+    "device",
+    "dtype",
+    "threads",
+    "serves",
+];
 
 /// The sets of models that have names.
 #[derive(Args, Debug)]
@@ -24,7 +37,7 @@ pub struct ModelSetFlags {
     ///
     /// May be given several times; NAME has 1 to 40 characters of a-z, 0-9, `.`, `_` and `-`. SPEC is a list of
     /// `key=value` with commas between: `base` (always), `redux`, `transformer`, `t5`, `clip`, `vae`, `image-encoder`, and
-    /// `device`, `dtype` and `threads` where they differ from the flags. In the TOML file each set is a table, `[model.NAME]`, with the same keys; there a path
+    /// `lora-dir`, `device`, `dtype` and `threads` where they differ from the flags. In the TOML file each set is a table, `[model.NAME]`, with the same keys; there a path
     /// may hold a comma. Each set has --workers processes of its own. Not together with --base and the other flags that name models.
     ///
     /// Requests name a service's model id. One that a set lists (`serves=ID+ID`) runs there, and that set serves nothing
@@ -45,6 +58,7 @@ pub struct ModelSetSpec {
     clip: Option<PathBuf>,
     vae: Option<PathBuf>,
     image_encoder: Option<PathBuf>,
+    lora_dir: Option<PathBuf>,
     device: Option<DeviceChoice>,
     dtype: Option<DtypeChoice>,
     threads: Option<NonZeroUsize>,
@@ -75,6 +89,25 @@ impl ModelSetFlags {
         Ok(self.model.iter().map(|set| (set.name.clone(), set.options(flags))).collect())
     }
 
+    /// Where requests for each set, or for the one without a name, find LoRAs: in the set's own folder, else in `shared`.
+    ///
+    /// # Errors
+    /// When one is no folder that can be read.
+    pub fn lora_folders(&self, shared: Option<&Path>, origins: &Origins) -> Result<LoraFolders, CommandFailure> {
+        let refused = |problem| CommandFailure::bad_input(origins.subject("lora_dir"), problem);
+        let shared = shared.map(lora_folder).transpose().map_err(refused)?;
+        if self.model.is_empty() {
+            return Ok(LoraFolders::new(shared.map(|folder| (None, folder))));
+        }
+        let mut folders = Vec::new();
+        for set in &self.model {
+            let own = set.lora_dir.as_deref().map(lora_folder).transpose();
+            let own = own.map_err(|problem| about_set(&set.name, &format!("lora-dir: {problem}"), origins))?;
+            folders.extend(own.or_else(|| shared.clone()).map(|folder| (Some(set.name.clone()), folder)));
+        }
+        Ok(LoraFolders::new(folders))
+    }
+
     /// Which ids each set serves.
     ///
     /// # Errors
@@ -89,6 +122,11 @@ impl ModelSetFlags {
             about_set(name, &ambiguous.to_string(), origins)
         })
     }
+}
+
+/// The folder at `path`.
+fn lora_folder(path: &Path) -> Result<LoraFolder, String> {
+    LoraFolder::open(path).map_err(|error| format!("{}: {error}; name a folder of NAME.safetensors", path.display()))
 }
 
 /// A failure that names the flag, where its value came from, and the set.
@@ -107,7 +145,7 @@ impl ModelSetSpec {
             vae: self.vae.clone(),
             image_encoder: self.image_encoder.clone(),
             loras: flags.loras.clone(),
-            lora_dir: flags.lora_dir.clone(),
+            lora_dir: self.lora_dir.clone().or_else(|| flags.lora_dir.clone()),
             device: self.device.unwrap_or(flags.device),
             dtype: self.dtype.unwrap_or(flags.dtype),
             threads: self.threads.or(flags.threads),
@@ -174,6 +212,7 @@ fn read(name: ModelName, values: &Map<String, Value>) -> Result<ModelSetSpec, St
         clip: path("clip")?,
         vae: path("vae")?,
         image_encoder: path("image-encoder")?,
+        lora_dir: path("lora-dir")?,
         device: text("device")?.map(|text| values::device(&text)).transpose().map_err(|it| parsed("device", it))?,
         dtype: text("dtype")?.map(|text| dtype(&text)).transpose().map_err(|it| parsed("dtype", it))?,
         threads: text("threads")?.map(|text| values::threads(&text)).transpose().map_err(|it| parsed("threads", it))?,
@@ -233,6 +272,10 @@ mod tests {
         assert_eq!((options.dtype, options.threads, options.redux), (DtypeChoice::Bf16, NonZeroUsize::new(3), None));
         let plain = parse("dev=base=b").unwrap().options(&flags);
         assert_eq!((plain.threads, plain.device), (NonZeroUsize::new(7), DeviceChoice::Auto));
+        let flags = EngineOptions { lora_dir: Some("/loras".into()), ..flags };
+        let lora_dir = |spec| parse(spec).unwrap().options(&flags).lora_dir;
+        assert_eq!(lora_dir("dev=base=b"), Some("/loras".into()));
+        assert_eq!(lora_dir("dev=base=b,lora-dir=/own"), Some("/own".into()));
     }
 
     #[test]
