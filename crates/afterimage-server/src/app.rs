@@ -11,8 +11,8 @@ use crate::http::{BodyReader, PublicUrl, TrustedProxies};
 use crate::intake::Intake;
 use crate::loras::LoraFolders;
 use crate::model_sets::ModelSets;
-use crate::operations::metrics::MetricSources;
 use crate::operations::loras::LoraSources;
+use crate::operations::metrics::MetricSources;
 use crate::operations::status::{SafetyPolicy, StatusSources};
 use crate::operations::{Needs, Readiness};
 use crate::picture_check::PictureChecker;
@@ -85,8 +85,19 @@ pub struct App {
 impl App {
     /// Puts the parts together.
     pub fn new(resources: Resources) -> Self {
-        let Resources { store, blobs, storage_claim, models, loras, engines, outbound, links, public_url, stopping, .. } =
-            resources;
+        let Resources {
+            store,
+            blobs,
+            storage_claim,
+            models,
+            loras,
+            engines,
+            outbound,
+            links,
+            public_url,
+            stopping,
+            ..
+        } = resources;
         let room = Arc::new(resources.room);
         let hints = Arc::new(Hints::default());
         let bodies = BodyReader::default();

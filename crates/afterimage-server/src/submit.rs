@@ -11,7 +11,8 @@ use crate::storage_room::StorageRoom;
 use afterimage_core::{Error as CoreError, Field, GenerationRequest, ModelName, OutputFormat, limits};
 use afterimage_jobs::worker::Hints;
 use afterimage_jobs::{
-    ApiKey, Blobs, Idempotency, Job, JobId, JobSpec, NewJob, OutputSpec, Priority, Queue, Source, Store, Submitted, Webhook,
+    ApiKey, Blobs, Idempotency, Job, JobId, JobSpec, NewJob, OutputSpec, Priority, Queue, Source, Store, Submitted,
+    Webhook,
 };
 use serde_json::Value;
 use std::sync::Arc;

@@ -93,7 +93,11 @@ fn columns(kind: &Kind) -> (&'static str, String, String) {
             ("string or object", values, format!("`{default}`"))
         }
         Kind::Loras => {
-            let values = format!("up to {} `{{\"path\", \"scale\"}}`, scales {}", limits::LORAS.end(), span(&limits::LORA_SCALE));
+            let values = format!(
+                "up to {} `{{\"path\", \"scale\"}}`, scales {}",
+                limits::LORAS.end(),
+                span(&limits::LORA_SCALE)
+            );
             ("array", values, "`[]`, scales 1".to_owned())
         }
     }

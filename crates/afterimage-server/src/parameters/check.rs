@@ -254,7 +254,9 @@ impl ParameterCheck<'_> {
         let name = name.map_err(|(kind, message)| Problem::new(format!("{place}.path"), kind, message))?;
         let scale = match fields.get(lora_list::SCALE).filter(|scale| !scale.is_null()) {
             None => lora_list::DEFAULT_SCALE,
-            Some(scale) => self.lora_scale(scale).map_err(|problem| Problem { field: format!("{place}.scale"), ..problem })?,
+            Some(scale) => {
+                self.lora_scale(scale).map_err(|problem| Problem { field: format!("{place}.scale"), ..problem })?
+            }
         };
         Ok(LoraChoice { name, scale })
     }

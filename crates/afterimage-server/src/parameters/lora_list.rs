@@ -44,7 +44,10 @@ mod tests {
         let list = json!([{"path": "film", "scale": 0.5, "junk": "x".repeat(9999)}, {"path": "ink", "scale": null}]);
         let expected = json!([{"path": "film", "scale": 0.5}, {"path": "ink", "scale": null}]);
         assert_eq!(shown(&list), expected);
-        assert_eq!(shown(&json!(r#" [{"path": "film", "scale": 0.5, "x": 1}, {"path": "ink", "scale": null}] "#)), expected);
+        assert_eq!(
+            shown(&json!(r#" [{"path": "film", "scale": 0.5, "x": 1}, {"path": "ink", "scale": null}] "#)),
+            expected
+        );
         assert_eq!(shown(&json!("no list")), json!([]));
     }
 

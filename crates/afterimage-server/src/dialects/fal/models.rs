@@ -2,7 +2,8 @@
 
 use crate::dialects::{Flow, Model, generation};
 use crate::parameters::common::{
-    guidance, loras, num_images, output_format, required_prompt, restyling_prompt, safety_checker, seed, steps, strength,
+    guidance, loras, num_images, output_format, required_prompt, restyling_prompt, safety_checker, seed, steps,
+    strength,
 };
 use crate::parameters::{Kind, Parameter, Values};
 use afterimage_core::{Enlarge, Field, GenerationRequest, Size, Task, VariationSettings};

@@ -5,7 +5,8 @@ use super::error::{Failed, HandlerError};
 use crate::dialects::Flow;
 use crate::model_sets::ModelSets;
 use crate::parameters::common::{
-    guidance, loras, num_images, num_images_called, output_format, required_prompt, restyling_prompt, seed, steps, strength,
+    guidance, loras, num_images, num_images_called, output_format, required_prompt, restyling_prompt, seed, steps,
+    strength,
 };
 use crate::parameters::{Kind, Parameter};
 use afterimage_core::{Size, limits};

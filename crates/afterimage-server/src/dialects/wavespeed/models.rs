@@ -2,7 +2,8 @@
 
 use crate::dialects::{Flow, Model};
 use crate::parameters::common::{
-    guidance, loras, num_images, output_format, required_prompt, restyling_prompt, safety_checker, seed, steps, strength,
+    guidance, loras, num_images, output_format, required_prompt, restyling_prompt, safety_checker, seed, steps,
+    strength,
 };
 use crate::parameters::{Kind, Parameter};
 use afterimage_core::Size;
