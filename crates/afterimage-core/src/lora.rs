@@ -16,12 +16,28 @@ pub struct LoraName(String);
 
 name_text!(LoraName);
 
+impl LoraName {
+    /// A name for people of a file that is in no folder: other characters than names have are `_`.
+    pub fn of_file(stem: &str) -> Self {
+        let plain = |character: char| if is_plain(character) { character } else { '_' };
+        let text: String = stem.chars().take(LONGEST).map(plain).collect();
+        Self(if text.is_empty() || text.starts_with('.') {
+            format!("_{}", text.get(1..).unwrap_or_default())
+        } else {
+            text
+        })
+    }
+}
+
+fn is_plain(character: char) -> bool {
+    character.is_ascii_alphanumeric() || "._-".contains(character)
+}
+
 impl FromStr for LoraName {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        if !(1..=LONGEST).contains(&text.len()) || text.starts_with('.') || !text.bytes().all(allowed) {
+        if !(1..=LONGEST).contains(&text.len()) || text.starts_with('.') || !text.chars().all(is_plain) {
             return Err(format!(
                 "a name has 1 to {LONGEST} characters of A-Z, a-z, 0-9, `.`, `_` and `-`, and begins with no dot"
             ));
@@ -77,6 +93,16 @@ mod tests {
             assert!(bad.parse::<LoraName>().is_err(), "{bad}");
             assert!(serde_json::from_value::<LoraName>(bad.into()).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn files_of_any_name_have_one() {
+        for (stem, name) in [("a b", "a_b"), ("", "_"), (".x", "_x"), ("Stil ä/1", "Stil___1"), ("ok-1.0", "ok-1.0")] {
+            let made = LoraName::of_file(stem);
+            assert_eq!(made.as_str(), name);
+            assert_eq!(made.as_str().parse(), Ok(made.clone()));
+        }
+        assert_eq!(LoraName::of_file(&"ä".repeat(200)).as_str().len(), 80);
     }
 
     #[test]

@@ -49,6 +49,6 @@ impl OnDevice for Open<'_> {
     fn run<D: Device>(self, device: Arc<D>) -> Result<Box<dyn Pipeline>> {
         let files = ModelFiles::open(self.0)?;
         let safety = safety::open(&device, &self.0.safety)?;
-        Ok(Box::new(Networks::new(device, files, safety)))
+        Ok(Box::new(Networks::new(device, files, safety)?))
     }
 }
