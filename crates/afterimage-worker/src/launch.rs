@@ -85,6 +85,7 @@ fn arguments(options: &EngineOptions, settings: &ChildSettings) -> Vec<OsString>
     for (name, path) in options.paths() {
         arguments.extend(path.as_ref().map(|path| flag(name, path)));
     }
+    arguments.extend(options.lora_dir.as_ref().map(|folder| flag("lora-dir", folder)));
     arguments.push(flag("device", &options.device.to_string()));
     arguments.push(flag("dtype", &word(&options.dtype)));
     arguments.extend(options.threads.map(|threads| flag("threads", &threads.to_string())));
@@ -137,6 +138,7 @@ mod tests {
             base: Some("-odd name".into()),
             t5: Some("t5.gguf".into()),
             image_encoder: Some("siglip".into()),
+            lora_dir: Some("lo ras".into()),
             device: DeviceChoice::Cuda(1),
             dtype: DtypeChoice::Bf16,
             threads: std::num::NonZeroUsize::new(3),
@@ -157,6 +159,7 @@ mod tests {
                 "--base=-odd name",
                 "--t5=t5.gguf",
                 "--image-encoder=siglip",
+                "--lora-dir=lo ras",
                 "--device=cuda:1",
                 "--dtype=bf16",
                 "--threads=3",
