@@ -208,6 +208,13 @@ pub struct Serve {
     #[command(flatten)]
     models: ModelFlags,
 
+    /// Folder of LoRAs that requests may use by name: NAME.safetensors
+    ///
+    /// A name has 1 to 80 characters of A-Z, a-z, 0-9, `.`, `_` and `-`; a request never names a path. Files may come and
+    /// go while the server runs.
+    #[arg(long, env = "AFTERIMAGE_LORA_DIR", hide_env_values = true, value_name = "DIR", help_heading = "Models")]
+    lora_dir: Option<PathBuf>,
+
     #[command(flatten)]
     sets: ModelSetFlags,
 
@@ -270,7 +277,7 @@ impl Serve {
 
     /// How engine processes are started: for each set of models, or for the one without a name.
     fn engines(&self, safety: SafetyOptions, origins: &Origins) -> Result<Arc<dyn StartEngines>, CommandFailure> {
-        let mut flags = EngineOptions { safety, ..self.models.engine_options() };
+        let mut flags = EngineOptions { safety, lora_dir: self.lora_dir.clone(), ..self.models.engine_options() };
         let processes = self.workers * self.sets.count().max(1);
         flags.threads = flags.threads.or_else(|| share(available_parallelism().ok()?, processes));
         let settings = ChildSettings { metadata: self.metadata.metadata, ..ChildSettings::default() };
