@@ -143,7 +143,7 @@ impl Config {
         };
         // Only these flags take several values.
         let texts = match value {
-            Value::Array(values) if ["image-weight", "trusted-proxy", MODEL].contains(&key) => {
+            Value::Array(values) if ["image-weight", "lora", "trusted-proxy", MODEL].contains(&key) => {
                 values.iter().map(text).collect()
             }
             other => text(other).map(|text| vec![text]),

@@ -4,7 +4,7 @@ use crate::failure::{CommandFailure, shortened};
 use crate::origin::Origins;
 use crate::values;
 use afterimage_core::ModelName;
-use afterimage_engine::{DeviceChoice, DtypeChoice, EngineOptions};
+use afterimage_engine::{DeviceChoice, DtypeChoice, EngineOptions, LoraFile};
 use afterimage_server::dialects::model_ids;
 use afterimage_server::loras::{LoraFolder, LoraFolders};
 use afterimage_server::model_sets::{Ambiguous, ModelSets};
@@ -14,7 +14,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 /// What a set takes.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "base",
     "redux",
     "transformer",
@@ -22,6 +22,7 @@ const KEYS: [&str; 12] = [
     "clip",
     "vae",
     "image-encoder",
+    "lora",
     "lora-dir",
     "device",
     "dtype",
@@ -37,7 +38,7 @@ pub struct ModelSetFlags {
     ///
     /// May be given several times; NAME has 1 to 40 characters of a-z, 0-9, `.`, `_` and `-`. SPEC is a list of
     /// `key=value` with commas between: `base` (always), `redux`, `transformer`, `t5`, `clip`, `vae`, `image-encoder`, and
-    /// `lora-dir`, `device`, `dtype` and `threads` where they differ from the flags. In the TOML file each set is a table, `[model.NAME]`, with the same keys; there a path
+    /// `lora` (`FILE[:SCALE]`, may be given several times), `lora-dir`, `device`, `dtype` and `threads` where they differ from the flags. In the TOML file each set is a table, `[model.NAME]`, with the same keys; there a path
     /// may hold a comma. Each set has --workers processes of its own. Not together with --base and the other flags that name models.
     ///
     /// Requests name a service's model id. One that a set lists (`serves=ID+ID`) runs there, and that set serves nothing
@@ -58,6 +59,7 @@ pub struct ModelSetSpec {
     clip: Option<PathBuf>,
     vae: Option<PathBuf>,
     image_encoder: Option<PathBuf>,
+    loras: Vec<LoraFile>,
     lora_dir: Option<PathBuf>,
     device: Option<DeviceChoice>,
     dtype: Option<DtypeChoice>,
@@ -144,7 +146,7 @@ impl ModelSetSpec {
             clip: self.clip.clone(),
             vae: self.vae.clone(),
             image_encoder: self.image_encoder.clone(),
-            loras: flags.loras.clone(),
+            loras: if self.loras.is_empty() { flags.loras.clone() } else { self.loras.clone() },
             lora_dir: self.lora_dir.clone().or_else(|| flags.lora_dir.clone()),
             device: self.device.unwrap_or(flags.device),
             dtype: self.dtype.unwrap_or(flags.dtype),
@@ -178,10 +180,13 @@ fn in_list(spec: &str, name: &ModelName) -> Result<Map<String, Value>, String> {
         })?;
         let value = match key {
             "serves" => value.split('+').map(Value::from).collect(),
+            "lora" => Value::Array(vec![Value::from(value)]),
             _ => Value::from(value),
         };
-        if values.insert(key.to_owned(), value).is_some() {
-            return Err(format!("{}: given more than once", shortened(key)));
+        match values.get_mut(key) {
+            None => drop(values.insert(key.to_owned(), value)),
+            Some(Value::Array(files)) if key == "lora" => files.push(value),
+            Some(_) => return Err(format!("{}: given more than once", shortened(key))),
         }
     }
     Ok(values)
@@ -212,6 +217,7 @@ fn read(name: ModelName, values: &Map<String, Value>) -> Result<ModelSetSpec, St
         clip: path("clip")?,
         vae: path("vae")?,
         image_encoder: path("image-encoder")?,
+        loras: loras(values.get("lora")).map_err(|it| parsed("lora", it))?,
         lora_dir: path("lora-dir")?,
         device: text("device")?.map(|text| values::device(&text)).transpose().map_err(|it| parsed("device", it))?,
         dtype: text("dtype")?.map(|text| dtype(&text)).transpose().map_err(|it| parsed("dtype", it))?,
@@ -228,6 +234,17 @@ fn dtype(text: &str) -> Result<DtypeChoice, String> {
         .collect();
     let dtype = DtypeChoice::from_str(text, false);
     dtype.map_err(|_| format!("`{}` is not known; {} are accepted", shortened(text), known.join(", ")))
+}
+
+/// One file, or a list of them, each with a scale or without.
+fn loras(value: Option<&Value>) -> Result<Vec<LoraFile>, String> {
+    let list = match value {
+        None => return Ok(Vec::new()),
+        Some(Value::Array(list)) => list.as_slice(),
+        Some(one) => std::slice::from_ref(one),
+    };
+    let file = |value: &Value| values::lora(value.as_str().ok_or("expected FILE or FILE:SCALE, as text")?);
+    list.iter().map(file).collect()
 }
 
 /// The ids in a list; each must be one of the server's, since a wrong one would never be asked for.
@@ -276,6 +293,17 @@ mod tests {
         let lora_dir = |spec| parse(spec).unwrap().options(&flags).lora_dir;
         assert_eq!(lora_dir("dev=base=b"), Some("/loras".into()));
         assert_eq!(lora_dir("dev=base=b,lora-dir=/own"), Some("/own".into()));
+        let listed = parse("dev=base=b,lora=a.safetensors,lora=b:c.safetensors:0.5").unwrap();
+        let table = "base = 'b'\nlora = ['a.safetensors', 'b:c.safetensors:0.5']".parse().unwrap();
+        assert_eq!(parse(&from_table("dev", &table).unwrap()), Ok(listed.clone()));
+        let file = |path: &str, scale| LoraFile { path: path.into(), scale };
+        let own = vec![file("a.safetensors", 1.0), file("b:c.safetensors", 0.5)];
+        let flags = EngineOptions { loras: vec![file("shared", 2.0)], ..flags };
+        assert_eq!(listed.options(&flags).loras, own);
+        assert_eq!(parse("dev=base=b").unwrap().options(&flags).loras, flags.loras);
+        for bad in ["dev=base=b,lora=", "dev=base=b,lora=a:9", "dev={\"base\": \"b\", \"lora\": [1]}"] {
+            assert!(parse(bad).unwrap_err().starts_with("dev: lora: "), "{bad}");
+        }
     }
 
     #[test]

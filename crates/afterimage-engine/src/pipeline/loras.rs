@@ -85,6 +85,9 @@ impl LoraLibrary {
     /// # Errors
     /// Those of [`LoraWeights::read`].
     pub fn open(options: &EngineOptions, targets: TargetsOf) -> Result<Self> {
+        if let Some(folder) = options.lora_dir.as_ref().filter(|folder| !folder.is_dir()) {
+            return Err(Error::model_file(folder, "no such folder; expected one with LoRAs, NAME.safetensors"));
+        }
         let read = Cache::new(KEPT, |_, weights: &LoraWeights| weights.bytes());
         let mut library = Self { folder: options.lora_dir.clone(), fixed: LoraSelection::default(), read };
         let mut chosen = Vec::new();

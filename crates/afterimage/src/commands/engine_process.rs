@@ -44,8 +44,8 @@ pub struct EngineProcess {
     #[command(flatten)]
     models: ModelFlags,
 
-    /// Folder of LoRAs that requests may name
-    #[arg(long, env = "AFTERIMAGE_LORA_DIR", hide_env_values = true, value_name = "DIR")]
+    /// Folder of LoRAs that requests may use by name
+    #[arg(long, value_name = "DIR")]
     lora_dir: Option<PathBuf>,
 
     #[command(flatten)]
@@ -62,8 +62,7 @@ impl EngineProcess {
             metadata: self.metadata.metadata,
         };
         let safety = self.safety.options(&[], origins)?;
-        let lora_dir = self.lora_dir.clone();
-        let options = EngineOptions { safety, lora_dir, ..self.models.engine_options() };
+        let options = EngineOptions { safety, lora_dir: self.lora_dir.clone(), ..self.models.engine_options() };
         child::run(options, settings).map_err(|error| match &error {
             ChildError::CannotOpen(error) => CommandFailure::from_error(error, origins),
             ChildError::Pipe(_) | ChildError::System(_) => CommandFailure::other(error.to_string()),

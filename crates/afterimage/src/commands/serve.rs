@@ -285,8 +285,7 @@ impl Serve {
 
     /// How engine processes are started: for each set of models, or for the one without a name.
     fn engines(&self, safety: SafetyOptions, origins: &Origins) -> Result<Arc<dyn StartEngines>, CommandFailure> {
-        let lora_dir = self.lora_dir.clone();
-        let mut flags = EngineOptions { safety, lora_dir, ..self.models.engine_options() };
+        let mut flags = EngineOptions { safety, lora_dir: self.lora_dir.clone(), ..self.models.engine_options() };
         let processes = self.workers * self.sets.count().max(1);
         flags.threads = flags.threads.or_else(|| share(available_parallelism().ok()?, processes));
         let settings = ChildSettings { metadata: self.metadata.metadata, ..ChildSettings::default() };
