@@ -49,7 +49,7 @@ pub struct ModelSetFlags {
 }
 
 /// One set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ModelSetSpec {
     name: ModelName,
     base: PathBuf,
