@@ -234,6 +234,10 @@ impl ParameterCheck<'_> {
     }
 
     fn loras(&self) -> Result<Vec<LoraChoice>, Problem> {
+        // Absent, as the text that a form has.
+        if self.value.is_null() {
+            return Ok(Vec::new());
+        }
         let items = self.value.as_array().ok_or_else(|| self.wrong_type())?;
         let most = *limits::LORAS.end();
         if items.len() > most {

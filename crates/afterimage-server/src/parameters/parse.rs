@@ -245,6 +245,7 @@ mod tests {
         for nothing in [json!(null), json!([])] {
             assert_eq!(read(Numbers::Typed, &nothing), Ok(Vec::new()));
         }
+        assert_eq!(read(Numbers::OrText, &json!("null")), Ok(Vec::new()));
         for bad in ["", "film", "[", "{}", "\"film\"", &"[".repeat(5000)] {
             assert_eq!(read(Numbers::OrText, &json!(bad)), Err("loras".to_owned()), "{bad}");
         }

@@ -74,7 +74,8 @@ async fn send(server: &Server, path: &str, loras: &Value) -> (StatusCode, Value)
         body["image"] = json!(image);
         body["image_url"] = json!(image);
     }
-    server.post(path, &body).await
+    let request = server.request(Method::POST, path).header("content-type", "application/json");
+    answer(request.body(body.to_string()).send().await.unwrap()).await
 }
 
 /// Checks the shape of a refusal; the field that it names, in one spelling for all dialects, and the whole answer.
