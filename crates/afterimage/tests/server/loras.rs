@@ -299,3 +299,20 @@ async fn a_file_that_goes_while_its_request_waits_fails_the_request_once() {
     let job = store.await.unwrap().job(&JobId::parse(id).unwrap()).await.unwrap().unwrap();
     assert_eq!((job.attempt, job.quarantined), (1, false), "it is not tried again");
 }
+
+#[tokio::test]
+async fn a_file_that_cannot_be_used_fails_its_own_requests_and_nothing_else() {
+    let folder = folder();
+    fs::write(folder.path().join("broken.safetensors"), "no weights").unwrap();
+    let server = serving(folder.path()).await;
+    let broken = json!([{"path": "broken"}]);
+    let (status, body) = send(&server, REDUX, &broken).await;
+    assert_eq!((status, &body["data"]["status"]), (StatusCode::OK, &json!("failed")), "{body}");
+    assert_eq!(body["data"]["error"], "the installed model cannot be used with these LoRAs", "{body}");
+    for path in [FAL, NATIVE, VARIATIONS, EDITS] {
+        let (status, body) = send(&server, path, &broken).await;
+        assert_eq!(status, 500, "{path}: {body}");
+        assert!(!body.to_string().contains(folder.path().to_str().unwrap()), "{path}: {body}");
+        assert_eq!(send(&server, path, &json!([{"path": "film"}])).await.0, 200, "{path}");
+    }
+}
