@@ -145,6 +145,12 @@ const OTHERS: [(&str, &str); 15] = [
     ("norm_k.weight", "the norms of a control LoRA, which also needs a control picture"),
 ];
 
+/// Whether names look like those of a `LoRA` or of its kin, be they understood or not.
+pub fn is_lora<'a>(names: impl IntoIterator<Item = &'a str>) -> bool {
+    const WORDS: [&str; 4] = ["lora", "lokr_", "hada_", "dora_scale"];
+    names.into_iter().any(|name| WORDS.iter().any(|word| name.contains(word)))
+}
+
 /// What the name of a tensor says, or what kind of adapter it belongs to that is not applied.
 pub(super) fn read_name(name: &str) -> Result<LoraTensorName, &'static str> {
     if let Some((_, kind)) = OTHERS.iter().find(|(part, _)| name.contains(part)) {

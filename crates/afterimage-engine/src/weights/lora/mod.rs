@@ -19,7 +19,7 @@ mod read;
 mod targets;
 mod update;
 
-pub use key::{LoraForm, LoraPart};
+pub use key::{LoraForm, LoraPart, is_lora};
 pub use merged::MergedLoras;
 pub use pairs::LoraPairs;
 pub use read::{LoraWeights, TargetsOf};

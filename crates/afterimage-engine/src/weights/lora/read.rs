@@ -4,11 +4,8 @@ use super::key::LoraPart;
 use super::pairs::{LoraPair, LoraPairs, refuse, values};
 use super::targets::{LoraTarget, LoraTargets};
 use super::update::LoraUpdate;
-use crate::bundle::map;
-use crate::weights::file_kind::FileKind;
-use crate::weights::safetensors::SafetensorsFile;
 use crate::weights::tensor_file::TensorFile;
-use afterimage_core::{Error, Result};
+use afterimage_core::Result;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -26,15 +23,15 @@ impl LoraWeights {
     /// Reads the safetensors file `path`.
     ///
     /// # Errors
-    /// [`Error::ModelFile`] when it cannot be read, and those of [`LoraPairs::read`] and [`LoraWeights::fit`].
+    /// Those of [`LoraPairs::open`] and [`LoraWeights::fit`].
     pub fn read(path: &Path, targets: TargetsOf) -> Result<Self> {
-        Self::fit(&open(path)?, targets)
+        Self::fit(&LoraPairs::open(path)?, targets)
     }
 
     /// The pairs as updates of the layers in `targets`.
     ///
     /// # Errors
-    /// [`Error::Tensor`] for the first tensor whose layer the model does not have, or whose shape is not the layer's, or
+    /// [`afterimage_core::Error::Tensor`] for the first tensor whose layer the model does not have, or whose shape is not the layer's, or
     /// whose numbers cannot be used.
     pub fn fit(pairs: &LoraPairs, targets: TargetsOf) -> Result<Self> {
         let mut fitted = Self::default();
@@ -84,21 +81,6 @@ impl LoraWeights {
         };
         self.updates.values().flat_map(BTreeMap::values).map(layer).sum()
     }
-}
-
-/// Opens a file and sorts its tensors.
-///
-/// # Errors
-/// [`Error::ModelFile`] when it is no safetensors file, and those of [`LoraPairs::read`].
-pub(super) fn open(path: &Path) -> Result<LoraPairs> {
-    if path.is_dir() {
-        return Err(Error::model_file(path, "is a folder; expected a LoRA's safetensors file"));
-    }
-    let bytes = map(path)?;
-    if matches!(FileKind::detect(&bytes), FileKind::Gguf) {
-        return Err(Error::model_file(path, "is a GGUF file; LoRAs are read from safetensors files"));
-    }
-    LoraPairs::read(SafetensorsFile::parse(path.to_path_buf(), &bytes)?)
 }
 
 fn update(pairs: &LoraPairs, part: LoraPart, module: &str, pair: &LoraPair, target: &LoraTarget) -> Result<LoraUpdate> {
