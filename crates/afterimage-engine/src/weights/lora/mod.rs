@@ -24,4 +24,5 @@ pub use merged::MergedLoras;
 pub use pairs::LoraPairs;
 pub use read::{LoraWeights, TargetsOf};
 pub use targets::LoraTargets;
+pub(crate) use update::stored;
 pub use update::{AppliedLoras, AppliedUpdate, LoraUpdate, UsedLora};

@@ -6,6 +6,7 @@ use super::targets::{LoraTarget, LoraTargets};
 use super::update::LoraUpdate;
 use crate::weights::tensor_file::TensorFile;
 use afterimage_core::Result;
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -36,17 +37,24 @@ impl LoraWeights {
     pub fn fit(pairs: &LoraPairs, targets: TargetsOf) -> Result<Self> {
         let mut fitted = Self::default();
         let mut known: BTreeMap<LoraPart, Arc<LoraTargets>> = BTreeMap::new();
+        let mut found = Vec::new();
         for (part, module, pair) in pairs.pairs() {
             let layers = match known.get(&part) {
                 Some(layers) => Arc::clone(layers),
                 None => Arc::clone(known.entry(part).or_insert(targets(part)?)),
             };
-            let Some(target) = layers.find(module) else {
+            let Some(target) = layers.find(module).cloned() else {
                 let expected = format!("a layer of this model's {part}");
                 return Err(refuse(pairs.file().path(), &pair.down, &expected, "none of that name"));
             };
-            let update = update(pairs, part, module, pair, target)?;
-            fitted.updates.entry(part).or_default().entry(target.layer.clone()).or_default().push(update);
+            found.push((part, module, pair, target));
+        }
+        let read = |(part, module, pair, target): &(LoraPart, &str, &LoraPair, LoraTarget)| {
+            update(pairs, *part, module, pair, target)
+        };
+        let updates: Vec<Result<LoraUpdate>> = found.par_iter().map(read).collect();
+        for ((part, .., target), update) in found.into_iter().zip(updates) {
+            fitted.updates.entry(part).or_default().entry(target.layer).or_default().push(update?);
         }
         Ok(fitted)
     }

@@ -2,8 +2,16 @@
 
 use super::key::LoraPart;
 use super::read::LoraWeights;
+use afterimage_tensors::SharedBytes;
 use std::ops::Range;
 use std::sync::Arc;
+
+/// Numbers as a file would store them.
+pub(crate) fn stored(values: &[f32]) -> SharedBytes {
+    let mut bytes = vec![0_u8; size_of_val(values)];
+    bytes.as_chunks_mut::<4>().0.iter_mut().zip(values).for_each(|(bytes, value)| *bytes = value.to_le_bytes());
+    SharedBytes::new(bytes)
+}
 
 /// What is added to some outputs of a layer: `factor · up · down` to the weight, `factor · bias` to the bias.
 #[derive(Debug)]
