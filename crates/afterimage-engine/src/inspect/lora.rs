@@ -1,4 +1,4 @@
-//! The report on a `LoRA`.
+//! The report on a LoRA.
 
 use super::report::{ComponentKind, ComponentReport};
 use crate::weights::lora::LoraPairs;

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 /// Which outputs of which named layer some outputs of a layer are.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct LayerPlace {
     /// Canonical name, without `.weight`.
     pub layer: String,
     /// The outputs of the named layer.
@@ -49,7 +49,7 @@ pub(super) struct Additions<'a> {
 
 impl<'a> Additions<'a> {
     /// What `loras` add to the layer at `places` with so many `inputs`.
-    pub fn find(places: &[Place], inputs: usize, loras: AppliedLoras<'a>) -> Self {
+    pub fn find(places: &[LayerPlace], inputs: usize, loras: AppliedLoras<'a>) -> Self {
         let (mut placed, mut first) = (Vec::new(), 0);
         for place in places {
             for applied in loras.of(&place.layer) {

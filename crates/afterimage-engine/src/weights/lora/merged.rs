@@ -1,7 +1,8 @@
 //! Weights with updates added to them.
 
 use super::key::LoraPart;
-use super::update::{AppliedLoras, AppliedUpdate, UsedLora, stored};
+use super::update::stored;
+use super::used::{AppliedLoras, AppliedUpdate, UsedLora};
 use crate::weights::source::TensorSource;
 use afterimage_core::{Error, Result};
 use afterimage_tensors::{Element, StoredTensor};

@@ -13,7 +13,7 @@ use std::path::Path;
 /// Largest rank. Published ones have up to 512.
 const MOST_RANK: usize = 1 << 14;
 
-/// A `LoRA`'s file, its names understood and its pairs of matrices checked against each other.
+/// A LoRA's file, its names understood and its pairs of matrices checked against each other.
 #[derive(Debug)]
 pub struct LoraPairs {
     file: SafetensorsFile,

@@ -1,4 +1,4 @@
-//! A `LoRA`'s file as updates of a model's layers.
+//! A LoRA's file as updates of a model's layers.
 
 use super::key::LoraPart;
 use super::pairs::{LoraPair, LoraPairs, refuse, values};
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A `LoRA` in memory, fitted to a model: its updates by canonical names of layers. Nothing of the file is used any more.
+/// A LoRA in memory, fitted to a model: its updates by canonical names of layers. Nothing of the file is used any more.
 #[derive(Debug, Default)]
 pub struct LoraWeights {
     updates: BTreeMap<LoraPart, BTreeMap<String, Vec<LoraUpdate>>>,
