@@ -14,7 +14,7 @@ pub struct Dense<'a, W, B> {
     pub low_rank: Option<LowRank<'a, W>>,
 }
 
-/// What a low-rank adapter adds to a dense layer: `x · downᵀ · upᵀ` (Hu et al., `LoRA`: Low-Rank Adaptation of Large
+/// What a low-rank adapter adds to a dense layer: `x · downᵀ · upᵀ` (Hu et al., LoRA: Low-Rank Adaptation of Large
 /// Language Models, 2021), whatever the type of the layer's own numbers.
 #[derive(Debug)]
 pub struct LowRank<'a, W> {

@@ -28,7 +28,7 @@ pub struct EngineOptions {
     /// What is added to the weights for every request.
     #[serde(default)]
     pub loras: Vec<LoraFile>,
-    /// The folder in which requests find `LoRA`s by name, `NAME.safetensors`.
+    /// The folder in which requests find LoRAs by name, `NAME.safetensors`.
     #[serde(default)]
     pub lora_dir: Option<PathBuf>,
     /// Where to compute.
@@ -60,7 +60,7 @@ impl EngineOptions {
     pub const PATHS: [&'static str; 7] = ["base", "redux", "transformer", "t5", "clip", "vae", "image-encoder"];
 }
 
-/// A `LoRA`'s file and how much of it.
+/// A LoRA's file and how much of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoraFile {
     /// A safetensors file.

@@ -1,14 +1,14 @@
 //! What low-rank adapters add to a layer, put together for the device.
 
-use crate::weights::lora::{AppliedLoras, AppliedUpdate};
-use afterimage_core::Result;
+use crate::weights::lora::{AppliedLoras, AppliedUpdate, stored};
+use afterimage_core::{Error, Result};
 use afterimage_device::{Device, LowRank};
-use afterimage_tensors::Matrix;
+use afterimage_tensors::{Element, Matrix};
 use std::ops::Range;
 
 /// Which outputs of which named layer some outputs of a layer are.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct LayerPlace {
     /// Canonical name, without `.weight`.
     pub layer: String,
     /// The outputs of the named layer.
@@ -49,7 +49,7 @@ pub(super) struct Additions<'a> {
 
 impl<'a> Additions<'a> {
     /// What `loras` add to the layer at `places` with so many `inputs`.
-    pub fn find(places: &[Place], inputs: usize, loras: AppliedLoras<'a>) -> Self {
+    pub fn find(places: &[LayerPlace], inputs: usize, loras: AppliedLoras<'a>) -> Self {
         let (mut placed, mut first) = (Vec::new(), 0);
         for place in places {
             for applied in loras.of(&place.layer) {
@@ -111,9 +111,10 @@ impl<'a> Additions<'a> {
             }
             first += own;
         }
-        Ok(Some(Adapter {
-            down: device.weight(&Matrix::from_f32(&down, rank, self.inputs))?,
-            up: device.weight(&Matrix::from_f32(&up, self.outputs, rank))?,
-        }))
+        let weight = |values: &[f32], rows, cols| {
+            let matrix = Matrix::new(stored(values), Element::F32, rows, cols);
+            device.weight(&matrix.ok_or_else(|| Error::internal("numbers that do not fill their matrix"))?)
+        };
+        Ok(Some(Adapter { down: weight(&down, rank, self.inputs)?, up: weight(&up, self.outputs, rank)? }))
     }
 }

@@ -1,6 +1,6 @@
 //! Linear layers, on the host as they are stored and on a device.
 
-use super::adapter::{Adapter, Additions, Place};
+use super::adapter::{Adapter, Additions, LayerPlace};
 use crate::weights::Scope;
 use crate::weights::lora::AppliedLoras;
 use afterimage_core::{Error, Result};
@@ -15,7 +15,7 @@ pub struct StoredLinear {
     weight: Matrix,
     bias: Option<Vec<f32>>,
     /// Where its outputs come from, in their order.
-    places: Vec<Place>,
+    places: Vec<LayerPlace>,
 }
 
 impl StoredLinear {
@@ -49,7 +49,7 @@ impl StoredLinear {
 
     fn new(scope: &Scope, weight: Matrix, bias: Option<Vec<f32>>) -> Self {
         let layer = scope.full_name("").trim_end_matches('.').to_owned();
-        let places = vec![Place { layer, rows: 0..weight.rows(), is_f32: weight.is_f32() }];
+        let places = vec![LayerPlace { layer, rows: 0..weight.rows(), is_f32: weight.is_f32() }];
         Self { weight, bias, places }
     }
 
@@ -73,7 +73,7 @@ impl StoredLinear {
             let (start, end) = (range.start.max(first), range.end.min(first + place.rows.len()));
             if start < end {
                 let rows = place.rows.start + start - first..place.rows.start + end - first;
-                places.push(Place { rows, ..place.clone() });
+                places.push(LayerPlace { rows, ..place.clone() });
             }
             first += place.rows.len();
         }
@@ -96,7 +96,7 @@ pub struct Linear<D: Device> {
     weight: Arc<D::Weight>,
     bias: Option<Arc<D::Buffer>>,
     adapter: Option<Arc<Adapter<D>>>,
-    places: Arc<[Place]>,
+    places: Arc<[LayerPlace]>,
 }
 
 impl<D: Device> Clone for Linear<D> {

@@ -1,4 +1,4 @@
-//! Which `LoRA`s a request uses: the engine's own, and those that it names in the operator's folder. Files are kept in
+//! Which LoRAs a request uses: the engine's own, and those that it names in the operator's folder. Files are kept in
 //! memory once they were read.
 
 use super::cache::Cache;

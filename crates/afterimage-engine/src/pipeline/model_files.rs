@@ -100,7 +100,7 @@ impl ModelFiles {
         &self.options
     }
 
-    /// What a `LoRA` can change in the network `part`.
+    /// What a LoRA can change in the network `part`.
     ///
     /// # Errors
     /// Those of [`ModelFiles::text_encoders`] for these.

@@ -16,7 +16,7 @@ use afterimage_core::{LoraChoice, ModelFacts, Result};
 use afterimage_device::Device;
 use std::sync::Arc;
 
-/// Networks with `LoRA`s of requests that are kept: the last one's, and another for requests in turn.
+/// Networks with LoRAs of requests that are kept: the last one's, and another for requests in turn.
 const KEPT: u64 = 2;
 
 /// The networks that encode prompts.
@@ -115,7 +115,7 @@ impl<D: Device> Networks<D> {
         }
     }
 
-    /// The transformer with what `loras` add to it. The weights are shared by all: one with other `LoRA`s costs their own
+    /// The transformer with what `loras` add to it. The weights are shared by all: one with other LoRAs costs their own
     /// numbers, and no other knows of them.
     pub(crate) fn transformer(&self, loras: &LoraSelection) -> Result<Arc<FluxTransformer<D>>> {
         const PART: LoraPart = LoraPart::Transformer;

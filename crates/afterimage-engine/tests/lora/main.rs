@@ -7,6 +7,7 @@
 mod write;
 
 mod engine;
+mod medium;
 mod refusals;
 
 use afterimage_core::{Error, Result};

@@ -2,6 +2,7 @@
 
 use super::write::{Weights, plain, safetensors};
 use super::{file, message, read};
+use afterimage_engine::inspect::ComponentKind;
 use afterimage_engine::weights::lora::LoraPart;
 use afterimage_tensors::Element;
 use std::collections::HashMap;
@@ -113,4 +114,18 @@ fn damaged_files_are_refused_wherever_they_are_cut() {
     assert!(message(&read(&path).unwrap_err()).ends_with("is a GGUF file; LoRAs are read from safetensors files"));
     assert!(message(&read(folder.path()).unwrap_err()).contains("is a folder"));
     assert!(message(&read(&folder.path().join("missing")).unwrap_err()).contains("missing"));
+}
+
+#[test]
+fn inspection_tells_form_rank_and_layers() {
+    let report = |path: &std::path::Path| afterimage_engine::inspect::inspect(path).unwrap().components.remove(0);
+    let found = report(&file("text-kohya"));
+    let size = |name: &str| found.sizes.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone());
+    assert_eq!((found.kind, found.layout.as_deref(), found.fits), (ComponentKind::Lora, Some("kohya"), true));
+    assert_eq!(size("rank").as_deref(), Some("2"));
+    assert!(size("layers of the CLIP text encoder").is_some() && size("layers of the T5 encoder").is_some());
+    let folder = tempfile::tempdir().unwrap();
+    let found = report(&write(&folder, &[DOWN, UP, ("img_in.dora_scale", &[64])]));
+    assert_eq!((found.kind, found.fits), (ComponentKind::Lora, false));
+    assert!(found.reason.contains("img_in.dora_scale") && found.reason.contains("a DoRA"), "{}", found.reason);
 }

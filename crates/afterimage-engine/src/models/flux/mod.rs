@@ -25,6 +25,7 @@ use crate::weights::lora::AppliedLoras;
 use afterimage_core::Result;
 use afterimage_device::{Activation, Device, Finish, Precision, View, ViewMut};
 use blocks::{DoubleBlock, SingleBlock};
+use rayon::prelude::*;
 use std::sync::Arc;
 
 /// Layer norms and the query and key norms of every FLUX model.
@@ -135,12 +136,12 @@ impl<D: Device> FluxTransformer<D> {
             vector_in: embedder(&self.vector_in)?,
             double_blocks: self
                 .double_blocks
-                .iter()
+                .par_iter()
                 .map(|block| block.with_loras(device, loras))
                 .collect::<Result<_>>()?,
             single_blocks: self
                 .single_blocks
-                .iter()
+                .par_iter()
                 .map(|block| block.with_loras(device, loras))
                 .collect::<Result<_>>()?,
             final_modulation: linear(&self.final_modulation)?,

@@ -1,4 +1,4 @@
-//! Names of a `LoRA`'s tensors.
+//! Names of a LoRA's tensors.
 
 use serde::Serialize;
 use std::fmt;
@@ -35,9 +35,9 @@ impl fmt::Display for LoraPart {
 pub enum LoraForm {
     /// `transformer.….lora_A.weight`
     Peft,
-    /// `lora_unet_…​.lora_down.weight`
+    /// `lora_unet_….lora_down.weight`
     Kohya,
-    /// `lora_transformer_…​.lora_down.weight`
+    /// `lora_transformer_….lora_down.weight`
     AiToolkit,
     /// `diffusion_model.….lora_A.weight`
     ComfyUi,
@@ -144,6 +144,12 @@ const OTHERS: [(&str, &str); 15] = [
     ("norm_q.weight", "the norms of a control LoRA, which also needs a control picture"),
     ("norm_k.weight", "the norms of a control LoRA, which also needs a control picture"),
 ];
+
+/// Whether names look like those of a LoRA or of its kin, be they understood or not.
+pub fn is_lora<'a>(names: impl IntoIterator<Item = &'a str>) -> bool {
+    const WORDS: [&str; 4] = ["lora", "lokr_", "hada_", "dora_scale"];
+    names.into_iter().any(|name| WORDS.iter().any(|word| name.contains(word)))
+}
 
 /// What the name of a tensor says, or what kind of adapter it belongs to that is not applied.
 pub(super) fn read_name(name: &str) -> Result<LoraTensorName, &'static str> {

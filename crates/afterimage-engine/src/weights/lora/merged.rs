@@ -1,10 +1,11 @@
 //! Weights with updates added to them.
 
 use super::key::LoraPart;
-use super::update::{AppliedLoras, AppliedUpdate, UsedLora};
+use super::update::stored;
+use super::used::{AppliedLoras, AppliedUpdate, UsedLora};
 use crate::weights::source::TensorSource;
 use afterimage_core::{Error, Result};
-use afterimage_tensors::{Element, SharedBytes, StoredTensor};
+use afterimage_tensors::{Element, StoredTensor};
 use rayon::prelude::*;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -47,8 +48,7 @@ impl TensorSource for MergedLoras {
         for update in &updates {
             add(&mut values, *cols, update).ok_or_else(wrong)?;
         }
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let merged = StoredTensor::new(name, shape.to_vec(), Element::F32, SharedBytes::new(bytes));
+        let merged = StoredTensor::new(name, shape.to_vec(), Element::F32, stored(&values));
         Ok(vec![merged.ok_or_else(wrong)?])
     }
 }

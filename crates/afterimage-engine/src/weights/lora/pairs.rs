@@ -2,6 +2,8 @@
 
 use super::alpha::HeaderAlphas;
 use super::key::{LoraForm, LoraPart, LoraRole, LoraTensorName, read_name};
+use crate::bundle::map;
+use crate::weights::file_kind::FileKind;
 use crate::weights::safetensors::SafetensorsFile;
 use crate::weights::tensor_file::{TensorFile, TensorInfo};
 use afterimage_core::{Error, Result};
@@ -11,7 +13,7 @@ use std::path::Path;
 /// Largest rank. Published ones have up to 512.
 const MOST_RANK: usize = 1 << 14;
 
-/// A `LoRA`'s file, its names understood and its pairs of matrices checked against each other.
+/// A LoRA's file, its names understood and its pairs of matrices checked against each other.
 #[derive(Debug)]
 pub struct LoraPairs {
     file: SafetensorsFile,
@@ -39,6 +41,21 @@ struct Found {
 }
 
 impl LoraPairs {
+    /// Opens a file and sorts its tensors.
+    ///
+    /// # Errors
+    /// [`Error::ModelFile`] when it is no safetensors file, and those of [`LoraPairs::read`].
+    pub fn open(path: &Path) -> Result<Self> {
+        if path.is_dir() {
+            return Err(Error::model_file(path, "is a folder; expected a LoRA's safetensors file"));
+        }
+        let bytes = map(path)?;
+        if FileKind::detect(&bytes) == FileKind::Gguf {
+            return Err(Error::model_file(path, "is a GGUF file; LoRAs are read from safetensors files"));
+        }
+        Self::read(SafetensorsFile::parse(path.to_path_buf(), &bytes)?)
+    }
+
     /// Sorts the tensors of `file`.
     ///
     /// # Errors

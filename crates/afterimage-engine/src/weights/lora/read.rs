@@ -1,19 +1,17 @@
-//! A `LoRA`'s file as updates of a model's layers.
+//! A LoRA's file as updates of a model's layers.
 
 use super::key::LoraPart;
 use super::pairs::{LoraPair, LoraPairs, refuse, values};
 use super::targets::{LoraTarget, LoraTargets};
 use super::update::LoraUpdate;
-use crate::bundle::map;
-use crate::weights::file_kind::FileKind;
-use crate::weights::safetensors::SafetensorsFile;
 use crate::weights::tensor_file::TensorFile;
-use afterimage_core::{Error, Result};
+use afterimage_core::Result;
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A `LoRA` in memory, fitted to a model: its updates by canonical names of layers. Nothing of the file is used any more.
+/// A LoRA in memory, fitted to a model: its updates by canonical names of layers. Nothing of the file is used any more.
 #[derive(Debug, Default)]
 pub struct LoraWeights {
     updates: BTreeMap<LoraPart, BTreeMap<String, Vec<LoraUpdate>>>,
@@ -26,30 +24,37 @@ impl LoraWeights {
     /// Reads the safetensors file `path`.
     ///
     /// # Errors
-    /// [`Error::ModelFile`] when it cannot be read, and those of [`LoraPairs::read`] and [`LoraWeights::fit`].
+    /// Those of [`LoraPairs::open`] and [`LoraWeights::fit`].
     pub fn read(path: &Path, targets: TargetsOf) -> Result<Self> {
-        Self::fit(&open(path)?, targets)
+        Self::fit(&LoraPairs::open(path)?, targets)
     }
 
     /// The pairs as updates of the layers in `targets`.
     ///
     /// # Errors
-    /// [`Error::Tensor`] for the first tensor whose layer the model does not have, or whose shape is not the layer's, or
+    /// [`afterimage_core::Error::Tensor`] for the first tensor whose layer the model does not have, or whose shape is not the layer's, or
     /// whose numbers cannot be used.
     pub fn fit(pairs: &LoraPairs, targets: TargetsOf) -> Result<Self> {
         let mut fitted = Self::default();
         let mut known: BTreeMap<LoraPart, Arc<LoraTargets>> = BTreeMap::new();
+        let mut found = Vec::new();
         for (part, module, pair) in pairs.pairs() {
             let layers = match known.get(&part) {
                 Some(layers) => Arc::clone(layers),
                 None => Arc::clone(known.entry(part).or_insert(targets(part)?)),
             };
-            let Some(target) = layers.find(module) else {
+            let Some(target) = layers.find(module).cloned() else {
                 let expected = format!("a layer of this model's {part}");
                 return Err(refuse(pairs.file().path(), &pair.down, &expected, "none of that name"));
             };
-            let update = update(pairs, part, module, pair, target)?;
-            fitted.updates.entry(part).or_default().entry(target.layer.clone()).or_default().push(update);
+            found.push((part, module, pair, target));
+        }
+        let read = |(part, module, pair, target): &(LoraPart, &str, &LoraPair, LoraTarget)| {
+            update(pairs, *part, module, pair, target)
+        };
+        let updates: Vec<Result<LoraUpdate>> = found.par_iter().map(read).collect();
+        for ((part, .., target), update) in found.into_iter().zip(updates) {
+            fitted.updates.entry(part).or_default().entry(target.layer).or_default().push(update?);
         }
         Ok(fitted)
     }
@@ -84,21 +89,6 @@ impl LoraWeights {
         };
         self.updates.values().flat_map(BTreeMap::values).map(layer).sum()
     }
-}
-
-/// Opens a file and sorts its tensors.
-///
-/// # Errors
-/// [`Error::ModelFile`] when it is no safetensors file, and those of [`LoraPairs::read`].
-pub(super) fn open(path: &Path) -> Result<LoraPairs> {
-    if path.is_dir() {
-        return Err(Error::model_file(path, "is a folder; expected a LoRA's safetensors file"));
-    }
-    let bytes = map(path)?;
-    if matches!(FileKind::detect(&bytes), FileKind::Gguf) {
-        return Err(Error::model_file(path, "is a GGUF file; LoRAs are read from safetensors files"));
-    }
-    LoraPairs::read(SafetensorsFile::parse(path.to_path_buf(), &bytes)?)
 }
 
 fn update(pairs: &LoraPairs, part: LoraPart, module: &str, pair: &LoraPair, target: &LoraTarget) -> Result<LoraUpdate> {

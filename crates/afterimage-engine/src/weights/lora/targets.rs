@@ -85,7 +85,7 @@ impl LoraTargets {
     }
 }
 
-/// `XLabs`' name of a layer's attention, and the outputs that it is (`DoubleStreamBlockLoraProcessor` and
+/// XLabs' name of a layer's attention, and the outputs that it is (`DoubleStreamBlockLoraProcessor` and
 /// `SingleStreamBlockLoraProcessor` of x-flux).
 fn xlabs_name(layer: &str, rows: usize) -> Option<(String, Range<usize>)> {
     /// Queries, keys and values among the parts of `linear1`, whose MLP counts four.
