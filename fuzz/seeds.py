@@ -160,6 +160,21 @@ PICTURES += [path.read_bytes() for folder in ("decode", "inputs") for path in so
 PLAIN = [b'name="n"', b"2"], [b'name="file"; filename="../../x.png"', b"bytes"]
 SEEDS = {
     "weights_file": weights_files(),
+    "lora_keys": [
+        b"img_in.lora_A.weight 2 4\nimg_in.lora_B.weight 4 2\nimg_in.alpha 1 1\nimg_in.lora_B.bias 4 1",
+        b"transformer.transformer_blocks.0.attn.to_k.lora_A.weight 1 4\n"
+        b"transformer.transformer_blocks.0.attn.to_k.lora_B.weight 4 1\n"
+        b'{"transformer.lora_alpha": 8, "transformer.alpha_pattern": {"^to_k$": 2}, "transformer.use_rslora": true}',
+        b"transformer.norm_out.linear.lora_A.weight 1 4\ntransformer.norm_out.linear.lora_B.weight 8 1",
+        b"lora_unet_single_blocks_0_linear1.lora_down.weight 2 4\nlora_unet_single_blocks_0_linear1.lora_up.weight 28 2",
+        b"single_blocks.0.processor.qkv_lora.down.weight 2 4\nsingle_blocks.0.processor.qkv_lora.up.weight 12 2",
+        b"lora_te1_text_model_encoder_layers_0_self_attn_q_proj.lora_down.weight 2 4\n"
+        b"lora_te1_text_model_encoder_layers_0_self_attn_q_proj.lora_up.weight 4 2",
+        b"lora_te3_encoder_block_0_layer_0_SelfAttention_q.lora_down.weight 2 4\n"
+        b"lora_te3_encoder_block_0_layer_0_SelfAttention_q.lora_up.weight 4 2",
+        b"diffusion_model.img_in.lora_A.weight 2 4\nbase_model.model.img_in.lora_B.weight 4 2",
+        b"lora_unet_img_in.dora_scale 4 1", b"lycoris_img_in.lokr_w1 2 2", b"lora_unet_img_in.hada_w1_a 2 2",
+    ],
     "picture": PICTURES,
     "multipart": [
         multipart(b"b", *PLAIN), multipart(b'"a b"', *PLAIN), multipart(b"b", *PLAIN, end=False),

@@ -34,6 +34,8 @@ pub enum Field {
     Redux,
     /// [`crate::GenerationRequest::model`].
     Model,
+    /// [`crate::GenerationRequest::loras`].
+    Loras,
     /// Repetitions of a measurement.
     Repeat,
 }
@@ -55,6 +57,7 @@ impl Field {
             Self::ReduxDownsample => "redux_downsample",
             Self::Redux => "redux",
             Self::Model => "model",
+            Self::Loras => "loras",
             Self::Repeat => "repeat",
         }
     }

@@ -1,6 +1,6 @@
 //! What is known of finished pictures beside their pixels, the same from the engine to every front end.
 
-use crate::{Enlarge, ModelFacts, OnFlag, SafetyFacts, Size, Timings};
+use crate::{Enlarge, LoraChoice, ModelFacts, OnFlag, SafetyFacts, Size, Timings};
 use serde::{Deserialize, Serialize};
 
 /// What a generation did.
@@ -27,6 +27,9 @@ pub struct GenerationFacts {
     pub text_cached: bool,
     /// What ran.
     pub model: ModelFacts,
+    /// What was added to the model: the engine's own `LoRA`s, then the request's, in the order in which they were named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loras: Vec<LoraChoice>,
     /// What safety checkers did; `None`: nobody looked, since there is no checker or the request went without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub safety: Option<SafetyFacts>,
@@ -58,6 +61,7 @@ impl GenerationFacts {
             image_cached: false,
             text_cached: false,
             model,
+            loras: Vec::new(),
             safety: None,
             pictures: vec![PictureFacts::new(size); num_images],
         }

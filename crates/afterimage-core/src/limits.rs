@@ -23,6 +23,10 @@ pub const REDUX_STRENGTH: RangeInclusive<f64> = 0.0..=1.0;
 pub const REDUX_DOWNSAMPLE: RangeInclusive<f64> = 1.0..=9.0;
 /// Weight of one input picture.
 pub const IMAGE_WEIGHT: RangeInclusive<f64> = -10.0..=10.0;
+/// `LoRA`s of one request.
+pub const LORAS: RangeInclusive<usize> = 0..=8;
+/// Factor on what a `LoRA` adds to the weights.
+pub const LORA_SCALE: RangeInclusive<f64> = -4.0..=4.0;
 /// Pixels of the first pass of [`crate::Enlarge::FromPixels`]: those of the smallest and the largest square.
 pub const ENLARGE_PIXELS: RangeInclusive<u64> = 256..=16_777_216;
 

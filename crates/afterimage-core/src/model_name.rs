@@ -1,8 +1,8 @@
 //! Which of a server's sets of models a request means.
 
+use crate::name_text::name_text;
 use crate::{Error, Field, Result};
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::str::FromStr;
 
 /// Most characters of a name.
@@ -14,12 +14,9 @@ const LONGEST: usize = 40;
 #[serde(try_from = "String", into = "String")]
 pub struct ModelName(String);
 
-impl ModelName {
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+name_text!(ModelName);
 
+impl ModelName {
     /// Whether what serves the sets `known` can serve a request for `wanted`; `None` is the default set.
     ///
     /// # Errors
@@ -49,26 +46,6 @@ impl FromStr for ModelName {
             return Err(format!("a name has 1 to {LONGEST} characters of a-z, 0-9, `.`, `_` and `-`"));
         }
         Ok(Self(text.to_owned()))
-    }
-}
-
-impl TryFrom<String> for ModelName {
-    type Error = String;
-
-    fn try_from(text: String) -> std::result::Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<ModelName> for String {
-    fn from(name: ModelName) -> Self {
-        name.0
-    }
-}
-
-impl fmt::Display for ModelName {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
     }
 }
 

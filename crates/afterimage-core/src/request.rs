@@ -1,6 +1,6 @@
 //! What to generate, independent of who asks and on what it runs.
 
-use crate::{Error, Field, ModelName, Result, Size, limits};
+use crate::{Error, Field, LoraChoice, ModelName, Result, Size, limits};
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -29,6 +29,9 @@ pub struct GenerationRequest {
     /// Which of the server's sets of models is to run it; `None`: its only or default one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelName>,
+    /// What is added to the model for this request, each by its name in the operator's folder; at most 8, none twice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loras: Vec<LoraChoice>,
     /// Whether the engine's safety checkers, if it has any, are to look at the results. An engine that requires them
     /// looks all the same.
     #[serde(default = "checked", skip_serializing_if = "is_checked")]
@@ -128,6 +131,7 @@ impl GenerationRequest {
             num_images: 1,
             enlarge: Enlarge::Auto,
             model: None,
+            loras: Vec::new(),
             check_safety: true,
         }
     }
@@ -162,6 +166,7 @@ impl GenerationRequest {
         {
             return Err(out_of_range(Field::Enlarge, format!("{pixels} pixels"), &limits::ENLARGE_PIXELS));
         }
+        LoraChoice::check(&self.loras)?;
         self.check_task(sources)
     }
 
@@ -256,6 +261,8 @@ mod tests {
         assert_eq!(with(|r| r.guidance = f64::INFINITY), Some(Field::Guidance));
         assert_eq!(with(|r| r.size = Some(Size::new(8, 512))), Some(Field::Size));
         assert_eq!(with(|r| r.size = Some(Size::new(512, 99_999))), Some(Field::Size));
+        let lora = || LoraChoice { name: "a".parse().unwrap(), scale: 5.0 };
+        assert_eq!(with(|r| r.loras = vec![lora()]), Some(Field::Loras));
         assert_eq!(with(|r| r.num_images = 5), Some(Field::NumImages));
         assert_eq!(with(|r| r.prompt = Some("x".repeat(1 << 20))), Some(Field::Prompt));
         assert_eq!(with(|r| r.task = Task::ImageToImage { strength: 0.5 }), Some(Field::Prompt));

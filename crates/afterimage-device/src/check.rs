@@ -1,7 +1,7 @@
 //! What fits what. Every device asks here before it works, so that all refuse the same.
 
 use crate::operation::{
-    Attention, AttentionBias, Convolution, Dense, Finish, GroupNorm, HeadNorm, Norm, Prelude, Transpose,
+    Attention, AttentionBias, Convolution, Dense, Finish, GroupNorm, HeadNorm, LowRank, Norm, Prelude, Transpose,
 };
 use crate::view::{DeviceBuffer, MatrixShape, Planes, RotaryShape, View, ViewMut};
 use afterimage_core::{Error, Result};
@@ -85,6 +85,13 @@ pub(crate) fn product<W: MatrixShape, B: DeviceBuffer>(
     }
     if let Finish::AddGated(gate) = finish {
         vector(*gate, outputs, "gate")?;
+    }
+    if let Some(LowRank { down, up }) = &layer.low_rank {
+        let fits = (down.cols(), up.rows(), up.cols()) == (inputs, outputs, down.rows());
+        require(fits, || {
+            let [down, up] = [down, up].map(|matrix| format!("{} x {}", matrix.rows(), matrix.cols()));
+            format!("low rank: {down} and {up} beside {outputs} x {inputs}")
+        })?;
     }
     output(out, x.rows, outputs)
 }

@@ -35,8 +35,8 @@ pub use cpu::Cpu;
 pub use device::{Device, DeviceLimits, Precision};
 pub use host::HostBuffer;
 pub use operation::{
-    Activation, Attention, AttentionBias, Combine, Convolution, Dense, Finish, GroupNorm, HeadNorm, Movement, Norm,
-    Prelude, Transpose,
+    Activation, Attention, AttentionBias, Combine, Convolution, Dense, Finish, GroupNorm, HeadNorm, LowRank, Movement,
+    Norm, Prelude, Transpose,
 };
 pub use view::{DeviceBuffer, MatrixShape, Planes, RotaryShape, View, ViewMut};
 

@@ -3,13 +3,25 @@
 use crate::view::{Planes, View};
 pub use afterimage_kernels::conv::Movement;
 
-/// A dense layer's parameters: `y = x · weightᵀ + bias`.
+/// A dense layer's parameters: `y = x · weightᵀ + bias`, and what adapters add to it.
 #[derive(Debug)]
 pub struct Dense<'a, W, B> {
     /// `[outputs, inputs]`
     pub weight: &'a W,
     /// `[outputs]`
     pub bias: Option<View<'a, B>>,
+    /// Added to `y` before the finish.
+    pub low_rank: Option<LowRank<'a, W>>,
+}
+
+/// What a low-rank adapter adds to a dense layer: `x · downᵀ · upᵀ` (Hu et al., LoRA: Low-Rank Adaptation of Large
+/// Language Models, 2021), whatever the type of the layer's own numbers.
+#[derive(Debug)]
+pub struct LowRank<'a, W> {
+    /// `[rank, inputs]`
+    pub down: &'a W,
+    /// `[outputs, rank]`, times alpha, scale and the like.
+    pub up: &'a W,
 }
 
 /// What happens to a matrix product `y`.

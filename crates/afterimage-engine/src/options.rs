@@ -25,6 +25,12 @@ pub struct EngineOptions {
     pub vae: Option<PathBuf>,
     /// Weights that replace the Redux folder's `SigLIP` vision tower.
     pub image_encoder: Option<PathBuf>,
+    /// What is added to the weights for every request.
+    #[serde(default)]
+    pub loras: Vec<LoraFile>,
+    /// The folder in which requests find LoRAs by name, `NAME.safetensors`.
+    #[serde(default)]
+    pub lora_dir: Option<PathBuf>,
     /// Where to compute.
     pub device: DeviceChoice,
     /// Compute type.
@@ -55,6 +61,15 @@ impl EngineOptions {
 
     /// The names in [`EngineOptions::paths`].
     pub const PATHS: [&'static str; 7] = ["base", "redux", "transformer", "t5", "clip", "vae", "image-encoder"];
+}
+
+/// A LoRA's file and how much of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoraFile {
+    /// A safetensors file.
+    pub path: PathBuf,
+    /// Factor on what it adds, −4..=4; at 0 it is not used.
+    pub scale: f64,
 }
 
 /// Where to compute.

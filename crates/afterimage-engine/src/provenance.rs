@@ -60,8 +60,13 @@ pub fn encode_pictures(
 ) -> Result<Vec<Vec<u8>>> {
     let Generation { pictures, facts } = generation;
     // What was drawn or left to the model is recorded as what it became.
-    let request =
-        GenerationRequest { seed: Some(facts.seed), size: Some(facts.size), enlarge: facts.enlarge, ..request.clone() };
+    let request = GenerationRequest {
+        seed: Some(facts.seed),
+        size: Some(facts.size),
+        enlarge: facts.enlarge,
+        loras: facts.loras.clone(),
+        ..request.clone()
+    };
     let ModelFacts { name, device, dtype, .. } = &facts.model;
     let encode_one = |(index, picture)| {
         let metadata = match level {
@@ -97,6 +102,10 @@ fn parameters_text(request: &GenerationRequest, model: &str, index: usize) -> St
         let _ = write!(text, ", Size: {size}");
     }
     let _ = write!(text, ", Model: {}", quoted(model));
+    if !request.loras.is_empty() {
+        let loras: Vec<String> = request.loras.iter().map(|lora| format!("{}: {}", lora.name, lora.scale)).collect();
+        let _ = write!(text, ", LoRA: {}", quoted(&loras.join(", ")));
+    }
     if let Task::ImageToImage { strength } = request.task {
         let _ = write!(text, ", Denoising strength: {strength}");
     }

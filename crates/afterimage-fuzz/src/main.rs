@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 #[path = "../../../fuzz/targets/data_uri.rs"]
 mod data_uri;
+#[path = "../../../fuzz/targets/lora_keys.rs"]
+mod lora_keys;
 #[path = "../../../fuzz/targets/multipart.rs"]
 mod multipart;
 #[path = "../../../fuzz/targets/own_address.rs"]
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
     };
     match arguments.target.as_str() {
         "data_uri" => data_uri::fuzz(&arguments),
+        "lora_keys" => lora_keys::fuzz(&arguments),
         "multipart" => multipart::fuzz(&arguments),
         "own_address" => own_address::fuzz(&arguments),
         "picture" => picture::fuzz(&arguments),

@@ -5,6 +5,9 @@
 //! share, and every task packs a few columns of the weight, which it then keeps in its second-level cache while it runs
 //! down all rows. What follows the product in the model (bias, GELU, gated residual) happens while the tile is still in
 //! registers.
+//!
+//! Several such products may be summed before the finish, as if their inputs and weights stood side by side: what a
+//! low-rank adapter adds to a layer takes only a few more columns of depth.
 
 use crate::pack::{PackMatrix, PackRows};
 use crate::scratch;
@@ -39,6 +42,15 @@ pub struct RowsMut<'a> {
     pub data: &'a mut [f32],
     /// Numbers from one row to the next.
     pub stride: usize,
+}
+
+/// One product of a sum of them: `x · weightᵀ`.
+#[derive(Clone, Copy, Debug)]
+pub struct Term<'a> {
+    /// `[rows, weight.cols()]`
+    pub x: Rows<'a>,
+    /// `[columns, depth]`
+    pub weight: &'a Matrix,
 }
 
 /// What happens to `y = x · weightᵀ + bias`.
@@ -80,25 +92,37 @@ pub fn linear_into(x: Rows, weight: &Matrix, bias: Option<&[f32]>, finish: Finis
 ///
 /// # Panics
 /// As [`linear_into`].
-#[expect(clippy::needless_pass_by_value, reason = "an exclusive view is used up by writing to it")]
 pub fn linear_on(isa: Isa, x: Rows, weight: &Matrix, bias: Option<&[f32]>, finish: Finish, out: RowsMut) {
-    let (depth, columns) = (weight.cols(), weight.rows());
-    if x.rows == 0 || columns == 0 {
+    sum_on(isa, &[Term { x, weight }], bias, finish, out);
+}
+
+/// Computes the sum of `terms` and `bias`, and finishes it into `out`.
+///
+/// # Panics
+/// When there are no terms, their rows or outputs differ, a buffer is too short, or bias or gate are not as long as there are
+/// outputs.
+#[expect(clippy::needless_pass_by_value, reason = "an exclusive view is used up by writing to it")]
+pub fn sum_on(isa: Isa, terms: &[Term], bias: Option<&[f32]>, finish: Finish, out: RowsMut) {
+    let (rows, columns) = (terms[0].x.rows, terms[0].weight.rows());
+    assert!(terms.iter().all(|term| (term.x.rows, term.weight.rows()) == (rows, columns)), "terms of different shapes");
+    if rows == 0 || columns == 0 {
         return;
     }
-    assert!(x.stride >= depth && x.data.len() >= (x.rows - 1) * x.stride + depth, "input shorter than {} rows", x.rows);
+    for Term { x, weight } in terms {
+        let depth = weight.cols();
+        assert!(x.stride >= depth && x.data.len() >= (rows - 1) * x.stride + depth, "input shorter than {rows} rows");
+    }
     assert!(
-        out.stride >= columns && out.data.len() >= (x.rows - 1) * out.stride + columns,
-        "output shorter than {} rows of {columns}",
-        x.rows
+        out.stride >= columns && out.data.len() >= (rows - 1) * out.stride + columns,
+        "output shorter than {rows} rows of {columns}"
     );
     assert!(bias.is_none_or(|bias| bias.len() == columns), "bias of {columns}");
     if let Finish::AddGated(gate) = finish {
         assert_eq!(gate.len(), columns, "gate");
     }
-    let product =
-        Product { isa, x, weight, bias, finish, out: SharedOutput(out.data.as_mut_ptr()), out_stride: out.stride };
-    if x.rows <= FEW_ROWS {
+    let target = SharedOutput(out.data.as_mut_ptr());
+    let product = Product { isa, terms, rows, columns, bias, finish, out: target, out_stride: out.stride };
+    if rows <= FEW_ROWS {
         product.run_in_place();
     } else {
         product.run_packed();
@@ -108,8 +132,9 @@ pub fn linear_on(isa: Isa, x: Rows, weight: &Matrix, bias: Option<&[f32]>, finis
 #[derive(Clone, Copy)]
 struct Product<'a> {
     isa: Isa,
-    x: Rows<'a>,
-    weight: &'a Matrix,
+    terms: &'a [Term<'a>],
+    rows: usize,
+    columns: usize,
     bias: Option<&'a [f32]>,
     finish: Finish<'a>,
     out: SharedOutput,
@@ -132,18 +157,17 @@ pub(crate) fn tile_of(isa: Isa) -> (usize, usize) {
 impl Product<'_> {
     fn run_packed(&self) {
         let (tile_rows, tile_columns) = tile_of(self.isa);
-        let (rows, columns, depth) = (self.x.rows, self.weight.rows(), self.weight.cols());
+        let Self { rows, columns, .. } = *self;
         let row_panels = rows.div_ceil(tile_rows);
         let column_blocks = columns.div_ceil(PANELS * tile_columns);
         // Few columns and many threads: cut the rows as well, at the price of packing the weight more than once.
         let wanted_tasks = 3 * rayon::current_num_threads();
         let row_blocks = wanted_tasks.div_ceil(column_blocks).min(row_panels.div_ceil(8)).max(1);
         let panels_per_block = row_panels.div_ceil(row_blocks);
-        let mut packed = scratch::take(row_panels * tile_rows * depth.min(SLAB));
-        let slabs = depth.div_ceil(SLAB).max(1);
-        let slab_depth = depth.div_ceil(slabs);
-        for slab in 0..slabs {
-            let cols = slab * slab_depth..((slab + 1) * slab_depth).min(depth);
+        let slabs = self.slabs();
+        let deepest = slabs.iter().map(|(_, cols)| cols.len()).max().unwrap_or(0);
+        let mut packed = scratch::take(row_panels * tile_rows * deepest);
+        for (index, (term, cols)) in slabs.iter().enumerate() {
             let panel_len = tile_rows * cols.len();
             if panel_len > 0 {
                 packed[..row_panels * panel_len].par_chunks_mut(panel_len).with_min_len(4).enumerate().for_each(
@@ -152,8 +176,8 @@ impl Product<'_> {
                         dispatch_on(
                             self.isa,
                             PackRows {
-                                x: self.x.data,
-                                stride: self.x.stride,
+                                x: term.x.data,
+                                stride: term.x.stride,
                                 rows: first..(first + tile_rows).min(rows),
                                 cols: cols.clone(),
                                 width: tile_rows,
@@ -171,23 +195,39 @@ impl Product<'_> {
                     self.isa,
                     PanelBlock {
                         product: *self,
+                        weight: term.weight,
                         packed: shared,
                         depth: cols.clone(),
                         columns: first..(first + PANELS * tile_columns).min(columns),
                         row_panels: row_block * panels_per_block..((row_block + 1) * panels_per_block).min(row_panels),
-                        first: slab == 0,
-                        last: slab + 1 == slabs,
+                        first: index == 0,
+                        last: index + 1 == slabs.len(),
                     },
                 );
             });
         }
     }
 
+    /// The terms' depths in equal slabs, one after the other; at least one, which writes the bias where there is no depth.
+    fn slabs(&self) -> Vec<(Term<'_>, Range<usize>)> {
+        let mut slabs = Vec::new();
+        for term in self.terms {
+            let depth = term.weight.cols();
+            let count = depth.div_ceil(SLAB);
+            let slab_depth = depth.div_ceil(count.max(1));
+            slabs.extend((0..count).map(|slab| (*term, slab * slab_depth..((slab + 1) * slab_depth).min(depth))));
+        }
+        if slabs.is_empty() {
+            slabs.extend(self.terms.first().map(|term| (*term, 0..0)));
+        }
+        slabs
+    }
+
     fn run_in_place(&self) {
         const COLUMNS: usize = 16;
-        let blocks = self.weight.rows().div_ceil(COLUMNS);
+        let blocks = self.columns.div_ceil(COLUMNS);
         (0..blocks).into_par_iter().with_min_len(8).for_each(|block| {
-            let columns = block * COLUMNS..((block + 1) * COLUMNS).min(self.weight.rows());
+            let columns = block * COLUMNS..((block + 1) * COLUMNS).min(self.columns);
             dispatch_on(self.isa, Dots { product: *self, columns });
         });
     }
@@ -196,6 +236,7 @@ impl Product<'_> {
 /// All rows in some row panels times a few column panels, for one slab.
 struct PanelBlock<'a> {
     product: Product<'a>,
+    weight: &'a Matrix,
     packed: &'a [f32],
     depth: Range<usize>,
     columns: Range<usize>,
@@ -235,7 +276,7 @@ impl Kernel for PanelBlock<'_> {
             let first = self.columns.start + panel * width;
             let rows = first..(first + width).min(self.columns.end);
             let target = &mut weights[panel * width * depth..];
-            let pack = PackMatrix { matrix: product.weight, rows, cols: self.depth.clone(), width, panel: target };
+            let pack = PackMatrix { matrix: self.weight, rows, cols: self.depth.clone(), width, panel: target };
             // SAFETY: this instruction set is the caller's promise.
             unsafe { pack.run::<S>() };
         }
@@ -246,12 +287,12 @@ impl Kernel for PanelBlock<'_> {
         };
         for row_panel in self.row_panels.clone() {
             let first_row = row_panel * S::TILE_ROWS;
-            let rows = (product.x.rows - first_row).min(S::TILE_ROWS);
+            let rows = (product.rows - first_row).min(S::TILE_ROWS);
             for panel in 0..panels {
                 let first_column = self.columns.start + panel * width;
                 let columns = (self.columns.end - first_column).min(width);
                 // SAFETY: the packed panels hold `depth` groups; the tile's rows and columns lie inside the output
-                // (checked in `linear_on`) and belong to this task alone.
+                // (checked in `sum_on`) and belong to this task alone.
                 unsafe {
                     let a = self.packed.as_ptr().add(row_panel * S::TILE_ROWS * depth);
                     let b = weights.as_ptr().add(panel * width * depth);
@@ -350,15 +391,26 @@ impl Kernel for Dots<'_> {
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
         let product = &self.product;
-        let depth = product.weight.cols();
-        let mut weights = scratch::take(depth);
+        let mut weights = scratch::take(product.terms.iter().map(|term| term.weight.cols()).sum());
         for column in self.columns.clone() {
-            product.weight.read_row(column, 0..depth, &mut weights[..depth]);
-            for row in 0..product.x.rows {
-                let x = &product.x.data[row * product.x.stride..][..depth];
-                // SAFETY: both slices have `depth` numbers; the output element belongs to this task alone.
+            let mut rest = &mut weights[..];
+            for term in product.terms {
+                let depth = term.weight.cols();
+                let (weights, behind) = rest.split_at_mut(depth);
+                term.weight.read_row(column, 0..depth, weights);
+                rest = behind;
+            }
+            for row in 0..product.rows {
+                let (mut y, mut rest) = (0.0, &weights[..]);
+                for Term { x, weight } in product.terms {
+                    let (weights, behind) = rest.split_at(weight.cols());
+                    // SAFETY: this instruction set is the caller's promise.
+                    y += unsafe { dot::<S>(&x.data[row * x.stride..][..weight.cols()], weights) };
+                    rest = behind;
+                }
+                y += product.bias.map_or(0.0, |bias| bias[column]);
+                // SAFETY: the output element lies inside the output and belongs to this task alone.
                 unsafe {
-                    let y = dot::<S>(x, &weights[..depth]) + product.bias.map_or(0.0, |bias| bias[column]);
                     let target = product.out.0.add(row * product.out_stride + column);
                     match product.finish {
                         Finish::Store => *target = y,

@@ -85,6 +85,11 @@ impl Matrix {
         Self { parts, rows: range.len(), cols: self.cols }
     }
 
+    /// Whether all numbers are stored as f32, without a factor.
+    pub fn is_f32(&self) -> bool {
+        self.parts.iter().all(|part| part.element == Element::F32 && part.scale.is_none())
+    }
+
     /// Outputs of the layer.
     pub fn rows(&self) -> usize {
         self.rows

@@ -1,7 +1,7 @@
 //! How an engine process is started: the program, its arguments, and an environment without secrets.
 
 use super::child::ChildSettings;
-use afterimage_engine::{CheckerChoice, EngineOptions};
+use afterimage_engine::{CheckerChoice, EngineOptions, LoraFile};
 use clap::ValueEnum;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -85,6 +85,13 @@ fn arguments(options: &EngineOptions, settings: &ChildSettings) -> Vec<OsString>
     for (name, path) in options.paths() {
         arguments.extend(path.as_ref().map(|path| flag(name, path)));
     }
+    for LoraFile { path, scale } in &options.loras {
+        // Always with its scale, so that a colon in the name is not taken for one.
+        let mut value = path.clone().into_os_string();
+        value.push(format!(":{scale}"));
+        arguments.push(flag("lora", &value));
+    }
+    arguments.extend(options.lora_dir.as_ref().map(|folder| flag("lora-dir", folder)));
     arguments.push(flag("device", &options.device.to_string()));
     arguments.push(flag("dtype", &word(&options.dtype)));
     arguments.extend(options.threads.map(|threads| flag("threads", &threads.to_string())));
@@ -138,6 +145,8 @@ mod tests {
             base: Some("-odd name".into()),
             t5: Some("t5.gguf".into()),
             image_encoder: Some("siglip".into()),
+            loras: vec![LoraFile { path: "a:1".into(), scale: 0.5 }, LoraFile { path: "b".into(), scale: 1.0 }],
+            lora_dir: Some("loras".into()),
             device: DeviceChoice::Cuda(1),
             dtype: DtypeChoice::Bf16,
             threads: std::num::NonZeroUsize::new(3),
@@ -159,6 +168,9 @@ mod tests {
                 "--base=-odd name",
                 "--t5=t5.gguf",
                 "--image-encoder=siglip",
+                "--lora=a:1:0.5",
+                "--lora=b:1",
+                "--lora-dir=loras",
                 "--device=cuda:1",
                 "--dtype=bf16",
                 "--threads=3",

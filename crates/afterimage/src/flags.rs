@@ -3,7 +3,7 @@
 use crate::failure::CommandFailure;
 use crate::values::{self, Seed};
 use afterimage_core::{Enlarge, OutputFormat, Size};
-use afterimage_engine::{DeviceChoice, DtypeChoice, EngineOptions, MetadataLevel, use_threads};
+use afterimage_engine::{DeviceChoice, DtypeChoice, EngineOptions, LoraFile, MetadataLevel, use_threads};
 use clap::Args;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -76,6 +76,21 @@ pub struct ModelFlags {
     #[command(flatten)]
     paths: ModelPaths,
 
+    /// A LoRA that is added to the model, and how much of it, -4 to 4: `FILE` or `FILE:SCALE`
+    ///
+    /// May be given several times; they add up. A safetensors file in the names of diffusers (PEFT), kohya, ai-toolkit,
+    /// ComfyUI, Black Forest Labs, XLabs or fal; its parts for CLIP and T5 are used, too. What stands behind the last
+    /// colon is the scale when it is a number and there is no file of the whole name. Default: 1; 0 does not use it.
+    #[arg(
+        long,
+        env = "AFTERIMAGE_LORA",
+        hide_env_values = true,
+        hide_short_help = true,
+        value_name = "FILE[:SCALE]",
+        value_parser = values::lora
+    )]
+    lora: Vec<LoraFile>,
+
     /// Where to compute: auto, cpu, cuda, cuda:N or metal
     ///
     /// `auto` takes the best that this build and this machine offer. Naming one that is not there is an error, never
@@ -141,6 +156,7 @@ impl ModelFlags {
     /// The same, as the engine takes it; nobody looks at results.
     pub fn engine_options(&self) -> EngineOptions {
         EngineOptions {
+            loras: self.lora.clone(),
             device: self.device,
             dtype: self.dtype,
             threads: self.threads,

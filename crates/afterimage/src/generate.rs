@@ -121,6 +121,7 @@ impl GenerationRun<'_> {
             num_images: self.request.num_images,
             enlarge: self.request.enlarge,
             model: None,
+            loras: Vec::new(),
             check_safety: true,
         }
     }

@@ -57,6 +57,7 @@ impl Origins {
     pub fn of_field(&self, field: Field) -> String {
         match field {
             Field::Image => PICTURES.to_owned(),
+            Field::Loras => self.subject("lora"),
             Field::ImageWeight
             | Field::Prompt
             | Field::Size

@@ -2,7 +2,7 @@
 
 use crate::failure::shortened;
 use afterimage_core::{Size, limits};
-use afterimage_engine::DeviceChoice;
+use afterimage_engine::{DeviceChoice, LoraFile};
 use afterimage_jobs::Secret;
 use afterimage_server::network::Cidr;
 use bytesize::ByteSize;
@@ -10,7 +10,7 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 use url::Url;
@@ -208,6 +208,20 @@ pub fn seed(text: &str) -> Result<Seed, String> {
     }
 }
 
+/// `--lora`: a file, and how much of it. A colon may be part of the name: what stands behind the last one is the scale
+/// when it is a number and the whole is no file.
+pub fn lora(text: &str) -> Result<LoraFile, String> {
+    let with_scale = text.rsplit_once(':').filter(|(_, scale)| scale.trim().parse::<f64>().is_ok());
+    let (path, scale) = match with_scale.filter(|_| !Path::new(text).is_file()) {
+        Some((path, scale)) => (path, number(scale, &limits::LORA_SCALE)?),
+        None => (text, 1.0),
+    };
+    if path.is_empty() {
+        return Err(format!("{} names no file; expected FILE or FILE:SCALE", quoted(text)));
+    }
+    Ok(LoraFile { path: PathBuf::from(path), scale })
+}
+
 /// `--device`.
 pub fn device(text: &str) -> Result<DeviceChoice, String> {
     DeviceChoice::from_str(text).map_err(|problem| format!("{} is not a device; {problem}", quoted(text)))
@@ -298,6 +312,26 @@ mod tests {
         for text in ["", "0", "0GB", "-1GB", "much", "16 parsecs", "NaN", "1e999GB"] {
             assert!(memory(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_lora_may_have_a_scale_and_a_colon_in_its_name() {
+        let is = |text: &str, path: &str, scale| {
+            assert_eq!(lora(text), Ok(LoraFile { path: path.into(), scale }), "{text}");
+        };
+        is("a.safetensors", "a.safetensors", 1.0);
+        is("a.safetensors:0.8", "a.safetensors", 0.8);
+        is("C:\\a.safetensors", "C:\\a.safetensors", 1.0);
+        is("b:c.safetensors:-1", "b:c.safetensors", -1.0);
+        is("a:b", "a:b", 1.0);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x:2");
+        std::fs::write(&path, "").unwrap();
+        let path = path.to_str().unwrap();
+        is(path, path, 1.0);
+        is(&format!("{path}:2"), path, 2.0);
+        assert_eq!(lora("a:4.5"), Err("4.5 is out of range; -4 to 4 are accepted".to_owned()));
+        assert!(lora("a:nan").is_err() && lora("").is_err() && lora(":1").is_err());
     }
 
     #[test]

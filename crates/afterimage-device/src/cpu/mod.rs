@@ -19,7 +19,7 @@ use crate::device::{Device, DeviceLimits, Precision};
 use crate::host::HostBuffer;
 use crate::kernel::{kernel_bias, kernel_planes, kernel_tokens, with_kernel};
 use crate::operation::{
-    Activation, Attention, Combine, Convolution, Dense, Finish, GroupNorm, HeadNorm, Norm, Transpose,
+    Activation, Attention, Combine, Convolution, Dense, Finish, GroupNorm, HeadNorm, LowRank, Norm, Transpose,
 };
 use crate::view::{Planes, RotaryShape, View, ViewMut};
 use afterimage_core::Result;
@@ -140,7 +140,18 @@ impl Device for Cpu {
         let rows = gemm::Rows { data: x.numbers(), rows: x.rows, stride: x.stride };
         let bias = layer.bias.map(|bias| bias.numbers());
         let stride = out.stride;
-        gemm::linear_on(self.isa, rows, layer.weight, bias, finish, gemm::RowsMut { data: out.numbers(), stride });
+        let out = gemm::RowsMut { data: out.numbers(), stride };
+        let own = gemm::Term { x: rows, weight: layer.weight };
+        if let Some(LowRank { down, up }) = layer.low_rank {
+            let (rank, count) = (down.rows(), x.rows);
+            let mut low = vec![0.0; count * rank];
+            let target = gemm::RowsMut { data: &mut low, stride: rank };
+            gemm::linear_on(self.isa, rows, down, None, gemm::Finish::Store, target);
+            let low = gemm::Rows { data: &low, rows: count, stride: rank };
+            gemm::sum_on(self.isa, &[own, gemm::Term { x: low, weight: up }], bias, finish, out);
+        } else {
+            gemm::sum_on(self.isa, &[own], bias, finish, out);
+        }
         layer.weight.used();
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::device::{Device, DeviceLimits, Precision};
 use crate::host::HostBuffer;
 use crate::kernel::{kernel_bias, kernel_planes, kernel_tokens, with_kernel};
 use crate::operation::{
-    Activation, Attention, Combine, Convolution, Dense, Finish, GroupNorm, HeadNorm, Norm, Transpose,
+    Activation, Attention, Combine, Convolution, Dense, Finish, GroupNorm, HeadNorm, LowRank, Norm, Transpose,
 };
 use crate::view::{Planes, RotaryShape, View, ViewMut};
 use afterimage_core::Result;
@@ -111,7 +111,11 @@ impl Device for Plain {
     ) -> Result<()> {
         check::product(x, &layer, &finish, &out)?;
         let bias = layer.bias.map(View::to_vec);
-        let products = plain::linear(&x.to_vec(), layer.weight, bias.as_deref());
+        let mut products = plain::linear(&x.to_vec(), layer.weight, bias.as_deref());
+        if let Some(LowRank { down, up }) = layer.low_rank {
+            let added = plain::linear(&plain::linear(&x.to_vec(), down, None), up, None);
+            products.iter_mut().zip(added).for_each(|(y, added)| *y += added);
+        }
         let columns = out.cols.max(1);
         for (out, products) in out.each_row().zip(products.chunks_exact(columns)) {
             for (column, (out, y)) in out.iter_mut().zip(products).enumerate() {

@@ -3,7 +3,7 @@
 use super::agreement::{Case, agree};
 use super::placed::{Placed, all, noise, read, vector};
 use crate::device::Device;
-use crate::operation::{Attention, AttentionBias, Dense, Finish};
+use crate::operation::{Attention, AttentionBias, Dense, Finish, LowRank};
 use crate::view::View;
 use afterimage_core::{Error, Result};
 use afterimage_tensors::{Element, Matrix, SharedBytes};
@@ -18,6 +18,8 @@ struct ProductCase {
     out: Placed,
     bias: bool,
     finish: usize,
+    /// Of what an adapter adds; 0: there is none.
+    rank: usize,
     /// Outputs that are stored as `element` instead of f32, the matrix being stacked of both.
     other: usize,
     element: Element,
@@ -79,7 +81,13 @@ impl Case for ProductCase {
         let weight = device.weight(&self.weight()?)?;
         let (bias, gate) = (vector(device, self.outputs, 3)?, vector(device, self.outputs, 4)?);
         let mut out = self.out.buffer(device, to, 5)?;
-        let layer = Dense { weight: &weight, bias: self.bias.then(|| all(&bias)) };
+        let factor = |rows, cols, seed, scale: f32| {
+            let values: Vec<f32> = noise(rows * cols, seed).iter().map(|value| scale * value).collect();
+            device.weight(&Matrix::from_f32(&values, rows, cols))
+        };
+        let (down, up) = (factor(self.rank, self.inputs, 6, 1.0)?, factor(self.outputs, self.rank, 7, 0.125)?);
+        let low_rank = (self.rank > 0).then_some(LowRank { down: &down, up: &up });
+        let layer = Dense { weight: &weight, bias: self.bias.then(|| all(&bias)), low_rank };
         let finish = match self.finish {
             0 => Finish::Store,
             1 => Finish::GeluTanh,
@@ -91,7 +99,8 @@ impl Case for ProductCase {
     }
 }
 
-/// [`Device::product`]: every finish, with and without bias, few and many rows, deeper than one slab, every stored type beside f32.
+/// [`Device::product`]: every finish, with and without bias, few and many rows, deeper than one slab, every stored type beside f32,
+/// with and without what an adapter adds.
 ///
 /// # Panics
 /// When the device differs.
@@ -99,8 +108,9 @@ pub fn products<D: Device>(device: &D) {
     let sizes = (1..70_usize, prop_oneof![1..90_usize, Just(513), Just(1025)], 1..140_usize);
     let places = (Placed::any(), Placed::any());
     let kinds = (0..40_usize, prop::sample::select(&Element::ALL[..]));
-    let cases = (sizes, places, any::<bool>(), 0..4_usize, kinds).prop_map(
-        |((rows, inputs, outputs), (x, out), bias, finish, (other, element))| ProductCase {
+    let ranks = prop_oneof![Just(0), 1..40_usize, Just(520)];
+    let cases = (sizes, places, any::<bool>(), (0..4_usize, ranks), kinds).prop_map(
+        |((rows, inputs, outputs), (x, out), bias, (finish, rank), (other, element))| ProductCase {
             rows,
             // Rows are whole blocks.
             inputs: inputs.next_multiple_of(element.block()),
@@ -109,6 +119,7 @@ pub fn products<D: Device>(device: &D) {
             out,
             bias,
             finish,
+            rank,
             other,
             element,
         },

@@ -33,7 +33,7 @@ fn attempts<D: Device>(device: &D) -> Result<Vec<(&'static str, Result<()>)>> {
     let rows = device.quantise_rows(View::new(&x, 3, 4))?;
     let mut values = [0.0; 12];
     let view = View::new(&x, 3, 4);
-    let dense = |bias| Dense { weight: &weight, bias };
+    let dense = |bias| Dense { weight: &weight, bias, low_rank: None };
     let attend = |heads, keys, bias| Attention { heads, scale: 1.0, queries: view, keys, values: keys, bias };
     let rms = |weight| Norm::Rms { weight };
     let convolution = |kernel, prelude| Convolution {

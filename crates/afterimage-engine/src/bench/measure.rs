@@ -50,6 +50,7 @@ fn measure<D: Device>(
     let start = Instant::now();
     let subject = Subject::open(device, options)?;
     let (transformer, autoencoder) = networks(&subject)?;
+    let transformer = transformer.as_ref();
     let mut load_ms = milliseconds(start);
 
     let step = 2 * autoencoder.config().spatial_factor();
@@ -128,7 +129,7 @@ fn measure<D: Device>(
 
 fn networks<D: Device>(subject: &Subject<D>) -> Result<(Arc<FluxTransformer<D>>, Arc<Autoencoder<D>>)> {
     match subject {
-        Subject::Networks(networks) => Ok((networks.transformer()?, networks.autoencoder()?)),
+        Subject::Networks(networks) => Ok((networks.transformer(networks.fixed())?, networks.autoencoder()?)),
         Subject::Random(random) => Ok((Arc::clone(&random.transformer), Arc::clone(&random.autoencoder))),
     }
 }
@@ -164,13 +165,14 @@ impl Times {
     ) -> Result<(Vec<f32>, Vec<f32>)> {
         let start = Instant::now();
         networks.image_encoders()?;
-        networks.text_encoders()?;
+        networks.text_encoders(networks.fixed())?;
         *load_ms += milliseconds(start);
         let start = Instant::now();
         let image = encode_picture(networks, picture, 1.0)?;
         self.image_encode.push(milliseconds(start));
         let start = Instant::now();
-        let text = encode_text(networks, "a red sailing boat on a calm lake, in the style of a woodcut")?;
+        let text =
+            encode_text(networks, networks.fixed(), "a red sailing boat on a calm lake, in the style of a woodcut")?;
         self.text_encode.push(milliseconds(start));
         let width = networks.files().flux().joint_attention_dim;
         let context = join(width, text, &[Arc::new(image)], &VariationSettings::default());

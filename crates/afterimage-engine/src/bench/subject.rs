@@ -2,11 +2,13 @@
 
 use super::{BenchOptions, Preset};
 use crate::config::{FluxConfig, VaeConfig};
+use crate::inspect::wanted;
 use crate::models::flux::FluxTransformer;
 use crate::models::vae::Autoencoder;
-use crate::options::DtypeChoice;
-use crate::pipeline::{ModelFiles, Networks};
+use crate::options::{DtypeChoice, EngineOptions};
+use crate::pipeline::{LoraLibrary, ModelFiles, Networks};
 use crate::safety::Safety;
+use crate::weights::lora::{AppliedLoras, LoraPart, LoraTargets, UsedLora};
 use crate::weights::{RandomWeights, Scope};
 use afterimage_core::Result;
 use afterimage_device::Device;
@@ -37,19 +39,16 @@ pub(super) struct Random<D: Device> {
 impl<D: Device> Subject<D> {
     pub fn open(device: &Arc<D>, options: &BenchOptions) -> Result<Self> {
         if options.preset == Preset::Medium && options.engine.base.is_none() {
-            return Ok(Self::Random(Box::new(Random::medium(device, options.engine.dtype)?)));
+            return Ok(Self::Random(Box::new(Random::medium(device, &options.engine)?)));
         }
-        Ok(Self::Networks(Box::new(Networks::new(
-            Arc::clone(device),
-            ModelFiles::open(&options.engine)?,
-            Safety::none(),
-        ))))
+        let files = ModelFiles::open(&options.engine)?;
+        Ok(Self::Networks(Box::new(Networks::new(Arc::clone(device), files, Safety::none())?)))
     }
 }
 
 impl<D: Device> Random<D> {
-    fn medium(device: &Arc<D>, dtype: DtypeChoice) -> Result<Self> {
-        let (element, dtype) = match dtype {
+    fn medium(device: &Arc<D>, options: &EngineOptions) -> Result<Self> {
+        let (element, dtype) = match options.dtype {
             DtypeChoice::Bf16 => (Element::Bf16, "bf16"),
             DtypeChoice::Auto | DtypeChoice::F32 => (Element::F32, "f32"),
         };
@@ -66,8 +65,16 @@ impl<D: Device> Random<D> {
             axes_dims_rope: [16, 56, 56],
             ..FluxConfig::default()
         };
+        let loras = LoraLibrary::open(options, &|part| match part {
+            LoraPart::Transformer => Ok(Arc::new(LoraTargets::new(part, &wanted::flux(&config).0))),
+            LoraPart::Clip | LoraPart::T5 => Ok(Arc::default()),
+        })?;
+        // As if a request had named them: beside the weights.
+        let used: Vec<UsedLora> = loras.fixed().used(&[LoraPart::Transformer]);
+        let used: Vec<UsedLora> = used.into_iter().map(|used| UsedLora { is_merged: false, ..used }).collect();
+        let plain = FluxTransformer::load(device, &scope.at("transformer"), config)?;
         Ok(Self {
-            transformer: Arc::new(FluxTransformer::load(device, &scope.at("transformer"), config)?),
+            transformer: Arc::new(plain.with_loras(AppliedLoras::new(&used, LoraPart::Transformer))?),
             autoencoder: Arc::new(Autoencoder::load(device, &scope.at("vae"), VaeConfig::flux(), true)?),
             context_tokens: TEXT_TOKENS + IMAGE_TOKENS,
             dtype,

@@ -101,7 +101,7 @@ fn beyond(kind: ComponentKind, source: &LayoutSource, folder: &Bundle) -> Result
         ComponentKind::T5 => source.beyond(&T5Config::read(folder)?.depths()),
         ComponentKind::Clip => source.beyond(&ClipTextConfig::read(folder)?.depths()),
         ComponentKind::Siglip => source.beyond(&SiglipConfig::read(folder)?.depths()),
-        ComponentKind::Redux | ComponentKind::Unknown => None,
+        ComponentKind::Redux | ComponentKind::Lora | ComponentKind::Unknown => None,
     })
 }
 

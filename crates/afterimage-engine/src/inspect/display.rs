@@ -19,6 +19,7 @@ impl fmt::Display for ComponentKind {
             Self::Clip => "CLIP text encoder",
             Self::Siglip => "SigLIP vision tower",
             Self::Redux => "Redux adapter",
+            Self::Lora => "LoRA",
             Self::Unknown => "unknown",
         })
     }

@@ -2,6 +2,7 @@
 
 mod component;
 mod display;
+mod lora;
 mod needs;
 mod report;
 pub mod shapes;
@@ -12,6 +13,7 @@ pub use report::{ComponentKind, ComponentReport, Inspection, TensorProblem};
 use crate::bundle::Bundle;
 use crate::config::SchedulerConfig;
 use crate::weights::Component;
+use crate::weights::lora::is_lora;
 use afterimage_core::Result;
 use std::path::Path;
 
@@ -34,7 +36,13 @@ const REDUX_TEXT: [&str; 1] = ["feature_extractor"];
 /// damaged or of another format. Components of a model folder that cannot be opened are reported, not errors.
 pub fn inspect(path: &Path) -> Result<Inspection> {
     if !path.is_dir() {
-        return Ok(single(path, component::report(&name_of(path), None, Component::open_file(path)?)));
+        let component = Component::open_file(path)?;
+        let names_a_lora = is_lora(component.names());
+        let mut report = component::report(&name_of(path), None, component);
+        if report.kind == ComponentKind::Unknown && names_a_lora {
+            lora::describe(&mut report, path);
+        }
+        return Ok(single(path, report));
     }
     let bundle = Bundle::open(path)?;
     if BASE_WEIGHTS.iter().chain(&REDUX_WEIGHTS).any(|name| bundle.folder(name).exists()) {

@@ -85,7 +85,7 @@ pub(super) fn needs(kind: ComponentKind, source: &LayoutSource, folder: Option<&
             ];
             Ok(ComponentNeeds { recording: wanted::redux(config), sizes: counted(sizes) })
         }
-        ComponentKind::Unknown => Err(Error::internal("an unknown component has no needs")),
+        ComponentKind::Lora | ComponentKind::Unknown => Err(Error::internal("such a component has no needs")),
     }
 }
 

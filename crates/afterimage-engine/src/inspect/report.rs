@@ -79,6 +79,8 @@ pub enum ComponentKind {
     Siglip,
     /// The Redux adapter.
     Redux,
+    /// A low-rank adapter.
+    Lora,
     /// Something else.
     Unknown,
 }

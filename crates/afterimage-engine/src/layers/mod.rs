@@ -1,5 +1,6 @@
 //! Layers that several models are made of: weights on a device, and the operations that use them.
 
+mod adapter;
 mod linear;
 mod norm;
 

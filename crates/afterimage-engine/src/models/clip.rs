@@ -5,6 +5,7 @@ use super::encoder::{EncoderShape, TransformerEncoder};
 use super::{ConfiguredActivation, embed};
 use crate::config::check::{ConfigCheck, read_checked};
 use crate::layers::LayerNorm;
+use crate::weights::lora::AppliedLoras;
 use crate::weights::{Bundle, Depth, Scope};
 use afterimage_core::{Error, Result};
 use afterimage_device::{Combine, Device, Precision, View, ViewMut};
@@ -98,10 +99,10 @@ impl ClipTextConfig {
 pub struct ClipTextModel<D: Device> {
     device: Arc<D>,
     config: ClipTextConfig,
-    tokens: D::Weight,
-    positions: D::Weight,
+    tokens: Arc<D::Weight>,
+    positions: Arc<D::Weight>,
     encoder: TransformerEncoder<D>,
-    final_norm: LayerNorm<D>,
+    final_norm: Arc<LayerNorm<D>>,
 }
 
 impl<D: Device> ClipTextModel<D> {
@@ -121,14 +122,29 @@ impl<D: Device> ClipTextModel<D> {
             epsilon,
             activation: config.hidden_act,
         };
-        let table = |name, rows| device.weight(&embeddings.matrix(name, rows, hidden)?);
+        let table = |name, rows| device.weight(&embeddings.matrix(name, rows, hidden)?).map(Arc::new);
         Ok(Self {
             device: Arc::clone(device),
             tokens: table("token_embedding.weight", config.vocab_size)?,
             positions: table("position_embedding.weight", config.max_position_embeddings)?,
             encoder: TransformerEncoder::load(device.as_ref(), &scope.at("encoder"), shape)?,
-            final_norm: LayerNorm::load(device.as_ref(), &scope.at("final_layer_norm"), hidden, epsilon)?,
+            final_norm: Arc::new(LayerNorm::load(device.as_ref(), &scope.at("final_layer_norm"), hidden, epsilon)?),
             config,
+        })
+    }
+
+    /// The encoder with what `loras` add to it, on the same weights.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn with_loras(&self, loras: AppliedLoras) -> Result<Self> {
+        Ok(Self {
+            device: Arc::clone(&self.device),
+            config: self.config.clone(),
+            tokens: Arc::clone(&self.tokens),
+            positions: Arc::clone(&self.positions),
+            encoder: self.encoder.with_loras(self.device.as_ref(), loras)?,
+            final_norm: Arc::clone(&self.final_norm),
         })
     }
 
@@ -154,9 +170,9 @@ impl<D: Device> ClipTextModel<D> {
         // The mask is causal, so nothing behind the pooled position reaches it.
         let ids = &ids[..=end];
         let (device, tokens, hidden) = (self.device.as_ref(), ids.len(), self.config.hidden_size);
-        let mut x = embed(device, &self.tokens, ids, &self.config.path)?;
+        let mut x = embed(device, self.tokens.as_ref(), ids, &self.config.path)?;
         let places: Vec<u32> = (0..tokens as u32).collect();
-        let positions = embed(device, &self.positions, &places, &self.config.path)?;
+        let positions = embed(device, self.positions.as_ref(), &places, &self.config.path)?;
         let positions = View::new(&positions, tokens, hidden);
         device.combine(Combine::Add { factor: 1.0 }, positions, ViewMut::new(&mut x, tokens, hidden))?;
         let mask = device.upload(causal_mask(tokens))?;

@@ -4,8 +4,10 @@
 use super::ConfiguredActivation;
 use crate::layers::{LayerNorm, Linear, StoredLinear};
 use crate::weights::Scope;
+use crate::weights::lora::AppliedLoras;
 use afterimage_core::Result;
 use afterimage_device::{Attention, AttentionBias, Device, Finish, Precision, View, ViewMut};
+use std::sync::Arc;
 
 /// Sizes that all layers of an encoder share.
 #[derive(Clone, Copy, Debug)]
@@ -20,11 +22,11 @@ pub(super) struct EncoderShape {
 
 /// `CLIPEncoderLayer`, `SiglipEncoderLayer`.
 struct Layer<D: Device> {
-    norm1: LayerNorm<D>,
+    norm1: Arc<LayerNorm<D>>,
     /// Queries, keys and values below each other: one product instead of three.
     qkv: Linear<D>,
     out: Linear<D>,
-    norm2: LayerNorm<D>,
+    norm2: Arc<LayerNorm<D>>,
     fc1: Linear<D>,
     fc2: Linear<D>,
 }
@@ -39,6 +41,12 @@ impl<D: Device> TransformerEncoder<D> {
     pub fn load(device: &D, scope: &Scope, shape: EncoderShape) -> Result<Self> {
         let layers = (0..shape.layers).map(|index| Layer::load(device, &scope.at("layers").at(index), &shape));
         Ok(Self { shape, layers: layers.collect::<Result<_>>()? })
+    }
+
+    /// The encoder with what `loras` add to it, on the same weights.
+    pub fn with_loras(&self, device: &D, loras: AppliedLoras) -> Result<Self> {
+        let layers = self.layers.iter().map(|layer| layer.with_loras(device, loras));
+        Ok(Self { shape: self.shape, layers: layers.collect::<Result<_>>()? })
     }
 
     /// Runs all layers on `x [tokens, hidden]`. `mask` `[keys, queries]` is added to the scores of every head.
@@ -67,12 +75,23 @@ impl<D: Device> Layer<D> {
         let qkv = StoredLinear::stack(&[q?, k?, v?])?.upload(device)?;
         let mlp = scope.at("mlp");
         Ok(Self {
-            norm1: LayerNorm::load(device, &scope.at("layer_norm1"), hidden, epsilon)?,
+            norm1: Arc::new(LayerNorm::load(device, &scope.at("layer_norm1"), hidden, epsilon)?),
             qkv,
             out: Linear::load(device, &attention.at("out_proj"), hidden, hidden)?,
-            norm2: LayerNorm::load(device, &scope.at("layer_norm2"), hidden, epsilon)?,
+            norm2: Arc::new(LayerNorm::load(device, &scope.at("layer_norm2"), hidden, epsilon)?),
             fc1: Linear::load(device, &mlp.at("fc1"), hidden, intermediate)?,
             fc2: Linear::load(device, &mlp.at("fc2"), intermediate, hidden)?,
+        })
+    }
+
+    fn with_loras(&self, device: &D, loras: AppliedLoras) -> Result<Self> {
+        Ok(Self {
+            norm1: Arc::clone(&self.norm1),
+            qkv: self.qkv.with_loras(device, loras)?,
+            out: self.out.with_loras(device, loras)?,
+            norm2: Arc::clone(&self.norm2),
+            fc1: self.fc1.with_loras(device, loras)?,
+            fc2: self.fc2.with_loras(device, loras)?,
         })
     }
 

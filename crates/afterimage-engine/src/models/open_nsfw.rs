@@ -87,7 +87,7 @@ impl<D: Device> OpenNsfw<D> {
             x = block.run(device, x)?;
         }
         let mut features = device.allocate(x.channels, Precision::Exact)?;
-        let mean = Dense { weight: &self.mean, bias: None };
+        let mean = Dense { weight: &self.mean, bias: None, low_rank: None };
         device.product(x.view(), mean, Finish::Store, ViewMut::new(&mut features, x.channels, 1))?;
         let features = View::vector(&features, 0, x.channels);
         let logits = self.classifier.apply(device, features, Finish::Store, Precision::Exact)?;

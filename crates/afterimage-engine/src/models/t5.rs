@@ -4,6 +4,7 @@
 use super::embed;
 use crate::config::check::{ConfigCheck, read_checked};
 use crate::layers::{Linear, StoredLinear, vector};
+use crate::weights::lora::AppliedLoras;
 use crate::weights::{Bundle, Depth, Scope};
 use afterimage_core::Result;
 use afterimage_device::{Attention, AttentionBias, Combine, Device, Finish, Norm, Precision, View, ViewMut};
@@ -131,11 +132,11 @@ impl<D: Device> RmsNorm<D> {
 
 /// `T5Block`: `T5LayerSelfAttention`, then `T5LayerFF` with `T5DenseGatedActDense`.
 struct T5Block<D: Device> {
-    attention_norm: RmsNorm<D>,
+    attention_norm: Arc<RmsNorm<D>>,
     /// Queries, keys and values below each other.
     qkv: Linear<D>,
     out: Linear<D>,
-    feed_forward_norm: RmsNorm<D>,
+    feed_forward_norm: Arc<RmsNorm<D>>,
     gate: Linear<D>,
     up: Linear<D>,
     down: Linear<D>,
@@ -145,11 +146,11 @@ struct T5Block<D: Device> {
 pub struct T5Encoder<D: Device> {
     device: Arc<D>,
     config: T5Config,
-    embeddings: D::Weight,
+    embeddings: Arc<D::Weight>,
     /// `[buckets, heads]`: block 0 has it, all blocks use it.
     distance_bias: Vec<f32>,
     blocks: Vec<T5Block<D>>,
-    final_norm: RmsNorm<D>,
+    final_norm: Arc<RmsNorm<D>>,
 }
 
 impl<D: Device> T5Encoder<D> {
@@ -164,11 +165,31 @@ impl<D: Device> T5Encoder<D> {
         let first = stack.at("block.0.layer.0.SelfAttention.relative_attention_bias");
         Ok(Self {
             device: Arc::clone(device),
-            embeddings: device.weight(&scope.matrix("shared.weight", config.vocab_size, config.d_model)?)?,
+            embeddings: Arc::new(device.weight(&scope.matrix(
+                "shared.weight",
+                config.vocab_size,
+                config.d_model,
+            )?)?),
             distance_bias: first.values("weight", &[config.relative_attention_num_buckets, config.num_heads])?,
             blocks: (0..config.num_layers).map(block).collect::<Result<_>>()?,
-            final_norm: RmsNorm::load(device.as_ref(), &stack.at("final_layer_norm"), &config)?,
+            final_norm: Arc::new(RmsNorm::load(device.as_ref(), &stack.at("final_layer_norm"), &config)?),
             config,
+        })
+    }
+
+    /// The encoder with what `loras` add to it, on the same weights.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn with_loras(&self, loras: AppliedLoras) -> Result<Self> {
+        let blocks = self.blocks.iter().map(|block| block.with_loras(self.device.as_ref(), loras));
+        Ok(Self {
+            device: Arc::clone(&self.device),
+            config: self.config.clone(),
+            embeddings: Arc::clone(&self.embeddings),
+            distance_bias: self.distance_bias.clone(),
+            blocks: blocks.collect::<Result<_>>()?,
+            final_norm: Arc::clone(&self.final_norm),
         })
     }
 
@@ -184,7 +205,7 @@ impl<D: Device> T5Encoder<D> {
     /// [`afterimage_core::Error::ModelFile`] for an id beyond the table of embeddings, and those of the device.
     pub fn encode(&self, ids: &[u32]) -> Result<Vec<f32>> {
         let (device, tokens, width) = (self.device.as_ref(), ids.len(), self.config.d_model);
-        let mut x = embed(device, &self.embeddings, ids, &self.config.path)?;
+        let mut x = embed(device, self.embeddings.as_ref(), ids, &self.config.path)?;
         let bias = device.upload(self.position_bias(tokens))?;
         for block in &self.blocks {
             block.forward(device, &mut x, tokens, &self.config, &bias)?;
@@ -221,13 +242,25 @@ impl<D: Device> T5Block<D> {
         let linear = |scope: Scope, inputs, outputs| StoredLinear::read_without_bias(&scope, inputs, outputs);
         let [q, k, v] = ["q", "k", "v"].map(|name| linear(attention.at(name), width, inner));
         Ok(Self {
-            attention_norm: RmsNorm::load(device, &scope.at(0).at("layer_norm"), config)?,
+            attention_norm: Arc::new(RmsNorm::load(device, &scope.at(0).at("layer_norm"), config)?),
             qkv: StoredLinear::stack(&[q?, k?, v?])?.upload(device)?,
             out: linear(attention.at("o"), inner, width)?.upload(device)?,
-            feed_forward_norm: RmsNorm::load(device, &scope.at(1).at("layer_norm"), config)?,
+            feed_forward_norm: Arc::new(RmsNorm::load(device, &scope.at(1).at("layer_norm"), config)?),
             gate: linear(feed_forward.at("wi_0"), width, config.d_ff)?.upload(device)?,
             up: linear(feed_forward.at("wi_1"), width, config.d_ff)?.upload(device)?,
             down: linear(feed_forward.at("wo"), config.d_ff, width)?.upload(device)?,
+        })
+    }
+
+    fn with_loras(&self, device: &D, loras: AppliedLoras) -> Result<Self> {
+        Ok(Self {
+            attention_norm: Arc::clone(&self.attention_norm),
+            qkv: self.qkv.with_loras(device, loras)?,
+            out: self.out.with_loras(device, loras)?,
+            feed_forward_norm: Arc::clone(&self.feed_forward_norm),
+            gate: self.gate.with_loras(device, loras)?,
+            up: self.up.with_loras(device, loras)?,
+            down: self.down.with_loras(device, loras)?,
         })
     }
 

@@ -60,7 +60,7 @@ impl OnDevice for Open<'_> {
     fn run<D: Device>(self, device: Arc<D>) -> Result<Box<dyn Pipeline>> {
         let files = ModelFiles::open(self.0)?;
         let safety = safety::open(&device, &self.0.safety)?;
-        let networks = Networks::new(device, files, safety);
+        let networks = Networks::new(device, files, safety)?;
         networks.check_memory()?;
         Ok(Box::new(networks))
     }

@@ -1,9 +1,11 @@
 //! Prompts and pictures to tokens: by the encoders, or from memory.
 
+use super::cache::Known;
 use super::clock::StageClock;
-use super::encodings::{Encodings, Known, Of, PictureKey, Text};
+use super::encodings::{Encodings, Of, PictureKey, Text, TextKey};
 use super::finite;
-use super::networks::Networks;
+use super::loras::LoraSelection;
+use super::networks::{Networks, TEXT};
 use crate::models::downsample;
 use afterimage_core::{EmptyPrompt, Picture, Result, Stage};
 use afterimage_device::Device;
@@ -13,6 +15,7 @@ use std::sync::Arc;
 /// Encodes for one request of one tenant, unless an earlier one did.
 pub(super) struct Encoder<'a, 'o, D: Device> {
     pub networks: &'a Networks<D>,
+    pub loras: &'a LoraSelection,
     pub encodings: &'a Encodings,
     pub tenant: &'a str,
     pub clock: &'a mut StageClock<'o>,
@@ -34,11 +37,12 @@ impl<D: Device> Encoder<'_, '_, D> {
 
     /// Tokens of a text; the empty string is one.
     pub fn text(&mut self, text: &str) -> Result<Known<Text>> {
-        let Self { networks, encodings, tenant, .. } = *self;
+        let Self { networks, loras, encodings, tenant, .. } = *self;
+        let key = Of::new(tenant, TextKey { text: text.to_owned(), loras: loras.key(&TEXT) });
         self.clock.time(
             Stage::TextEncode,
             |timings| &mut timings.text_encode_ms,
-            || encodings.texts.get_or_make(&Of::new(tenant, text.to_owned()), || encode_text(networks, text)),
+            || encodings.texts.get_or_make(&key, || encode_text(networks, loras, text)),
         )
     }
 
@@ -69,8 +73,8 @@ fn zeros<D: Device>(networks: &Networks<D>) -> Result<Text> {
 }
 
 /// Encodes a text with both encoders.
-pub(crate) fn encode_text<D: Device>(networks: &Networks<D>, text: &str) -> Result<Text> {
-    let encoders = networks.text_encoders()?;
+pub(crate) fn encode_text<D: Device>(networks: &Networks<D>, loras: &LoraSelection, text: &str) -> Result<Text> {
+    let encoders = networks.text_encoders(loras)?;
     let files = networks.files();
     let tokens = encoders.t5.encode(&encoders.t5_tokenizer.encode(text)?)?;
     finite::check(&tokens, || files.part("text_encoder_2"), "the T5 encoder")?;

@@ -5,6 +5,7 @@ use super::context::{Context, join};
 use super::encode::Encoder;
 use super::encodings::{Encodings, Text};
 use super::latents::usable_size;
+use super::loras::LoraSelection;
 use super::model_files::ModelFiles;
 use super::networks::Networks;
 use super::pass::{Pass, Sampling};
@@ -45,6 +46,7 @@ pub(super) fn generate<D: Device>(networks: &Networks<D>, order: &Order) -> Resu
     let sizes: Vec<_> = sources.iter().map(|source| Some(source.size())).collect();
     request.check(&sizes)?;
     let size = output_size(files, request, sources)?;
+    let loras = networks.select(&request.loras)?;
     let plan = Plan::new(request, size, files.size_step(), files.enlarge());
     let review = networks.safety.review(request);
     let veiled = review.as_ref().map(|review| review.veil(order.observer));
@@ -53,7 +55,7 @@ pub(super) fn generate<D: Device>(networks: &Networks<D>, order: &Order) -> Resu
     let memory = networks.memory_plan(extent(&plan, size, order))?;
     observer.memory(&memory);
     networks.adopt(&memory);
-    let run = Run { networks, order, plan };
+    let run = Run { networks, order, plan, loras };
     let mut clock = StageClock::new(observer);
     let interrupted = || if observer.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) };
     if let Some(review) = review.as_ref().filter(|review| review.wants_inputs()) {
@@ -90,6 +92,7 @@ pub(super) fn generate<D: Device>(networks: &Networks<D>, order: &Order) -> Resu
         image_cached: made.image_cached,
         text_cached: made.text_cached,
         model: networks.facts(),
+        loras: run.loras.choices(),
         pictures,
         safety: reviewed.map(|reviewed| reviewed.facts),
     };
@@ -152,11 +155,12 @@ struct Run<'a, D: Device> {
     networks: &'a Networks<D>,
     order: &'a Order<'a>,
     plan: Plan,
+    loras: LoraSelection,
 }
 
 impl<D: Device> Run<'_, D> {
     fn pass(&self, size: Size) -> Pass<'_, D> {
-        Pass { networks: self.networks, observer: self.order.observer, size }
+        Pass { networks: self.networks, loras: &self.loras, observer: self.order.observer, size }
     }
 
     fn make(&self, generator: &mut TorchGenerator, clock: &mut StageClock) -> Result<Made> {
@@ -170,7 +174,7 @@ impl<D: Device> Run<'_, D> {
 
     fn conditions(&self, clock: &mut StageClock) -> Result<Conditions> {
         let Order { tenant, request, sources, encodings, .. } = *self.order;
-        let mut encoder = Encoder { networks: self.networks, encodings, tenant, clock };
+        let mut encoder = Encoder { networks: self.networks, loras: &self.loras, encodings, tenant, clock };
         let prompt = request.prompt_text();
         match &request.task {
             Task::Variation(settings) => {

@@ -6,6 +6,8 @@
 //! | `part.rs`, `published.rs` | one network's weights and configuration: its own, a neighbouring one, or the published one |
 //! | `networks.rs`, `lazy.rs`, `load_time.rs` | their networks on a device, each built when first needed |
 //! | `residence.rs` | which of them stay in memory |
+//! | `loras.rs` | which LoRAs a request uses |
+//! | `cache.rs` | values that are kept for the next request |
 //! | `encodings.rs` | encoded prompts and pictures of earlier requests |
 //! | `encode.rs` | prompts and pictures to tokens, unless they are known |
 //! | `context.rs` | tokens to what conditions the transformer |
@@ -18,6 +20,7 @@
 //! | `any_device.rs` | all of it with the device hidden |
 
 mod any_device;
+mod cache;
 mod clock;
 mod context;
 mod encode;
@@ -27,6 +30,7 @@ mod generate;
 mod latents;
 mod lazy;
 mod load_time;
+mod loras;
 mod model_files;
 mod networks;
 mod part;
@@ -47,5 +51,6 @@ pub(crate) use encode::{encode_picture, encode_text};
 pub(crate) use encodings::Encodings;
 pub(crate) use generate::Order;
 pub(crate) use latents::usable_size;
+pub(crate) use loras::LoraLibrary;
 pub(crate) use model_files::ModelFiles;
 pub(crate) use networks::Networks;

@@ -5,8 +5,10 @@ use super::part::{Part, beside};
 use super::published;
 use crate::bundle::last_name;
 use crate::config::{AfterimageConfig, EnlargeConfig, FluxConfig, SchedulerConfig, VaeConfig};
+use crate::inspect::wanted;
 use crate::models::{ClipTextConfig, ReduxConfig, SiglipConfig, SiglipPreprocessor, T5Config};
 use crate::options::{DtypeChoice, EngineOptions};
+use crate::weights::lora::{LoraPart, LoraTargets};
 use crate::weights::{
     Bundle, Component, DEMO, Depth, FluxShape, LayoutSource, RoundedToBf16, Scope, TensorSource, demo, layout,
 };
@@ -91,6 +93,24 @@ impl ModelFiles {
             (Some(path), _) | (None, Some(path)) => last_name(path),
             (None, None) => DEMO.to_owned(),
         }
+    }
+
+    /// What they were opened with.
+    pub fn options(&self) -> &EngineOptions {
+        &self.options
+    }
+
+    /// What a LoRA can change in the network `part`.
+    ///
+    /// # Errors
+    /// Those of [`ModelFiles::text_encoders`] for these.
+    pub fn lora_targets(&self, part: LoraPart) -> Result<Arc<LoraTargets>> {
+        let (wanted, ended) = match part {
+            LoraPart::Transformer => wanted::flux(&self.flux),
+            LoraPart::Clip => wanted::clip(self.text_encoders()?.0.0),
+            LoraPart::T5 => wanted::t5(self.text_encoders()?.1.0),
+        };
+        ended.map(|()| Arc::new(LoraTargets::new(part, &wanted)))
     }
 
     /// Compute type, `f32` or `bf16`.

@@ -1,6 +1,9 @@
 //! The networks of one base and Redux pair on one device, each built when a request first needs it.
 
+use super::cache::Cache;
 use super::lazy::Lazy;
+use super::load_time;
+use super::loras::{LoraLibrary, LoraSelection, LoraUse};
 use super::model_files::ModelFiles;
 use super::residence::{Network, Residence};
 use crate::models::flux::FluxTransformer;
@@ -8,15 +11,23 @@ use crate::models::vae::Autoencoder;
 use crate::models::{ClipTextModel, ReduxEmbedder, SiglipPreprocessor, SiglipVisionModel, T5Encoder};
 use crate::safety::Safety;
 use crate::tokenizers::{ClipTokenizer, T5Tokenizer};
-use afterimage_core::{ModelFacts, Result};
+use crate::weights::Scope;
+use crate::weights::lora::{AppliedLoras, LoraPart, MergedLoras};
+use afterimage_core::{LoraChoice, ModelFacts, Result};
 use afterimage_device::Device;
 use std::sync::Arc;
 
+/// Networks with LoRAs of requests that are kept: the last one's, and another for requests in turn.
+const KEPT: u64 = 2;
+
+/// The networks that encode prompts.
+pub(super) const TEXT: [LoraPart; 2] = [LoraPart::Clip, LoraPart::T5];
+
 /// T5 and CLIP with their tokenizers.
 pub(crate) struct TextEncoders<D: Device> {
-    pub t5_tokenizer: T5Tokenizer,
+    pub t5_tokenizer: Arc<T5Tokenizer>,
     pub t5: T5Encoder<D>,
-    pub clip_tokenizer: ClipTokenizer,
+    pub clip_tokenizer: Arc<ClipTokenizer>,
     pub clip: ClipTextModel<D>,
 }
 
@@ -33,27 +44,79 @@ pub(crate) struct Networks<D: Device> {
     pub(super) files: ModelFiles,
     pub(super) safety: Safety,
     pub(super) residence: Residence,
+    loras: LoraLibrary,
+    /// With what is merged into its weights and nothing else.
     pub(super) transformer: Lazy<FluxTransformer<D>>,
+    transformers: Cache<Vec<LoraUse>, FluxTransformer<D>>,
     pub(super) decoder: Lazy<Autoencoder<D>>,
     pub(super) autoencoder: Lazy<Autoencoder<D>>,
+    /// As the transformer.
     pub(super) text: Lazy<TextEncoders<D>>,
+    texts: Cache<Vec<LoraUse>, TextEncoders<D>>,
     pub(super) image: Lazy<ImageEncoders<D>>,
 }
 
 impl<D: Device> Networks<D> {
     /// The networks in `files`, of which none is built yet, and who looks at what they make.
-    pub fn new(device: Arc<D>, files: ModelFiles, safety: Safety) -> Self {
+    ///
+    /// # Errors
+    /// Those of [`LoraLibrary::open`].
+    pub fn new(device: Arc<D>, files: ModelFiles, safety: Safety) -> Result<Self> {
+        let loras = LoraLibrary::open(files.options(), &|part| files.lora_targets(part))?;
         let residence = Residence::new(files.memory_budget(), safety.bytes());
-        Self {
+        Ok(Self {
             device,
             files,
             safety,
             residence,
+            loras,
             transformer: Lazy::new(),
+            transformers: Cache::new(KEPT, |_, _| 1),
             decoder: Lazy::new(),
             autoencoder: Lazy::new(),
             text: Lazy::new(),
+            texts: Cache::new(KEPT, |_, _| 1),
             image: Lazy::new(),
+        })
+    }
+
+    /// What a request that names `choices` adds to the networks.
+    ///
+    /// # Errors
+    /// Those of [`LoraLibrary::select`].
+    pub fn select(&self, choices: &[LoraChoice]) -> Result<LoraSelection> {
+        load_time::measure(|| self.loras.select(choices, &|part| self.files.lora_targets(part)))
+    }
+
+    /// What every request adds to the networks.
+    pub fn fixed(&self) -> &LoraSelection {
+        self.loras.fixed()
+    }
+
+    /// Gives up the transformer, or the text encoders, with those that share their weights.
+    pub(super) fn release_transformer(&self) {
+        self.transformers.clear();
+        self.transformer.release();
+    }
+
+    /// See [`Networks::release_transformer`].
+    pub(super) fn release_text_encoders(&self) {
+        self.texts.clear();
+        self.text.release();
+    }
+
+    /// Bytes of the LoRAs that are in memory.
+    pub(super) fn lora_bytes(&self) -> u64 {
+        self.loras.held_bytes()
+    }
+
+    /// `scope` with what is merged into the network `part`.
+    pub(super) fn merged(&self, scope: Scope, part: LoraPart) -> Scope {
+        let used = self.loras.fixed().used(&[part]);
+        if used.iter().any(|used| used.is_merged) {
+            scope.over(|source| Arc::new(MergedLoras::new(source, &used, part)))
+        } else {
+            scope
         }
     }
 
@@ -73,11 +136,20 @@ impl<D: Device> Networks<D> {
         }
     }
 
-    pub(crate) fn transformer(&self) -> Result<Arc<FluxTransformer<D>>> {
-        self.transformer.get(|| {
-            let scope = self.resident(Network::Transformer, self.files.transformer_scope()?);
-            FluxTransformer::load(&self.device, &scope, self.files.flux().clone())
-        })
+    /// The transformer with what `loras` add to it. The weights are shared by all: one with other LoRAs costs their own
+    /// numbers, and no other knows of them.
+    pub(crate) fn transformer(&self, loras: &LoraSelection) -> Result<Arc<FluxTransformer<D>>> {
+        const PART: LoraPart = LoraPart::Transformer;
+        let plain = self.transformer.get(|| {
+            let scope = self.merged(self.files.transformer_scope()?, PART);
+            FluxTransformer::load(&self.device, &self.resident(Network::Transformer, scope), self.files.flux().clone())
+        })?;
+        let used = loras.used(&[PART]);
+        if used.is_empty() {
+            return Ok(plain);
+        }
+        let with_loras = || plain.with_loras(AppliedLoras::new(&used, PART));
+        load_time::measure(|| Ok(self.transformers.get_or_make(&loras.key(&[PART]), with_loras)?.value))
     }
 
     /// An autoencoder that need not have an encoder.
@@ -98,17 +170,34 @@ impl<D: Device> Networks<D> {
         Ok(autoencoder.with_activation_budget(self.residence.autoencoder_bytes(self.device.limits())))
     }
 
-    pub(crate) fn text_encoders(&self) -> Result<Arc<TextEncoders<D>>> {
-        self.text.get(|| {
+    /// The text encoders with what `loras` add to them; see [`Networks::transformer`].
+    pub(crate) fn text_encoders(&self, loras: &LoraSelection) -> Result<Arc<TextEncoders<D>>> {
+        let plain = self.text.get(|| {
             let ((clip, clip_scope), (t5, t5_scope)) = self.files.text_encoders()?;
             let clip_length = clip.max_position_embeddings;
+            let clip_tokenizer = ClipTokenizer::open(&self.files.folder("tokenizer"), clip_length)?;
+            let [t5_scope, clip_scope] = [(t5_scope, LoraPart::T5), (clip_scope, LoraPart::Clip)]
+                .map(|(scope, part)| self.resident(Network::Text, self.merged(scope, part)));
             Ok(TextEncoders {
-                t5_tokenizer: T5Tokenizer::open(&self.files.folder("tokenizer_2"))?,
-                t5: T5Encoder::load(&self.device, &self.resident(Network::Text, t5_scope), t5)?,
-                clip_tokenizer: ClipTokenizer::open(&self.files.folder("tokenizer"), clip_length)?,
-                clip: ClipTextModel::load(&self.device, &self.resident(Network::Text, clip_scope), clip)?,
+                t5_tokenizer: Arc::new(T5Tokenizer::open(&self.files.folder("tokenizer_2"))?),
+                t5: T5Encoder::load(&self.device, &t5_scope, t5)?,
+                clip_tokenizer: Arc::new(clip_tokenizer),
+                clip: ClipTextModel::load(&self.device, &clip_scope, clip)?,
             })
-        })
+        })?;
+        let used = loras.used(&TEXT);
+        if used.is_empty() {
+            return Ok(plain);
+        }
+        let with_loras = || {
+            Ok(TextEncoders {
+                t5_tokenizer: Arc::clone(&plain.t5_tokenizer),
+                t5: plain.t5.with_loras(AppliedLoras::new(&used, LoraPart::T5))?,
+                clip_tokenizer: Arc::clone(&plain.clip_tokenizer),
+                clip: plain.clip.with_loras(AppliedLoras::new(&used, LoraPart::Clip))?,
+            })
+        };
+        load_time::measure(|| Ok(self.texts.get_or_make(&loras.key(&TEXT), with_loras)?.value))
     }
 
     /// Length of the T5 sequence without building the encoder.

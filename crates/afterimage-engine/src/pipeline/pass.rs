@@ -4,6 +4,7 @@ use super::clock::StageClock;
 use super::context::Context;
 use super::finite;
 use super::latents::{euler_step, noised, pack, picture_of, pixels_of, unpack};
+use super::loras::LoraSelection;
 use super::networks::Networks;
 use super::preview::{predicted_clean, reduced};
 use super::residence::Network;
@@ -16,6 +17,7 @@ use afterimage_device::Device;
 /// A pass of one request.
 pub(super) struct Pass<'a, D: Device> {
     pub networks: &'a Networks<D>,
+    pub loras: &'a LoraSelection,
     pub observer: &'a dyn Observer,
     /// In pixels, multiples of the model's step.
     pub size: Size,
@@ -75,7 +77,7 @@ impl<D: Device> Pass<'_, D> {
 
     fn denoise(&self, sampling: &Sampling, latents: &mut [Vec<f32>]) -> Result<()> {
         let schedule = sampling.schedule;
-        let transformer = self.networks.transformer()?;
+        let transformer = self.networks.transformer(self.loras)?;
         let conditioning = transformer.condition(&ConditioningInputs {
             context: &sampling.context.tokens,
             pooled: &sampling.context.pooled,

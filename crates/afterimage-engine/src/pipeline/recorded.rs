@@ -86,7 +86,7 @@ fn networks(device: &Arc<Recording>) -> Networks<Recording> {
     write("scheduler/scheduler_config.json", serde_json::to_string(&SchedulerConfig::flux_dev()).unwrap());
     write("image_embedder/config.json", "{}".to_owned());
     let options = EngineOptions { base: Some(folder.path().to_owned()), ..EngineOptions::default() };
-    let networks = Networks::new(Arc::clone(device), ModelFiles::open(&options).unwrap(), Safety::none());
+    let networks = Networks::new(Arc::clone(device), ModelFiles::open(&options).unwrap(), Safety::none()).unwrap();
     networks.transformer.get(|| Ok(built(|scope| FluxTransformer::load(device, scope, dev())))).unwrap();
     networks.autoencoder.get(|| Ok(built(|scope| Autoencoder::load(device, scope, VaeConfig::flux(), true)))).unwrap();
     networks.text.get(|| Ok(text_encoders(device, device))).unwrap();

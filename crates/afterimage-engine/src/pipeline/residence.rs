@@ -5,6 +5,7 @@ use super::networks::Networks;
 use crate::inspect::wanted;
 use crate::memory::{self, MemoryPlan, Needs, PartNeeds, Residency, gigabytes, usable_memory};
 use crate::models::T5Config;
+use crate::weights::lora::LoraPart;
 use crate::weights::{Footprint, Scope, Wanted};
 use afterimage_core::{Error, Field, Result, Size};
 use afterimage_device::{Device, DeviceLimits};
@@ -130,9 +131,9 @@ impl<D: Device> Networks<D> {
 
     fn release(&self, network: Network) {
         match network {
-            Network::Text => self.text.release(),
+            Network::Text => self.release_text_encoders(),
             Network::Image => self.image.release(),
-            Network::Transformer => self.transformer.release(),
+            Network::Transformer => self.release_transformer(),
             Network::Autoencoder => {
                 self.decoder.release();
                 self.autoencoder.release();
@@ -151,7 +152,7 @@ impl<D: Device> Networks<D> {
     fn needs(&self, extent: Extent) -> Needs {
         let limits = self.device.limits();
         let KnownNeeds { mut needs, text_tokens, picture_tokens } =
-            *self.residence.known.get_or_init(|| known(&self.files));
+            *self.residence.known.get_or_init(|| self.known_needs());
         let (height, width) = (extent.size.height as usize, extent.size.width as usize);
         let step = self.files.size_step().max(1);
         let image = (height / step) * (width / step);
@@ -165,34 +166,39 @@ impl<D: Device> Networks<D> {
         // Planes of the picture: the decoder's result, and tiles put together.
         let planes = 4 * 2 * 3 * (height * width) as u64;
         needs.autoencoder.activations = planes + if tiled { vae.activation_bytes(side, side) } else { whole };
-        needs.always = self.residence.checkers + extent.picture_bytes;
+        needs.always = self.residence.checkers + self.lora_bytes() + extent.picture_bytes;
         needs
     }
-}
 
-/// Weights and encoders' buffers. A part that cannot be opened takes nothing: whoever needs it is told why.
-fn known(files: &ModelFiles) -> KnownNeeds {
-    let weights = |scope: Result<Scope>, (wanted, _): (Vec<Wanted>, Result<()>)| {
-        scope.map_or_else(|_| Footprint::default(), |scope| scope.footprint(&wanted))
-    };
-    let mut needs = Needs::default();
-    needs.transformer.weights = weights(files.transformer_scope(), wanted::flux(files.flux()));
-    needs.autoencoder.weights = weights(files.vae_scope(), wanted::vae(files.vae()));
-    let text_tokens = TEXT_TOKENS;
-    if let Ok(((clip, clip_scope), (t5, t5_scope))) = files.text_encoders() {
-        let activations = memory::clip(&clip).max(memory::t5(&t5, text_tokens)) + encoded_bytes(&t5, text_tokens);
-        let weights = weights(Ok(t5_scope), wanted::t5(t5)).and(weights(Ok(clip_scope), wanted::clip(clip)));
-        needs.text = PartNeeds { weights, activations };
+    /// Weights and encoders' buffers. A part that cannot be opened takes nothing: whoever needs it is told why.
+    fn known_needs(&self) -> KnownNeeds {
+        let files = &self.files;
+        let weights = |scope: Result<Scope>, (wanted, _): (Vec<Wanted>, Result<()>)| {
+            scope.map_or_else(|_| Footprint::default(), |scope| scope.footprint(&wanted))
+        };
+        let mut needs = Needs::default();
+        needs.transformer.weights = weights(
+            files.transformer_scope().map(|scope| self.merged(scope, LoraPart::Transformer)),
+            wanted::flux(files.flux()),
+        );
+        needs.autoencoder.weights = weights(files.vae_scope(), wanted::vae(files.vae()));
+        let text_tokens = TEXT_TOKENS;
+        if let Ok(((clip, clip_scope), (t5, t5_scope))) = files.text_encoders() {
+            let activations = memory::clip(&clip).max(memory::t5(&t5, text_tokens)) + encoded_bytes(&t5, text_tokens);
+            let weights = weights(Ok(self.merged(t5_scope, LoraPart::T5)), wanted::t5(t5))
+                .and(weights(Ok(self.merged(clip_scope, LoraPart::Clip)), wanted::clip(clip)));
+            needs.text = PartNeeds { weights, activations };
+        }
+        let mut picture_tokens = 0;
+        if let Ok(((siglip, siglip_scope), (redux, redux_scope))) = files.image_encoders() {
+            picture_tokens = siglip.grid_side() * siglip.grid_side();
+            let activations = memory::siglip(&siglip, 3 * redux.txt_in_features);
+            let weights =
+                weights(Ok(siglip_scope), wanted::siglip(siglip)).and(weights(Ok(redux_scope), wanted::redux(redux)));
+            needs.image = PartNeeds { weights, activations };
+        }
+        KnownNeeds { needs, text_tokens, picture_tokens }
     }
-    let mut picture_tokens = 0;
-    if let Ok(((siglip, siglip_scope), (redux, redux_scope))) = files.image_encoders() {
-        picture_tokens = siglip.grid_side() * siglip.grid_side();
-        let activations = memory::siglip(&siglip, 3 * redux.txt_in_features);
-        let weights =
-            weights(Ok(siglip_scope), wanted::siglip(siglip)).and(weights(Ok(redux_scope), wanted::redux(redux)));
-        needs.image = PartNeeds { weights, activations };
-    }
-    KnownNeeds { needs, text_tokens, picture_tokens }
 }
 
 /// The encoded text.

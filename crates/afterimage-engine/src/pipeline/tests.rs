@@ -35,7 +35,7 @@ fn networks(case: &Case) -> Networks<Cpu> {
 }
 
 fn networks_on<D: Device>(device: D, case: &Case) -> Networks<D> {
-    Networks::new(Arc::new(device), ModelFiles::open(&options(case)).unwrap(), Safety::none())
+    Networks::new(Arc::new(device), ModelFiles::open(&options(case)).unwrap(), Safety::none()).unwrap()
 }
 
 fn engine(case: &Case) -> Engine {
@@ -44,7 +44,8 @@ fn engine(case: &Case) -> Engine {
 
 fn variation_text<D: Device>(networks: &Networks<D>, prompt: Option<&str>, empty: EmptyPrompt) -> Text {
     let (encodings, mut clock) = (Encodings::default(), StageClock::new(&Silent));
-    let mut encoder = Encoder { networks, encodings: &encodings, tenant: "", clock: &mut clock };
+    let mut encoder =
+        Encoder { networks, loras: networks.fixed(), encodings: &encodings, tenant: "", clock: &mut clock };
     Arc::unwrap_or_clone(encoder.variation_text(prompt, empty).unwrap().value)
 }
 
@@ -84,14 +85,14 @@ fn conditioning<D: Device>(case: &Case, networks: &Networks<D>, text: Option<Tex
         grid: grid_of(case.tensor("noise").unwrap()),
         bias: context.bias,
     };
-    networks.transformer().unwrap().condition(&inputs).unwrap()
+    networks.transformer(networks.fixed()).unwrap().condition(&inputs).unwrap()
 }
 
 fn first_velocity<D: Device>(case: &Case, networks: &Networks<D>, conditioning: &Conditioning<D>) -> Vec<f32> {
     let start = case.tensor("latents_start").unwrap();
     let mut velocities = vec![0.0; start.values.len()];
     let per_picture = start.shape[1] * start.shape[2];
-    let transformer = networks.transformer().unwrap();
+    let transformer = networks.transformer(networks.fixed()).unwrap();
     let mut workspace = transformer.workspace(conditioning).unwrap();
     for (latents, velocity) in start.values.chunks(per_picture).zip(velocities.chunks_mut(per_picture)) {
         transformer.forward(conditioning, 0, latents, &mut workspace, velocity).unwrap();
@@ -380,7 +381,7 @@ fn large_pictures_are_made_small_enlarged_and_refined() {
     // The small picture is that of the same seed; the noise runs on to its refinement, under the same condition.
     let small = GenerationRequest { size: Some(Size::new(48, 32)), enlarge: Enlarge::Off, ..request.clone() };
     let small = run(&small, &Silent).pictures.remove(0);
-    let last = Pass { networks: &networks, observer: &Silent, size: Size::new(96, 64) };
+    let last = Pass { networks: &networks, loras: networks.fixed(), observer: &Silent, size: Size::new(96, 64) };
     let noise = TorchGenerator::new(2).randn_f32(last.latent_numbers() / 4 * 5);
     let levels = refining_sigmas(networks.files().scheduler(), 3 * 2, 3, 0.35);
     let image = last.encode(&resize(&small, last.size, Filter::Bicubic).unwrap(), None).unwrap();

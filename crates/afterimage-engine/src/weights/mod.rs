@@ -12,6 +12,7 @@ mod flux_shape;
 mod fp8_scales;
 mod gguf;
 pub mod layout;
+pub mod lora;
 mod random;
 mod recorder;
 mod rounded;

@@ -110,6 +110,12 @@ impl Scope {
         Self { source, prefix: String::new() }
     }
 
+    /// The same scope over what `wrap` makes of its source.
+    #[must_use]
+    pub fn over(&self, wrap: impl FnOnce(Arc<dyn TensorSource>) -> Arc<dyn TensorSource>) -> Self {
+        Self { source: wrap(Arc::clone(&self.source)), prefix: self.prefix.clone() }
+    }
+
     /// The scope `name` inside this one: `scope.at("layers").at(3)` finds `layers.3.…`.
     #[must_use]
     pub fn at(&self, name: impl Display) -> Self {

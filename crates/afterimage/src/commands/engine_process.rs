@@ -8,6 +8,7 @@ use crate::values;
 use afterimage_engine::EngineOptions;
 use afterimage_worker::child::{self, ChildError, ChildSettings};
 use clap::Args;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Run the models for a server that talks to it over standard input and output
@@ -43,6 +44,10 @@ pub struct EngineProcess {
     #[command(flatten)]
     models: ModelFlags,
 
+    /// Folder of LoRAs that requests may use by name
+    #[arg(long, value_name = "DIR")]
+    lora_dir: Option<PathBuf>,
+
     #[command(flatten)]
     safety: SafetyFlags,
 }
@@ -57,7 +62,7 @@ impl EngineProcess {
             metadata: self.metadata.metadata,
         };
         let safety = self.safety.options(&[], origins)?;
-        let options = EngineOptions { safety, ..self.models.engine_options() };
+        let options = EngineOptions { safety, lora_dir: self.lora_dir.clone(), ..self.models.engine_options() };
         child::run(options, settings).map_err(|error| match &error {
             ChildError::CannotOpen(error) => CommandFailure::from_error(error, origins),
             ChildError::Pipe(_) | ChildError::System(_) => CommandFailure::other(error.to_string()),

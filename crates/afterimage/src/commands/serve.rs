@@ -211,6 +211,21 @@ pub struct Serve {
     #[command(flatten)]
     sets: ModelSetFlags,
 
+    /// Folder of LoRAs that requests may name: `NAME.safetensors`
+    ///
+    /// Requests of every dialect name them in `loras`, each with a scale; `GET /loras` lists them. Everybody with a key can
+    /// use all of them. NAME has 1 to 80 characters of A-Z, a-z, 0-9, `.`, `_` and `-`; links that lead out of the folder are
+    /// refused. Files may come and go while the server runs. Without a folder requests with LoRAs are refused.
+    #[arg(
+        long,
+        env = "AFTERIMAGE_LORA_DIR",
+        hide_env_values = true,
+        value_name = "DIR",
+        hide_short_help = true,
+        help_heading = "Models"
+    )]
+    lora_dir: Option<PathBuf>,
+
     #[command(flatten)]
     safety: SafetyFlags,
 }
@@ -270,7 +285,7 @@ impl Serve {
 
     /// How engine processes are started: for each set of models, or for the one without a name.
     fn engines(&self, safety: SafetyOptions, origins: &Origins) -> Result<Arc<dyn StartEngines>, CommandFailure> {
-        let mut flags = EngineOptions { safety, ..self.models.engine_options() };
+        let mut flags = EngineOptions { safety, lora_dir: self.lora_dir.clone(), ..self.models.engine_options() };
         let processes = self.workers * self.sets.count().max(1);
         flags.threads = flags.threads.or_else(|| share(available_parallelism().ok()?, processes));
         let settings = ChildSettings { metadata: self.metadata.metadata, ..ChildSettings::default() };
@@ -304,6 +319,7 @@ impl Serve {
             workers: self.workers,
             api_key: self.api_key.clone(),
             models: self.sets.served(origins)?,
+            loras: self.sets.lora_folders(self.lora_dir.as_deref(), origins)?,
             safety: SafetyPolicy { on_flag: safety.on_flag, required: safety.required },
             engines: self.engines(safety, origins)?,
             sync_timeout: self.sync_timeout,

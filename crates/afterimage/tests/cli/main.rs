@@ -17,6 +17,7 @@ mod documents;
 mod help;
 mod keys;
 mod links;
+mod lora;
 mod model_sets;
 mod models;
 mod outputs;

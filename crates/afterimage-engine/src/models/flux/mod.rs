@@ -21,9 +21,11 @@ pub use positions::Grid;
 use crate::config::FluxConfig;
 use crate::layers::Linear;
 use crate::weights::Scope;
+use crate::weights::lora::AppliedLoras;
 use afterimage_core::Result;
 use afterimage_device::{Activation, Device, Finish, Precision, View, ViewMut};
 use blocks::{DoubleBlock, SingleBlock};
+use rayon::prelude::*;
 use std::sync::Arc;
 
 /// Layer norms and the query and key norms of every FLUX model.
@@ -35,6 +37,8 @@ const SINUSOID_WIDTH: usize = 256;
 pub struct FluxTransformer<D: Device> {
     device: Arc<D>,
     config: FluxConfig,
+    /// What stands in front of its layers' canonical names.
+    prefix: String,
     image_in: Linear<D>,
     text_in: Linear<D>,
     time_in: Embedder<D>,
@@ -62,6 +66,12 @@ impl<D: Device> Embedder<D> {
             inputs,
             hidden,
         })
+    }
+
+    fn with_loras(&self, device: &D, loras: AppliedLoras) -> Result<Self> {
+        let Self { inner, outer, inputs, hidden } = self;
+        let [inner, outer] = [inner, outer].map(|layer| layer.with_loras(device, loras));
+        Ok(Self { inner: inner?, outer: outer?, inputs: *inputs, hidden: *hidden })
     }
 
     /// `[rows, inputs]` to `[rows, hidden]`.
@@ -103,6 +113,39 @@ impl<D: Device> FluxTransformer<D> {
             final_modulation: linear("final_layer.adaLN_modulation.1", hidden, 2 * hidden)?,
             final_linear: linear("final_layer.linear", hidden, config.out_channels())?,
             config,
+            prefix: scope.full_name(""),
+        })
+    }
+
+    /// The transformer with what `loras` add to it, on the same weights: this one stays as it is.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn with_loras(&self, loras: AppliedLoras) -> Result<Self> {
+        let (device, loras) = (self.device.as_ref(), loras.behind(&self.prefix));
+        let linear = |layer: &Linear<D>| layer.with_loras(device, loras);
+        let embedder = |embedder: &Embedder<D>| embedder.with_loras(device, loras);
+        Ok(Self {
+            device: Arc::clone(&self.device),
+            config: self.config.clone(),
+            prefix: self.prefix.clone(),
+            image_in: linear(&self.image_in)?,
+            text_in: linear(&self.text_in)?,
+            time_in: embedder(&self.time_in)?,
+            guidance_in: self.guidance_in.as_ref().map(embedder).transpose()?,
+            vector_in: embedder(&self.vector_in)?,
+            double_blocks: self
+                .double_blocks
+                .par_iter()
+                .map(|block| block.with_loras(device, loras))
+                .collect::<Result<_>>()?,
+            single_blocks: self
+                .single_blocks
+                .par_iter()
+                .map(|block| block.with_loras(device, loras))
+                .collect::<Result<_>>()?,
+            final_modulation: linear(&self.final_modulation)?,
+            final_linear: linear(&self.final_linear)?,
         })
     }
 

@@ -4,6 +4,7 @@ use super::naming::{Canonical, Naming, Take, TensorPart};
 use super::{Candidate, LayoutSource, recognise};
 use crate::weights::component::Component;
 use afterimage_core::Result;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// BFL's and diffusers' files have none; all-in-one checkpoints of `ComfyUI`, training tools and some exports have one.
@@ -29,6 +30,24 @@ pub fn flux(component: Arc<Component>) -> Result<LayoutSource> {
     let (number, prefix) = recognise(&component, "a FLUX transformer", &CANDIDATES, &PREFIXES)?;
     let naming: Box<dyn Naming> = if number == 0 { Box::new(Canonical) } else { Box::new(DiffusersFlux) };
     Ok(LayoutSource { component, naming, layout: CANDIDATES[number].layout, prefix })
+}
+
+/// The tensors of diffusers' layout that the canonical tensor `name` with so many `rows` is made of, top to bottom: each
+/// one's name, its rows of the canonical tensor, and which rows of its own these are.
+pub fn diffusers_rows(name: &str, rows: usize) -> Vec<(String, Range<usize>, Range<usize>)> {
+    let parts = DiffusersFlux.parts(name);
+    let shares: usize = parts.iter().map(|part| part.share).sum();
+    let mut first = 0;
+    parts
+        .into_iter()
+        .map(|part| {
+            let count = rows / shares.max(1) * part.share;
+            let here = first..first + count;
+            first += count;
+            let there = if part.take == Take::SecondHalf { count..2 * count } else { 0..count };
+            (part.name, here, there)
+        })
+        .collect()
 }
 
 pub(super) struct DiffusersFlux;

@@ -12,7 +12,7 @@ mod written;
 
 pub use checkers::{CheckerKind, checker};
 pub use encoders::{clip, redux, siglip, t5};
-pub use flux::flux;
+pub use flux::{diffusers_rows, flux};
 pub use vae::vae;
 pub use written::WrittenLayout;
 

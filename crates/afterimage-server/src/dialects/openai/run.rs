@@ -26,6 +26,7 @@ pub const fn form_field_name(field: Field) -> &'static str {
         | Field::ReduxDownsample
         | Field::Redux
         | Field::Model
+        | Field::Loras
         | Field::Repeat => field_name(field),
     }
 }
