@@ -10,6 +10,7 @@
 use crate::checksum::Checksum;
 use crate::error::HubError;
 use crate::file_path::FilePath;
+use crate::reference::HubReference;
 use crate::repository_name::{CommitId, RepositoryName, Revision};
 use std::collections::hash_map::RandomState;
 use std::fs::{self, File, TryLockError};
@@ -52,6 +53,11 @@ impl HubCache {
     /// Where the bytes of a file are while they arrive. Python's tools go on with such a file, too.
     pub(crate) fn partial(&self, repository: &RepositoryName, checksum: Checksum) -> PathBuf {
         self.repository(repository).join("blobs").join(format!("{checksum}.incomplete"))
+    }
+
+    /// The empty file that says that the bytes of a file were found damaged. Python's tools do not look there.
+    pub(crate) fn damage_mark(&self, repository: &RepositoryName, checksum: Checksum) -> PathBuf {
+        self.locks(repository).join(format!("{checksum}.damaged"))
     }
 
     /// The folder of the files at `commit`.
@@ -151,6 +157,22 @@ impl HubCache {
         Ok(names)
     }
 
+    /// The cache and the repository, revision or file in it that the path of a folder or file means.
+    pub fn of_path(path: &Path) -> Option<(Self, HubReference)> {
+        // Not by following links: a file of a snapshot is one.
+        let path = std::path::absolute(path).ok()?;
+        let folder = path.ancestors().find(|folder| repository_of(folder).is_some())?;
+        let mut reference: HubReference = repository_of(folder)?.to_string().parse().ok()?;
+        let mut names = path.strip_prefix(folder).ok()?.iter().map(|name| name.to_str());
+        if let Some(first) = names.next() {
+            let commit = names.next().flatten().filter(|_| first == Some("snapshots"))?;
+            reference.revision = CommitId::parse(commit).and_then(|commit| commit.as_str().parse().ok())?;
+            let file = names.collect::<Option<Vec<&str>>>()?.join("/");
+            reference.file = if file.is_empty() { None } else { Some(FilePath::parse(&file).ok()?) };
+        }
+        Some((Self::new(folder.parent()?.to_path_buf()), reference))
+    }
+
     /// Removes all of `repository`, every revision and what has arrived in part; gives the bytes that were freed.
     ///
     /// # Errors
@@ -167,6 +189,11 @@ impl HubCache {
         let _ = fs::remove_dir_all(self.locks(repository));
         Ok(bytes)
     }
+}
+
+/// The repository that `folder` holds, by its name.
+fn repository_of(folder: &Path) -> Option<RepositoryName> {
+    RepositoryName::from_folder(folder.file_name()?.to_str()?)
 }
 
 /// Bytes of all files below `folder`; links count for nothing, unreadable folders neither.

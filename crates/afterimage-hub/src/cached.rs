@@ -1,6 +1,6 @@
 //! What is in the cache already, without asking the hub.
 
-use crate::cache::{HubCache, bytes_of};
+use crate::cache::{HubCache, bytes_of, create_parent};
 use crate::catalogue::by_repository;
 use crate::checksum::Checksum;
 use crate::error::HubError;
@@ -25,7 +25,7 @@ pub struct CachedRepository {
     pub known: Option<&'static KnownModel>,
     /// The files as they were at `main`, if that was fetched.
     pub snapshot: Option<PathBuf>,
-    /// Files that a known model needs and that are not there.
+    /// Parts that a known model needs and that are not there.
     pub missing: Vec<&'static str>,
     /// Bytes on the disk, of all revisions and what has arrived in part.
     pub bytes: u64,
@@ -49,8 +49,6 @@ pub struct DamagedFile {
     pub file: String,
     /// What is wrong with it.
     pub problem: String,
-    /// Its bytes, to be removed before it is fetched again.
-    pub(crate) blob: PathBuf,
 }
 
 impl HubCache {
@@ -59,33 +57,40 @@ impl HubCache {
         let known = by_repository(&repository);
         let commit = self.commit(&repository, &Revision::default());
         let snapshot = commit.map(|commit| self.snapshot(&repository, &commit)).filter(|folder| folder.is_dir());
-        let missing = known.map(|known| missing(known, snapshot.as_deref())).unwrap_or_default();
+        let missing = known.map(|known| known.missing(snapshot.as_deref(), &|_| true)).unwrap_or_default();
         let bytes = bytes_of(&self.repository(&repository));
         CachedRepository { repository, known, snapshot, missing, bytes }
     }
 
-    /// The folder or file that `reference` names.
+    /// The folder or file that `reference` names. Of a known model the parts have to be there that `is_needed` says so of
+    /// by their names.
     ///
     /// # Errors
     /// [`HubError::NotCached`], which says what is missing and which command fetches it.
-    pub fn find(&self, reference: &HubReference) -> Result<PathBuf, HubError> {
-        let refuse = |what: &str| HubError::NotCached {
-            repository: reference.to_string(),
-            problem: format!("{what} in {}; `{}` fetches it", self.root().display(), reference.command()),
-        };
+    pub fn find(&self, reference: &HubReference, is_needed: &dyn Fn(&str) -> bool) -> Result<PathBuf, HubError> {
+        let refuse = |what: &str| self.not_cached(reference, what, &reference.needed_parts(is_needed));
         let snapshot = self.snapshot_of(reference).ok_or_else(|| refuse("is not"))?;
         match (&reference.file, reference.known) {
             (Some(file), _) => {
                 let path = file.below(&snapshot);
-                if path.is_file() { Ok(path) } else { Err(refuse(&format!("{file} is not"))) }
+                if path.exists() { Ok(path) } else { Err(refuse(&format!("{file} is not"))) }
             }
-            (None, Some(known)) => match missing(known, Some(&snapshot))[..] {
-                [] => Ok(snapshot),
-                [first] => Err(refuse(&format!("{first} is not"))),
-                [first, ref more @ ..] => Err(refuse(&format!("{first} and {} more files are not", more.len()))),
+            (None, Some(known)) => match known.missing(Some(&snapshot), is_needed) {
+                missing if missing.is_empty() => Ok(snapshot),
+                missing => {
+                    let verb = if missing.len() == 1 { "is" } else { "are" };
+                    Err(refuse(&format!("{} {verb} not", missing.join(", "))))
+                }
             },
             (None, None) => Ok(snapshot),
         }
+    }
+
+    fn not_cached(&self, reference: &HubReference, what: &str, only: &[String]) -> HubError {
+        let only: String = only.iter().map(|part| format!(" --only {part}")).collect();
+        let command = reference.command();
+        let problem = format!("{what} in {}; `{command}{only}` fetches it", self.root().display());
+        HubError::NotCached { repository: reference.to_string(), problem }
     }
 
     fn snapshot_of(&self, reference: &HubReference) -> Option<PathBuf> {
@@ -93,15 +98,13 @@ impl HubCache {
         Some(self.snapshot(&reference.repository, &commit)).filter(|folder| folder.is_dir())
     }
 
-    /// Reads every file of a snapshot, or the one that `reference` names, and compares it with its checksum.
+    /// Reads every file of a snapshot, or the one that `reference` names, and compares it with its checksum. The next pull
+    /// fetches those anew that are damaged, for which they are marked; their bytes stay.
     ///
     /// # Errors
     /// [`HubError::NotCached`] when nothing of it is there, [`HubError::Io`], [`HubError::Cancelled`].
     pub fn verify(&self, reference: &HubReference, observer: &dyn PullObserver) -> Result<Verified, HubError> {
-        let snapshot = self.snapshot_of(reference).ok_or_else(|| HubError::NotCached {
-            repository: reference.to_string(),
-            problem: format!("is not in {}; `{}` fetches it", self.root().display(), reference.command()),
-        })?;
+        let snapshot = self.snapshot_of(reference).ok_or_else(|| self.not_cached(reference, "is not", &[]))?;
         let mut files = Vec::new();
         collect(&snapshot, &snapshot, &mut files)?;
         files.retain(|file| reference.file.as_ref().is_none_or(|wanted| wanted == file));
@@ -115,18 +118,18 @@ impl HubCache {
                 verified.unknown += 1;
                 continue;
             };
-            let damage = |problem: String| DamagedFile {
-                file: file.to_string(),
-                problem,
-                blob: self.blob(&reference.repository, checksum),
-            };
+            let damage = |problem: String| DamagedFile { file: file.to_string(), problem };
+            let mark = self.damage_mark(&reference.repository, checksum);
             match add_up(&path, checksum, observer)? {
                 None => verified.damaged.push(damage("its bytes are gone".to_owned())),
                 Some((_, Some(found))) => {
+                    // Where nothing can be written, nothing can be fetched either, and that says why.
+                    let _ = create_parent(&mark).map(|()| fs::write(&mark, []));
                     let kind = checksum.kind();
                     verified.damaged.push(damage(format!("its {kind} is {found}, expected {checksum}")));
                 }
                 Some((length, None)) => {
+                    let _ = fs::remove_file(&mark);
                     verified.right = (verified.right.0 + 1, verified.right.1 + length);
                     observer.finished(&file, length);
                 }
@@ -134,22 +137,6 @@ impl HubCache {
         }
         Ok(verified)
     }
-
-    /// Removes the bytes of damaged files, so that they are fetched again.
-    ///
-    /// # Errors
-    /// [`HubError::Io`].
-    pub fn discard(&self, damaged: &[DamagedFile]) -> Result<(), HubError> {
-        for damage in damaged.iter().filter(|damage| damage.blob.exists()) {
-            fs::remove_file(&damage.blob).map_err(|error| HubError::io(&damage.blob, error))?;
-        }
-        Ok(())
-    }
-}
-
-fn missing(known: &KnownModel, snapshot: Option<&Path>) -> Vec<&'static str> {
-    let is_there = |file: &str| snapshot.is_some_and(|snapshot| snapshot.join(file).is_file());
-    known.files().filter(|file| !is_there(file)).collect()
 }
 
 /// The files below `folder`, by their paths below `root`. Links to files count, links to folders are not followed.

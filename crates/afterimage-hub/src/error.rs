@@ -1,6 +1,6 @@
 //! What can go wrong between the hub and the cache.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 /// Why files could not be fetched, found or checked. Each is one line that says what would be right.
@@ -46,14 +46,6 @@ pub enum HubError {
         /// What is missing and which command fetches it.
         problem: String,
     },
-    /// A file in the cache that is not what the hub gave it out as.
-    #[error("{repository}: {problem}")]
-    Damaged {
-        /// The repository.
-        repository: String,
-        /// Which file, and what to do.
-        problem: String,
-    },
     /// The hub or its store answered with something else than it should have, or not at all.
     #[error("{subject}: {problem}")]
     Transfer {
@@ -71,10 +63,10 @@ pub enum HubError {
         source: io::Error,
     },
     /// The disk has too little room.
-    #[error("{}: {problem}", .folder.display())]
+    #[error("{}: {problem}", .path.display())]
     Room {
-        /// The cache.
-        folder: PathBuf,
+        /// The cache, or the file that could not be written.
+        path: PathBuf,
         /// How much is needed and how much is there.
         problem: String,
     },
@@ -86,10 +78,16 @@ pub enum HubError {
 impl HubError {
     /// An error of the operating system about `path`.
     pub(crate) fn io(path: &Path, source: io::Error) -> Self {
+        if matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge) {
+            let problem =
+                format!("{}; what has arrived stays, the same command goes on from there", without_number(&source));
+            return Self::Room { path: path.to_path_buf(), problem };
+        }
         Self::Io { path: path.to_path_buf(), source }
     }
 
-    /// Whether whoever asked can do something about it, as opposed to the network, the hub and the disk.
+    /// Whether whoever asked can do something about it, as opposed to the network, the hub and the machine. A full disk is
+    /// made room on, or another one named.
     pub fn is_bad_input(&self) -> bool {
         match self {
             Self::Name { .. }
@@ -97,8 +95,8 @@ impl HubError {
             | Self::Access { .. }
             | Self::Licence { .. }
             | Self::NotCached { .. }
-            | Self::Damaged { .. } => true,
-            Self::Transfer { .. } | Self::Io { .. } | Self::Room { .. } | Self::Cancelled => false,
+            | Self::Room { .. } => true,
+            Self::Transfer { .. } | Self::Io { .. } | Self::Cancelled => false,
         }
     }
 }

@@ -2,6 +2,14 @@
 
 use crate::error::HubError;
 use crate::repository_name::RepositoryName;
+use std::fs;
+use std::path::Path;
+
+/// Endings of weights.
+pub(crate) const WEIGHTS: [&str; 2] = [".safetensors", ".gguf"];
+
+/// The part that nothing here reads: it tells Python's tools which classes to use.
+const INDEX: &str = "index";
 
 /// A model with a short name, and the files of its repository that it needs.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,8 +64,28 @@ impl KnownModel {
         self.repository.parse()
     }
 
+    /// The parts that have to be there to use it, as far as `is_needed` says so of their names, and are not in `snapshot`.
+    pub(crate) fn missing(&self, snapshot: Option<&Path>, is_needed: &dyn Fn(&str) -> bool) -> Vec<&'static str> {
+        let needed = self.parts.iter().filter(|part| part.name != INDEX && is_needed(part.name));
+        needed.filter(|part| !snapshot.is_some_and(|folder| part.is_in(folder))).map(|part| part.name).collect()
+    }
+
     /// All its files.
     pub fn files(&self) -> impl Iterator<Item = &'static str> {
         self.parts.iter().flat_map(|part| part.files).copied()
+    }
+}
+
+impl ModelPart {
+    /// Whether it is in the folder `snapshot`: all its files, or the same part in files of other names.
+    fn is_in(&self, snapshot: &Path) -> bool {
+        if self.files.iter().all(|file| snapshot.join(file).is_file()) {
+            return true;
+        }
+        let is_weights = |name: &str| WEIGHTS.iter().any(|ending| name.ends_with(ending));
+        let has_weights = self.files.iter().any(|file| is_weights(file));
+        let is_one = |name: &str| is_weights(name) || !has_weights;
+        let names = fs::read_dir(snapshot.join(self.name)).into_iter().flatten().flatten();
+        names.filter(|entry| entry.path().is_file()).any(|entry| is_one(&entry.file_name().to_string_lossy()))
     }
 }

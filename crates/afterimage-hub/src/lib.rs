@@ -39,6 +39,7 @@ pub use observer::PullObserver;
 pub use pull::{PullRequest, Pulled, pull};
 pub use reference::HubReference;
 pub use repository_name::{RepositoryName, Revision};
+pub use room::gigabytes;
 pub use token::AccessToken;
 
 pub use catalogue::KNOWN_MODELS;

@@ -5,6 +5,7 @@ use crate::client::{HubClient, RequestFailure};
 use crate::error::HubError;
 use crate::facts::FileFacts;
 use crate::file_path::FilePath;
+use crate::licence::Licence;
 use crate::listing::RepositoryListing;
 use crate::observer::PullObserver;
 use crate::reference::HubReference;
@@ -45,6 +46,8 @@ pub struct Pulled {
     pub fetched: usize,
     /// Their bytes.
     pub bytes: u64,
+    /// The repository's licence.
+    pub licence: Licence,
 }
 
 /// Fetches what `request` asks for and is not there. A name in the snapshot, and what a revision stands for, are written
@@ -118,7 +121,7 @@ async fn pull_all(
     }
     cache.remember(repository, revision, commit)?;
     let snapshot = cache.snapshot(repository, commit);
-    Ok(Pulled { snapshot, files: wishes.len(), fetched: missing.len(), bytes })
+    Ok(Pulled { snapshot, files: wishes.len(), fetched: missing.len(), bytes, licence: listing.licence })
 }
 
 /// Bytes that an earlier try left.

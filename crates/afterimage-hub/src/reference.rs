@@ -18,7 +18,7 @@ pub struct HubReference {
     pub repository: RepositoryName,
     /// Which state of it.
     pub revision: Revision,
-    /// One file, else the whole.
+    /// One file or folder, else the whole.
     pub file: Option<FilePath>,
     /// What is known of it by heart.
     pub known: Option<&'static KnownModel>,
@@ -41,6 +41,15 @@ impl HubReference {
     /// [`HubError::Name`] when what follows is none.
     pub fn after_scheme(text: &str) -> Option<Result<Self, HubError>> {
         text.strip_prefix(SCHEME).map(str::parse)
+    }
+
+    /// What `--only` has to name so that the parts come that `is_needed` says so of; nothing when that is the whole, or
+    /// nobody knows its parts.
+    pub fn needed_parts(&self, is_needed: &dyn Fn(&str) -> bool) -> Vec<String> {
+        let Some(known) = self.known.filter(|_| self.file.is_none()) else { return Vec::new() };
+        let needed = known.parts.iter().map(|part| part.name).filter(|name| is_needed(name));
+        let needed: Vec<String> = needed.map(str::to_owned).collect();
+        if needed.len() == known.parts.len() { Vec::new() } else { needed }
     }
 
     /// What `models pull` calls it: the short name where there is one.

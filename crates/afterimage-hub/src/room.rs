@@ -11,7 +11,7 @@ pub(crate) fn check_room(folder: &Path, bytes: u64) -> Result<(), HubError> {
     }
     let problem =
         format!("{} are needed, {} are free; HF_HUB_CACHE names another folder", gigabytes(bytes), gigabytes(free));
-    Err(HubError::Room { folder: folder.to_path_buf(), problem })
+    Err(HubError::Room { path: folder.to_path_buf(), problem })
 }
 
 /// Bytes that may still be written there; nothing where the system does not tell.
@@ -28,7 +28,7 @@ fn free_bytes(_folder: &Path) -> Option<u64> {
 }
 
 /// `23.8 GB`; below one gigabyte in MB.
-fn gigabytes(bytes: u64) -> String {
+pub fn gigabytes(bytes: u64) -> String {
     let megabytes = bytes as f64 / 1e6;
     if megabytes < 1000.0 { format!("{megabytes:.1} MB") } else { format!("{:.1} GB", megabytes / 1000.0) }
 }

@@ -2,24 +2,31 @@
 
 use crate::error::HubError;
 use crate::file_path::FilePath;
-use crate::known::KnownModel;
+use crate::known::{KnownModel, WEIGHTS};
 use crate::repository_name::RepositoryName;
 
 /// Endings of files that models consist of. Pickles are never read, so they are never fetched.
 const ENDINGS: [&str; 5] = [".json", ".txt", ".model", ".safetensors", ".gguf"];
 
-/// Endings of weights.
-const WEIGHTS: [&str; 2] = [".safetensors", ".gguf"];
-
 /// Starts of names that hold the terms, which go along with the weights.
 const TERMS: [&str; 3] = ["licen", "notice", "use_policy"];
 
+/// Other names of parts, as flags and people call them, and the folders that are meant. An encoder is of no use without
+/// its tokenizer.
+const OTHER_NAMES: [(&str, &[&str]); 5] = [
+    ("t5", &["text_encoder_2", "tokenizer_2"]),
+    ("clip", &["text_encoder", "tokenizer"]),
+    ("redux", &["image_embedder"]),
+    ("siglip", &["image_encoder", "feature_extractor"]),
+    ("image-encoder", &["image_encoder", "feature_extractor"]),
+];
+
 /// The files of `listed` that are wanted: those that a known model needs, else those that look like a model; or the parts
-/// that `only` names. Files with the terms come along.
+/// that `only` names. Files with the terms come along. A known model whose files are called otherwise by now is taken for
+/// what it looks like, as any other.
 ///
 /// # Errors
-/// [`HubError::Name`] for a part that the repository does not have, or when it has several weights that may be meant;
-/// [`HubError::Access`] for a file that a known model needs and the hub does not have.
+/// [`HubError::Name`] for a part that the repository does not have, or when it has several weights that may be meant.
 pub(crate) fn select(
     repository: &RepositoryName,
     known: Option<&KnownModel>,
@@ -27,7 +34,7 @@ pub(crate) fn select(
     only: &[String],
 ) -> Result<Vec<FilePath>, HubError> {
     let mut wanted: Vec<FilePath> = match (only, known) {
-        ([], Some(known)) => all_of(repository, known.files(), listed)?,
+        ([], Some(known)) => all_of(known.files(), listed).map_or_else(|| plausible(repository, listed), Ok)?,
         ([], None) => plausible(repository, listed)?,
         (only, _) => {
             let mut wanted = Vec::new();
@@ -43,36 +50,28 @@ pub(crate) fn select(
     Ok(wanted)
 }
 
-fn all_of(
-    repository: &RepositoryName,
-    names: impl Iterator<Item = &'static str>,
-    listed: &[FilePath],
-) -> Result<Vec<FilePath>, HubError> {
-    let find = |name: &str| {
-        listed.iter().find(|file| file.as_str() == name).cloned().ok_or_else(|| {
-            let problem = format!("the hub has no file {name} there any more; --only names the parts to fetch");
-            HubError::Access { repository: repository.to_string(), problem }
-        })
-    };
-    names.map(find).collect()
+/// The files `names`, if all of them are listed.
+fn all_of(names: impl Iterator<Item = &'static str>, listed: &[FilePath]) -> Option<Vec<FilePath>> {
+    names.map(|name| listed.iter().find(|file| file.as_str() == name).cloned()).collect()
 }
 
-/// A known model's part, a folder, a file, or a pattern with `*`.
+/// A known model's part, a folder by its own or another name, a file, or a pattern with `*`.
 fn part_files(
     repository: &RepositoryName,
     known: Option<&KnownModel>,
     listed: &[FilePath],
     part: &str,
 ) -> Result<Vec<FilePath>, HubError> {
-    if let Some(part) = known.and_then(|known| known.parts.iter().find(|known| known.name == part)) {
-        return all_of(repository, part.files.iter().copied(), listed);
+    let folders: &[&str] =
+        OTHER_NAMES.iter().find(|(name, _)| *name == part).map_or(std::slice::from_ref(&part), |(_, folders)| *folders);
+    let mut found = Vec::new();
+    for folder in folders {
+        let exact = known.and_then(|known| known.parts.iter().find(|known| known.name == *folder));
+        match exact.and_then(|part| all_of(part.files.iter().copied(), listed)) {
+            Some(files) => found.extend(files),
+            None => found.extend(listed.iter().filter(|file| is_meant(folder, file)).cloned()),
+        }
     }
-    let folder = format!("{}/", part.trim_end_matches('/'));
-    let is_meant = |file: &&FilePath| {
-        let name = file.as_str();
-        name == part || matches(part, name) || (name.starts_with(&folder) && is_of_a_model(file))
-    };
-    let found: Vec<FilePath> = listed.iter().filter(is_meant).cloned().collect();
     if found.is_empty() {
         let parts = match known {
             Some(known) => known.parts.iter().map(|part| part.name.to_owned()).collect::<Vec<_>>(),
@@ -82,6 +81,13 @@ fn part_files(
         return Err(HubError::Name { name: part.to_owned(), problem });
     }
     Ok(found)
+}
+
+/// Whether `part`, a folder, a file or a pattern, means `file`.
+fn is_meant(part: &str, file: &FilePath) -> bool {
+    let name = file.as_str();
+    let is_inside = name.strip_prefix(part.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'));
+    matches(part, name) || (is_inside && is_of_a_model(file))
 }
 
 /// Whether `name` is `pattern`, in which `*` stands for any text.
@@ -164,7 +170,13 @@ mod tests {
         assert_eq!(single, ["LICENSE.md", "flux1-redux-dev.safetensors"]);
         let message = selected(Some(redux), &listed, &["vae"]).unwrap_err();
         assert!(message.contains("it has index, feature_extractor, image_embedder, image_encoder"), "{message}");
-        assert!(selected(Some(redux), &listed[1..], &[]).unwrap_err().contains("the hub has no file model_index.json"));
+        let siglip = selected(Some(redux), &listed, &["siglip"]).unwrap();
+        assert_eq!(siglip.len(), 4, "{siglip:?}");
+        // Called otherwise by now: what it looks like.
+        let renamed =
+            ["image_encoder/a.safetensors", "image_encoder/config.json", "model_index.json", "all.safetensors"];
+        assert_eq!(selected(Some(redux), &renamed, &[]).unwrap(), &renamed[..3]);
+        assert_eq!(selected(Some(redux), &renamed, &["image_encoder"]).unwrap(), &renamed[..2]);
     }
 
     #[test]
@@ -179,6 +191,9 @@ mod tests {
         ];
         let expected = ["model_index.json", "vae/a.safetensors", "vae/config.json", "x/b.safetensors"];
         assert_eq!(selected(None, &pipeline, &[]).unwrap(), expected);
+        let encoders = ["text_encoder_2/m.safetensors", "tokenizer_2/tokenizer.json", "tokenizer/vocab.json"];
+        assert_eq!(selected(None, &encoders, &["t5"]).unwrap(), &encoders[..2]);
+        assert!(selected(None, &["model.safetensors"], &["t5"]).unwrap_err().contains("`t5`: is no part of me/model"));
         let single = ["config.json", "model.safetensors", "pytorch_model.bin", "Notice.txt"];
         assert_eq!(selected(None, &single, &[]).unwrap(), ["Notice.txt", "config.json", "model.safetensors"]);
         let several = ["a-Q8_0.gguf", "a-Q4_0.gguf", "README.md"];

@@ -31,8 +31,11 @@ impl Wish<'_> {
 }
 
 /// Whether the bytes are there: as many as there should be. That they are the right ones was checked when they came, and
-/// `verify` checks it again.
+/// `verify` checks it again, which leaves a mark where they are not.
 pub(crate) fn is_there(cache: &HubCache, wish: &Wish<'_>) -> bool {
+    if cache.damage_mark(wish.repository, wish.facts.checksum).exists() {
+        return false;
+    }
     let blob = cache.blob(wish.repository, wish.facts.checksum);
     blob.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == wish.facts.size)
 }
@@ -77,6 +80,7 @@ pub(crate) async fn fetch(
     let size = partial.length();
     match partial.finish(&cache.blob(wish.repository, wish.facts.checksum))? {
         Ok(()) => {
+            let _ = std::fs::remove_file(cache.damage_mark(wish.repository, wish.facts.checksum));
             observer.finished(wish.file, size);
             Ok(())
         }

@@ -292,9 +292,9 @@ fn a_new_commit_takes_the_old_ones_place() {
     assert_eq!((pulled.files, pulled.fetched), (2, 1));
     assert_ne!(pulled.snapshot, place.snapshot());
     let reference: HubReference = "me/model".parse().unwrap();
-    assert_eq!(place.cache().find(&reference).unwrap(), pulled.snapshot);
+    assert_eq!(place.cache().find(&reference, &|_| true).unwrap(), pulled.snapshot);
     let old: HubReference = format!("me/model@{COMMIT}").parse().unwrap();
-    assert_eq!(place.cache().find(&old).unwrap(), place.snapshot());
+    assert_eq!(place.cache().find(&old, &|_| true).unwrap(), place.snapshot());
 }
 
 #[test]
@@ -310,14 +310,13 @@ fn damage_in_the_cache_is_found_and_mended() {
     let verified = place.cache().verify(&reference, &()).unwrap();
     assert_eq!((verified.right.0, verified.damaged[0].file.as_str()), (1, "model.safetensors"));
     assert!(verified.damaged[0].problem.contains("its SHA-256 is "), "{:?}", verified.damaged);
-    place.cache().discard(&verified.damaged).unwrap();
     assert_eq!(place.pull(&hub, "me/model").unwrap().fetched, 1);
     assert_eq!(fs::read(place.blob()).unwrap(), weights());
     assert_eq!(place.cache().remove(&reference.repository).unwrap(), 100_002 + 40);
     assert!(
         place
             .cache()
-            .find(&reference)
+            .find(&reference, &|_| true)
             .unwrap_err()
             .to_string()
             .contains("`afterimage models pull me/model` fetches it")
