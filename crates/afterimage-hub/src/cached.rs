@@ -87,9 +87,11 @@ impl HubCache {
     }
 
     fn not_cached(&self, reference: &HubReference, what: &str, only: &[String]) -> HubError {
-        let only: String = only.iter().map(|part| format!(" --only {part}")).collect();
-        let command = reference.command();
-        let problem = format!("{what} in {}; `{command}{only}` fetches it", self.root().display());
+        let mut command = reference.command();
+        for part in only {
+            command.extend([" --only ", part]);
+        }
+        let problem = format!("{what} in {}; `{command}` fetches it", self.root().display());
         HubError::NotCached { repository: reference.to_string(), problem }
     }
 

@@ -44,7 +44,14 @@ impl FileFacts {
         let own = (answer.response.status() == StatusCode::OK)
             .then(|| text(answer.response.headers(), CONTENT_LENGTH.as_str()));
         let size = text(&answer.hub, "x-linked-size").or(own.flatten()).and_then(|size| size.parse().ok());
-        let size = size.ok_or_else(|| refuse("the hub names no length".to_owned()))?;
+        if let Some(size) = size {
+            return Ok(Self { checksum, size });
+        }
+        // Mirrors that send on without a word about the length: the store knows it.
+        let request = (Method::HEAD, address(client, repository, commit, file));
+        let answer = client.send(request, 0, Elsewhere::Follow, (repository, file.as_str())).await?;
+        let size = text(answer.response.headers(), CONTENT_LENGTH.as_str()).and_then(|size| size.parse().ok());
+        let size = size.ok_or_else(|| refuse("neither the hub nor its store names a length".to_owned()))?;
         Ok(Self { checksum, size })
     }
 }

@@ -8,6 +8,9 @@ use crate::repository_name::RepositoryName;
 /// Endings of files that models consist of. Pickles are never read, so they are never fetched.
 const ENDINGS: [&str; 5] = [".json", ".txt", ".model", ".safetensors", ".gguf"];
 
+/// What a pipeline of folders says of itself; some have none.
+const INDEX: &str = "model_index.json";
+
 /// Starts of names that hold the terms, which go along with the weights.
 const TERMS: [&str; 3] = ["licen", "notice", "use_policy"];
 
@@ -110,12 +113,10 @@ fn matches(pattern: &str, name: &str) -> bool {
 
 /// What a repository that nobody knows by heart is taken to be: a pipeline of folders, or a folder with one model.
 fn plausible(repository: &RepositoryName, listed: &[FilePath]) -> Result<Vec<FilePath>, HubError> {
-    let is_pipeline = listed.iter().any(|file| file.as_str() == "model_index.json");
+    let is_pipeline = listed.iter().map(FilePath::as_str).any(|name| name == INDEX || name.starts_with("transformer/"));
     let of_model = listed.iter().filter(|file| is_of_a_model(file));
-    let wanted: Vec<FilePath> = of_model
-        .filter(|file| !is_pipeline || !file.is_at_the_top() || file.as_str() == "model_index.json")
-        .cloned()
-        .collect();
+    let wanted: Vec<FilePath> =
+        of_model.filter(|file| !is_pipeline || !file.is_at_the_top() || file.as_str() == INDEX).cloned().collect();
     let weights: Vec<&str> = wanted.iter().filter(|file| is_weights(file)).map(FilePath::as_str).collect();
     let has_index = wanted.iter().any(|file| file.as_str().ends_with(".safetensors.index.json"));
     let refuse = |problem: String| Err(HubError::Name { name: repository.to_string(), problem });

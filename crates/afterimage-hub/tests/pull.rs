@@ -215,6 +215,14 @@ fn a_damaged_part_of_an_earlier_run_is_found_and_removed() {
 }
 
 #[test]
+fn a_length_that_only_the_store_knows_is_asked_for() {
+    let (hub, place) = (FakeHub::with_model(), Place::new());
+    hub.becomes(Manner::Lengthless);
+    place.pull(&hub, "me/model").unwrap();
+    assert_eq!(fs::read(place.blob()).unwrap(), weights());
+}
+
+#[test]
 fn a_busy_hub_is_asked_again() {
     let (hub, place) = (FakeHub::with_model(), Place::new());
     hub.becomes(Manner::Busy(2));
@@ -322,6 +330,46 @@ fn damage_in_the_cache_is_found_and_mended() {
             .contains("`afterimage models pull me/model` fetches it")
     );
     assert!(place.cache().remove(&reference.repository).is_err());
+}
+
+#[test]
+fn paths_in_a_cache_name_what_is_there() {
+    let place = Place::new();
+    for (path, expected) in [
+        ("", Some("hub:me/model".to_owned())),
+        (&format!("snapshots/{COMMIT}"), Some(format!("hub:me/model@{COMMIT}"))),
+        (&format!("snapshots/{COMMIT}/a/b.json"), Some(format!("hub:me/model@{COMMIT}/a/b.json"))),
+        ("snapshots", None),
+        ("snapshots/main", None),
+        ("blobs/0123", None),
+        (&format!("snapshots/{COMMIT}/../../blobs"), None),
+    ] {
+        let found = HubCache::of_path(&place.repository().join(path));
+        assert_eq!(found.as_ref().map(|(_, reference)| reference.to_string()), expected, "{path}");
+        assert!(found.is_none_or(|(cache, _)| cache.root() == place.cache().root()));
+    }
+    assert!(HubCache::of_path(place.folder.path()).is_none());
+}
+
+#[test]
+fn a_known_model_lacks_the_parts_that_are_needed() {
+    let (hub, place) = (FakeHub::start(), Place::new());
+    // Weights in one file, where the catalogue knows shards.
+    let names = ["transformer/a.safetensors", "vae/config.json", "vae/a.safetensors", "tokenizer/vocab.json"];
+    let files: Vec<(&str, &[u8])> = names.iter().map(|name| (*name, name.as_bytes())).collect();
+    hub.add("black-forest-labs/FLUX.1-schnell", &files, Some("mit"), false);
+    place.pull(&hub, "flux-schnell").unwrap();
+    let reference: HubReference = "flux-schnell".parse().unwrap();
+    let is_there = |part: &str| ["transformer", "vae", "tokenizer"].contains(&part);
+    assert!(place.cache().find(&reference, &is_there).is_ok());
+    let message = place.cache().find(&reference, &|part| part != "scheduler").unwrap_err().to_string();
+    let missing = "text_encoder, text_encoder_2, tokenizer_2 are not in ";
+    assert!(
+        message.contains(missing) && message.contains("flux-schnell --only index --only text_encoder "),
+        "{message}"
+    );
+    let cached = place.cache().describe(reference.repository);
+    assert_eq!(cached.missing, ["scheduler", "text_encoder", "text_encoder_2", "tokenizer_2"]);
 }
 
 /// Stops as soon as something has arrived.

@@ -96,7 +96,8 @@ impl HubFlags {
         let is_needed = |part: &str| match own {
             _ if flag == INSPECTED => false,
             Some(own) => part == own,
-            None => !replaced(part) && !(part == "scheduler" && given.contains(&"transformer")),
+            None if part == "scheduler" => !given.contains(&"transformer"),
+            None => !replaced(part),
         };
         let connection = HubConnection::open()?;
         let found = match connection.cache().find(&reference, &is_needed) {

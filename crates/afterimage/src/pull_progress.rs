@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 /// What stands in the line of a transfer whose length is known.
-const TEMPLATE: &str = "{msg} {bar:30} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
+const TEMPLATE: &str = "{msg} {bar:30} {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left";
 
 /// Shows how many bytes have come, and passes Ctrl-C on. Nothing is shown where nobody looks.
 pub struct PullProgress {
@@ -19,7 +19,10 @@ impl PullProgress {
     pub fn new(quiet: bool) -> Self {
         let shown = !quiet && io::stderr().is_terminal();
         let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Self { bar: ProgressBar::with_draw_target(None, target) }
+        let bar = ProgressBar::with_draw_target(None, target);
+        bar.set_style(ProgressStyle::default_spinner());
+        bar.set_message("asking the hub");
+        Self { bar }
     }
 
     /// Removes the bar, so that what is printed next starts on a clean line.
@@ -34,9 +37,9 @@ impl PullObserver for PullProgress {
     }
 
     fn planned(&self, repository: &RepositoryName, _files: usize, bytes: u64) {
+        self.bar.set_length(bytes);
         self.bar.set_style(ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar()));
         self.bar.set_message(repository.to_string());
-        self.bar.set_length(bytes);
         self.bar.reset();
         if !self.bar.is_hidden() {
             self.bar.enable_steady_tick(Duration::from_millis(200));

@@ -48,6 +48,8 @@ pub enum Manner {
     Busy(usize),
     /// No `ETag`.
     Nameless,
+    /// The hub names no length; its store does.
+    Lengthless,
     /// The store sends on to an address that is none of the web.
     Elsewhere,
 }
@@ -273,7 +275,10 @@ fn resolve(shared: &Shared, request: &Request, name: &str, file: &str, token: Op
         Manner::Elsewhere => "file:///etc/passwd".to_owned(),
         _ => format!("http://{}/{name}/{file}?signature=secret", shared.store),
     };
-    let mut response = response.status(302).header(header::LOCATION, location).header("x-linked-size", bytes.len());
+    let mut response = response.status(302).header(header::LOCATION, location);
+    if manner != Manner::Lengthless {
+        response = response.header("x-linked-size", bytes.len());
+    }
     if manner != Manner::Nameless {
         response = response.header("x-linked-etag", format!("\"{sum}\""));
     }

@@ -18,8 +18,8 @@ use std::io::{self, Write};
 /// Python's tools use, and what is there already is not fetched again. An interrupted run is continued by the same command.
 /// Every file is compared with its checksum. Flags that name models take the result as `hub:NAME`.
 ///
-/// HF_TOKEN, else the file that `hf auth login` writes, holds the token for gated models. HF_HUB_CACHE, HF_HOME and HF_ENDPOINT
-/// mean what they mean to Python's tools.
+/// `HF_TOKEN`, else the file that `hf auth login` writes, holds the token for gated models. `HF_HUB_CACHE`, `HF_HOME` and
+/// `HF_ENDPOINT` mean what they mean to Python's tools.
 #[derive(Args, Debug)]
 pub struct Pull {
     /// Model, such as `flux-dev` or `black-forest-labs/FLUX.1-dev`; /FILE behind it fetches one file

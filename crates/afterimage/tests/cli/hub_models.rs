@@ -1,6 +1,6 @@
 //! `hub:…` wherever a model is named: what is in the cache runs, what is missing is told or fetched.
 
-use crate::context::{SMALL, bundle};
+use crate::context::{SMALL, bundle, repository};
 use crate::fake_hub::TOKEN;
 use crate::pull::Hub;
 use serde_json::Value;
@@ -90,6 +90,8 @@ fn what_is_missing_is_told_with_its_command() {
     place
         .run(&["serve", "--model", "dev=hub:flux-dev"])
         .refused(&["--model: dev: base: hub:", "`afterimage models pull"]);
+    place.context.write("c.toml", "[model.dev]\nbase = 'hub:me/x@v2'\n");
+    place.run(&["serve", "--config", "c.toml"]).refused(&["--model (from c.toml): dev: base: hub:me/x@v2: is not in "]);
     // Only a part was fetched.
     let only = ["models", "pull", "flux-dev", "--accept-licence", "--only", "vae"];
     place.run_as(TOKEN, &only).succeeded();
@@ -131,6 +133,21 @@ fn a_part_of_a_repository_is_a_part_of_another_model() {
     let base = bundle("dev/base");
     let models = ["--base", base.to_str().unwrap(), "--vae", "hub:flux-dev", "--redux", "hub:me/tiny-redux", "--pull"];
     assert_eq!(place.varied(&models)["model"], "base");
+}
+
+#[test]
+fn checkers_come_from_the_hub_too() {
+    let place = Hub::new();
+    let checker = repository().join("crates/afterimage-engine/tests/safety/tiny/falconsai");
+    place.offer("me/checker", &checker, false);
+    let check = ["check", "photo.png", "--safety", "hub:me/checker", "--json"];
+    place
+        .run(&check)
+        .refused(&["--safety: hub:me/checker: is not in ", "`afterimage models pull me/checker` fetches it"]);
+    let fetching: Vec<&str> = check.iter().copied().chain(["--pull"]).collect();
+    let text = place.run(&fetching).succeeded().text();
+    assert!(text.contains("falconsai (checker)"), "{text}");
+    assert_eq!(place.run(&check).succeeded().text(), text);
 }
 
 fn is_ready(address: &str) -> bool {
