@@ -100,7 +100,7 @@ impl HubCache {
         Some(self.snapshot(&reference.repository, &commit)).filter(|folder| folder.is_dir())
     }
 
-    /// Reads every file of a snapshot, or the one that `reference` names, and compares it with its checksum. The next pull
+    /// Reads every file of a snapshot, or those that `reference` names, and compares it with its checksum. The next pull
     /// fetches those anew that are damaged, for which they are marked; their bytes stay.
     ///
     /// # Errors
@@ -109,7 +109,13 @@ impl HubCache {
         let snapshot = self.snapshot_of(reference).ok_or_else(|| self.not_cached(reference, "is not", &[]))?;
         let mut files = Vec::new();
         collect(&snapshot, &snapshot, &mut files)?;
-        files.retain(|file| reference.file.as_ref().is_none_or(|wanted| wanted == file));
+        if let Some(wanted) = &reference.file {
+            let path = wanted.below(&snapshot);
+            files.retain(|file| file.below(&snapshot).starts_with(&path));
+            if files.is_empty() {
+                return Err(self.not_cached(reference, "is not", &[]));
+            }
+        }
         files.sort();
         let bytes = |file: &FilePath| file.below(&snapshot).metadata().map_or(0, |metadata| metadata.len());
         observer.planned(&reference.repository, files.len(), files.iter().map(bytes).sum());

@@ -85,7 +85,9 @@ impl ModelPart {
         let is_weights = |name: &str| WEIGHTS.iter().any(|ending| name.ends_with(ending));
         let has_weights = self.files.iter().any(|file| is_weights(file));
         let is_one = |name: &str| is_weights(name) || !has_weights;
-        let names = fs::read_dir(snapshot.join(self.name)).into_iter().flatten().flatten();
+        // Some lie at the top.
+        let folder = self.files.first().and_then(|file| file.rsplit_once('/')).map_or("", |(folder, _)| folder);
+        let names = fs::read_dir(snapshot.join(folder)).into_iter().flatten().flatten();
         names.filter(|entry| entry.path().is_file()).any(|entry| is_one(&entry.file_name().to_string_lossy()))
     }
 }

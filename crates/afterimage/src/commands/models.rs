@@ -122,7 +122,7 @@ fn cached() -> Result<Vec<Installed>, HubError> {
         let cached = cache.describe(repository);
         let name = format!("hub:{}, {}", cached.repository, gigabytes(cached.bytes));
         let (fits, reason) = match &cached.snapshot {
-            None => (false, format!("nothing is complete; `afterimage models pull {}` goes on", cached.repository)),
+            None => (false, format!("main is not complete; `afterimage models pull {}` goes on", cached.repository)),
             Some(_) if !cached.missing.is_empty() => (false, format!("{} not fetched", cached.missing.join(", "))),
             Some(snapshot) => judged(snapshot),
         };

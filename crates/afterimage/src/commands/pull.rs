@@ -113,3 +113,17 @@ impl Pull {
 fn named(subject: &str, error: afterimage_hub::HubError) -> CommandFailure {
     CommandFailure::bad_input(subject, error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use afterimage_hub::KNOWN_MODELS;
+
+    #[test]
+    fn the_help_has_every_short_name() {
+        let help = Pull::augment_args(clap::Command::new("pull")).render_long_help().to_string();
+        let missing: Vec<&str> =
+            KNOWN_MODELS.iter().map(|known| known.name).filter(|name| !help.contains(name)).collect();
+        assert!(missing.is_empty(), "{missing:?} are not in: {help}");
+    }
+}

@@ -103,6 +103,7 @@ impl Verify {
             return Ok(());
         }
         let unknown = if *unknown == 0 { String::new() } else { format!(", {unknown} without a checksum") };
-        print_text(&format!("{repository}: {right} files are right, {}{unknown}", gigabytes(*bytes)))
+        let noun = if *right == 1 { "file is" } else { "files are" };
+        print_text(&format!("{repository}: {right} {noun} right, {}{unknown}", gigabytes(*bytes)))
     }
 }

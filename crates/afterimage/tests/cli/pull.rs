@@ -231,6 +231,9 @@ fn damage_is_found_named_and_mended_by_the_command_that_is_told() {
     }
     fs::remove_file(place.blob()).unwrap();
     place.run(&["models", "verify", "me/model"]).refused(&["model.safetensors: its bytes are gone"]);
+    let line = place.run(&["models", "verify", "me/model/config.json"]);
+    assert_eq!(line.succeeded().text(), "me/model: 1 file is right, 0.0 MB\n");
+    place.run(&["models", "verify", "me/model/none.json"]).refused(&["hub:me/model/none.json: is not in "]);
     place.run(&["models", "verify", "photo.png"]).refused(&["photo.png: lies in no cache of the hub"]);
 }
 
