@@ -1,6 +1,7 @@
 //! JSON bodies against the parameters of every model of every dialect, typed and as form text.
 #![cfg_attr(fuzzing, no_main)]
 
+use afterimage_core::limits;
 use afterimage_server::dialects::openai::{Base, form_parameters, native_parameters};
 use afterimage_server::dialects::{Flow, fal, wavespeed};
 use afterimage_server::parameters::{Kind, Numbers, Parameter, Values, echo, parse_with};
@@ -44,6 +45,8 @@ fn check_kept(parameters: &[Parameter], kept: &Value) {
         let most = match &parameter.kind {
             Kind::Text { max_bytes } => 6 * max_bytes + 2,
             Kind::Picture => 6 * 2048 + 2,
+            // Names of 80 characters with a scale of f64's digits.
+            Kind::Loras => 200 * limits::LORAS.end(),
             _ => 600,
         };
         let length = kept.get(parameter.name).map_or(0, |value| value.to_string().len());
@@ -77,6 +80,11 @@ fn check(parameter: &Parameter, values: &Values) {
             let text = values.text(name);
             assert!(text.is_some() || !parameter.required, "{name}");
             assert!(text.is_none_or(|text| text.len() <= *max_bytes), "{name}");
+        }
+        Kind::Loras => {
+            let loras = values.loras(name);
+            assert!(loras.len() <= *limits::LORAS.end(), "{name}");
+            assert!(loras.iter().all(|lora| limits::LORA_SCALE.contains(&lora.scale)), "{name}");
         }
         Kind::Picture => {
             let text = values.text(name);

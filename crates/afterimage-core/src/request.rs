@@ -261,8 +261,8 @@ mod tests {
         assert_eq!(with(|r| r.guidance = f64::INFINITY), Some(Field::Guidance));
         assert_eq!(with(|r| r.size = Some(Size::new(8, 512))), Some(Field::Size));
         assert_eq!(with(|r| r.size = Some(Size::new(512, 99_999))), Some(Field::Size));
-        let lora = || LoraChoice { name: "a".parse().unwrap(), scale: 5.0 };
-        assert_eq!(with(|r| r.loras = vec![lora()]), Some(Field::Loras));
+        let lora = |r: &mut GenerationRequest| r.loras = vec![LoraChoice { name: "a".parse().unwrap(), scale: 5.0 }];
+        assert_eq!(with(lora), Some(Field::Loras));
         assert_eq!(with(|r| r.num_images = 5), Some(Field::NumImages));
         assert_eq!(with(|r| r.prompt = Some("x".repeat(1 << 20))), Some(Field::Prompt));
         assert_eq!(with(|r| r.task = Task::ImageToImage { strength: 0.5 }), Some(Field::Prompt));

@@ -207,10 +207,14 @@ impl Bundle {
     }
 }
 
-/// The last part of `path` that is a name; of `.` or `..` that of the folder it stands for.
+/// The last part of `path` that is a name; of `.` or `..` that of the folder it stands for, in the hub's cache that of the
+/// repository.
 pub(crate) fn last_name(path: &Path) -> String {
     let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
-    name(path).or_else(|| name(&path.canonicalize().ok()?)).unwrap_or_else(|| "model".to_owned())
+    hub_cache::name(path)
+        .or_else(|| name(path))
+        .or_else(|| name(&path.canonicalize().ok()?))
+        .unwrap_or_else(|| "model".to_owned())
 }
 
 /// Maps the file `path` into memory.

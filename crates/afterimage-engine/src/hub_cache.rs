@@ -47,6 +47,23 @@ pub(crate) fn resolve(path: &Path) -> Result<Cow<'_, Path>> {
     }
 }
 
+/// What people call the folder or file `path` of a snapshot: the repository's name, or the file's, unless that is one that
+/// all files of its kind have. Nothing when it lies in no snapshot.
+pub(crate) fn name(path: &Path) -> Option<String> {
+    let is_snapshot =
+        |folder: &&Path| folder.parent().and_then(Path::file_name).is_some_and(|name| name == "snapshots");
+    let model = match path.ancestors().find(is_snapshot) {
+        Some(snapshot) => snapshot.parent()?.parent()?,
+        None => path,
+    };
+    let folder = model.file_name()?.to_string_lossy();
+    // OWNER--NAME; neither holds two hyphens in a row.
+    let (_, repository) = folder.strip_prefix(MODEL)?.split_once("--")?;
+    let stem = path.file_stem().unwrap_or_default();
+    let is_telling = path.is_file() && stem != "model" && stem != "diffusion_pytorch_model";
+    if is_telling { Some(path.file_name()?.to_string_lossy().into_owned()) } else { Some(repository.to_owned()) }
+}
+
 /// Whether `target`, where a link of a model folder leads, is a file of the hub's cache.
 pub(crate) fn is_blob(target: &Path) -> bool {
     let blobs = target.parent().filter(|parent| parent.file_name().is_some_and(|name| name == "blobs"));
@@ -91,5 +108,21 @@ mod tests {
         }
         assert!(is_blob(&model.join("blobs/0123")) && !is_blob(&model.join("snapshots/0123")));
         assert_eq!(resolve(folder.path()).unwrap(), folder.path());
+    }
+
+    #[test]
+    fn a_snapshot_is_called_as_its_repository() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = folder.path().join("models--black-forest-labs--FLUX.1-dev");
+        let snapshot = model.join("snapshots/0123");
+        fs::create_dir_all(snapshot.join("vae")).unwrap();
+        for file in ["diffusion_pytorch_model.safetensors", "flux1-dev-Q8_0.gguf"] {
+            fs::write(snapshot.join(file), "").unwrap();
+        }
+        for path in [&model, &snapshot, &snapshot.join("vae"), &snapshot.join("diffusion_pytorch_model.safetensors")] {
+            assert_eq!(name(path).as_deref(), Some("FLUX.1-dev"), "{}", path.display());
+        }
+        assert_eq!(name(&snapshot.join("flux1-dev-Q8_0.gguf")).as_deref(), Some("flux1-dev-Q8_0.gguf"));
+        assert_eq!([name(folder.path()), name(Path::new("/snapshots/x"))], [None, None]);
     }
 }

@@ -59,6 +59,20 @@ impl EngineOptions {
         ]
     }
 
+    /// The same, to be changed.
+    pub fn paths_mut(&mut self) -> [(&'static str, &mut Option<PathBuf>); 7] {
+        let [base, redux, transformer, t5, clip, vae, image_encoder] = Self::PATHS;
+        [
+            (base, &mut self.base),
+            (redux, &mut self.redux),
+            (transformer, &mut self.transformer),
+            (t5, &mut self.t5),
+            (clip, &mut self.clip),
+            (vae, &mut self.vae),
+            (image_encoder, &mut self.image_encoder),
+        ]
+    }
+
     /// The names in [`EngineOptions::paths`].
     pub const PATHS: [&'static str; 7] = ["base", "redux", "transformer", "t5", "clip", "vae", "image-encoder"];
 }

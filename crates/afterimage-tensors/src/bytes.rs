@@ -13,9 +13,9 @@ pub trait ByteOwner: Send + Sync {
 }
 
 /// An owner whose bytes are nowhere else.
-struct Kept<T>(T);
+struct LastingOwner<T>(T);
 
-impl<T: AsRef<[u8]> + Send + Sync> ByteOwner for Kept<T> {
+impl<T: AsRef<[u8]> + Send + Sync> ByteOwner for LastingOwner<T> {
     fn bytes(&self) -> &[u8] {
         self.0.as_ref()
     }
@@ -32,7 +32,7 @@ pub struct SharedBytes {
 impl SharedBytes {
     /// Shares anything that holds bytes.
     pub fn new(owner: impl AsRef<[u8]> + Send + Sync + 'static) -> Self {
-        Self::owned_by(Kept(owner))
+        Self::owned_by(LastingOwner(owner))
     }
 
     /// Shares the bytes of an owner that can forget some.

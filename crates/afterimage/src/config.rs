@@ -1,6 +1,7 @@
 //! The TOML file of `--config`: the same names as the flags, with a table for each command.
 
 use crate::failure::{CommandFailure, describe};
+use crate::hub_files::SCHEME;
 use crate::model_sets::from_table;
 use clap::{Arg, ArgAction, Command};
 use std::fs::File;
@@ -126,6 +127,9 @@ impl Config {
                     format_args!("{}: {MODEL}.{name}: {problem}", self.path.display()),
                 )
             };
+            if let Some(name_at_hub) = set.as_str().filter(|text| text.starts_with(SCHEME)) {
+                return Ok(format!("{name}={name_at_hub}"));
+            }
             let table = set.as_table().ok_or_else(|| refuse("expected a table, [model.NAME], of keys such as base"))?;
             from_table(name, table).map_err(|error| refuse(&error.to_string()))
         };

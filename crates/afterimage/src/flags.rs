@@ -12,7 +12,7 @@ use std::path::PathBuf;
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Models")]
 pub struct ModelPaths {
-    /// FLUX base model: a folder in the diffusers layout
+    /// FLUX base model: a folder in the diffusers layout, or `hub:NAME` as `models pull` fetched it
     ///
     /// The folder holds `transformer/`, `vae/`, `text_encoder/`, `text_encoder_2/`, `tokenizer/`, `tokenizer_2/` and
     /// `scheduler/`; sizes are read from each `config.json`, so small and full-size models both work. Without it the

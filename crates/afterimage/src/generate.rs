@@ -3,6 +3,7 @@
 use crate::cancel;
 use crate::failure::CommandFailure;
 use crate::flags::{ModelFlags, OutputFlags, RequestFlags};
+use crate::hub_files::HubFlags;
 use crate::origin::Origins;
 use crate::output::{OutputPlan, print_text, write_pictures};
 use crate::progress::Progress;
@@ -25,6 +26,8 @@ pub struct GenerationRun<'a> {
     pub request: &'a RequestFlags,
     /// Models and device.
     pub models: &'a ModelFlags,
+    /// What becomes of models that are missing.
+    pub hub: HubFlags,
     /// Who looks at the results.
     pub safety: &'a CheckerFlags,
     /// Where the result goes.
@@ -97,6 +100,7 @@ impl GenerationRun<'_> {
         self.models.take_threads()?;
         let safety = self.safety.options(&[], self.origins)?;
         let options = EngineOptions { safety, ..self.models.engine_options() };
+        let options = self.hub.resolved(options, self.output.quiet, &|flag| self.origins.of_flag(flag))?;
         let engine = Engine::open(&options).map_err(failed)?;
         let progress = Progress::new(self.output.quiet).telling_memory(self.models.names_memory());
         let outcome = engine.generate(&request, &pictures, &progress);

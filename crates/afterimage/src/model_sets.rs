@@ -1,6 +1,7 @@
 //! `--model NAME=SPEC`: sets of models that one server has at once.
 
 use crate::failure::{CommandFailure, shortened};
+use crate::hub_files::{SCHEME, whole_model};
 use crate::origin::Origins;
 use crate::values;
 use afterimage_core::ModelName;
@@ -35,13 +36,14 @@ const KEYS: [&str; 14] = [
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Models")]
 pub struct ModelSetFlags {
-    /// A set of models with a name, for several at once: `dev=base=DIR,redux=DIR`
+    /// A set of models with a name, for several at once: `dev=base=DIR,redux=DIR`, `dev=hub:flux-dev`
     ///
     /// May be given several times; NAME has 1 to 40 characters of a-z, 0-9, `.`, `_` and `-`. SPEC is a list of
     /// `key=value` with commas between: `base` (always), `redux`, `transformer`, `t5`, `clip`, `vae`, `image-encoder`, and
     /// `lora` (`FILE[:SCALE]`, may be given several times), `lora-dir`, `device`, `dtype`, `threads` and `memory-budget` where they
     /// differ from the flags. In the TOML file each set is a table, `[model.NAME]`, with the same keys; there a path
-    /// may hold a comma. Each set has --workers processes of its own. Not together with --base and the other flags that name models.
+    /// may hold a comma. A `hub:NAME` in front stands for `base=hub:NAME`, or SRPO's base and transformer. Each set has
+    /// --workers processes of its own. Not together with --base and the other flags that name models.
     ///
     /// Requests name a service's model id. One that a set lists (`serves=ID+ID`) runs there, and that set serves nothing
     /// else. Among the other sets an id of Redux goes to `redux`, else to `dev`, one of SRPO to `srpo`, one of schnell to
@@ -178,6 +180,11 @@ fn parse(text: &str) -> Result<ModelSetSpec, String> {
 fn in_list(spec: &str, name: &ModelName) -> Result<Map<String, Value>, String> {
     let mut values = Map::new();
     for part in spec.split(',') {
+        if part.starts_with(SCHEME) && values.is_empty() {
+            let whole = whole_model(part).map_err(|error| error.to_string())?;
+            values.extend(whole.into_iter().map(|(key, value)| (key.to_owned(), Value::String(value))));
+            continue;
+        }
         let (key, value) = part.split_once('=').ok_or_else(|| {
             let part = shortened(part);
             format!("`{part}` is no key=value (a path with a comma goes into the TOML file, as [model.{name}])")

@@ -74,6 +74,11 @@ impl Origins {
         }
     }
 
+    /// What a message about the flag `--name` starts with.
+    pub fn of_flag(&self, name: &str) -> String {
+        self.subject(&name.replace('-', "_"))
+    }
+
     /// What a message about the argument `field` starts with: the flag, and the variable or file that set it.
     pub fn subject(&self, field: &str) -> String {
         subject(field, &self.of(field))

@@ -12,5 +12,5 @@ mod plan;
 
 pub(crate) use activations::{clip, flux, siglip, t5};
 pub use machine::usable_memory;
+pub(crate) use plan::{MemoryNeeds, PartNeeds, gigabytes};
 pub use plan::{MemoryPlan, PlannedPart, Residency};
-pub(crate) use plan::{Needs, PartNeeds, gigabytes};

@@ -33,7 +33,7 @@ pub(crate) struct PartNeeds {
 
 /// Everything that a request takes. Networks run in the order of the fields.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Needs {
+pub(crate) struct MemoryNeeds {
     /// T5 and CLIP.
     pub text: PartNeeds,
     /// `SigLIP` and Redux.
@@ -90,7 +90,7 @@ impl MemoryPlan {
     ///
     /// # Errors
     /// What the way that takes the least would take, when that is too much.
-    pub(crate) fn new(needs: &Needs, budget: Option<u64>) -> Result<Self, Box<Self>> {
+    pub(crate) fn new(needs: &MemoryNeeds, budget: Option<u64>) -> Result<Self, Box<Self>> {
         let mut last = None;
         for residencies in CHOICES {
             let plan = Self::of(needs, residencies, budget);
@@ -103,7 +103,7 @@ impl MemoryPlan {
         Err(Box::new(last.unwrap_or_else(|| Self::of(needs, [Residency::Kept; 4], budget))))
     }
 
-    fn of(needs: &Needs, residencies: [Residency; 4], budget: Option<u64>) -> Self {
+    fn of(needs: &MemoryNeeds, residencies: [Residency; 4], budget: Option<u64>) -> Self {
         let all = [needs.text, needs.image, needs.transformer, needs.autoencoder];
         let names = ["text encoders", "picture encoders", "transformer", "autoencoder"];
         let parts = std::array::from_fn(|index| PlannedPart {
@@ -192,8 +192,8 @@ mod tests {
     }
 
     /// FLUX.1-dev and T5 in Q8_0, 1024².
-    fn quantised() -> Needs {
-        Needs {
+    fn quantised() -> MemoryNeeds {
+        MemoryNeeds {
             text: mapped(5 * GB, GB / 10, GB / 5),
             image: mapped(GB, GB / 50, GB / 10),
             transformer: mapped(127 * GB / 10, GB / 20, GB),
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn copies_cannot_be_streamed() {
         let copied = |bytes| PartNeeds { weights: Footprint { mapped: 0, copied: bytes, largest: 0 }, activations: 0 };
-        let needs = Needs { transformer: copied(24 * GB), ..quantised() };
+        let needs = MemoryNeeds { transformer: copied(24 * GB), ..quantised() };
         let least = MemoryPlan::new(&needs, Some(20 * GB)).unwrap_err();
         assert!(least.peak > 24 * GB, "{}", least.peak);
         assert_eq!(least.largest().part, "transformer");
@@ -235,7 +235,7 @@ mod tests {
         let expected = ": text encoders 5.0 GB released after use, picture encoders 1.0 GB released after use, transformer \
                         12.7 GB streamed from the file, autoencoder 0.3 GB kept";
         assert!(line.ends_with(expected) && line.contains(" of 6.0 GB"), "{line}");
-        assert!(!MemoryPlan::new(&Needs::default(), None).unwrap().to_string().contains(':'));
+        assert!(!MemoryPlan::new(&MemoryNeeds::default(), None).unwrap().to_string().contains(':'));
     }
 
     fn part() -> impl Strategy<Value = PartNeeds> {
@@ -252,7 +252,7 @@ mod tests {
             always in 0..GB,
             budgets in [0..60 * GB, 0..60 * GB],
         ) {
-            let needs = Needs { text, image, transformer, autoencoder, always };
+            let needs = MemoryNeeds { text, image, transformer, autoencoder, always };
             let [less, more] = [budgets[0].min(budgets[1]), budgets[0].max(budgets[1])];
             let plans = [less, more].map(|budget| MemoryPlan::new(&needs, Some(budget)));
             for (plan, budget) in plans.iter().zip([less, more]) {

@@ -6,13 +6,14 @@ use super::load_time;
 use super::loras::{LoraLibrary, LoraSelection, LoraUse};
 use super::model_files::ModelFiles;
 use super::residence::{Network, Residence};
+use crate::memory::Residency;
 use crate::models::flux::FluxTransformer;
 use crate::models::vae::Autoencoder;
 use crate::models::{ClipTextModel, ReduxEmbedder, SiglipPreprocessor, SiglipVisionModel, T5Encoder};
 use crate::safety::Safety;
 use crate::tokenizers::{ClipTokenizer, T5Tokenizer};
-use crate::weights::Scope;
 use crate::weights::lora::{AppliedLoras, LoraPart, MergedLoras};
+use crate::weights::{Scope, Streamed};
 use afterimage_core::{LoraChoice, ModelFacts, Result};
 use afterimage_device::Device;
 use std::sync::Arc;
@@ -103,6 +104,14 @@ impl<D: Device> Networks<D> {
     pub(super) fn release_text_encoders(&self) {
         self.texts.clear();
         self.text.release();
+    }
+
+    /// `scope` as the plan wants this network's weights.
+    fn resident(&self, network: Network, scope: Scope) -> Scope {
+        match self.residence.residency(network) {
+            Residency::Streamed => scope.over(|source| Arc::new(Streamed(source))),
+            Residency::Kept | Residency::Released => scope,
+        }
     }
 
     /// Bytes of the LoRAs that are in memory.

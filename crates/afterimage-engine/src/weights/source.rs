@@ -1,7 +1,5 @@
 //! How models ask for their tensors.
 
-use super::recorder::Wanted;
-use super::streamed::Streamed;
 use afterimage_core::{Error, Result};
 use afterimage_tensors::{Matrix, StoredTensor};
 use std::fmt::Display;
@@ -127,16 +125,12 @@ impl Scope {
         format!("{}{name}", self.prefix)
     }
 
-    /// What all of `wanted`, by their full names, will take of memory; those that are not there take nothing.
-    pub fn footprint(&self, wanted: &[Wanted]) -> Footprint {
-        let of = |wanted: &Wanted| self.source.footprint(&wanted.name, &wanted.shape).unwrap_or_default();
-        wanted.iter().map(of).fold(Footprint::default(), Footprint::and)
-    }
-
-    /// The same tensors, whose memory goes whenever an operation has read one of them.
-    #[must_use]
-    pub fn streamed(self) -> Self {
-        Self { source: Arc::new(Streamed(self.source)), prefix: self.prefix }
+    /// What the tensor `name` of `shape` will take of memory.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] when it is missing or different.
+    pub fn footprint(&self, name: &str, shape: &[usize]) -> Result<Footprint> {
+        self.source.footprint(&self.full_name(name), shape)
     }
 
     /// Whether the tensor is there.

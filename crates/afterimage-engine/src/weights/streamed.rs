@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// A source whose tensors leave memory after each operation that read them: for models larger than the memory they may
 /// take.
-pub(super) struct Streamed(pub Arc<dyn TensorSource>);
+pub(crate) struct Streamed(pub Arc<dyn TensorSource>);
 
 impl TensorSource for Streamed {
     fn path(&self) -> PathBuf {

@@ -3,6 +3,7 @@
 use crate::cancel;
 use crate::failure::CommandFailure;
 use crate::flags::ModelFlags;
+use crate::hub_files::HubFlags;
 use crate::origin::Origins;
 use crate::output::print_text;
 use crate::values;
@@ -59,6 +60,9 @@ pub struct Bench {
 
     #[command(flatten)]
     models: ModelFlags,
+
+    #[command(flatten)]
+    hub: HubFlags,
 }
 
 /// Values of `--preset`.
@@ -85,7 +89,7 @@ impl Bench {
         cancel::install()?;
         self.models.take_threads()?;
         let options = BenchOptions {
-            engine: self.models.engine_options(),
+            engine: self.hub.resolved(self.models.engine_options(), false, &|flag| origins.of_flag(flag))?,
             preset: self.preset.into(),
             size: self.size,
             steps: self.steps,

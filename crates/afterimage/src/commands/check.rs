@@ -4,12 +4,13 @@ use crate::cancel;
 use crate::failure::CommandFailure;
 use crate::flags::take_threads;
 use crate::generate::{check_standard_input, read_picture};
+use crate::hub_files::HubFlags;
 use crate::origin::Origins;
 use crate::output::print_text;
 use crate::safety_flags::CheckerFlags;
 use crate::values;
 use afterimage_core::{Error, Result as EngineResult};
-use afterimage_engine::{CheckerChoice, DeviceChoice, StandaloneChecker, Verdict};
+use afterimage_engine::{CheckerChoice, DeviceChoice, EngineOptions, StandaloneChecker, Verdict};
 use clap::Args;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -29,6 +30,9 @@ pub struct Check {
 
     #[command(flatten)]
     safety: CheckerFlags,
+
+    #[command(flatten)]
+    hub: HubFlags,
 
     /// Where to compute: auto, cpu, cuda, cuda:N or metal
     #[arg(
@@ -83,6 +87,8 @@ impl Check {
         let mut piped = is_piped.then(|| read_picture(standard_input)).transpose().map_err(failed)?;
         cancel::install()?;
         take_threads(self.threads)?;
+        let options = EngineOptions { safety: options, ..EngineOptions::default() };
+        let options = self.hub.resolved(options, false, &|flag| origins.of_flag(flag))?.safety;
         let checker = StandaloneChecker::open(self.device, &options).map_err(failed)?;
         let names = checker.names();
         let mut findings = Vec::new();

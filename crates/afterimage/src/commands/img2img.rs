@@ -3,6 +3,7 @@
 use crate::failure::CommandFailure;
 use crate::flags::{ModelFlags, OutputFlags, RequestFlags};
 use crate::generate::GenerationRun;
+use crate::hub_files::HubFlags;
 use crate::origin::Origins;
 use crate::safety_flags::CheckerFlags;
 use crate::values;
@@ -44,6 +45,9 @@ pub struct Img2Img {
     models: ModelFlags,
 
     #[command(flatten)]
+    hub: HubFlags,
+
+    #[command(flatten)]
     safety: CheckerFlags,
 
     #[command(flatten)]
@@ -58,6 +62,7 @@ impl Img2Img {
             sources: std::slice::from_ref(&self.image),
             request: &self.request,
             models: &self.models,
+            hub: self.hub,
             safety: &self.safety,
             output: &self.output,
             origins,

@@ -7,9 +7,12 @@ mod img2img;
 mod keys;
 mod licences;
 mod models;
+mod pull;
+mod remove;
 mod serve;
 mod synth;
 mod vary;
+mod verify;
 
 pub use bench::Bench;
 pub use check::Check;

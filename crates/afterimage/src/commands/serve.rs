@@ -2,6 +2,7 @@
 
 use crate::failure::CommandFailure;
 use crate::flags::{MetadataFlag, ModelFlags};
+use crate::hub_files::HubFlags;
 use crate::logging::{LogFormat, start_logging};
 use crate::model_sets::{ModelSetFlags, about_set};
 use crate::origin::Origins;
@@ -209,6 +210,9 @@ pub struct Serve {
     models: ModelFlags,
 
     #[command(flatten)]
+    hub: HubFlags,
+
+    #[command(flatten)]
     sets: ModelSetFlags,
 
     /// Folder of LoRAs that requests may name: `NAME.safetensors`
@@ -295,10 +299,16 @@ impl Serve {
                 .map_err(|error| CommandFailure::other(format!("cannot tell where this program is: {error}")))
         };
         let sets = self.sets.engine_options(&flags, origins)?;
+        let subject = |flag: &str| origins.of_flag(flag);
         if sets.is_empty() {
-            return Ok(Arc::new(command(&flags)?));
+            return Ok(Arc::new(command(&self.hub.resolved(flags, false, &subject)?)?));
         }
-        let named = sets.into_iter().map(|(name, options)| Ok((name, command(&options)?)));
+        let named = sets.into_iter().map(|(name, options)| {
+            let in_set = |flag: &str| format!("{}: {name}: {flag}", subject("model"));
+            let own = |flag: &str| if flag == "safety" { subject(flag) } else { in_set(flag) };
+            let options = self.hub.resolved(options, false, &own)?;
+            Ok((name.clone(), command(&options)?))
+        });
         Ok(Arc::new(EngineSets(named.collect::<Result<_, CommandFailure>>()?)))
     }
 

@@ -3,6 +3,7 @@
 use crate::failure::CommandFailure;
 use crate::flags::{ModelFlags, OutputFlags, RequestFlags};
 use crate::generate::GenerationRun;
+use crate::hub_files::HubFlags;
 use crate::origin::Origins;
 use crate::safety_flags::CheckerFlags;
 use crate::values;
@@ -81,6 +82,9 @@ pub struct Vary {
     models: ModelFlags,
 
     #[command(flatten)]
+    hub: HubFlags,
+
+    #[command(flatten)]
     safety: CheckerFlags,
 
     #[command(flatten)]
@@ -101,6 +105,7 @@ impl Vary {
             sources: &self.images,
             request: &self.request,
             models: &self.models,
+            hub: self.hub,
             safety: &self.safety,
             output: &self.output,
             origins,

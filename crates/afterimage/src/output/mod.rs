@@ -4,4 +4,4 @@ mod plan;
 mod write;
 
 pub use plan::OutputPlan;
-pub use write::{print_text, write_pictures};
+pub use write::{ignore_file_size_signal, print_json, print_text, write_pictures};

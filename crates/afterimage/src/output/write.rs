@@ -3,6 +3,7 @@
 use super::plan::{OutputTarget, folder_of};
 use crate::cancel;
 use crate::failure::{CommandFailure, describe};
+use serde::Serialize;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -14,6 +15,14 @@ use tempfile::{Builder, TempPath};
 /// A failure with exit code 1, for example when the reader has gone.
 pub fn print_text(text: &str) -> Result<(), CommandFailure> {
     to_standard_output(format!("{text}\n").as_bytes())
+}
+
+/// The same with one line of JSON.
+///
+/// # Errors
+/// Those of [`print_text`].
+pub fn print_json(value: &impl Serialize) -> Result<(), CommandFailure> {
+    print_text(&serde_json::to_string(value).map_err(|error| CommandFailure::other(error.to_string()))?)
 }
 
 /// Writes each file's bytes to its target. Regular files appear under their names only when all are on the disk.
@@ -106,7 +115,7 @@ fn to_standard_output(bytes: &[u8]) -> Result<(), CommandFailure> {
 /// Beyond the file size limit of the process (`ulimit -f`) the system's default is to kill the program, which would
 /// leave the temporary file. With any handler the write fails like one on a full disk.
 #[cfg(unix)]
-fn ignore_file_size_signal() -> Result<(), CommandFailure> {
+pub fn ignore_file_size_signal() -> Result<(), CommandFailure> {
     use signal_hook::consts::SIGXFSZ;
     signal_hook::flag::register(SIGXFSZ, std::sync::Arc::default())
         .map(|_| ())
@@ -114,7 +123,7 @@ fn ignore_file_size_signal() -> Result<(), CommandFailure> {
 }
 
 #[cfg(not(unix))]
-fn ignore_file_size_signal() -> Result<(), CommandFailure> {
+pub fn ignore_file_size_signal() -> Result<(), CommandFailure> {
     Ok(())
 }
 

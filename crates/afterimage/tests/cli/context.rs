@@ -44,7 +44,8 @@ impl Context {
     /// The program in this folder, without anybody's settings.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = program();
-        command.current_dir(self.folder.path()).args(arguments);
+        // A cache of its own, in which nothing is.
+        command.current_dir(self.folder.path()).env("HF_HOME", self.path("hf")).args(arguments);
         command
     }
 
@@ -124,7 +125,8 @@ impl Outcome {
 pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_afterimage"));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("AFTERIMAGE_") {
+        let text = name.to_string_lossy();
+        if ["AFTERIMAGE_", "HF_", "HUGGING"].iter().any(|start| text.starts_with(start)) {
             command.env_remove(name);
         }
     }

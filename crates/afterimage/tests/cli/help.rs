@@ -4,13 +4,16 @@ use crate::context::{finish, program};
 use insta::assert_snapshot;
 
 /// Every command with a help of its own.
-pub const COMMANDS: [&[&str]; 15] = [
+pub const COMMANDS: [&[&str]; 18] = [
     &[],
     &["vary"],
     &["img2img"],
     &["models"],
     &["models", "list"],
     &["models", "inspect"],
+    &["models", "pull"],
+    &["models", "verify"],
+    &["models", "remove"],
     &["models", "synth"],
     &["check"],
     &["bench"],

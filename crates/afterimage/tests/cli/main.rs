@@ -14,7 +14,11 @@ mod checkpoints;
 mod config;
 mod context;
 mod documents;
+#[allow(dead_code, reason = "the ways in which a hub misbehaves are for the hub's own tests")]
+#[path = "../../../afterimage-hub/tests/support/hub.rs"]
+mod fake_hub;
 mod help;
+mod hub_models;
 mod keys;
 mod links;
 mod lora;
@@ -23,6 +27,7 @@ mod models;
 mod outputs;
 #[path = "../support/documents.rs"]
 mod printed;
+mod pull;
 mod readme;
 mod recipes;
 mod safety;

@@ -17,7 +17,6 @@ fn sets_that_cannot_be_used() {
         &["--model", "dev=base"],
         &["--model", "dev=base="],
         &["--model", "dev=a/b"],
-        &["--model", "dev=hub:owner/name"],
         &["--model", "dev=base=a,b"],
         &["--model", "dev=base=a,"],
         &["--model", "dev=base=a,base=b"],
