@@ -3,10 +3,11 @@
     cargo build --release
     python3 bench/full_size.py --work /tmp/full-size --dtype q8_0
     python3 bench/full_size.py --work /tmp/full-size --dtype q4_0
+    python3 bench/full_size.py --work /tmp/full-size --dtype q4_0 --memory-budget 4
 
 Writes the transformer in the given type, a T5 encoder in Q8_0, CLIP, SigLIP, Redux and the VAE into the work folder (about 20 GB
 for q8_0; what is there already is used again), a base folder with tokenizers and no weights beside them, and makes one picture of
-256x256 in one step. Prints one JSON object. Exit status 1 when the process took more memory than its files and 2 GB, or
+256x256 in one step. Prints one JSON object. Exit status 1 when the process took more memory than its files and 2 GB or than its budget, or
 loading with the files in the system's cache took longer than 10 seconds. Not for CI: it reads 20 GB. Python's standard
 library is enough; the peak is what Linux's `getrusage` says of the process, mapped pages of the weights included.
 """
@@ -31,6 +32,7 @@ def synth(program: Path, path: Path, preset: str, layout: str, dtype: str) -> Pa
     """The file, made unless it is there."""
     if not path.exists():
         part = path.with_name(path.name + ".part")
+        part.unlink(missing_ok=True)
         command = [program, "models", "synth", part, "--preset", preset, "--layout", layout, "--dtype", dtype]
         subprocess.run(command, check=True, stdout=sys.stderr)
         part.rename(path)
@@ -75,6 +77,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="q8_0")
     parser.add_argument("--steps", default="1")
     parser.add_argument("--size", default="256x256")
+    parser.add_argument("--memory-budget", type=float, metavar="GB", help="what the program is told to keep within")
     parser.add_argument("--program", type=Path, default=ROOT / "target/release/afterimage")
     arguments = parser.parse_args()
     work, dtype = arguments.work, arguments.dtype
@@ -86,6 +89,8 @@ def main() -> None:
                "--t5", files["t5"], "--clip", files["clip"], "--vae", files["vae"], "--redux", files["redux"],
                "--image-encoder", files["siglip"], "--size", arguments.size, "--steps", arguments.steps, "--seed", "1",
                "--prompt", "a lake", "--safety", "off", "--output", work / "out.png", "--json", "--quiet"]
+    if arguments.memory_budget:
+        command += ["--memory-budget", f"{arguments.memory_budget}GB"]
     warm(list(files.values()))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AFTERIMAGE_")}
     start = time.monotonic()
@@ -98,7 +103,11 @@ def main() -> None:
     timings = json.loads(done.stdout)["timings"]
     report = {"dtype": dtype, "files_gb": round(size / GB, 2), "peak_gb": round(peak / GB, 2),
               "over_files_gb": round((peak - size) / GB, 2), "seconds": round(seconds, 1), "timings": timings}
+    if arguments.memory_budget:
+        report["memory_budget_gb"] = arguments.memory_budget
     print(json.dumps(report))
+    if arguments.memory_budget and peak > arguments.memory_budget * GB:
+        sys.exit(1)
     if peak > size + 2 * GB or timings["load_ms"] > 10_000:
         sys.exit(1)
 

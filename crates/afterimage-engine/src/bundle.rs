@@ -101,6 +101,16 @@ impl Bundle {
         names
     }
 
+    /// Names of what lies directly in this folder and is neither a file nor can be followed to one, sorted: folders, pipes,
+    /// links that lead nowhere.
+    pub fn odd_names(&self) -> Vec<String> {
+        let Root::Folder(path) = &self.root else { return Vec::new() };
+        let entries = fs::read_dir(path).into_iter().flatten().flatten().filter(|entry| !entry.path().is_file());
+        let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.sort();
+        names
+    }
+
     /// Whether the file `relative` is a link to a file that belongs neither to this folder nor to the hub's cache.
     pub fn leads_outside(&self, relative: &str) -> bool {
         let Root::Folder(folder) = &self.root else { return false };
@@ -154,6 +164,10 @@ impl Bundle {
     /// Those of [`Bundle::read`], and [`Error::ModelFile`] naming field and line when the contents do not fit `T`.
     pub fn json<T: DeserializeOwned>(&self, relative: &str) -> Result<T> {
         let contents = self.read(relative)?;
+        // A structure would take an array's members for its fields, and an empty one for all of its defaults.
+        if contents.trim_ascii_start().first() == Some(&b'[') {
+            return Err(Error::model_file(self.path(relative), "is a JSON array; expected an object"));
+        }
         let mut parser = serde_json::Deserializer::from_slice(&contents);
         let value = serde_path_to_error::deserialize(&mut parser).map_err(|error| {
             let field = error.path().to_string();
@@ -220,13 +234,18 @@ fn open_regular(path: &Path) -> Result<(File, u64)> {
     if !metadata.is_file() {
         return Err(Error::model_file(path, "is not a regular file"));
     }
-    let file = File::open(path).map_err(|error| Error::io(path, error))?;
+    let file = File::open(path).map_err(|error| unreadable(path, error, "no such file"))?;
     Ok((file, metadata.len()))
 }
 
 fn unreadable(path: &Path, error: io::Error, when_missing: &str) -> Error {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Error::model_file(path, when_missing),
+        // Who names the file can mend these.
+        io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidFilename => {
+            Error::model_file(path, format!("cannot be read: {error}"))
+        }
+        _ if path.is_symlink() => Error::model_file(path, format!("is a link that cannot be followed: {error}")),
         _ => Error::io(path, error),
     }
 }
@@ -262,6 +281,21 @@ mod tests {
         let message = Bundle::embedded("demo", FILES).folder("sub").json::<Config>("b.json").unwrap_err().to_string();
         assert!(message.starts_with("<demo>/sub/b.json: layers: invalid type"), "{message}");
         assert!(message.contains("line 2"), "{message}");
+    }
+
+    #[test]
+    fn what_whoever_named_the_file_can_mend_is_a_fault_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("a.json", folder.path().join("a.json")).unwrap();
+        fs::write(folder.path().join("b.json"), " []").unwrap();
+        let bundle = Bundle::open(folder.path()).unwrap();
+        let message = |name| match bundle.json::<Config>(name).unwrap_err() {
+            Error::ModelFile { problem, .. } => problem,
+            other => panic!("{other}"),
+        };
+        assert!(message("a.json").starts_with("is a link that cannot be followed"), "{}", message("a.json"));
+        assert_eq!(message("b.json"), "is a JSON array; expected an object");
+        assert_eq!(bundle.odd_names(), ["a.json"]);
     }
 
     #[test]

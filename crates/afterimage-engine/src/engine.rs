@@ -1,6 +1,7 @@
 //! The engine: loaded models and the one call that uses them.
 
 use crate::generation::Generation;
+use crate::memory::MemoryPlan;
 use crate::observer::Observer;
 use crate::options::EngineOptions;
 use crate::pipeline::{self, Encodings, Order, Pipeline};
@@ -30,6 +31,14 @@ impl Engine {
     /// What this engine runs.
     pub fn facts(&self) -> ModelFacts {
         self.pipeline.facts()
+    }
+
+    /// What a picture of the native size in 28 steps takes of memory, and what becomes of each network.
+    ///
+    /// # Errors
+    /// When there is not as much.
+    pub fn memory(&self) -> Result<MemoryPlan> {
+        self.pipeline.memory()
     }
 
     /// Runs `request` on the decoded input pictures, for the only tenant there is.

@@ -1,9 +1,15 @@
 //! Who watches a generation.
 
+use crate::memory::MemoryPlan;
 use afterimage_core::{Picture, Stage};
 
 /// Told about a generation's progress; asked between steps whether to stop.
 pub trait Observer: Sync {
+    /// What the request will take of memory, before it begins.
+    fn memory(&self, plan: &MemoryPlan) {
+        let _ = plan;
+    }
+
     /// A stage begins.
     fn stage(&self, stage: Stage) {
         let _ = stage;

@@ -37,6 +37,9 @@ pub struct EngineOptions {
     pub dtype: DtypeChoice,
     /// Threads that compute; `None`: one for every core. For [`crate::use_threads`], an engine itself takes what there is.
     pub threads: Option<NonZeroUsize>,
+    /// Bytes of memory that models and buffers may take together; `None`: what the machine has.
+    #[serde(default)]
+    pub memory_budget: Option<u64>,
     /// Who looks at results, and what becomes of those that are flagged.
     pub safety: SafetyOptions,
 }

@@ -302,12 +302,12 @@ fn tensor_errors_use_the_files_spelling() {
     let source = layout::flux(reopen(&file)).unwrap();
     let text = message(source.rows("txt_in.bias", &[64]));
     assert!(
-        text.ends_with("file.safetensors: tensor model.txt_in.bias: expected [64] in f32, bf16, f16, fp8 or GGUF's Q2_K to Q8_0, found nothing"),
+        text.ends_with("file.safetensors: tensor model.txt_in.bias: expected [64] in f32, bf16, f16, fp8, GGUF's Q2_K to Q8_0 or IQ4_NL, found nothing"),
         "{text}"
     );
     let text = message(source.rows("img_in.bias", &[64]));
     assert!(
-        text.contains("tensor model.img_in.bias: expected [64] in f32, bf16, f16, fp8 or GGUF's Q2_K to Q8_0, found [32, 2] in f32"),
+        text.contains("tensor model.img_in.bias: expected [64] in f32, bf16, f16, fp8, GGUF's Q2_K to Q8_0 or IQ4_NL, found [32, 2] in f32"),
         "{text}"
     );
 
@@ -317,7 +317,7 @@ fn tensor_errors_use_the_files_spelling() {
     assert_eq!(tensor, "single_transformer_blocks.0.attn.to_q.weight");
     assert_eq!(
         (expected.as_str(), found.as_str()),
-        ("[100, 64] in f32, bf16, f16, fp8 or GGUF's Q2_K to Q8_0", "[64, 64] in f32")
+        ("[100, 64] in f32, bf16, f16, fp8, GGUF's Q2_K to Q8_0 or IQ4_NL", "[64, 64] in f32")
     );
 }
 
@@ -332,7 +332,7 @@ fn other_types_and_models_are_refused_by_name() {
     let text = message(source.rows("img_in.weight", &[2, 2]));
     assert!(
         text.contains(
-            "expected [2, 2] in f32, bf16, f16, fp8 or GGUF's Q2_K to Q8_0, found [2, 2] in the unsupported type i8"
+            "expected [2, 2] in f32, bf16, f16, fp8, GGUF's Q2_K to Q8_0 or IQ4_NL, found [2, 2] in the unsupported type i8"
         ),
         "{text}"
     );

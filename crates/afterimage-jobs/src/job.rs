@@ -272,3 +272,18 @@ pub struct FetchLease {
     /// Which fetching of it.
     pub number: u32,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_from_before_there_were_loras_are_read_and_look_the_same() {
+        let old = r#"{"request":{"task":"text_to_image","prompt":null,"size":null,"steps":28,"guidance":3.5,"seed":null,"num_images":1,"enlarge":"auto"},"sources":[],"output":{"format":"png"},"public_url":"","rates":null}"#;
+        let spec: JobSpec = serde_json::from_str(old).unwrap();
+        assert_eq!(spec, JobSpec::emptied());
+        assert_eq!(serde_json::to_string(&spec).unwrap(), old);
+        let with_path = old.replace("\"prompt\"", r#""loras":[{"name":"../x","scale":1.0}],"prompt""#);
+        assert!(serde_json::from_str::<JobSpec>(&with_path).is_err(), "no row brings a path in");
+    }
+}

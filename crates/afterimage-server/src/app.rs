@@ -9,7 +9,9 @@ use crate::files::{FileLinks, Media, ResultFiles};
 use crate::follow::{Follower, SyncRunner};
 use crate::http::{BodyReader, PublicUrl, TrustedProxies};
 use crate::intake::Intake;
+use crate::loras::LoraFolders;
 use crate::model_sets::ModelSets;
+use crate::operations::loras::LoraSources;
 use crate::operations::metrics::MetricSources;
 use crate::operations::status::{SafetyPolicy, StatusSources};
 use crate::operations::{Needs, Readiness};
@@ -42,6 +44,8 @@ pub struct Resources {
     pub room: StorageRoom,
     /// Which sets of models serve which ids.
     pub models: Arc<ModelSets>,
+    /// Where requests find LoRAs by name.
+    pub loras: LoraFolders,
     /// What runs jobs; none when this server only answers requests.
     pub engines: Arc<dyn Engines>,
     /// What becomes of pictures that their safety checkers flag.
@@ -72,6 +76,8 @@ pub struct App {
     pub metrics: MetricSources,
     /// What runs jobs, for those who ask.
     pub status: StatusSources,
+    /// Which LoRAs requests can name, for those who ask.
+    pub loras: LoraSources,
     /// Whose files the storage folder holds.
     pub storage_claim: Arc<StorageClaim>,
 }
@@ -79,8 +85,19 @@ pub struct App {
 impl App {
     /// Puts the parts together.
     pub fn new(resources: Resources) -> Self {
-        let Resources { store, blobs, storage_claim, models, engines, outbound, links, public_url, stopping, .. } =
-            resources;
+        let Resources {
+            store,
+            blobs,
+            storage_claim,
+            models,
+            loras,
+            engines,
+            outbound,
+            links,
+            public_url,
+            stopping,
+            ..
+        } = resources;
         let room = Arc::new(resources.room);
         let hints = Arc::new(Hints::default());
         let bodies = BodyReader::default();
@@ -92,7 +109,8 @@ impl App {
             room: Arc::clone(&room),
             outbound: outbound.clone(),
             rates: resources.rates,
-            models,
+            models: Arc::clone(&models),
+            loras: loras.clone(),
         };
         let follower = Follower { store: Arc::clone(&store), hints, events: Events::default(), stopping };
         let media = Media {
@@ -119,9 +137,10 @@ impl App {
             room: Arc::clone(&room),
             engines: Arc::clone(&engines),
         };
+        let loras = LoraSources { folders: loras, models };
         let status = StatusSources { engines: Arc::clone(&engines), policy: resources.safety };
         let metrics = MetricSources { metrics: Arc::default(), store, engines, room };
-        Self { dialects, readiness: Arc::new(Readiness::new(needs)), metrics, status, storage_claim }
+        Self { dialects, readiness: Arc::new(Readiness::new(needs)), metrics, status, loras, storage_claim }
     }
 
     /// What fetches the pictures of jobs that lie elsewhere.

@@ -18,6 +18,7 @@ pub mod free_space;
 pub mod http;
 pub mod intake;
 pub mod listen;
+pub mod loras;
 pub mod model_sets;
 pub mod network;
 pub mod operations;

@@ -2,6 +2,7 @@
 
 use crate::cost::Rates;
 use crate::listen::{ConnectionLimits, TlsFiles};
+use crate::loras::LoraFolders;
 use crate::model_sets::ModelSets;
 use crate::network::Cidr;
 pub use crate::operations::status::SafetyPolicy;
@@ -40,6 +41,8 @@ pub struct ServeOptions {
     pub workers: usize,
     /// The sets of models that `engines` has.
     pub models: ModelSets,
+    /// Where requests find LoRAs by name.
+    pub loras: LoraFolders,
     /// A key to add at start.
     pub api_key: Option<Secret>,
     /// What runs the jobs.

@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::dialects::{fal, openai, wavespeed};
 use crate::error_shape::{ErrorShape, Neutral, enclosed};
 use crate::http::{layers, without_extra_slashes};
-use crate::operations::{health, metrics, status};
+use crate::operations::{self, health, metrics};
 use crate::refusal::Refusal;
 use crate::text::cut;
 use crate::{docs, files, playground};
@@ -19,7 +19,7 @@ pub fn routes(app: &App) -> Router {
     Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz).with_state(Arc::clone(&app.readiness)))
-        .merge(status::router_behind_key(&app.dialects.auth, app.status.clone()))
+        .merge(operations::router_behind_key(&app.dialects.auth, app.status.clone(), app.loras.clone()))
         .merge(docs::router())
         .merge(playground::router())
         .nest("/media", enclosed::<Neutral, ()>(files::router(app.dialects.media.clone())))

@@ -3,6 +3,7 @@
 use crate::cost::{Rates, quote};
 use crate::fetch::Outbound;
 use crate::intake::{RequestPicture, own_file_gone};
+use crate::loras::LoraFolders;
 use crate::model_sets::ModelSets;
 use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
@@ -10,7 +11,8 @@ use crate::storage_room::StorageRoom;
 use afterimage_core::{Error as CoreError, Field, GenerationRequest, ModelName, OutputFormat, limits};
 use afterimage_jobs::worker::Hints;
 use afterimage_jobs::{
-    ApiKey, Blobs, Idempotency, JobId, JobSpec, NewJob, OutputSpec, Priority, Queue, Source, Store, Submitted, Webhook,
+    ApiKey, Blobs, Idempotency, Job, JobId, JobSpec, NewJob, OutputSpec, Priority, Queue, Source, Store, Submitted,
+    Webhook,
 };
 use serde_json::Value;
 use std::sync::Arc;
@@ -33,6 +35,8 @@ pub struct Submitter {
     pub rates: Rates,
     /// Which sets of models serve which ids.
     pub models: Arc<ModelSets>,
+    /// Where requests find LoRAs by name.
+    pub loras: LoraFolders,
 }
 
 /// What a dialect made of a request.
@@ -75,7 +79,7 @@ pub type FieldName = fn(Field) -> &'static str;
 ///
 /// # Errors
 /// [`Refusal::Field`], with the dialect's name of the field, for a request that the engine would refuse;
-/// [`Refusal::OverQuota`] and [`Refusal::DiskFull`]; those of the store.
+/// those of [`LoraFolders::check`]; [`Refusal::OverQuota`] and [`Refusal::DiskFull`]; those of the store.
 pub async fn submit(
     submitter: &Submitter,
     key: &ApiKey,
@@ -85,6 +89,11 @@ pub async fn submit(
     let unserved = || Refusal::NotFound(format!("model {:?} is not served here", submission.model));
     submission.request.model = submitter.models.queue_of(&submission.model).ok_or_else(unserved)?;
     check(&submission, submitter.models.queues(), field_name)?;
+    let GenerationRequest { model, loras, .. } = &submission.request;
+    if let Err(refusal) = submitter.loras.check(model, loras, field_name(Field::Loras)).await {
+        // A repetition asks for nothing new: what it names may be gone since the first one was taken.
+        return repeated(submitter, key, &submission).await?.map(Submitted::Existing).ok_or(refusal);
+    }
     if let Some(webhook) = &submission.webhook {
         submitter
             .outbound
@@ -96,9 +105,8 @@ pub async fn submit(
     let bytes = submission.pictures.iter().map(RequestPicture::inlined_bytes).sum();
     let reserved = submitter.room.reserve(submitter.store.as_ref(), &key.id, bytes).await;
     // A repetition asks for nothing new: its sender may not know yet that the first one filled the quota.
-    if let (Err(Refusal::OverQuota { .. } | Refusal::DiskFull), Some(idempotency)) =
-        (&reserved, &submission.idempotency)
-        && let Some(job) = submitter.store.repeated(&key.id, idempotency).await?
+    if let Err(Refusal::OverQuota { .. } | Refusal::DiskFull) = &reserved
+        && let Some(job) = repeated(submitter, key, &submission).await?
     {
         return Ok(Submitted::Existing(job));
     }
@@ -142,6 +150,12 @@ pub async fn submit(
         Ok(Submitted::Existing(_)) | Err(_) => discard_inputs(&submitter.blobs, &id).await,
     }
     Ok(submitted?)
+}
+
+/// The job of the request that `submission` repeats, if it repeats one.
+async fn repeated(submitter: &Submitter, key: &ApiKey, submission: &Submission) -> Result<Option<Job>, Refusal> {
+    let Some(idempotency) = &submission.idempotency else { return Ok(None) };
+    Ok(submitter.store.repeated(&key.id, idempotency).await?)
 }
 
 /// A job's pictures, as far as they are here.

@@ -5,6 +5,7 @@
     reason = "a failure anywhere in a test should end it; clippy's exception covers only the test functions"
 )]
 
+use afterimage_core::limits;
 use afterimage_server::dialects::openai::{self, Base};
 use afterimage_server::dialects::{Flow, Model, fal, wavespeed};
 use afterimage_server::parameters::{Kind, Parameter};
@@ -90,6 +91,14 @@ fn columns(kind: &Kind) -> (&'static str, String, String) {
             let names: Vec<String> = presets.iter().map(|(name, size)| format!("`{name}` ({size})")).collect();
             let values = format!("{}, or `{{\"width\", \"height\"}}`, {} each", names.join(", "), span(side));
             ("string or object", values, format!("`{default}`"))
+        }
+        Kind::Loras => {
+            let values = format!(
+                "up to {} `{{\"path\", \"scale\"}}`, scales {}",
+                limits::LORAS.end(),
+                span(&limits::LORA_SCALE)
+            );
+            ("array", values, "`[]`, scales 1".to_owned())
         }
     }
 }

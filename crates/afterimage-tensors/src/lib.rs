@@ -13,7 +13,7 @@ mod element;
 mod matrix;
 mod stored;
 
-pub use bytes::SharedBytes;
+pub use bytes::{ByteOwner, SharedBytes};
 pub use decode::to_f32;
 pub use element::Element;
 pub use matrix::{Matrix, Row};

@@ -126,6 +126,13 @@ impl Matrix {
         self.row(row).read(cols, out);
     }
 
+    /// To be called after an operation that read all of it: the memory of parts that are streamed goes.
+    pub fn used(&self) {
+        for part in &self.parts {
+            part.bytes.used();
+        }
+    }
+
     /// All values as f32, row-major: for oracles and small matrices.
     pub fn to_f32(&self) -> Vec<f32> {
         let mut values = vec![0.0; self.rows * self.cols];

@@ -33,6 +33,12 @@ impl StoredTensor {
         Self { scale: Some(scale), ..self }
     }
 
+    /// The same tensor, whose memory goes whenever an operation has read it: see [`SharedBytes::streamed`].
+    #[must_use]
+    pub fn streamed(self) -> Self {
+        Self { bytes: self.bytes.streamed(), ..self }
+    }
+
     /// Name in the file.
     pub fn name(&self) -> &str {
         &self.name

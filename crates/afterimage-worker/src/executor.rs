@@ -60,7 +60,8 @@ impl Executor for EngineExecutor {
 fn for_the_client(job: &Job, failure: Failure) -> Failure {
     let Failure { kind, field, message } = failure;
     let told = match kind {
-        FailureKind::Model => "the installed model cannot be used",
+        FailureKind::Model if job.spec.request.loras.is_empty() => "the installed model cannot be used",
+        FailureKind::Model => "the installed model cannot be used with these LoRAs",
         FailureKind::Engine => "the engine failed",
         FailureKind::SafetyChecker => "the safety checker failed",
         FailureKind::BadInput

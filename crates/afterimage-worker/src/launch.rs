@@ -95,6 +95,7 @@ fn arguments(options: &EngineOptions, settings: &ChildSettings) -> Vec<OsString>
     arguments.push(flag("device", &options.device.to_string()));
     arguments.push(flag("dtype", &word(&options.dtype)));
     arguments.extend(options.threads.map(|threads| flag("threads", &threads.to_string())));
+    arguments.extend(options.memory_budget.map(|bytes| flag("memory-budget", &bytes.to_string())));
     let safety = &options.safety;
     arguments.extend(safety.checkers.iter().map(|checker| match checker {
         CheckerChoice::Builtin => flag("safety", &BUILTIN_CHECKER),
@@ -149,6 +150,7 @@ mod tests {
             device: DeviceChoice::Cuda(1),
             dtype: DtypeChoice::Bf16,
             threads: std::num::NonZeroUsize::new(3),
+            memory_budget: Some(16_000_000_000),
             safety: SafetyOptions {
                 checkers: vec![CheckerChoice::Builtin, CheckerChoice::Path("a, b".into())],
                 required: true,
@@ -172,6 +174,7 @@ mod tests {
                 "--device=cuda:1",
                 "--dtype=bf16",
                 "--threads=3",
+                "--memory-budget=16000000000",
                 "--safety=builtin",
                 "--safety=a, b",
                 "--safety=required",

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Raised whenever a message changes its meaning. Both sides are the same binary, unless somebody replaced it while the
 /// server was running.
-pub const PROTOCOL_VERSION: u32 = 4;
+pub const PROTOCOL_VERSION: u32 = 5;
 
 /// Tells one job from the next within the life of a process.
 pub type JobNumber = u64;
@@ -65,6 +65,8 @@ pub enum Report {
         version: u32,
         /// What it runs.
         model: ModelFacts,
+        /// What becomes of its networks' memory, for people.
+        memory: String,
     },
     /// The models cannot be opened; the process exits.
     FailedToOpen {

@@ -2,7 +2,7 @@
 
 use crate::failure::{CommandFailure, describe};
 use crate::model_sets::from_table;
-use clap::{Arg, Command};
+use clap::{Arg, ArgAction, Command};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -89,7 +89,7 @@ impl Config {
             let texts = match value {
                 // One flag each: `[model.dev]` is `--model dev=…`.
                 Value::Table(sets) if key == MODEL => self.model_sets(sets)?,
-                value => self.texts(&key, value)?,
+                value => self.texts(&key, value, takes_several(&command, &id))?,
             };
             command = command.mut_arg(id, |argument| argument.default_values(texts));
         }
@@ -133,7 +133,7 @@ impl Config {
     }
 
     /// `value` as it would be written on the command line; an array gives several.
-    fn texts(&self, key: &str, value: &Value) -> Result<Vec<String>, CommandFailure> {
+    fn texts(&self, key: &str, value: &Value, several: bool) -> Result<Vec<String>, CommandFailure> {
         let text = |value: &Value| match value {
             Value::String(text) => Some(text.clone()),
             Value::Integer(number) => Some(number.to_string()),
@@ -141,11 +141,8 @@ impl Config {
             Value::Boolean(flag) => Some(flag.to_string()),
             Value::Datetime(_) | Value::Array(_) | Value::Table(_) => None,
         };
-        // Only these flags take several values.
         let texts = match value {
-            Value::Array(values) if ["image-weight", "lora", "trusted-proxy", MODEL].contains(&key) => {
-                values.iter().map(text).collect()
-            }
+            Value::Array(values) if several => values.iter().map(text).collect(),
             other => text(other).map(|text| vec![text]),
         };
         texts.ok_or_else(|| {
@@ -162,6 +159,12 @@ fn settable(command: &Command) -> impl Iterator<Item = (&str, &str)> {
         .filter(|argument: &&Arg| !argument.is_global_set())
         .filter_map(|argument| Some((argument.get_id().as_str(), argument.get_long()?)))
         .filter(|(_, long)| !["config", "help", "version"].contains(long))
+}
+
+/// Whether the argument `id` of `command` may be given several times.
+fn takes_several(command: &Command, id: &str) -> bool {
+    let argument = command.get_arguments().find(|argument| argument.get_id() == id);
+    argument.is_some_and(|argument| matches!(argument.get_action(), ArgAction::Append))
 }
 
 fn takes(command: &Command, key: &str) -> bool {

@@ -125,9 +125,29 @@ pub struct ModelFlags {
         value_parser = values::threads
     )]
     threads: Option<NonZeroUsize>,
+
+    /// Memory that models and buffers may take, such as `16GB`; default: what the machine has available
+    ///
+    /// What does not fit together leaves memory after use, text encoders first; a transformer that does not fit is read from
+    /// its file at every step. What cannot fit is refused. `serve` has --workers processes for each set of models; a size
+    /// named here is each process's, the default its share.
+    #[arg(
+        long,
+        env = "AFTERIMAGE_MEMORY_BUDGET",
+        hide_env_values = true,
+        hide_short_help = true,
+        value_name = "SIZE",
+        value_parser = values::memory
+    )]
+    memory_budget: Option<u64>,
 }
 
 impl ModelFlags {
+    /// Whether somebody said how much memory may be taken.
+    pub fn names_memory(&self) -> bool {
+        self.memory_budget.is_some()
+    }
+
     /// Takes the threads that were asked for. To be called once, before anything is computed.
     pub fn take_threads(&self) -> Result<(), CommandFailure> {
         take_threads(self.threads)
@@ -140,6 +160,7 @@ impl ModelFlags {
             device: self.device,
             dtype: self.dtype,
             threads: self.threads,
+            memory_budget: self.memory_budget,
             ..self.paths.options()
         }
     }

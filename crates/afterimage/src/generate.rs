@@ -98,7 +98,7 @@ impl GenerationRun<'_> {
         let safety = self.safety.options(&[], self.origins)?;
         let options = EngineOptions { safety, ..self.models.engine_options() };
         let engine = Engine::open(&options).map_err(failed)?;
-        let progress = Progress::new(self.output.quiet);
+        let progress = Progress::new(self.output.quiet).telling_memory(self.models.names_memory());
         let outcome = engine.generate(&request, &pictures, &progress);
         progress.clear();
         let generation = outcome.map_err(failed)?;

@@ -4,17 +4,32 @@ use crate::failure::{CommandFailure, shortened};
 use crate::origin::Origins;
 use crate::values;
 use afterimage_core::ModelName;
-use afterimage_engine::{DeviceChoice, DtypeChoice, EngineOptions};
+use afterimage_engine::{DeviceChoice, DtypeChoice, EngineOptions, LoraFile};
 use afterimage_server::dialects::model_ids;
+use afterimage_server::loras::{LoraFolder, LoraFolders};
 use afterimage_server::model_sets::{Ambiguous, ModelSets};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a set takes.
-const KEYS: [&str; 11] =
-    ["base", "redux", "transformer", "t5", "clip", "vae", "image-encoder", "device", "dtype", "threads", "serves"];
+const KEYS: [&str; 14] = [
+    "base",
+    "redux",
+    "transformer",
+    "t5",
+    "clip",
+    "vae",
+    "image-encoder",
+    "lora",
+    "lora-dir",
+    "device",
+    "dtype",
+    "threads",
+    "memory-budget",
+    "serves",
+];
 
 /// The sets of models that have names.
 #[derive(Args, Debug)]
@@ -24,7 +39,8 @@ pub struct ModelSetFlags {
     ///
     /// May be given several times; NAME has 1 to 40 characters of a-z, 0-9, `.`, `_` and `-`. SPEC is a list of
     /// `key=value` with commas between: `base` (always), `redux`, `transformer`, `t5`, `clip`, `vae`, `image-encoder`, and
-    /// `device`, `dtype` and `threads` where they differ from the flags. In the TOML file each set is a table, `[model.NAME]`, with the same keys; there a path
+    /// `lora` (`FILE[:SCALE]`, may be given several times), `lora-dir`, `device`, `dtype`, `threads` and `memory-budget` where they
+    /// differ from the flags. In the TOML file each set is a table, `[model.NAME]`, with the same keys; there a path
     /// may hold a comma. Each set has --workers processes of its own. Not together with --base and the other flags that name models.
     ///
     /// Requests name a service's model id. One that a set lists (`serves=ID+ID`) runs there, and that set serves nothing
@@ -35,7 +51,7 @@ pub struct ModelSetFlags {
 }
 
 /// One set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ModelSetSpec {
     name: ModelName,
     base: PathBuf,
@@ -45,9 +61,12 @@ pub struct ModelSetSpec {
     clip: Option<PathBuf>,
     vae: Option<PathBuf>,
     image_encoder: Option<PathBuf>,
+    loras: Vec<LoraFile>,
+    lora_dir: Option<PathBuf>,
     device: Option<DeviceChoice>,
     dtype: Option<DtypeChoice>,
     threads: Option<NonZeroUsize>,
+    memory_budget: Option<u64>,
     serves: Vec<String>,
 }
 
@@ -75,6 +94,25 @@ impl ModelSetFlags {
         Ok(self.model.iter().map(|set| (set.name.clone(), set.options(flags))).collect())
     }
 
+    /// Where requests for each set, or for the one without a name, find LoRAs: in the set's own folder, else in `shared`.
+    ///
+    /// # Errors
+    /// When one is no folder that can be read.
+    pub fn lora_folders(&self, shared: Option<&Path>, origins: &Origins) -> Result<LoraFolders, CommandFailure> {
+        let refused = |problem| CommandFailure::bad_input(origins.subject("lora_dir"), problem);
+        let shared = shared.map(lora_folder).transpose().map_err(refused)?;
+        if self.model.is_empty() {
+            return Ok(LoraFolders::new(shared.map(|folder| (None, folder))));
+        }
+        let mut folders = Vec::new();
+        for set in &self.model {
+            let own = set.lora_dir.as_deref().map(lora_folder).transpose();
+            let own = own.map_err(|problem| about_set(&set.name, &format!("lora-dir: {problem}"), origins))?;
+            folders.extend(own.or_else(|| shared.clone()).map(|folder| (Some(set.name.clone()), folder)));
+        }
+        Ok(LoraFolders::new(folders))
+    }
+
     /// Which ids each set serves.
     ///
     /// # Errors
@@ -89,6 +127,11 @@ impl ModelSetFlags {
             about_set(name, &ambiguous.to_string(), origins)
         })
     }
+}
+
+/// The folder at `path`.
+fn lora_folder(path: &Path) -> Result<LoraFolder, String> {
+    LoraFolder::open(path).map_err(|error| format!("{}: {error}; name a folder of NAME.safetensors", path.display()))
 }
 
 /// A failure that names the flag, where its value came from, and the set.
@@ -106,11 +149,12 @@ impl ModelSetSpec {
             clip: self.clip.clone(),
             vae: self.vae.clone(),
             image_encoder: self.image_encoder.clone(),
-            loras: flags.loras.clone(),
-            lora_dir: flags.lora_dir.clone(),
+            loras: if self.loras.is_empty() { flags.loras.clone() } else { self.loras.clone() },
+            lora_dir: self.lora_dir.clone().or_else(|| flags.lora_dir.clone()),
             device: self.device.unwrap_or(flags.device),
             dtype: self.dtype.unwrap_or(flags.dtype),
             threads: self.threads.or(flags.threads),
+            memory_budget: self.memory_budget.or(flags.memory_budget),
             safety: flags.safety.clone(),
         }
     }
@@ -140,10 +184,13 @@ fn in_list(spec: &str, name: &ModelName) -> Result<Map<String, Value>, String> {
         })?;
         let value = match key {
             "serves" => value.split('+').map(Value::from).collect(),
+            "lora" => Value::Array(vec![Value::from(value)]),
             _ => Value::from(value),
         };
-        if values.insert(key.to_owned(), value).is_some() {
-            return Err(format!("{}: given more than once", shortened(key)));
+        match values.get_mut(key) {
+            None => drop(values.insert(key.to_owned(), value)),
+            Some(Value::Array(files)) if key == "lora" => files.push(value),
+            Some(_) => return Err(format!("{}: given more than once", shortened(key))),
         }
     }
     Ok(values)
@@ -174,9 +221,15 @@ fn read(name: ModelName, values: &Map<String, Value>) -> Result<ModelSetSpec, St
         clip: path("clip")?,
         vae: path("vae")?,
         image_encoder: path("image-encoder")?,
+        loras: loras(values.get("lora")).map_err(|it| parsed("lora", it))?,
+        lora_dir: path("lora-dir")?,
         device: text("device")?.map(|text| values::device(&text)).transpose().map_err(|it| parsed("device", it))?,
         dtype: text("dtype")?.map(|text| dtype(&text)).transpose().map_err(|it| parsed("dtype", it))?,
         threads: text("threads")?.map(|text| values::threads(&text)).transpose().map_err(|it| parsed("threads", it))?,
+        memory_budget: text("memory-budget")?
+            .map(|text| values::memory(&text))
+            .transpose()
+            .map_err(|it| parsed("memory-budget", it))?,
         serves: served_ids(values.get("serves"))?,
         name,
     })
@@ -189,6 +242,17 @@ fn dtype(text: &str) -> Result<DtypeChoice, String> {
         .collect();
     let dtype = DtypeChoice::from_str(text, false);
     dtype.map_err(|_| format!("`{}` is not known; {} are accepted", shortened(text), known.join(", ")))
+}
+
+/// One file, or a list of them, each with a scale or without.
+fn loras(value: Option<&Value>) -> Result<Vec<LoraFile>, String> {
+    let list = match value {
+        None => return Ok(Vec::new()),
+        Some(Value::Array(list)) => list.as_slice(),
+        Some(one) => std::slice::from_ref(one),
+    };
+    let file = |value: &Value| values::lora(value.as_str().ok_or("expected FILE or FILE:SCALE, as text")?);
+    list.iter().map(file).collect()
 }
 
 /// The ids in a list; each must be one of the server's, since a wrong one would never be asked for.
@@ -233,6 +297,21 @@ mod tests {
         assert_eq!((options.dtype, options.threads, options.redux), (DtypeChoice::Bf16, NonZeroUsize::new(3), None));
         let plain = parse("dev=base=b").unwrap().options(&flags);
         assert_eq!((plain.threads, plain.device), (NonZeroUsize::new(7), DeviceChoice::Auto));
+        let flags = EngineOptions { lora_dir: Some("/loras".into()), ..flags };
+        let lora_dir = |spec| parse(spec).unwrap().options(&flags).lora_dir;
+        assert_eq!(lora_dir("dev=base=b"), Some("/loras".into()));
+        assert_eq!(lora_dir("dev=base=b,lora-dir=/own"), Some("/own".into()));
+        let listed = parse("dev=base=b,lora=a.safetensors,lora=b:c.safetensors:0.5").unwrap();
+        let table = "base = 'b'\nlora = ['a.safetensors', 'b:c.safetensors:0.5']".parse().unwrap();
+        assert_eq!(parse(&from_table("dev", &table).unwrap()), Ok(listed.clone()));
+        let file = |path: &str, scale| LoraFile { path: path.into(), scale };
+        let own = vec![file("a.safetensors", 1.0), file("b:c.safetensors", 0.5)];
+        let flags = EngineOptions { loras: vec![file("shared", 2.0)], ..flags };
+        assert_eq!(listed.options(&flags).loras, own);
+        assert_eq!(parse("dev=base=b").unwrap().options(&flags).loras, flags.loras);
+        for bad in ["dev=base=b,lora=", "dev=base=b,lora=a:9", "dev={\"base\": \"b\", \"lora\": [1]}"] {
+            assert!(parse(bad).unwrap_err().starts_with("dev: lora: "), "{bad}");
+        }
     }
 
     #[test]

@@ -2,15 +2,17 @@
 
 use crate::cancel;
 use afterimage_core::Stage;
-use afterimage_engine::Observer;
+use afterimage_engine::{MemoryPlan, Observer};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
-use std::fmt::Write;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write as _};
 use std::time::Duration;
 
 /// Shows a generation's stages and steps, and passes Ctrl-C on to it.
 pub struct Progress {
     bar: ProgressBar,
+    quiet: bool,
+    /// Whether what fits is told, too.
+    tells_memory: bool,
 }
 
 impl Progress {
@@ -22,7 +24,12 @@ impl Progress {
         if shown {
             bar.enable_steady_tick(Duration::from_millis(120));
         }
-        Self { bar }
+        Self { bar, quiet, tells_memory: false }
+    }
+
+    /// Tells how memory is used even when everything stays there, if `tells_memory`.
+    pub fn telling_memory(self, tells_memory: bool) -> Self {
+        Self { tells_memory, ..self }
     }
 
     /// Removes the bar, so that what is printed next starts on a clean line.
@@ -32,6 +39,14 @@ impl Progress {
 }
 
 impl Observer for Progress {
+    fn memory(&self, plan: &MemoryPlan) {
+        if !self.quiet && (self.tells_memory || !plan.keeps_all()) {
+            self.bar.suspend(|| {
+                let _ = writeln!(io::stderr().lock(), "memory: at most {plan}");
+            });
+        }
+    }
+
     fn stage(&self, stage: Stage) {
         let name = match stage {
             Stage::Load => "loading models",
@@ -60,7 +75,7 @@ impl Observer for Progress {
 }
 
 fn steps_style() -> ProgressStyle {
-    let speed = |state: &ProgressState, out: &mut dyn Write| {
+    let speed = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
         let _ = write!(out, "{:.2} steps/s", state.per_sec());
     };
     ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}  {speed}  {eta} left")

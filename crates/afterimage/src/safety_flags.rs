@@ -14,9 +14,9 @@ use clap::Args;
 pub struct CheckerFlags {
     /// Safety checker that looks at every result: `builtin`, a FILE or FOLDER, `off`, or `required`
     ///
-    /// May be given several times; a picture is flagged when any checker objects. `builtin` is a small network against
+    /// Several have commas between, or a flag each; a picture is flagged when any checker objects. `builtin` is a small network against
     /// pornography, a filter and not a guarantee. A folder holds Falconsai's classifier or CompVis' checker as
-    /// transformers saves them; a file is the weights of one of these or of the builtin. `required` forbids requests to go
+    /// transformers saves them; a file is the weights of the builtin, or of one of these with its configuration beside it. `required` forbids requests to go
     /// without, and ends those whose results cannot be checked; alone it means the builtin. Default: `builtin` for `serve`
     /// and `check`, `off` for `vary` and `img2img`.
     #[arg(
@@ -25,6 +25,7 @@ pub struct CheckerFlags {
         hide_env_values = true,
         hide_short_help = true,
         value_name = "CHECKER",
+        value_delimiter = ',',
         value_parser = parse
     )]
     safety: Vec<CheckerWord>,

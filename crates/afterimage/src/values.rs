@@ -5,6 +5,7 @@ use afterimage_core::{Size, limits};
 use afterimage_engine::{DeviceChoice, LoraFile};
 use afterimage_jobs::Secret;
 use afterimage_server::network::Cidr;
+use bytesize::ByteSize;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -62,6 +63,15 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
 /// `--retention-days`.
 pub fn days(text: &str) -> Result<Duration, String> {
     number(text, &(0.001..=3650.0)).map(|days| Duration::from_secs_f64(days * 86_400.0))
+}
+
+/// `--memory-budget`; bytes.
+pub fn memory(text: &str) -> Result<u64, String> {
+    match text.trim().parse::<ByteSize>() {
+        Ok(size) if size.as_u64() > 0 => Ok(size.as_u64()),
+        Ok(_) => Err("0 is out of range; expected a size such as 16GB".to_owned()),
+        Err(_) => Err(format!("{} is not a size; expected one such as 16GB, 12.5GiB or 800MB", quoted(text))),
+    }
 }
 
 /// `--quota-gb`; bytes.
@@ -290,6 +300,18 @@ mod tests {
         assert!(size("0x512").is_err_and(|text| text.starts_with("0x512 is out of range")));
         assert!(size("99999999999x512").is_err_and(|text| text.contains("out of range")));
         assert!(size("512").is_err_and(|text| text.contains("1024x768")));
+    }
+
+    #[test]
+    fn sizes_of_memory_have_units() {
+        for (text, bytes) in
+            [("16GB", 16_000_000_000), ("12.5 GiB", 13_421_772_800), ("800mb", 800_000_000), ("4096", 4096)]
+        {
+            assert_eq!(memory(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "0", "0GB", "-1GB", "much", "16 parsecs", "NaN", "1e999GB"] {
+            assert!(memory(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -16,6 +16,8 @@ mod certificate;
 mod examples;
 #[path = "sdk/fal.rs"]
 mod fal;
+#[path = "support/lora_files.rs"]
+mod lora_files;
 #[path = "sdk/openai.rs"]
 mod openai;
 #[path = "sdk/openapi.rs"]

@@ -1,9 +1,11 @@
 """OpenAI's SDK 3.52.0, unmodified, against a server: variations, edits and models under both bases, and its exceptions.
 
-Usage: check_openai.py ADDRESS STRICT_ADDRESS KEY PICTURE; the second server runs with --safety-threshold 0.
+Usage: check_openai.py ADDRESS STRICT_ADDRESS KEY PICTURE; the first server has a LoRA called film, the second one runs with
+--safety-threshold 0.
 """
 
 import base64
+import json
 import sys
 import time
 import urllib.request
@@ -40,6 +42,26 @@ def check_pictures(client, by_address):
     edited = of(client.images.edit(image=[pictures[0]], prompt="a lake", extra_body={"num_inference_steps": 2}))
     assert len(edited) == 1 and edited[0].startswith(PNG)
     return pictures
+
+
+def check_loras(client, picture):
+    def edited(**more):
+        body = {"num_inference_steps": 2, "seed": 3, "response_format": "b64_json", **more}
+        answer = client.images.edit(image=picture, prompt="a lake", extra_body=body)
+        return base64.b64decode(answer.data[0].b64_json)
+
+    without = edited()
+    with_film = edited(loras=json.dumps([{"path": "film", "scale": 2}]))
+    assert with_film.startswith(PNG) and with_film != without
+    assert edited(loras="[]") == without, "it leaks into the next picture"
+    # A list is split up by the SDK; it must not be lost.
+    for loras, param in [([{"path": "film"}], "loras"), (json.dumps([{"path": "other"}]), "loras[0].path")]:
+        try:
+            edited(loras=loras)
+        except openai.BadRequestError as error:
+            assert error.param == param and ("JSON text" in error.message or "there are film" in error.message), error
+        else:
+            raise AssertionError(f"{loras}: no error")
 
 
 def check_stream(client, picture):
@@ -119,6 +141,7 @@ def main():
         assert [model.id for model in client.models.list()] == [MODEL]
         assert client.models.retrieve(MODEL).id == MODEL
         made.append(check_pictures(client, by_address))
+        check_loras(client, made[-1][0])
         check_stream(client, made[-1][0])
         check_errors(client, made[-1][0])
     assert made[0] == made[1], "the same seed makes the same pictures"

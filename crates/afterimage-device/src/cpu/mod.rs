@@ -119,6 +119,7 @@ impl Device for Cpu {
         for (id, row) in ids.iter().zip(out.each_row()) {
             table.read_row(*id as usize, 0..table.cols(), row);
         }
+        table.used();
         Ok(())
     }
 
@@ -141,16 +142,17 @@ impl Device for Cpu {
         let stride = out.stride;
         let out = gemm::RowsMut { data: out.numbers(), stride };
         let own = gemm::Term { x: rows, weight: layer.weight };
-        let Some(LowRank { down, up }) = layer.low_rank else {
+        if let Some(LowRank { down, up }) = layer.low_rank {
+            let (rank, count) = (down.rows(), x.rows);
+            let mut low = vec![0.0; count * rank];
+            let target = gemm::RowsMut { data: &mut low, stride: rank };
+            gemm::linear_on(self.isa, rows, down, None, gemm::Finish::Store, target);
+            let low = gemm::Rows { data: &low, rows: count, stride: rank };
+            gemm::sum_on(self.isa, &[own, gemm::Term { x: low, weight: up }], bias, finish, out);
+        } else {
             gemm::sum_on(self.isa, &[own], bias, finish, out);
-            return Ok(());
-        };
-        let (rank, count) = (down.rows(), x.rows);
-        let mut low = vec![0.0; count * rank];
-        let target = gemm::RowsMut { data: &mut low, stride: rank };
-        gemm::linear_on(self.isa, rows, down, None, gemm::Finish::Store, target);
-        let low = gemm::Rows { data: &low, rows: count, stride: rank };
-        gemm::sum_on(self.isa, &[own, gemm::Term { x: low, weight: up }], bias, finish, out);
+        }
+        layer.weight.used();
         Ok(())
     }
 

@@ -85,8 +85,8 @@ fn measure<D: Device>(
             grid,
             bias: None,
         };
-        times.steps(transformer, &inputs, &check, &mut generator)?;
-        times.autoencoder(autoencoder, grid, size, &check, &mut generator)?;
+        times.steps(&transformer, &inputs, &check, &mut generator)?;
+        times.autoencoder(&autoencoder, grid, size, &check, &mut generator)?;
     }
     let peak = peak_memory();
     let (model, dtype) = match &subject {
@@ -127,10 +127,10 @@ fn measure<D: Device>(
     })
 }
 
-fn networks<D: Device>(subject: &Subject<D>) -> Result<(Arc<FluxTransformer<D>>, &Autoencoder<D>)> {
+fn networks<D: Device>(subject: &Subject<D>) -> Result<(Arc<FluxTransformer<D>>, Arc<Autoencoder<D>>)> {
     match subject {
         Subject::Networks(networks) => Ok((networks.transformer(networks.fixed())?, networks.autoencoder()?)),
-        Subject::Random(random) => Ok((Arc::clone(&random.transformer), &random.autoencoder)),
+        Subject::Random(random) => Ok((Arc::clone(&random.transformer), Arc::clone(&random.autoencoder))),
     }
 }
 

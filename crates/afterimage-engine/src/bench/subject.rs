@@ -31,7 +31,7 @@ pub(super) enum Subject<D: Device> {
 /// Networks with random weights.
 pub(super) struct Random<D: Device> {
     pub transformer: Arc<FluxTransformer<D>>,
-    pub autoencoder: Autoencoder<D>,
+    pub autoencoder: Arc<Autoencoder<D>>,
     pub context_tokens: usize,
     pub dtype: &'static str,
 }
@@ -75,7 +75,7 @@ impl<D: Device> Random<D> {
         let plain = FluxTransformer::load(device, &scope.at("transformer"), config)?;
         Ok(Self {
             transformer: Arc::new(plain.with_loras(AppliedLoras::new(&used, LoraPart::Transformer))?),
-            autoencoder: Autoencoder::load(device, &scope.at("vae"), VaeConfig::flux(), true)?,
+            autoencoder: Arc::new(Autoencoder::load(device, &scope.at("vae"), VaeConfig::flux(), true)?),
             context_tokens: TEXT_TOKENS + IMAGE_TOKENS,
             dtype,
         })

@@ -200,6 +200,14 @@ impl VaeConfig {
         self.shift_factor.unwrap_or(0.0)
     }
 
+    /// Bytes of the largest set of activations alive at once over a picture of these sides in pixels, all at full resolution: a
+    /// residual block's input, its inside and its output.
+    pub fn activation_bytes(&self, height: usize, width: usize) -> u64 {
+        let first = self.block_out_channels.first().copied().unwrap_or(0);
+        let second = self.block_out_channels.get(1).copied().unwrap_or(first);
+        4 * (height * width) as u64 * (2 * first + second) as u64
+    }
+
     /// Pixels per latent and side: 2 to the number of levels − 1.
     pub fn spatial_factor(&self) -> usize {
         1 << (self.block_out_channels.len() - 1)

@@ -5,6 +5,7 @@ use super::model_files::ModelFiles;
 use super::networks::Networks;
 use crate::devices::{OnDevice, on_device};
 use crate::generation::Generation;
+use crate::memory::MemoryPlan;
 use crate::options::EngineOptions;
 use crate::safety;
 use afterimage_core::{ModelFacts, Result};
@@ -16,6 +17,12 @@ pub(crate) trait Pipeline: Send + Sync {
     /// What it runs.
     fn facts(&self) -> ModelFacts;
 
+    /// What a picture of the native size in 28 steps takes of memory.
+    ///
+    /// # Errors
+    /// When there is not as much.
+    fn memory(&self) -> Result<MemoryPlan>;
+
     /// Runs a request.
     ///
     /// # Errors
@@ -26,6 +33,10 @@ pub(crate) trait Pipeline: Send + Sync {
 impl<D: Device> Pipeline for Networks<D> {
     fn facts(&self) -> ModelFacts {
         self.facts()
+    }
+
+    fn memory(&self) -> Result<MemoryPlan> {
+        self.native_memory_plan()
     }
 
     fn generate(&self, order: &Order) -> Result<Generation> {
@@ -49,6 +60,8 @@ impl OnDevice for Open<'_> {
     fn run<D: Device>(self, device: Arc<D>) -> Result<Box<dyn Pipeline>> {
         let files = ModelFiles::open(self.0)?;
         let safety = safety::open(&device, &self.0.safety)?;
-        Ok(Box::new(Networks::new(device, files, safety)?))
+        let networks = Networks::new(device, files, safety)?;
+        networks.check_memory()?;
+        Ok(Box::new(networks))
     }
 }

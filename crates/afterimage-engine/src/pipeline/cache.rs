@@ -33,6 +33,18 @@ where
         Self { values }
     }
 
+    /// Bytes of what is kept.
+    pub fn bytes(&self) -> u64 {
+        self.values.run_pending_tasks();
+        self.values.weighted_size()
+    }
+
+    /// Keeps nothing of what was kept; whoever uses a value has it until then.
+    pub fn clear(&self) {
+        self.values.invalidate_all();
+        self.values.run_pending_tasks();
+    }
+
     /// The value of `key`, made when it is not there and nobody else is making it.
     ///
     /// # Errors

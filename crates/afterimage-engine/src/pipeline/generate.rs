@@ -10,6 +10,7 @@ use super::model_files::ModelFiles;
 use super::networks::Networks;
 use super::pass::{Pass, Sampling};
 use super::plan::Plan;
+use super::residence::{Extent, Network};
 use crate::generation::Generation;
 use crate::observer::Observer;
 use crate::safety::Review;
@@ -51,6 +52,9 @@ pub(super) fn generate<D: Device>(networks: &Networks<D>, order: &Order) -> Resu
     let veiled = review.as_ref().map(|review| review.veil(order.observer));
     let observer = veiled.as_ref().map_or(order.observer, |veiled| veiled as &dyn Observer);
     let order = &Order { observer, ..*order };
+    let memory = networks.memory_plan(extent(&plan, size, order))?;
+    observer.memory(&memory);
+    networks.adopt(&memory);
     let run = Run { networks, order, plan, loras };
     let mut clock = StageClock::new(observer);
     let interrupted = || if observer.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) };
@@ -93,6 +97,16 @@ pub(super) fn generate<D: Device>(networks: &Networks<D>, order: &Order) -> Resu
         safety: reviewed.map(|reviewed| reviewed.facts),
     };
     Ok(Generation { pictures: made.pictures, facts })
+}
+
+/// What of `order` its memory depends on.
+fn extent(plan: &Plan, size: Size, order: &Order) -> Extent {
+    let first = plan.first_size;
+    let largest = Size::new(first.width.max(size.width), first.height.max(size.height));
+    let inputs: u64 = order.sources.iter().map(|source| source.rgb().len() as u64).sum();
+    // A picture and what it was resized to; results, and those of a first pass.
+    let picture_bytes = 2 * (inputs + 3 * largest.pixels() * u64::from(order.request.num_images));
+    Extent { size: largest, steps: order.request.steps, picture_bytes }
 }
 
 /// The size that `request` ends up with.
@@ -151,6 +165,8 @@ impl<D: Device> Run<'_, D> {
 
     fn make(&self, generator: &mut TorchGenerator, clock: &mut StageClock) -> Result<Made> {
         let conditions = self.conditions(clock)?;
+        self.networks.done_with(Network::Image);
+        self.networks.done_with(Network::Text);
         let (pictures, steps_run) = self.pictures(&conditions.context, generator, clock)?;
         let Conditions { image_cached, text_cached, .. } = conditions;
         Ok(Made { pictures, steps_run, image_cached, text_cached })

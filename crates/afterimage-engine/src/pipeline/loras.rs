@@ -102,6 +102,11 @@ impl LoraLibrary {
         Ok(library)
     }
 
+    /// Bytes of updates that are in memory.
+    pub fn held_bytes(&self) -> u64 {
+        self.read.bytes()
+    }
+
     /// What every request uses.
     pub fn fixed(&self) -> &LoraSelection {
         &self.fixed

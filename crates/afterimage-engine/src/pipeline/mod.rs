@@ -5,6 +5,7 @@
 //! | `model_files.rs` | the folders and files of one base and Redux pair, and what their configurations say |
 //! | `part.rs`, `published.rs` | one network's weights and configuration: its own, a neighbouring one, or the published one |
 //! | `networks.rs`, `lazy.rs`, `load_time.rs` | their networks on a device, each built when first needed |
+//! | `residence.rs` | which of them stay in memory |
 //! | `loras.rs` | which LoRAs a request uses |
 //! | `cache.rs` | values that are kept for the next request |
 //! | `encodings.rs` | encoded prompts and pictures of earlier requests |
@@ -37,6 +38,7 @@ mod pass;
 mod plan;
 mod preview;
 mod published;
+mod residence;
 
 #[cfg(test)]
 mod recorded;

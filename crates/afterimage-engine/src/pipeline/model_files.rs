@@ -121,6 +121,22 @@ impl ModelFiles {
         }
     }
 
+    /// Bytes of memory that may be taken, when somebody said so.
+    pub fn memory_budget(&self) -> Option<u64> {
+        self.options.memory_budget
+    }
+
+    /// What would take less memory, as the end of a sentence.
+    pub fn memory_advice(&self) -> &'static str {
+        match self.options.dtype {
+            // What is rounded is copied.
+            DtypeChoice::Bf16 => {
+                "; without --dtype bf16 weights are read from the file, and a GGUF or fp8 file takes less"
+            }
+            DtypeChoice::Auto | DtypeChoice::F32 => "; a GGUF or fp8 file takes less",
+        }
+    }
+
     /// The transformer's configuration.
     pub fn flux(&self) -> &FluxConfig {
         &self.flux

@@ -5,6 +5,7 @@ use super::lazy::Lazy;
 use super::load_time;
 use super::loras::{LoraLibrary, LoraSelection, LoraUse};
 use super::model_files::ModelFiles;
+use super::residence::{Network, Residence};
 use crate::models::flux::FluxTransformer;
 use crate::models::vae::Autoencoder;
 use crate::models::{ClipTextModel, ReduxEmbedder, SiglipPreprocessor, SiglipVisionModel, T5Encoder};
@@ -42,14 +43,15 @@ pub(crate) struct Networks<D: Device> {
     pub(super) device: Arc<D>,
     pub(super) files: ModelFiles,
     pub(super) safety: Safety,
+    pub(super) residence: Residence,
     loras: LoraLibrary,
     /// With what is merged into its weights and nothing else.
-    pub(super) transformer: Lazy<Arc<FluxTransformer<D>>>,
+    pub(super) transformer: Lazy<FluxTransformer<D>>,
     transformers: Cache<Vec<LoraUse>, FluxTransformer<D>>,
     pub(super) decoder: Lazy<Autoencoder<D>>,
     pub(super) autoencoder: Lazy<Autoencoder<D>>,
     /// As the transformer.
-    pub(super) text: Lazy<Arc<TextEncoders<D>>>,
+    pub(super) text: Lazy<TextEncoders<D>>,
     texts: Cache<Vec<LoraUse>, TextEncoders<D>>,
     pub(super) image: Lazy<ImageEncoders<D>>,
 }
@@ -61,10 +63,12 @@ impl<D: Device> Networks<D> {
     /// Those of [`LoraLibrary::open`].
     pub fn new(device: Arc<D>, files: ModelFiles, safety: Safety) -> Result<Self> {
         let loras = LoraLibrary::open(files.options(), &|part| files.lora_targets(part))?;
+        let residence = Residence::new(files.memory_budget(), safety.bytes());
         Ok(Self {
             device,
             files,
             safety,
+            residence,
             loras,
             transformer: Lazy::new(),
             transformers: Cache::new(KEPT, |_, _| 1),
@@ -89,8 +93,25 @@ impl<D: Device> Networks<D> {
         self.loras.fixed()
     }
 
+    /// Gives up the transformer, or the text encoders, with those that share their weights.
+    pub(super) fn release_transformer(&self) {
+        self.transformers.clear();
+        self.transformer.release();
+    }
+
+    /// See [`Networks::release_transformer`].
+    pub(super) fn release_text_encoders(&self) {
+        self.texts.clear();
+        self.text.release();
+    }
+
+    /// Bytes of the LoRAs that are in memory.
+    pub(super) fn lora_bytes(&self) -> u64 {
+        self.loras.held_bytes()
+    }
+
     /// `scope` with what is merged into the network `part`.
-    fn merged(&self, scope: Scope, part: LoraPart) -> Scope {
+    pub(super) fn merged(&self, scope: Scope, part: LoraPart) -> Scope {
         let used = self.loras.fixed().used(&[part]);
         if used.iter().any(|used| used.is_merged) {
             scope.over(|source| Arc::new(MergedLoras::new(source, &used, part)))
@@ -121,30 +142,32 @@ impl<D: Device> Networks<D> {
         const PART: LoraPart = LoraPart::Transformer;
         let plain = self.transformer.get(|| {
             let scope = self.merged(self.files.transformer_scope()?, PART);
-            FluxTransformer::load(&self.device, &scope, self.files.flux().clone()).map(Arc::new)
+            FluxTransformer::load(&self.device, &self.resident(Network::Transformer, scope), self.files.flux().clone())
         })?;
         let used = loras.used(&[PART]);
         if used.is_empty() {
-            return Ok(Arc::clone(plain));
+            return Ok(plain);
         }
         let with_loras = || plain.with_loras(AppliedLoras::new(&used, PART));
         load_time::measure(|| Ok(self.transformers.get_or_make(&loras.key(&[PART]), with_loras)?.value))
     }
 
     /// An autoencoder that need not have an encoder.
-    pub(super) fn decoder(&self) -> Result<&Autoencoder<D>> {
+    pub(super) fn decoder(&self) -> Result<Arc<Autoencoder<D>>> {
         match self.autoencoder.peek() {
             Some(autoencoder) => Ok(autoencoder),
             None => self.decoder.get(|| self.load_autoencoder(false)),
         }
     }
 
-    pub(crate) fn autoencoder(&self) -> Result<&Autoencoder<D>> {
+    pub(crate) fn autoencoder(&self) -> Result<Arc<Autoencoder<D>>> {
         self.autoencoder.get(|| self.load_autoencoder(true))
     }
 
     fn load_autoencoder(&self, with_encoder: bool) -> Result<Autoencoder<D>> {
-        Autoencoder::load(&self.device, &self.files.vae_scope()?, self.files.vae().clone(), with_encoder)
+        let scope = self.resident(Network::Autoencoder, self.files.vae_scope()?);
+        let autoencoder = Autoencoder::load(&self.device, &scope, self.files.vae().clone(), with_encoder)?;
+        Ok(autoencoder.with_activation_budget(self.residence.autoencoder_bytes(self.device.limits())))
     }
 
     /// The text encoders with what `loras` add to them; see [`Networks::transformer`].
@@ -153,16 +176,18 @@ impl<D: Device> Networks<D> {
             let ((clip, clip_scope), (t5, t5_scope)) = self.files.text_encoders()?;
             let clip_length = clip.max_position_embeddings;
             let clip_tokenizer = ClipTokenizer::open(&self.files.folder("tokenizer"), clip_length)?;
-            Ok(Arc::new(TextEncoders {
+            let [t5_scope, clip_scope] = [(t5_scope, LoraPart::T5), (clip_scope, LoraPart::Clip)]
+                .map(|(scope, part)| self.resident(Network::Text, self.merged(scope, part)));
+            Ok(TextEncoders {
                 t5_tokenizer: Arc::new(T5Tokenizer::open(&self.files.folder("tokenizer_2"))?),
-                t5: T5Encoder::load(&self.device, &self.merged(t5_scope, LoraPart::T5), t5)?,
+                t5: T5Encoder::load(&self.device, &t5_scope, t5)?,
                 clip_tokenizer: Arc::new(clip_tokenizer),
-                clip: ClipTextModel::load(&self.device, &self.merged(clip_scope, LoraPart::Clip), clip)?,
-            }))
+                clip: ClipTextModel::load(&self.device, &clip_scope, clip)?,
+            })
         })?;
         let used = loras.used(&TEXT);
         if used.is_empty() {
-            return Ok(Arc::clone(plain));
+            return Ok(plain);
         }
         let with_loras = || {
             Ok(TextEncoders {
@@ -183,13 +208,13 @@ impl<D: Device> Networks<D> {
         }
     }
 
-    pub(crate) fn image_encoders(&self) -> Result<&ImageEncoders<D>> {
+    pub(crate) fn image_encoders(&self) -> Result<Arc<ImageEncoders<D>>> {
         self.image.get(|| {
             let ((siglip, siglip_scope), (redux, redux_scope)) = self.files.image_encoders()?;
             Ok(ImageEncoders {
                 preprocessor: self.files.preprocessor(siglip.image_size)?,
-                siglip: SiglipVisionModel::load(&self.device, &siglip_scope, siglip)?,
-                redux: ReduxEmbedder::load(&self.device, &redux_scope, redux)?,
+                siglip: SiglipVisionModel::load(&self.device, &self.resident(Network::Image, siglip_scope), siglip)?,
+                redux: ReduxEmbedder::load(&self.device, &self.resident(Network::Image, redux_scope), redux)?,
             })
         })
     }

@@ -7,6 +7,7 @@ use super::latents::{euler_step, noised, pack, picture_of, pixels_of, unpack};
 use super::loras::LoraSelection;
 use super::networks::Networks;
 use super::preview::{predicted_clean, reduced};
+use super::residence::Network;
 use crate::models::flux::{ConditioningInputs, Grid};
 use crate::observer::Observer;
 use crate::sampling::{TorchGenerator, timesteps};
@@ -70,6 +71,7 @@ impl<D: Device> Pass<'_, D> {
     /// Takes the packed latents of every picture to the end of the schedule and decodes them.
     pub fn run(&self, sampling: &Sampling, latents: &mut [Vec<f32>], clock: &mut StageClock) -> Result<Vec<Picture>> {
         clock.time(Stage::Denoise, |t| &mut t.denoise_ms, || self.denoise(sampling, latents))?;
+        self.networks.done_with(Network::Transformer);
         clock.time(Stage::Decode, |t| &mut t.decode_ms, || latents.iter().map(|latents| self.decode(latents)).collect())
     }
 

@@ -7,7 +7,7 @@ use super::networks::{ImageEncoders, Networks, TextEncoders};
 use crate::config::{FluxConfig, SchedulerConfig, VaeConfig};
 use crate::generation::Generation;
 use crate::models::flux::FluxTransformer;
-use crate::models::vae::Autoencoder;
+use crate::models::vae::{Autoencoder, Tensor3};
 use crate::models::{ClipTextModel, ReduxConfig, ReduxEmbedder, SiglipPreprocessor, SiglipVisionModel, T5Encoder};
 use crate::observer::Silent;
 use crate::options::EngineOptions;
@@ -147,6 +147,64 @@ fn every_task_runs_at_full_size_without_weights() {
     }
     let peak = (device.tally().peak_bytes - resident) >> 20;
     println!("four requests in {:?}, at most {peak} MiB of activations", start.elapsed());
+}
+
+/// The most that `work` holds on `device` beside what is there already.
+fn activations(device: &Arc<Recording>, work: impl FnOnce()) -> u64 {
+    let before = device.tally();
+    work();
+    let after = device.tally();
+    assert_eq!(after.live_bytes, before.live_bytes);
+    assert!(after.peak_bytes > before.peak_bytes, "an earlier peak was higher");
+    after.peak_bytes - before.live_bytes
+}
+
+/// A plan that counts too little is exceeded, one that counts far too much refuses what would fit.
+fn assert_planned(planned: u64, held: u64, what: &str) {
+    let ratio = planned as f64 / held as f64;
+    assert!((1.0..1.7).contains(&ratio), "{what}: {planned} bytes planned, {held} held");
+}
+
+#[test]
+fn plans_count_what_networks_hold() {
+    use crate::memory;
+    use crate::models::flux::{ConditioningInputs, Grid};
+    let [text_device, image_device, flux_device, vae_device] = std::array::from_fn(|_| device());
+    let text = text_encoders(&text_device, &device());
+    let held = activations(&text_device, || drop(text.t5.encode(&[1; 512]).unwrap()));
+    assert_planned(memory::t5(text.t5.config(), 512), held, "T5");
+
+    let image = image_encoders(&image_device, &image_device);
+    let held = activations(&image_device, || {
+        let tokens = image.siglip.encode(&vec![0.0; 3 * 384 * 384]).unwrap();
+        image.redux.embed(&tokens).unwrap();
+    });
+    assert_planned(memory::siglip(image.siglip.config(), 3 * 4096), held, "SigLIP");
+
+    let transformer = built(|scope| FluxTransformer::load(&flux_device, scope, dev()));
+    for (side, steps) in [(16, 1), (64, 28), (128, 50)] {
+        // Peaks only rise, so from small to large.
+        let held = activations(&flux_device, || {
+            let grid = Grid { rows: side, columns: side };
+            let (context, pooled, timesteps) = (vec![0.0; 1241 * 4096], vec![0.0; 768], vec![1.0; steps]);
+            let (context, pooled) = (&context[..], &pooled[..]);
+            let inputs = ConditioningInputs { context, pooled, timesteps: &timesteps, guidance: 3.5, grid, bias: None };
+            let conditioning = transformer.condition(&inputs).unwrap();
+            let mut workspace = transformer.workspace(&conditioning).unwrap();
+            let mut velocity = vec![0.0; side * side * 64];
+            transformer.forward(&conditioning, 0, &vec![0.0; side * side * 64], &mut workspace, &mut velocity).unwrap();
+        });
+        let planned = memory::flux(&dev(), 1241, side * side, steps, LIMITS.wide_rows);
+        assert_planned(planned, held, &format!("FLUX, {side} tokens a side, {steps} steps"));
+    }
+
+    let autoencoder = built(|scope| Autoencoder::load(&vae_device, scope, VaeConfig::flux(), true));
+    let held = activations(&vae_device, || {
+        let latents = Tensor3 { data: vec![0.0; 16 * 128 * 128], channels: 16, height: 128, width: 128 };
+        autoencoder.decode(&latents, &|| Ok(())).unwrap();
+    });
+    let planes = 4 * 2 * 3 * 1024 * 1024;
+    assert_planned(VaeConfig::flux().activation_bytes(1024, 1024) + planes, held, "decoder");
 }
 
 #[test]

@@ -17,8 +17,12 @@ pub(crate) struct SafetyCheckers<D: Device> {
     checkers: Vec<NamedChecker<D>>,
 }
 
+/// What the embedded checker takes, weights and buffers: 48 MB was seen.
+const BUILTIN_BYTES: u64 = 64 << 20;
+
 struct NamedChecker<D: Device> {
     name: String,
+    bytes: u64,
     checker: Checker<D>,
 }
 
@@ -78,6 +82,11 @@ pub(crate) trait Checkers: Send + Sync {
     /// comes from, such as `falconsai (nsfw_image_detection)`. Without the folders above it, since it leaves the machine.
     fn names(&self) -> Vec<String>;
 
+    /// Bytes of memory that they take.
+    fn bytes(&self) -> u64 {
+        0
+    }
+
     /// What every checker says of `picture`, which may have any size. `interrupted` is asked between their layers.
     ///
     /// A checker that cannot look keeps no other from looking.
@@ -95,11 +104,13 @@ impl<D: Device> SafetyCheckers<D> {
     pub fn open(device: &Arc<D>, options: &SafetyOptions) -> Result<Self> {
         let mut checkers: Vec<NamedChecker<D>> = Vec::new();
         for choice in &options.checkers {
-            let (name, checker) = match choice {
-                CheckerChoice::Builtin => (open_nsfw::NAME.to_owned(), Checker::Builtin(OnceCell::new())),
+            let (name, bytes, checker) = match choice {
+                CheckerChoice::Builtin => {
+                    (open_nsfw::NAME.to_owned(), BUILTIN_BYTES, Checker::Builtin(OnceCell::new()))
+                }
                 CheckerChoice::Path(path) => {
-                    let checker = FileChecker::open(device, path)?;
-                    (checker.name(path), Checker::Files(Box::new(checker)))
+                    let (checker, bytes) = FileChecker::open(device, path)?;
+                    (checker.name(path), bytes, Checker::Files(Box::new(checker)))
                 }
             };
             let is_taken = |name: &str| checkers.iter().any(|known| known.name == name);
@@ -109,7 +120,7 @@ impl<D: Device> SafetyCheckers<D> {
                 number += 1;
                 unique = format!("{name} #{number}");
             }
-            checkers.push(NamedChecker { name: unique, checker });
+            checkers.push(NamedChecker { name: unique, bytes, checker });
         }
         Ok(Self { device: Arc::clone(device), threshold: options.threshold, checkers })
     }
@@ -125,9 +136,13 @@ impl<D: Device> Checkers for SafetyCheckers<D> {
         self.checkers.iter().map(|checker| checker.name.clone()).collect()
     }
 
+    fn bytes(&self) -> u64 {
+        self.checkers.iter().map(|checker| checker.bytes).sum()
+    }
+
     fn check(&self, picture: &Picture, interrupted: &dyn Fn() -> Result<()>) -> Result<Verdict> {
         let mut answers = Vec::new();
-        for NamedChecker { name, checker } in &self.checkers {
+        for NamedChecker { name, checker, .. } in &self.checkers {
             answers.push(asked(|| {
                 interrupted()?;
                 let score = checker.score(&self.device, picture, interrupted)?;

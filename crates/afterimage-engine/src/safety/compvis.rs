@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 /// What CLIP's image processor does where a folder does not say it. 3: bicubic.
 pub(super) const DEFAULTS: Defaults = Defaults {
+    processor: "CLIP",
     resample: 3,
     image_mean: [0.481_454_66, 0.457_827_5, 0.408_210_73],
     image_std: [0.268_629_54, 0.261_302_58, 0.275_777_11],

@@ -24,7 +24,8 @@ pub(super) enum FileChecker<D: Device> {
 impl<D: Device> FileChecker<D> {
     /// Opens the folder `path` in transformers' layout, or the weights file `path`, beside which such a folder's other
     /// files are. What it is, its tensors tell.
-    pub fn open(device: &Arc<D>, path: &Path) -> Result<Self> {
+    /// With it the bytes of its files.
+    pub fn open(device: &Arc<D>, path: &Path) -> Result<(Self, u64)> {
         let (folder, component) = if path.is_dir() {
             let folder = Bundle::open(path)?;
             no_pipeline(&folder)?;
@@ -46,11 +47,13 @@ impl<D: Device> FileChecker<D> {
             fits(&folder, expected)?;
         }
         finite::check(source.component())?;
-        Ok(match kind {
+        let bytes = source.component().files().iter().map(|file| file.file_bytes() as u64).sum();
+        let checker = match kind {
             CheckerKind::OpenNsfw => Self::OpenNsfw(OpenNsfwChecker::load(device, source)?),
             CheckerKind::Vit => Self::Vit(VitChecker::load(device, &folder, source)?),
             CheckerKind::CompVis => Self::CompVis(CompVisChecker::load(device, &folder, source)?),
-        })
+        };
+        Ok((checker, bytes))
     }
 
     /// Its kind and the name of the file or folder it came from.

@@ -10,6 +10,8 @@ use std::path::Path;
 
 /// What an image processor does where the file does not say it.
 pub(super) struct Defaults {
+    /// What the names of transformers' image processors for this network start with.
+    pub processor: &'static str,
     pub resample: usize,
     pub image_mean: [f64; 3],
     pub image_std: [f64; 3],
@@ -20,6 +22,8 @@ pub(super) struct Defaults {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Stated {
+    image_processor_type: Option<String>,
+    feature_extractor_type: Option<String>,
     do_resize: Option<bool>,
     do_center_crop: Option<bool>,
     do_rescale: Option<bool>,
@@ -71,6 +75,18 @@ impl Preprocessor {
 
     fn new(stated: &Stated, defaults: &Defaults, image_size: usize, path: &Path) -> Result<Self> {
         let check = ConfigCheck::new(path);
+        let types = [
+            ("image_processor_type", &stated.image_processor_type),
+            ("feature_extractor_type", &stated.feature_extractor_type),
+        ];
+        for (field, name) in types {
+            if let Some(name) = name.as_ref().filter(|name| !name.starts_with(defaults.processor)) {
+                let expected = defaults.processor;
+                return Err(
+                    check.refuse(field, format!("{name} belongs to another model; expected {expected}ImageProcessor"))
+                );
+            }
+        }
         check.on("do_resize", stated.do_resize.unwrap_or(true))?;
         check.on("do_rescale", stated.do_rescale.unwrap_or(true))?;
         check.on("do_normalize", stated.do_normalize.unwrap_or(true))?;
@@ -163,8 +179,9 @@ fn with_shorter_side(size: Size, side: u32) -> Option<Size> {
 mod tests {
     use super::*;
 
-    const CLIP: Defaults = Defaults { resample: 3, image_mean: [0.0; 3], image_std: [1.0; 3], center_crop: true };
-    const VIT: Defaults = Defaults { resample: 2, center_crop: false, ..CLIP };
+    const CLIP: Defaults =
+        Defaults { processor: "CLIP", resample: 3, image_mean: [0.0; 3], image_std: [1.0; 3], center_crop: true };
+    const VIT: Defaults = Defaults { processor: "ViT", resample: 2, center_crop: false, ..CLIP };
 
     fn read(json: &str, defaults: &Defaults) -> Result<Preprocessor> {
         Preprocessor::new(&serde_json::from_str(json).unwrap(), defaults, 8, Path::new("x"))
@@ -205,6 +222,12 @@ mod tests {
             (r#"{"crop_size": 9}"#, &CLIP, "x: crop_size: 9x9 does not fit"),
             (r#"{"crop_size": {"shortest_edge": 8}}"#, &CLIP, "x: crop_size: expected a number"),
             (r#"{"do_center_crop": false}"#, &CLIP, "x: do_center_crop: false is not supported beside"),
+            (
+                r#"{"image_processor_type": "ViTImageProcessor"}"#,
+                &CLIP,
+                "x: image_processor_type: ViTImageProcessor belongs",
+            ),
+            (r#"{"feature_extractor_type": "CLIPFeatureExtractor"}"#, &VIT, "expected ViTImageProcessor"),
             (r#"{"image_std": [1, 0, 1]}"#, &VIT, "x: image_std: 0 is out of range"),
             (r#"{"rescale_factor": -1}"#, &VIT, "x: rescale_factor: -1 is out of range"),
         ] {

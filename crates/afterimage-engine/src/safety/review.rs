@@ -40,6 +40,11 @@ impl Safety {
         self.checkers.as_ref().map_or_else(Vec::new, |checkers| checkers.names())
     }
 
+    /// Bytes of memory that the checkers take.
+    pub fn bytes(&self) -> u64 {
+        self.checkers.as_ref().map_or(0, |checkers| checkers.bytes())
+    }
+
     /// The review that `request` gets, if it gets one.
     pub fn review(&self, request: &GenerationRequest) -> Option<Review<'_>> {
         let wanted = request.check_safety || self.options.required;

@@ -1,6 +1,7 @@
 //! What is shown in place of a picture that should not be seen.
 
 use super::SafetyPreviews;
+use crate::memory::MemoryPlan;
 use crate::observer::Observer;
 use afterimage_core::{Error, Picture, Result, Size, Stage};
 use afterimage_imaging::{Filter, resize};
@@ -50,6 +51,10 @@ pub(crate) struct Veiled<'a> {
 }
 
 impl Observer for Veiled<'_> {
+    fn memory(&self, plan: &MemoryPlan) {
+        self.inner.memory(plan);
+    }
+
     fn stage(&self, stage: Stage) {
         self.inner.stage(stage);
     }

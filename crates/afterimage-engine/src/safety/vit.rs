@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 /// What ViT's image processor does where a folder does not say it. 2: bilinear.
 pub(super) const DEFAULTS: Defaults =
-    Defaults { resample: 2, image_mean: [0.5; 3], image_std: [0.5; 3], center_crop: false };
+    Defaults { processor: "ViT", resample: 2, image_mean: [0.5; 3], image_std: [0.5; 3], center_crop: false };
 
 /// The label whose probability is the score.
 const LABEL: &str = "nsfw";

@@ -22,7 +22,7 @@ use afterimage_tensors::Element;
 use headers::{Outline, gguf, safetensors, shard_index};
 use numbers::MadeUpNumbers;
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// Most bytes of one shard, diffusers' default.
@@ -65,11 +65,22 @@ pub fn synth(options: SynthOptions, path: &Path) -> Result<SynthReport> {
     let wanted = preset.tensors(layout).map_err(|problem| Error::model_file(path, problem))?;
     let outlines = outlines(wanted, number_type);
     if !path.is_dir() {
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        let (right, wrong) = if number_type.is_gguf() { ("gguf", "safetensors") } else { ("safetensors", "gguf") };
+        if ending.is_some_and(|ending| ending.eq_ignore_ascii_case(wrong)) {
+            return Err(Error::model_file(
+                path,
+                format!("would be a {right} file; expected a name that ends in .{right}"),
+            ));
+        }
         let bytes = write_file(path, &outlines, number_type.is_gguf())?;
         return Ok(SynthReport { files: vec![path.to_path_buf()], tensors: outlines.len(), bytes });
     }
     if number_type.is_gguf() {
-        return Err(Error::model_file(path, "is a folder; expected a file for a type of GGUF's"));
+        return Err(Error::model_file(
+            path,
+            "is a folder; the types of GGUF make one file, so expected the name of a file",
+        ));
     }
     write_folder(path, preset, &outlines)
 }
@@ -94,7 +105,11 @@ fn outlines(wanted: Vec<Wanted>, number_type: SynthType) -> Vec<Outline> {
 /// Writes one file; its length.
 fn write_file(path: &Path, outlines: &[Outline], is_gguf: bool) -> Result<u64> {
     let failed = |error| Error::io(path, error);
-    let mut out = BufWriter::new(File::create(path).map_err(failed)?);
+    let file = File::create_new(path).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Error::model_file(path, "exists; expected a name that is free"),
+        _ => failed(error),
+    })?;
+    let mut out = BufWriter::new(file);
     let (header, alignment) = if is_gguf { gguf(outlines) } else { (safetensors(outlines), 1) };
     out.write_all(&header).map_err(failed)?;
     let mut length = header.len() as u64;
@@ -135,6 +150,10 @@ fn write_folder(folder: &Path, preset: SynthPreset, outlines: &[Outline]) -> Res
             shard.push(outline.clone());
         }
     }
+    let config = folder.join("config.json");
+    if preset.flux().is_some() && config.exists() {
+        return Err(Error::model_file(config, "exists; expected a folder without one"));
+    }
     let name = |number: usize| match shards.len() {
         1 => format!("{stem}.safetensors"),
         count => format!("{stem}-{:05}-of-{count:05}.safetensors", number + 1),
@@ -170,11 +189,15 @@ mod tests {
     fn tiny_files_of_every_type_and_layout_fit() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
+        let synth_anew = |options, path: &Path| {
+            let _ = fs::remove_file(path);
+            synth(options, path)
+        };
         let types = [SynthType::F32, SynthType::Fp8, SynthType::Fp8Scaled, SynthType::Q8, SynthType::Q4K];
         for number_type in types {
             for layout in [SynthLayout::Bfl, SynthLayout::Diffusers, SynthLayout::Comfyui] {
                 let options = SynthOptions { preset: SynthPreset::Tiny, layout: Some(layout), number_type };
-                let report = synth(options, &path).unwrap();
+                let report = synth_anew(options, &path).unwrap();
                 let found = inspect(&path).unwrap();
                 assert!(found.fits && found.components[0].unneeded.is_empty(), "{found}");
                 assert_eq!(fs::metadata(&path).unwrap().len(), report.bytes);
@@ -185,6 +208,13 @@ mod tests {
         let report = synth(options, folder.path()).unwrap();
         assert_eq!(report.files.len(), 2);
         assert!(inspect(folder.path()).unwrap().fits);
+        let again = synth(options, folder.path()).unwrap_err().to_string();
+        assert!(again.ends_with("config.json: exists; expected a folder without one"), "{again}");
+        let wrong = synth(options, &folder.path().join("x.GGUF")).unwrap_err().to_string();
+        assert!(
+            wrong.ends_with("x.GGUF: would be a safetensors file; expected a name that ends in .safetensors"),
+            "{wrong}"
+        );
         let options = SynthOptions { layout: Some(SynthLayout::LlamaCpp), ..options };
         assert!(synth(options, &path).unwrap_err().to_string().ends_with("only T5 comes in llama.cpp's layout"));
     }

@@ -26,7 +26,7 @@ pub enum SynthPreset {
     Siglip,
     /// FLUX.1's autoencoder.
     Vae,
-    /// A transformer with FLUX.1's inputs, 256 wide, of two blocks of each kind.
+    /// A transformer with FLUX.1's inputs, 256 wide, of two blocks of each kind; runs with FLUX.1's other parts.
     Tiny,
 }
 

@@ -241,7 +241,7 @@ fn candidates() -> Vec<(String, bool)> {
 }
 
 fn expected() -> String {
-    STEMS.map(|stem| format!("{stem}.safetensors")).join(" or ")
+    format!("{}, or a single file of another name", STEMS.map(|stem| format!("{stem}.safetensors")).join(" or "))
 }
 
 fn nothing_there(folder: &Bundle, names: &[String]) -> String {
@@ -253,7 +253,12 @@ fn nothing_there(folder: &Bundle, names: &[String]) -> String {
             "has only {pickle}, a PyTorch pickle, which can run code when it is opened and is never read; convert it \
              to safetensors (save_pretrained of diffusers does)"
         ),
-        None => format!("has no weights; expected {}", expected()),
+        None => {
+            match folder.odd_names().iter().find(|name| READABLE_ENDINGS.iter().any(|ending| name.ends_with(ending))) {
+                Some(name) => format!("{name} in it is not a regular file that can be read; expected one"),
+                None => format!("has no weights; expected {} (safetensors or GGUF)", expected()),
+            }
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod recorder;
 mod rounded;
 mod safetensors;
 mod source;
+mod streamed;
 mod tensor_file;
 
 pub use crate::bundle::{Bundle, EmbeddedFiles};
@@ -31,5 +32,5 @@ pub use random::RandomWeights;
 pub use recorder::{Wanted, record};
 pub use rounded::RoundedToBf16;
 pub use safetensors::SafetensorsFile;
-pub use source::{Scope, TensorSource};
+pub use source::{Footprint, Scope, TensorSource};
 pub use tensor_file::{TensorFile, TensorInfo};

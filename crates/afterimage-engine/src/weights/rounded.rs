@@ -1,6 +1,6 @@
 //! Weights rounded to bf16 while they are read.
 
-use super::source::TensorSource;
+use super::source::{Footprint, TensorSource};
 use afterimage_core::{Error, Result};
 use afterimage_tensors::{Element, SharedBytes, StoredTensor, to_f32};
 use half::bf16;
@@ -25,14 +25,33 @@ impl TensorSource for RoundedToBf16 {
         let rounded: Option<Vec<StoredTensor>> = self.0.rows(name, shape)?.into_iter().map(round).collect();
         rounded.ok_or_else(|| Error::internal(format!("{name}: rounded numbers do not fill {shape:?}")))
     }
+
+    fn footprint(&self, name: &str, shape: &[usize]) -> Result<Footprint> {
+        if shape.len() < 2 {
+            return self.0.footprint(name, shape);
+        }
+        let mut footprint = Footprint::default();
+        for block in self.0.rows(name, shape)? {
+            match becomes_a_copy(&block) {
+                true => footprint.copied += 2 * block.numbers() as u64,
+                false => footprint.mapped += block.bytes().len() as u64,
+            }
+        }
+        footprint.largest = footprint.mapped;
+        Ok(footprint)
+    }
+}
+
+/// Quantised numbers would become larger, and no more exact.
+fn becomes_a_copy(tensor: &StoredTensor) -> bool {
+    matches!(tensor.element(), Element::F32 | Element::F16)
 }
 
 fn round(tensor: StoredTensor) -> Option<StoredTensor> {
     /// Numbers converted by one task.
     const NUMBERS: usize = 1 << 16;
     let element = tensor.element();
-    // Quantised numbers would become larger, and no more exact.
-    if !matches!(element, Element::F32 | Element::F16) {
+    if !becomes_a_copy(&tensor) {
         return Some(tensor);
     }
     let mut rounded = vec![0_u8; 2 * tensor.numbers()];
@@ -45,6 +64,8 @@ fn round(tensor: StoredTensor) -> Option<StoredTensor> {
             }
         },
     );
+    // Nobody reads what was rounded again: without this a file of 48 GB would lie in memory beside its copy.
+    tensor.bytes().forget();
     let shape = tensor.shape().to_vec();
     let rounded = StoredTensor::new(tensor.name(), shape, Element::Bf16, SharedBytes::new(rounded))?;
     Some(match tensor.scale() {
@@ -66,6 +87,32 @@ mod tests {
         let mut values = [0.0; 3];
         rounded.read(&mut values);
         assert_eq!(values.map(bf16::from_f32), [1.0, 1.0, -2.5e-3].map(bf16::from_f32));
+    }
+
+    #[test]
+    fn what_will_be_copied_counts_as_the_copy() {
+        struct One(Element);
+        impl TensorSource for One {
+            fn path(&self) -> PathBuf {
+                PathBuf::new()
+            }
+
+            fn has(&self, _: &str) -> bool {
+                true
+            }
+
+            fn rows(&self, name: &str, shape: &[usize]) -> Result<Vec<StoredTensor>> {
+                let bytes = SharedBytes::new(vec![0; self.0.row_bytes(shape.iter().product()).unwrap()]);
+                Ok(vec![StoredTensor::new(name, shape.to_vec(), self.0, bytes).unwrap()])
+            }
+        }
+        let of = |element, shape: &[usize]| RoundedToBf16(Arc::new(One(element))).footprint("x", shape).unwrap();
+        assert_eq!(of(Element::F32, &[4, 32]), Footprint { mapped: 0, copied: 256, largest: 0 });
+        assert_eq!(of(Element::Bf16, &[4, 32]), Footprint { mapped: 256, copied: 0, largest: 256 });
+        assert_eq!(of(Element::Q8_0, &[4, 32]), Footprint { mapped: 136, copied: 0, largest: 136 });
+        assert_eq!(of(Element::Q8_0, &[32]), Footprint { mapped: 0, copied: 128, largest: 0 });
+        let rows = RoundedToBf16(Arc::new(One(Element::F32))).rows("x", &[4, 32]).unwrap();
+        assert_eq!(rows[0].bytes().len(), 256);
     }
 
     #[test]

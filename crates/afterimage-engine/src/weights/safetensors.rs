@@ -153,11 +153,13 @@ fn parse(bytes: &SharedBytes) -> Result<(SafetensorsHeader, SharedBytes), String
         return Err(refusal.to_owned());
     }
     let Some((length, rest)) = bytes.split_first_chunk::<8>() else {
-        return Err(format!("has only {} bytes; not a safetensors file", bytes.len()));
+        return Err(format!("has only {} bytes; not a weights file (safetensors or GGUF)", bytes.len()));
     };
     let length = u64::from_le_bytes(*length);
     if length > HEADER_BYTES {
-        return Err(format!("is not a safetensors file (its header would have {length} bytes)"));
+        return Err(format!(
+            "is not a weights file: neither GGUF, nor safetensors (its header would have {length} bytes)"
+        ));
     }
     let header_length = length as usize;
     if header_length > rest.len() {
@@ -333,9 +335,12 @@ mod tests {
     fn headers_that_do_not_fit_are_refused() {
         for (bytes, expected) in [
             (vec![], "is empty"),
-            (vec![0; 7], "has only 7 bytes; not a safetensors file"),
+            (vec![0; 7], "has only 7 bytes; not a weights file (safetensors or GGUF)"),
             (vec![0; 8], "damaged header: EOF"),
-            (vec![0xff; 100], "is not a safetensors file (its header would have 18446744073709551615 bytes)"),
+            (
+                vec![0xff; 100],
+                "is not a weights file: neither GGUF, nor safetensors (its header would have 18446744073709551615 bytes)",
+            ),
             ((1_u64 << 63).to_le_bytes().to_vec(), "its header would have 9223372036854775808 bytes"),
             (1000_u64.to_le_bytes().to_vec(), "is truncated: the header has 1000 bytes, the file only 8 in all"),
             (file("[1, 2]", 0), "damaged header: invalid type: sequence, expected an object"),

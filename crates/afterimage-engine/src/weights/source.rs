@@ -1,10 +1,40 @@
 //! How models ask for their tensors.
 
+use super::recorder::Wanted;
+use super::streamed::Streamed;
 use afterimage_core::{Error, Result};
 use afterimage_tensors::{Matrix, StoredTensor};
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// What weights take of memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Footprint {
+    /// Bytes that are read where their file is mapped.
+    pub mapped: u64,
+    /// Bytes of numbers that are copied or converted.
+    pub copied: u64,
+    /// Mapped bytes of the largest tensor.
+    pub largest: u64,
+}
+
+impl Footprint {
+    /// Bytes that are in memory once everything was read.
+    pub fn bytes(&self) -> u64 {
+        self.mapped + self.copied
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            mapped: self.mapped + other.mapped,
+            copied: self.copied + other.copied,
+            largest: self.largest.max(other.largest),
+        }
+    }
+}
 
 /// Where a component's tensors come from. Names are canonical: BFL's for the FLUX transformer, diffusers' for the VAE
 /// and Redux, transformers' without `text_model.` or `vision_model.` for the encoders.
@@ -20,6 +50,21 @@ pub trait TensorSource: Send + Sync {
     /// # Errors
     /// [`Error::Tensor`] when it is missing, or has another shape or an unusable type.
     fn rows(&self, name: &str, shape: &[usize]) -> Result<Vec<StoredTensor>>;
+
+    /// What [`TensorSource::rows`] of `name`, or of a vector [`TensorSource::values`], will take of memory.
+    ///
+    /// # Errors
+    /// Those of [`TensorSource::rows`].
+    fn footprint(&self, name: &str, shape: &[usize]) -> Result<Footprint> {
+        let blocks = self.rows(name, shape)?;
+        // Vectors are made f32 on the host.
+        if shape.len() < 2 {
+            let numbers: usize = blocks.iter().map(StoredTensor::numbers).sum();
+            return Ok(Footprint { copied: 4 * numbers as u64, ..Footprint::default() });
+        }
+        let mapped = blocks.iter().map(|block| block.bytes().len() as u64).sum();
+        Ok(Footprint { mapped, copied: 0, largest: mapped })
+    }
 
     /// The canonical tensor `name` of `shape` as f32, for what is not multiplied as a matrix.
     ///
@@ -80,6 +125,18 @@ impl Scope {
     /// The full name of `name` in this scope.
     pub fn full_name(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
+    }
+
+    /// What all of `wanted`, by their full names, will take of memory; those that are not there take nothing.
+    pub fn footprint(&self, wanted: &[Wanted]) -> Footprint {
+        let of = |wanted: &Wanted| self.source.footprint(&wanted.name, &wanted.shape).unwrap_or_default();
+        wanted.iter().map(of).fold(Footprint::default(), Footprint::and)
+    }
+
+    /// The same tensors, whose memory goes whenever an operation has read one of them.
+    #[must_use]
+    pub fn streamed(self) -> Self {
+        Self { source: Arc::new(Streamed(self.source)), prefix: self.prefix }
     }
 
     /// Whether the tensor is there.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 /// Number types that models can use, for messages.
-pub(crate) const USABLE_TYPES: &str = "f32, bf16, f16, fp8 or GGUF's Q2_K to Q8_0";
+pub(crate) const USABLE_TYPES: &str = "f32, bf16, f16, fp8, GGUF's Q2_K to Q8_0 or IQ4_NL";
 
 /// What a file says about one of its tensors.
 #[derive(Clone, Debug, PartialEq, Eq)]

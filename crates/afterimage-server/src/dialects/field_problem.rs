@@ -16,10 +16,24 @@ pub struct FieldProblem {
 }
 
 impl FieldProblem {
-    /// A problem of `field` in `place`; a dot in its name leads from an object to its part.
+    /// A problem of `field` in `place`; in its name a dot leads from an object to its part, a number in brackets from a list
+    /// to its item.
     pub fn new(place: &str, field: Option<&str>, kind: &'static str, message: impl Into<String>) -> Self {
-        let names = field.into_iter().flat_map(|field| field.split('.'));
+        let names = field.into_iter().flat_map(|field| field.split(['.', '[', ']'])).filter(|name| !name.is_empty());
         let loc = std::iter::once(place).chain(names).map(str::to_owned).collect();
         Self { loc, msg: message.into(), kind }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_a_list_of_names() {
+        let of = |field| FieldProblem::new("body", field, "missing", "").loc.join("/");
+        assert_eq!(of(None), "body");
+        assert_eq!(of(Some("image_size.width")), "body/image_size/width");
+        assert_eq!(of(Some("loras[0].path")), "body/loras/0/path");
     }
 }

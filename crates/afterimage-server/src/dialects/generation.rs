@@ -16,7 +16,7 @@ pub enum Flow {
 const WITHOUT_PICTURE: Size = Size::new(1024, 1024);
 
 /// The request that `values` describe: `prompt`, `strength`, `num_inference_steps`, `guidance_scale`, `num_images`,
-/// `seed` and `enable_safety_checker`. Without a `size` the result of image-to-image has its picture's; results of a model
+/// `seed`, `loras` and `enable_safety_checker`. Without a `size` the result of image-to-image has its picture's; results of a model
 /// without the last are checked.
 pub fn generation(flow: Flow, values: &Values, size: Option<Size>, with_picture: bool) -> GenerationRequest {
     let (task, size) = match (flow, with_picture) {
@@ -38,6 +38,7 @@ pub fn generation(flow: Flow, values: &Values, size: Option<Size>, with_picture:
     }
     // Only -1 and absence draw a seed; 0 is one.
     request.seed = values.seed("seed");
+    request.loras = values.loras("loras").to_vec();
     request.check_safety = values.known_switch("enable_safety_checker").unwrap_or(true);
     request
 }

@@ -9,8 +9,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-/// Name of the set of models that has none, as in the other metrics.
-const DEFAULT: &str = "default";
+/// Name of the set of models that has none, as in the other metrics and the status.
+pub(super) const DEFAULT: &str = "default";
 
 /// What checkers said, by model and key.
 #[derive(Debug, Default)]

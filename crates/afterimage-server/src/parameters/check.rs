@@ -1,9 +1,10 @@
 //! One value against what its parameter takes.
 
+use super::lora_list;
 use super::parameter::{Kind, Parameter};
 use super::values::Checked;
 use crate::problem::{Problem, ProblemKind};
-use afterimage_core::Size;
+use afterimage_core::{LoraChoice, LoraName, Size, limits};
 use serde_json::{Map, Number, Value};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -44,6 +45,7 @@ pub(super) fn check(numbers: Numbers, parameter: &Parameter, value: &Value) -> R
         Kind::NamedSize { presets, side, absent_side, .. } => {
             check.named_size(presets, side, *absent_side).map(Checked::Size).map(Some)
         }
+        Kind::Loras => check.loras().map(Checked::Loras).map(Some),
     }
 }
 
@@ -68,6 +70,7 @@ pub(super) fn expected(kind: &Kind) -> String {
             let (low, high) = (side.start(), side.end());
             format!("one of {}, or {{\"width\", \"height\"}} with {low} to {high} pixels each", names.join(", "))
         }
+        Kind::Loras => lora_list::EXPECTED.to_owned(),
     }
 }
 
@@ -82,9 +85,13 @@ pub(super) fn preset(presets: &[(&str, Size)], name: &str) -> Option<Size> {
     presets.iter().find(|(known, _)| *known == name).map(|(_, size)| *size)
 }
 
-/// The number or switch that a text stands for, or `None` when it is none; the check of the text then says so.
+/// The number, switch or list that a text stands for, or `None` when it is none; the check of the text then says so.
 fn from_text(kind: &Kind, value: &Value) -> Option<Value> {
-    let text = value.as_str().filter(|text| text.len() <= WORD_BYTES)?.trim();
+    let text = value.as_str()?;
+    if matches!(kind, Kind::Loras) {
+        return lora_list::from_text(text);
+    }
+    let text = Some(text).filter(|text| text.len() <= WORD_BYTES)?.trim();
     match kind {
         Kind::Integer { .. } | Kind::Seed { .. } | Kind::Number { .. } => {
             let whole = text.parse::<u64>().map(Value::from).or_else(|_| text.parse::<i64>().map(Value::from));
@@ -226,6 +233,44 @@ impl ParameterCheck<'_> {
         }
     }
 
+    fn loras(&self) -> Result<Vec<LoraChoice>, Problem> {
+        // Absent, as the text that a form has.
+        if self.value.is_null() {
+            return Ok(Vec::new());
+        }
+        let items = self.value.as_array().ok_or_else(|| self.wrong_type())?;
+        let most = *limits::LORAS.end();
+        if items.len() > most {
+            let message = format!("{} are too many; at most {most} are accepted", items.len());
+            return Err(self.problem(ProblemKind::TooLong, message));
+        }
+        items.iter().enumerate().map(|(index, item)| self.lora(index, item)).collect()
+    }
+
+    /// The `LoRA` that `item` of the list names; problems name its place, as `loras[0].path`.
+    fn lora(&self, index: usize, item: &Value) -> Result<LoraChoice, Problem> {
+        let place = format!("{}[{index}]", self.parameter.name);
+        let Value::Object(fields) = item else {
+            let message = format!("is {}; expected {{\"path\", \"scale\"}}", type_name(item));
+            return Err(Problem::new(place, ProblemKind::WrongType, message));
+        };
+        let name = lora_name(fields.get(lora_list::PATH).unwrap_or(&Value::Null));
+        let name = name.map_err(|(kind, message)| Problem::new(format!("{place}.path"), kind, message))?;
+        let scale = match fields.get(lora_list::SCALE).filter(|scale| !scale.is_null()) {
+            None => lora_list::DEFAULT_SCALE,
+            Some(scale) => {
+                self.lora_scale(scale).map_err(|problem| Problem { field: format!("{place}.scale"), ..problem })?
+            }
+        };
+        Ok(LoraChoice { name, scale })
+    }
+
+    fn lora_scale(&self, scale: &Value) -> Result<f64, Problem> {
+        let kind = Kind::Number { range: limits::LORA_SCALE, default: lora_list::DEFAULT_SCALE };
+        let checked = check(self.numbers, &Parameter::optional(lora_list::SCALE, kind, ""), scale)?;
+        Ok(if let Some(Checked::Number(scale)) = checked { scale } else { lora_list::DEFAULT_SCALE })
+    }
+
     /// Pixels of the side `name` in the object `sides` that the value is; problems name both, as `image_size.width`.
     fn side_of(
         &self,
@@ -242,6 +287,20 @@ impl ParameterCheck<'_> {
             _ => None,
         }))
     }
+}
+
+fn lora_name(path: &Value) -> Result<LoraName, (ProblemKind, String)> {
+    let what = "the name of a LoRA in the server's folder";
+    let path = match path {
+        Value::String(path) => path,
+        Value::Null => return Err((ProblemKind::Missing, format!("missing; {what} is required"))),
+        other => return Err((ProblemKind::WrongType, format!("is {}; expected {what}", type_name(other)))),
+    };
+    path.parse().map_err(|rule| {
+        let shown = shortened(path);
+        let message = format!("{shown:?} is no name; expected {what}, not an address or a path: {rule}");
+        (ProblemKind::Malformed, message)
+    })
 }
 
 /// The beginning of a value that a message quotes: a megabyte sent to the wrong field does not come back.

@@ -76,6 +76,16 @@ pub fn safety_checker() -> Parameter {
     )
 }
 
+/// `loras`: in fal's and `WaveSpeed`'s form, with a name where they have an address.
+pub fn loras() -> Parameter {
+    Parameter::optional(
+        "loras",
+        Kind::Loras,
+        "LoRAs that are added to the model for this request: each one's name in the server's folder, without `.safetensors`, \
+         and how much of it.",
+    )
+}
+
 /// A range of the engine's as parameters have it.
 fn whole(range: RangeInclusive<u32>) -> RangeInclusive<i64> {
     let (low, high) = range.into_inner();

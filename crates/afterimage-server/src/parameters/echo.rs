@@ -1,6 +1,7 @@
 //! What a client sent, as results and lists show it.
 
 use super::check::chosen;
+use super::lora_list;
 use super::parameter::{Kind, Parameter};
 use serde_json::{Map, Value};
 
@@ -8,7 +9,7 @@ use serde_json::{Map, Value};
 const ECHOED_BYTES: usize = 2048;
 
 /// The model's own parameters of a checked `object`; inlined pictures are cut short, words are spelt as the service spells
-/// them, anything else is left out, also within a size: whatever is kept here is stored with the request.
+/// them, anything else is left out, also within a size or a list: whatever is kept here is stored with the request.
 pub fn echo(parameters: &[Parameter], object: &Map<String, Value>) -> Value {
     let known = parameters.iter().filter_map(|parameter| {
         let value = object.get(parameter.name)?;
@@ -23,6 +24,7 @@ pub fn echo(parameters: &[Parameter], object: &Map<String, Value>) -> Value {
             (Kind::Choice { options, aliases, .. }, Value::String(word)) => {
                 chosen(options, aliases, word).map_or_else(|| value.clone(), Value::from)
             }
+            (Kind::Loras, value) if !value.is_null() => lora_list::shown(value),
             (_, value) => value.clone(),
         };
         Some((parameter.name.to_owned(), value))

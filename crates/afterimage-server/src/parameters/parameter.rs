@@ -79,6 +79,9 @@ pub enum Kind {
         /// Pixels of a side that an object leaves out.
         absent_side: u32,
     },
+    /// `LoRA`s by name, each with a scale of 1 by default: `[{"path": "NAME", "scale": 0.5}]`. How many there may be and
+    /// which scales they may have say [`afterimage_core::limits`].
+    Loras,
 }
 
 impl Parameter {

@@ -47,14 +47,14 @@ fn default(kind: &Kind) -> Option<Checked> {
         Kind::Choice { default, .. } => Some(Checked::Text((*default).to_owned())),
         Kind::Size { default, .. } => default.map(Checked::Size),
         Kind::NamedSize { presets, default, .. } => preset(presets, default).map(Checked::Size),
-        Kind::Seed { .. } | Kind::Text { .. } | Kind::Picture => None,
+        Kind::Seed { .. } | Kind::Text { .. } | Kind::Picture | Kind::Loras => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use afterimage_core::Size;
+    use afterimage_core::{LoraChoice, Size};
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -85,6 +85,7 @@ mod tests {
                 Kind::NamedSize { presets: &PRESETS, default: "wide", side: 16..=2048, absent_side: 512 },
                 "",
             ),
+            Parameter::optional("loras", Kind::Loras, ""),
         ]
     }
 
@@ -199,11 +200,56 @@ mod tests {
             (json!({"image": "x", "image_size": [1, 2]}), "image_size", WrongType),
             (json!({"image": "x", "image_size": {"width": 8}}), "image_size.width", TooSmall),
             (json!({"image": "x", "image_size": {"height": "tall"}}), "image_size.height", WrongType),
+            (json!({"image": "x", "loras": "film"}), "loras", WrongType),
+            (json!({"image": "x", "loras": {"path": "film"}}), "loras", WrongType),
+            (json!({"image": "x", "loras": r#"[{"path": "film"}]"#}), "loras", WrongType),
+            (json!({"image": "x", "loras": vec![json!({"path": "a"}); 9]}), "loras", TooLong),
+            (json!({"image": "x", "loras": ["film"]}), "loras[0]", WrongType),
+            (json!({"image": "x", "loras": [{"path": "film"}, {}]}), "loras[1].path", Missing),
+            (json!({"image": "x", "loras": [{"path": null}]}), "loras[0].path", Missing),
+            (json!({"image": "x", "loras": [{"path": 7}]}), "loras[0].path", WrongType),
+            (json!({"image": "x", "loras": [{"path": ""}]}), "loras[0].path", Malformed),
+            (
+                json!({"image": "x", "loras": [{"path": "https://example.com/a.safetensors"}]}),
+                "loras[0].path",
+                Malformed,
+            ),
+            (json!({"image": "x", "loras": [{"path": "../film"}]}), "loras[0].path", Malformed),
+            (json!({"image": "x", "loras": [{"path": "x".repeat(100_000)}]}), "loras[0].path", Malformed),
+            (json!({"image": "x", "loras": [{"path": "film", "scale": 4.01}]}), "loras[0].scale", TooLarge),
+            (json!({"image": "x", "loras": [{"path": "film", "scale": -5}]}), "loras[0].scale", TooSmall),
+            (json!({"image": "x", "loras": [{"path": "film", "scale": "1"}]}), "loras[0].scale", WrongType),
         ] {
             let problem = parsed(&body).unwrap_err();
             assert_eq!((problem.field.as_str(), problem.kind), (field, kind), "{body}");
-            assert!(!problem.message.is_empty());
+            assert!(!problem.message.is_empty() && problem.message.len() < 400, "{}", problem.message);
         }
+    }
+
+    #[test]
+    fn loras_are_names_with_scales_also_as_text() {
+        let list =
+            json!([{"path": "film", "scale": 0.5, "beside": [1]}, {"path": "Ink.v2"}, {"path": "x", "scale": null}]);
+        let expected = [("film", 0.5), ("Ink.v2", 1.0), ("x", 1.0)]
+            .map(|(name, scale)| LoraChoice { name: name.parse().unwrap(), scale });
+        let read = |numbers, loras: &Value| {
+            let body = json!({"image": "x", "loras": loras});
+            let values = parse_with(numbers, &parameters(), body.as_object().unwrap());
+            values.map(|values| values.loras("loras").to_vec()).map_err(|problem| problem.field)
+        };
+        assert_eq!(read(Numbers::Typed, &list), Ok(expected.to_vec()));
+        assert_eq!(read(Numbers::OrText, &list), Ok(expected.to_vec()));
+        assert_eq!(read(Numbers::OrText, &json!(format!(" {list} "))), Ok(expected.to_vec()));
+        let scale_as_text = json!([{"path": "film", "scale": "0.5"}]);
+        assert_eq!(read(Numbers::OrText, &scale_as_text), Ok(expected[..1].to_vec()));
+        for nothing in [json!(null), json!([])] {
+            assert_eq!(read(Numbers::Typed, &nothing), Ok(Vec::new()));
+        }
+        assert_eq!(read(Numbers::OrText, &json!("null")), Ok(Vec::new()));
+        for bad in ["", "film", "[", "{}", "\"film\"", &"[".repeat(5000)] {
+            assert_eq!(read(Numbers::OrText, &json!(bad)), Err("loras".to_owned()), "{bad}");
+        }
+        assert_eq!(read(Numbers::OrText, &json!(r#"[{"path": "a/b"}]"#)), Err("loras[0].path".to_owned()));
     }
 
     #[test]
@@ -273,7 +319,7 @@ mod tests {
         #[test]
         fn whatever_is_sent_either_passes_in_range_or_names_a_parameter(
             values in prop::collection::vec((prop::sample::select(vec![
-                "image", "seed", "steps", "guidance", "format", "checked", "prompt", "size", "image_size", "other",
+                "image", "seed", "steps", "guidance", "format", "checked", "prompt", "size", "image_size", "loras", "other",
             ]), any_json()), 0..8),
         ) {
             let object: Map<String, Value> = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
@@ -282,9 +328,10 @@ mod tests {
                     prop_assert!((1..=50).contains(&values.integer("steps").unwrap()));
                     prop_assert!((1.0..=5.0).contains(&values.number("guidance").unwrap()));
                     prop_assert!(values.text("image").is_some());
+                    prop_assert!(values.loras("loras").iter().all(|lora| (-4.0..=4.0).contains(&lora.scale)));
                 }
                 Err(problem) => {
-                    let field = problem.field.split('.').next();
+                    let field = problem.field.split(['.', '[']).next();
                     prop_assert!(parameters().iter().any(|parameter| Some(parameter.name) == field));
                 }
             }

@@ -1,6 +1,8 @@
 //! JSON schema of a list of parameters.
 
+use super::lora_list;
 use super::parameter::{Kind, Parameter};
+use afterimage_core::limits;
 use serde_json::{Map, Value, json};
 
 /// The JSON schema (draft 2020-12, as OpenAPI 3.1 uses it) of a request with `parameters`, with their order as the
@@ -20,6 +22,9 @@ pub fn json_schema(parameters: &[Parameter]) -> Value {
 }
 
 const SIZE_PATTERN: &str = r"^\s*\d+\s*[*xX]\s*\d+\s*$";
+/// [`afterimage_core::LoraName`]'s rule.
+const LORA_NAME_PATTERN: &str = "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,79}$";
+
 const SIZE_OR_AUTO_PATTERN: &str = r"^\s*([aA][uU][tT][oO]|\d+\s*[*xX]\s*\d+)\s*$";
 
 fn property(parameter: &Parameter) -> Value {
@@ -66,6 +71,7 @@ fn property(parameter: &Parameter) -> Value {
             }
             json!({"anyOf": forms, "default": default})
         }
+        Kind::Loras => loras(),
     };
     property["description"] = json!(parameter.description);
     // Clients behind gateways send every field, with null for "use the default".
@@ -78,6 +84,23 @@ fn property(parameter: &Parameter) -> Value {
         }
     }
     property
+}
+
+fn loras() -> Value {
+    let (least, most) = limits::LORA_SCALE.into_inner();
+    json!({
+        "type": "array",
+        "maxItems": limits::LORAS.end(),
+        "default": [],
+        "items": {
+            "type": "object",
+            "properties": {
+                "path": {"type": "string", "pattern": LORA_NAME_PATTERN},
+                "scale": {"type": ["number", "null"], "minimum": least, "maximum": most, "default": lora_list::DEFAULT_SCALE},
+            },
+            "required": ["path"],
+        },
+    })
 }
 
 #[cfg(test)]
@@ -95,14 +118,18 @@ mod tests {
                 "format",
             ),
             Parameter::optional("seed", Kind::Seed { highest: u64::MAX }, "seed"),
+            Parameter::optional("loras", Kind::Loras, "loras"),
         ]);
         assert_eq!(schema["required"], json!(["image"]));
-        assert_eq!(schema["x-order-properties"], json!(["image", "steps", "format", "seed"]));
+        assert_eq!(schema["x-order-properties"], json!(["image", "steps", "format", "seed", "loras"]));
         assert_eq!(schema["properties"]["steps"]["maximum"], 50);
         assert_eq!(schema["properties"]["steps"]["default"], 28);
         assert_eq!(schema["properties"]["steps"]["type"], json!(["integer", "null"]));
         assert_eq!(schema["properties"]["format"]["enum"], json!(["jpeg", "png", "jpg", null]));
         assert_eq!(schema["properties"]["seed"]["maximum"], u64::MAX);
         assert_eq!(schema["properties"]["image"]["description"], "the picture");
+        let loras = &schema["properties"]["loras"];
+        assert_eq!((&loras["type"], &loras["maxItems"]), (&json!(["array", "null"]), &json!(8)));
+        assert_eq!(loras["items"]["properties"]["scale"]["minimum"], -4.0);
     }
 }

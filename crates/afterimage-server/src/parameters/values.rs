@@ -1,6 +1,6 @@
 //! What a request's parameters say, once they are checked.
 
-use afterimage_core::Size;
+use afterimage_core::{LoraChoice, Size};
 use std::collections::BTreeMap;
 
 /// Checked values, defaults filled in.
@@ -16,6 +16,7 @@ pub(super) enum Checked {
     Switch(bool),
     Text(String),
     Size(Size),
+    Loras(Vec<LoraChoice>),
 }
 
 impl Values {
@@ -69,6 +70,14 @@ impl Values {
         match self.0.get(name) {
             Some(Checked::Size(value)) => Some(*value),
             _ => None,
+        }
+    }
+
+    /// The list of `LoRA`s `name`; empty for one the model does not have.
+    pub fn loras(&self, name: &str) -> &[LoraChoice] {
+        match self.0.get(name) {
+            Some(Checked::Loras(list)) => list,
+            _ => &[],
         }
     }
 }

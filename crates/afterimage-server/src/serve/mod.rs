@@ -172,6 +172,7 @@ async fn resources(
         store: Arc::new(data.store),
         room: StorageRoom::new(options.quota, Disks::of(data.folders)),
         models: Arc::new(options.models.clone()),
+        loras: options.loras.clone(),
         engines: Arc::clone(&options.engines).start(options.workers),
         safety: options.safety,
         outbound,

@@ -162,7 +162,9 @@ fn compute(
     shared: &ChildState,
 ) -> Result<(), ChildError> {
     let mut engine = open(options, shared)?;
-    shared.outbox.send(Report::Ready { version: PROTOCOL_VERSION, model: engine.facts() })?;
+    // Native size or not, small pictures fit: the engine is open.
+    let memory = engine.memory().map_or_else(|error| error.to_string(), |plan| format!("at most {plan}"));
+    shared.outbox.send(Report::Ready { version: PROTOCOL_VERSION, model: engine.facts(), memory })?;
     shared.pulse.rest();
     while let Ok(ComputeTask::Generate(work, switches)) = tasks.recv() {
         shared.pulse.beat();

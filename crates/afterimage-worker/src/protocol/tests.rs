@@ -1,6 +1,6 @@
 use super::*;
 use crate::frame::{Frame, FrameReader};
-use afterimage_core::{Error, Field, Size, Task, VariationSettings};
+use afterimage_core::{Error, Field, LoraChoice, Size, Task, VariationSettings};
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
@@ -39,7 +39,11 @@ fn reports() {
     let facts =
         GenerationFacts { files_ms: Some(0.5), ..GenerationFacts::new(u64::MAX, Size::new(64, 64), 1, model()) };
     let lines = [
-        spelled(Report::Ready { version: PROTOCOL_VERSION, model: model() }),
+        spelled(Report::Ready {
+            version: PROTOCOL_VERSION,
+            model: model(),
+            memory: "at most 6.1 GB of 8.0 GB".to_owned(),
+        }),
         spelled(Report::FailedToOpen { message: "x: no such folder".to_owned(), bad_input: true }),
         spelled(Report::Alive { progress: 7 }),
         spelled(Report::Started { ticket: 1 }),
@@ -63,6 +67,7 @@ proptest! {
         weights in prop::collection::vec(-10.0_f64..10.0, 0..4),
         redux_strength in 0.0_f64..1.0,
         size: Option<(u32, u32)>,
+        loras in prop::collection::vec(("[A-Za-z0-9_-][A-Za-z0-9._-]{0,79}", -4.0_f64..4.0), 0..3),
     ) {
         let settings = VariationSettings { image_weights: weights, redux_strength, ..VariationSettings::default() };
         let request = GenerationRequest {
@@ -70,6 +75,7 @@ proptest! {
             seed,
             guidance,
             size: size.map(|(width, height)| Size::new(width, height)),
+            loras: loras.into_iter().map(|(name, scale)| LoraChoice { name: name.parse().unwrap(), scale }).collect(),
             ..GenerationRequest::new(Task::Variation(settings))
         };
         let work = Work { tenant: String::new(), request, format: OutputFormat::Jpeg, sources: Vec::new() };

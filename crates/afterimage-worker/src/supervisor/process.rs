@@ -102,11 +102,11 @@ impl RunningEngine {
         let _ = self.commands.send(frame.into());
     }
 
-    /// Waits until the models are open.
-    pub async fn opened(&mut self) -> Result<ModelFacts, EndCause> {
+    /// Waits until the models are open: what they are, and what they take of memory.
+    pub async fn opened(&mut self) -> Result<(ModelFacts, String), EndCause> {
         loop {
             match self.next().await?.message {
-                Report::Ready { version: PROTOCOL_VERSION, model } => return Ok(model),
+                Report::Ready { version: PROTOCOL_VERSION, model, memory } => return Ok((model, memory)),
                 Report::Ready { version, .. } => return Err(EndCause::Version(version)),
                 _ => {}
             }

@@ -72,8 +72,8 @@ impl Restarter {
                 return (finished_jobs, stopped());
             }
         };
-        let model = match opened {
-            Ok(model) => model,
+        let (model, memory) = match opened {
+            Ok(opened) => opened,
             Err(cause) => return (finished_jobs, process.end(cause).await.failure),
         };
         tracing::info!(
@@ -82,6 +82,7 @@ impl Restarter {
             pid = process.pid(),
             weights = model.name,
             checkers = ?model.checkers,
+            memory,
             "engine process is ready"
         );
         loop {

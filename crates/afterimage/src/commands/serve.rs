@@ -7,7 +7,7 @@ use crate::model_sets::{ModelSetFlags, about_set};
 use crate::origin::Origins;
 use crate::safety_flags::SafetyFlags;
 use crate::values;
-use afterimage_engine::{CheckerChoice, EngineOptions, SafetyOptions};
+use afterimage_engine::{CheckerChoice, EngineOptions, SafetyOptions, usable_memory};
 use afterimage_jobs::worker::{StartEngines, UnusableEngine};
 use afterimage_jobs::{Error as StoreError, Secret};
 use afterimage_kernels::heap;
@@ -208,15 +208,23 @@ pub struct Serve {
     #[command(flatten)]
     models: ModelFlags,
 
-    /// Folder of LoRAs that requests may use by name: NAME.safetensors
-    ///
-    /// A name has 1 to 80 characters of A-Z, a-z, 0-9, `.`, `_` and `-`; a request never names a path. Files may come and
-    /// go while the server runs.
-    #[arg(long, env = "AFTERIMAGE_LORA_DIR", hide_env_values = true, value_name = "DIR", help_heading = "Models")]
-    lora_dir: Option<PathBuf>,
-
     #[command(flatten)]
     sets: ModelSetFlags,
+
+    /// Folder of LoRAs that requests may name: `NAME.safetensors`
+    ///
+    /// Requests of every dialect name them in `loras`, each with a scale; `GET /loras` lists them. Everybody with a key can
+    /// use all of them. NAME has 1 to 80 characters of A-Z, a-z, 0-9, `.`, `_` and `-`; links that lead out of the folder are
+    /// refused. Files may come and go while the server runs. Without a folder requests with LoRAs are refused.
+    #[arg(
+        long,
+        env = "AFTERIMAGE_LORA_DIR",
+        hide_env_values = true,
+        value_name = "DIR",
+        hide_short_help = true,
+        help_heading = "Models"
+    )]
+    lora_dir: Option<PathBuf>,
 
     #[command(flatten)]
     safety: SafetyFlags,
@@ -281,6 +289,7 @@ impl Serve {
         let processes = self.workers * self.sets.count().max(1);
         flags.threads = flags.threads.or_else(|| share(available_parallelism().ok()?, processes));
         let settings = ChildSettings { metadata: self.metadata.metadata, ..ChildSettings::default() };
+        flags.memory_budget = flags.memory_budget.or_else(|| Some(usable_memory()? / processes.max(1) as u64));
         let command = |options: &EngineOptions| {
             EngineCommand::this_program(options, &settings)
                 .map_err(|error| CommandFailure::other(format!("cannot tell where this program is: {error}")))
@@ -310,6 +319,7 @@ impl Serve {
             workers: self.workers,
             api_key: self.api_key.clone(),
             models: self.sets.served(origins)?,
+            loras: self.sets.lora_folders(self.lora_dir.as_deref(), origins)?,
             safety: SafetyPolicy { on_flag: safety.on_flag, required: safety.required },
             engines: self.engines(safety, origins)?,
             sync_timeout: self.sync_timeout,

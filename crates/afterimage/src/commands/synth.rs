@@ -13,20 +13,21 @@ use std::path::PathBuf;
 /// random, so pictures made with them show nothing. A transformer takes up to 48 GB of disk.
 #[derive(Args, Debug)]
 pub struct Synth {
-    /// File to write; an existing folder gets shards of up to 10 GB with an index, and a transformer's `config.json`
+    /// File to write, which must not exist; an existing folder gets safetensors shards of up to 10 GB with an index, and a
+    /// transformer's `config.json`
     #[arg(value_name = "PATH")]
     path: PathBuf,
 
     /// Which model
-    #[arg(long, env = "AFTERIMAGE_PRESET", hide_env_values = true, value_name = "PRESET", default_value = "flux-dev")]
+    #[arg(long, value_name = "PRESET", default_value = "flux-dev")]
     preset: SynthPreset,
 
     /// Whose names; by default those of the published file
-    #[arg(long, env = "AFTERIMAGE_LAYOUT", hide_env_values = true, value_name = "LAYOUT")]
+    #[arg(long, value_name = "LAYOUT")]
     layout: Option<SynthLayout>,
 
-    /// Types of numbers; those that start with q or iq make a GGUF file
-    #[arg(long, env = "AFTERIMAGE_DTYPE", hide_env_values = true, value_name = "TYPE", default_value = "auto")]
+    /// Types of numbers; those that start with q or iq make one GGUF file, never a folder
+    #[arg(long, value_name = "TYPE", default_value = "auto")]
     dtype: SynthType,
 }
 

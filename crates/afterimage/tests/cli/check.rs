@@ -59,7 +59,7 @@ fn what_cannot_be_used_is_named() {
     context.refuses(&["check", "photo.png", "--safety", "off"], &["--safety", "off leaves nobody to look"]);
     context.refuses(&["check", "photo.png", "--safety", "nowhere"], &["nowhere: no such file"]);
     context.refuses(&["check", "photo.png", "--safety", "out"], &["out", "has no weights"]);
-    context.refuses(&["check", "photo.png", "--safety", "photo.png"], &["photo.png", "not a safetensors file"]);
+    context.refuses(&["check", "photo.png", "--safety", "photo.png"], &["photo.png", "not a weights file"]);
     context.refuses(&["check", "photo.png", "--safety-threshold", "1.5"], &["--safety-threshold", "0 to 1"]);
     context.refuses(&["check", "photo.png", "--device", "cuda"], &["--device"]);
     let flux = Path::new(env!("CARGO_MANIFEST_DIR")).join("../afterimage-engine/tests/parity/bundles/dev/base/vae");

@@ -121,6 +121,7 @@ fn may_be_taken(parameter: &Parameter, value: &Value) -> bool {
     match parameter.kind {
         Kind::Text { .. } => value.is_string(),
         Kind::NamedSize { .. } => value.is_object(),
+        Kind::Loras => *value == json!([]),
         Kind::Seed { highest } => value.as_u64().is_some_and(|seed| seed <= highest),
         _ => false,
     }

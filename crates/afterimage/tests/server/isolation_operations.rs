@@ -43,6 +43,8 @@ const OPERATIONS: &[(&str, &str, Takes)] = &[
     ("GET", "/readyz", Nothing),
     // For operators; every key may read it.
     ("GET", "/status", Nothing),
+    // The operator's folder is for all keys.
+    ("GET", "/loras", Nothing),
     // WaveSpeed.
     ("GET", "/api/v3/predictions/{id}", Task),
     ("GET", "/api/v3/predictions/{id}/result", Task),

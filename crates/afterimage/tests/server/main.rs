@@ -23,6 +23,9 @@ mod isolation_dialects;
 mod isolation_generated;
 mod isolation_operations;
 mod jobs;
+#[path = "../support/lora_files.rs"]
+mod lora_files;
+mod loras;
 #[cfg(target_os = "linux")]
 mod models;
 mod openai;

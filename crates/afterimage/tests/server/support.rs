@@ -4,6 +4,7 @@ use afterimage_engine::{CheckerChoice, EngineOptions, SafetyOptions};
 use afterimage_jobs::Secret;
 use afterimage_server::cost::Rates;
 use afterimage_server::listen::ConnectionLimits;
+use afterimage_server::loras::LoraFolders;
 use afterimage_server::model_sets::ModelSets;
 use afterimage_server::options::{SafetyPolicy, ServeOptions};
 use afterimage_server::serve::{Started, serve};
@@ -173,6 +174,7 @@ pub fn options(folder: &Path) -> ServeOptions {
         allow_private_networks: false,
         workers: 0,
         models: ModelSets::default(),
+        loras: LoraFolders::default(),
         api_key: Some(Secret::new(KEY)),
         engines: engines(&embedded()),
         safety: SafetyPolicy::default(),

@@ -56,7 +56,7 @@ impl<D: Device> Autoencoder<D> {
             *value = *value / scale + shift;
         }
         let factor = self.config.spatial_factor();
-        let bytes = self.activation_bytes(unscaled.height * factor, unscaled.width * factor);
+        let bytes = self.config.activation_bytes(unscaled.height * factor, unscaled.width * factor);
         if bytes > self.budget {
             tiling::decode(self.device.as_ref(), &self.decoder, &self.config, &unscaled, check)
         } else {
@@ -73,7 +73,7 @@ impl<D: Device> Autoencoder<D> {
             .encoder
             .as_ref()
             .ok_or_else(|| afterimage_core::Error::internal("the autoencoder was loaded without its encoder"))?;
-        let moments = if self.activation_bytes(pixels.height, pixels.width) > self.budget {
+        let moments = if self.config.activation_bytes(pixels.height, pixels.width) > self.budget {
             tiling::encode(self.device.as_ref(), encoder, &self.config, &pixels, check)?
         } else {
             encoder.run(self.device.as_ref(), pixels, check)?
@@ -87,13 +87,5 @@ impl<D: Device> Autoencoder<D> {
         for value in latents {
             *value = (*value - shift) * scale;
         }
-    }
-
-    /// Bytes of the largest set of activations alive at once, at full resolution: a residual block's input, its inside
-    /// and its output.
-    fn activation_bytes(&self, height: usize, width: usize) -> u64 {
-        let channels = &self.config.block_out_channels;
-        let (first, second) = (channels.first().copied().unwrap_or(0), channels.get(1).or(channels.first()));
-        4 * (height * width) as u64 * (2 * first + second.copied().unwrap_or(0)) as u64
     }
 }

@@ -188,7 +188,7 @@ fn damaged_integers_are_named() {
         ),
         (
             Box::new(|tensors| drop(tensors.remove("fc.bias"))),
-            "tensor fc.bias: expected [2] in f32, bf16, f16, fp8 or GGUF's Q2_K to Q8_0, found nothing",
+            "tensor fc.bias: expected [2] in f32, bf16, f16, fp8, GGUF's Q2_K to Q8_0 or IQ4_NL, found nothing",
         ),
         (
             Box::new(|tensors| tensors.get_mut("stage1.block1.conv1.weight").unwrap().1 = vec![64, 32, 1, 1]),
@@ -271,7 +271,7 @@ fn configurations_that_do_not_fit_are_named() {
         ),
         (
             json!({"id2label": {"0": "a", "1": "nsfw", "2": "b"}}),
-            "tensor classifier.weight: expected [3, 32] in f32, bf16, f16, fp8 or GGUF's Q2_K to Q8_0, found [2, 32]",
+            "tensor classifier.weight: expected [3, 32] in f32, bf16, f16, fp8, GGUF's Q2_K to Q8_0 or IQ4_NL, found [2, 32]",
         ),
         (
             json!({"model_type": "swin"}),
@@ -358,7 +358,7 @@ fn weights_that_do_not_fit_are_named() {
     });
     assert!(
         message.contains(
-            "tensor concept_embeds: expected [17, 24] in f32, bf16, f16, fp8 or GGUF's Q2_K to Q8_0, found [16, 24]"
+            "tensor concept_embeds: expected [17, 24] in f32, bf16, f16, fp8, GGUF's Q2_K to Q8_0 or IQ4_NL, found [16, 24]"
         ),
         "{message}"
     );

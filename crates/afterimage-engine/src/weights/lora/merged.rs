@@ -3,7 +3,7 @@
 use super::key::LoraPart;
 use super::update::stored;
 use super::used::{AppliedLoras, AppliedUpdate, UsedLora};
-use crate::weights::source::TensorSource;
+use crate::weights::source::{Footprint, TensorSource};
 use afterimage_core::{Error, Result};
 use afterimage_tensors::{Element, StoredTensor};
 use rayon::prelude::*;
@@ -26,6 +26,17 @@ impl MergedLoras {
     }
 }
 
+impl MergedLoras {
+    /// What is added to the matrix `name`, which is stored as `blocks`: nothing where these are not f32.
+    fn updates(&self, name: &str, shape: &[usize], blocks: &[StoredTensor]) -> Vec<AppliedUpdate<'_>> {
+        let is_f32 = blocks.iter().all(|block| block.element() == Element::F32 && block.scale().is_none());
+        match name.strip_suffix(".weight").filter(|_| is_f32 && shape.len() == 2) {
+            Some(layer) => AppliedLoras::new(&self.used, self.part).of(layer).collect(),
+            None => Vec::new(),
+        }
+    }
+}
+
 impl TensorSource for MergedLoras {
     fn path(&self) -> PathBuf {
         self.source.path()
@@ -35,12 +46,18 @@ impl TensorSource for MergedLoras {
         self.source.has(name)
     }
 
+    fn footprint(&self, name: &str, shape: &[usize]) -> Result<Footprint> {
+        if self.updates(name, shape, &self.source.rows(name, shape)?).is_empty() {
+            return self.source.footprint(name, shape);
+        }
+        Ok(Footprint { copied: 4 * shape.iter().product::<usize>() as u64, ..Footprint::default() })
+    }
+
     fn rows(&self, name: &str, shape: &[usize]) -> Result<Vec<StoredTensor>> {
         let blocks = self.source.rows(name, shape)?;
-        let (Some(layer), [_, cols]) = (name.strip_suffix(".weight"), shape) else { return Ok(blocks) };
-        let updates: Vec<_> = AppliedLoras::new(&self.used, self.part).of(layer).collect();
-        let is_f32 = blocks.iter().all(|block| block.element() == Element::F32 && block.scale().is_none());
-        if updates.is_empty() || !is_f32 {
+        let updates = self.updates(name, shape, &blocks);
+        let [_, cols] = shape else { return Ok(blocks) };
+        if updates.is_empty() {
             return Ok(blocks);
         }
         let wrong = || Error::internal(format!("{name}: an update does not fit {shape:?}"));
@@ -48,6 +65,7 @@ impl TensorSource for MergedLoras {
         for update in &updates {
             add(&mut values, *cols, update).ok_or_else(wrong)?;
         }
+        blocks.iter().for_each(|block| block.bytes().forget());
         let merged = StoredTensor::new(name, shape.to_vec(), Element::F32, stored(&values));
         Ok(vec![merged.ok_or_else(wrong)?])
     }

@@ -1,4 +1,5 @@
 use crate::fixtures::{Harness, new_job, with_webhook};
+use afterimage_core::LoraChoice;
 use afterimage_jobs::{Error, Idempotency, JobState, KeyId, NewJob, Priority, Submitted};
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ fn idempotent(mut job: NewJob, key: &str, fingerprint: &str) -> NewJob {
 
 pub async fn a_job_comes_back_as_it_was_sent(harness: Harness) {
     let mut new = with_webhook(new_job(&harness.key));
+    let lora = |name: &str, scale| LoraChoice { name: name.parse().unwrap(), scale };
+    new.spec.request.loras = vec![lora("film-grain", 0.1), lora("Ink.v2", -4.0)];
     new.priority = Priority::High;
     new.user = Some("someone".to_owned());
     new.start_within = Some(Duration::from_secs(9));

@@ -2,7 +2,8 @@
 
 use crate::dialects::{Flow, Model, generation};
 use crate::parameters::common::{
-    guidance, num_images, output_format, required_prompt, restyling_prompt, safety_checker, seed, steps, strength,
+    guidance, loras, num_images, output_format, required_prompt, restyling_prompt, safety_checker, seed, steps,
+    strength,
 };
 use crate::parameters::{Kind, Parameter, Values};
 use afterimage_core::{Enlarge, Field, GenerationRequest, Size, Task, VariationSettings};
@@ -91,14 +92,14 @@ const RAW_GUIDANCE: f64 = 2.5;
 
 fn dev(format: &'static str) -> Vec<Parameter> {
     let mut parameters = vec![picture(), image_size(), steps(28), seed(u64::MAX), guidance(1.0..=20.0)];
-    parameters.extend([sync_mode(), num_images(), safety_checker(), output_format(format), acceleration()]);
+    parameters.extend([sync_mode(), num_images(), safety_checker(), output_format(format), acceleration(), loras()]);
     parameters
 }
 
 fn pro() -> Vec<Parameter> {
     let mut parameters = vec![restyling_prompt(), image_size(), steps(28), seed(u64::MAX), guidance(1.0..=20.0)];
     parameters.extend([sync_mode(), num_images(), output_format("jpeg"), safety_tolerance(), enhance_prompt()]);
-    parameters.push(picture());
+    parameters.extend([picture(), loras()]);
     parameters
 }
 
@@ -132,12 +133,14 @@ fn ultra() -> Vec<Parameter> {
             Kind::Switch { default: false },
             "A less processed look: guidance 2.5 instead of 3.5.",
         ),
+        loras(),
     ]
 }
 
 fn image_to_image() -> Vec<Parameter> {
     let mut parameters = vec![picture(), strength(0.95), steps(40), seed(u64::MAX), guidance(1.0..=20.0), sync_mode()];
     parameters.extend([required_prompt(), num_images(), safety_checker(), output_format("jpeg"), acceleration()]);
+    parameters.push(loras());
     parameters
 }
 

@@ -5,7 +5,7 @@ use crate::http::body::{BodyReader, JSON_LIMIT};
 use crate::http::json::{Fields, read_object};
 use crate::http::multipart::{FormPart, parts};
 use crate::intake::{Intake, RequestPicture, take_bytes, take_text};
-use crate::parameters::Parameter;
+use crate::parameters::{Kind, Parameter};
 use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
 use afterimage_jobs::KeyId;
@@ -42,7 +42,7 @@ impl Form {
     ) -> Result<Self, Refusal> {
         let body = bodies.read(key, headers, body, JSON_LIMIT).await?;
         let wanted =
-            |name: &str| is_picture(name) || is_mask(name) || parameters.iter().any(|parameter| parameter.name == name);
+            |name: &str| is_picture(name) || is_mask(name) || parameters.iter().any(|parameter| names(parameter, name));
         let parts = parts(headers, body.clone(), wanted).await;
         let parts = parts.map_err(|error| Refusal::BadBody(error.to_string()))?;
         Ok(Self { body, ..Self::sort(parts)? })
@@ -79,6 +79,11 @@ impl Form {
                     form.pictures.push(sent);
                 }
                 name if is_mask(name) => return Err(masks_are_refused()),
+                name if name.contains('[') => {
+                    let list = name.split('[').next().unwrap_or_default();
+                    let message = "is split up; send the list as JSON text in one field of this name";
+                    return Err(Problem::new(list, ProblemKind::WrongType, message));
+                }
                 name => {
                     let text = std::str::from_utf8(&part.bytes)
                         .map_err(|_| Problem::new(name, ProblemKind::WrongType, "is no text in UTF-8"))?;
@@ -111,6 +116,13 @@ impl Form {
 
 fn is_picture(name: &str) -> bool {
     super::pictures::without_index(name) == "image"
+}
+
+/// Whether a part called `name` is of `parameter`, also as some libraries split lists up: `loras[][path]`, `loras[0][path]`.
+/// Such parts would be lost where nobody looks at them, and the pictures be made without.
+fn names(parameter: &Parameter, name: &str) -> bool {
+    let is_part_of_it = || name.strip_prefix(parameter.name).is_some_and(|rest| rest.starts_with('['));
+    parameter.name == name || (matches!(parameter.kind, Kind::Loras) && is_part_of_it())
 }
 
 fn digest(parts: &[FormPart]) -> Vec<u8> {
@@ -158,6 +170,9 @@ mod tests {
             assert_eq!(field(part(name, Some("m.png"), "x")), "mask");
         }
         assert_eq!(field(part("n", None, [0xff, 0xfe])), "n");
+        for name in ["loras[][path]", "loras[0][path]", "loras[0]"] {
+            assert_eq!(field(part(name, None, "film")), "loras");
+        }
     }
 
     #[test]

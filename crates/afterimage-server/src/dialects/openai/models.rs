@@ -5,7 +5,8 @@ use super::error::{Failed, HandlerError};
 use crate::dialects::Flow;
 use crate::model_sets::ModelSets;
 use crate::parameters::common::{
-    guidance, num_images, num_images_called, output_format, required_prompt, restyling_prompt, seed, steps, strength,
+    guidance, loras, num_images, num_images_called, output_format, required_prompt, restyling_prompt, seed, steps,
+    strength,
 };
 use crate::parameters::{Kind, Parameter};
 use afterimage_core::{Size, limits};
@@ -175,6 +176,7 @@ pub fn form_parameters(flow: Flow, base: Base) -> Vec<Parameter> {
         seed(u64::MAX),
         steps(STEPS),
         guidance(1.0..=20.0),
+        loras(),
         Parameter::optional("user", Kind::Text { max_bytes: NAME_BYTES }, "The caller's own end user."),
     ]);
     parameters.extend(match flow {
@@ -227,6 +229,7 @@ pub fn native_parameters() -> Vec<Parameter> {
         steps(STEPS),
         guidance(1.0..=20.0),
         seed(u64::MAX),
+        loras(),
         output_format("png"),
         Parameter::optional(
             "webhook",

@@ -2,7 +2,8 @@
 
 use crate::dialects::{Flow, Model};
 use crate::parameters::common::{
-    guidance, num_images, output_format, required_prompt, restyling_prompt, safety_checker, seed, steps, strength,
+    guidance, loras, num_images, output_format, required_prompt, restyling_prompt, safety_checker, seed, steps,
+    strength,
 };
 use crate::parameters::{Kind, Parameter};
 use afterimage_core::Size;
@@ -49,6 +50,7 @@ fn redux(highest_guidance: f64) -> Vec<Parameter> {
         steps(28),
         guidance(1.0..=highest_guidance),
         num_images(),
+        loras(),
     ];
     parameters.extend(delivery());
     parameters
@@ -68,6 +70,7 @@ fn image_to_image() -> Vec<Parameter> {
         seed(HIGHEST_SEED),
         guidance(1.0..=20.0),
         num_images(),
+        loras(),
     ];
     parameters.extend(delivery());
     parameters

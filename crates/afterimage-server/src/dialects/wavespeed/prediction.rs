@@ -70,8 +70,8 @@ pub struct Urls {
 pub struct PredictionTimings {
     /// Milliseconds the models took.
     pub inference: u64,
-    /// An addition: milliseconds of each stage, whether picture and prompt were known from an earlier task, and
-    /// the size of the first of two passes.
+    /// An addition: milliseconds of each stage, whether picture and prompt were known from an earlier task, the size of the
+    /// first of two passes, and the LoRAs that were used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stages: Option<Value>,
 }
@@ -136,7 +136,8 @@ pub fn states(status: &str) -> Option<JobState> {
         .find(|state| self::status(*state) == status)
 }
 
-/// Milliseconds of the stages, with what was taken from the engine's caches and what was enlarged.
+/// Milliseconds of the stages, with what was taken from the engine's caches, what was enlarged and what
+/// was added to the model.
 fn stages(facts: &GenerationFacts) -> Value {
     let mut stages = json!(facts.timings);
     let others = [
@@ -144,6 +145,7 @@ fn stages(facts: &GenerationFacts) -> Value {
         ("image_cached", Some(facts.image_cached.into())),
         ("text_cached", Some(facts.text_cached.into())),
         ("enlarged_from", facts.enlarged_from.map(|size| json!(size))),
+        ("loras", (!facts.loras.is_empty()).then(|| json!(facts.loras))),
     ];
     for (name, value) in others {
         if let Some(value) = value {

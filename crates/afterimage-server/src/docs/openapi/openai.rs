@@ -126,10 +126,18 @@ fn edit_schema(mut schema: Value) -> Value {
     schema
 }
 
-/// `schema` with the picture as a file.
+/// `schema` of a form: the picture is a file, and a list is JSON text.
 fn file_schema(mut schema: Value) -> Value {
     let image = &mut schema["properties"]["image"];
     *image = json!({"type": "string", "format": "binary", "description": image["description"]});
+    for property in schema["properties"].as_object_mut().into_iter().flat_map(|properties| properties.values_mut()) {
+        if let Some(list) = property.get("items").is_some().then(|| property.take()) {
+            *property = json!({
+                "type": ["string", "null"], "contentMediaType": "application/json", "description": list["description"],
+                "contentSchema": list,
+            });
+        }
+    }
     schema
 }
 
@@ -153,6 +161,10 @@ mod tests {
             assert_eq!(as_json["required"], serde_json::json!(["images", "prompt"]));
             assert!(as_json["properties"]["image"].is_null() && as_json["properties"]["images"].is_object());
             assert!(edits["responses"]["200"]["content"]["text/event-stream"].is_object(), "{path}");
+            assert_eq!(as_json["properties"]["loras"]["items"]["required"][0], "path");
+            let in_a_form = &schema["properties"]["loras"];
+            assert_eq!(in_a_form["contentMediaType"], "application/json");
+            assert_eq!(in_a_form["contentSchema"]["items"], as_json["properties"]["loras"]["items"]);
         }
         assert!(document["components"]["schemas"]["OpenAiStreamEvent"].is_object());
         let native = &document["paths"][format!("/v1/inference/{}", super::MODEL)]["post"];

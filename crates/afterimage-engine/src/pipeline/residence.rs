@@ -1,0 +1,229 @@
+//! Which networks are in memory: the plan of a request, and what follows from it.
+
+use super::model_files::ModelFiles;
+use super::networks::Networks;
+use crate::inspect::wanted;
+use crate::memory::{self, MemoryPlan, Needs, PartNeeds, Residency, gigabytes, usable_memory};
+use crate::models::T5Config;
+use crate::weights::lora::LoraPart;
+use crate::weights::{Footprint, Scope, Wanted};
+use afterimage_core::{Error, Field, Result, Size};
+use afterimage_device::{Device, DeviceLimits};
+use once_cell::sync::OnceCell;
+use std::sync::{Mutex, PoisonError};
+
+/// Text tokens of T5 where no tokenizer says it: FLUX.1-dev's.
+const TEXT_TOKENS: usize = 512;
+
+/// Sides of the smallest picture that anybody would want of a model: one that cannot make it is not opened.
+const SMALLEST: u32 = 256;
+
+/// The networks, in the order of a [`MemoryPlan`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Network {
+    Text,
+    Image,
+    Transformer,
+    Autoencoder,
+}
+
+impl Network {
+    const ALL: [Self; 4] = [Self::Text, Self::Image, Self::Transformer, Self::Autoencoder];
+}
+
+/// What a request asks for, as far as memory depends on it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extent {
+    /// The largest picture that passes through the networks.
+    pub size: Size,
+    /// Steps of one pass.
+    pub steps: u32,
+    /// Bytes of decoded pictures that come in and go out.
+    pub picture_bytes: u64,
+}
+
+/// What is known of the memory of one base and Redux pair.
+pub(super) struct Residence {
+    budget: Option<u64>,
+    checkers: u64,
+    /// Sizes and weights, read when they are first needed.
+    known: OnceCell<KnownNeeds>,
+    /// How the networks that are in memory were built.
+    current: Mutex<[Residency; 4]>,
+}
+
+/// What does not depend on the request.
+#[derive(Clone, Copy, Debug)]
+struct KnownNeeds {
+    needs: Needs,
+    text_tokens: usize,
+    picture_tokens: usize,
+}
+
+impl Residence {
+    /// Within `budget` bytes, or what the machine has. `checkers` is what safety checkers take.
+    pub fn new(budget: Option<u64>, checkers: u64) -> Self {
+        let budget = budget.or_else(usable_memory);
+        Self { budget, checkers, known: OnceCell::new(), current: Mutex::new([Residency::Kept; 4]) }
+    }
+
+    /// Bytes of activations that the autoencoder may hold at once: the device's, or what is left beside its weights when
+    /// everything else has gone.
+    pub fn autoencoder_bytes(&self, limits: DeviceLimits) -> u64 {
+        self.budget.map_or(limits.activation_bytes, |budget| limits.activation_bytes.min(budget / 2))
+    }
+
+    /// How a network is to be built now.
+    pub fn residency(&self, network: Network) -> Residency {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)[network as usize]
+    }
+}
+
+impl<D: Device> Networks<D> {
+    /// What a request of this extent takes, the fastest way that fits.
+    ///
+    /// # Errors
+    /// [`Error::Field`] when a smaller picture would fit, [`Error::ModelFile`] when none would.
+    pub(super) fn memory_plan(&self, extent: Extent) -> Result<MemoryPlan> {
+        MemoryPlan::new(&self.needs(extent), self.residence.budget).map_err(|least| {
+            let smallest = Extent { size: Size::new(SMALLEST, SMALLEST), ..extent };
+            let small = MemoryPlan::new(&self.needs(smallest), self.residence.budget);
+            shortage(&self.files, extent.size, &least, small.err().as_deref())
+        })
+    }
+
+    /// Refuses models of which not even small pictures can be made in the memory there is.
+    ///
+    /// # Errors
+    /// [`Error::ModelFile`] saying what would be needed.
+    pub(super) fn check_memory(&self) -> Result<()> {
+        let extent = Extent { size: Size::new(SMALLEST, SMALLEST), steps: 1, picture_bytes: 0 };
+        self.memory_plan(extent).map(drop)
+    }
+
+    /// The plan of a picture of the native size in 28 steps.
+    ///
+    /// # Errors
+    /// As [`Networks::memory_plan`].
+    pub(super) fn native_memory_plan(&self) -> Result<MemoryPlan> {
+        self.memory_plan(Extent { size: self.files.native_size(), steps: 28, picture_bytes: 0 })
+    }
+
+    /// Makes the networks that are in memory fit `plan`.
+    pub(super) fn adopt(&self, plan: &MemoryPlan) {
+        let mut current = self.residence.current.lock().unwrap_or_else(PoisonError::into_inner);
+        for network in Network::ALL {
+            let (before, now) = (current[network as usize], plan.residency(network as usize));
+            // What was built to stay cannot be streamed, and what leaves must not be there from before.
+            if now == Residency::Released || (before == Residency::Streamed) != (now == Residency::Streamed) {
+                self.release(network);
+            }
+            current[network as usize] = now;
+        }
+    }
+
+    /// To be called when a request needs `network` no more: its memory goes when the plan says so.
+    pub(super) fn done_with(&self, network: Network) {
+        if self.residence.residency(network) == Residency::Released {
+            self.release(network);
+        }
+    }
+
+    fn release(&self, network: Network) {
+        match network {
+            Network::Text => self.release_text_encoders(),
+            Network::Image => self.image.release(),
+            Network::Transformer => self.release_transformer(),
+            Network::Autoencoder => {
+                self.decoder.release();
+                self.autoencoder.release();
+            }
+        }
+    }
+
+    /// `scope` as the plan wants this network's weights.
+    pub(super) fn resident(&self, network: Network, scope: Scope) -> Scope {
+        match self.residence.residency(network) {
+            Residency::Streamed => scope.streamed(),
+            Residency::Kept | Residency::Released => scope,
+        }
+    }
+
+    fn needs(&self, extent: Extent) -> Needs {
+        let limits = self.device.limits();
+        let KnownNeeds { mut needs, text_tokens, picture_tokens } =
+            *self.residence.known.get_or_init(|| self.known_needs());
+        let (height, width) = (extent.size.height as usize, extent.size.width as usize);
+        let step = self.files.size_step().max(1);
+        let image = (height / step) * (width / step);
+        let context = text_tokens + picture_tokens;
+        needs.transformer.activations =
+            memory::flux(self.files.flux(), context, image, extent.steps as usize, limits.wide_rows);
+        let vae = self.files.vae();
+        let whole = vae.activation_bytes(height, width);
+        let tiled = whole > self.residence.autoencoder_bytes(limits);
+        let side = vae.sample_size;
+        // Planes of the picture: the decoder's result, and tiles put together.
+        let planes = 4 * 2 * 3 * (height * width) as u64;
+        needs.autoencoder.activations = planes + if tiled { vae.activation_bytes(side, side) } else { whole };
+        needs.always = self.residence.checkers + self.lora_bytes() + extent.picture_bytes;
+        needs
+    }
+
+    /// Weights and encoders' buffers. A part that cannot be opened takes nothing: whoever needs it is told why.
+    fn known_needs(&self) -> KnownNeeds {
+        let files = &self.files;
+        let weights = |scope: Result<Scope>, (wanted, _): (Vec<Wanted>, Result<()>)| {
+            scope.map_or_else(|_| Footprint::default(), |scope| scope.footprint(&wanted))
+        };
+        let mut needs = Needs::default();
+        needs.transformer.weights = weights(
+            files.transformer_scope().map(|scope| self.merged(scope, LoraPart::Transformer)),
+            wanted::flux(files.flux()),
+        );
+        needs.autoencoder.weights = weights(files.vae_scope(), wanted::vae(files.vae()));
+        let text_tokens = TEXT_TOKENS;
+        if let Ok(((clip, clip_scope), (t5, t5_scope))) = files.text_encoders() {
+            let activations = memory::clip(&clip).max(memory::t5(&t5, text_tokens)) + encoded_bytes(&t5, text_tokens);
+            let weights = weights(Ok(self.merged(t5_scope, LoraPart::T5)), wanted::t5(t5))
+                .and(weights(Ok(self.merged(clip_scope, LoraPart::Clip)), wanted::clip(clip)));
+            needs.text = PartNeeds { weights, activations };
+        }
+        let mut picture_tokens = 0;
+        if let Ok(((siglip, siglip_scope), (redux, redux_scope))) = files.image_encoders() {
+            picture_tokens = siglip.grid_side() * siglip.grid_side();
+            let activations = memory::siglip(&siglip, 3 * redux.txt_in_features);
+            let weights =
+                weights(Ok(siglip_scope), wanted::siglip(siglip)).and(weights(Ok(redux_scope), wanted::redux(redux)));
+            needs.image = PartNeeds { weights, activations };
+        }
+        KnownNeeds { needs, text_tokens, picture_tokens }
+    }
+}
+
+/// The encoded text.
+fn encoded_bytes(config: &T5Config, tokens: usize) -> u64 {
+    4 * (config.d_model * tokens) as u64
+}
+
+/// What is told when `least`, the least that a picture of `size` takes, is too much. `small`: so is a small picture's.
+fn shortage(files: &ModelFiles, size: Size, least: &MemoryPlan, small: Option<&MemoryPlan>) -> Error {
+    let budget = gigabytes(least.budget.unwrap_or(0));
+    let Some(small) = small else {
+        let problem = format!(
+            "{size} needs {} of memory, and {budget} are to be had (--memory-budget); expected a smaller size",
+            gigabytes(least.peak)
+        );
+        return Error::field(Field::Size, problem);
+    };
+    let part = small.largest();
+    let problem = format!(
+        "needs {} of memory, and {budget} are to be had (--memory-budget): the {} takes {} of weights and {} of buffers{}",
+        gigabytes(small.peak),
+        part.part,
+        gigabytes(part.weight_bytes),
+        gigabytes(part.activation_bytes),
+        files.memory_advice()
+    );
+    Error::model_file(files.part("transformer"), problem)
+}
