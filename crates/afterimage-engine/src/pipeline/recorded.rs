@@ -55,9 +55,9 @@ fn text_encoders(t5_device: &Arc<Recording>, clip_device: &Arc<Recording>) -> Te
         "feed_forward_proj": "gated-gelu"}"#;
     let clip = r#"{"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12}"#;
     TextEncoders {
-        t5_tokenizer: T5Tokenizer::open(&demo.folder("tokenizer_2")).unwrap(),
+        t5_tokenizer: Arc::new(T5Tokenizer::open(&demo.folder("tokenizer_2")).unwrap()),
         t5: built(|scope| T5Encoder::load(t5_device, scope, serde_json::from_str(t5).unwrap())),
-        clip_tokenizer: ClipTokenizer::open(&demo.folder("tokenizer"), 77).unwrap(),
+        clip_tokenizer: Arc::new(ClipTokenizer::open(&demo.folder("tokenizer"), 77).unwrap()),
         clip: built(|scope| ClipTextModel::load(clip_device, scope, serde_json::from_str(clip).unwrap())),
     }
 }
