@@ -50,7 +50,6 @@ fn measure<D: Device>(
     let start = Instant::now();
     let subject = Subject::open(device, options)?;
     let (transformer, autoencoder) = networks(&subject)?;
-    let transformer = transformer.as_ref();
     let mut load_ms = milliseconds(start);
 
     let step = 2 * autoencoder.config().spatial_factor();
@@ -127,7 +126,10 @@ fn measure<D: Device>(
     })
 }
 
-fn networks<D: Device>(subject: &Subject<D>) -> Result<(Arc<FluxTransformer<D>>, Arc<Autoencoder<D>>)> {
+/// What is measured step by step.
+type Sampled<D> = (Arc<FluxTransformer<D>>, Arc<Autoencoder<D>>);
+
+fn networks<D: Device>(subject: &Subject<D>) -> Result<Sampled<D>> {
     match subject {
         Subject::Networks(networks) => Ok((networks.transformer(networks.fixed())?, networks.autoencoder()?)),
         Subject::Random(random) => Ok((Arc::clone(&random.transformer), Arc::clone(&random.autoencoder))),

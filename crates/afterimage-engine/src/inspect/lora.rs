@@ -1,7 +1,7 @@
 //! The report on a LoRA.
 
 use super::report::{ComponentKind, ComponentReport};
-use crate::weights::lora::LoraPairs;
+use crate::weights::lora::{LoraForm, LoraPairs};
 use std::path::Path;
 
 /// Says what the file `path` adds, and to what. Whether a model has the layers is not known without the model.
@@ -14,7 +14,7 @@ pub(super) fn describe(report: &mut ComponentReport, path: &Path) {
             return;
         }
     };
-    let forms: Vec<&str> = pairs.forms().map(|form| form.name()).collect();
+    let forms: Vec<&str> = pairs.forms().map(LoraForm::name).collect();
     report.layout = Some(forms.join(" and "));
     let rank = match pairs.ranks() {
         [least, most] if least == most => most.to_string(),

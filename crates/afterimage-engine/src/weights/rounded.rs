@@ -32,9 +32,10 @@ impl TensorSource for RoundedToBf16 {
         }
         let mut footprint = Footprint::default();
         for block in self.0.rows(name, shape)? {
-            match becomes_a_copy(&block) {
-                true => footprint.copied += 2 * block.numbers() as u64,
-                false => footprint.mapped += block.bytes().len() as u64,
+            if becomes_a_copy(&block) {
+                footprint.copied += 2 * block.numbers() as u64;
+            } else {
+                footprint.mapped += block.bytes().len() as u64;
             }
         }
         footprint.largest = footprint.mapped;

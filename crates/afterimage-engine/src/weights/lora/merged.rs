@@ -65,7 +65,9 @@ impl TensorSource for MergedLoras {
         for update in &updates {
             add(&mut values, *cols, update).ok_or_else(wrong)?;
         }
-        blocks.iter().for_each(|block| block.bytes().forget());
+        for block in &blocks {
+            block.bytes().forget();
+        }
         let merged = StoredTensor::new(name, shape.to_vec(), Element::F32, stored(&values));
         Ok(vec![merged.ok_or_else(wrong)?])
     }

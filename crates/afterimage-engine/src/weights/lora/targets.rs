@@ -41,8 +41,13 @@ impl LoraTargets {
     }
 
     fn add_layer(&mut self, part: LoraPart, layer: &str, rows: usize, cols: usize) {
-        let target = |rows: Range<usize>, pieces| LoraTarget { layer: layer.to_owned(), rows, pieces, cols };
-        let whole = target(0..rows, vec![0..rows]);
+        let target = |rows: Range<usize>, piece: Range<usize>| LoraTarget {
+            layer: layer.to_owned(),
+            rows,
+            pieces: std::iter::once(piece).collect(),
+            cols,
+        };
+        let whole = target(0..rows, 0..rows);
         match part {
             LoraPart::T5 => self.add([layer.to_owned()], whole),
             // transformers wrote a prefix before version 5.
@@ -56,7 +61,7 @@ impl LoraTargets {
                             target.rows.end = here.end;
                             target.pieces.push(there);
                         }
-                        None => parts.push((name, target(here, vec![there]))),
+                        None => parts.push((name, target(here, there))),
                     }
                 }
                 for (name, target) in parts {
@@ -64,7 +69,7 @@ impl LoraTargets {
                 }
                 self.add([layer.to_owned()], whole.clone());
                 if let Some((name, rows)) = xlabs_name(layer, rows) {
-                    self.add([name], target(rows.clone(), vec![rows]));
+                    self.add([name], target(rows.clone(), rows));
                 }
             }
         }
@@ -133,7 +138,8 @@ mod tests {
             assert_eq!(rows(name).unwrap().0, expected, "{name}");
         }
         assert_eq!(rows("norm_out.linear"), Some((0..8, vec![4..8, 0..4])));
-        assert_eq!(rows("final_layer_adaLN_modulation_1"), Some((0..8, vec![0..8])));
+        let (all, pieces) = rows("final_layer_adaLN_modulation_1").unwrap();
+        assert_eq!((all, pieces.len(), pieces[0].clone()), (0..8, 1, 0..8));
         assert_eq!(rows("double_blocks.2.txt_attn.qkv"), None);
     }
 
