@@ -23,6 +23,12 @@ impl<T> Lazy<T> {
     /// # Errors
     /// Those of `build`.
     pub fn get(&self, build: impl FnOnce() -> Result<T>) -> Result<Arc<T>> {
+        // What is there takes no time.
+        if let Ok(value) = self.0.try_lock()
+            && let Some(value) = value.as_ref()
+        {
+            return Ok(Arc::clone(value));
+        }
         // Waiting for another request's building is waiting for a model, too.
         load_time::measure(|| {
             let mut value = self.value();
