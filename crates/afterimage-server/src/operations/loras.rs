@@ -56,6 +56,7 @@ impl LoraSources {
 ///
 /// They are the operator's: every key sees and uses all of them.
 #[utoipa::path(get, path = "/loras", tag = "operations", responses((status = 200, description = "The names, by set of models", body = ServerLoras)))]
+#[expect(clippy::missing_errors_doc, reason = "the comment is what the API's description says")]
 pub async fn loras(State(sources): State<LoraSources>) -> Result<Json<ServerLoras>, ShapedRefusal<Neutral>> {
     let read = tokio::task::spawn_blocking(move || sources.read()).await.map_err(|_| Refusal::Internal)?;
     Ok(read.map(Json).map_err(|error| {

@@ -112,6 +112,10 @@ async fn the_fields_of_a_form_are_named_when_they_are_absurd() {
             }
             let padded = " ".repeat(100_000) + "1";
             for value in absurd.into_iter().chain([padded.as_str()]) {
+                // A list may be empty or absent.
+                if matches!(parameter.kind, Kind::Loras) && ["[]", "null"].contains(&value) {
+                    continue;
+                }
                 let body = [text("prompt", "p"), text(parameter.name, value), image(&png), END.to_vec()].concat();
                 let (status, body) = send(&server, path, GOOD, body).await;
                 assert_eq!(status, 400, "{path} {} {value:.40?}: {body}", parameter.name);
