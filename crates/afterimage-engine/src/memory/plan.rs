@@ -191,7 +191,7 @@ mod tests {
         PartNeeds { weights: Footprint { mapped: bytes, copied: 0, largest }, activations }
     }
 
-    /// FLUX.1-dev and T5 in Q8_0, 1024².
+    /// FLUX.1-dev and T5 in `Q8_0`, 1024².
     fn quantised() -> MemoryNeeds {
         MemoryNeeds {
             text: mapped(5 * GB, GB / 10, GB / 5),
