@@ -56,8 +56,8 @@ impl Residence {
         Self { budget, checkers, known: OnceCell::new(), current: Mutex::new([Residency::Kept; 4]) }
     }
 
-    /// Bytes of activations that the autoencoder may hold at once: the device's, or what is left beside its weights when
-    /// everything else has gone.
+    /// Bytes of activations that the autoencoder may hold at once: the device's, or half of the budget where
+    /// that is less; above it pictures are made in tiles.
     pub fn autoencoder_bytes(&self, limits: DeviceLimits) -> u64 {
         self.budget.map_or(limits.activation_bytes, |budget| limits.activation_bytes.min(budget / 2))
     }
