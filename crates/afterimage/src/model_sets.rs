@@ -185,18 +185,18 @@ fn in_list(spec: &str, name: &ModelName) -> Result<Map<String, Value>, String> {
             values.extend(whole.into_iter().map(|(key, value)| (key.to_owned(), Value::String(value))));
             continue;
         }
-        let (key, value) = part.split_once('=').ok_or_else(|| {
+        let (key, text) = part.split_once('=').ok_or_else(|| {
             let part = shortened(part);
             format!("`{part}` is no key=value (a path with a comma goes into the TOML file, as [model.{name}])")
         })?;
         let value = match key {
-            "serves" => value.split('+').map(Value::from).collect(),
-            "lora" => Value::Array(vec![Value::from(value)]),
-            _ => Value::from(value),
+            "serves" => text.split('+').map(Value::from).collect(),
+            "lora" => Value::Array(vec![Value::from(text)]),
+            _ => Value::from(text),
         };
         match values.get_mut(key) {
             None => drop(values.insert(key.to_owned(), value)),
-            Some(Value::Array(files)) if key == "lora" => files.push(value),
+            Some(Value::Array(files)) if key == "lora" => files.push(Value::from(text)),
             Some(_) => return Err(format!("{}: given more than once", shortened(key))),
         }
     }

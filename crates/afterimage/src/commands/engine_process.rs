@@ -45,7 +45,7 @@ pub struct EngineProcess {
     models: ModelFlags,
 
     /// Folder of LoRAs that requests may use by name
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, env = "AFTERIMAGE_LORA_DIR", hide_env_values = true, value_name = "DIR")]
     lora_dir: Option<PathBuf>,
 
     #[command(flatten)]
