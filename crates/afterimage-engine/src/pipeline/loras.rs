@@ -4,7 +4,7 @@
 use super::cache::Cache;
 use crate::options::{EngineOptions, LoraFile};
 use crate::weights::lora::{LoraPart, LoraWeights, TargetsOf, UsedLora};
-use afterimage_core::{Error, Field, LoraChoice, LoraName, Result};
+use afterimage_core::{Error, Field, LoraChoice, LoraFolder, LoraName, Result};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -14,12 +14,6 @@ const KEPT: u64 = 2 << 30;
 /// Bytes of f32 matrices that may be merged. What is merged takes memory of its own where the file was mapped; beyond it
 /// updates stay beside the weights, which costs a few percent of a step.
 const MERGED: u64 = 4 << 30;
-
-/// Names that a message lists.
-const LISTED: usize = 20;
-
-/// How the files in the operator's folder end.
-const ENDING: &str = ".safetensors";
 
 /// A file as it was when it was read: a changed one is another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -74,7 +68,7 @@ impl LoraSelection {
 
 /// All that an engine can use.
 pub(crate) struct LoraLibrary {
-    folder: Option<PathBuf>,
+    folder: Option<LoraFolder>,
     fixed: LoraSelection,
     read: Cache<ReadFile, LoraWeights>,
 }
@@ -85,11 +79,13 @@ impl LoraLibrary {
     /// # Errors
     /// Those of [`LoraWeights::read`].
     pub fn open(options: &EngineOptions, targets: TargetsOf) -> Result<Self> {
-        if let Some(folder) = options.lora_dir.as_ref().filter(|folder| !folder.is_dir()) {
-            return Err(Error::model_file(folder, "no such folder; expected one with LoRAs, NAME.safetensors"));
-        }
+        let no_folder = |path: &Path, error| {
+            Error::model_file(path, format!("{error}; expected a folder with LoRAs, NAME.safetensors"))
+        };
+        let open = |path: &PathBuf| LoraFolder::open(path).map_err(|error| no_folder(path, error));
+        let folder = options.lora_dir.as_ref().map(open).transpose()?;
         let read = Cache::new(KEPT, |_, weights: &LoraWeights| weights.bytes());
-        let mut library = Self { folder: options.lora_dir.clone(), fixed: LoraSelection::default(), read };
+        let mut library = Self { folder, fixed: LoraSelection::default(), read };
         let mut chosen = Vec::new();
         for LoraFile { path, scale } in &options.loras {
             chosen.extend(library.choose(name_of(path), *scale, path, targets)?);
@@ -141,35 +137,11 @@ impl LoraLibrary {
 
     /// The file of a name: always one of the folder.
     fn resolve(&self, name: &LoraName) -> Result<PathBuf> {
-        let refuse = |problem: String| Error::field(Field::Loras, problem);
-        let Some(folder) = &self.folder else {
-            return Err(refuse(format!("`{name}` is not known; this engine has no folder of LoRAs")));
+        let file = match &self.folder {
+            Some(folder) => folder.file(name),
+            None => Err(format!("`{name}` is not known; this engine has no folder of LoRAs")),
         };
-        let path = folder.join(format!("{name}{ENDING}"));
-        if !path.is_file() {
-            return Err(refuse(format!("`{name}` is not known; {}", there_are(folder))));
-        }
-        match (folder.canonicalize(), path.canonicalize()) {
-            (Ok(folder), Ok(path)) if path.starts_with(&folder) => Ok(path),
-            _ => Err(refuse(format!("`{name}` leads out of the folder of LoRAs"))),
-        }
-    }
-}
-
-/// What a folder has, for a message.
-fn there_are(folder: &Path) -> String {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let name = |entry: std::fs::DirEntry| {
-        let name = entry.file_name();
-        name.to_str()?.strip_suffix(ENDING)?.parse::<LoraName>().ok()
-    };
-    let mut names: Vec<LoraName> = entries.filter_map(name).collect();
-    names.sort();
-    let listed: Vec<&str> = names.iter().take(LISTED).map(LoraName::as_str).collect();
-    match names.len() {
-        0 => "there is none".to_owned(),
-        count if count > LISTED => format!("there are {} and {} more", listed.join(", "), count - LISTED),
-        _ => format!("there are {}", listed.join(", ")),
+        file.map_err(|problem| Error::field(Field::Loras, problem))
     }
 }
 

@@ -105,14 +105,17 @@ fn problem(engine: &Engine, name: &str) -> String {
 fn names_are_those_of_the_folder_and_nothing_else() {
     let folder = folder();
     let engine = open(&[], Some(folder.path()));
-    assert_eq!(problem(&engine, "other"), "`other` is not known; there are kohya, text-peft, xlabs");
+    assert_eq!(problem(&engine, "other"), "`other` is not in the folder of LoRAs; there are kohya, text-peft, xlabs");
     assert_eq!(problem(&open(&[], None), "kohya"), "`kohya` is not known; this engine has no folder of LoRAs");
     let empty = tempfile::tempdir().unwrap();
-    assert_eq!(problem(&open(&[], Some(empty.path())), "kohya"), "`kohya` is not known; there is none");
+    assert_eq!(
+        problem(&open(&[], Some(empty.path())), "kohya"),
+        "`kohya` is not in the folder of LoRAs; there are none"
+    );
     #[cfg(unix)]
     {
         std::os::unix::fs::symlink(file("fal"), folder.path().join("out.safetensors")).unwrap();
-        assert_eq!(problem(&engine, "out"), "`out` leads out of the folder of LoRAs");
+        assert!(problem(&engine, "out").starts_with("`out` is a link that leads out of the folder of LoRAs"));
         std::os::unix::fs::symlink("kohya.safetensors", folder.path().join("in.safetensors")).unwrap();
         assert!(run(&engine, &[("in", 1.0)]).is_ok());
     }
