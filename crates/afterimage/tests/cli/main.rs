@@ -22,6 +22,7 @@ mod hub_models;
 mod keys;
 mod links;
 mod lora;
+mod memory;
 mod model_sets;
 mod models;
 mod outputs;
