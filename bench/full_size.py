@@ -4,6 +4,7 @@
     python3 bench/full_size.py --work /tmp/full-size --dtype q8_0
     python3 bench/full_size.py --work /tmp/full-size --dtype q4_0
     python3 bench/full_size.py --work /tmp/full-size --dtype q4_0 --memory-budget 4
+    python3 bench/full_size.py --work /tmp/full-size --preset srpo --dtype f32
 
 Writes the transformer in the given type, a T5 encoder in Q8_0, CLIP, SigLIP, Redux and the VAE into the work folder (about 20 GB
 for q8_0; what is there already is used again), a base folder with tokenizers and no weights beside them, and makes one picture of
@@ -25,6 +26,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = {"t5": ("t5", "llama-cpp", "q8_0"), "clip": ("clip", "bfl", "f16"), "siglip": ("siglip", "bfl", "f16"),
          "redux": ("redux", "bfl", "bf16"), "vae": ("vae", "bfl", "f32")}
+# SRPO is published in f32 under diffusers' names.
+LAYOUTS = {"flux-dev": "bfl", "srpo": "diffusers"}
 GB = 1e9
 
 
@@ -75,6 +78,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--dtype", default="q8_0")
+    parser.add_argument("--preset", choices=LAYOUTS, default="flux-dev", help="the transformer: its shapes and names")
     parser.add_argument("--steps", default="1")
     parser.add_argument("--size", default="256x256")
     parser.add_argument("--memory-budget", type=float, metavar="GB", help="what the program is told to keep within")
@@ -83,7 +87,9 @@ def main() -> None:
     work, dtype = arguments.work, arguments.dtype
     work.mkdir(parents=True, exist_ok=True)
     files = {name: synth(arguments.program, work / name, *what) for name, what in PARTS.items()}
-    files["transformer"] = synth(arguments.program, work / f"transformer-{dtype}", "flux-dev", "bfl", dtype)
+    preset = arguments.preset
+    name = f"transformer-{dtype}" if preset == "flux-dev" else f"{preset}-{dtype}"
+    files["transformer"] = synth(arguments.program, work / name, preset, LAYOUTS[preset], dtype)
     base = base_folder(work / "base")
     command = [arguments.program, "vary", picture(work / "in.bmp"), "--base", base, "--transformer", files["transformer"],
                "--t5", files["t5"], "--clip", files["clip"], "--vae", files["vae"], "--redux", files["redux"],
@@ -101,7 +107,7 @@ def main() -> None:
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
     size = sum(path.stat().st_size for path in files.values())
     timings = json.loads(done.stdout)["timings"]
-    report = {"dtype": dtype, "files_gb": round(size / GB, 2), "peak_gb": round(peak / GB, 2),
+    report = {"preset": preset, "dtype": dtype, "files_gb": round(size / GB, 2), "peak_gb": round(peak / GB, 2),
               "over_files_gb": round((peak - size) / GB, 2), "seconds": round(seconds, 1), "timings": timings}
     if arguments.memory_budget:
         report["memory_budget_gb"] = arguments.memory_budget

@@ -5,7 +5,7 @@ use super::{BenchOptions, BenchReport, TimeSamples, peak_memory, reset_peak_memo
 use crate::devices::{OnDevice, on_device};
 use crate::models::flux::{ConditioningInputs, FluxTransformer, Grid};
 use crate::models::vae::{Autoencoder, Tensor3};
-use crate::pipeline::{Networks, encode_picture, encode_text, join, usable_size};
+use crate::pipeline::{Network, Networks, encode_picture, encode_text, join, usable_size};
 use crate::sampling::{TorchGenerator, sigmas, timesteps};
 use afterimage_core::{Error, Field, Picture, Result, Size, VariationSettings};
 use afterimage_device::Device;
@@ -49,32 +49,20 @@ fn measure<D: Device>(
     reset_peak_memory();
     let start = Instant::now();
     let subject = Subject::open(device, options)?;
-    let (transformer, autoencoder) = networks(&subject)?;
-    let mut load_ms = milliseconds(start);
-
-    let step = 2 * autoencoder.config().spatial_factor();
+    let step = subject.size_step();
     let size = usable_size(options.size, step)?;
+    if let Subject::Networks(networks) = &subject {
+        networks.keep_within_budget(size, options.steps)?;
+    }
     let grid = Grid { rows: size.height as usize / step, columns: size.width as usize / step };
     let mut generator = TorchGenerator::new(0);
     let picture = noise_picture(size, &mut generator)?;
-    let mut times = Times::default();
-    let (context, pooled) = match &subject {
-        Subject::Random(random) => {
-            let config = transformer.config();
-            let context = generator.randn_f32(random.context_tokens * config.joint_attention_dim);
-            (context, generator.randn_f32(config.pooled_projection_dim))
-        }
-        Subject::Networks(networks) => {
-            let mut context = None;
-            for _ in 0..options.repeat {
-                check()?;
-                context = Some(times.context(networks, &picture, &mut load_ms)?);
-            }
-            context.ok_or_else(|| Error::field(Field::Repeat, "0 is out of range; at least 1"))?
-        }
-    };
+    let mut times = Times { load_ms: milliseconds(start), ..Times::default() };
+    let (context, pooled) = times.conditions(&subject, &picture, options.repeat, &mut generator, &check)?;
+    let context_tokens = context.len() / subject.flux().joint_attention_dim;
     let scheduler = crate::config::SchedulerConfig::flux_dev();
     let schedule = sigmas(&scheduler, grid.tokens(), options.steps);
+    let mut step_gflop = 0.0;
     for _ in 0..options.repeat {
         let inputs = ConditioningInputs {
             context: &context,
@@ -84,17 +72,22 @@ fn measure<D: Device>(
             grid,
             bias: None,
         };
+        let transformer = times.loading(|| subject.transformer())?;
+        step_gflop = transformer.step_flops(context_tokens, grid.tokens()) / 1e9;
         times.steps(&transformer, &inputs, &check, &mut generator)?;
+        drop(transformer);
+        subject.done_with(Network::Transformer);
+        let autoencoder = times.loading(|| subject.autoencoder())?;
         times.autoencoder(&autoencoder, grid, size, &check, &mut generator)?;
+        drop(autoencoder);
+        subject.done_with(Network::Autoencoder);
     }
     let peak = peak_memory();
     let (model, dtype) = match &subject {
         Subject::Networks(networks) => (networks.files().name(), networks.files().dtype()),
         Subject::Random(random) => ("medium (random weights)".to_owned(), random.dtype),
     };
-    let context_tokens = context.len() / transformer.config().joint_attention_dim;
     let step = TimeSamples::of(&times.step);
-    let step_gflop = transformer.step_flops(context_tokens, grid.tokens()) / 1e9;
     Ok(BenchReport {
         model,
         device: device.name().to_owned(),
@@ -107,7 +100,7 @@ fn measure<D: Device>(
         repeat: options.repeat,
         image_tokens: grid.tokens(),
         context_tokens,
-        load_ms,
+        load_ms: times.load_ms,
         image_encode: (!times.image_encode.is_empty()).then(|| TimeSamples::of(&times.image_encode)),
         text_encode: (!times.text_encode.is_empty()).then(|| TimeSamples::of(&times.text_encode)),
         vae_encode: TimeSamples::of(&times.vae_encode),
@@ -126,16 +119,6 @@ fn measure<D: Device>(
     })
 }
 
-/// What is measured step by step.
-type Sampled<D> = (Arc<FluxTransformer<D>>, Arc<Autoencoder<D>>);
-
-fn networks<D: Device>(subject: &Subject<D>) -> Result<Sampled<D>> {
-    match subject {
-        Subject::Networks(networks) => Ok((networks.transformer(networks.fixed())?, networks.autoencoder()?)),
-        Subject::Random(random) => Ok((Arc::clone(&random.transformer), Arc::clone(&random.autoencoder))),
-    }
-}
-
 fn milliseconds(start: Instant) -> f64 {
     start.elapsed().as_secs_f64() * 1e3
 }
@@ -149,6 +132,8 @@ fn noise_picture(size: Size, generator: &mut TorchGenerator) -> Result<Picture> 
 /// Milliseconds of every stage, one entry a run (or step).
 #[derive(Default)]
 struct Times {
+    /// In all: reading and building, also again after a network had to leave memory.
+    load_ms: f64,
     image_encode: Vec<f64>,
     text_encode: Vec<f64>,
     vae_encode: Vec<f64>,
@@ -158,17 +143,45 @@ struct Times {
 }
 
 impl Times {
-    /// Encodes `picture` and a short prompt: tokens and pooled vector. Building encoders counts as loading.
-    fn context<D: Device>(
-        &mut self,
-        networks: &Networks<D>,
-        picture: &Picture,
-        load_ms: &mut f64,
-    ) -> Result<(Vec<f32>, Vec<f32>)> {
+    fn loading<T>(&mut self, load: impl FnOnce() -> Result<T>) -> Result<T> {
         let start = Instant::now();
-        networks.image_encoders()?;
-        networks.text_encoders(networks.fixed())?;
-        *load_ms += milliseconds(start);
+        let loaded = load();
+        self.load_ms += milliseconds(start);
+        loaded
+    }
+
+    /// What the steps are conditioned on, tokens and pooled vector: a prompt and `picture`, or numbers of their size where
+    /// there are no encoders. Encoders leave memory afterwards when the budget asks for it.
+    fn conditions<D: Device>(
+        &mut self,
+        subject: &Subject<D>,
+        picture: &Picture,
+        repeat: u32,
+        generator: &mut TorchGenerator,
+        check: &dyn Fn() -> Result<()>,
+    ) -> Result<(Vec<f32>, Vec<f32>)> {
+        let networks = match subject {
+            Subject::Networks(networks) => networks,
+            Subject::Random(random) => {
+                let config = random.transformer.config();
+                let context = generator.randn_f32(random.context_tokens * config.joint_attention_dim);
+                return Ok((context, generator.randn_f32(config.pooled_projection_dim)));
+            }
+        };
+        let mut context = None;
+        for _ in 0..repeat {
+            check()?;
+            context = Some(self.context(networks, picture)?);
+        }
+        networks.done_with(Network::Image);
+        networks.done_with(Network::Text);
+        context.ok_or_else(|| Error::field(Field::Repeat, "0 is out of range; at least 1"))
+    }
+
+    /// Encodes `picture` and a short prompt.
+    fn context<D: Device>(&mut self, networks: &Networks<D>, picture: &Picture) -> Result<(Vec<f32>, Vec<f32>)> {
+        self.loading(|| networks.image_encoders())?;
+        self.loading(|| networks.text_encoders(networks.fixed()))?;
         let start = Instant::now();
         let image = encode_picture(networks, picture, 1.0)?;
         self.image_encode.push(milliseconds(start));

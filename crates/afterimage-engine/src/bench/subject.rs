@@ -6,7 +6,7 @@ use crate::inspect::wanted;
 use crate::models::flux::FluxTransformer;
 use crate::models::vae::Autoencoder;
 use crate::options::{DtypeChoice, EngineOptions};
-use crate::pipeline::{LoraLibrary, ModelFiles, Networks};
+use crate::pipeline::{LoraLibrary, ModelFiles, Network, Networks};
 use crate::safety::Safety;
 use crate::weights::lora::{AppliedLoras, LoraPart, LoraTargets, UsedLora};
 use crate::weights::{RandomWeights, Scope};
@@ -43,6 +43,45 @@ impl<D: Device> Subject<D> {
         }
         let files = ModelFiles::open(&options.engine)?;
         Ok(Self::Networks(Box::new(Networks::new(Arc::clone(device), files, Safety::none())?)))
+    }
+
+    /// The transformer, built unless it is there.
+    pub fn transformer(&self) -> Result<Arc<FluxTransformer<D>>> {
+        match self {
+            Self::Networks(networks) => networks.transformer(networks.fixed()),
+            Self::Random(random) => Ok(Arc::clone(&random.transformer)),
+        }
+    }
+
+    /// The autoencoder, built unless it is there.
+    pub fn autoencoder(&self) -> Result<Arc<Autoencoder<D>>> {
+        match self {
+            Self::Networks(networks) => networks.autoencoder(),
+            Self::Random(random) => Ok(Arc::clone(&random.autoencoder)),
+        }
+    }
+
+    /// To be called when `network` is needed no more for now: it leaves memory when the budget asks for it.
+    pub fn done_with(&self, network: Network) {
+        if let Self::Networks(networks) = self {
+            networks.done_with(network);
+        }
+    }
+
+    /// The transformer's configuration.
+    pub fn flux(&self) -> &FluxConfig {
+        match self {
+            Self::Networks(networks) => networks.files().flux(),
+            Self::Random(random) => random.transformer.config(),
+        }
+    }
+
+    /// Pixels that a side has to be a multiple of.
+    pub fn size_step(&self) -> usize {
+        match self {
+            Self::Networks(networks) => networks.files().size_step(),
+            Self::Random(random) => 2 * random.autoencoder.config().spatial_factor(),
+        }
     }
 }
 

@@ -52,9 +52,12 @@ pub(super) fn generate<D: Device>(networks: &Networks<D>, order: &Order) -> Resu
     let veiled = review.as_ref().map(|review| review.veil(order.observer));
     let observer = veiled.as_ref().map_or(order.observer, |veiled| veiled as &dyn Observer);
     let order = &Order { observer, ..*order };
-    let memory = networks.memory_plan(extent(&plan, size, order))?;
-    observer.memory(&memory);
-    networks.adopt(&memory);
+    let unchanged = unchanged_source(request, sources);
+    if unchanged.is_none() {
+        let memory = networks.memory_plan(extent(&plan, size, order))?;
+        observer.memory(&memory);
+        networks.adopt(&memory);
+    }
     let run = Run { networks, order, plan, loras };
     let mut clock = StageClock::new(observer);
     let interrupted = || if observer.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) };
@@ -64,7 +67,7 @@ pub(super) fn generate<D: Device>(networks: &Networks<D>, order: &Order) -> Resu
     let seed = request.seed.unwrap_or_else(draw_seed);
     let mut generator = TorchGenerator::new(seed);
 
-    let mut made = match unchanged_source(request, sources) {
+    let mut made = match unchanged {
         Some(source) => Made {
             pictures: vec![resize(source, size, Filter::Lanczos)?; request.num_images as usize],
             ..Made::default()

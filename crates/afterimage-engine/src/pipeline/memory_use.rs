@@ -47,6 +47,17 @@ impl<D: Device> Networks<D> {
         self.memory_plan(Extent { size: self.files.native_size(), steps: 28, picture_bytes: 0 })
     }
 
+    /// Has the networks fit a picture of `size` in `steps` steps, outside of a request.
+    ///
+    /// # Errors
+    /// As [`Networks::memory_plan`].
+    pub(crate) fn keep_within_budget(&self, size: Size, steps: u32) -> Result<()> {
+        // The picture that goes in, and the one that comes out.
+        let picture_bytes = 2 * 3 * size.pixels();
+        self.adopt(&self.memory_plan(Extent { size, steps, picture_bytes })?);
+        Ok(())
+    }
+
     /// Makes the networks that are in memory fit `plan`.
     pub(super) fn adopt(&self, plan: &MemoryPlan) {
         // Not under the lock of the plan: a network that is being built asks it how.
@@ -56,7 +67,7 @@ impl<D: Device> Networks<D> {
     }
 
     /// To be called when a request needs `network` no more: its memory goes when the plan says so.
-    pub(super) fn done_with(&self, network: Network) {
+    pub(crate) fn done_with(&self, network: Network) {
         if self.residence.residency(network) == Residency::Released {
             self.release(network);
         }

@@ -55,3 +55,4 @@ pub(crate) use latents::usable_size;
 pub(crate) use loras::LoraLibrary;
 pub(crate) use model_files::ModelFiles;
 pub(crate) use networks::Networks;
+pub(crate) use residence::Network;

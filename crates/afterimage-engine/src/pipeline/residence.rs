@@ -8,10 +8,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The networks, in the order of a [`MemoryPlan`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Network {
+pub(crate) enum Network {
+    /// T5 and CLIP.
     Text,
+    /// `SigLIP` and Redux.
     Image,
+    /// FLUX.
     Transformer,
+    /// Both halves of the VAE.
     Autoencoder,
 }
 

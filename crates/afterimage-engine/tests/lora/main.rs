@@ -155,42 +155,49 @@ fn several_add_up_by_their_scales_and_none_changes_nothing() {
     assert_eq!(with(&[used("text-kohya", 1.0, false)]), with(&[]), "it changes other networks");
 }
 
-#[test]
-fn quantised_weights_keep_their_numbers_and_get_the_same_addition() {
-    let recorded = Recorded::open();
+/// The transformer's weights, those of the matrices in `elements` by turns, and the same numbers in f32.
+fn stored_as(elements: &[Element]) -> (write::Weights, write::Weights) {
     let scope = source("transformer", layout::flux);
     let (mut stored, mut plain) = (write::Weights::new(), write::Weights::new());
     for (index, wanted) in wanted::flux(&flux_config()).0.into_iter().enumerate() {
         let values = scope.values(&wanted.name, &wanted.shape).unwrap();
         let is_matrix = wanted.shape.len() == 2 && wanted.name.contains("_blocks.");
-        let element = [Element::Q8_0, Element::Q4_0, Element::Bf16, Element::F8E4M3][index % 4];
+        let element = if is_matrix { elements[index % elements.len()] } else { Element::F32 };
         let tensor = match element {
-            Element::Q8_0 | Element::Q4_0 if is_matrix => {
-                write::random_blocks(&wanted.name, &wanted.shape, element, index as u64)
-            }
-            Element::Bf16 | Element::F16 => write::plain(&wanted.name, &wanted.shape, element, &values),
-            _ => write::plain(&wanted.name, &wanted.shape, Element::F32, &values),
+            Element::Q8_0 | Element::Q4_0 => write::random_blocks(&wanted.name, &wanted.shape, element, index as u64),
+            _ => write::plain(&wanted.name, &wanted.shape, element, &values),
         };
-        plain.insert(
-            wanted.name.clone(),
-            write::plain(&wanted.name, &wanted.shape, Element::F32, &write::values(&tensor)),
-        );
+        let decoded = write::plain(&wanted.name, &wanted.shape, Element::F32, &write::values(&tensor));
+        plain.insert(wanted.name.clone(), decoded);
         stored.insert(wanted.name, tensor);
     }
+    (stored, plain)
+}
+
+#[test]
+fn quantised_weights_keep_their_numbers_and_get_the_same_addition() {
+    let recorded = Recorded::open();
     let folder = tempfile::tempdir().unwrap();
-    let (gguf, twin) = (folder.path().join("x.gguf"), folder.path().join("x.safetensors"));
-    write::gguf(&gguf, &stored);
-    write::safetensors(&twin, &plain, None);
     let open = |path: &Path| layout::flux(Arc::new(Component::open_file(path).unwrap())).unwrap().scope();
-    for form in ["peft", "kohya", "bfl"] {
-        let (within, scope) = ([used(form, 1.0, true)], open(&gguf));
-        let applied = AppliedLoras::new(&within, LoraPart::Transformer);
-        // Merged where numbers are f32, beside the others.
-        let found = velocity(&transformer(&merged(&scope, &within)).with_loras(applied).unwrap(), &recorded);
-        let twin = transformer(&merged(&open(&twin), &within)).with_loras(applied).unwrap();
-        let difference = difference(&found, &velocity(&twin, &recorded));
-        println!("{form} on GGUF: {difference:.1e}");
-        assert!(difference < TOLERANCE, "{form}: {difference}");
+    let (blocks, eight_bits) = (folder.path().join("x.gguf"), folder.path().join("fp8.safetensors"));
+    let twins = [folder.path().join("x.safetensors"), folder.path().join("f32.safetensors")];
+    let (stored, plain) = stored_as(&[Element::Q8_0, Element::Q4_0, Element::Bf16, Element::F32]);
+    write::gguf(&blocks, &stored);
+    write::safetensors(&twins[0], &plain, None);
+    let (stored, plain) = stored_as(&[Element::F8E4M3, Element::F8E5M2]);
+    write::safetensors(&eight_bits, &stored, None);
+    write::safetensors(&twins[1], &plain, None);
+    for ((kind, path), twin) in [("GGUF", &blocks), ("fp8", &eight_bits)].into_iter().zip(&twins) {
+        for form in ["peft", "kohya", "bfl"] {
+            let (within, scope) = ([used(form, 1.0, true)], open(path));
+            let applied = AppliedLoras::new(&within, LoraPart::Transformer);
+            // Merged where numbers are f32, beside the others.
+            let found = velocity(&transformer(&merged(&scope, &within)).with_loras(applied).unwrap(), &recorded);
+            let twin = transformer(&merged(&open(twin), &within)).with_loras(applied).unwrap();
+            let difference = difference(&found, &velocity(&twin, &recorded));
+            println!("{form} on {kind}: {difference:.1e}");
+            assert!(difference < TOLERANCE, "{form} on {kind}: {difference}");
+        }
     }
 }
 

@@ -56,25 +56,18 @@ fn write_large(path: &Path) -> u64 {
 
 fn arguments(transformer: Option<&Path>, budget: Option<u64>) -> Vec<String> {
     let demo = demo();
-    let mut words = vec!["vary".to_owned(), "photo.png".to_owned()];
-    let mut flag = |name: &str, value: String| words.extend([name.to_owned(), value]);
-    for (name, path) in
-        [("--base", Some(&*demo)), ("--redux", Some(&*demo.join("redux"))), ("--transformer", transformer)]
-    {
-        path.into_iter().for_each(|path| flag(name, path.display().to_string()));
+    let shown = |path: &Path| path.display().to_string();
+    let fixed = "vary photo.png --size 64x64 --steps 2 --seed 1 --safety off --metadata none --output out/a.png";
+    let mut words: Vec<String> = fixed.split(' ').map(str::to_owned).collect();
+    let flags = [
+        ("--base", Some(shown(&demo))),
+        ("--redux", Some(shown(&demo.join("redux")))),
+        ("--transformer", transformer.map(shown)),
+        ("--memory-budget", budget.map(|bytes| bytes.to_string())),
+    ];
+    for (flag, value) in flags {
+        words.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value]));
     }
-    for (name, value) in [
-        ("--size", "64x64"),
-        ("--steps", "2"),
-        ("--seed", "1"),
-        ("--safety", "off"),
-        ("--metadata", "none"),
-        ("--output", "out/a.png"),
-    ] {
-        flag(name, value.to_owned());
-    }
-    budget.into_iter().for_each(|bytes| flag("--memory-budget", bytes.to_string()));
-
     words
 }
 
@@ -111,6 +104,26 @@ fn a_model_larger_than_the_budget_is_streamed_and_the_budget_kept() {
     assert!(peak < BUDGET, "{peak} of {BUDGET}: {said}");
     assert!(said.contains("transformer 0.6 GB streamed from the file"), "{said}");
     assert_eq!([&kept, &streamed], [&expected; 2]);
+}
+
+/// The benchmark makes no request: it keeps its networks itself.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_benchmark_keeps_its_budget() {
+    let context = Context::new();
+    let large = context.path("large.safetensors");
+    write_large(&large);
+    let bench = |budget: &[&str]| {
+        let (demo, redux) = (demo(), demo().join("redux"));
+        let mut words = vec!["bench", "--base", demo.to_str().unwrap(), "--redux", redux.to_str().unwrap()];
+        words.extend(["--transformer", large.to_str().unwrap(), "--size", "64x64", "--steps", "1", "--repeat", "1"]);
+        words.extend(budget);
+        context.run(&[&words[..], &["--json"]].concat())
+    };
+    let report: Value = serde_json::from_slice(&bench(&["--memory-budget", "300MB"]).succeeded().stdout).unwrap();
+    let peak = report["peak_memory_bytes"].as_u64().unwrap();
+    assert!(peak < BUDGET, "{peak} of {BUDGET}");
+    bench(&["--memory-budget", "100MB"]).refused(&["0.1 GB are to be had (--memory-budget)"]);
 }
 
 #[test]
