@@ -7,7 +7,9 @@ import zlib
 from pathlib import Path
 
 CORPUS = Path(__file__).parent / "corpus"
-FIXTURES = Path(__file__).parent.parent / "crates" / "afterimage-imaging" / "tests" / "fixtures"
+CRATES = Path(__file__).parent.parent / "crates"
+FIXTURES = CRATES / "afterimage-imaging" / "tests" / "fixtures"
+DEMO = CRATES / "afterimage-demo" / "bundle"
 
 
 def png(width, height, colour, depth, *extra):
@@ -143,6 +145,21 @@ def weights_files():
     ]
 
 
+def tokenizers():
+    """The embedded model's folders, and small ones, whose changes do more."""
+    folders = [[(path.name, path.read_text()) for path in sorted((DEMO / name).iterdir())]
+               for name in ("tokenizer", "tokenizer_2")]
+    letters = {"<|startoftext|>": 0, "<|endoftext|>": 1, "a": 2, "b</w>": 3, "ab</w>": 4}
+    folders.append([("vocab.json", json.dumps(letters)), ("merges.txt", "#version: 0.2\na b</w>\n"),
+                    ("tokenizer_config.json", '{"model_max_length": 77, "pad_token": {"content": "<|endoftext|>"}}')])
+    pieces = [["<pad>", 0.0], ["</s>", 0.0], ["<unk>", 0.0], ["\u2581", -2.0], ["\u2581red", -3.5]]
+    folders.append([("tokenizer.json", json.dumps({
+        "added_tokens": [{"id": 1, "content": "</s>", "special": True}],
+        "normalizer": {"type": "Sequence", "normalizers": [{"type": "NFKC"}]},
+        "model": {"type": "Unigram", "unk_id": 2, "vocab": pieces, "byte_fallback": False}}))])
+    return ["".join(f"== {name}\n{text}\n" for name, text in folder).encode() for folder in folders]
+
+
 PICTURES = [
     *(png(5, 3, colour, depth) for colour, depth in
       [(0, 1), (0, 8), (0, 16), (2, 8), (2, 16), (3, 1), (3, 4), (4, 8), (6, 8), (6, 16)]),
@@ -160,6 +177,9 @@ PICTURES += [path.read_bytes() for folder in ("decode", "inputs") for path in so
 PLAIN = [b'name="n"', b"2"], [b'name="file"; filename="../../x.png"', b"bytes"]
 SEEDS = {
     "weights_file": weights_files(),
+    "tokenizer": tokenizers(),
+    "config": [path.read_bytes() for path in sorted(DEMO.rglob("*.json"))
+               if path.name.endswith("config.json") or path.name == "afterimage.json"],
     "lora_keys": [
         b"img_in.lora_A.weight 2 4\nimg_in.lora_B.weight 4 2\nimg_in.alpha 1 1\nimg_in.lora_B.bias 4 1",
         b"transformer.transformer_blocks.0.attn.to_k.lora_A.weight 1 4\n"

@@ -3,6 +3,8 @@
 use libfuzzer_sys::arguments;
 use std::process::ExitCode;
 
+#[path = "../../../fuzz/targets/config.rs"]
+mod config;
 #[path = "../../../fuzz/targets/data_uri.rs"]
 mod data_uri;
 #[path = "../../../fuzz/targets/lora_keys.rs"]
@@ -17,6 +19,8 @@ mod picture;
 mod request_json;
 #[path = "../../../fuzz/targets/size.rs"]
 mod size;
+#[path = "../../../fuzz/targets/tokenizer.rs"]
+mod tokenizer;
 #[path = "../../../fuzz/targets/web_url.rs"]
 mod web_url;
 #[path = "../../../fuzz/targets/weights_file.rs"]
@@ -28,6 +32,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     match arguments.target.as_str() {
+        "config" => config::fuzz(&arguments),
         "data_uri" => data_uri::fuzz(&arguments),
         "lora_keys" => lora_keys::fuzz(&arguments),
         "multipart" => multipart::fuzz(&arguments),
@@ -35,6 +40,7 @@ fn main() -> ExitCode {
         "picture" => picture::fuzz(&arguments),
         "request_json" => request_json::fuzz(&arguments),
         "size" => size::fuzz(&arguments),
+        "tokenizer" => tokenizer::fuzz(&arguments),
         "web_url" => web_url::fuzz(&arguments),
         "weights_file" => weights_file::fuzz(&arguments),
         other => {
