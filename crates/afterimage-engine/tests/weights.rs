@@ -172,7 +172,7 @@ fn bfl_files_hold_the_same_transformer_behind_any_prefix() {
     let (source, config) = dev_transformer();
     let wanted = whole(wanted::flux(&config));
     let values = canonical_values(&source.scope(), &wanted);
-    for prefix in ["", "model.diffusion_model.", "diffusion_model."] {
+    for prefix in ["", "model.diffusion_model.", "diffusion_model.", "module.", "some.tool._orig_mod."] {
         let mut file: Tensors =
             values.iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor.clone())).collect();
         file.insert("first_stage_model.decoder.conv_in.bias".to_owned(), (vec![1], vec![0.0]));
@@ -183,6 +183,14 @@ fn bfl_files_hold_the_same_transformer_behind_any_prefix() {
         shape.check(&source, &config).unwrap();
         assert_eq!(canonical_values(&source.scope(), &wanted), values);
     }
+}
+
+#[test]
+fn of_two_models_behind_unknown_names_none_is_taken() {
+    let anchor = |prefix: &str| (format!("{prefix}double_blocks.0.img_attn.qkv.weight"), (vec![1], vec![0.0]));
+    let open = |prefixes: &[&str]| layout::flux(reopen(&prefixes.iter().map(|prefix| anchor(prefix)).collect()));
+    assert_eq!(["net.", "model."].map(|prefix| open(&[prefix, "model."]).unwrap().prefix().to_owned()), ["model."; 2]);
+    assert!(open(&["net.", "ema."]).is_err() && open(&["another_"]).is_err());
 }
 
 #[test]

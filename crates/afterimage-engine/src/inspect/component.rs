@@ -29,6 +29,7 @@ pub(super) fn report(name: &str, folder: Option<&Bundle>, component: Component) 
         Ok(needs) => {
             report.sizes = needs.sizes;
             compare(&mut report, &source, &needs.recording);
+            add_others(&mut report, kind, &component);
             match folder.map_or(Ok(None), |folder| beyond(kind, &source, folder)) {
                 Ok(None) => {}
                 Ok(Some(beyond)) => contradict(&mut report, beyond),
@@ -78,19 +79,39 @@ fn contents(name: &str, component: &Component) -> ComponentReport {
     report
 }
 
-/// Tries the layouts, most distinctive first.
+type Open = fn(Arc<Component>) -> Result<LayoutSource>;
+
+/// The layouts, most distinctive first.
+const LAYOUTS: [(ComponentKind, Open); 6] = [
+    (ComponentKind::FluxTransformer, layout::flux),
+    (ComponentKind::Vae, layout::vae),
+    (ComponentKind::T5, layout::t5),
+    (ComponentKind::Redux, layout::redux),
+    // Full SigLIP checkpoints hold a text tower with CLIP's names as well.
+    (ComponentKind::Siglip, layout::siglip),
+    (ComponentKind::Clip, layout::clip),
+];
+
 fn recognise(component: &Arc<Component>) -> Option<(ComponentKind, LayoutSource)> {
-    type Open = fn(Arc<Component>) -> Result<LayoutSource>;
-    let layouts: [(ComponentKind, Open); 6] = [
-        (ComponentKind::FluxTransformer, layout::flux),
-        (ComponentKind::Vae, layout::vae),
-        (ComponentKind::T5, layout::t5),
-        (ComponentKind::Redux, layout::redux),
-        // Full SigLIP checkpoints hold a text tower with CLIP's names as well.
-        (ComponentKind::Siglip, layout::siglip),
-        (ComponentKind::Clip, layout::clip),
-    ];
-    layouts.into_iter().find_map(|(kind, open)| Some((kind, open(Arc::clone(component)).ok()?)))
+    LAYOUTS.into_iter().find_map(|(kind, open)| Some((kind, open(Arc::clone(component)).ok()?)))
+}
+
+/// Names the networks that an all-in-one checkpoint holds beside its transformer: `--transformer` uses them, too.
+fn add_others(report: &mut ComponentReport, kind: ComponentKind, component: &Arc<Component>) {
+    const USED: [ComponentKind; 3] = [ComponentKind::Vae, ComponentKind::T5, ComponentKind::Clip];
+    if kind != ComponentKind::FluxTransformer {
+        return;
+    }
+    for (kind, open) in LAYOUTS.into_iter().filter(|(kind, _)| USED.contains(kind)) {
+        let Ok(source) = open(Arc::clone(component)) else { continue };
+        let Ok(needs) = needs(kind, &source, None) else { continue };
+        let names: BTreeSet<String> =
+            needs.recording.0.iter().flat_map(|wanted| source.file_names(&wanted.name)).collect();
+        report.unneeded.retain(|name| !names.contains(name));
+        let missing = names.iter().filter(|name| !component.has(name)).count();
+        let state = if missing == 0 { "complete".to_owned() } else { format!("{missing} tensors are missing") };
+        report.sizes.push((format!("holds {kind}"), state));
+    }
 }
 
 /// A block in the weights that the configuration in `folder` does not count.

@@ -2,6 +2,7 @@
 
 use super::report::{ComponentKind, ComponentReport};
 use crate::weights::lora::{LoraForm, LoraPairs};
+use afterimage_core::{Error, shortened};
 use std::path::Path;
 
 /// Says what the file `path` adds, and to what. Whether a model has the layers is not known without the model.
@@ -10,7 +11,14 @@ pub(super) fn describe(report: &mut ComponentReport, path: &Path) {
     let pairs = match LoraPairs::open(path) {
         Ok(pairs) => pairs,
         Err(error) => {
-            report.reason = error.to_string();
+            // The report names the file.
+            report.reason = match error {
+                Error::ModelFile { problem, .. } => problem,
+                Error::Tensor { tensor, expected, found, .. } => {
+                    format!("tensor {}: expected {expected}, found {found}", shortened(&tensor))
+                }
+                error => error.to_string(),
+            };
             return;
         }
     };

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The end token that old configurations name by mistake; transformers then takes the largest id for the end.
-const LEGACY_END: u32 = 2;
+pub(crate) const LEGACY_END: u32 = 2;
 
 /// `text_encoder/config.json`; absent fields have transformers' defaults.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

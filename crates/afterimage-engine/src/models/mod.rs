@@ -20,6 +20,7 @@ mod vision;
 
 pub use activation::ConfiguredActivation;
 pub use area::area_average;
+pub(crate) use clip::LEGACY_END;
 pub use clip::{ClipTextConfig, ClipTextModel};
 pub use open_nsfw::{OPEN_NSFW_SIDE, OpenNsfw};
 pub(crate) use pixel_tables::PixelTables;

@@ -49,6 +49,7 @@ impl ModelFiles {
         };
         let part = Part {
             folder: base.folder("vae"),
+            types: types_of("vae"),
             named: options.vae.as_deref(),
             checkpoint: options.transformer.as_deref(),
         };
@@ -187,6 +188,7 @@ impl ModelFiles {
         let bundle = self.redux.as_ref().filter(|_| in_redux).unwrap_or(&self.base);
         Part {
             folder: bundle.folder(folder),
+            types: types_of(folder),
             named: named.as_deref().filter(|_| adapter),
             checkpoint: options.transformer.as_deref().filter(|_| !in_redux),
         }
@@ -290,6 +292,18 @@ impl ModelFiles {
             DtypeChoice::Bf16 => Scope::new(Arc::new(RoundedToBf16(source))),
             DtypeChoice::Auto | DtypeChoice::F32 => Scope::new(source),
         }
+    }
+}
+
+/// What configurations of the network in `folder` call it, in transformers' `model_type` or diffusers' `_class_name`.
+fn types_of(folder: &str) -> &'static [&'static str] {
+    match folder {
+        "transformer" => &["FluxTransformer2DModel"],
+        "vae" => &["AutoencoderKL"],
+        "text_encoder" => &["clip_text_model", "clip"],
+        "text_encoder_2" => &["t5", "mt5"],
+        "image_encoder" => &["siglip_vision_model", "siglip"],
+        _ => &["ReduxImageEncoder"],
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::bundle::Bundle;
 use crate::weights::{Component, LayoutSource};
 use afterimage_core::{Error, Result};
+use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,6 +11,8 @@ use std::sync::Arc;
 pub(super) struct Part<'a> {
     /// Its folder in the model, which need not exist.
     pub folder: Bundle,
+    /// What a configuration of it says of itself, in `model_type` or `_class_name`.
+    pub types: &'static [&'static str],
     /// The weights that replace the folder's.
     pub named: Option<&'a Path>,
     /// A file that may hold this network among others, for where the folder has no weights.
@@ -45,7 +48,8 @@ impl Part<'_> {
         layout: fn(Arc<Component>) -> Result<LayoutSource>,
         published: fn(&LayoutSource) -> Option<C>,
     ) -> Result<(C, PathBuf)> {
-        let beside = || self.named.and_then(beside).filter(|folder| folder.has(CONFIG));
+        let beside =
+            || self.named.and_then(beside).filter(|folder| folder.has(CONFIG) && self.is_configured_by(folder));
         let own = self.folder.has(CONFIG).then(|| self.folder.clone());
         let single = self.named.is_some() || self.checkpoint.is_some() && !Component::is_in(&self.folder);
         match own.or_else(beside) {
@@ -62,6 +66,22 @@ impl Part<'_> {
         }
     }
 
+    /// Whether the configuration in `folder` is of this network: files of several may lie in one folder. One that does not
+    /// say what it is of is taken for it.
+    fn is_configured_by(&self, folder: &Bundle) -> bool {
+        #[derive(Deserialize)]
+        struct Identity {
+            model_type: Option<String>,
+            #[serde(rename = "_class_name")]
+            class_name: Option<String>,
+        }
+        // One that cannot be read is refused by whoever reads it.
+        let Ok(Identity { model_type, class_name }) = folder.json(CONFIG) else { return true };
+        let said = [model_type, class_name];
+        let mut said = said.iter().flatten().peekable();
+        said.peek().is_none() || said.any(|name| self.types.contains(&name.as_str()))
+    }
+
     /// Where it comes from, for messages.
     pub fn path(&self) -> PathBuf {
         self.named.map_or_else(|| self.folder.path(""), Path::to_path_buf)
@@ -75,4 +95,26 @@ const CONFIG: &str = "config.json";
 pub(super) fn beside(path: &Path) -> Option<Bundle> {
     let folder = if path.is_dir() { path } else { path.parent()? };
     Bundle::open(if folder.as_os_str().is_empty() { Path::new(".") } else { folder }).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_is_taken_by_the_network_that_it_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let bundle = Bundle::open(folder.path()).unwrap();
+        let part = Part { folder: bundle.clone(), types: &["ReduxImageEncoder"], named: None, checkpoint: None };
+        for (text, is_taken) in [
+            (r#"{"model_type": "siglip_vision_model"}"#, false),
+            (r#"{"_class_name": "ReduxImageEncoder"}"#, true),
+            (r#"{"_class_name": "AutoencoderKL", "redux_dim": 4}"#, false),
+            (r#"{"redux_dim": 4}"#, true),
+            ("{", true),
+        ] {
+            std::fs::write(folder.path().join(CONFIG), text).unwrap();
+            assert_eq!(part.is_configured_by(&bundle), is_taken, "{text}");
+        }
+    }
 }

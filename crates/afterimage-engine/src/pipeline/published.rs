@@ -3,12 +3,15 @@
 
 use crate::config::VaeConfig;
 use crate::inspect::shapes;
-use crate::models::{ClipTextConfig, ReduxConfig, SiglipConfig, T5Config};
+use crate::models::{ClipTextConfig, LEGACY_END, ReduxConfig, SiglipConfig, T5Config};
 use crate::weights::LayoutSource;
 use std::path::Path;
 
 /// Width of a head in all of CLIP's text encoders and in all of `SigLIP`'s towers but one.
 const HEAD: usize = 64;
+
+/// Width of the narrowest published tower, CLIP's B/32. Small ones that people make have heads of any width.
+const NARROWEST: usize = 512;
 
 /// `SigLIP` so400m, the tower of FLUX.1 Redux: width, heads, and of the model with 27 × 27 patches of 14 pixels the
 /// picture's side, of which 6 pixels are left over.
@@ -23,6 +26,10 @@ const GROUPS: usize = 32;
 pub(super) fn clip(source: &LayoutSource) -> Option<ClipTextConfig> {
     let mut config = shapes::clip(source)?;
     config.num_attention_heads = heads(config.hidden_size)?;
+    if config.vocab_size != ClipTextConfig::default().vocab_size {
+        // Its end token is another one: the largest id, as transformers has it.
+        config.eos_token_id = LEGACY_END;
+    }
     config.validate(Path::new("")).ok()?;
     Some(config)
 }
@@ -55,6 +62,7 @@ pub(super) fn vae(source: &LayoutSource) -> Option<VaeConfig> {
     Some(config)
 }
 
+/// Heads of a tower of this width, when it may be one of the published.
 fn heads(width: usize) -> Option<usize> {
-    width.is_multiple_of(HEAD).then_some(width / HEAD)
+    (width >= NARROWEST && width.is_multiple_of(HEAD)).then_some(width / HEAD)
 }

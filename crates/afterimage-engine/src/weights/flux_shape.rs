@@ -29,6 +29,14 @@ pub struct FluxShape {
     pub guidance_embeds: bool,
 }
 
+/// The embedding of guidance, which FLUX.1-schnell has not.
+const GUIDANCE: [&str; 4] = [
+    "guidance_in.in_layer.weight",
+    "guidance_in.in_layer.bias",
+    "guidance_in.out_layer.weight",
+    "guidance_in.out_layer.bias",
+];
+
 impl FluxShape {
     /// Reads the shape of the transformer in `source`.
     ///
@@ -63,7 +71,8 @@ impl FluxShape {
             num_attention_heads: hidden / attention_head_dim,
             joint_attention_dim,
             pooled_projection_dim,
-            guidance_embeds: source.shape("guidance_in.in_layer.weight").is_some(),
+            // Any of them, so that a missing one is told by its name.
+            guidance_embeds: GUIDANCE.iter().any(|name| source.shape(name).is_some()),
         })
     }
 
@@ -110,12 +119,18 @@ impl FluxShape {
     }
 }
 
-/// The sides of a tensor with `N` dimensions.
+/// The sides of a tensor with `N` dimensions. Some exports of GGUF fill them up to four with ones.
 fn sides<const N: usize>(source: &LayoutSource, name: &str) -> Result<[usize; N]> {
-    source
-        .shape(name)
-        .and_then(|shape| shape.try_into().ok())
-        .ok_or_else(|| unusable(source, name, format!("a tensor with {N} dimensions")))
+    let trimmed = |mut shape: Vec<usize>| {
+        while shape.len() > N && shape.first() == Some(&1) {
+            shape.remove(0);
+        }
+        while shape.len() > N && shape.last() == Some(&1) {
+            shape.pop();
+        }
+        shape.try_into().ok()
+    };
+    source.shape(name).and_then(trimmed).ok_or_else(|| unusable(source, name, format!("a tensor with {N} dimensions")))
 }
 
 fn unusable(source: &LayoutSource, name: &str, expected: String) -> Error {

@@ -23,7 +23,13 @@ const LAYERS: &str = "_quantization_metadata";
 const FORMATS: [&str; 2] = ["float8_e4m3fn", "float8_e5m2"];
 
 /// Tables of embeddings, which scaled files leave as they are.
-const TABLES: [&str; 3] = ["shared.weight", "embed_tokens.weight", "token_embedding.weight"];
+const TABLES: [&str; 5] = [
+    "shared.weight",
+    "embed_tokens.weight",
+    "token_embedding.weight",
+    "position_embedding.weight",
+    "relative_attention_bias.weight",
+];
 
 /// What was found beside tensors.
 #[derive(Debug, Default)]
@@ -53,14 +59,14 @@ struct Layers {
 /// What is wrong with which tensor: a scale that is missing, no single number or not finite; an unknown format.
 pub(super) fn find(file: &impl TensorFile, metadata: &HashMap<String, String>) -> Result<Scales, String> {
     let mut scales = Scales::default();
-    let mut marked = false;
+    let mut marked = Vec::new();
     for (name, _) in infos(file) {
         let (layer, kind) = name.rsplit_once('.').unwrap_or(("", name));
         let weight = format!("{layer}.weight");
         let beside_weight = file.info(&weight).is_some();
         match kind {
             "scaled_fp8" => {
-                marked = true;
+                marked.push(name.strip_suffix("scaled_fp8").unwrap_or_default().to_owned());
                 scales.aside.insert(name.to_owned());
             }
             "scale_weight" | "weight_scale" if beside_weight => {
@@ -90,9 +96,7 @@ pub(super) fn find(file: &impl TensorFile, metadata: &HashMap<String, String>) -
             need_factor(file, &layer, LAYERS)?;
         }
     }
-    if marked {
-        check_all_have_one(file, &scales)?;
-    }
+    check_all_have_one(file, &scales, &marked)?;
     Ok(scales)
 }
 
@@ -152,13 +156,15 @@ fn need_factor(file: &impl TensorFile, layer: &str, said: &str) -> Result<(), St
     Err(format!("tensor {}: missing, though {} says that the weight is scaled", shortened(&scale), shortened(said)))
 }
 
-/// Refuses matrices of 8 bits without a scale in a file that is marked as scaled.
-fn check_all_have_one(file: &impl TensorFile, scales: &Scales) -> Result<(), String> {
+/// Refuses matrices of 8 bits without a scale where the marker says that they are scaled: behind each of the beginnings
+/// `marked`, since each model of an all-in-one checkpoint has its own. `ComfyUI` would take 1 for a scale that is missing.
+fn check_all_have_one(file: &impl TensorFile, scales: &Scales, marked: &[String]) -> Result<(), String> {
     let without = infos(file).find(|(name, info)| {
         let eight_bits = matches!(info.element, Some(Element::F8E4M3 | Element::F8E5M2));
         let table = TABLES.iter().any(|table| name.ends_with(table));
         let renamed = scales.renamed.get(*name).map_or(*name, String::as_str);
-        eight_bits && info.shape.len() > 1 && !table && !scales.factors.contains_key(renamed)
+        let said = marked.iter().any(|beginning| name.starts_with(beginning.as_str()));
+        said && eight_bits && info.shape.len() > 1 && !table && !scales.factors.contains_key(renamed)
     });
     match without {
         None => Ok(()),
@@ -230,6 +236,16 @@ mod tests {
     }
 
     #[test]
+    fn a_marker_speaks_for_the_names_behind_its_own_beginning() {
+        let marker: Entry = ("model.scaled_fp8", Dtype::F8_E4M3, &[0], vec![]);
+        let scaled = [weight("model.m.weight"), number("model.m.scale_weight", 0.5), marker];
+        let file = parse(&[&scaled[..], &[weight("m.weight")]].concat(), None).unwrap();
+        assert_eq!(values(&file), [1.0, 2.0]);
+        let message = parse(&[&scaled[..], &[weight("model.n.weight")]].concat(), None).unwrap_err();
+        assert!(message.contains("tensor model.n.weight: [1, 2] in f8_e4m3 without a scale"), "{message}");
+    }
+
+    #[test]
     fn scales_of_norms_are_tensors_like_others() {
         let file = parse(&[weight("m.weight"), number("m.norm.query_norm.scale", 2.0)], None).unwrap();
         assert_eq!(file.names().count(), 2);
@@ -240,7 +256,7 @@ mod tests {
         let layers = |format: &str| format!(r#"{{"layers": {{"m": {{"format": "{format}"}}}}}}"#);
         let two: Entry = ("m.weight_scale", Dtype::F32, &[2], vec![0; 8]);
         let whole: Entry = ("m.weight_scale", Dtype::I32, &[1], vec![0; 4]);
-        let marker: Entry = ("model.scaled_fp8", Dtype::F8_E4M3, &[0], vec![]);
+        let marker: Entry = ("scaled_fp8", Dtype::F8_E4M3, &[0], vec![]);
         let quant: Entry = ("m.comfy_quant", Dtype::U8, &[18], br#"{"format":"nvfp4"}"#.to_vec());
         for (more, metadata, expected) in [
             (two, None, "tensor m.weight_scale: expected one number in f32, bf16 or f16 (a scale), found [2] in f32"),

@@ -17,8 +17,12 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// The same limit as the reference implementation's. FLUX.1-dev's header has 0.1 MB.
-const HEADER_BYTES: u64 = 100_000_000;
+/// Less than the reference implementation's limit of 100 MB, since a header is taken apart in up to 15 times its memory.
+/// FLUX.1-dev's header has 0.1 MB, that of a LoRA with all tags of its training pictures some MB.
+const HEADER_BYTES: u64 = 16 << 20;
+
+/// Most dimensions of a tensor. Convolutions of videos have 5.
+const DIMENSIONS: usize = 8;
 
 /// An open safetensors file: its header, checked, and its bytes, mapped.
 #[derive(Debug)]
@@ -180,6 +184,9 @@ fn parse(bytes: &SharedBytes) -> Result<(SafetensorsHeader, SharedBytes), String
 fn check(mut tensors: Vec<(String, RawInfo)>, data_bytes: usize) -> Result<BTreeMap<String, RawInfo>, String> {
     for (name, info) in &tensors {
         let (start, end) = info.data_offsets;
+        if info.shape.len() > DIMENSIONS {
+            return Err(format!("damaged header: tensor {name}: {} dimensions", info.shape.len()));
+        }
         let bits = info.shape.iter().try_fold(info.dtype.bitsize(), |bits, side| bits.checked_mul(*side));
         let length = bits.filter(|bits| bits % 8 == 0).map(|bits| bits / 8);
         if start > end || length != Some(end - start) {
@@ -318,6 +325,7 @@ mod tests {
             (vec![entry("a", "[1]", 4, 0)], 8, "tensor a: 1 numbers of type F32 do not fill the bytes 4 to 0"),
             (vec![entry("a", "[2, 2]", 0, 8)], 8, "tensor a: 2 x 2 numbers of type F32 do not fill the bytes 0 to 8"),
             (vec![entry("a", "[4294967296, 4294967296, 4]", 0, 8)], 8, "do not fill the bytes"),
+            (vec![entry("a", "[1,1,1,1,1,1,1,1,1]", 0, 4)], 4, "tensor a: 9 dimensions"),
             (vec![entry("a", "[]", 0, 8)], 8, "tensor a: one numbers of type F32 do not fill"),
             (vec![entry("a", "[1]", 0, 4)], 9, "5 bytes behind the last tensor belong to none"),
             (vec![entry("a", "[-1]", 0, 4)], 4, "tensor a: invalid value: integer `-1`"),
@@ -341,6 +349,7 @@ mod tests {
                 vec![0xff; 100],
                 "is not a weights file: neither GGUF, nor safetensors (its header would have 18446744073709551615 bytes)",
             ),
+            (file(&" ".repeat((16 << 20) + 1), 0), "its header would have 16777217 bytes"),
             ((1_u64 << 63).to_le_bytes().to_vec(), "its header would have 9223372036854775808 bytes"),
             (1000_u64.to_le_bytes().to_vec(), "is truncated: the header has 1000 bytes, the file only 8 in all"),
             (file("[1, 2]", 0), "damaged header: invalid type: sequence, expected an object"),

@@ -1,18 +1,24 @@
 //! The header of a GGUF file, read without trust in any of its numbers.
 //!
 //! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>. All counts are 64-bit in versions 2 and 3; they
-//! bound loops that end with the file, and nothing is allocated by them.
+//! bound loops that end with the longest header, and nothing is allocated by them.
 
 use std::collections::BTreeMap;
 
 /// Longest name or key that is read; GGML's own limit on names is 64 bytes.
 const TEXT_BYTES: u64 = 1 << 16;
 
+/// Longest header. Those of FLUX and T5 have less than 1 MB, with the vocabulary of a language model 10 MB.
+pub(super) const HEADER_BYTES: usize = 32 << 20;
+
 /// Most dimensions of a tensor; GGML has 4.
 const DIMENSIONS: u32 = 8;
 
 /// Deepest nesting of arrays. Nothing nests them.
 const DEPTH: u32 = 4;
+
+/// Most tensors, and most entries. An all-in-one checkpoint of FLUX has 1,500, an entry for each would still be few.
+const MOST: u64 = 1 << 16;
 
 /// Fewest bytes of a tensor's entry: length of the name, number of dimensions, type, offset.
 const TENSOR_BYTES: u64 = 8 + 4 + 4 + 8;
@@ -53,7 +59,7 @@ pub(super) struct ListedTensor {
 
 /// Reads the header of `file`, which starts with the format's mark.
 pub(super) fn read(file: &[u8]) -> Result<GgufHeader, String> {
-    let mut cursor = Cursor { file, at: 4 };
+    let mut cursor = Cursor { header: &file[..file.len().min(HEADER_BYTES)], at: 4 };
     let version = cursor.u32()?;
     match version {
         2 | 3 => {}
@@ -63,11 +69,14 @@ pub(super) fn read(file: &[u8]) -> Result<GgufHeader, String> {
         _ => return Err(format!("is a GGUF file of version {version}; expected 2 or 3")),
     }
     let (tensors, entries) = (cursor.u64()?, cursor.u64()?);
-    let left = (file.len() - cursor.at) as u64;
+    if tensors > MOST || entries > MOST {
+        return Err(format!("damaged header: {tensors} tensors and {entries} entries; at most {MOST} are read"));
+    }
+    let left = (cursor.header.len() - cursor.at) as u64;
     if tensors > left / TENSOR_BYTES || entries > left / ENTRY_BYTES {
         return Err(format!(
             "damaged header: {tensors} tensors and {entries} entries are more than {} bytes can hold",
-            file.len()
+            cursor.header.len()
         ));
     }
     let (mut alignment, mut original_shapes) = (ALIGNMENT, BTreeMap::new());
@@ -109,15 +118,17 @@ struct EntryValue {
 }
 
 struct Cursor<'a> {
-    file: &'a [u8],
+    /// The file, as far as a header may reach.
+    header: &'a [u8],
     at: usize,
 }
 
 impl Cursor<'_> {
     fn take(&mut self, count: u64) -> Result<&[u8], String> {
         let end = usize::try_from(count).ok().and_then(|count| self.at.checked_add(count));
-        let bytes = end.and_then(|end| self.file.get(self.at..end)).ok_or_else(|| {
-            format!("is truncated: the header goes on after its {} bytes; download it again", self.file.len())
+        let bytes = end.and_then(|end| self.header.get(self.at..end)).ok_or_else(|| match self.header.len() {
+            HEADER_BYTES => format!("damaged header: it goes on after {HEADER_BYTES} bytes"),
+            length => format!("is truncated: the header goes on after its {length} bytes; download it again"),
         })?;
         self.at += bytes.len();
         Ok(bytes)

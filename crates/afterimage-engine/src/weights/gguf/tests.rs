@@ -140,7 +140,7 @@ fn damaged_headers_are_named() {
         (sides(&[1 << 40]), "tensor a: is truncated or damaged"),
         (sides(&[32; 9]), "tensor a: damaged header: 9 dimensions"),
         (Draft::default().with("a", &[32], 8, 34).with("a", &[32], 8, 34).bytes(), "tensor a is listed twice"),
-        (counts, "1152921504606846976 tensors and 0 entries are more than"),
+        (counts, "1152921504606846976 tensors and 0 entries; at most 65536 are read"),
         (trailing, "bytes behind the last tensor belong to none"),
         (entries(entry("general.alignment", 4, &3_u32.to_le_bytes())), "general.alignment: expected a power of two"),
         (entries(entry("split.count", 2, &3_u16.to_le_bytes())), "is one part of a GGUF file in several"),
@@ -217,5 +217,31 @@ proptest! {
                 }
             }
         }
+    }
+}
+
+/// A hole at the end of a file takes no room on the disk, so a file may be as long as its counts ask for: what is read of it
+/// has a bound of its own.
+#[test]
+fn counts_are_bounded_however_long_the_file_is() {
+    use std::time::{Duration, Instant};
+    let file = |tensors: u64, entries: u64, rest: &[u8]| {
+        let mut file = [&b"GGUF\x03\0\0\0"[..], &tensors.to_le_bytes(), &entries.to_le_bytes(), rest].concat();
+        file.resize(header::HEADER_BYTES + (1 << 20), 0);
+        file
+    };
+    let array = |kind: u32, count: u64| [&9_u32.to_le_bytes()[..], &kind.to_le_bytes(), &count.to_le_bytes()].concat();
+    let one_entry = |value: Vec<u8>| file(1, 1, &[text("a"), value].concat());
+    for (bytes, expected) in [
+        (file(1_000_000, 0, &[]), "1000000 tensors and 0 entries; at most 65536 are read"),
+        (file(0, 1_000_000, &[]), "0 tensors and 1000000 entries; at most 65536 are read"),
+        (one_entry(array(0, 1 << 62)), "it goes on after 33554432 bytes"),
+        (one_entry(array(8, 3_000_000_000)), "it goes on after 33554432 bytes"),
+        (one_entry(array(9, 2_000_000_000)), "it goes on after 33554432 bytes"),
+    ] {
+        let start = Instant::now();
+        let message = parse_bytes(bytes).unwrap_err();
+        assert!(message.contains(expected), "{message}");
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}: {message}", start.elapsed());
     }
 }

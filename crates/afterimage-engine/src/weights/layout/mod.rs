@@ -32,7 +32,7 @@ pub struct LayoutSource {
     component: Arc<Component>,
     naming: Box<dyn Naming>,
     layout: &'static str,
-    prefix: &'static str,
+    prefix: String,
 }
 
 impl LayoutSource {
@@ -47,8 +47,8 @@ impl LayoutSource {
     }
 
     /// What stands in front of the layout's names in this file, with its dot; often nothing.
-    pub fn prefix(&self) -> &'static str {
-        self.prefix
+    pub fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     /// The files behind it.
@@ -58,7 +58,8 @@ impl LayoutSource {
 
     /// A block that the files have and none of `depths` counts.
     pub fn beyond(&self, depths: &[Depth]) -> Option<Beyond> {
-        let names: Vec<&str> = self.component.names().filter_map(|name| name.strip_prefix(self.prefix)).collect();
+        let names: Vec<&str> =
+            self.component.names().filter_map(|name| name.strip_prefix(self.prefix.as_str())).collect();
         beyond(&names, depths).map(|beyond| Beyond { tensor: format!("{}{}", self.prefix, beyond.tensor), ..beyond })
     }
 
@@ -96,7 +97,7 @@ impl LayoutSource {
     fn parts(&self, name: &str) -> Vec<TensorPart> {
         let mut parts = self.naming.parts(name);
         for part in &mut parts {
-            part.name.insert_str(0, self.prefix);
+            part.name.insert_str(0, &self.prefix);
         }
         parts
     }
@@ -174,7 +175,8 @@ struct Candidate {
     anchors: &'static [&'static str],
 }
 
-/// Finds the first candidate one of whose anchors is there behind one of `prefixes`.
+/// Finds the first candidate one of whose anchors is there behind one of `prefixes`, else behind the only other beginning
+/// with which one is there: tools put their own module's name in front.
 ///
 /// # Errors
 /// [`Error::ModelFile`] that says what was looked for.
@@ -183,13 +185,16 @@ fn recognise(
     model: &str,
     candidates: &[Candidate],
     prefixes: &[&'static str],
-) -> Result<(usize, &'static str)> {
+) -> Result<(usize, String)> {
     for prefix in prefixes {
         for (number, candidate) in candidates.iter().enumerate() {
             if candidate.anchors.iter().any(|anchor| component.has(&format!("{prefix}{anchor}"))) {
-                return Ok((number, prefix));
+                return Ok((number, (*prefix).to_owned()));
             }
         }
+    }
+    if let Some(found) = behind_another(component, candidates) {
+        return Ok(found);
     }
     let looked_for: Vec<String> =
         candidates.iter().map(|candidate| format!("{} ({})", candidate.anchors[0], candidate.layout)).collect();
@@ -202,4 +207,17 @@ fn recognise(
             component.names().next().unwrap_or_default()
         ),
     ))
+}
+
+/// The candidate behind a beginning that nobody listed, and that beginning, which ends with a dot. `None` when there are
+/// several: which of two models is meant would be a guess.
+fn behind_another(component: &Component, candidates: &[Candidate]) -> Option<(usize, String)> {
+    let mut found = BTreeSet::new();
+    for name in component.names() {
+        for (number, candidate) in candidates.iter().enumerate() {
+            let prefixes = candidate.anchors.iter().filter_map(|anchor| name.strip_suffix(anchor));
+            found.extend(prefixes.filter(|prefix| prefix.ends_with('.')).map(|prefix| (number, prefix.to_owned())));
+        }
+    }
+    if found.len() == 1 { found.pop_first() } else { None }
 }

@@ -88,11 +88,9 @@ pub(super) struct LoraTensorName {
 }
 
 /// Endings, the longer ones before those that they end with.
-const ENDINGS: [(&str, LoraRole); 15] = [
+const ENDINGS: [(&str, LoraRole); 13] = [
     (".lora_A.weight", LoraRole::Down),
     (".lora_B.weight", LoraRole::Up),
-    (".lora_A.default.weight", LoraRole::Down),
-    (".lora_B.default.weight", LoraRole::Up),
     (".lora_B.bias", LoraRole::UpBias),
     (".lora_up.bias", LoraRole::UpBias),
     (".lora_down.weight", LoraRole::Down),
@@ -107,15 +105,18 @@ const ENDINGS: [(&str, LoraRole); 15] = [
 ];
 
 /// What stands in front of all names of a network, the longer ones before those that they begin with.
-const BEGINNINGS: [(&str, LoraPart, LoraForm); 16] = [
+const BEGINNINGS: [(&str, LoraPart, LoraForm); 19] = [
     ("lora_unet_", LoraPart::Transformer, LoraForm::Kohya),
     ("lora_transformer_", LoraPart::Transformer, LoraForm::AiToolkit),
     ("lora_te1_", LoraPart::Clip, LoraForm::Kohya),
     ("lora_te2_", LoraPart::T5, LoraForm::Kohya),
     ("lora_te3_", LoraPart::T5, LoraForm::Kohya),
     ("lora_te_", LoraPart::Clip, LoraForm::Kohya),
+    ("lycoris_", LoraPart::Transformer, LoraForm::Kohya),
     ("text_encoders.clip_l.transformer.", LoraPart::Clip, LoraForm::ComfyUi),
     ("text_encoders.t5xxl.transformer.", LoraPart::T5, LoraForm::ComfyUi),
+    ("clip_l.transformer.", LoraPart::Clip, LoraForm::ComfyUi),
+    ("t5xxl.transformer.", LoraPart::T5, LoraForm::ComfyUi),
     ("text_encoder_2.", LoraPart::T5, LoraForm::Peft),
     ("text_encoder.", LoraPart::Clip, LoraForm::Peft),
     ("base_model.model.transformer.", LoraPart::Transformer, LoraForm::Peft),
@@ -127,7 +128,7 @@ const BEGINNINGS: [(&str, LoraPart, LoraForm); 16] = [
 ];
 
 /// Parts of names that give another kind of adapter away, and how it is called.
-const OTHERS: [(&str, &str); 15] = [
+const OTHERS: [(&str, &str); 14] = [
     ("dora_scale", "a DoRA (weights split into magnitude and direction)"),
     ("lora_magnitude_vector", "a DoRA (weights split into magnitude and direction)"),
     ("lokr_", "a LoKr (Kronecker products)"),
@@ -138,7 +139,6 @@ const OTHERS: [(&str, &str); 15] = [
     ("boft_", "a BOFT (orthogonal fine-tuning)"),
     ("vera_lambda", "a VeRA (shared random matrices)"),
     ("ia3_l", "an IA3 (learned factors of activations)"),
-    (".diff", "a difference of whole weights"),
     ("query_norm.scale", "the norms of a control LoRA, which also needs a control picture"),
     ("key_norm.scale", "the norms of a control LoRA, which also needs a control picture"),
     ("norm_q.weight", "the norms of a control LoRA, which also needs a control picture"),
@@ -156,7 +156,11 @@ pub(super) fn read_name(name: &str) -> Result<LoraTensorName, &'static str> {
     if let Some((_, kind)) = OTHERS.iter().find(|(part, _)| name.contains(part)) {
         return Err(kind);
     }
+    if [".diff", ".diff_b"].iter().any(|ending| name.ends_with(ending)) {
+        return Err("a difference of whole weights");
+    }
     let ending = ENDINGS.iter().find_map(|(ending, role)| Some((name.strip_suffix(ending)?, *role)));
+    let ending = ending.or_else(|| of_adapter(name));
     let Some((module, role)) = ending.filter(|(module, _)| !module.is_empty()) else {
         return Err("no tensor of a LoRA");
     };
@@ -170,6 +174,14 @@ pub(super) fn read_name(name: &str) -> Result<LoraTensorName, &'static str> {
     });
     let form = if module.contains(".processor.") { LoraForm::Xlabs } else { form };
     Ok(LoraTensorName { part, form, module: module.to_owned(), role })
+}
+
+/// Layer and role in PEFT's names while an adapter is loaded: its own name stands before `weight`.
+fn of_adapter(name: &str) -> Option<(&str, LoraRole)> {
+    let (start, adapter) = name.strip_suffix(".weight")?.rsplit_once('.')?;
+    let roles = [(".lora_A", LoraRole::Down), (".lora_B", LoraRole::Up)];
+    let found = roles.iter().find_map(|(ending, role)| Some((start.strip_suffix(ending)?, *role)));
+    found.filter(|_| !adapter.is_empty())
 }
 
 #[cfg(test)]
@@ -187,6 +199,11 @@ mod tests {
             ("lora_unet_double_blocks_0_img_mlp_2.alpha", Transformer, Kohya, "double_blocks_0_img_mlp_2", Alpha),
             ("lora_transformer_proj_out.lora_up.weight", Transformer, AiToolkit, "proj_out", Up),
             ("diffusion_model.img_in.lora_down.weight", Transformer, ComfyUi, "img_in", Down),
+            ("model.diffusion_model.img_in.lora_A.weight", Transformer, ComfyUi, "img_in", Down),
+            ("clip_l.transformer.text_model.x.lora_A.weight", Clip, ComfyUi, "text_model.x", Down),
+            ("lycoris_img_in.lora_up.weight", Transformer, Kohya, "img_in", Up),
+            ("transformer.proj_out.lora_A.default.weight", Transformer, Peft, "proj_out", Down),
+            ("transformer.proj_out.lora_B.default_0.weight", Transformer, Peft, "proj_out", Up),
             ("img_in.lora_B.bias", Transformer, Bfl, "img_in", UpBias),
             (
                 "double_blocks.1.processor.qkv_lora2.down.weight",
@@ -214,6 +231,8 @@ mod tests {
             ("transformer.x.lora_magnitude_vector", "a DoRA"),
             ("lycoris_x.lokr_w1", "a LoKr"),
             ("lora_unet_x.hada_w1_a", "a LoHa"),
+            ("diffusion_model.img_in.diff", "a difference of whole weights"),
+            ("diffusion_model.img_in.diff_b", "a difference of whole weights"),
             ("double_blocks.0.img_attn.norm.query_norm.scale", "the norms of a control LoRA"),
             ("img_in.weight", "no tensor of a LoRA"),
             (".alpha", "no tensor of a LoRA"),
