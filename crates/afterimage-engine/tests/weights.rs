@@ -189,13 +189,12 @@ fn bfl_files_hold_the_same_transformer_behind_any_prefix() {
 fn of_two_models_behind_unknown_names_none_is_taken() {
     let anchor = |prefix: &str| (format!("{prefix}double_blocks.0.img_attn.qkv.weight"), (vec![1], vec![0.0]));
     let open = |prefixes: &[&str]| layout::flux(reopen(&prefixes.iter().map(|prefix| anchor(prefix)).collect()));
-    assert_eq!(["net.", "model."].map(|prefix| open(&[prefix, "model."]).unwrap().prefix().to_owned()), ["model."; 2]);
+    assert_eq!(open(&["net.", "model."]).unwrap().prefix(), "model.");
     assert!(open(&["net.", "ema."]).is_err() && open(&["another_"]).is_err());
 }
 
 #[test]
 fn full_size_files_have_the_published_numbers_of_tensors() {
-    // A file that is recognised as diffusers' says how its others are called.
     let anchor = "transformer_blocks.0.attn.add_q_proj.weight".to_owned();
     let source = layout::flux(reopen(&Tensors::from([(anchor, (vec![1], vec![0.0]))]))).unwrap();
     for (guidance_embeds, expected) in [(true, 1160), (false, 1156)] {
