@@ -79,10 +79,10 @@ fn contents(name: &str, component: &Component) -> ComponentReport {
     report
 }
 
-type Open = fn(Arc<Component>) -> Result<LayoutSource>;
+type OpenLayout = fn(Arc<Component>) -> Result<LayoutSource>;
 
 /// The layouts, most distinctive first.
-const LAYOUTS: [(ComponentKind, Open); 6] = [
+const LAYOUTS: [(ComponentKind, OpenLayout); 6] = [
     (ComponentKind::FluxTransformer, layout::flux),
     (ComponentKind::Vae, layout::vae),
     (ComponentKind::T5, layout::t5),

@@ -70,13 +70,13 @@ impl Part<'_> {
     /// say what it is of is taken for it.
     fn is_configured_by(&self, folder: &Bundle) -> bool {
         #[derive(Deserialize)]
-        struct Identity {
+        struct ConfiguredType {
             model_type: Option<String>,
             #[serde(rename = "_class_name")]
             class_name: Option<String>,
         }
         // One that cannot be read is refused by whoever reads it.
-        let Ok(Identity { model_type, class_name }) = folder.json(CONFIG) else { return true };
+        let Ok(ConfiguredType { model_type, class_name }) = folder.json(CONFIG) else { return true };
         let said = [model_type, class_name];
         let mut said = said.iter().flatten().peekable();
         said.peek().is_none() || said.any(|name| self.types.contains(&name.as_str()))
