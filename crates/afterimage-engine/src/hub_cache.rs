@@ -67,7 +67,10 @@ pub(crate) fn name(path: &Path) -> Option<String> {
 /// Whether `target`, where a link of a model folder leads, is a file of the hub's cache.
 pub(crate) fn is_blob(target: &Path) -> bool {
     let blobs = target.parent().filter(|parent| parent.file_name().is_some_and(|name| name == "blobs"));
-    blobs.and_then(Path::parent).is_some_and(is_cached_model)
+    // Copies of the folder may be called otherwise.
+    let is_cache =
+        |model: &Path| is_cached_model(model) || model.join("refs").is_dir() && model.join("snapshots").is_dir();
+    blobs.and_then(Path::parent).is_some_and(is_cache)
 }
 
 fn is_cached_model(path: &Path) -> bool {
@@ -108,6 +111,10 @@ mod tests {
         }
         assert!(is_blob(&model.join("blobs/0123")) && !is_blob(&model.join("snapshots/0123")));
         assert_eq!(resolve(folder.path()).unwrap(), folder.path());
+        let renamed = folder.path().join("flux");
+        assert!(!is_blob(&renamed.join("blobs/0123")));
+        fs::rename(&model, &renamed).unwrap();
+        assert!(is_blob(&renamed.join("blobs/0123")), "a copy by another name");
     }
 
     #[test]
