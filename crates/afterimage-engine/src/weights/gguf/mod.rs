@@ -127,6 +127,10 @@ fn place(tensor: ListedTensor, data: usize, next: Option<u64>, file_bytes: usize
     let ListedTensor { shape, kind, offset, .. } = tensor;
     let (type_name, element) =
         types::ggml_type(kind).ok_or_else(|| format!("damaged header: the unknown type {kind}"))?;
+    // Of every type, so that whoever counts the numbers later need not.
+    if shape.iter().try_fold(1_usize, |numbers, side| numbers.checked_mul(*side)).is_none() {
+        return Err(format!("damaged header: {shape:?} is more than can be counted"));
+    }
     let start = usize::try_from(offset).ok().and_then(|offset| data.checked_add(offset));
     let too_long =
         || format!("is truncated or damaged: it ends behind the file's {file_bytes} bytes; download it again");
@@ -160,7 +164,7 @@ fn length(shape: &[usize], element: Element) -> Result<usize, String> {
 /// Gives a tensor the shape that it had before its conversion.
 fn reshape(info: &mut TensorInfo, shape: &[usize]) -> Result<(), String> {
     let numbers = shape.iter().try_fold(1_usize, |numbers, side| numbers.checked_mul(*side));
-    // Its own product was counted in bytes already.
+    // Its own product was counted already.
     if numbers != Some(info.shape.iter().product()) {
         return Err(format!("damaged header: {:?} cannot have had the shape {shape:?}", info.shape));
     }

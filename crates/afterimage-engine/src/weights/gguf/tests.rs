@@ -137,6 +137,7 @@ fn damaged_headers_are_named() {
         (kind(77), "tensor a: damaged header: the unknown type 77"),
         (sides(&[33]), "tensor a: damaged header: rows of 33 numbers are not whole blocks of 32"),
         (sides(&[1 << 40, 1 << 40]), "is more than can be counted"),
+        (sides(&[0, 1 << 40, 1 << 40]), "is more than can be counted"),
         (sides(&[1 << 40]), "tensor a: is truncated or damaged"),
         (sides(&[32; 9]), "tensor a: damaged header: 9 dimensions"),
         (Draft::default().with("a", &[32], 8, 34).with("a", &[32], 8, 34).bytes(), "tensor a is listed twice"),
