@@ -195,7 +195,7 @@ fn of_two_models_behind_unknown_names_none_is_taken() {
 
 #[test]
 fn full_size_files_have_the_published_numbers_of_tensors() {
-    let anchor = "transformer_blocks.0.attn.add_q_proj.weight".to_owned();
+    let anchor = "transformer_blocks.0.attn.add_q_proj.weight".to_owned(); // Gives diffusers' names away.
     let source = layout::flux(reopen(&Tensors::from([(anchor, (vec![1], vec![0.0]))]))).unwrap();
     for (guidance_embeds, expected) in [(true, 1160), (false, 1156)] {
         let config = FluxConfig { guidance_embeds, ..FluxConfig::default() };
