@@ -6,6 +6,8 @@
 //! is spread over threads is dispatched inside each task.
 
 mod isa;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 pub use isa::Isa;
 use isa::Unit;
@@ -64,6 +66,39 @@ pub trait Simd: Copy + 'static {
                     *to.add(k * to_stride + i) = if i < rows { *from.add(i * stride + k) } else { 0.0 };
                 }
             }
+        }
+    }
+
+    /// Four vectors from `4 × LANES` numbers: vector `phase` holds the numbers `phase`, `4 + phase`, `8 + phase`…
+    #[inline(always)]
+    unsafe fn deinterleave(from: *const f32) -> [Self::V; 4] {
+        // SAFETY: the caller promises that all of them are readable; an instruction set has at most 16 lanes.
+        unsafe {
+            let mut phases = [[0.0_f32; 16]; 4];
+            for lane in 0..Self::LANES {
+                for (phase, numbers) in phases.iter_mut().enumerate() {
+                    numbers[lane] = *from.add(4 * lane + phase);
+                }
+            }
+            phases.map(|numbers| Self::load(numbers.as_ptr()))
+        }
+    }
+
+    /// Four vectors of numbers from four phases: what [`Simd::deinterleave`] took apart.
+    #[inline(always)]
+    unsafe fn interleave(phases: [Self::V; 4]) -> [Self::V; 4] {
+        // SAFETY: all within the two buffers; an instruction set has at most 16 lanes.
+        unsafe {
+            let (mut apart, mut together) = ([[0.0_f32; 16]; 4], [0.0_f32; 64]);
+            for (numbers, phase) in apart.iter_mut().zip(phases) {
+                Self::store(numbers.as_mut_ptr(), phase);
+            }
+            for lane in 0..Self::LANES {
+                for (phase, numbers) in apart.iter().enumerate() {
+                    together[4 * lane + phase] = numbers[lane];
+                }
+            }
+            std::array::from_fn(|vector| Self::load(together.as_ptr().add(vector * Self::LANES)))
         }
     }
 
@@ -206,216 +241,6 @@ impl Simd for Portable {
     unsafe fn prefetch(_address: *const f32) {}
 }
 
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use super::{Kernel, Simd};
-    use std::arch::x86_64::{
-        __m256, __m512, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi32,
-        _mm256_add_ps, _mm256_castsi256_ps, _mm256_cvtps_epi32, _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
-        _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_round_ps, _mm256_set1_epi32, _mm256_set1_ps,
-        _mm256_slli_epi32, _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_ps, _mm512_castpd_ps, _mm512_castps_pd,
-        _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_max_ps, _mm512_min_ps,
-        _mm512_mul_ps, _mm512_reduce_add_ps, _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_ps,
-        _mm512_shuffle_f32x4, _mm512_storeu_ps, _mm512_sub_ps, _mm512_unpackhi_pd, _mm512_unpackhi_ps,
-        _mm512_unpacklo_pd, _mm512_unpacklo_ps,
-    };
-
-    /// # Safety
-    /// The processor has AVX2, FMA and F16C.
-    #[target_feature(enable = "avx2,fma,f16c")]
-    pub unsafe fn avx2<K: Kernel>(kernel: K) -> K::Output {
-        // SAFETY: the caller's promise.
-        unsafe { kernel.run::<Avx2>() }
-    }
-
-    /// # Safety
-    /// The processor has AVX-512 F, BW, DQ, VL and what `avx2` needs.
-    #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
-    pub unsafe fn avx512<K: Kernel>(kernel: K) -> K::Output {
-        // SAFETY: the caller's promise.
-        unsafe { kernel.run::<Avx512>() }
-    }
-
-    #[derive(Clone, Copy)]
-    pub struct Avx2;
-
-    #[derive(Clone, Copy)]
-    pub struct Avx512;
-
-    macro_rules! intrinsics {
-        ($vector:ty; $($name:ident($($argument:ident),*) = $value:expr;)*) => {
-            $(
-                #[inline(always)]
-                unsafe fn $name($($argument: $vector),*) -> $vector {
-                    // SAFETY: the trait's contract: only called where the instruction set exists.
-                    unsafe { $value }
-                }
-            )*
-        };
-    }
-
-    impl Simd for Avx2 {
-        const LANES: usize = 8;
-        const TILE_ROWS: usize = 6;
-        type V = __m256;
-
-        #[inline(always)]
-        unsafe fn splat(value: f32) -> __m256 {
-            // SAFETY: the trait's contract.
-            unsafe { _mm256_set1_ps(value) }
-        }
-
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> __m256 {
-            // SAFETY: the trait's contract.
-            unsafe { _mm256_loadu_ps(from) }
-        }
-
-        #[inline(always)]
-        unsafe fn store(to: *mut f32, value: __m256) {
-            // SAFETY: the trait's contract.
-            unsafe { _mm256_storeu_ps(to, value) }
-        }
-
-        intrinsics! { __m256;
-            add(a, b) = _mm256_add_ps(a, b);
-            sub(a, b) = _mm256_sub_ps(a, b);
-            mul(a, b) = _mm256_mul_ps(a, b);
-            div(a, b) = _mm256_div_ps(a, b);
-            fma(a, b, c) = _mm256_fmadd_ps(a, b, c);
-            max(a, b) = _mm256_max_ps(a, b);
-            min(a, b) = _mm256_min_ps(a, b);
-            round(a) = _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a);
-            pow2(n) = _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_add_epi32(
-                _mm256_cvtps_epi32(n),
-                _mm256_set1_epi32(127),
-            )));
-        }
-
-        #[inline(always)]
-        unsafe fn sum(a: __m256) -> f32 {
-            let mut lanes = [0.0_f32; 8];
-            // SAFETY: the array has eight numbers.
-            unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), a) };
-            lanes.iter().sum()
-        }
-
-        #[inline(always)]
-        unsafe fn prefetch(address: *const f32) {
-            // SAFETY: a prefetch never faults.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
-        }
-    }
-
-    impl Simd for Avx512 {
-        const LANES: usize = 16;
-        const TILE_ROWS: usize = 12;
-        type V = __m512;
-
-        #[inline(always)]
-        unsafe fn splat(value: f32) -> __m512 {
-            // SAFETY: the trait's contract.
-            unsafe { _mm512_set1_ps(value) }
-        }
-
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> __m512 {
-            // SAFETY: the trait's contract.
-            unsafe { _mm512_loadu_ps(from) }
-        }
-
-        #[inline(always)]
-        unsafe fn store(to: *mut f32, value: __m512) {
-            // SAFETY: the trait's contract.
-            unsafe { _mm512_storeu_ps(to, value) }
-        }
-
-        intrinsics! { __m512;
-            add(a, b) = _mm512_add_ps(a, b);
-            sub(a, b) = _mm512_sub_ps(a, b);
-            mul(a, b) = _mm512_mul_ps(a, b);
-            div(a, b) = _mm512_div_ps(a, b);
-            fma(a, b, c) = _mm512_fmadd_ps(a, b, c);
-            max(a, b) = _mm512_max_ps(a, b);
-            min(a, b) = _mm512_min_ps(a, b);
-            round(a) = _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a);
-            pow2(n) = _mm512_scalef_ps(_mm512_set1_ps(1.0), n);
-        }
-
-        #[inline(always)]
-        unsafe fn sum(a: __m512) -> f32 {
-            // SAFETY: the trait's contract.
-            unsafe { _mm512_reduce_add_ps(a) }
-        }
-
-        // The 16×16 transposition in four rounds of shuffles: pairs, quadruples, then 128-bit lanes.
-        #[inline(always)]
-        unsafe fn transpose(
-            from: *const f32,
-            stride: usize,
-            rows: usize,
-            to: *mut f32,
-            to_stride: usize,
-            group: usize,
-        ) {
-            // SAFETY: the trait's contract; rows that are not there are not read.
-            unsafe {
-                let mut a = [_mm512_set1_ps(0.0); 16];
-                if rows == 16 {
-                    for (i, row) in a.iter_mut().enumerate() {
-                        *row = _mm512_loadu_ps(from.add(i * stride));
-                    }
-                } else {
-                    for (i, row) in a.iter_mut().enumerate().take(rows) {
-                        *row = _mm512_loadu_ps(from.add(i * stride));
-                    }
-                }
-                let mut b = a;
-                for i in 0..8 {
-                    b[2 * i] = _mm512_unpacklo_ps(a[2 * i], a[2 * i + 1]);
-                    b[2 * i + 1] = _mm512_unpackhi_ps(a[2 * i], a[2 * i + 1]);
-                }
-                for i in 0..4 {
-                    let double = |index: usize| _mm512_castps_pd(b[4 * i + index]);
-                    a[4 * i] = _mm512_castpd_ps(_mm512_unpacklo_pd(double(0), double(2)));
-                    a[4 * i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(double(0), double(2)));
-                    a[4 * i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(double(1), double(3)));
-                    a[4 * i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(double(1), double(3)));
-                }
-                // a[4 q + j] now holds columns j, j+4, j+8, j+12 of rows 4q..4q+4, one column a lane of 128 bits.
-                for j in 0..4 {
-                    b[j] = _mm512_shuffle_f32x4::<0x88>(a[j], a[4 + j]);
-                    b[4 + j] = _mm512_shuffle_f32x4::<0xdd>(a[j], a[4 + j]);
-                    b[8 + j] = _mm512_shuffle_f32x4::<0x88>(a[8 + j], a[12 + j]);
-                    b[12 + j] = _mm512_shuffle_f32x4::<0xdd>(a[8 + j], a[12 + j]);
-                }
-                for j in 0..4 {
-                    a[j] = _mm512_shuffle_f32x4::<0x88>(b[j], b[8 + j]);
-                    a[8 + j] = _mm512_shuffle_f32x4::<0xdd>(b[j], b[8 + j]);
-                    a[4 + j] = _mm512_shuffle_f32x4::<0x88>(b[4 + j], b[12 + j]);
-                    a[12 + j] = _mm512_shuffle_f32x4::<0xdd>(b[4 + j], b[12 + j]);
-                }
-                if group == 16 {
-                    for (k, column) in a.iter().enumerate() {
-                        _mm512_storeu_ps(to.add(k * to_stride), *column);
-                    }
-                } else {
-                    let mask = (1_u16 << group) - 1;
-                    for (k, column) in a.iter().enumerate() {
-                        _mm512_mask_storeu_ps(to.add(k * to_stride), mask, *column);
-                    }
-                }
-            }
-        }
-
-        #[inline(always)]
-        unsafe fn prefetch(address: *const f32) {
-            // SAFETY: a prefetch never faults.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -473,6 +298,40 @@ mod tests {
                     assert!(error <= 4e-7 * expected.abs() + 1e-6, "{isa:?} f({x}) = {y}, expected {expected}");
                 }
             }
+        }
+    }
+
+    /// Numbers from phases and back.
+    struct Phases<'a>(&'a [f32]);
+
+    impl Kernel for Phases<'_> {
+        type Output = (Vec<f32>, Vec<f32>);
+
+        #[inline(always)]
+        unsafe fn run<S: Simd>(self) -> (Vec<f32>, Vec<f32>) {
+            let (mut apart, mut together) = (vec![0.0; 4 * S::LANES], vec![0.0; 4 * S::LANES]);
+            // SAFETY: the test hands over 64 numbers, `4 × LANES` at least.
+            unsafe {
+                let phases = S::deinterleave(self.0.as_ptr());
+                for (index, vector) in S::interleave(phases).into_iter().enumerate() {
+                    S::store(apart.as_mut_ptr().add(index * S::LANES), phases[index]);
+                    S::store(together.as_mut_ptr().add(index * S::LANES), vector);
+                }
+            }
+            (apart, together)
+        }
+    }
+
+    #[test]
+    fn phases_come_apart_and_together() {
+        let numbers: Vec<f32> = (0..64_u8).map(f32::from).collect();
+        for isa in Isa::available() {
+            let (apart, together) = dispatch_on(isa, Phases(&numbers));
+            let lanes = apart.len() / 4;
+            for (at, number) in apart.iter().enumerate() {
+                assert_eq!(*number, numbers[4 * (at % lanes) + at / lanes], "{isa:?}, number {at}");
+            }
+            assert_eq!(together, numbers[..4 * lanes], "{isa:?}");
         }
     }
 
