@@ -1,7 +1,7 @@
 //! Convolutions by their definition: the patch of a few output pixels is unfolded and multiplied.
 
 use super::patch::PaddedInput;
-use super::{Convolution, Planes};
+use super::shape::{Convolution, Planes};
 use crate::pack::PackMatrix;
 use crate::scratch;
 use crate::simd::{Isa, Kernel, Simd, dispatch_on};

@@ -1,6 +1,6 @@
 //! Lines of a convolution's input as its kernel sees them: normalised, activated, enlarged and padded.
 
-use super::{Convolution, Movement, Planes, Prelude};
+use super::shape::{Convolution, Movement, Planes, Prelude};
 use crate::simd::Simd;
 use crate::tile::MAX_COLUMNS;
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::gemm::tests::noise;
 use crate::plain;
-use crate::simd::Isa;
+use afterimage_tensors::Matrix;
 
 type Method = fn(Isa, &Convolution, Planes, &mut [f32]);
 

@@ -13,7 +13,7 @@
 mod transform;
 
 use super::patch::PaddedInput;
-use super::{Convolution, Planes};
+use super::shape::{Convolution, Planes};
 use crate::pack::PackMatrix;
 use crate::scratch;
 use crate::simd::{Isa, Kernel, Simd, dispatch_on};
