@@ -1,6 +1,6 @@
 //! AVX2 and AVX-512.
 
-use super::{Kernel, Simd};
+use super::vector::{Kernel, Simd};
 use std::arch::x86_64::{
     __m256, __m512, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi32,
     _mm256_add_ps, _mm256_castsi256_ps, _mm256_cvtps_epi32, _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
