@@ -91,7 +91,14 @@ impl Kernel for PackMatrix<'_> {
 /// # Safety
 /// `from` has `rows` rows of `depth` numbers, `to` room for `depth × width`; `S`'s instruction set is there.
 #[inline(always)]
-unsafe fn transpose<S: Simd>(from: *const f32, stride: usize, rows: usize, depth: usize, to: *mut f32, width: usize) {
+pub(crate) unsafe fn transpose<S: Simd>(
+    from: *const f32,
+    stride: usize,
+    rows: usize,
+    depth: usize,
+    to: *mut f32,
+    width: usize,
+) {
     // SAFETY: the caller's promise.
     unsafe {
         let whole = depth - depth % S::LANES;

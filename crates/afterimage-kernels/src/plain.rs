@@ -47,6 +47,16 @@ pub fn attention(shape: &AttentionShape, q: Tokens, k: Tokens, v: Tokens, bias: 
     out
 }
 
+/// `x` with every group of 32 numbers rounded to integers of 8 bits, as the largest of the group allows.
+pub fn rounded_to_integers(x: &[f32]) -> Vec<f32> {
+    let groups = x.chunks(32).flat_map(|group| {
+        let largest = group.iter().fold(0.0_f32, |largest, number| largest.max(number.abs()));
+        let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
+        group.iter().map(move |number| (number * inverse).round_ties_even() * (largest / 127.0))
+    });
+    groups.collect()
+}
+
 /// A convolution by its definition, one output number at a time, accumulated in f64.
 pub fn convolve(convolution: &Convolution, input: Planes, out: &mut [f32]) {
     let (kernel, outputs) = (convolution.kernel, convolution.weight.rows());

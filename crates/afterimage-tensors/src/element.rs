@@ -101,6 +101,17 @@ impl Element {
         if self.block() == 1 { 1 } else { GROUP }
     }
 
+    /// How the numbers come as integers; `None` for floating-point numbers.
+    pub const fn integers(self) -> Option<Integers> {
+        match self {
+            Self::F32 | Self::Bf16 | Self::F16 | Self::F8E4M3 | Self::F8E5M2 => None,
+            Self::Q8_0 | Self::Q4_0 | Self::Q5_0 | Self::Iq4Nl => Some(Integers { halves: false, offsets: false }),
+            Self::Q4_1 | Self::Q5_1 | Self::Q4K | Self::Q5K => Some(Integers { halves: false, offsets: true }),
+            Self::Q3K | Self::Q6K => Some(Integers { halves: true, offsets: false }),
+            Self::Q2K => Some(Integers { halves: true, offsets: true }),
+        }
+    }
+
     /// Bytes of one block.
     pub const fn block_bytes(self) -> usize {
         match self {
@@ -144,8 +155,17 @@ impl Element {
     }
 }
 
+/// What a type with blocks asks of whoever multiplies its integers ([`crate::Group`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Integers {
+    /// Whether the two halves of a group have factors of their own.
+    pub halves: bool,
+    /// Whether something is taken away from the products of integers and factors.
+    pub offsets: bool,
+}
+
 /// Numbers that are decoded together in the types with blocks.
-pub(crate) const GROUP: usize = 32;
+pub const GROUP: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -160,6 +180,13 @@ mod tests {
         assert_eq!((Element::Q8_0.row_bytes(33), Element::Q8_0.numbers(33)), (None, None));
         assert_eq!((Element::Q6K.row_bytes(3072), Element::Q6K.row_bytes(64)), (Some(2520), None));
         assert_eq!((Element::F32.row_bytes(usize::MAX), Element::Q8_0.row_bytes(usize::MAX - 31)), (None, None));
+    }
+
+    #[test]
+    fn what_has_blocks_has_integers() {
+        for element in Element::ALL {
+            assert_eq!(element.integers().is_some(), element.block() > 1, "{element:?}");
+        }
     }
 
     #[test]

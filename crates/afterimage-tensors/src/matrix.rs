@@ -5,8 +5,8 @@
 //! while it packs its panels, so no f32 copy of the weights ever exists and fusing q, k, v costs nothing.
 
 use crate::bytes::SharedBytes;
-use crate::decode::part_to_f32;
-use crate::element::{Element, GROUP};
+use crate::decode::{Group, group_of, part_to_f32};
+use crate::element::{Element, GROUP, Integers};
 use std::ops::Range;
 
 #[derive(Clone, Debug)]
@@ -88,6 +88,15 @@ impl Matrix {
     /// Whether all numbers are stored as f32, without a factor.
     pub fn is_f32(&self) -> bool {
         self.parts.iter().all(|part| part.element == Element::F32 && part.scale.is_none())
+    }
+
+    /// How the numbers come as integers, everywhere; `None` where a part holds floating-point numbers, and for no rows.
+    pub fn integers(&self) -> Option<Integers> {
+        let parts = self.parts.iter().map(|part| part.element.integers());
+        parts.reduce(|one, other| {
+            let (one, other) = (one?, other?);
+            Some(Integers { halves: one.halves || other.halves, offsets: one.offsets || other.offsets })
+        })?
     }
 
     /// Outputs of the layer.
@@ -179,6 +188,21 @@ impl Row<'_> {
                 *value *= scale;
             }
         }
+    }
+
+    /// Group `number` of [`GROUP`] numbers as integers.
+    ///
+    /// # Panics
+    /// When there is no such group, or these are no integers ([`Element::integers`]).
+    #[expect(clippy::inline_always, reason = "the hot loop of every packer, in another crate")]
+    #[inline(always)]
+    pub fn integers(&self, number: usize) -> Group {
+        let mut group = group_of(self.bytes, self.element, number);
+        if let Some(scale) = self.scale {
+            group.factors = group.factors.map(|factor| factor * scale);
+            group.offsets = group.offsets.map(|offset| offset * scale);
+        }
+        group
     }
 
     /// [`Row::read`] without the scale where columns begin or end inside a group.

@@ -148,9 +148,16 @@ impl Device for Cpu {
             let target = gemm::RowsMut { data: &mut low, stride: rank };
             gemm::linear_on(self.isa, rows, down, None, gemm::Finish::Store, target);
             let low = gemm::Rows { data: &low, rows: count, stride: rank };
-            gemm::sum_on(self.isa, &[own, gemm::Term { x: low, weight: up }], bias, finish, out);
+            gemm::sum_on(
+                self.isa,
+                gemm::Narrow::default(),
+                &[own, gemm::Term { x: low, weight: up }],
+                bias,
+                finish,
+                out,
+            );
         } else {
-            gemm::sum_on(self.isa, &[own], bias, finish, out);
+            gemm::sum_on(self.isa, gemm::Narrow::default(), &[own], bias, finish, out);
         }
         layer.weight.used();
         Ok(())

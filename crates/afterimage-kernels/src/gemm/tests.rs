@@ -159,6 +159,67 @@ fn quantised_weights_are_multiplied_as_the_numbers_they_stand_for() {
     }
 }
 
+/// Sums of rounded numbers, with every way to be narrow, every type, few slabs and many, ragged sizes.
+#[test]
+fn narrow_products_are_those_of_the_rounded_numbers() {
+    let blocks = Element::ALL.into_iter().filter(|element| element.block() > 1);
+    for element in blocks.chain([Element::F32]) {
+        for (rows, cols, columns) in [(4, 32, 7), (5, 32, 40), (13, 544, 65), (29, 1056, 70), (40, 512, 33)] {
+            let cols = usize::next_multiple_of(cols, element.block());
+            let matrix = |rows: usize, seed| {
+                let values: Vec<u8> = noise(rows * cols, seed).iter().flat_map(|value| value.to_le_bytes()).collect();
+                let bytes = if element == Element::F32 { values } else { stored(element, rows * cols, seed) };
+                Matrix::new(SharedBytes::new(bytes), element, rows, cols).unwrap()
+            };
+            let weight = Matrix::stack(&[matrix(2, 20), matrix(columns - 2, 21).scaled(0.625)]).unwrap();
+            let (x, bias, gate) = (noise(rows * cols, 22), noise(columns, 23), noise(columns, 24));
+            let before = noise(rows * columns, 25);
+            let to_bf16 = |x: &[f32]| x.iter().map(|x| bf16::from_f32(*x).to_f32()).collect::<Vec<_>>();
+            let product = if element == Element::F32 {
+                let weight = Matrix::from_f32(&to_bf16(&weight.to_f32()), columns, cols);
+                plain::linear(&to_bf16(&x), &weight, Some(&bias))
+            } else {
+                plain::linear(&plain::rounded_to_integers(&x), &weight, Some(&bias))
+            };
+            let expected: Vec<f32> =
+                before.iter().zip(&product).zip(gate.iter().cycle()).map(|((x, y), gate)| x + gate * y).collect();
+            for isa in Isa::available() {
+                let narrow = Narrow { integers: true, bf16: true };
+                let term = Term { x: Rows { data: &x, rows, stride: cols }, weight: &weight };
+                let mut out = before.clone();
+                let target = RowsMut { data: &mut out, stride: columns };
+                sum_on(isa, narrow, &[term], Some(&bias), Finish::AddGated(&gate), target);
+                let what = format!("{element:?} {isa:?} {rows}x{cols}x{columns}");
+                assert_close(&out, &expected, 4e-6 * (cols as f32).sqrt(), &what);
+            }
+        }
+    }
+}
+
+/// A damaged network has to be found out, whatever its numbers are rounded to.
+#[test]
+fn what_is_no_number_stays_none_when_rounded() {
+    let (rows, cols, columns) = (7, 64, 20);
+    let blocks = SharedBytes::new(stored(Element::Q8_0, columns * cols, 30));
+    let weights = [
+        Matrix::new(blocks, Element::Q8_0, columns, cols).unwrap(),
+        Matrix::from_f32(&noise(columns * cols, 31), columns, cols),
+    ];
+    for (weight, odd) in weights.iter().flat_map(|weight| [(weight, f32::NAN), (weight, f32::INFINITY)]) {
+        let mut x = noise(rows * cols, 32);
+        x[5 * cols + 40] = odd;
+        for isa in Isa::available() {
+            let narrow = Narrow { integers: true, bf16: true };
+            let term = Term { x: Rows { data: &x, rows, stride: cols }, weight };
+            let mut out = vec![0.0; rows * columns];
+            sum_on(isa, narrow, &[term], None, Finish::Store, RowsMut { data: &mut out, stride: columns });
+            for (index, value) in out.iter().enumerate() {
+                assert_eq!(value.is_finite(), index / columns != 5, "{isa:?} {odd} {index}: {value}");
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 

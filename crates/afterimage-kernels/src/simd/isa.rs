@@ -33,10 +33,16 @@ pub(super) enum Unit {
     Avx2,
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// With dot products of 8-bit integers.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni,
+    /// With those, and dot products of bf16.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
 }
 
 impl Isa {
-    /// The best instruction set of this machine; `AFTERIMAGE_ISA=portable|avx2|avx512` picks a lesser one of those that
+    /// The best instruction set of this machine; `AFTERIMAGE_ISA=portable|avx2|avx512|avx512vnni|avx512bf16` picks a lesser one of those that
     /// were detected. A name that is not among them changes nothing.
     pub fn detect() -> Self {
         static BEST: OnceLock<Isa> = OnceLock::new();
@@ -63,12 +69,18 @@ impl Isa {
                 && is_x86_feature_detected!("avx512vl")
             {
                 found.push(Self(Unit::Avx512));
+                if is_x86_feature_detected!("avx512vnni") {
+                    found.push(Self(Unit::Avx512Vnni));
+                    if is_x86_feature_detected!("avx512bf16") {
+                        found.push(Self(Unit::Avx512Bf16));
+                    }
+                }
             }
         }
         found
     }
 
-    /// `portable`, `avx2` or `avx512`, as `AFTERIMAGE_ISA` takes it.
+    /// `portable`, `avx2`, `avx512`, `avx512vnni` or `avx512bf16`, as `AFTERIMAGE_ISA` takes it.
     pub fn name(self) -> &'static str {
         match self.0 {
             Unit::Portable => "portable",
@@ -76,7 +88,19 @@ impl Isa {
             Unit::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Unit::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Unit::Avx512Vnni => "avx512vnni",
+            #[cfg(target_arch = "x86_64")]
+            Unit::Avx512Bf16 => "avx512bf16",
         }
+    }
+
+    /// Whether products of bf16 numbers are faster than those of f32.
+    pub fn has_bf16(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return self.0 == Unit::Avx512Bf16;
+        #[cfg(not(target_arch = "x86_64"))]
+        false
     }
 
     pub(super) fn unit(self) -> Unit {

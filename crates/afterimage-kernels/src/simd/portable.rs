@@ -21,6 +21,12 @@ impl Simd for Portable {
     const LANES: usize = 8;
     const TILE_ROWS: usize = 4;
     type V = [f32; 8];
+    type U = [u32; 8];
+    type I = [i32; 8];
+    // As AVX-512's VNNI has it, so that this way is tried on every machine.
+    const UNIT: usize = 4;
+    const WEIGHT_SHIFT: i32 = 128;
+    const BF16: bool = false;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self::V {
@@ -58,4 +64,43 @@ impl Simd for Portable {
 
     #[inline(always)]
     unsafe fn prefetch(_address: *const f32) {}
+
+    #[inline(always)]
+    unsafe fn load_units(from: *const u32) -> Self::U {
+        // SAFETY: the caller promises LANES units.
+        unsafe { from.cast::<[u32; 8]>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_unit(unit: u32) -> Self::U {
+        [unit; 8]
+    }
+
+    #[inline(always)]
+    unsafe fn splat_sum(sum: i32) -> Self::I {
+        [sum; 8]
+    }
+
+    #[inline(always)]
+    unsafe fn dot(weights: Self::U, numbers: Self::U, sum: Self::I) -> Self::I {
+        std::array::from_fn(|lane| {
+            let pairs = weights[lane].to_le_bytes().into_iter().zip(numbers[lane].to_le_bytes());
+            sum[lane] + pairs.map(|(weight, number)| i32::from(weight) * i32::from(number.cast_signed())).sum::<i32>()
+        })
+    }
+
+    #[inline(always)]
+    unsafe fn sum_to_float(sum: Self::I) -> Self::V {
+        sum.map(|sum| sum as f32)
+    }
+
+    #[inline(always)]
+    unsafe fn dot_bf16(a: Self::U, b: Self::U, sum: Self::V) -> Self::V {
+        let upper = |unit: u32| f32::from_bits(unit & 0xffff_0000);
+        let lower = |unit: u32| f32::from_bits(unit << 16);
+        std::array::from_fn(|lane| {
+            let (a, b) = (a[lane], b[lane]);
+            sum[lane] + lower(a) * lower(b) + upper(a) * upper(b)
+        })
+    }
 }

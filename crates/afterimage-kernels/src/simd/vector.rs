@@ -14,6 +14,17 @@ pub trait Simd: Copy + 'static {
     /// The vector.
     type V: Copy;
 
+    /// [`Simd::LANES`] units: four bytes each that hold narrow numbers which are multiplied and summed together.
+    type U: Copy;
+    /// [`Simd::LANES`] sums of products of integers, 32 bits each.
+    type I: Copy;
+    /// Integers in a unit: 4 of 8 bits, or 2 of 16.
+    const UNIT: usize;
+    /// What is added to a weight of 8 bits in a unit: 128 where the instruction takes weights without sign, else 0.
+    const WEIGHT_SHIFT: i32;
+    /// Whether bf16 numbers are multiplied faster than f32.
+    const BF16: bool;
+
     /// All lanes `value`.
     unsafe fn splat(value: f32) -> Self::V;
     /// Reads one vector.
@@ -38,6 +49,18 @@ pub trait Simd: Copy + 'static {
     unsafe fn round(a: Self::V) -> Self::V;
     /// `2^n` for integral `n` in −126..=127.
     unsafe fn pow2(n: Self::V) -> Self::V;
+    /// Reads units; `from` is valid for [`Simd::LANES`] of them.
+    unsafe fn load_units(from: *const u32) -> Self::U;
+    /// The same unit in all lanes.
+    unsafe fn splat_unit(unit: u32) -> Self::U;
+    /// The same sum in all lanes.
+    unsafe fn splat_sum(sum: i32) -> Self::I;
+    /// `sum + weights · numbers`, unit by unit; weights shifted by [`Simd::WEIGHT_SHIFT`]. Exact: the integers of a group have 8 bits.
+    unsafe fn dot(weights: Self::U, numbers: Self::U, sum: Self::I) -> Self::I;
+    /// Sums as floating-point numbers, rounded to the nearest.
+    unsafe fn sum_to_float(sum: Self::I) -> Self::V;
+    /// `sum + a · b`, unit by unit, each two numbers of bf16.
+    unsafe fn dot_bf16(a: Self::U, b: Self::U, sum: Self::V) -> Self::V;
     /// Sum of all lanes.
     unsafe fn sum(a: Self::V) -> f32;
     /// Asks for the cache line at `address`, which need not be readable.

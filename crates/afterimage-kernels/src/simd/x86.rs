@@ -2,16 +2,19 @@
 
 use super::vector::{Kernel, Simd};
 use std::arch::x86_64::{
-    __m256, __m512, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi32,
-    _mm256_add_ps, _mm256_castsi256_ps, _mm256_cvtps_epi32, _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
+    __m256, __m256i, __m512, __m512bh, __m512i, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0,
+    _mm_prefetch, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256, _mm256_castsi256_ps, _mm256_cvtepi32_ps,
+    _mm256_cvtps_epi32, _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16,
     _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_permutevar8x32_ps, _mm256_round_ps, _mm256_set1_epi32,
     _mm256_set1_ps, _mm256_setr_epi32, _mm256_shuffle_ps, _mm256_slli_epi32, _mm256_storeu_ps, _mm256_sub_ps,
-    _mm256_unpackhi_ps, _mm256_unpacklo_ps, _mm512_add_ps, _mm512_castpd_ps, _mm512_castps_pd, _mm512_div_ps,
-    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps,
-    _mm512_permutexvar_ps, _mm512_reduce_add_ps, _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_ps,
-    _mm512_setr_epi32, _mm512_shuffle_f32x4, _mm512_shuffle_ps, _mm512_storeu_ps, _mm512_sub_ps, _mm512_unpackhi_pd,
-    _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
+    _mm256_unpackhi_ps, _mm256_unpacklo_ps, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castpd_ps,
+    _mm512_castps_pd, _mm512_castsi512_ps, _mm512_cvtepi32_ps, _mm512_div_ps, _mm512_dpbf16_ps, _mm512_dpbusd_epi32,
+    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_madd_epi16, _mm512_mask_storeu_ps, _mm512_max_ps,
+    _mm512_min_ps, _mm512_mul_ps, _mm512_permutexvar_ps, _mm512_reduce_add_ps, _mm512_roundscale_ps, _mm512_scalef_ps,
+    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32, _mm512_shuffle_f32x4, _mm512_shuffle_ps, _mm512_slli_epi32,
+    _mm512_storeu_ps, _mm512_sub_ps, _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
 };
+use std::mem::transmute;
 
 /// # Safety
 /// The processor has AVX2, FMA and F16C.
@@ -26,14 +29,36 @@ pub unsafe fn avx2<K: Kernel>(kernel: K) -> K::Output {
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
 pub unsafe fn avx512<K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: the caller's promise.
-    unsafe { kernel.run::<Avx512>() }
+    unsafe { kernel.run::<Avx512<0>>() }
+}
+
+/// # Safety
+/// The processor has what `avx512` needs, and AVX-512 VNNI.
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+pub unsafe fn avx512_vnni<K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: the caller's promise.
+    unsafe { kernel.run::<Avx512<VNNI>>() }
+}
+
+/// # Safety
+/// The processor has what `avx512_vnni` needs, and AVX-512 BF16.
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16")]
+pub unsafe fn avx512_bf16<K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: the caller's promise.
+    unsafe { kernel.run::<Avx512<BF16>>() }
 }
 
 #[derive(Clone, Copy)]
 pub struct Avx2;
 
+/// AVX-512 with the dot products of narrow numbers that `DOTS` names: none, [`VNNI`], or [`BF16`] as well.
 #[derive(Clone, Copy)]
-pub struct Avx512;
+pub struct Avx512<const DOTS: u8>;
+
+/// Integers of 8 bits.
+const VNNI: u8 = 1;
+/// Those and bf16.
+const BF16: u8 = 2;
 
 macro_rules! intrinsics {
     ($vector:ty; $($name:ident($($argument:ident),*) = $value:expr;)*) => {
@@ -51,6 +76,11 @@ impl Simd for Avx2 {
     const LANES: usize = 8;
     const TILE_ROWS: usize = 6;
     type V = __m256;
+    type U = __m256i;
+    type I = __m256i;
+    const UNIT: usize = 2;
+    const WEIGHT_SHIFT: i32 = 0;
+    const BF16: bool = false;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> __m256 {
@@ -136,12 +166,59 @@ impl Simd for Avx2 {
             ]
         }
     }
+
+    #[inline(always)]
+    unsafe fn load_units(from: *const u32) -> __m256i {
+        // SAFETY: the trait's contract.
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_unit(unit: u32) -> __m256i {
+        // SAFETY: the trait's contract.
+        unsafe { _mm256_set1_epi32(unit.cast_signed()) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_sum(sum: i32) -> __m256i {
+        // SAFETY: the trait's contract.
+        unsafe { _mm256_set1_epi32(sum) }
+    }
+
+    #[inline(always)]
+    unsafe fn sum_to_float(sum: __m256i) -> Self::V {
+        // SAFETY: the trait's contract.
+        unsafe { _mm256_cvtepi32_ps(sum) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot(weights: __m256i, numbers: __m256i, sum: __m256i) -> __m256i {
+        // SAFETY: the trait's contract.
+        unsafe { _mm256_add_epi32(sum, _mm256_madd_epi16(weights, numbers)) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_bf16(a: __m256i, b: __m256i, sum: __m256) -> __m256 {
+        // SAFETY: the trait's contract.
+        unsafe {
+            let upper = _mm256_set1_epi32(-65_536);
+            let (a_low, b_low) = (_mm256_slli_epi32::<16>(a), _mm256_slli_epi32::<16>(b));
+            let (a_high, b_high) = (_mm256_and_si256(a, upper), _mm256_and_si256(b, upper));
+            let low = _mm256_fmadd_ps(_mm256_castsi256_ps(a_low), _mm256_castsi256_ps(b_low), sum);
+            _mm256_fmadd_ps(_mm256_castsi256_ps(a_high), _mm256_castsi256_ps(b_high), low)
+        }
+    }
 }
 
-impl Simd for Avx512 {
+impl<const DOTS: u8> Simd for Avx512<DOTS> {
     const LANES: usize = 16;
     const TILE_ROWS: usize = 12;
     type V = __m512;
+    type U = __m512i;
+    type I = __m512i;
+    const UNIT: usize = if DOTS >= VNNI { 4 } else { 2 };
+    const WEIGHT_SHIFT: i32 = if DOTS >= VNNI { 128 } else { 0 };
+    const BF16: bool = DOTS >= BF16;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> __m512 {
@@ -273,6 +350,58 @@ impl Simd for Avx512 {
                 _mm512_shuffle_ps::<0x44>(front_high, back_high),
                 _mm512_shuffle_ps::<0xee>(front_high, back_high),
             ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_units(from: *const u32) -> __m512i {
+        // SAFETY: the trait's contract.
+        unsafe { _mm512_loadu_si512(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_unit(unit: u32) -> __m512i {
+        // SAFETY: the trait's contract.
+        unsafe { _mm512_set1_epi32(unit.cast_signed()) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_sum(sum: i32) -> __m512i {
+        // SAFETY: the trait's contract.
+        unsafe { _mm512_set1_epi32(sum) }
+    }
+
+    #[inline(always)]
+    unsafe fn sum_to_float(sum: __m512i) -> Self::V {
+        // SAFETY: the trait's contract.
+        unsafe { _mm512_cvtepi32_ps(sum) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot(weights: __m512i, numbers: __m512i, sum: __m512i) -> __m512i {
+        // SAFETY: the trait's contract; with `DOTS` there are the instructions for it.
+        unsafe {
+            if DOTS >= VNNI {
+                _mm512_dpbusd_epi32(sum, weights, numbers)
+            } else {
+                _mm512_add_epi32(sum, _mm512_madd_epi16(weights, numbers))
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_bf16(a: __m512i, b: __m512i, sum: __m512) -> __m512 {
+        // SAFETY: the trait's contract; with `DOTS` there are the instructions for it.
+        unsafe {
+            if DOTS >= BF16 {
+                let (a, b) = (transmute::<__m512i, __m512bh>(a), transmute::<__m512i, __m512bh>(b));
+                return _mm512_dpbf16_ps(sum, a, b);
+            }
+            let upper = _mm512_set1_epi32(-65_536);
+            let (a_low, b_low) = (_mm512_slli_epi32::<16>(a), _mm512_slli_epi32::<16>(b));
+            let (a_high, b_high) = (_mm512_and_si512(a, upper), _mm512_and_si512(b, upper));
+            let low = _mm512_fmadd_ps(_mm512_castsi512_ps(a_low), _mm512_castsi512_ps(b_low), sum);
+            _mm512_fmadd_ps(_mm512_castsi512_ps(a_high), _mm512_castsi512_ps(b_high), low)
         }
     }
 }

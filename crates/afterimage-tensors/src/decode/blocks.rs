@@ -2,6 +2,7 @@
 //! bits belong to the first half of the block.
 
 use super::floats::f16;
+use super::group::Group;
 use crate::element::GROUP;
 
 /// The f16 that starts at byte `at`.
@@ -33,45 +34,45 @@ fn five_bits<const BYTES: usize>(block: &[u8; BYTES], at: usize) -> [u8; GROUP] 
     bits
 }
 
+/// As signed numbers, `less` taken away from each.
 #[inline(always)]
-pub(super) fn q8_0(block: &[u8; 34]) -> [f32; GROUP] {
-    let scale = half_at(block, 0);
-    let mut values = [0.0; GROUP];
-    for (value, bits) in values.iter_mut().zip(&block[2..]) {
-        *value = scale * f32::from(bits.cast_signed());
+fn lowered(bits: [u8; GROUP], less: i8) -> [i8; GROUP] {
+    bits.map(|bits| bits.cast_signed() - less)
+}
+
+#[inline(always)]
+pub(super) fn q8_0(block: &[u8; 34]) -> Group {
+    let mut bits = [0; GROUP];
+    for (bits, stored) in bits.iter_mut().zip(&block[2..]) {
+        *bits = stored.cast_signed();
     }
-    values
+    Group::even(bits, half_at(block, 0))
 }
 
 #[inline(always)]
-pub(super) fn q4_0(block: &[u8; 18]) -> [f32; GROUP] {
-    let scale = half_at(block, 0);
-    nibbles(block).map(|bits| scale * (i32::from(bits) - 8) as f32)
+pub(super) fn q4_0(block: &[u8; 18]) -> Group {
+    Group::even(lowered(nibbles(block), 8), half_at(block, 0))
 }
 
 #[inline(always)]
-pub(super) fn q4_1(block: &[u8; 20]) -> [f32; GROUP] {
-    let (scale, minimum) = (half_at(block, 0), half_at(block, 2));
-    nibbles(block).map(|bits| scale * f32::from(bits) + minimum)
+pub(super) fn q4_1(block: &[u8; 20]) -> Group {
+    Group::shifted(lowered(nibbles(block), 0), half_at(block, 0), -half_at(block, 2))
 }
 
 #[inline(always)]
-pub(super) fn q5_0(block: &[u8; 22]) -> [f32; GROUP] {
-    let scale = half_at(block, 0);
-    five_bits(block, 2).map(|bits| scale * (i32::from(bits) - 16) as f32)
+pub(super) fn q5_0(block: &[u8; 22]) -> Group {
+    Group::even(lowered(five_bits(block, 2), 16), half_at(block, 0))
 }
 
 #[inline(always)]
-pub(super) fn q5_1(block: &[u8; 24]) -> [f32; GROUP] {
-    let (scale, minimum) = (half_at(block, 0), half_at(block, 2));
-    five_bits(block, 4).map(|bits| scale * f32::from(bits) + minimum)
+pub(super) fn q5_1(block: &[u8; 24]) -> Group {
+    Group::shifted(lowered(five_bits(block, 4), 0), half_at(block, 0), -half_at(block, 2))
 }
 
 /// The levels of `IQ4_NL`: `kvalues_iq4nl` in `ggml-common.h`.
 pub(super) const IQ4_LEVELS: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
 
 #[inline(always)]
-pub(super) fn iq4_nl(block: &[u8; 18]) -> [f32; GROUP] {
-    let scale = half_at(block, 0);
-    nibbles(block).map(|bits| scale * f32::from(IQ4_LEVELS[usize::from(bits & 15)]))
+pub(super) fn iq4_nl(block: &[u8; 18]) -> Group {
+    Group::even(nibbles(block).map(|bits| IQ4_LEVELS[usize::from(bits & 15)]), half_at(block, 0))
 }

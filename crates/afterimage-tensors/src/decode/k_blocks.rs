@@ -2,46 +2,27 @@
 //! the block. Each function decodes group `group` of 8.
 
 use super::blocks::half_at;
+use super::group::Group;
 use crate::element::GROUP;
-
-/// Multiplies the numbers of a group, 16 with one factor and 16 with the other, and takes an offset of each half away.
-#[inline(always)]
-fn halves(bits: [i32; GROUP], factors: [f32; 2], offsets: Option<[f32; 2]>) -> [f32; GROUP] {
-    let mut values = [0.0; GROUP];
-    for half in 0..2 {
-        let numbers = half * 16..half * 16 + 16;
-        for (value, bits) in values[numbers.clone()].iter_mut().zip(&bits[numbers]) {
-            let product = factors[half] * *bits as f32;
-            *value = match offsets {
-                Some(offsets) => product - offsets[half],
-                None => product,
-            };
-        }
-    }
-    values
-}
 
 /// 16 scales and minima of 4 bits, 4 numbers a byte, f16 factor of the scales, f16 factor of the minima.
 #[inline(always)]
-pub(super) fn q2(block: &[u8; 84], group: usize) -> [f32; GROUP] {
+pub(super) fn q2(block: &[u8; 84], group: usize) -> Group {
     let (scale, minimum) = (half_at(block, 80), half_at(block, 82));
     let scales = [block[2 * group], block[2 * group + 1]];
     let packed = &block[16 + group / 4 * GROUP..][..GROUP];
     let shift = 2 * (group % 4);
     let mut bits = [0; GROUP];
     for (bits, packed) in bits.iter_mut().zip(packed) {
-        *bits = i32::from(packed >> shift & 3);
+        *bits = (packed >> shift & 3).cast_signed();
     }
-    halves(
-        bits,
-        scales.map(|both| scale * f32::from(both & 15)),
-        Some(scales.map(|both| minimum * f32::from(both >> 4))),
-    )
+    let factors = scales.map(|both| scale * f32::from(both & 15));
+    Group { bits, factors, offsets: scales.map(|both| minimum * f32::from(both >> 4)) }
 }
 
 /// The third bits (set: nothing is taken away, clear: 4 is), 4 numbers a byte, 16 scales of 6 bits, f16 factor.
 #[inline(always)]
-pub(super) fn q3(block: &[u8; 110], group: usize) -> [f32; GROUP] {
+pub(super) fn q3(block: &[u8; 110], group: usize) -> Group {
     let scale = half_at(block, 108);
     let scales = [2 * group, 2 * group + 1].map(|number| {
         let low = if number < 8 { block[96 + number] & 15 } else { block[96 + number - 8] >> 4 };
@@ -52,9 +33,9 @@ pub(super) fn q3(block: &[u8; 110], group: usize) -> [f32; GROUP] {
     let shift = 2 * (group % 4);
     let mut bits = [0; GROUP];
     for ((bits, packed), third) in bits.iter_mut().zip(packed).zip(&block[..GROUP]) {
-        *bits = i32::from(packed >> shift & 3) - 4 * i32::from(!third >> group & 1);
+        *bits = (packed >> shift & 3).cast_signed() - 4 * (!third >> group & 1).cast_signed();
     }
-    halves(bits, scales, None)
+    Group { bits, factors: scales, offsets: [0.0; 2] }
 }
 
 /// The scale and the minimum of 6 bits of a group of [`q4`] or [`q5`], in 12 bytes: the last 4 groups keep their upper two
@@ -72,35 +53,35 @@ fn scale_and_minimum(packed: &[u8], group: usize) -> [f32; 2] {
 
 /// f16 factor of the scales, f16 factor of the minima, 8 scales and minima of 6 bits, 2 numbers a byte.
 #[inline(always)]
-pub(super) fn q4(block: &[u8; 144], group: usize) -> [f32; GROUP] {
+pub(super) fn q4(block: &[u8; 144], group: usize) -> Group {
     let [scale, minimum] = scale_and_minimum(&block[4..16], group);
     let (scale, minimum) = (half_at(block, 0) * scale, half_at(block, 2) * minimum);
     let packed = &block[16 + group / 2 * GROUP..][..GROUP];
     let shift = 4 * (group % 2);
-    let mut values = [0.0; GROUP];
-    for (value, packed) in values.iter_mut().zip(packed) {
-        *value = scale * f32::from(packed >> shift & 15) - minimum;
+    let mut bits = [0; GROUP];
+    for (bits, packed) in bits.iter_mut().zip(packed) {
+        *bits = (packed >> shift & 15).cast_signed();
     }
-    values
+    Group::shifted(bits, scale, minimum)
 }
 
 /// As [`q4`], with the fifth bits in 32 bytes before the others.
 #[inline(always)]
-pub(super) fn q5(block: &[u8; 176], group: usize) -> [f32; GROUP] {
+pub(super) fn q5(block: &[u8; 176], group: usize) -> Group {
     let [scale, minimum] = scale_and_minimum(&block[4..16], group);
     let (scale, minimum) = (half_at(block, 0) * scale, half_at(block, 2) * minimum);
     let packed = &block[48 + group / 2 * GROUP..][..GROUP];
     let shift = 4 * (group % 2);
-    let mut values = [0.0; GROUP];
-    for ((value, packed), fifth) in values.iter_mut().zip(packed).zip(&block[16..48]) {
-        *value = scale * f32::from(packed >> shift & 15 | (fifth >> group & 1) << 4) - minimum;
+    let mut bits = [0; GROUP];
+    for ((bits, packed), fifth) in bits.iter_mut().zip(packed).zip(&block[16..48]) {
+        *bits = (packed >> shift & 15 | (fifth >> group & 1) << 4).cast_signed();
     }
-    values
+    Group::shifted(bits, scale, minimum)
 }
 
 /// The lower 4 bits, 2 numbers a byte, the upper 2 bits, 4 numbers a byte, 16 scales of 8 bits, f16 factor.
 #[inline(always)]
-pub(super) fn q6(block: &[u8; 210], group: usize) -> [f32; GROUP] {
+pub(super) fn q6(block: &[u8; 210], group: usize) -> Group {
     let scale = half_at(block, 208);
     let scales = [2 * group, 2 * group + 1].map(|number| scale * f32::from(block[192 + number].cast_signed()));
     let (half, quarter) = (group / 4, group % 4);
@@ -109,7 +90,7 @@ pub(super) fn q6(block: &[u8; 210], group: usize) -> [f32; GROUP] {
     let (low_shift, high_shift) = (4 * (quarter / 2), 2 * quarter);
     let mut bits = [0; GROUP];
     for ((bits, low), high) in bits.iter_mut().zip(low).zip(high) {
-        *bits = i32::from(low >> low_shift & 15 | (high >> high_shift & 3) << 4) - 32;
+        *bits = (low >> low_shift & 15 | (high >> high_shift & 3) << 4).cast_signed() - 32;
     }
-    halves(bits, scales, None)
+    Group { bits, factors: scales, offsets: [0.0; 2] }
 }

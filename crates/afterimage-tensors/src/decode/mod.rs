@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `floats.rs` | floating-point numbers of 8 and 16 bits |
+//! | `group.rs` | 32 integers with their factors: what blocks are made of |
 //! | `blocks.rs` | GGML's blocks of 32 numbers |
 //! | `k_blocks.rs` | GGML's blocks of 256 numbers |
 //! | `plain.rs` | a second decoder, the oracle of tests |
@@ -15,9 +16,12 @@
 
 mod blocks;
 mod floats;
+mod group;
 mod k_blocks;
 #[cfg(test)]
 pub(crate) mod plain;
+
+pub use group::Group;
 
 use crate::element::{Element, GROUP};
 use half::bf16;
@@ -46,17 +50,11 @@ pub(crate) fn part_to_f32(bytes: &[u8], element: Element, first: usize, out: &mu
         Element::F16 => each(bytes, first, out, |stored| floats::f16(u16::from_le_bytes(stored))),
         Element::F8E4M3 => each(bytes, first, out, |[stored]| floats::e4m3(stored)),
         Element::F8E5M2 => each(bytes, first, out, |[stored]| floats::e5m2(stored)),
-        Element::Q8_0 => groups::<34, 1>(bytes, first, out, |block, _| blocks::q8_0(block)),
-        Element::Q4_0 => groups::<18, 1>(bytes, first, out, |block, _| blocks::q4_0(block)),
-        Element::Q4_1 => groups::<20, 1>(bytes, first, out, |block, _| blocks::q4_1(block)),
-        Element::Q5_0 => groups::<22, 1>(bytes, first, out, |block, _| blocks::q5_0(block)),
-        Element::Q5_1 => groups::<24, 1>(bytes, first, out, |block, _| blocks::q5_1(block)),
-        Element::Iq4Nl => groups::<18, 1>(bytes, first, out, |block, _| blocks::iq4_nl(block)),
-        Element::Q2K => groups::<84, 8>(bytes, first, out, k_blocks::q2),
-        Element::Q3K => groups::<110, 8>(bytes, first, out, k_blocks::q3),
-        Element::Q4K => groups::<144, 8>(bytes, first, out, k_blocks::q4),
-        Element::Q5K => groups::<176, 8>(bytes, first, out, k_blocks::q5),
-        Element::Q6K => groups::<210, 8>(bytes, first, out, k_blocks::q6),
+        _ => {
+            for (values, number) in out.as_chunks_mut::<GROUP>().0.iter_mut().zip(first / GROUP..) {
+                *values = group_of(bytes, element, number).numbers();
+            }
+        }
     }
 }
 
@@ -69,17 +67,27 @@ fn each<const BYTES: usize>(bytes: &[u8], first: usize, out: &mut [f32], decode:
     }
 }
 
-/// One group after the other, `GROUPS` of them in each block of `BYTES`.
+/// Group `number` of the numbers stored in `bytes`, in a type with blocks.
+///
+/// # Panics
+/// When there is no such group, or the type has no blocks.
 #[inline(always)]
-fn groups<const BYTES: usize, const GROUPS: usize>(
-    bytes: &[u8],
-    first: usize,
-    out: &mut [f32],
-    decode: impl Fn(&[u8; BYTES], usize) -> [f32; GROUP],
-) {
-    let blocks = bytes.as_chunks::<BYTES>().0;
-    for (values, group) in out.as_chunks_mut::<GROUP>().0.iter_mut().zip(first / GROUP..) {
-        *values = decode(&blocks[group / GROUPS], group % GROUPS);
+pub(crate) fn group_of(bytes: &[u8], element: Element, number: usize) -> Group {
+    match element {
+        Element::Q8_0 => blocks::q8_0(&bytes.as_chunks().0[number]),
+        Element::Q4_0 => blocks::q4_0(&bytes.as_chunks().0[number]),
+        Element::Q4_1 => blocks::q4_1(&bytes.as_chunks().0[number]),
+        Element::Q5_0 => blocks::q5_0(&bytes.as_chunks().0[number]),
+        Element::Q5_1 => blocks::q5_1(&bytes.as_chunks().0[number]),
+        Element::Iq4Nl => blocks::iq4_nl(&bytes.as_chunks().0[number]),
+        Element::Q2K => k_blocks::q2(&bytes.as_chunks().0[number / 8], number % 8),
+        Element::Q3K => k_blocks::q3(&bytes.as_chunks().0[number / 8], number % 8),
+        Element::Q4K => k_blocks::q4(&bytes.as_chunks().0[number / 8], number % 8),
+        Element::Q5K => k_blocks::q5(&bytes.as_chunks().0[number / 8], number % 8),
+        Element::Q6K => k_blocks::q6(&bytes.as_chunks().0[number / 8], number % 8),
+        Element::F32 | Element::Bf16 | Element::F16 | Element::F8E4M3 | Element::F8E5M2 => {
+            panic!("{} has no blocks", element.name())
+        }
     }
 }
 
