@@ -47,6 +47,12 @@ pub trait Device: Send + Sync + 'static {
     /// How work has to be divided.
     fn limits(&self) -> DeviceLimits;
 
+    /// Bytes that convolutions of up to `channels` channels keep for themselves beside their operands.
+    fn convolution_scratch(&self, channels: usize) -> u64 {
+        let _ = channels;
+        0
+    }
+
     /// Room for `numbers` numbers, whose values are unspecified until they are written.
     ///
     /// # Errors

@@ -31,7 +31,7 @@ mod recording;
 #[cfg(feature = "testing")]
 pub mod suite;
 
-pub use cpu::Cpu;
+pub use cpu::{Cpu, Narrow};
 pub use device::{Device, DeviceLimits, Precision};
 pub use host::HostBuffer;
 pub use operation::{

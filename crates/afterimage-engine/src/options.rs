@@ -135,13 +135,19 @@ impl fmt::Display for DeviceChoice {
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum DtypeChoice {
-    /// f32 on the CPU, bf16 on a GPU.
+    /// f32.
     #[default]
     Auto,
-    /// Single precision.
+    /// Single precision: what diffusers computes in f32.
     F32,
     /// 16-bit brain floats.
     ///
-    /// Half the weights' memory. On the processor the weights are rounded to bf16 and the arithmetic stays f32.
+    /// Half the weights' memory. Matrix products are of bf16 numbers where the processor has instructions for them
+    /// (AVX-512 BF16), else of weights rounded to bf16 and f32; sums are f32.
     Bf16,
+    /// 8-bit integers.
+    ///
+    /// A quarter of the transformer's memory in f32, half of bf16. Matrices of the transformer's blocks, and what files hold in
+    /// GGUF's types, are multiplied as integers in groups of 32, each with its factor; the rest is as with bf16.
+    Int8,
 }

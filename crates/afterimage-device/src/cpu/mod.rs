@@ -23,9 +23,10 @@ use crate::operation::{
 };
 use crate::view::{Planes, RotaryShape, View, ViewMut};
 use afterimage_core::Result;
+pub use afterimage_kernels::gemm::Narrow;
 use afterimage_kernels::norm::{RotaryTable, group_norm_affine, rms_norm_rotate};
 use afterimage_kernels::simd::Isa;
-use afterimage_kernels::{attention, gemm};
+use afterimage_kernels::{attention, conv, gemm};
 use afterimage_tensors::Matrix;
 
 /// Activations beyond this make the autoencoder work in tiles: FLUX's decoder handles 1536×1536 in one piece.
@@ -38,6 +39,7 @@ const WIDE_ROWS: usize = 2304;
 #[derive(Clone, Copy, Debug)]
 pub struct Cpu {
     isa: Isa,
+    narrow: Narrow,
 }
 
 impl Cpu {
@@ -48,7 +50,18 @@ impl Cpu {
 
     /// With a chosen instruction set.
     pub fn with(isa: Isa) -> Self {
-        Self { isa }
+        Self { isa, narrow: Narrow::default() }
+    }
+
+    /// The same with matrix products of numbers that are rounded.
+    #[must_use]
+    pub fn with_narrow(self, narrow: Narrow) -> Self {
+        Self { narrow, ..self }
+    }
+
+    /// Whether products of bf16 numbers are faster than those of f32.
+    pub fn has_bf16(&self) -> bool {
+        self.isa.has_bf16()
     }
 }
 
@@ -74,6 +87,10 @@ impl Device for Cpu {
 
     fn limits(&self) -> DeviceLimits {
         DeviceLimits { activation_bytes: ACTIVATION_BYTES, wide_rows: WIDE_ROWS }
+    }
+
+    fn convolution_scratch(&self, channels: usize) -> u64 {
+        conv::scratch_bytes(channels)
     }
 
     fn allocate(&self, numbers: usize, _precision: Precision) -> Result<HostBuffer> {
@@ -148,16 +165,9 @@ impl Device for Cpu {
             let target = gemm::RowsMut { data: &mut low, stride: rank };
             gemm::linear_on(self.isa, rows, down, None, gemm::Finish::Store, target);
             let low = gemm::Rows { data: &low, rows: count, stride: rank };
-            gemm::sum_on(
-                self.isa,
-                gemm::Narrow::default(),
-                &[own, gemm::Term { x: low, weight: up }],
-                bias,
-                finish,
-                out,
-            );
+            gemm::sum_on(self.isa, self.narrow, &[own, gemm::Term { x: low, weight: up }], bias, finish, out);
         } else {
-            gemm::sum_on(self.isa, gemm::Narrow::default(), &[own], bias, finish, out);
+            gemm::sum_on(self.isa, self.narrow, &[own], bias, finish, out);
         }
         layer.weight.used();
         Ok(())

@@ -23,7 +23,7 @@ const GUIDANCE: f32 = 3.5;
 /// # Errors
 /// Those of loading a model, [`Error::Field`] for a size that is too small, and [`Error::Cancelled`].
 pub fn run(options: &BenchOptions, stop: &(dyn Fn() -> bool + Sync)) -> Result<BenchReport> {
-    on_device(options.engine.device, Measure { options, stop })
+    on_device(options.engine.device, options.engine.dtype, Measure { options, stop })
 }
 
 struct Measure<'a> {

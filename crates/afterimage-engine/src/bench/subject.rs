@@ -9,7 +9,7 @@ use crate::options::{DtypeChoice, EngineOptions};
 use crate::pipeline::{LoraLibrary, ModelFiles, Network, Networks};
 use crate::safety::Safety;
 use crate::weights::lora::{AppliedLoras, LoraPart, LoraTargets, UsedLora};
-use crate::weights::{RandomWeights, Scope};
+use crate::weights::{RandomWeights, Rounded, Rounding, Scope};
 use afterimage_core::Result;
 use afterimage_device::Device;
 use afterimage_tensors::Element;
@@ -89,6 +89,7 @@ impl<D: Device> Random<D> {
     fn medium(device: &Arc<D>, options: &EngineOptions) -> Result<Self> {
         let (element, dtype) = match options.dtype {
             DtypeChoice::Bf16 => (Element::Bf16, "bf16"),
+            DtypeChoice::Int8 => (Element::Bf16, "int8"),
             DtypeChoice::Auto | DtypeChoice::F32 => (Element::F32, "f32"),
         };
         let scope = Scope::new(Arc::new(RandomWeights::new(element)));
@@ -111,7 +112,14 @@ impl<D: Device> Random<D> {
         // As if a request had named them: beside the weights.
         let used: Vec<UsedLora> = loras.fixed().used(&[LoraPart::Transformer]);
         let used: Vec<UsedLora> = used.into_iter().map(|used| UsedLora { is_merged: false, ..used }).collect();
-        let plain = FluxTransformer::load(device, &scope.at("transformer"), config)?;
+        let transformer = match options.dtype {
+            DtypeChoice::Int8 => {
+                let source = Arc::new(RandomWeights::new(element));
+                Scope::new(Arc::new(Rounded { source, to: Rounding::Int8 })).at("transformer")
+            }
+            DtypeChoice::Auto | DtypeChoice::F32 | DtypeChoice::Bf16 => scope.at("transformer"),
+        };
+        let plain = FluxTransformer::load(device, &transformer, config)?;
         Ok(Self {
             transformer: Arc::new(plain.with_loras(AppliedLoras::new(&used, LoraPart::Transformer))?),
             autoencoder: Arc::new(Autoencoder::load(device, &scope.at("vae"), VaeConfig::flux(), true)?),

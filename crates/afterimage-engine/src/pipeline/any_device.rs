@@ -49,7 +49,7 @@ impl<D: Device> Pipeline for Networks<D> {
 /// # Errors
 /// [`afterimage_core::Error::Device`], and those of [`ModelFiles::open`].
 pub(crate) fn open(options: &EngineOptions) -> Result<Box<dyn Pipeline>> {
-    on_device(options.device, Open(options))
+    on_device(options.device, options.dtype, Open(options))
 }
 
 struct Open<'a>(&'a EngineOptions);

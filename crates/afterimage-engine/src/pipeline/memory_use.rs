@@ -102,7 +102,10 @@ impl<D: Device> Networks<D> {
         // Planes of the picture: the decoder's result, and tiles put together.
         let planes = 4 * 2 * 3 * (height * width) as u64;
         needs.autoencoder.activations = planes + if tiled { vae.activation_bytes(side, side) } else { whole };
-        needs.always = self.residence.checkers + self.lora_bytes() + extent.picture_bytes;
+        let widest = vae.block_out_channels.iter().copied().max().unwrap_or(0);
+        // Kept by the threads from the first picture on.
+        let scratch = self.device.convolution_scratch(widest);
+        needs.always = self.residence.checkers + self.lora_bytes() + extent.picture_bytes + scratch;
         needs
     }
 

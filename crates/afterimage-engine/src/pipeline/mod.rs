@@ -42,6 +42,8 @@ mod published;
 mod residence;
 
 #[cfg(test)]
+mod narrow_tests;
+#[cfg(test)]
 mod recorded;
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use crate::models::{ClipTextConfig, ReduxConfig, SiglipConfig, SiglipPreprocesso
 use crate::options::{DtypeChoice, EngineOptions};
 use crate::weights::lora::{LoraPart, LoraTargets};
 use crate::weights::{
-    Bundle, Component, DEMO, Depth, FluxShape, LayoutSource, RoundedToBf16, Scope, TensorSource, demo, layout,
+    Bundle, Component, DEMO, Depth, FluxShape, LayoutSource, Rounded, Rounding, Scope, TensorSource, demo, layout,
 };
 use afterimage_core::{Error, Field, Result, Size};
 use std::path::{Path, PathBuf};
@@ -114,9 +114,10 @@ impl ModelFiles {
         ended.map(|()| Arc::new(LoraTargets::new(part, &wanted)))
     }
 
-    /// Compute type, `f32` or `bf16`.
+    /// Compute type, `f32`, `bf16` or `int8`.
     pub fn dtype(&self) -> &'static str {
         match self.options.dtype {
+            DtypeChoice::Int8 => "int8",
             DtypeChoice::Bf16 => "bf16",
             DtypeChoice::Auto | DtypeChoice::F32 => "f32",
         }
@@ -133,6 +134,9 @@ impl ModelFiles {
             // What is rounded is copied.
             DtypeChoice::Bf16 => {
                 "; without --dtype bf16 weights are read from the file, and a GGUF or fp8 file takes less"
+            }
+            DtypeChoice::Int8 => {
+                "; without --dtype int8 weights are read from the file, and a GGUF file takes as little"
             }
             DtypeChoice::Auto | DtypeChoice::F32 => "; a GGUF or fp8 file takes less",
         }
@@ -213,7 +217,12 @@ impl ModelFiles {
     /// [`Error::ModelFile`] or [`Error::Tensor`] for a file that is missing or does not fit its configuration.
     pub fn transformer_scope(&self) -> Result<Scope> {
         let part = self.weights_of("transformer");
-        self.checked_scope(part.open(layout::flux)?, &part.folder.path("config.json"), &self.flux.depths())
+        let source = part.open(layout::flux)?;
+        source.check_depths(&part.folder.path("config.json"), &self.flux.depths())?;
+        Ok(match self.options.dtype {
+            DtypeChoice::Int8 => Scope::new(Arc::new(Rounded { source: Arc::new(source), to: Rounding::Int8 })),
+            DtypeChoice::Auto | DtypeChoice::F32 | DtypeChoice::Bf16 => self.scope(source),
+        })
     }
 
     /// The autoencoder's tensors.
@@ -289,8 +298,8 @@ impl ModelFiles {
     fn scope(&self, source: LayoutSource) -> Scope {
         let source: Arc<dyn TensorSource> = Arc::new(source);
         match self.options.dtype {
-            DtypeChoice::Bf16 => Scope::new(Arc::new(RoundedToBf16(source))),
-            DtypeChoice::Auto | DtypeChoice::F32 => Scope::new(source),
+            DtypeChoice::Bf16 => Scope::new(Arc::new(Rounded { source, to: Rounding::Bf16 })),
+            DtypeChoice::Auto | DtypeChoice::F32 | DtypeChoice::Int8 => Scope::new(source),
         }
     }
 }

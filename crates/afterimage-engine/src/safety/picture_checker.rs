@@ -3,7 +3,7 @@
 use super::checkers::{Checkers, SafetyCheckers, Verdict};
 use super::options::SafetyOptions;
 use crate::devices::{OnDevice, on_device};
-use crate::options::DeviceChoice;
+use crate::options::{DeviceChoice, DtypeChoice};
 use afterimage_core::{Picture, Result};
 use afterimage_device::Device;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ impl StandaloneChecker {
     /// [`afterimage_core::Error::ModelFile`] or [`afterimage_core::Error::Tensor`] for a file that is no checker or damaged,
     /// [`afterimage_core::Error::Device`].
     pub fn open(device: DeviceChoice, options: &SafetyOptions) -> Result<Self> {
-        on_device(device, OpenCheckers(options)).map(Self)
+        on_device(device, DtypeChoice::F32, OpenCheckers(options)).map(Self)
     }
 
     /// A name of each checker for people, in the order of the options: `open_nsfw`.

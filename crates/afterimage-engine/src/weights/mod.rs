@@ -30,7 +30,7 @@ pub use gguf::GgufFile;
 pub use layout::LayoutSource;
 pub use random::RandomWeights;
 pub use recorder::{Wanted, footprint, record};
-pub use rounded::RoundedToBf16;
+pub use rounded::{Rounded, Rounding};
 pub use safetensors::SafetensorsFile;
 pub use source::{Footprint, Scope, TensorSource};
 pub(crate) use streamed::Streamed;

@@ -1,41 +1,55 @@
-//! Weights rounded to bf16 while they are read.
+//! Weights that become a type of fewer bits while they are read.
 
 use super::source::{Footprint, TensorSource};
 use afterimage_core::{Error, Result};
 use afterimage_tensors::{Element, SharedBytes, StoredTensor, to_f32};
-use half::bf16;
+use half::{bf16, f16};
 use rayon::prelude::*;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// A source whose tensors come as bf16: half the memory of f32 files. Tensors stored as bf16 or in fewer bits stay where
-/// they are.
-pub struct RoundedToBf16(pub Arc<dyn TensorSource>);
+/// What numbers are rounded to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rounding {
+    /// bf16, every tensor of f32 or f16.
+    Bf16,
+    /// 8-bit integers in blocks of 32 with a factor each ([`Element::Q8_0`]), the matrices of a transformer's blocks that are
+    /// f32, f16 or bf16. What stands before and behind the blocks is small, and its errors reach everything.
+    Int8,
+}
 
-impl TensorSource for RoundedToBf16 {
+/// A source whose tensors come rounded. Tensors stored in as few bits or fewer stay where they are.
+pub struct Rounded {
+    /// Where they come from.
+    pub source: Arc<dyn TensorSource>,
+    /// What they become.
+    pub to: Rounding,
+}
+
+impl TensorSource for Rounded {
     fn path(&self) -> PathBuf {
-        self.0.path()
+        self.source.path()
     }
 
     fn has(&self, name: &str) -> bool {
-        self.0.has(name)
+        self.source.has(name)
     }
 
     fn rows(&self, name: &str, shape: &[usize]) -> Result<Vec<StoredTensor>> {
-        let rounded: Option<Vec<StoredTensor>> = self.0.rows(name, shape)?.into_iter().map(round).collect();
+        let blocks = self.source.rows(name, shape)?.into_iter();
+        let rounded: Option<Vec<StoredTensor>> = blocks.map(|block| self.to.round(name, block)).collect();
         rounded.ok_or_else(|| Error::internal(format!("{name}: rounded numbers do not fill {shape:?}")))
     }
 
     fn footprint(&self, name: &str, shape: &[usize]) -> Result<Footprint> {
         if shape.len() < 2 {
-            return self.0.footprint(name, shape);
+            return self.source.footprint(name, shape);
         }
         let mut footprint = Footprint::default();
-        for block in self.0.rows(name, shape)? {
-            if becomes_a_copy(&block) {
-                footprint.copied += 2 * block.numbers() as u64;
-            } else {
-                footprint.mapped += block.bytes().len() as u64;
+        for block in self.source.rows(name, shape)? {
+            match self.to.target(name, &block).and_then(|target| target.row_bytes(block.numbers())) {
+                Some(bytes) => footprint.copied += bytes as u64,
+                None => footprint.mapped += block.bytes().len() as u64,
             }
         }
         footprint.largest = footprint.mapped;
@@ -43,36 +57,70 @@ impl TensorSource for RoundedToBf16 {
     }
 }
 
-/// Quantised numbers would become larger, and no more exact.
-fn becomes_a_copy(tensor: &StoredTensor) -> bool {
-    matches!(tensor.element(), Element::F32 | Element::F16)
+impl Rounding {
+    /// What `tensor` becomes; `None`: it stays. Quantised numbers would become larger, and no more exact.
+    fn target(self, name: &str, tensor: &StoredTensor) -> Option<Element> {
+        match (self, tensor.element()) {
+            (Self::Bf16, Element::F32 | Element::F16) => Some(Element::Bf16),
+            (Self::Int8, Element::F32 | Element::F16 | Element::Bf16) => {
+                let in_block = name.contains("double_blocks.") || name.contains("single_blocks.");
+                let whole = matches!(tensor.shape(), [_, cols] if cols.is_multiple_of(Element::Q8_0.block()));
+                (in_block && whole).then_some(Element::Q8_0)
+            }
+            _ => None,
+        }
+    }
+
+    fn round(self, name: &str, tensor: StoredTensor) -> Option<StoredTensor> {
+        /// Numbers converted by one task.
+        const NUMBERS: usize = 1 << 16;
+        let Some(target) = self.target(name, &tensor) else { return Some(tensor) };
+        let element = tensor.element();
+        let mut rounded = vec![0_u8; target.row_bytes(tensor.numbers())?];
+        let parts = tensor.bytes().par_chunks(element.block_bytes() * NUMBERS);
+        rounded.par_chunks_mut(target.row_bytes(NUMBERS)?).zip(parts).for_each(|(rounded, stored)| {
+            let mut values = vec![0.0; stored.len() / element.block_bytes()];
+            to_f32(stored, element, &mut values);
+            match self {
+                Self::Bf16 => {
+                    for (target, value) in rounded.as_chunks_mut::<2>().0.iter_mut().zip(values) {
+                        *target = bf16::from_f32(value).to_le_bytes();
+                    }
+                }
+                Self::Int8 => {
+                    for (target, values) in rounded.as_chunks_mut::<34>().0.iter_mut().zip(values.as_chunks::<32>().0) {
+                        *target = q8_0(values);
+                    }
+                }
+            }
+        });
+        // Nobody reads what was rounded again: without this a file of 48 GB would lie in memory beside its copy.
+        tensor.bytes().forget();
+        let shape = tensor.shape().to_vec();
+        let rounded = StoredTensor::new(tensor.name(), shape, target, SharedBytes::new(rounded))?;
+        Some(match tensor.scale() {
+            Some(scale) => rounded.with_scale(scale),
+            None => rounded,
+        })
+    }
 }
 
-fn round(tensor: StoredTensor) -> Option<StoredTensor> {
-    /// Numbers converted by one task.
-    const NUMBERS: usize = 1 << 16;
-    let element = tensor.element();
-    if !becomes_a_copy(&tensor) {
-        return Some(tensor);
+/// 32 numbers as a block: the factor that makes the largest 127, rounded to f16, and the nearest integers for it. What is no
+/// number leaves a factor that is none.
+fn q8_0(values: &[f32; 32]) -> [u8; 34] {
+    let largest =
+        values.iter().fold(0.0_f32, |largest, value| if value.is_nan() { *value } else { largest.max(value.abs()) });
+    let factor = f16::from_f32(largest / 127.0);
+    let worth = factor.to_f32();
+    let mut block = [0; 34];
+    block[..2].copy_from_slice(&factor.to_le_bytes());
+    // A factor of 0 stands for numbers too small for f16.
+    if worth > 0.0 {
+        for (target, value) in block[2..].iter_mut().zip(values) {
+            *target = ((value / worth).round_ties_even().clamp(-127.0, 127.0) as i8).cast_unsigned();
+        }
     }
-    let mut rounded = vec![0_u8; 2 * tensor.numbers()];
-    rounded.par_chunks_mut(2 * NUMBERS).zip(tensor.bytes().par_chunks(element.block_bytes() * NUMBERS)).for_each(
-        |(rounded, stored)| {
-            let mut values = vec![0.0; rounded.len() / 2];
-            to_f32(stored, element, &mut values);
-            for (target, value) in rounded.as_chunks_mut::<2>().0.iter_mut().zip(values) {
-                *target = bf16::from_f32(value).to_le_bytes();
-            }
-        },
-    );
-    // Nobody reads what was rounded again: without this a file of 48 GB would lie in memory beside its copy.
-    tensor.bytes().forget();
-    let shape = tensor.shape().to_vec();
-    let rounded = StoredTensor::new(tensor.name(), shape, Element::Bf16, SharedBytes::new(rounded))?;
-    Some(match tensor.scale() {
-        Some(scale) => rounded.with_scale(scale),
-        None => rounded,
-    })
+    block
 }
 
 #[cfg(test)]
@@ -83,7 +131,7 @@ mod tests {
     fn numbers_are_rounded_to_nearest() {
         let bytes: Vec<u8> = [1.0_f32, 1.003, -2.5e-3].into_iter().flat_map(f32::to_le_bytes).collect();
         let tensor = StoredTensor::new("x", vec![3], Element::F32, SharedBytes::new(bytes)).unwrap();
-        let rounded = round(tensor).unwrap();
+        let rounded = Rounding::Bf16.round("x", tensor).unwrap();
         assert_eq!(rounded.element(), Element::Bf16);
         let mut values = [0.0; 3];
         rounded.read(&mut values);
@@ -107,18 +155,57 @@ mod tests {
                 Ok(vec![StoredTensor::new(name, shape.to_vec(), self.0, bytes).unwrap()])
             }
         }
-        let of = |element, shape: &[usize]| RoundedToBf16(Arc::new(One(element))).footprint("x", shape).unwrap();
+        let of = |element, shape: &[usize]| {
+            Rounded { source: Arc::new(One(element)), to: Rounding::Bf16 }.footprint("x", shape).unwrap()
+        };
         assert_eq!(of(Element::F32, &[4, 32]), Footprint { mapped: 0, copied: 256, largest: 0 });
         assert_eq!(of(Element::Bf16, &[4, 32]), Footprint { mapped: 256, copied: 0, largest: 256 });
         assert_eq!(of(Element::Q8_0, &[4, 32]), Footprint { mapped: 136, copied: 0, largest: 136 });
         assert_eq!(of(Element::Q8_0, &[32]), Footprint { mapped: 0, copied: 128, largest: 0 });
-        let rows = RoundedToBf16(Arc::new(One(Element::F32))).rows("x", &[4, 32]).unwrap();
+        let rows = Rounded { source: Arc::new(One(Element::F32)), to: Rounding::Bf16 }.rows("x", &[4, 32]).unwrap();
         assert_eq!(rows[0].bytes().len(), 256);
     }
 
     #[test]
     fn quantised_numbers_stay_as_they_are() {
         let tensor = StoredTensor::new("x", vec![32], Element::Q8_0, SharedBytes::new(vec![7; 34])).unwrap();
-        assert_eq!(round(tensor).unwrap().element(), Element::Q8_0);
+        assert_eq!(Rounding::Int8.round("double_blocks.0", tensor).unwrap().element(), Element::Q8_0);
+    }
+
+    #[test]
+    fn integers_are_the_nearest_that_a_block_has() {
+        let values: Vec<f32> = (0..64_u8).map(|index| (f32::from(index) - 20.0) * 0.013).collect();
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let tensor = |name: &str, shape: &[usize]| {
+            let bytes = SharedBytes::new(bytes.clone());
+            StoredTensor::new(name, shape.to_vec(), Element::F32, bytes).unwrap()
+        };
+        let name = "double_blocks.0.img_mlp.0.weight";
+        let rounded = Rounding::Int8.round(name, tensor(name, &[2, 32])).unwrap();
+        assert_eq!((rounded.element(), rounded.shape()), (Element::Q8_0, &[2, 32][..]));
+        let mut found = [0.0; 64];
+        rounded.read(&mut found);
+        for (block, (found, values)) in found.chunks(32).zip(values.chunks(32)).enumerate() {
+            let step = values.iter().fold(0.0_f32, |largest, value| largest.max(value.abs())) / 127.0;
+            for (found, value) in found.iter().zip(values) {
+                // Half a step, and what f16 leaves of the factor.
+                assert!((found - value).abs() <= 0.5 * step + value.abs() / 2048.0, "{block}: {found}, {value}");
+            }
+        }
+        for (name, shape) in [("img_in.weight", [2, 32]), (name, [4, 16])] {
+            assert_eq!(Rounding::Int8.round(name, tensor(name, &shape)).unwrap().element(), Element::F32, "{name}");
+        }
+    }
+
+    #[test]
+    fn odd_blocks_stay_odd_or_become_zeros() {
+        let factor = |values: &[f32; 32]| f16::from_le_bytes([q8_0(values)[0], q8_0(values)[1]]).to_f32();
+        for odd in [f32::NAN, f32::INFINITY] {
+            let mut values = [1.0; 32];
+            values[3] = odd;
+            assert!(!factor(&values).is_finite(), "{odd}");
+        }
+        assert_eq!(q8_0(&[0.0; 32]), [0; 34]);
+        assert_eq!(q8_0(&[1e-30; 32]), [0; 34]);
     }
 }

@@ -20,6 +20,11 @@ pub use shape::{Convolution, Movement, Planes, Prelude};
 
 use crate::simd::Isa;
 
+/// Bytes that convolutions of up to `channels` channels keep for themselves, with the threads that there are.
+pub fn scratch_bytes(channels: usize) -> u64 {
+    winograd::scratch_bytes(channels)
+}
+
 impl Convolution<'_> {
     /// Convolves `input` into `out`, planes of [`Movement::output_side`].
     ///

@@ -37,7 +37,8 @@ impl PaddedInput<'_> {
             inside.copy_from_slice(&source[first..first + inside.len()]);
         } else {
             for (offset, value) in inside.iter_mut().enumerate() {
-                *value = source[(first + offset) / 2];
+                let x = first + offset;
+                *value = source[x / 2];
             }
         }
         if let Prelude::AffineSilu { scale, shift } = self.convolution.prelude {

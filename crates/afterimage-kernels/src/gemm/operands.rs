@@ -12,7 +12,6 @@ use std::ops::Range;
 ///
 /// # Safety
 /// Every method may only run on a machine that has the instruction set; a panel has the length that the trait names.
-#[expect(clippy::missing_safety_doc, reason = "the trait's contract above covers every method")]
 pub(super) trait Operands: Copy + Send + Sync {
     /// Slabs are cut at multiples of it.
     const GRAIN: usize;

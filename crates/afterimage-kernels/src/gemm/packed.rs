@@ -81,21 +81,21 @@ fn slabs<'a>(product: &Product<'a>) -> Vec<Slab<'a>> {
 }
 
 /// What a way asks for on an instruction set.
-struct Sizes {
+struct PanelSizes {
     tile_rows: usize,
     tile_columns: usize,
     row_panel: usize,
 }
 
-/// Asks for [`Sizes`] at a depth.
-struct Size<O>(usize, PhantomData<O>);
+/// Asks for [`PanelSizes`] at a depth.
+struct AskSizes<O>(usize, PhantomData<O>);
 
-impl<O: Operands> Kernel for Size<O> {
-    type Output = Sizes;
+impl<O: Operands> Kernel for AskSizes<O> {
+    type Output = PanelSizes;
 
     #[inline(always)]
-    unsafe fn run<S: Simd>(self) -> Sizes {
-        Sizes {
+    unsafe fn run<S: Simd>(self) -> PanelSizes {
+        PanelSizes {
             tile_rows: O::tile_rows::<S>(),
             tile_columns: tile::columns::<S>(),
             row_panel: O::row_panel::<S>(self.0),
@@ -105,7 +105,8 @@ impl<O: Operands> Kernel for Size<O> {
 
 fn run_slab<O: Operands>(product: &Product, slab: &Slab, operands: O) {
     let Product { isa, rows, columns, .. } = *product;
-    let Sizes { tile_rows, tile_columns, row_panel } = dispatch_on(isa, Size::<O>(slab.depth.len(), PhantomData));
+    let PanelSizes { tile_rows, tile_columns, row_panel } =
+        dispatch_on(isa, AskSizes::<O>(slab.depth.len(), PhantomData));
     let row_panels = rows.div_ceil(tile_rows);
     let column_blocks = columns.div_ceil(PANELS * tile_columns);
     // Few columns and many threads: cut the rows as well, at the price of packing the weight more than once.

@@ -50,9 +50,15 @@ pub(super) fn fits(convolution: &Convolution) -> bool {
     convolution.kernel == 3 && convolution.movement.step() == 1
 }
 
+/// The transformed filters, and each thread's transformed inputs and products.
+pub(super) fn scratch_bytes(channels: usize) -> u64 {
+    let numbers = channels * channels + rayon::current_num_threads() * 2 * channels * REGION_TILES;
+    (size_of::<f32>() * PLACES * numbers) as u64
+}
+
 /// A distance of at least `len` that is an odd number of cache lines.
 fn odd_lines(len: usize) -> usize {
-    (len.next_multiple_of(GAP) / GAP | 1) * GAP
+    (len.div_ceil(GAP) | 1) * GAP
 }
 
 /// The transformed filters: for each place panels of `TILE_ROWS` output channels, as the register tile reads them.
