@@ -92,12 +92,13 @@ impl GenerationRun<'_> {
         request.check(&vec![None; self.sources.len()]).map_err(failed)?;
         let first_source = self.sources.first().map_or(Path::new("-"), PathBuf::as_path);
         let plan = OutputPlan::new(self.output, first_source, request.num_images, self.origins)?;
+        // Before pictures are read: their decoders compute on all threads that there are.
+        self.models.take_threads()?;
         let sources = read_pictures(self.sources, self.origins)?;
         let inputs = sources.iter().map(InputFacts::of).collect();
         let pictures: Vec<_> = sources.into_iter().map(|source| source.picture).collect();
 
         cancel::install()?;
-        self.models.take_threads()?;
         let safety = self.safety.options(&[], self.origins)?;
         let options = EngineOptions { safety, ..self.models.engine_options() };
         let options = self.hub.resolved(options, self.output.quiet, &|flag| self.origins.of_flag(flag))?;

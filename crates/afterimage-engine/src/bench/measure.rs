@@ -9,7 +9,7 @@ use crate::pipeline::{Network, Networks, encode_picture, encode_text, join, usab
 use crate::sampling::{TorchGenerator, sigmas, timesteps};
 use afterimage_core::{Error, Field, Picture, Result, Size, VariationSettings};
 use afterimage_device::Device;
-use afterimage_kernels::gemm::measure_ceiling;
+use afterimage_kernels::gemm::{Ceilings, measure_ceilings};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -45,7 +45,7 @@ fn measure<D: Device>(
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<BenchReport> {
     let check = || if stop() { Err(Error::Cancelled) } else { Ok(()) };
-    let ceiling_before = measure_ceiling(CEILING_SIZE);
+    let ceilings_before = measure_ceilings(CEILING_SIZE);
     reset_peak_memory();
     let start = Instant::now();
     let subject = Subject::open(device, options)?;
@@ -88,6 +88,7 @@ fn measure<D: Device>(
         Subject::Random(random) => ("medium (random weights)".to_owned(), random.dtype),
     };
     let step = TimeSamples::of(&times.step);
+    let ceilings = ceilings_before.or_better(measure_ceilings(CEILING_SIZE));
     Ok(BenchReport {
         model,
         device: device.name().to_owned(),
@@ -113,10 +114,22 @@ fn measure<D: Device>(
         step_seconds: times.step.iter().map(|milliseconds| milliseconds / 1e3).collect(),
         step_gflop,
         step_gflops_per_second: step_gflop / (step.median / 1e3),
-        // The machine may be shared: the better of before and after is the ceiling.
-        gemm_gflops_per_second: ceiling_before.max(measure_ceiling(CEILING_SIZE)),
+        gemm_gflops_per_second: ceiling_of(dtype, &ceilings),
+        gemm_f32_gflops_per_second: ceilings.f32,
+        gemm_bf16_gflops_per_second: ceilings.bf16,
+        gemm_int8_gflops_per_second: ceilings.int8,
+        copy_gbytes_per_second: ceilings.copy,
         peak_memory_bytes: peak,
     })
+}
+
+/// The ceiling of the products that `dtype` means.
+fn ceiling_of(dtype: &str, ceilings: &Ceilings) -> f64 {
+    match dtype {
+        "int8" => ceilings.int8,
+        "bf16" => ceilings.bf16.unwrap_or(ceilings.f32),
+        _ => ceilings.f32,
+    }
 }
 
 fn milliseconds(start: Instant) -> f64 {

@@ -119,8 +119,16 @@ pub struct BenchReport {
     pub step_gflop: f64,
     /// Speed of the median step.
     pub step_gflops_per_second: f64,
-    /// Speed of the best plain matrix product in this run.
+    /// Speed of the best plain matrix product in this run, of the numbers that `dtype` multiplies.
     pub gemm_gflops_per_second: f64,
+    /// The same of f32.
+    pub gemm_f32_gflops_per_second: f64,
+    /// The same of bf16, where the processor has instructions for it.
+    pub gemm_bf16_gflops_per_second: Option<f64>,
+    /// The same of 8-bit integers in groups of 32.
+    pub gemm_int8_gflops_per_second: f64,
+    /// Billions of bytes that are read or written a second while memory is copied.
+    pub copy_gbytes_per_second: f64,
     /// Largest resident memory of the process in bytes, from loading to the last stage; absent where the system does
     /// not tell.
     pub peak_memory_bytes: Option<u64>,

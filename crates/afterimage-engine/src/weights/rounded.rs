@@ -108,9 +108,10 @@ impl Rounding {
 /// 32 numbers as a block: the factor that makes the largest 127, rounded to f16, and the nearest integers for it. What is no
 /// number leaves a factor that is none.
 fn q8_0(values: &[f32; 32]) -> [u8; 34] {
-    let largest =
-        values.iter().fold(0.0_f32, |largest, value| if value.is_nan() { *value } else { largest.max(value.abs()) });
-    let factor = f16::from_f32(largest / 127.0);
+    let largest = values.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+    // A maximum passes over what is no number.
+    let step = if values.iter().any(|value| value.is_nan()) { f32::NAN } else { largest / 127.0 };
+    let factor = f16::from_f32(step);
     let worth = factor.to_f32();
     let mut block = [0; 34];
     block[..2].copy_from_slice(&factor.to_le_bytes());

@@ -27,7 +27,7 @@ const NARROW_ROWS: usize = 3;
 
 /// How integers with factors are multiplied.
 #[derive(Clone, Copy)]
-pub(super) struct Integers(afterimage_tensors::Integers);
+pub(super) struct GroupedIntegers(afterimage_tensors::Integers);
 
 /// Where the parts of a panel of `width` rows or columns begin.
 #[derive(Clone, Copy)]
@@ -86,7 +86,7 @@ fn rounded(numbers: &[f32; GROUP]) -> ([i8; GROUP], f32) {
     (bits, largest / 127.0)
 }
 
-impl Integers {
+impl GroupedIntegers {
     /// For a matrix whose integers come like that.
     pub fn of(integers: afterimage_tensors::Integers) -> Self {
         Self(integers)
@@ -99,7 +99,7 @@ impl Integers {
     }
 }
 
-impl Operands for Integers {
+impl Operands for GroupedIntegers {
     const GRAIN: usize = GROUP;
     const COLUMNS_FIRST: bool = true;
 
@@ -200,7 +200,7 @@ impl Operands for Integers {
     }
 }
 
-impl Integers {
+impl GroupedIntegers {
     /// # Safety
     /// As [`Operands::tile`], with panels of `COUNT` rows.
     #[inline(always)]

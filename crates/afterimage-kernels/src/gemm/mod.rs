@@ -16,9 +16,11 @@
 //! | `packed.rs` | slabs, panels and tasks for more |
 //! | `operands.rs` | packing and multiplying: what every type of numbers has to offer, and f32 |
 //! | `integers.rs`, `bf16.rs` | the same for integers of 8 bits in groups and for bf16 |
+//! | `ceiling.rs` | how fast products are on this machine now |
 //! | `write.rs` | from sums to the output |
 
 mod bf16;
+mod ceiling;
 mod few;
 mod integers;
 mod operands;
@@ -26,6 +28,7 @@ mod packed;
 mod shape;
 mod write;
 
+pub use ceiling::{Ceilings, measure_ceilings};
 pub use shape::{Finish, Narrow, Rows, RowsMut, Term};
 
 use crate::simd::{Isa, Kernel, Simd, dispatch_on};
@@ -107,27 +110,6 @@ pub(crate) fn tile_of(isa: Isa) -> (usize, usize) {
         }
     }
     dispatch_on(isa, Shape)
-}
-
-/// Billions of multiply-adds ×2 per second that a `size`³ f32 product of this crate reaches now: the ceiling that
-/// benchmarks compare with.
-pub fn measure_ceiling(size: usize) -> f64 {
-    let x = vec![0.5_f32; size * size];
-    let weight = Matrix::from_f32(&vec![0.25; size * size], size, size);
-    let mut out = vec![0.0_f32; size * size];
-    let mut best = f64::INFINITY;
-    for _ in 0..4 {
-        let start = std::time::Instant::now();
-        linear_into(
-            Rows { data: &x, rows: size, stride: size },
-            &weight,
-            None,
-            Finish::Store,
-            RowsMut { data: &mut out, stride: size },
-        );
-        best = best.min(start.elapsed().as_secs_f64());
-    }
-    2.0 * (size as f64).powi(3) / best / 1e9
 }
 
 #[cfg(test)]

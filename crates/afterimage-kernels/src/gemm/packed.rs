@@ -1,7 +1,7 @@
 //! Products of many rows: both operands are packed into panels that a register tile reads from end to end.
 
 use super::bf16::Halves;
-use super::integers::Integers;
+use super::integers::GroupedIntegers;
 use super::operands::{Floats, Operands};
 use super::shape::{Finish, Narrow, Product, Term};
 use super::write::Writing;
@@ -41,13 +41,13 @@ pub(super) fn run(product: &Product) {
 enum Way {
     Floats,
     Halves,
-    Integers(Integers),
+    Integers(GroupedIntegers),
 }
 
 fn way(product: &Product, term: Term) -> Way {
     let Narrow { integers, bf16 } = product.narrow;
     match term.weight.integers() {
-        Some(kind) if integers => Way::Integers(Integers::of(kind)),
+        Some(kind) if integers => Way::Integers(GroupedIntegers::of(kind)),
         None if bf16 => Way::Halves,
         _ => Way::Floats,
     }
@@ -60,7 +60,7 @@ fn slabs<'a>(product: &Product<'a>) -> Vec<Slab<'a>> {
         let grain = match way(product, *term) {
             Way::Floats => Floats::GRAIN,
             Way::Halves => Halves::GRAIN,
-            Way::Integers(_) => Integers::GRAIN,
+            Way::Integers(_) => GroupedIntegers::GRAIN,
         };
         let depth = term.weight.cols();
         let slab = depth.div_ceil(depth.div_ceil(SLAB).max(1)).next_multiple_of(grain).max(grain);

@@ -138,6 +138,11 @@ fn table(report: &BenchReport) -> String {
         100.0 * report.step_gflops_per_second / report.gemm_gflops_per_second
     ));
     lines.push(format!("matrix product, GFLOP/s    {:.0}, the ceiling", report.gemm_gflops_per_second));
+    let bf16 = report.gemm_bf16_gflops_per_second.map_or_else(|| "-".to_owned(), |speed| format!("{speed:.0}"));
+    lines.push(format!(
+        "f32, bf16, int8; copy      {:.0}, {bf16}, {:.0}; {:.1} GB/s",
+        report.gemm_f32_gflops_per_second, report.gemm_int8_gflops_per_second, report.copy_gbytes_per_second
+    ));
     lines.push(match report.peak_memory_bytes {
         Some(bytes) => format!("peak memory, MiB           {}", bytes >> 20),
         None => "peak memory                not told by this system".to_owned(),

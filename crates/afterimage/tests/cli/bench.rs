@@ -24,7 +24,10 @@ fn figures_are_plausible() {
     let number = |name: &str| report[name].as_f64().unwrap_or_else(|| panic!("{name} in {report}"));
     assert_eq!(report["step_seconds"].as_array().map(Vec::len), Some(4));
     assert!(number("seconds_per_step") > 0.0);
-    assert!(number("gemm_gflops_per_second") > 0.0);
+    for ceiling in ["gemm", "gemm_f32", "gemm_int8"] {
+        assert!(number(&format!("{ceiling}_gflops_per_second")) > 0.0, "{ceiling}");
+    }
+    assert!(number("copy_gbytes_per_second") > 0.0 && report.get("gemm_bf16_gflops_per_second").is_some());
     if cfg!(target_os = "linux") {
         assert!(number("peak_memory_bytes") > 1e6);
     }
