@@ -47,7 +47,7 @@ pub enum Finish<'a> {
 }
 
 /// What numbers may be rounded to before they are multiplied; nothing unless told. Sums are exact within a group of
-/// integers, else f32.
+/// integers, else f32. Products of up to three rows stay exact.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Narrow {
     /// Weights in blocks are multiplied as the integers that they are, with the exact factors of the blocks, by rows that
