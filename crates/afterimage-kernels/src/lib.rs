@@ -13,6 +13,7 @@ pub mod heap;
 pub mod mapping;
 pub mod norm;
 mod pack;
+mod panel;
 pub mod plain;
 mod scratch;
 pub mod simd;

@@ -14,6 +14,7 @@ mod x86;
 pub use isa::Isa;
 use isa::Unit;
 pub use portable::Portable;
+pub(crate) use vector::nearest_bf16;
 pub use vector::{Kernel, Simd};
 
 /// Runs `kernel` with the best instruction set of this machine.

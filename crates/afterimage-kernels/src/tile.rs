@@ -64,16 +64,16 @@ pub unsafe fn multiply<S: Simd, const ROWS: usize>(
     }
 }
 
-/// Calls `$function::<S, ROWS>($arguments)` with the smallest even `ROWS` that covers `$rows` (at most 12).
+/// Calls `$function::<$kind, ROWS>($arguments)` with the smallest even `ROWS` that covers `$rows` (at most 12).
 macro_rules! with_rows {
-    ($rows:expr, $function:ident::<$simd:ident>($($argument:expr),* $(,)?)) => {
+    ($rows:expr, $function:ident::<$($kind:ident),+>($($argument:expr),* $(,)?)) => {
         match $rows {
-            0..=2 => $function::<$simd, 2>($($argument),*),
-            3..=4 => $function::<$simd, 4>($($argument),*),
-            5..=6 => $function::<$simd, 6>($($argument),*),
-            7..=8 => $function::<$simd, 8>($($argument),*),
-            9..=10 => $function::<$simd, 10>($($argument),*),
-            _ => $function::<$simd, 12>($($argument),*),
+            0..=2 => $function::<$($kind),+, 2>($($argument),*),
+            3..=4 => $function::<$($kind),+, 4>($($argument),*),
+            5..=6 => $function::<$($kind),+, 6>($($argument),*),
+            7..=8 => $function::<$($kind),+, 8>($($argument),*),
+            9..=10 => $function::<$($kind),+, 10>($($argument),*),
+            _ => $function::<$($kind),+, 12>($($argument),*),
         }
     };
 }

@@ -53,7 +53,7 @@ impl Cpu {
         Self { isa, narrow: Narrow::default() }
     }
 
-    /// The same with matrix products of numbers that are rounded.
+    /// The same with products, of matrices and in attention, of numbers that are rounded.
     #[must_use]
     pub fn with_narrow(self, narrow: Narrow) -> Self {
         Self { narrow, ..self }
@@ -177,9 +177,12 @@ impl Device for Cpu {
         let head_dim = check::attention(&attention, &out)?;
         let Attention { heads, scale, queries, keys, values, bias } = attention;
         let shape = attention::AttentionShape { queries: queries.rows, keys: keys.rows, heads, head_dim, scale };
-        let [q, k, v] = [queries, keys, values].map(|view| kernel_tokens(&view));
-        let (bias, stride) = (kernel_bias(&bias, keys.rows), out.stride);
-        attention::attention_on(self.isa, &shape, q, k, v, &bias, out.numbers(), stride, 0);
+        let bias = kernel_bias(&bias, keys.rows);
+        let [queries, keys, values] = [queries, keys, values].map(|view| kernel_tokens(&view));
+        let inputs = attention::AttentionInputs { queries, keys, values };
+        let stride = out.stride;
+        let out = gemm::RowsMut { data: out.numbers(), stride };
+        attention::attention_on(self.isa, self.narrow, &shape, inputs, &bias, out);
         Ok(())
     }
 

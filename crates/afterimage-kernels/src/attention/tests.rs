@@ -3,23 +3,48 @@ use crate::gemm::tests::noise;
 use crate::plain;
 use proptest::prelude::*;
 
+/// bf16, as a number.
+fn rounded(number: f32) -> f32 {
+    half::bf16::from_f32(number).to_f32()
+}
+
 fn compare(isa: Isa, shape: &AttentionShape, bias: &AttentionBias, what: &str) {
+    for bf16 in [false, true] {
+        compare_in(isa, Narrow { integers: false, bf16 }, shape, bias, what);
+    }
+}
+
+fn compare_in(isa: Isa, narrow: Narrow, shape: &AttentionShape, bias: &AttentionBias, what: &str) {
     let width = shape.heads * shape.head_dim;
     // Queries, keys and values side by side in one buffer, as a fused projection leaves them.
     let stride = 3 * width + 5;
     let tokens = shape.queries.max(shape.keys);
     let buffer: Vec<f32> = noise(tokens * stride, 21).iter().map(|value| 2.0 * value).collect();
     let view = |offset| Tokens { data: &buffer, row_stride: stride, offset };
-    let (q, k, v) = (view(0), view(width), view(2 * width + 5));
-    let expected = plain::attention(shape, q, k, v, bias);
+    let inputs = AttentionInputs { queries: view(0), keys: view(width), values: view(2 * width + 5) };
+    // The twin of bf16 gets operands that are rounded already; what is left is the rounding of the softmax's weights, each
+    // by at most 2⁻⁹ of itself, and values are below 2.
+    let (operands, scaled, tolerance) = if narrow.bf16 {
+        let number = |at: usize, number: f32| {
+            let factor = if at % stride < width { shape.scale } else { 1.0 };
+            rounded(number * factor)
+        };
+        let operands: Vec<f32> = buffer.iter().enumerate().map(|(at, value)| number(at, *value)).collect();
+        (operands, AttentionShape { scale: 1.0, ..*shape }, 2.0 / 512.0)
+    } else {
+        (buffer.clone(), *shape, 2e-5)
+    };
+    let view = |offset| Tokens { data: &operands, row_stride: stride, offset };
+    let expected = plain::attention(&scaled, view(0), view(width), view(2 * width + 5), bias);
     let out_stride = width + 3;
     let mut out = vec![7.0; shape.queries * out_stride];
-    attention_on(isa, shape, q, k, v, bias, &mut out, out_stride, 2);
+    attention_on(isa, narrow, shape, inputs, bias, RowsMut { data: &mut out[2..], stride: out_stride });
     for (row, expected) in out.chunks_exact(out_stride).zip(expected.chunks_exact(width)) {
         let gaps = [row[0], row[1], row[width + 2]];
         assert!(gaps.iter().all(|value| value.to_bits() == 7.0_f32.to_bits()), "{what}: gaps are left alone");
         for (got, expected) in row[2..].iter().zip(expected) {
-            assert!((got - expected).abs() < 2e-5, "{isa:?} {what} {shape:?}: {got}, expected {expected}");
+            let error = (got - expected).abs();
+            assert!(error < tolerance, "{isa:?} {narrow:?} {what} {shape:?}: {got}, expected {expected}");
         }
     }
 }
@@ -78,7 +103,8 @@ fn one_key_with_bias_ln_n_stands_for_n_equal_keys() {
     let run = |shape: &AttentionShape, k: &[f32], v: &[f32], bias: &AttentionBias| {
         let view = |data| Tokens { data, row_stride: width, offset: 0 };
         let mut out = vec![0.0; shape.queries * width];
-        attention(shape, view(&q), view(k), view(v), bias, &mut out, width, 0);
+        let inputs = AttentionInputs { queries: view(&q), keys: view(k), values: view(v) };
+        attention_on(Isa::detect(), Narrow::default(), shape, inputs, bias, RowsMut { data: &mut out, stride: width });
         out
     };
     let whole = run(&shape(9, count + others, heads, head_dim), &repeat(&rows), &repeat(&v), &AttentionBias::None);
@@ -89,6 +115,28 @@ fn one_key_with_bias_ln_n_stands_for_n_equal_keys() {
     let collapsed = run(&shape(9, others + 1, heads, head_dim), &rows, &v, &bias);
     for (a, b) in whole.iter().zip(&collapsed) {
         assert!((a - b).abs() < 1e-5, "{a} and {b}");
+    }
+}
+
+#[test]
+fn bf16_rounds_and_keeps_what_is_no_number() {
+    let shape = shape(40, 70, 1, 16);
+    let mut numbers = noise(70 * 16, 29);
+    for isa in Isa::available() {
+        let run = |numbers: &[f32], bf16: bool| {
+            let tokens = Tokens { data: numbers, row_stride: 16, offset: 0 };
+            let inputs = AttentionInputs { queries: tokens, keys: tokens, values: tokens };
+            let mut out = vec![0.0; 40 * 16];
+            let narrow = Narrow { integers: false, bf16 };
+            attention_on(isa, narrow, &shape, inputs, &AttentionBias::None, RowsMut { data: &mut out, stride: 16 });
+            out
+        };
+        assert_ne!(run(&numbers, true), run(&numbers, false), "{isa:?}");
+        for bad in [f32::NAN, f32::from_bits(0x7fff_ffff), f32::INFINITY] {
+            let before = std::mem::replace(&mut numbers[5 * 16 + 3], bad);
+            assert!(run(&numbers, true).iter().any(|number| !number.is_finite()), "{isa:?}: {bad}");
+            numbers[5 * 16 + 3] = before;
+        }
     }
 }
 

@@ -14,12 +14,11 @@
 //! | `shape.rs` | the arguments |
 //! | `few.rs` | up to three rows |
 //! | `packed.rs` | slabs, panels and tasks for more |
-//! | `operands.rs` | packing and multiplying: what every type of numbers has to offer, and f32 |
-//! | `integers.rs`, `bf16.rs` | the same for integers of 8 bits in groups and for bf16 |
+//! | `operands.rs` | packing and multiplying: what every type of numbers has to offer; f32 and bf16 by their panels |
+//! | `integers.rs` | the same for integers of 8 bits in groups |
 //! | `ceiling.rs` | how fast products are on this machine now |
 //! | `write.rs` | from sums to the output |
 
-mod bf16;
 mod ceiling;
 mod few;
 mod integers;

@@ -2,8 +2,8 @@
 
 use super::shape::Rows;
 use super::write::{Writing, prefetch, write};
-use crate::pack::{PackMatrix, PackRows};
-use crate::simd::{Kernel, Simd};
+use crate::panel::PanelNumbers;
+use crate::simd::Simd;
 use crate::tile::{self, TileOutput, with_rows};
 use afterimage_tensors::Matrix;
 use std::ops::Range;
@@ -33,12 +33,9 @@ pub(super) trait Operands: Copy + Send + Sync {
     unsafe fn tile<S: Simd>(self, depth: usize, a: *const f32, b: *const f32, writing: Writing, out: TileOutput);
 }
 
-/// f32, whatever the weights are stored as.
-#[derive(Clone, Copy)]
-pub(super) struct Floats;
-
-impl Operands for Floats {
-    const GRAIN: usize = 1;
+/// Numbers that need no more than their panels.
+impl<N: PanelNumbers> Operands for N {
+    const GRAIN: usize = N::PER_UNIT;
     const COLUMNS_FIRST: bool = false;
 
     #[inline(always)]
@@ -48,50 +45,47 @@ impl Operands for Floats {
 
     #[inline(always)]
     fn row_panel<S: Simd>(depth: usize) -> usize {
-        S::TILE_ROWS * depth
+        S::TILE_ROWS * N::units(depth)
     }
 
     #[inline(always)]
     fn column_panel<S: Simd>(depth: usize) -> usize {
-        tile::columns::<S>() * depth
+        tile::columns::<S>() * N::units(depth)
     }
 
     #[inline(always)]
     unsafe fn pack_rows<S: Simd>(self, x: Rows, rows: Range<usize>, cols: Range<usize>, panel: &mut [f32]) {
-        let pack = PackRows { x: x.data, stride: x.stride, rows, cols, width: S::TILE_ROWS, panel };
-        // SAFETY: this instruction set is the caller's promise.
-        unsafe { pack.run::<S>() };
+        // SAFETY: the caller's promise.
+        unsafe { N::pack_rows::<S>(x.data, x.stride, rows, cols, S::TILE_ROWS, panel) };
     }
 
     #[inline(always)]
     unsafe fn pack_columns<S: Simd>(self, weight: &Matrix, rows: Range<usize>, cols: Range<usize>, panel: &mut [f32]) {
-        let pack = PackMatrix { matrix: weight, rows, cols, width: tile::columns::<S>(), panel };
-        // SAFETY: this instruction set is the caller's promise.
-        unsafe { pack.run::<S>() };
+        // SAFETY: the caller's promise.
+        unsafe { N::pack_matrix::<S>(weight, rows, cols, tile::columns::<S>(), panel) };
     }
 
     #[inline(always)]
     unsafe fn tile<S: Simd>(self, depth: usize, a: *const f32, b: *const f32, writing: Writing, out: TileOutput) {
         // SAFETY: the caller's promise.
-        unsafe { with_rows!(out.rows, one_tile::<S>(depth, a, b, writing, out)) }
+        unsafe { with_rows!(out.rows, one_tile::<S, N>(depth, a, b, writing, out)) }
     }
 }
 
 /// # Safety
 /// As [`Operands::tile`].
 #[inline(always)]
-unsafe fn one_tile<S: Simd, const ROWS: usize>(
+unsafe fn one_tile<S: Simd, N: PanelNumbers, const ROWS: usize>(
     depth: usize,
     a: *const f32,
     b: *const f32,
     writing: Writing,
     out: TileOutput,
 ) {
-    let width = tile::columns::<S>();
     // SAFETY: the caller's promise.
     unsafe {
         prefetch::<S>(out);
-        let sums = tile::multiply::<S, ROWS>(depth, a, S::TILE_ROWS, |k| b.add(k * width));
+        let sums = N::multiply::<S, ROWS>(depth, a, S::TILE_ROWS, b);
         write::<S, ROWS>(&sums, writing, out);
     }
 }

@@ -1,10 +1,10 @@
 //! Products of many rows: both operands are packed into panels that a register tile reads from end to end.
 
-use super::bf16::Halves;
 use super::integers::GroupedIntegers;
-use super::operands::{Floats, Operands};
+use super::operands::Operands;
 use super::shape::{Finish, Narrow, Product, Term};
 use super::write::Writing;
+use crate::panel::{Floats, Halves};
 use crate::scratch;
 use crate::simd::{Kernel, Simd, dispatch_on};
 use crate::tile::{self, MAX_COLUMNS, TileOutput};

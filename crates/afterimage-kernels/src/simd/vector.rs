@@ -1,5 +1,31 @@
 //! What a vector unit does, and what is written for any of them.
 
+/// The upper half of a number, rounded to the nearest, halves to even; what is no number stays none.
+#[inline(always)]
+pub(crate) fn nearest_bf16(number: f32) -> u32 {
+    let bits = number.to_bits();
+    let nearest = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
+    if number.is_nan() { bits >> 16 | 0x40 } else { nearest }
+}
+
+/// [`Simd::store_bf16`] where there is no instruction for it.
+///
+/// # Safety
+/// The machine has `S`'s instruction set; `to` has room for a vector of units.
+#[inline(always)]
+pub(super) unsafe fn store_bf16_by_lane<S: Simd>(to: *mut u32, low: S::V, high: S::V) {
+    // SAFETY: the caller's promise; an instruction set has at most 16 lanes.
+    unsafe {
+        let mut numbers = [[0.0_f32; 16]; 2];
+        S::store(numbers[0].as_mut_ptr(), low);
+        S::store(numbers[1].as_mut_ptr(), high);
+        let [low, high] = numbers;
+        for (lane, (low, high)) in low.iter().zip(&high).enumerate().take(S::LANES) {
+            *to.add(lane) = nearest_bf16(*low) | nearest_bf16(*high) << 16;
+        }
+    }
+}
+
 /// A vector of f32 lanes.
 ///
 /// # Safety
@@ -61,6 +87,12 @@ pub trait Simd: Copy + 'static {
     unsafe fn sum_to_float(sum: Self::I) -> Self::V;
     /// `sum + a · b`, unit by unit, each two numbers of bf16.
     unsafe fn dot_bf16(a: Self::U, b: Self::U, sum: Self::V) -> Self::V;
+    /// Writes a vector of units, of numbers that are rounded to bf16: those of `low`, and above them those of `high`.
+    #[inline(always)]
+    unsafe fn store_bf16(to: *mut u32, low: Self::V, high: Self::V) {
+        // SAFETY: the caller's promise.
+        unsafe { store_bf16_by_lane::<Self>(to, low, high) };
+    }
     /// Sum of all lanes.
     unsafe fn sum(a: Self::V) -> f32;
     /// Asks for the cache line at `address`, which need not be readable.
