@@ -44,6 +44,12 @@ pub trait Device: Send + Sync + 'static {
     /// Name for people and metadata: `cpu`.
     fn name(&self) -> &str;
 
+    /// The type of the numbers that products are made of, unless weights in blocks are multiplied as the integers that they
+    /// are: `f32` or `bf16`.
+    fn arithmetic(&self) -> &'static str {
+        "f32"
+    }
+
     /// How work has to be divided.
     fn limits(&self) -> DeviceLimits;
 

@@ -31,14 +31,15 @@ pub(crate) fn on_device<W: OnDevice>(choice: DeviceChoice, dtype: DtypeChoice, w
     }
 }
 
-/// The processor. bf16 products only where they are faster than f32; integers also where they are not, since they say what the
-/// weights are.
+/// The processor. bf16 products only where they are faster than f32. Integers where they are much faster, and where they
+/// were asked for by name, since they say what the weights are.
 fn processor(dtype: DtypeChoice) -> Cpu {
     let cpu = Cpu::detect();
-    let bf16 = cpu.has_bf16();
-    match dtype {
-        DtypeChoice::Auto | DtypeChoice::F32 => cpu,
-        DtypeChoice::Bf16 => cpu.with_narrow(Narrow { integers: false, bf16 }),
-        DtypeChoice::Int8 => cpu.with_narrow(Narrow { integers: true, bf16 }),
-    }
+    let (integers, bf16) = match dtype {
+        DtypeChoice::F32 => (false, false),
+        DtypeChoice::Auto => (cpu.has_integer_dots(), cpu.has_bf16()),
+        DtypeChoice::Bf16 => (false, cpu.has_bf16()),
+        DtypeChoice::Int8 => (true, cpu.has_bf16()),
+    };
+    cpu.with_narrow(Narrow { integers, bf16 })
 }

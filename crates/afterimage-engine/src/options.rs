@@ -135,7 +135,11 @@ impl fmt::Display for DeviceChoice {
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum DtypeChoice {
-    /// f32.
+    /// What is fast here without a difference that shows.
+    ///
+    /// bf16 where the processor has instructions for its products (AVX-512 BF16), with the weights as they are stored, else f32.
+    /// What files hold in GGUF's types is multiplied as the integers that they are where there are instructions for that
+    /// (AVX-512 VNNI).
     #[default]
     Auto,
     /// Single precision: what diffusers computes in f32.

@@ -34,6 +34,9 @@ pub fn dispatch_on<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
         Unit::Avx2 => unsafe { x86::avx2(kernel) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
+        Unit::Avx2Vnni => unsafe { x86::avx2_vnni(kernel) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
         Unit::Avx512 => unsafe { x86::avx512(kernel) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.

@@ -75,6 +75,8 @@ fn run(folder: &Path) -> Result<String, String> {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AFTERIMAGE_")) {
         command.env_remove(name);
     }
+    // diffusers' numbers; what `auto` takes depends on the processor.
+    command.env("AFTERIMAGE_DTYPE", "f32");
     let arguments = case.args.iter().map(|argument| argument.replace("{out}", &out.path().to_string_lossy()));
     let output =
         command.args(arguments).current_dir(folder).stdin(Stdio::null()).output().map_err(|error| error.to_string())?;

@@ -59,6 +59,11 @@ impl Cpu {
         Self { narrow, ..self }
     }
 
+    /// Whether products of 8-bit integers have instructions of their own.
+    pub fn has_integer_dots(&self) -> bool {
+        self.isa.has_integer_dots()
+    }
+
     /// Whether products of bf16 numbers are faster than those of f32.
     pub fn has_bf16(&self) -> bool {
         self.isa.has_bf16()
@@ -83,6 +88,10 @@ impl Device for Cpu {
 
     fn name(&self) -> &'static str {
         "cpu"
+    }
+
+    fn arithmetic(&self) -> &'static str {
+        if self.narrow.bf16 { "bf16" } else { "f32" }
     }
 
     fn limits(&self) -> DeviceLimits {

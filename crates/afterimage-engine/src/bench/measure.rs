@@ -84,7 +84,7 @@ fn measure<D: Device>(
     }
     let peak = peak_memory();
     let (model, dtype) = match &subject {
-        Subject::Networks(networks) => (networks.files().name(), networks.files().dtype()),
+        Subject::Networks(networks) => (networks.files().name(), networks.dtype()),
         Subject::Random(random) => ("medium (random weights)".to_owned(), random.dtype),
     };
     let step = TimeSamples::of(&times.step);

@@ -90,7 +90,8 @@ impl<D: Device> Random<D> {
         let (element, dtype) = match options.dtype {
             DtypeChoice::Bf16 => (Element::Bf16, "bf16"),
             DtypeChoice::Int8 => (Element::Bf16, "int8"),
-            DtypeChoice::Auto | DtypeChoice::F32 => (Element::F32, "f32"),
+            DtypeChoice::F32 => (Element::F32, "f32"),
+            DtypeChoice::Auto => (Element::F32, device.arithmetic()),
         };
         let scope = Scope::new(Arc::new(RandomWeights::new(element)));
         let config = FluxConfig {

@@ -114,15 +114,6 @@ impl ModelFiles {
         ended.map(|()| Arc::new(LoraTargets::new(part, &wanted)))
     }
 
-    /// Compute type, `f32`, `bf16` or `int8`.
-    pub fn dtype(&self) -> &'static str {
-        match self.options.dtype {
-            DtypeChoice::Int8 => "int8",
-            DtypeChoice::Bf16 => "bf16",
-            DtypeChoice::Auto | DtypeChoice::F32 => "f32",
-        }
-    }
-
     /// Bytes of memory that may be taken, when somebody said so.
     pub fn memory_budget(&self) -> Option<u64> {
         self.options.memory_budget

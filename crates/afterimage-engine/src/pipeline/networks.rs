@@ -10,6 +10,7 @@ use crate::memory::Residency;
 use crate::models::flux::FluxTransformer;
 use crate::models::vae::Autoencoder;
 use crate::models::{ClipTextModel, ReduxEmbedder, SiglipPreprocessor, SiglipVisionModel, T5Encoder};
+use crate::options::DtypeChoice;
 use crate::safety::Safety;
 use crate::tokenizers::{ClipTokenizer, T5Tokenizer};
 use crate::weights::lora::{AppliedLoras, LoraPart, MergedLoras};
@@ -134,13 +135,24 @@ impl<D: Device> Networks<D> {
         &self.files
     }
 
+    /// The numbers that are multiplied: `f32`, `bf16` or `int8`. What files hold in blocks may be multiplied as integers
+    /// whatever this says.
+    pub fn dtype(&self) -> &'static str {
+        match self.files.options().dtype {
+            DtypeChoice::Int8 => "int8",
+            DtypeChoice::Bf16 => "bf16",
+            DtypeChoice::F32 => "f32",
+            DtypeChoice::Auto => self.device.arithmetic(),
+        }
+    }
+
     /// What runs.
     pub fn facts(&self) -> ModelFacts {
         ModelFacts {
             name: self.files.name(),
             native_size: self.files.native_size(),
             device: self.device.name().to_owned(),
-            dtype: self.files.dtype().to_owned(),
+            dtype: self.dtype().to_owned(),
             checkers: self.safety.names(),
         }
     }

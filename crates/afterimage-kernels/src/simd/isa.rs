@@ -31,6 +31,9 @@ pub(super) enum Unit {
     Portable,
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// With dot products of 8-bit integers, on processors without AVX-512.
+    #[cfg(target_arch = "x86_64")]
+    Avx2Vnni,
     #[cfg(target_arch = "x86_64")]
     Avx512,
     /// With dot products of 8-bit integers.
@@ -42,7 +45,7 @@ pub(super) enum Unit {
 }
 
 impl Isa {
-    /// The best instruction set of this machine; `AFTERIMAGE_ISA=portable|avx2|avx512|avx512vnni|avx512bf16` picks a lesser one of those that
+    /// The best instruction set of this machine; `AFTERIMAGE_ISA=portable|avx2|avx2vnni|avx512|avx512vnni|avx512bf16` picks a lesser one of those that
     /// were detected. A name that is not among them changes nothing.
     pub fn detect() -> Self {
         static BEST: OnceLock<Isa> = OnceLock::new();
@@ -63,6 +66,9 @@ impl Isa {
         #[cfg(all(target_arch = "x86_64", not(miri)))]
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c") {
             found.push(Self(Unit::Avx2));
+            if is_x86_feature_detected!("avxvnni") {
+                found.push(Self(Unit::Avx2Vnni));
+            }
             if is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512dq")
@@ -80,12 +86,14 @@ impl Isa {
         found
     }
 
-    /// `portable`, `avx2`, `avx512`, `avx512vnni` or `avx512bf16`, as `AFTERIMAGE_ISA` takes it.
+    /// `portable`, `avx2`, `avx2vnni`, `avx512`, `avx512vnni` or `avx512bf16`, as `AFTERIMAGE_ISA` takes it.
     pub fn name(self) -> &'static str {
         match self.0 {
             Unit::Portable => "portable",
             #[cfg(target_arch = "x86_64")]
             Unit::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Unit::Avx2Vnni => "avx2vnni",
             #[cfg(target_arch = "x86_64")]
             Unit::Avx512 => "avx512",
             #[cfg(target_arch = "x86_64")]
@@ -93,6 +101,14 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Unit::Avx512Bf16 => "avx512bf16",
         }
+    }
+
+    /// Whether products of 8-bit integers have instructions of their own, several times as fast as those of f32.
+    pub fn has_integer_dots(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return matches!(self.0, Unit::Avx2Vnni | Unit::Avx512Vnni | Unit::Avx512Bf16);
+        #[cfg(not(target_arch = "x86_64"))]
+        false
     }
 
     /// Whether products of bf16 numbers are faster than those of f32.

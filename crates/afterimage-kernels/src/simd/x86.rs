@@ -4,16 +4,17 @@ use super::vector::{Kernel, Simd, store_bf16_by_lane};
 use std::arch::x86_64::{
     __m256, __m256bh, __m256i, __m512, __m512bh, __m512i, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEAREST_INT, _MM_HINT_T0,
     _mm_prefetch, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256, _mm256_castsi256_ps, _mm256_cvtepi32_ps,
-    _mm256_cvtps_epi32, _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16,
-    _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_permutevar8x32_ps, _mm256_round_ps, _mm256_set1_epi32,
-    _mm256_set1_ps, _mm256_setr_epi32, _mm256_shuffle_ps, _mm256_slli_epi32, _mm256_storeu_ps, _mm256_sub_ps,
-    _mm256_unpackhi_ps, _mm256_unpacklo_ps, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castpd_ps,
-    _mm512_castps_pd, _mm512_castsi512_ps, _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32, _mm512_cvtneps_pbh,
-    _mm512_div_ps, _mm512_dpbf16_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
-    _mm512_madd_epi16, _mm512_mask_storeu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_or_si512,
-    _mm512_permutexvar_ps, _mm512_reduce_add_ps, _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_epi32,
-    _mm512_set1_ps, _mm512_setr_epi32, _mm512_shuffle_f32x4, _mm512_shuffle_ps, _mm512_slli_epi32, _mm512_storeu_ps,
-    _mm512_storeu_si512, _mm512_sub_ps, _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
+    _mm256_cvtps_epi32, _mm256_div_ps, _mm256_dpbusd_avx_epi32, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256,
+    _mm256_madd_epi16, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_permutevar8x32_ps, _mm256_round_ps,
+    _mm256_set1_epi32, _mm256_set1_ps, _mm256_setr_epi32, _mm256_shuffle_ps, _mm256_slli_epi32, _mm256_storeu_ps,
+    _mm256_sub_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512,
+    _mm512_castpd_ps, _mm512_castps_pd, _mm512_castsi512_ps, _mm512_cvtepi32_ps, _mm512_cvtepu16_epi32,
+    _mm512_cvtneps_pbh, _mm512_div_ps, _mm512_dpbf16_ps, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps,
+    _mm512_loadu_si512, _mm512_madd_epi16, _mm512_mask_storeu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps,
+    _mm512_or_si512, _mm512_permutexvar_ps, _mm512_reduce_add_ps, _mm512_roundscale_ps, _mm512_scalef_ps,
+    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setr_epi32, _mm512_shuffle_f32x4, _mm512_shuffle_ps, _mm512_slli_epi32,
+    _mm512_storeu_ps, _mm512_storeu_si512, _mm512_sub_ps, _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd,
+    _mm512_unpacklo_ps,
 };
 use std::mem::transmute;
 
@@ -22,7 +23,7 @@ use std::mem::transmute;
 #[target_feature(enable = "avx2,fma,f16c")]
 pub unsafe fn avx2<K: Kernel>(kernel: K) -> K::Output {
     // SAFETY: the caller's promise.
-    unsafe { kernel.run::<Avx2>() }
+    unsafe { kernel.run::<Avx2<0>>() }
 }
 
 /// # Safety
@@ -49,8 +50,18 @@ pub unsafe fn avx512_bf16<K: Kernel>(kernel: K) -> K::Output {
     unsafe { kernel.run::<Avx512<BF16>>() }
 }
 
+/// # Safety
+/// The processor has what `avx2` needs, and AVX-VNNI.
+#[target_feature(enable = "avx2,fma,f16c,avxvnni")]
+pub unsafe fn avx2_vnni<K: Kernel>(kernel: K) -> K::Output {
+    // SAFETY: the caller's promise.
+    unsafe { kernel.run::<Avx2<VNNI>>() }
+}
+
+/// AVX2 with the dot products of narrow numbers that `DOTS` names: none, or [`VNNI`] (AVX-VNNI, of processors without
+/// AVX-512).
 #[derive(Clone, Copy)]
-pub struct Avx2;
+pub struct Avx2<const DOTS: u8>;
 
 /// AVX-512 with the dot products of narrow numbers that `DOTS` names: none, [`VNNI`], or [`BF16`] as well.
 #[derive(Clone, Copy)]
@@ -73,14 +84,14 @@ macro_rules! intrinsics {
     };
 }
 
-impl Simd for Avx2 {
+impl<const DOTS: u8> Simd for Avx2<DOTS> {
     const LANES: usize = 8;
     const TILE_ROWS: usize = 6;
     type V = __m256;
     type U = __m256i;
     type I = __m256i;
-    const UNIT: usize = 2;
-    const WEIGHT_SHIFT: i32 = 0;
+    const UNIT: usize = if DOTS >= VNNI { 4 } else { 2 };
+    const WEIGHT_SHIFT: i32 = if DOTS >= VNNI { 128 } else { 0 };
     const BF16: bool = false;
 
     #[inline(always)]
@@ -194,8 +205,14 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     unsafe fn dot(weights: __m256i, numbers: __m256i, sum: __m256i) -> __m256i {
-        // SAFETY: the trait's contract.
-        unsafe { _mm256_add_epi32(sum, _mm256_madd_epi16(weights, numbers)) }
+        // SAFETY: the trait's contract; with `DOTS` there is the instruction for it.
+        unsafe {
+            if DOTS >= VNNI {
+                _mm256_dpbusd_avx_epi32(sum, weights, numbers)
+            } else {
+                _mm256_add_epi32(sum, _mm256_madd_epi16(weights, numbers))
+            }
+        }
     }
 
     #[inline(always)]
