@@ -23,27 +23,25 @@ pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
     dispatch_on(Isa::detect(), kernel)
 }
 
-/// Runs `kernel` with `isa`.
+/// Runs `kernel` with `isa`; one without [`Kernel::DOTS`] with the next lesser instruction set that has no dot products of
+/// narrow numbers, so that it is compiled fewer times.
 #[inline]
 pub fn dispatch_on<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     match isa.unit() {
         // SAFETY: plain Rust runs everywhere.
         Unit::Portable => unsafe { kernel.run::<Portable>() },
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: an `Isa` exists only for an instruction set that the processor reports.
-        Unit::Avx2 => unsafe { x86::avx2(kernel) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        Unit::Avx2Vnni => unsafe { x86::avx2_vnni(kernel) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        Unit::Avx512 => unsafe { x86::avx512(kernel) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        Unit::Avx512Vnni => unsafe { x86::avx512_vnni(kernel) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        Unit::Avx512Bf16 => unsafe { x86::avx512_bf16(kernel) },
+        // SAFETY: an `Isa` exists only for an instruction set that the processor reports, and those with dot products need
+        // what the ones without need.
+        unit => unsafe {
+            match unit {
+                Unit::Avx2Vnni if K::DOTS => x86::avx2_vnni(kernel),
+                Unit::Avx512Vnni if K::DOTS => x86::avx512_vnni(kernel),
+                Unit::Avx512Bf16 if K::DOTS => x86::avx512_bf16(kernel),
+                Unit::Portable | Unit::Avx2 | Unit::Avx2Vnni => x86::avx2(kernel),
+                Unit::Avx512 | Unit::Avx512Vnni | Unit::Avx512Bf16 => x86::avx512(kernel),
+            }
+        },
     }
 }
 

@@ -43,6 +43,7 @@ struct Running {
 
 impl<N: PanelNumbers> Kernel for QueryBlock<'_, N> {
     type Output = ();
+    const DOTS: bool = N::DOTS;
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {

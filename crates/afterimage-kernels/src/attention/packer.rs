@@ -80,6 +80,7 @@ struct PackKeys<'a, N>(KeyPanel<'a>, PhantomData<N>);
 
 impl<N: PanelNumbers> Kernel for PackKeys<'_, N> {
     type Output = ();
+    const DOTS: bool = N::DOTS;
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {

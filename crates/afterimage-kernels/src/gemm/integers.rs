@@ -100,6 +100,7 @@ impl GroupedIntegers {
 }
 
 impl Operands for GroupedIntegers {
+    const DOTS: bool = true;
     const GRAIN: usize = GROUP;
     const COLUMNS_FIRST: bool = true;
 

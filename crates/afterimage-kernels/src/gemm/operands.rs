@@ -13,6 +13,8 @@ use std::ops::Range;
 /// # Safety
 /// Every method may only run on a machine that has the instruction set; a panel has the length that the trait names.
 pub(super) trait Operands: Copy + Send + Sync {
+    /// [`crate::simd::Kernel::DOTS`]
+    const DOTS: bool;
     /// Slabs are cut at multiples of it.
     const GRAIN: usize;
     /// Whether a task goes down all rows with one panel of columns before it takes the next: where a panel of columns
@@ -35,6 +37,7 @@ pub(super) trait Operands: Copy + Send + Sync {
 
 /// Numbers that need no more than their panels.
 impl<N: PanelNumbers> Operands for N {
+    const DOTS: bool = <N as PanelNumbers>::DOTS;
     const GRAIN: usize = N::PER_UNIT;
     const COLUMNS_FIRST: bool = false;
 

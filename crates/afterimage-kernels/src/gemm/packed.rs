@@ -92,6 +92,7 @@ struct AskSizes<O>(usize, PhantomData<O>);
 
 impl<O: Operands> Kernel for AskSizes<O> {
     type Output = PanelSizes;
+    const DOTS: bool = O::DOTS;
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) -> PanelSizes {
@@ -148,6 +149,7 @@ struct RowPanel<'a, O> {
 
 impl<O: Operands> Kernel for RowPanel<'_, O> {
     type Output = ();
+    const DOTS: bool = O::DOTS;
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {
@@ -168,6 +170,7 @@ struct PanelBlock<'a, O> {
 
 impl<O: Operands> Kernel for PanelBlock<'_, O> {
     type Output = ();
+    const DOTS: bool = O::DOTS;
 
     #[inline(always)]
     unsafe fn run<S: Simd>(self) {

@@ -22,6 +22,9 @@ pub(crate) trait PanelNumbers: Copy + Send + Sync {
     /// Numbers of the depth in a unit.
     const PER_UNIT: usize;
 
+    /// Whether they are narrow: [`crate::simd::Kernel::DOTS`].
+    const DOTS: bool = Self::PER_UNIT > 1;
+
     /// Units of a depth; the last is filled with zeros.
     #[inline(always)]
     fn units(depth: usize) -> usize {

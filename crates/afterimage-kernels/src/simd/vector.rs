@@ -198,6 +198,9 @@ pub trait Kernel {
     /// What it returns.
     type Output;
 
+    /// Whether it multiplies narrow numbers.
+    const DOTS: bool = false;
+
     /// Does the work.
     ///
     /// # Safety
