@@ -143,7 +143,7 @@ pub enum DtypeChoice {
     /// 16-bit brain floats.
     ///
     /// Half the weights' memory. Matrix products are of bf16 numbers where the processor has instructions for them
-    /// (AVX-512 BF16), else of weights rounded to bf16 and f32; sums are f32.
+    /// (AVX-512 BF16, FEAT_BF16 of ARM), else of weights rounded to bf16 and f32; sums are f32.
     Bf16,
     /// 8-bit integers.
     ///
