@@ -32,6 +32,10 @@ lints:
 kernels:
     .ci/run kernels
 
+# the kernels with every instruction set of ARM, under emulation where this machine is none
+neon:
+    .ci/run neon
+
 # the documentation of the sources builds, warnings are errors
 rustdoc:
     .ci/run rustdoc

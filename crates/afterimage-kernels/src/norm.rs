@@ -251,51 +251,55 @@ mod tests {
         let (rows, width) = (67, 75);
         let x: Vec<f32> = noise(rows * width, 41).iter().map(|value| value * 3.0 + 1.0).collect();
         let (scale, shift) = (noise(width, 42), noise(width, 43));
-        let mut out = vec![0.0; x.len()];
-        modulated_layer_norm(Isa::detect(), &x, &scale, &shift, 1e-6, &mut out);
-        for (x, out) in x.chunks_exact(width).zip(out.chunks_exact(width)) {
-            let mean = x.iter().map(|v| f64::from(*v)).sum::<f64>() / width as f64;
-            let variance = x.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / width as f64;
-            let expected: Vec<f64> = (0..width)
-                .map(|i| {
-                    let normal = (f64::from(x[i]) - mean) / (variance + 1e-6).sqrt();
-                    normal * (1.0 + f64::from(scale[i])) + f64::from(shift[i])
-                })
-                .collect();
-            assert_close(out, &expected);
+        for isa in Isa::available() {
+            let mut out = vec![0.0; x.len()];
+            modulated_layer_norm(isa, &x, &scale, &shift, 1e-6, &mut out);
+            for (x, out) in x.chunks_exact(width).zip(out.chunks_exact(width)) {
+                let mean = x.iter().map(|v| f64::from(*v)).sum::<f64>() / width as f64;
+                let variance = x.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / width as f64;
+                let expected: Vec<f64> = (0..width)
+                    .map(|i| {
+                        let normal = (f64::from(x[i]) - mean) / (variance + 1e-6).sqrt();
+                        normal * (1.0 + f64::from(scale[i])) + f64::from(shift[i])
+                    })
+                    .collect();
+                assert_close(out, &expected);
+            }
         }
     }
 
     #[test]
     fn rms_norm_and_rotation_follow_their_formulas() {
         let (tokens, heads, dim, stride, offset) = (41, 3, 20, 3 * 20 * 3 + 1, 61);
-        let mut data = noise(tokens * stride, 44);
-        let before = data.clone();
+        let before = noise(tokens * stride, 44);
         let weight = noise(dim, 45);
         let angles: Vec<f64> = noise((tokens + 5) * dim / 2, 46).iter().map(|a| f64::from(*a) * 30.0).collect();
         let table = RotaryTable::new(&angles, dim);
-        rms_norm_rotate(Isa::detect(), &mut data[offset..], stride, heads, &weight, 1e-6, &table, 5);
-        for token in 0..tokens {
-            for head in 0..heads {
-                let x = &before[token * stride + offset + head * dim..][..dim];
-                let square = x.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / dim as f64;
-                let normal = |i: usize| f64::from(x[i]) / (square + 1e-6).sqrt() * f64::from(weight[i]);
-                let expected: Vec<f64> = (0..dim)
-                    .map(|i| {
-                        let angle = angles[(token + 5) * dim / 2 + i / 2];
-                        if i % 2 == 0 {
-                            normal(i) * angle.cos() - normal(i + 1) * angle.sin()
-                        } else {
-                            normal(i) * angle.cos() + normal(i - 1) * angle.sin()
-                        }
-                    })
-                    .collect();
-                assert_close(&data[token * stride + offset + head * dim..][..dim], &expected);
+        for isa in Isa::available() {
+            let mut data = before.clone();
+            rms_norm_rotate(isa, &mut data[offset..], stride, heads, &weight, 1e-6, &table, 5);
+            for token in 0..tokens {
+                for head in 0..heads {
+                    let x = &before[token * stride + offset + head * dim..][..dim];
+                    let square = x.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / dim as f64;
+                    let normal = |i: usize| f64::from(x[i]) / (square + 1e-6).sqrt() * f64::from(weight[i]);
+                    let expected: Vec<f64> = (0..dim)
+                        .map(|i| {
+                            let angle = angles[(token + 5) * dim / 2 + i / 2];
+                            if i % 2 == 0 {
+                                normal(i) * angle.cos() - normal(i + 1) * angle.sin()
+                            } else {
+                                normal(i) * angle.cos() + normal(i - 1) * angle.sin()
+                            }
+                        })
+                        .collect();
+                    assert_close(&data[token * stride + offset + head * dim..][..dim], &expected);
+                }
             }
-        }
-        for (index, (after, before)) in data.iter().zip(&before).enumerate() {
-            let inside = (offset..offset + heads * dim).contains(&(index % stride));
-            assert!(inside || after.to_bits() == before.to_bits(), "number {index} is not a head's");
+            for (index, (after, before)) in data.iter().zip(&before).enumerate() {
+                let inside = (offset..offset + heads * dim).contains(&(index % stride));
+                assert!(inside || after.to_bits() == before.to_bits(), "{isa:?}: number {index} is not a head's");
+            }
         }
     }
 
@@ -306,17 +310,19 @@ mod tests {
         let data: Vec<f32> = noise(channels * height * width, 47).iter().map(|v| v * 0.5 + 100.0).collect();
         let (weight, bias) = (noise(channels, 48), noise(channels, 49));
         let input = Planes { data: &data, channels, height, width };
-        let (scale, shift) = group_norm_affine(Isa::detect(), input, groups, &weight, &bias, 1e-6);
-        let per_group = channels / groups * height * width;
-        for (index, value) in data.iter().enumerate() {
-            let group = &data[index / per_group * per_group..][..per_group];
-            let mean = group.iter().map(|v| f64::from(*v)).sum::<f64>() / per_group as f64;
-            let variance = group.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / per_group as f64;
-            let channel = index / (height * width);
-            let expected = (f64::from(*value) - mean) / (variance + 1e-6).sqrt() * f64::from(weight[channel])
-                + f64::from(bias[channel]);
-            let got = f64::from(*value) * f64::from(scale[channel]) + f64::from(shift[channel]);
-            assert!((got - expected).abs() < 1e-4, "{got}, expected {expected}");
+        for isa in Isa::available() {
+            let (scale, shift) = group_norm_affine(isa, input, groups, &weight, &bias, 1e-6);
+            let per_group = channels / groups * height * width;
+            for (index, value) in data.iter().enumerate() {
+                let group = &data[index / per_group * per_group..][..per_group];
+                let mean = group.iter().map(|v| f64::from(*v)).sum::<f64>() / per_group as f64;
+                let variance = group.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / per_group as f64;
+                let channel = index / (height * width);
+                let expected = (f64::from(*value) - mean) / (variance + 1e-6).sqrt() * f64::from(weight[channel])
+                    + f64::from(bias[channel]);
+                let got = f64::from(*value) * f64::from(scale[channel]) + f64::from(shift[channel]);
+                assert!((got - expected).abs() < 1e-4, "{isa:?}: {got}, expected {expected}");
+            }
         }
     }
 }

@@ -6,6 +6,8 @@
 //! is spread over threads is dispatched inside each task.
 
 mod isa;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 mod vector;
 #[cfg(target_arch = "x86_64")]
@@ -40,6 +42,15 @@ pub fn dispatch_on<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
                 Unit::Avx512Bf16 if K::DOTS => x86::avx512_bf16(kernel),
                 Unit::Portable | Unit::Avx2 | Unit::Avx2Vnni => x86::avx2(kernel),
                 Unit::Avx512 | Unit::Avx512Vnni | Unit::Avx512Bf16 => x86::avx512(kernel),
+            }
+        },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: as there.
+        unit => unsafe {
+            match unit {
+                Unit::NeonDot if K::DOTS => neon::neon_dot(kernel),
+                Unit::NeonBf16 if K::DOTS => neon::neon_bf16(kernel),
+                Unit::Portable | Unit::Neon | Unit::NeonDot | Unit::NeonBf16 => neon::neon(kernel),
             }
         },
     }
@@ -136,6 +147,53 @@ mod tests {
                 assert_eq!(number.to_bits(), numbers[4 * (at % lanes) + at / lanes].to_bits(), "{isa:?}, number {at}");
             }
             assert_eq!(together, numbers[..4 * lanes], "{isa:?}");
+        }
+    }
+
+    /// Sums of one unit's products, a number for each lane; weights and numbers as the instruction set has them side by side.
+    struct Units<'a>(&'a [i8], &'a [i8]);
+
+    impl Kernel for Units<'_> {
+        type Output = (usize, Vec<f32>);
+
+        #[inline(always)]
+        unsafe fn run<S: Simd>(self) -> (usize, Vec<f32>) {
+            let unit = |integers: &[i8], shift: i32| {
+                let wide = integers.iter().map(|integer| i32::from(*integer) + shift);
+                wide.rev().fold(0, |unit, integer| match S::UNIT {
+                    4 => unit << 8 | u32::from(integer as u8),
+                    _ => unit << 16 | u32::from(integer as u16),
+                })
+            };
+            let numbers = unit(&self.1[..S::UNIT], 0);
+            let weights: Vec<u32> = self.0.chunks(S::UNIT).take(S::LANES).map(|w| unit(w, S::WEIGHT_SHIFT)).collect();
+            let sum: i32 = self.1[..S::UNIT].iter().map(|number| i32::from(*number)).sum();
+            let mut out = vec![0.0; S::LANES];
+            // SAFETY: the test hands over 64 weights, `4 × LANES` at most.
+            unsafe {
+                let weights = S::load_units(weights.as_ptr());
+                let dots = S::dot(weights, S::splat_unit(numbers), S::splat_sum(1000 - S::WEIGHT_SHIFT * sum));
+                S::store(out.as_mut_ptr(), S::sum_to_float(dots));
+            }
+            (S::UNIT, out)
+        }
+    }
+
+    #[test]
+    fn products_of_integers_are_exact_to_the_last_of_them() {
+        let mut weights: [i8; 64] = std::array::from_fn(|index| (index * 37) as i8);
+        weights[..8].fill(-128);
+        weights[8..16].fill(127);
+        for numbers in [[127_i8; 4], [-127; 4], [127, -127, 127, -127], [-127, -127, 127, 1]] {
+            for isa in Isa::available() {
+                let (unit, sums) = dispatch_on(isa, Units(&weights, &numbers));
+                for (sum, weights) in sums.iter().zip(weights.chunks(unit)) {
+                    let products =
+                        weights.iter().zip(numbers).map(|(weight, number)| i32::from(*weight) * i32::from(number));
+                    let expected = 1000 + products.sum::<i32>();
+                    assert_eq!(*sum as i32, expected, "{isa:?} {weights:?} · {numbers:?}");
+                }
+            }
         }
     }
 

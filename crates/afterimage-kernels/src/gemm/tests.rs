@@ -85,14 +85,16 @@ fn strided_rows_leave_the_gaps_alone() {
     let (rows, cols, columns, stride, out_stride) = (17, 20, 40, 27, 55);
     let x = noise(rows * stride, 9);
     let weight = Matrix::from_f32(&noise(columns * cols, 10), columns, cols);
-    let mut out = vec![7.0; rows * out_stride];
     let view = Rows { data: &x[3..], rows, stride };
-    linear_into(view, &weight, None, Finish::Store, RowsMut { data: &mut out[5..], stride: out_stride });
-    for row in 0..rows {
-        let expected = plain::linear(&x[3 + row * stride..][..cols], &weight, None);
-        let line = &out[row * out_stride..][..out_stride];
-        assert_close(&line[5..5 + columns], &expected, 1e-5, "row");
-        assert!(line[..5].iter().chain(&line[5 + columns..]).all(|value| value.to_bits() == 7.0_f32.to_bits()));
+    for isa in Isa::available() {
+        let mut out = vec![7.0; rows * out_stride];
+        linear_on(isa, view, &weight, None, Finish::Store, RowsMut { data: &mut out[5..], stride: out_stride });
+        for row in 0..rows {
+            let expected = plain::linear(&x[3 + row * stride..][..cols], &weight, None);
+            let line = &out[row * out_stride..][..out_stride];
+            assert_close(&line[5..5 + columns], &expected, 1e-5, &format!("{isa:?} row {row}"));
+            assert!(line[..5].iter().chain(&line[5 + columns..]).all(|value| value.to_bits() == 7.0_f32.to_bits()));
+        }
     }
 }
 
@@ -236,6 +238,14 @@ proptest! {
         ]).unwrap();
         let whole = Matrix::from_f32(&[&values[..cut * cols], &lower[..]].concat(), columns, cols);
         let x = noise(rows * cols, 12);
-        prop_assert_eq!(linear(&x, &matrix, None), linear(&x, &whole, None));
+        for isa in Isa::available() {
+            let product = |weight: &Matrix| {
+                let mut out = vec![0.0; rows * columns];
+                let x = Rows { data: &x, rows, stride: cols };
+                linear_on(isa, x, weight, None, Finish::Store, RowsMut { data: &mut out, stride: columns });
+                out
+            };
+            prop_assert_eq!(product(&matrix), product(&whole), "{:?}", isa);
+        }
     }
 }

@@ -19,6 +19,9 @@ use std::sync::OnceLock;
 /// ```compile_fail,E0599
 /// let isa = afterimage_kernels::simd::Isa::Avx512;
 /// ```
+/// ```compile_fail,E0599
+/// let isa = afterimage_kernels::simd::Isa::NeonBf16;
+/// ```
 /// ```compile_fail,E0277
 /// let isa: afterimage_kernels::simd::Isa = Default::default();
 /// ```
@@ -42,10 +45,18 @@ pub(super) enum Unit {
     /// With those, and dot products of bf16.
     #[cfg(target_arch = "x86_64")]
     Avx512Bf16,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    /// With dot products of 8-bit integers.
+    #[cfg(target_arch = "aarch64")]
+    NeonDot,
+    /// With those, and dot products of bf16.
+    #[cfg(target_arch = "aarch64")]
+    NeonBf16,
 }
 
 impl Isa {
-    /// The best instruction set of this machine; `AFTERIMAGE_ISA=portable|avx2|avx2vnni|avx512|avx512vnni|avx512bf16` picks a lesser one of those that
+    /// The best instruction set of this machine; `AFTERIMAGE_ISA` with a [name](Isa::name) picks a lesser one of those that
     /// were detected. A name that is not among them changes nothing.
     pub fn detect() -> Self {
         static BEST: OnceLock<Isa> = OnceLock::new();
@@ -60,7 +71,10 @@ impl Isa {
 
     /// Every instruction set of this machine, the best last.
     pub fn available() -> Vec<Self> {
-        #[cfg_attr(not(target_arch = "x86_64"), expect(unused_mut, reason = "there is only one"))]
+        #[cfg_attr(
+            any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))),
+            expect(unused_mut, reason = "there is only one")
+        )]
         let mut found = vec![Self(Unit::Portable)];
         // Miri has no vector units, and knows only some of their instructions.
         #[cfg(all(target_arch = "x86_64", not(miri)))]
@@ -83,10 +97,21 @@ impl Isa {
                 }
             }
         }
+        #[cfg(all(target_arch = "aarch64", not(miri)))]
+        if std::arch::is_aarch64_feature_detected!("neon") {
+            found.push(Self(Unit::Neon));
+            if std::arch::is_aarch64_feature_detected!("dotprod") {
+                found.push(Self(Unit::NeonDot));
+                if std::arch::is_aarch64_feature_detected!("bf16") {
+                    found.push(Self(Unit::NeonBf16));
+                }
+            }
+        }
         found
     }
 
-    /// `portable`, `avx2`, `avx2vnni`, `avx512`, `avx512vnni` or `avx512bf16`, as `AFTERIMAGE_ISA` takes it.
+    /// `portable`; on x86-64 `avx2`, `avx2vnni`, `avx512`, `avx512vnni` or `avx512bf16`; on ARM of 64 bits `neon`, `neondot` or `neonbf16`.
+    /// As `AFTERIMAGE_ISA` takes it.
     pub fn name(self) -> &'static str {
         match self.0 {
             Unit::Portable => "portable",
@@ -100,6 +125,12 @@ impl Isa {
             Unit::Avx512Vnni => "avx512vnni",
             #[cfg(target_arch = "x86_64")]
             Unit::Avx512Bf16 => "avx512bf16",
+            #[cfg(target_arch = "aarch64")]
+            Unit::Neon => "neon",
+            #[cfg(target_arch = "aarch64")]
+            Unit::NeonDot => "neondot",
+            #[cfg(target_arch = "aarch64")]
+            Unit::NeonBf16 => "neonbf16",
         }
     }
 
@@ -107,7 +138,9 @@ impl Isa {
     pub fn has_integer_dots(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         return matches!(self.0, Unit::Avx2Vnni | Unit::Avx512Vnni | Unit::Avx512Bf16);
-        #[cfg(not(target_arch = "x86_64"))]
+        #[cfg(target_arch = "aarch64")]
+        return matches!(self.0, Unit::NeonDot | Unit::NeonBf16);
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         false
     }
 
@@ -115,7 +148,9 @@ impl Isa {
     pub fn has_bf16(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         return self.0 == Unit::Avx512Bf16;
-        #[cfg(not(target_arch = "x86_64"))]
+        #[cfg(target_arch = "aarch64")]
+        return self.0 == Unit::NeonBf16;
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         false
     }
 
@@ -137,16 +172,21 @@ mod tests {
     #[test]
     fn a_name_picks_among_the_detected_ones_and_raises_nothing() {
         let available = Isa::available();
+        // Continuous integration shows it.
+        println!("instruction sets: {available:?}");
         assert_eq!(available[0].name(), "portable");
         for isa in &available {
             assert_eq!(Isa::pick(Some(isa.name())), *isa);
+            assert_eq!(isa.has_bf16(), ["avx512bf16", "neonbf16"].contains(&isa.name()), "{isa:?}");
         }
         let best = *available.last().unwrap();
         for other in [None, Some(""), Some("avx1024"), Some("AVX2")] {
             assert_eq!(Isa::pick(other), best, "{other:?}");
         }
-        if !available.iter().any(|isa| isa.name() == "avx512") {
-            assert_eq!(Isa::pick(Some("avx512")), best);
+        for name in ["avx512", "neon", "neonbf16"] {
+            if !available.iter().any(|isa| isa.name() == name) {
+                assert_eq!(Isa::pick(Some(name)), best, "{name}");
+            }
         }
     }
 }

@@ -22,6 +22,7 @@ impl Simd for Portable {
     const TILE_ROWS: usize = 4;
     type V = [f32; 8];
     type U = [u32; 8];
+    type N = u32;
     type I = [i32; 8];
     // As AVX-512's VNNI has it, so that this way is tried on every machine.
     const UNIT: usize = 4;
@@ -72,8 +73,8 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    unsafe fn splat_unit(unit: u32) -> Self::U {
-        [unit; 8]
+    unsafe fn splat_unit(unit: u32) -> u32 {
+        unit
     }
 
     #[inline(always)]
@@ -82,9 +83,9 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    unsafe fn dot(weights: Self::U, numbers: Self::U, sum: Self::I) -> Self::I {
+    unsafe fn dot(weights: Self::U, numbers: u32, sum: Self::I) -> Self::I {
         std::array::from_fn(|lane| {
-            let pairs = weights[lane].to_le_bytes().into_iter().zip(numbers[lane].to_le_bytes());
+            let pairs = weights[lane].to_le_bytes().into_iter().zip(numbers.to_le_bytes());
             sum[lane] + pairs.map(|(weight, number)| i32::from(weight) * i32::from(number.cast_signed())).sum::<i32>()
         })
     }
@@ -95,11 +96,11 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    unsafe fn dot_bf16(a: Self::U, b: Self::U, sum: Self::V) -> Self::V {
+    unsafe fn dot_bf16(a: Self::U, b: u32, sum: Self::V) -> Self::V {
         let upper = |unit: u32| f32::from_bits(unit & 0xffff_0000);
         let lower = |unit: u32| f32::from_bits(unit << 16);
         std::array::from_fn(|lane| {
-            let (a, b) = (a[lane], b[lane]);
+            let a = a[lane];
             sum[lane] + lower(a) * lower(b) + upper(a) * upper(b)
         })
     }

@@ -42,6 +42,8 @@ pub trait Simd: Copy + 'static {
 
     /// [`Simd::LANES`] units: four bytes each that hold narrow numbers which are multiplied and summed together.
     type U: Copy;
+    /// One such unit, to be multiplied with all units of a vector.
+    type N: Copy;
     /// [`Simd::LANES`] sums of products of integers, 32 bits each.
     type I: Copy;
     /// Integers in a unit: 4 of 8 bits, or 2 of 16.
@@ -77,16 +79,17 @@ pub trait Simd: Copy + 'static {
     unsafe fn pow2(n: Self::V) -> Self::V;
     /// Reads units; `from` is valid for [`Simd::LANES`] of them.
     unsafe fn load_units(from: *const u32) -> Self::U;
-    /// The same unit in all lanes.
-    unsafe fn splat_unit(unit: u32) -> Self::U;
+    /// The same unit for all lanes.
+    unsafe fn splat_unit(unit: u32) -> Self::N;
     /// The same sum in all lanes.
     unsafe fn splat_sum(sum: i32) -> Self::I;
-    /// `sum + weights · numbers`, unit by unit; weights shifted by [`Simd::WEIGHT_SHIFT`]. Exact: the integers of a group have 8 bits.
-    unsafe fn dot(weights: Self::U, numbers: Self::U, sum: Self::I) -> Self::I;
+    /// `sum + weights · numbers`, unit by unit; weights shifted by [`Simd::WEIGHT_SHIFT`]. Exact: weights are −128..=127,
+    /// numbers −127..=127.
+    unsafe fn dot(weights: Self::U, numbers: Self::N, sum: Self::I) -> Self::I;
     /// Sums as floating-point numbers, rounded to the nearest.
     unsafe fn sum_to_float(sum: Self::I) -> Self::V;
     /// `sum + a · b`, unit by unit, each two numbers of bf16.
-    unsafe fn dot_bf16(a: Self::U, b: Self::U, sum: Self::V) -> Self::V;
+    unsafe fn dot_bf16(a: Self::U, b: Self::N, sum: Self::V) -> Self::V;
     /// Writes a vector of units, of numbers that are rounded to bf16: those of `low`, and above them those of `high`.
     #[inline(always)]
     unsafe fn store_bf16(to: *mut u32, low: Self::V, high: Self::V) {

@@ -89,6 +89,7 @@ impl<const DOTS: u8> Simd for Avx2<DOTS> {
     const TILE_ROWS: usize = 6;
     type V = __m256;
     type U = __m256i;
+    type N = __m256i;
     type I = __m256i;
     const UNIT: usize = if DOTS >= VNNI { 4 } else { 2 };
     const WEIGHT_SHIFT: i32 = if DOTS >= VNNI { 128 } else { 0 };
@@ -233,6 +234,7 @@ impl<const DOTS: u8> Simd for Avx512<DOTS> {
     const TILE_ROWS: usize = 12;
     type V = __m512;
     type U = __m512i;
+    type N = __m512i;
     type I = __m512i;
     const UNIT: usize = if DOTS >= VNNI { 4 } else { 2 };
     const WEIGHT_SHIFT: i32 = if DOTS >= VNNI { 128 } else { 0 };
