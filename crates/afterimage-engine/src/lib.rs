@@ -35,4 +35,4 @@ pub use observer::{Observer, Silent};
 pub use options::{DeviceChoice, DtypeChoice, EngineOptions, LoraFile};
 pub use provenance::{MetadataLevel, encode_pictures};
 pub use safety::{CheckerChoice, SafetyOptions, SafetyPreviews, StandaloneChecker, Verdict};
-pub use threads::use_threads;
+pub use threads::{usable_cores, use_threads};

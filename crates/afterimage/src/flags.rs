@@ -3,7 +3,7 @@
 use crate::failure::CommandFailure;
 use crate::values::{self, Seed};
 use afterimage_core::{Enlarge, OutputFormat, Size};
-use afterimage_engine::{DeviceChoice, DtypeChoice, EngineOptions, LoraFile, MetadataLevel, use_threads};
+use afterimage_engine::{DeviceChoice, DtypeChoice, EngineOptions, LoraFile, MetadataLevel, usable_cores, use_threads};
 use clap::Args;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -114,7 +114,7 @@ pub struct ModelFlags {
 
     /// Processor threads that compute, 1 to 1024
     ///
-    /// Default: one for every core. `serve` has --workers processes for each set of models and gives each its share of the
+    /// Default: one for every core, however many hardware threads it has. `serve` has --workers processes for each set of models and gives each its share of the
     /// cores, cores / processes; a number named here is each process's.
     #[arg(
         long,
@@ -166,9 +166,9 @@ impl ModelFlags {
     }
 }
 
-/// Takes the threads that were asked for. To be called once, before anything is computed.
+/// Takes the threads that were asked for, or one for every core. To be called once, before anything is computed.
 pub fn take_threads(threads: Option<NonZeroUsize>) -> Result<(), CommandFailure> {
-    let Some(threads) = threads else { return Ok(()) };
+    let Some(threads) = threads.or_else(usable_cores) else { return Ok(()) };
     use_threads(threads).map_err(|error| CommandFailure::other(format!("--threads: {error}")))
 }
 

@@ -8,7 +8,7 @@ use crate::model_sets::{ModelSetFlags, about_set};
 use crate::origin::Origins;
 use crate::safety_flags::SafetyFlags;
 use crate::values;
-use afterimage_engine::{CheckerChoice, EngineOptions, SafetyOptions, usable_memory};
+use afterimage_engine::{CheckerChoice, EngineOptions, SafetyOptions, usable_cores, usable_memory};
 use afterimage_jobs::worker::{StartEngines, UnusableEngine};
 use afterimage_jobs::{Error as StoreError, Secret};
 use afterimage_kernels::heap;
@@ -27,7 +27,6 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 use std::time::Duration;
 use tokio::signal;
 use tokio_util::sync::CancellationToken;
@@ -291,7 +290,7 @@ impl Serve {
     fn engines(&self, safety: SafetyOptions, origins: &Origins) -> Result<Arc<dyn StartEngines>, CommandFailure> {
         let mut flags = EngineOptions { safety, lora_dir: self.lora_dir.clone(), ..self.models.engine_options() };
         let processes = self.workers * self.sets.count().max(1);
-        flags.threads = flags.threads.or_else(|| share(available_parallelism().ok()?, processes));
+        flags.threads = flags.threads.or_else(|| share(usable_cores()?, processes));
         let settings = ChildSettings { metadata: self.metadata.metadata, ..ChildSettings::default() };
         flags.memory_budget = flags.memory_budget.or_else(|| Some(usable_memory()? / processes.max(1) as u64));
         let command = |options: &EngineOptions| {
