@@ -10,7 +10,7 @@ use super::{ModelFiles, Networks};
 use crate::engine::Engine;
 use crate::models::flux::{Conditioning, ConditioningInputs, Grid};
 use crate::observer::{Observer, Silent};
-use crate::options::EngineOptions;
+use crate::options::{DtypeChoice, EngineOptions};
 use crate::parity::{Case, Recorded, cases, relative_difference};
 use crate::safety::Safety;
 use crate::sampling::{TorchGenerator, img2img_start, refining_sigmas, sigmas};
@@ -27,7 +27,9 @@ const TOLERANCE: f32 = 1e-4;
 
 fn options(case: &Case) -> EngineOptions {
     let folder = |part: &str| Some(case.folder(part).path(""));
-    EngineOptions { base: folder("base"), redux: folder("redux"), ..EngineOptions::default() }
+    // As `Cpu::detect` computes.
+    let dtype = DtypeChoice::F32;
+    EngineOptions { base: folder("base"), redux: folder("redux"), dtype, ..EngineOptions::default() }
 }
 
 fn networks(case: &Case) -> Networks<Cpu> {

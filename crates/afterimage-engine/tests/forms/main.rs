@@ -8,7 +8,7 @@ use afterimage_core::{GenerationRequest, Picture, PictureLimits, Result, Size, T
 use afterimage_engine::config::FluxConfig;
 use afterimage_engine::inspect::{shapes, wanted};
 use afterimage_engine::weights::{Bundle, Component, LayoutSource, Wanted, layout};
-use afterimage_engine::{Engine, EngineOptions, Silent};
+use afterimage_engine::{DtypeChoice, Engine, EngineOptions, Silent};
 use afterimage_imaging::{Filter, read_file, resize};
 use afterimage_tensors::Element;
 use std::collections::HashMap;
@@ -87,7 +87,9 @@ fn variation(options: &EngineOptions) -> Result<Picture> {
         seed: Some(7),
         ..GenerationRequest::new(Task::Variation(VariationSettings::default()))
     };
-    let mut generation = Engine::open(options)?.generate(&request, &[picture], &Silent)?;
+    // Numbers are compared with what files hold: nothing else may round them.
+    let options = EngineOptions { dtype: DtypeChoice::F32, ..options.clone() };
+    let mut generation = Engine::open(&options)?.generate(&request, &[picture], &Silent)?;
     Ok(generation.pictures.remove(0))
 }
 

@@ -2,7 +2,7 @@
 
 use super::{base, file};
 use afterimage_core::{Error, Field, GenerationRequest, LoraChoice, Picture, Result, Size, Task};
-use afterimage_engine::{Engine, EngineOptions, Generation, LoraFile, Silent};
+use afterimage_engine::{DtypeChoice, Engine, EngineOptions, Generation, LoraFile, Silent};
 use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
@@ -12,6 +12,7 @@ fn options(loras: &[(&str, f64)], folder: Option<&Path>) -> EngineOptions {
         base: Some(base()),
         loras: loras.iter().map(|(form, scale)| LoraFile { path: file(form), scale: *scale }).collect(),
         lora_dir: folder.map(Path::to_path_buf),
+        dtype: DtypeChoice::F32,
         ..EngineOptions::default()
     }
 }
