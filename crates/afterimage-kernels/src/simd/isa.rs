@@ -121,6 +121,8 @@ mod tests {
     #[test]
     fn a_name_picks_among_the_detected_ones_and_raises_nothing() {
         let available = Isa::available();
+        // `.ci/emulate/kernels.sh` reads it.
+        println!("instruction sets: {available:?}");
         assert_eq!(available[0].name(), "portable");
         for isa in &available {
             assert_eq!(Isa::pick(Some(isa.name())), *isa);
