@@ -68,6 +68,10 @@ serve $AFTERIMAGE_API_KEY="change-me-please":
 test *arguments:
     cargo test --release {{ arguments }}
 
+# the kernels on an emulated processor with AVX-512 VNNI and BF16; `just avx512 gemm::` runs some tests only
+avx512 *tests:
+    .ci/emulate/kernels.sh {{ tests }}
+
 # writes what is generated in the documents anew: help, keys of the configuration, parameters of the services
 documents:
     AFTERIMAGE_UPDATE_DOCS=1 cargo test --release -p afterimage --test cli documents::

@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn a_name_picks_among_the_detected_ones_and_raises_nothing() {
         let available = Isa::available();
-        // Continuous integration shows it.
+        // `.ci/steps/neon.sh` and `.ci/emulate/kernels.sh` read it.
         println!("instruction sets: {available:?}");
         assert_eq!(available[0].name(), "portable");
         for isa in &available {
