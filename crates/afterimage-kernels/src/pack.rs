@@ -14,6 +14,9 @@ const CHUNK: usize = 64;
 /// Row distance in the staging block: one cache line more than a chunk, so that rows do not share cache sets.
 const STAGE: usize = CHUNK + 16;
 
+/// Lanes of the widest vector.
+const WIDEST: usize = MAX_COLUMNS / 2;
+
 /// Packs rows `rows` of `x` (row-major, `stride` numbers apart), columns `cols`, into `panel`.
 pub struct PackRows<'a> {
     pub x: &'a [f32],
@@ -110,10 +113,20 @@ pub(crate) unsafe fn transpose<S: Simd>(
             for k in (0..whole).step_by(S::LANES) {
                 S::transpose(from.add(k), stride, present, to.add(k * width), width, group);
             }
-            for k in whole..depth {
-                for i in 0..group {
-                    *to.add(k * width + i) = if i < present { *from.add(i * stride + k) } else { 0.0 };
-                }
+            let rest = depth - whole;
+            if rest == 0 {
+                continue;
+            }
+            // Through blocks of whole vectors, which compilers do not turn into gathers.
+            let (mut block, mut turned) = ([0.0_f32; WIDEST * WIDEST], [0.0_f32; WIDEST * WIDEST]);
+            for row in 0..present {
+                let to = block.as_mut_ptr().add(row * S::LANES);
+                std::ptr::copy_nonoverlapping(from.add(row * stride + whole), to, rest);
+            }
+            S::transpose(block.as_ptr(), S::LANES, present, turned.as_mut_ptr(), S::LANES, group);
+            for k in 0..rest {
+                let from = turned.as_ptr().add(k * S::LANES);
+                std::ptr::copy_nonoverlapping(from, to.add((whole + k) * width), group);
             }
         }
     }
