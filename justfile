@@ -56,6 +56,10 @@ readme-server:
 readme-picture:
     .ci/run readme-picture
 
+# the writer of the benchmark's table
+bench:
+    .ci/run bench
+
 # the README's second command: all tests, with a summary at the end
 tests:
     .ci/run tests

@@ -30,6 +30,11 @@ pub fn repeat(text: &str) -> Result<u32, String> {
     whole_number(text, &(1..=100))
 }
 
+/// `--context-tokens` and `--repeated-tokens`.
+pub fn tokens(text: &str) -> Result<u32, String> {
+    whole_number(text, &(1..=16_384))
+}
+
 /// `--guidance`.
 pub fn guidance(text: &str) -> Result<f64, String> {
     number(text, &limits::GUIDANCE)

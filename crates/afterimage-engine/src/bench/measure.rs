@@ -1,9 +1,11 @@
 //! The run of a benchmark.
 
 use super::subject::Subject;
-use super::{BenchOptions, BenchReport, TimeSamples, peak_memory, reset_peak_memory};
+use super::{
+    BenchOptions, BenchReport, RandomContext, TimeSamples, parts, peak_memory, processor_seconds, reset_peak_memory,
+};
 use crate::devices::{OnDevice, on_device};
-use crate::models::flux::{ConditioningInputs, FluxTransformer, Grid};
+use crate::models::flux::{ConditioningInputs, FluxTransformer, Grid, TokenBias};
 use crate::models::vae::{Autoencoder, Tensor3};
 use crate::pipeline::{Network, Networks, encode_picture, encode_text, join, usable_size};
 use crate::sampling::{TorchGenerator, sigmas, timesteps};
@@ -58,31 +60,27 @@ fn measure<D: Device>(
     let mut generator = TorchGenerator::new(0);
     let picture = noise_picture(size, &mut generator)?;
     let mut times = Times { load_ms: milliseconds(start), ..Times::default() };
-    let (context, pooled) = times.conditions(&subject, &picture, options.repeat, &mut generator, &check)?;
+    let (context, pooled) = times.conditions(&subject, &picture, options, &mut generator, &check)?;
     let context_tokens = context.len() / subject.flux().joint_attention_dim;
     let scheduler = crate::config::SchedulerConfig::flux_dev();
     let schedule = sigmas(&scheduler, grid.tokens(), options.steps);
-    let mut step_gflop = 0.0;
+    let inputs = ConditioningInputs {
+        context: &context,
+        pooled: &pooled,
+        timesteps: &timesteps(&scheduler, &schedule[..options.steps as usize]),
+        guidance: GUIDANCE,
+        grid,
+        bias: options.context.and_then(|random| bias_of(random, context_tokens)),
+    };
     for _ in 0..options.repeat {
-        let inputs = ConditioningInputs {
-            context: &context,
-            pooled: &pooled,
-            timesteps: &timesteps(&scheduler, &schedule[..options.steps as usize]),
-            guidance: GUIDANCE,
-            grid,
-            bias: None,
-        };
-        let transformer = times.loading(|| subject.transformer())?;
-        step_gflop = transformer.step_flops(context_tokens, grid.tokens()) / 1e9;
-        times.steps(&transformer, &inputs, &check, &mut generator)?;
-        drop(transformer);
-        subject.done_with(Network::Transformer);
-        let autoencoder = times.loading(|| subject.autoencoder())?;
-        times.autoencoder(&autoencoder, grid, size, &check, &mut generator)?;
-        drop(autoencoder);
-        subject.done_with(Network::Autoencoder);
+        times.run(&subject, &inputs, size, &check, &mut generator)?;
     }
     let peak = peak_memory();
+    // Their own buffers are no part of the peak.
+    let transformer = times.loading(|| subject.transformer())?;
+    let parts = parts::measure(device.as_ref(), &transformer, context_tokens + grid.tokens(), &mut generator)?;
+    let step_gflop = transformer.step_flops(context_tokens, grid.tokens()) / 1e9;
+    drop(transformer);
     let (model, dtype) = match &subject {
         Subject::Networks(networks) => (networks.files().name(), networks.dtype()),
         Subject::Random(random) => ("medium (random weights)".to_owned(), random.dtype),
@@ -112,6 +110,10 @@ fn measure<D: Device>(
         decode_ms: TimeSamples::of(&times.decode).median,
         seconds_per_step: step.median / 1e3,
         step_seconds: times.step.iter().map(|milliseconds| milliseconds / 1e3).collect(),
+        step_processor_seconds: times.step_processor,
+        decode_processor_seconds: times.decode_processor,
+        product_gflops_per_second: parts.product,
+        attention_gflops_per_second: parts.attention,
         step_gflop,
         step_gflops_per_second: step_gflop / (step.median / 1e3),
         gemm_gflops_per_second: ceiling_of(dtype, &ceilings),
@@ -153,6 +155,36 @@ struct Times {
     condition: Vec<f64>,
     step: Vec<f64>,
     decode: Vec<f64>,
+    /// Seconds, all threads together.
+    step_processor: Vec<f64>,
+    /// Seconds, all threads together.
+    decode_processor: Vec<f64>,
+}
+
+/// Wall and processor time from here on.
+struct Stopwatch {
+    wall: Instant,
+    processor: Option<f64>,
+}
+
+impl Stopwatch {
+    fn start() -> Self {
+        Self { processor: processor_seconds(), wall: Instant::now() }
+    }
+
+    fn stop(self, wall: &mut Vec<f64>, processor: &mut Vec<f64>) {
+        wall.push(milliseconds(self.wall));
+        processor.extend(self.processor.and_then(|before| Some(processor_seconds()? - before)));
+    }
+}
+
+/// What makes the first of `tokens` count as often as it stands for others.
+fn bias_of(random: RandomContext, tokens: usize) -> Option<TokenBias> {
+    (random.first_stands_for > 1).then(|| {
+        let mut for_all = vec![0.0; tokens];
+        for_all[0] = (random.first_stands_for as f32).ln();
+        TokenBias { for_all, for_others: vec![0.0; tokens] }
+    })
 }
 
 impl Times {
@@ -169,20 +201,24 @@ impl Times {
         &mut self,
         subject: &Subject<D>,
         picture: &Picture,
-        repeat: u32,
+        options: &BenchOptions,
         generator: &mut TorchGenerator,
         check: &dyn Fn() -> Result<()>,
     ) -> Result<(Vec<f32>, Vec<f32>)> {
-        let networks = match subject {
-            Subject::Networks(networks) => networks,
-            Subject::Random(random) => {
-                let config = random.transformer.config();
-                let context = generator.randn_f32(random.context_tokens * config.joint_attention_dim);
+        let tokens = options.context.map(|random| random.tokens).or(match subject {
+            Subject::Networks(_) => None,
+            Subject::Random(random) => Some(random.context_tokens),
+        });
+        let networks = match (subject, tokens) {
+            (Subject::Networks(networks), None) => networks,
+            (_, tokens) => {
+                let config = subject.flux();
+                let context = generator.randn_f32(tokens.unwrap_or_default() * config.joint_attention_dim);
                 return Ok((context, generator.randn_f32(config.pooled_projection_dim)));
             }
         };
         let mut context = None;
-        for _ in 0..repeat {
+        for _ in 0..options.repeat {
             check()?;
             context = Some(self.context(networks, picture)?);
         }
@@ -207,6 +243,26 @@ impl Times {
         Ok((context.tokens, context.pooled))
     }
 
+    /// All steps, then the autoencoder, each network leaving memory afterwards when the budget asks for it.
+    fn run<D: Device>(
+        &mut self,
+        subject: &Subject<D>,
+        inputs: &ConditioningInputs,
+        size: Size,
+        check: &(dyn Fn() -> Result<()> + Sync),
+        generator: &mut TorchGenerator,
+    ) -> Result<()> {
+        let transformer = self.loading(|| subject.transformer())?;
+        self.steps(&transformer, inputs, check, generator)?;
+        drop(transformer);
+        subject.done_with(Network::Transformer);
+        let autoencoder = self.loading(|| subject.autoencoder())?;
+        self.autoencoder(&autoencoder, inputs.grid, size, check, generator)?;
+        drop(autoencoder);
+        subject.done_with(Network::Autoencoder);
+        Ok(())
+    }
+
     fn steps<D: Device>(
         &mut self,
         transformer: &FluxTransformer<D>,
@@ -224,9 +280,9 @@ impl Times {
         let mut workspace = transformer.workspace(&conditioning)?;
         for step in 0..inputs.timesteps.len() {
             check()?;
-            let start = Instant::now();
+            let clock = Stopwatch::start();
             transformer.forward(&conditioning, step, &latents, &mut workspace, &mut velocity)?;
-            self.step.push(milliseconds(start));
+            clock.stop(&mut self.step, &mut self.step_processor);
             for (latent, velocity) in latents.iter_mut().zip(&velocity) {
                 *latent -= velocity / inputs.timesteps.len() as f32;
             }
@@ -245,9 +301,9 @@ impl Times {
         let config = autoencoder.config();
         let (height, width) = (2 * grid.rows, 2 * grid.columns);
         let data = generator.randn_f32(config.latent_channels * height * width);
-        let start = Instant::now();
+        let clock = Stopwatch::start();
         let pixels = autoencoder.decode(&Tensor3 { data, channels: config.latent_channels, height, width }, check)?;
-        self.decode.push(milliseconds(start));
+        clock.stop(&mut self.decode, &mut self.decode_processor);
         debug_assert_eq!((pixels.height, pixels.width), (size.height as usize, size.width as usize));
         let start = Instant::now();
         autoencoder.encode(pixels, check)?;

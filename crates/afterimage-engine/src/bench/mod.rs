@@ -4,14 +4,19 @@
 //! |---|---|
 //! | `subject.rs` | what is measured: the embedded model, folders, or random weights of a known size |
 //! | `measure.rs` | the run |
+//! | `parts.rs` | a step's products and its attention, each alone |
 //! | `memory.rs` | peak memory of the process |
+//! | `processor.rs` | processor time of the process |
 
 mod measure;
 mod memory;
+mod parts;
+mod processor;
 mod subject;
 
 pub use measure::run;
 pub use memory::{peak_memory, reset_peak_memory};
+pub use processor::processor_seconds;
 
 use crate::options::EngineOptions;
 use afterimage_core::Size;
@@ -30,6 +35,17 @@ pub struct BenchOptions {
     pub steps: u32,
     /// Runs, at least 1.
     pub repeat: u32,
+    /// What the steps are conditioned on in place of a prompt and a picture; no encoder is loaded then.
+    pub context: Option<RandomContext>,
+}
+
+/// Random numbers as a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RandomContext {
+    /// Context tokens, at least 1.
+    pub tokens: usize,
+    /// Equal tokens that the first of them stands for, at least 1: `--empty-prompt zeros` has one for all of the text's.
+    pub first_stands_for: u32,
 }
 
 /// Models that need no files.
@@ -115,10 +131,18 @@ pub struct BenchReport {
     pub seconds_per_step: f64,
     /// Every step in seconds, in order.
     pub step_seconds: Vec<f64>,
+    /// Seconds that the processor computed for each step, over all threads; empty where the system does not tell.
+    pub step_processor_seconds: Vec<f64>,
+    /// The same of each decoding.
+    pub decode_processor_seconds: Vec<f64>,
     /// Billions of floating-point operations in one step.
     pub step_gflop: f64,
     /// Speed of the median step.
     pub step_gflops_per_second: f64,
+    /// Speed of the widest layer's product alone, with the model's weights, on as many tokens as it gets at once.
+    pub product_gflops_per_second: f64,
+    /// Speed of the attention alone, all tokens to all.
+    pub attention_gflops_per_second: f64,
     /// Speed of the best plain matrix product in this run, of the numbers that `dtype` multiplies.
     pub gemm_gflops_per_second: f64,
     /// The same of f32.

@@ -139,6 +139,11 @@ impl<D: Device> Linear<D> {
         Ok(Self { bias, adapter: additions.adapter(device)?.map(Arc::new), ..self.clone() })
     }
 
+    /// The weights `[outputs, inputs]` on the device.
+    pub fn weight(&self) -> &D::Weight {
+        &self.weight
+    }
+
     /// `x [rows, inputs]`, finished into `out [rows, outputs]`.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use crate::origin::Origins;
 use crate::output::print_text;
 use crate::values;
 use afterimage_core::Size;
-use afterimage_engine::bench::{self, BenchOptions, BenchReport, TimeSamples};
+use afterimage_engine::bench::{self, BenchOptions, BenchReport, RandomContext, TimeSamples};
 use clap::{Args, ValueEnum};
 
 /// Time every stage of a generation and print a table
@@ -54,6 +54,31 @@ pub struct Bench {
     )]
     repeat: u32,
 
+    /// Random context tokens in place of what a prompt and a picture give, 1 to 16384
+    ///
+    /// No encoder is loaded then. FLUX.1 Redux has 512 of the prompt and 729 of the picture.
+    #[arg(
+        long,
+        env = "AFTERIMAGE_CONTEXT_TOKENS",
+        hide_env_values = true,
+        value_name = "N",
+        value_parser = values::tokens
+    )]
+    context_tokens: Option<u32>,
+
+    /// Equal tokens that the first of --context-tokens stands for, 1 to 16384; without those it has no effect
+    ///
+    /// `vary --empty-prompt zeros` has one for all of the prompt's: 730 context tokens, the first of which stands for 512.
+    #[arg(
+        long,
+        env = "AFTERIMAGE_REPEATED_TOKENS",
+        hide_env_values = true,
+        value_name = "N",
+        default_value = "1",
+        value_parser = values::tokens
+    )]
+    repeated_tokens: u32,
+
     /// Print one JSON object instead of a table
     #[arg(long, env = "AFTERIMAGE_JSON", hide_env_values = true, value_parser = values::switch)]
     json: bool,
@@ -94,6 +119,9 @@ impl Bench {
             size: self.size,
             steps: self.steps,
             repeat: self.repeat,
+            context: self
+                .context_tokens
+                .map(|tokens| RandomContext { tokens: tokens as usize, first_stands_for: self.repeated_tokens }),
         };
         let report =
             bench::run(&options, &cancel::requested).map_err(|error| CommandFailure::from_error(&error, origins))?;
@@ -136,6 +164,13 @@ fn table(report: &BenchReport) -> String {
         "step, GFLOP/s              {:.0}, {:.0} % of the ceiling",
         report.step_gflops_per_second,
         100.0 * report.step_gflops_per_second / report.gemm_gflops_per_second
+    ));
+    lines.push(format!(
+        "its products, attention    {:.0}, {:.0} % of the ceiling; {:.0}, {:.0} %",
+        report.product_gflops_per_second,
+        100.0 * report.product_gflops_per_second / report.gemm_gflops_per_second,
+        report.attention_gflops_per_second,
+        100.0 * report.attention_gflops_per_second / report.gemm_gflops_per_second
     ));
     lines.push(format!("matrix product, GFLOP/s    {:.0}, the ceiling", report.gemm_gflops_per_second));
     let bf16 = report.gemm_bf16_gflops_per_second.map_or_else(|| "-".to_owned(), |speed| format!("{speed:.0}"));

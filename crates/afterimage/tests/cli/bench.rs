@@ -24,13 +24,26 @@ fn figures_are_plausible() {
     let number = |name: &str| report[name].as_f64().unwrap_or_else(|| panic!("{name} in {report}"));
     assert_eq!(report["step_seconds"].as_array().map(Vec::len), Some(4));
     assert!(number("seconds_per_step") > 0.0);
-    for ceiling in ["gemm", "gemm_f32", "gemm_int8"] {
-        assert!(number(&format!("{ceiling}_gflops_per_second")) > 0.0, "{ceiling}");
+    for speed in ["gemm", "gemm_f32", "gemm_int8", "product", "attention"] {
+        assert!(number(&format!("{speed}_gflops_per_second")) > 0.0, "{speed}");
     }
     assert!(number("copy_gbytes_per_second") > 0.0 && report.get("gemm_bf16_gflops_per_second").is_some());
     if cfg!(target_os = "linux") {
         assert!(number("peak_memory_bytes") > 1e6);
+        assert_eq!(report["step_processor_seconds"].as_array().map(Vec::len), Some(4));
+        assert_eq!(report["decode_processor_seconds"].as_array().map(Vec::len), Some(2));
     }
+}
+
+#[test]
+fn context_tokens_take_the_place_of_the_encoders() {
+    let context = Context::new();
+    let collapsed = ["--context-tokens", "20", "--repeated-tokens", "9", "--json"];
+    let arguments: Vec<&str> = SMALL.into_iter().chain(collapsed).collect();
+    let report: Value = serde_json::from_slice(&context.run(&arguments).succeeded().stdout).unwrap();
+    assert_eq!(report["context_tokens"], 20);
+    assert_eq!(report["image_encode"], Value::Null);
+    context.refuses(&["bench", "--context-tokens", "0"], &["--context-tokens", "0 is out of range"]);
 }
 
 #[test]

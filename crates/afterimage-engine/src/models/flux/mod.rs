@@ -149,6 +149,12 @@ impl<D: Device> FluxTransformer<D> {
         })
     }
 
+    /// The layer of a block that does most of its work: into the MLP.
+    pub fn widest_layer(&self) -> Option<&Linear<D>> {
+        let single = self.single_blocks.first().map(|block| &block.mlp_in);
+        single.or_else(|| self.double_blocks.first().map(|block| &block.image.mlp_in))
+    }
+
     /// The configuration it was built from.
     pub fn config(&self) -> &FluxConfig {
         &self.config
