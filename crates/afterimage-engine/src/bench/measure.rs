@@ -5,6 +5,7 @@ use super::{BenchOptions, BenchReport, TimeSamples, peak_memory, reset_peak_memo
 use crate::devices::{OnDevice, on_device};
 use crate::models::flux::{ConditioningInputs, FluxTransformer, Grid};
 use crate::models::vae::{Autoencoder, Tensor3};
+use crate::options::CacheThreshold;
 use crate::pipeline::{Network, Networks, encode_picture, encode_text, join, usable_size};
 use crate::sampling::{TorchGenerator, sigmas, timesteps};
 use afterimage_core::{Error, Field, Picture, Result, Size, VariationSettings};
@@ -74,7 +75,7 @@ fn measure<D: Device>(
         };
         let transformer = times.loading(|| subject.transformer())?;
         step_gflop = transformer.step_flops(context_tokens, grid.tokens()) / 1e9;
-        times.steps(&transformer, &inputs, &check, &mut generator)?;
+        times.steps(&transformer, &inputs, options.engine.cache_threshold, &check, &mut generator)?;
         drop(transformer);
         subject.done_with(Network::Transformer);
         let autoencoder = times.loading(|| subject.autoencoder())?;
@@ -107,6 +108,8 @@ fn measure<D: Device>(
         vae_encode: TimeSamples::of(&times.vae_encode),
         condition: TimeSamples::of(&times.condition),
         step,
+        cached_step: (!times.cached_step.is_empty()).then(|| TimeSamples::of(&times.cached_step)),
+        cached_steps: times.cached_step.len(),
         decode: TimeSamples::of(&times.decode),
         condition_ms: TimeSamples::of(&times.condition).median,
         decode_ms: TimeSamples::of(&times.decode).median,
@@ -152,6 +155,7 @@ struct Times {
     vae_encode: Vec<f64>,
     condition: Vec<f64>,
     step: Vec<f64>,
+    cached_step: Vec<f64>,
     decode: Vec<f64>,
 }
 
@@ -211,6 +215,7 @@ impl Times {
         &mut self,
         transformer: &FluxTransformer<D>,
         inputs: &ConditioningInputs,
+        threshold: CacheThreshold,
         check: &dyn Fn() -> Result<()>,
         generator: &mut TorchGenerator,
     ) -> Result<()> {
@@ -222,11 +227,15 @@ impl Times {
         let mut latents = generator.randn_f32(inputs.grid.tokens() * config.in_channels);
         let mut velocity = vec![0.0; inputs.grid.tokens() * config.out_channels()];
         let mut workspace = transformer.workspace(&conditioning)?;
+        let mut caches = threshold.get().map(|it| transformer.step_caches(&conditioning, 1, it as f32)).transpose()?;
         for step in 0..inputs.timesteps.len() {
             check()?;
-            let start = Instant::now();
-            transformer.forward(&conditioning, step, &latents, &mut workspace, &mut velocity)?;
-            self.step.push(milliseconds(start));
+            let (workspace, start) = (&mut workspace, Instant::now());
+            let cache = caches.as_mut().and_then(|caches| caches.picture(0));
+            let is_cached =
+                transformer.forward_cached(&conditioning, step, &latents, workspace, cache, &mut velocity)?;
+            let times = if is_cached { &mut self.cached_step } else { &mut self.step };
+            times.push(milliseconds(start));
             for (latent, velocity) in latents.iter_mut().zip(&velocity) {
                 *latent -= velocity / inputs.timesteps.len() as f32;
             }

@@ -46,6 +46,8 @@ mod narrow_tests;
 #[cfg(test)]
 mod recorded;
 #[cfg(test)]
+mod step_cache_tests;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use any_device::{Pipeline, open};
