@@ -27,6 +27,9 @@ pub struct GenerationFacts {
     pub text_cached: bool,
     /// What ran.
     pub model: ModelFacts,
+    /// The largest change at which a step reused an earlier one's blocks; `None`: every step was computed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_threshold: Option<f64>,
     /// What was added to the model: the engine's own `LoRA`s, then the request's, in the order in which they were named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub loras: Vec<LoraChoice>,
@@ -45,6 +48,15 @@ pub struct PictureFacts {
     /// Whether a safety checker objects to it; `None`: nobody looked, or whoever looked failed. `false` only after a check.
     #[serde(default)]
     pub flagged: Option<bool>,
+    /// Steps that reused an earlier one's blocks, of all that ran.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub cached_steps: u32,
+}
+
+/// Whether there are none: most results say nothing of it.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_none(steps: &u32) -> bool {
+    *steps == 0
 }
 
 impl GenerationFacts {
@@ -61,6 +73,7 @@ impl GenerationFacts {
             image_cached: false,
             text_cached: false,
             model,
+            cache_threshold: None,
             loras: Vec::new(),
             safety: None,
             pictures: vec![PictureFacts::new(size); num_images],
@@ -77,6 +90,6 @@ impl GenerationFacts {
 impl PictureFacts {
     /// A picture of `size` of which nothing else is known.
     pub const fn new(size: Size) -> Self {
-        Self { size, flagged: None }
+        Self { size, flagged: None, cached_steps: 0 }
     }
 }

@@ -194,6 +194,13 @@ pub(crate) fn combine<B: DeviceBuffer>(y: View<B>, x: &ViewMut<B>) -> Result<()>
     shaped(y, rows, x.cols, "input")
 }
 
+pub(crate) fn magnitudes<B: DeviceBuffer>(x: View<B>, y: View<B>, out: &ViewMut<B>) -> Result<()> {
+    require(x.rows > 0 && x.cols > 0, || "a mean of nothing".to_owned())?;
+    view(x, "input")?;
+    shaped(y, x.rows, x.cols, "other input")?;
+    output(out, 1, 2)
+}
+
 pub(crate) fn transpose<B: DeviceBuffer>(transpose: &Transpose<B>, out: &ViewMut<B>) -> Result<()> {
     let input = transpose.input;
     view(input, "input")?;

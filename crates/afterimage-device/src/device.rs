@@ -195,6 +195,18 @@ pub trait Device: Send + Sync + 'static {
     /// As every operation.
     fn combine(&self, how: Combine, y: View<'_, Self::Buffer>, x: ViewMut<'_, Self::Buffer>) -> Result<()>;
 
+    /// Mean magnitudes, to `out [1, 2]`: that of `x − y`, then that of `y`, of one shape. The order in which numbers are
+    /// added up depends on the shape alone, so that whatever is decided by them is decided the same every time.
+    ///
+    /// # Errors
+    /// As every operation.
+    fn magnitudes(
+        &self,
+        x: View<'_, Self::Buffer>,
+        y: View<'_, Self::Buffer>,
+        out: ViewMut<'_, Self::Buffer>,
+    ) -> Result<()>;
+
     /// Transposes into `out`.
     ///
     /// # Errors

@@ -262,6 +262,11 @@ impl Device for Recording {
         check::combine(y, &x)
     }
 
+    fn magnitudes(&self, x: View<'_, ShapeOnly>, y: View<'_, ShapeOnly>, out: ViewMut<'_, ShapeOnly>) -> Result<()> {
+        self.note("magnitudes", out.rows, out.cols);
+        check::magnitudes(x, y, &out)
+    }
+
     fn transpose(&self, transpose: Transpose<'_, ShapeOnly>, out: ViewMut<'_, ShapeOnly>) -> Result<()> {
         self.note("transpose", out.rows, out.cols);
         check::transpose(&transpose, &out)

@@ -35,6 +35,9 @@ pub struct EngineOptions {
     pub device: DeviceChoice,
     /// Compute type.
     pub dtype: DtypeChoice,
+    /// From which change on a step is computed in place of taking most of it from an earlier one.
+    #[serde(default)]
+    pub cache_threshold: CacheThreshold,
     /// Threads that compute; `None`: one for every core. For [`crate::use_threads`], an engine itself takes what there is.
     pub threads: Option<NonZeroUsize>,
     /// Bytes of memory that models and buffers may take together; `None`: what the machine has.
@@ -84,6 +87,38 @@ pub struct LoraFile {
     pub path: PathBuf,
     /// Factor on what it adds, −4..=4; at 0 it is not used.
     pub scale: f64,
+}
+
+/// The largest relative change of the first block's addition at which a step reuses what an earlier one computed: above 0,
+/// at most 1. The default is off, every step is computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "f64", into = "f64")]
+pub struct CacheThreshold(Option<f64>);
+
+impl CacheThreshold {
+    /// The number, where it is not off.
+    pub const fn get(self) -> Option<f64> {
+        self.0
+    }
+}
+
+impl TryFrom<f64> for CacheThreshold {
+    type Error = String;
+
+    /// 0 is off.
+    fn try_from(number: f64) -> Result<Self, Self::Error> {
+        if (0.0..=1.0).contains(&number) {
+            Ok(Self((number > 0.0).then_some(number)))
+        } else {
+            Err(format!("{number} is out of range; expected 0 to 1, where 0 is off"))
+        }
+    }
+}
+
+impl From<CacheThreshold> for f64 {
+    fn from(threshold: CacheThreshold) -> Self {
+        threshold.0.unwrap_or(0.0)
+    }
 }
 
 /// Where to compute.

@@ -29,7 +29,24 @@ struct Parameters<'a> {
     device: &'a str,
     dtype: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    cache: Option<CacheRecord>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     safety: Option<SafetyRecord<'a>>,
+}
+
+/// That steps could reuse earlier ones, and how many did.
+#[derive(Serialize)]
+struct CacheRecord {
+    threshold: f64,
+    cached_steps: u32,
+}
+
+impl CacheRecord {
+    /// About picture `index`.
+    fn of(facts: &GenerationFacts, index: usize) -> Option<Self> {
+        let cached_steps = facts.pictures.get(index)?.cached_steps;
+        Some(Self { threshold: facts.cache_threshold?, cached_steps })
+    }
 }
 
 /// That a checker looked at the picture, and what it said.
@@ -72,7 +89,8 @@ pub fn encode_pictures(
         let metadata = match level {
             MetadataLevel::Full => {
                 let safety = SafetyRecord::of(facts, index);
-                let parameters = Parameters { request: &request, model: name, device, dtype, safety };
+                let cache = CacheRecord::of(facts, index);
+                let parameters = Parameters { request: &request, model: name, device, dtype, cache, safety };
                 let json = serde_json::to_string(&parameters).map_err(Error::internal)?;
                 let text = parameters_text(&request, name, index);
                 Some(OutputMetadata { text: Some(text), ..OutputMetadata::new(json.as_str()) })

@@ -144,6 +144,7 @@ mod tests {
         let read: JobResult = serde_json::from_str(UNTYPED).unwrap();
         let size = Size::new(64, 48);
         let facts = GenerationFacts {
+            cache_threshold: None,
             loras: Vec::new(),
             seed: u64::MAX,
             size,

@@ -94,6 +94,9 @@ fn arguments(options: &EngineOptions, settings: &ChildSettings) -> Vec<OsString>
     arguments.extend(options.lora_dir.as_ref().map(|folder| flag("lora-dir", folder)));
     arguments.push(flag("device", &options.device.to_string()));
     arguments.push(flag("dtype", &word(&options.dtype)));
+    if let Some(threshold) = options.cache_threshold.get() {
+        arguments.push(flag("cache-threshold", &threshold.to_string()));
+    }
     arguments.extend(options.threads.map(|threads| flag("threads", &threads.to_string())));
     arguments.extend(options.memory_budget.map(|bytes| flag("memory-budget", &bytes.to_string())));
     let safety = &options.safety;
@@ -120,7 +123,7 @@ fn arguments(options: &EngineOptions, settings: &ChildSettings) -> Vec<OsString>
 mod tests {
     use super::*;
     use afterimage_core::OnFlag;
-    use afterimage_engine::{DeviceChoice, DtypeChoice, MetadataLevel, SafetyOptions, SafetyPreviews};
+    use afterimage_engine::{CacheThreshold, DeviceChoice, DtypeChoice, MetadataLevel, SafetyOptions, SafetyPreviews};
 
     #[test]
     fn secrets_and_settings_stay_with_the_server() {
@@ -149,6 +152,7 @@ mod tests {
             lora_dir: Some("loras".into()),
             device: DeviceChoice::Cuda(1),
             dtype: DtypeChoice::Bf16,
+            cache_threshold: CacheThreshold::try_from(0.1).unwrap(),
             threads: std::num::NonZeroUsize::new(3),
             memory_budget: Some(16_000_000_000),
             safety: SafetyOptions {
@@ -173,6 +177,7 @@ mod tests {
                 "--lora-dir=loras",
                 "--device=cuda:1",
                 "--dtype=bf16",
+                "--cache-threshold=0.1",
                 "--threads=3",
                 "--memory-budget=16000000000",
                 "--safety=builtin",

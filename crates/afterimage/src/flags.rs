@@ -3,7 +3,9 @@
 use crate::failure::CommandFailure;
 use crate::values::{self, Seed};
 use afterimage_core::{Enlarge, OutputFormat, Size};
-use afterimage_engine::{DeviceChoice, DtypeChoice, EngineOptions, LoraFile, MetadataLevel, usable_cores, use_threads};
+use afterimage_engine::{
+    CacheThreshold, DeviceChoice, DtypeChoice, EngineOptions, LoraFile, MetadataLevel, usable_cores, use_threads,
+};
 use clap::Args;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -112,6 +114,22 @@ pub struct ModelFlags {
     #[arg(long, env = "AFTERIMAGE_DTYPE", hide_env_values = true, value_name = "TYPE", default_value = "auto")]
     dtype: DtypeChoice,
 
+    /// Change up to which a step reuses an earlier one, 0 to 1; 0: every step is computed
+    ///
+    /// First-Block Cache: when the transformer's first block adds nearly the same as in the last step that was computed, the
+    /// other blocks are skipped and what they added then is added again. Faster; the higher, the more the picture changes.
+    #[arg(
+        long,
+        env = "AFTERIMAGE_CACHE_THRESHOLD",
+        hide_env_values = true,
+        hide_short_help = true,
+        value_name = "F",
+        default_value = "0",
+        allow_hyphen_values = true,
+        value_parser = values::cache_threshold
+    )]
+    cache_threshold: CacheThreshold,
+
     /// Processor threads that compute, 1 to 1024
     ///
     /// Default: one for every core, however many hardware threads it has. `serve` has --workers processes for each set of models and gives each its share of the
@@ -159,6 +177,7 @@ impl ModelFlags {
             loras: self.lora.clone(),
             device: self.device,
             dtype: self.dtype,
+            cache_threshold: self.cache_threshold,
             threads: self.threads,
             memory_budget: self.memory_budget,
             ..self.paths.options()
@@ -301,7 +320,8 @@ pub struct OutputFlags {
     /// were converted, else null), `seed`, `width`, `height`, `steps` (all that ran), `enlarged_from` (`width` and
     /// `height` of the first pass, null when there was one pass), `timings` (`load_ms`, `image_encode_ms`,
     /// `text_encode_ms`, `denoise_ms`, `decode_ms`, `safety_ms`, `total_ms`), `model`, `device`, `dtype`, `pictures` (of
-    /// each `flagged`, null when no safety checker looked, and `scores` by checker).
+    /// each `flagged`, null when no safety checker looked, `scores` by checker, and `cached_steps`, those of `steps` that
+    /// --cache-threshold skipped).
     #[arg(long, env = "AFTERIMAGE_JSON", hide_env_values = true, value_parser = values::switch)]
     pub json: bool,
 

@@ -60,14 +60,20 @@ struct PictureReport<'a> {
     flagged: Option<bool>,
     /// What each checker said, by its name.
     scores: BTreeMap<&'a str, f64>,
+    /// Steps that were not computed to the end.
+    cached_steps: u32,
 }
 
 impl<'a> PictureReport<'a> {
     fn of(facts: &'a GenerationFacts, index: usize) -> Self {
         let scores = facts.safety.as_ref().and_then(|safety| safety.scores.get(index)).into_iter().flatten();
         let names = facts.model.checkers.iter().map(String::as_str);
-        let flagged = facts.pictures.get(index).and_then(|picture| picture.flagged);
-        Self { flagged, scores: names.zip(scores.copied()).collect() }
+        let picture = facts.pictures.get(index);
+        Self {
+            flagged: picture.and_then(|picture| picture.flagged),
+            scores: names.zip(scores.copied()).collect(),
+            cached_steps: picture.map_or(0, |picture| picture.cached_steps),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::hub_files::{SCHEME, whole_model};
 use crate::origin::Origins;
 use crate::values;
 use afterimage_core::{LoraFolder, ModelName};
-use afterimage_engine::{DeviceChoice, DtypeChoice, EngineOptions, LoraFile};
+use afterimage_engine::{CacheThreshold, DeviceChoice, DtypeChoice, EngineOptions, LoraFile};
 use afterimage_server::dialects::model_ids;
 use afterimage_server::loras::LoraFolders;
 use afterimage_server::model_sets::{Ambiguous, ModelSets};
@@ -15,7 +15,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 /// What a set takes.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "base",
     "redux",
     "transformer",
@@ -27,6 +27,7 @@ const KEYS: [&str; 14] = [
     "lora-dir",
     "device",
     "dtype",
+    "cache-threshold",
     "threads",
     "memory-budget",
     "serves",
@@ -40,8 +41,8 @@ pub struct ModelSetFlags {
     ///
     /// May be given several times; NAME has 1 to 40 characters of a-z, 0-9, `.`, `_` and `-`. SPEC is a list of
     /// `key=value` with commas between: `base` (always), `redux`, `transformer`, `t5`, `clip`, `vae`, `image-encoder`, and
-    /// `lora` (`FILE[:SCALE]`, may be given several times), `lora-dir`, `device`, `dtype`, `threads` and `memory-budget` where they
-    /// differ from the flags. In the TOML file each set is a table, `[model.NAME]`, with the same keys; there a path
+    /// `lora` (`FILE[:SCALE]`, may be given several times), `lora-dir`, `device`, `dtype`, `cache-threshold`, `threads` and `memory-budget`
+    /// where they differ from the flags. In the TOML file each set is a table, `[model.NAME]`, with the same keys; there a path
     /// may hold a comma. A `hub:NAME` in front stands for `base=hub:NAME`, or SRPO's base and transformer. Each set has
     /// --workers processes of its own. Not together with --base and the other flags that name models.
     ///
@@ -67,6 +68,7 @@ pub struct ModelSetSpec {
     lora_dir: Option<PathBuf>,
     device: Option<DeviceChoice>,
     dtype: Option<DtypeChoice>,
+    cache_threshold: Option<CacheThreshold>,
     threads: Option<NonZeroUsize>,
     memory_budget: Option<u64>,
     serves: Vec<String>,
@@ -155,6 +157,7 @@ impl ModelSetSpec {
             lora_dir: self.lora_dir.clone().or_else(|| flags.lora_dir.clone()),
             device: self.device.unwrap_or(flags.device),
             dtype: self.dtype.unwrap_or(flags.dtype),
+            cache_threshold: self.cache_threshold.unwrap_or(flags.cache_threshold),
             threads: self.threads.or(flags.threads),
             memory_budget: self.memory_budget.or(flags.memory_budget),
             safety: flags.safety.clone(),
@@ -232,6 +235,10 @@ fn read(name: ModelName, values: &Map<String, Value>) -> Result<ModelSetSpec, St
         lora_dir: path("lora-dir")?,
         device: text("device")?.map(|text| values::device(&text)).transpose().map_err(|it| parsed("device", it))?,
         dtype: text("dtype")?.map(|text| dtype(&text)).transpose().map_err(|it| parsed("dtype", it))?,
+        cache_threshold: text("cache-threshold")?
+            .map(|text| values::cache_threshold(&text))
+            .transpose()
+            .map_err(|it| parsed("cache-threshold", it))?,
         threads: text("threads")?.map(|text| values::threads(&text)).transpose().map_err(|it| parsed("threads", it))?,
         memory_budget: text("memory-budget")?
             .map(|text| values::memory(&text))
@@ -305,6 +312,10 @@ mod tests {
         let plain = parse("dev=base=b").unwrap().options(&flags);
         assert_eq!((plain.threads, plain.device), (NonZeroUsize::new(7), DeviceChoice::Auto));
         let flags = EngineOptions { lora_dir: Some("/loras".into()), ..flags };
+        let flags = EngineOptions { cache_threshold: CacheThreshold::try_from(0.1).unwrap(), ..flags };
+        let threshold = |spec| parse(spec).unwrap().options(&flags).cache_threshold.get();
+        let specs = ["dev=base=b", "dev=base=b,cache-threshold=0.2", "dev=base=b,cache-threshold=0"];
+        assert_eq!(specs.map(threshold), [Some(0.1), Some(0.2), None]);
         let lora_dir = |spec| parse(spec).unwrap().options(&flags).lora_dir;
         assert_eq!(lora_dir("dev=base=b"), Some("/loras".into()));
         assert_eq!(lora_dir("dev=base=b,lora-dir=/own"), Some("/own".into()));

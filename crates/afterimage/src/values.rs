@@ -2,7 +2,7 @@
 
 use crate::failure::shortened;
 use afterimage_core::{Size, limits};
-use afterimage_engine::{DeviceChoice, LoraFile};
+use afterimage_engine::{CacheThreshold, DeviceChoice, LoraFile};
 use afterimage_jobs::Secret;
 use afterimage_server::network::Cidr;
 use bytesize::ByteSize;
@@ -97,6 +97,11 @@ pub fn workers(text: &str) -> Result<usize, String> {
 /// `--safety-threshold`.
 pub fn threshold(text: &str) -> Result<f64, String> {
     number(text, &(0.0..=1.0))
+}
+
+/// `--cache-threshold`.
+pub fn cache_threshold(text: &str) -> Result<CacheThreshold, String> {
+    number(text, &(0.0..=1.0)).and_then(CacheThreshold::try_from)
 }
 
 /// `--threads`.

@@ -2,10 +2,11 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `norm.rs`, `elementwise.rs`, `pool.rs`, `transpose.rs`, `quantise.rs` | operations that cost little beside matrix products |
+//! | `norm.rs`, `elementwise.rs`, `magnitude.rs`, `pool.rs`, `transpose.rs`, `quantise.rs` | operations that cost little beside matrix products |
 //! | `rows.rs` | rows in parallel |
 
 mod elementwise;
+mod magnitude;
 mod norm;
 mod pool;
 mod quantise;
@@ -263,6 +264,17 @@ impl Device for Cpu {
     fn combine(&self, how: Combine, y: View<'_, HostBuffer>, x: ViewMut<'_, HostBuffer>) -> Result<()> {
         check::combine(y, &x)?;
         elementwise::combine(how, y, x);
+        Ok(())
+    }
+
+    fn magnitudes(
+        &self,
+        x: View<'_, HostBuffer>,
+        y: View<'_, HostBuffer>,
+        mut out: ViewMut<'_, HostBuffer>,
+    ) -> Result<()> {
+        check::magnitudes(x, y, &out)?;
+        out.fill_from(&magnitude::magnitudes(x, y));
         Ok(())
     }
 

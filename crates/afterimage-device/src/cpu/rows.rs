@@ -51,6 +51,17 @@ pub(super) fn map(x: View<HostBuffer>, mut out: ViewMut<HostBuffer>, function: i
     });
 }
 
+/// What `function` makes of every row of `x` and the row of `y` at the same place, in their order.
+pub(super) fn map_pairs<T: Send>(
+    x: View<HostBuffer>,
+    y: View<HostBuffer>,
+    function: impl Fn(&[f32], &[f32]) -> T + Sync,
+) -> Vec<T> {
+    let (cols, stride, y_stride) = (x.cols.max(1), x.stride.max(1), y.stride.max(1));
+    let rows = x.numbers().par_chunks(stride).zip(y.numbers().par_chunks(y_stride));
+    rows.with_min_len(task_rows(cols)).map(|(x, y)| function(&x[..cols], &y[..cols])).collect()
+}
+
 fn task_rows(cols: usize) -> usize {
     NUMBERS_PER_TASK.div_ceil(cols)
 }

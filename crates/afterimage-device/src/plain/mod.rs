@@ -244,6 +244,22 @@ impl Device for Plain {
         Ok(())
     }
 
+    fn magnitudes(
+        &self,
+        x: View<'_, HostBuffer>,
+        y: View<'_, HostBuffer>,
+        mut out: ViewMut<'_, HostBuffer>,
+    ) -> Result<()> {
+        check::magnitudes(x, y, &out)?;
+        let (x, y) = (x.to_vec(), y.to_vec());
+        let mean =
+            |numbers: &mut dyn Iterator<Item = f64>| (numbers.map(f64::abs).sum::<f64>() / x.len() as f64) as f32;
+        let change = mean(&mut x.iter().zip(&y).map(|(x, y)| f64::from(*x) - f64::from(*y)));
+        let size = mean(&mut y.iter().map(|y| f64::from(*y)));
+        out.fill_from(&[change, size]);
+        Ok(())
+    }
+
     fn transpose(&self, transpose: Transpose<'_, HostBuffer>, mut out: ViewMut<'_, HostBuffer>) -> Result<()> {
         check::transpose(&transpose, &out)?;
         let Transpose { input, affine, add } = transpose;

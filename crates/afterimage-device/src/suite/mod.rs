@@ -8,7 +8,7 @@
 //! | `products.rs` | matrix products, attention |
 //! | `norms.rs` | norms, rotation, group norms |
 //! | `planes.rs` | convolutions, pooling, transpositions |
-//! | `moves.rs` | copies, gathers, quantisation, elementwise operations |
+//! | `moves.rs` | copies, gathers, quantisation, elementwise operations, magnitudes |
 //! | `refusals.rs` | what does not fit |
 
 mod agreement;
@@ -19,7 +19,7 @@ mod planes;
 mod products;
 mod refusals;
 
-pub use moves::{activations, combinations, copies, gathers, quantised_rows};
+pub use moves::{activations, combinations, copies, gathers, magnitudes, quantised_rows};
 pub use norms::{group_norms, norms, rotations};
 pub use planes::{convolutions, poolings, transpositions};
 pub use products::{attentions, products};
@@ -33,8 +33,8 @@ macro_rules! device_suite {
             use super::*;
             use $crate::suite;
 
-            $crate::device_suite!(@tests $devices; copies gathers quantised_rows activations combinations products
-                attentions norms rotations group_norms convolutions poolings transpositions refusals);
+            $crate::device_suite!(@tests $devices; copies gathers quantised_rows activations combinations magnitudes
+                products attentions norms rotations group_norms convolutions poolings transpositions refusals);
         }
     };
     (@tests $devices:expr; $($operation:ident)*) => {

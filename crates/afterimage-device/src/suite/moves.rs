@@ -1,4 +1,4 @@
-//! Copies, gathers, quantisation and elementwise operations.
+//! Copies, gathers, quantisation, elementwise operations and magnitudes.
 
 use super::agreement::{Case, agree};
 use super::placed::{Placed, noise, read};
@@ -149,6 +149,37 @@ pub fn activations<D: Device>(device: &D) {
     ];
     let cases = (prop_oneof![1..40_usize, Just(700)], 1..60_usize, Placed::any(), function)
         .prop_map(|(rows, cols, x, function)| Activate { shape: [rows, cols], x, function });
+    agree(device, &cases);
+}
+
+#[derive(Debug)]
+struct Magnitudes {
+    shape: [usize; 2],
+    x: Placed,
+    y: Placed,
+    out: Placed,
+}
+
+impl Case for Magnitudes {
+    const TOLERANCE: f32 = 1e-5;
+
+    fn run<D: Device>(&self, device: &D) -> Result<Vec<f32>> {
+        let (x, y) = (self.x.buffer(device, self.shape, 33)?, self.y.buffer(device, self.shape, 34)?);
+        let mut out = self.out.buffer(device, [1, 2], 35)?;
+        let (x, y) = (self.x.view(&x, self.shape), self.y.view(&y, self.shape));
+        device.magnitudes(x, y, self.out.view_mut(&mut out, [1, 2]))?;
+        read(device, &out)
+    }
+}
+
+/// [`Device::magnitudes`], of more rows than one task has, too.
+///
+/// # Panics
+/// When the device differs.
+pub fn magnitudes<D: Device>(device: &D) {
+    let rows = prop_oneof![1..40_usize, Just(700)];
+    let cases = (rows, 1..60_usize, Placed::any(), Placed::any(), Placed::any())
+        .prop_map(|(rows, cols, x, y, out)| Magnitudes { shape: [rows, cols], x, y, out });
     agree(device, &cases);
 }
 

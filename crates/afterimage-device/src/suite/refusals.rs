@@ -102,6 +102,11 @@ fn attempts<D: Device>(device: &D) -> Result<Vec<(&'static str, Result<()>)>> {
         ("another room", device.dequantise_rows(&rows, ViewMut::new(&mut out, 4, 3))),
         ("an output beyond the end", device.activate(Activation::Silu, ViewMut::new(&mut out, 4, 4))),
         ("other rows", device.combine(Combine::Multiply, View::new(&x, 2, 4), ViewMut::new(&mut out, 3, 4))),
+        ("a mean of other rows", device.magnitudes(view, View::new(&x, 2, 4), ViewMut::new(&mut out, 1, 2))),
+        (
+            "a mean of nothing",
+            device.magnitudes(View::new(&x, 0, 4), View::new(&x, 0, 4), ViewMut::new(&mut out, 1, 2)),
+        ),
         (
             "a shape that is not turned",
             device.transpose(Transpose { input: view, affine: None, add: false }, ViewMut::new(&mut out, 3, 4)),

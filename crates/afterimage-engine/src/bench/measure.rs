@@ -7,6 +7,7 @@ use super::{
 use crate::devices::{OnDevice, on_device};
 use crate::models::flux::{ConditioningInputs, FluxTransformer, Grid, TokenBias};
 use crate::models::vae::{Autoencoder, Tensor3};
+use crate::options::CacheThreshold;
 use crate::pipeline::{Network, Networks, encode_picture, encode_text, join, usable_size};
 use crate::sampling::{TorchGenerator, sigmas, timesteps};
 use afterimage_core::{Error, Field, Picture, Result, Size, VariationSettings};
@@ -73,7 +74,7 @@ fn measure<D: Device>(
         bias: options.context.and_then(|random| bias_of(random, context_tokens)),
     };
     for _ in 0..options.repeat {
-        times.run(&subject, &inputs, size, &check, &mut generator)?;
+        times.run(&subject, &inputs, (size, options.engine.cache_threshold), &check, &mut generator)?;
     }
     let peak = peak_memory();
     // Their own buffers are no part of the peak.
@@ -105,6 +106,8 @@ fn measure<D: Device>(
         vae_encode: TimeSamples::of(&times.vae_encode),
         condition: TimeSamples::of(&times.condition),
         step,
+        cached_step: (!times.cached_step.is_empty()).then(|| TimeSamples::of(&times.cached_step)),
+        cached_steps: times.cached_step.len(),
         decode: TimeSamples::of(&times.decode),
         condition_ms: TimeSamples::of(&times.condition).median,
         decode_ms: TimeSamples::of(&times.decode).median,
@@ -154,6 +157,7 @@ struct Times {
     vae_encode: Vec<f64>,
     condition: Vec<f64>,
     step: Vec<f64>,
+    cached_step: Vec<f64>,
     decode: Vec<f64>,
     /// Seconds, all threads together.
     step_processor: Vec<f64>,
@@ -248,12 +252,12 @@ impl Times {
         &mut self,
         subject: &Subject<D>,
         inputs: &ConditioningInputs,
-        size: Size,
+        (size, threshold): (Size, CacheThreshold),
         check: &(dyn Fn() -> Result<()> + Sync),
         generator: &mut TorchGenerator,
     ) -> Result<()> {
         let transformer = self.loading(|| subject.transformer())?;
-        self.steps(&transformer, inputs, check, generator)?;
+        self.steps(&transformer, inputs, threshold, check, generator)?;
         drop(transformer);
         subject.done_with(Network::Transformer);
         let autoencoder = self.loading(|| subject.autoencoder())?;
@@ -267,6 +271,7 @@ impl Times {
         &mut self,
         transformer: &FluxTransformer<D>,
         inputs: &ConditioningInputs,
+        threshold: CacheThreshold,
         check: &dyn Fn() -> Result<()>,
         generator: &mut TorchGenerator,
     ) -> Result<()> {
@@ -278,11 +283,18 @@ impl Times {
         let mut latents = generator.randn_f32(inputs.grid.tokens() * config.in_channels);
         let mut velocity = vec![0.0; inputs.grid.tokens() * config.out_channels()];
         let mut workspace = transformer.workspace(&conditioning)?;
+        let mut caches = threshold.get().map(|it| transformer.step_caches(&conditioning, 1, it as f32)).transpose()?;
         for step in 0..inputs.timesteps.len() {
             check()?;
             let clock = Stopwatch::start();
-            transformer.forward(&conditioning, step, &latents, &mut workspace, &mut velocity)?;
-            clock.stop(&mut self.step, &mut self.step_processor);
+            let cache = caches.as_mut().and_then(|caches| caches.picture(0));
+            let is_cached =
+                transformer.forward_cached(&conditioning, step, &latents, &mut workspace, cache, &mut velocity)?;
+            if is_cached {
+                clock.stop(&mut self.cached_step, &mut Vec::new());
+            } else {
+                clock.stop(&mut self.step, &mut self.step_processor);
+            }
             for (latent, velocity) in latents.iter_mut().zip(&velocity) {
                 *latent -= velocity / inputs.timesteps.len() as f32;
             }

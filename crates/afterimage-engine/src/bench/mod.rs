@@ -119,8 +119,12 @@ pub struct BenchReport {
     pub vae_encode: TimeSamples,
     /// Embedding the context, modulations of all steps.
     pub condition: TimeSamples,
-    /// One transformer step.
+    /// One transformer step that is computed to its end.
     pub step: TimeSamples,
+    /// One that reuses an earlier one's blocks; absent when none did.
+    pub cached_step: Option<TimeSamples>,
+    /// How many did, over all runs. On noise without a model's movement they say little about pictures.
+    pub cached_steps: usize,
     /// VAE decoder.
     pub decode: TimeSamples,
     /// Median of `condition`, for scripts.
@@ -129,7 +133,7 @@ pub struct BenchReport {
     pub decode_ms: f64,
     /// Median step in seconds, for scripts.
     pub seconds_per_step: f64,
-    /// Every step in seconds, in order.
+    /// Every step that was computed to its end in seconds, in order.
     pub step_seconds: Vec<f64>,
     /// Seconds that the processor computed for each step, over all threads; empty where the system does not tell.
     pub step_processor_seconds: Vec<f64>,

@@ -38,6 +38,11 @@ pub(crate) fn siglip(config: &SiglipConfig, redux_inside: usize) -> u64 {
     NUMBER * (encoder.max(redux) + 2 * pixels)
 }
 
+/// What steps keep for later ones, for each of `pictures` pictures of `image` tokens, and the step under way.
+pub(crate) fn step_caches(config: &FluxConfig, image: usize, pictures: usize) -> u64 {
+    NUMBER * ((1 + 2 * pictures) * image * config.hidden()) as u64
+}
+
 /// The transformer: what a request fixes for `steps` steps, and the buffers of one step, over `text` tokens of text and
 /// picture prompts and `image` tokens of the picture that is made. MLPs work on `wide_rows` rows at once.
 pub(crate) fn flux(config: &FluxConfig, text: usize, image: usize, steps: usize, wide_rows: usize) -> u64 {

@@ -10,7 +10,7 @@ mod activations;
 mod machine;
 mod plan;
 
-pub(crate) use activations::{clip, flux, siglip, t5};
+pub(crate) use activations::{clip, flux, siglip, step_caches, t5};
 pub use machine::usable_memory;
 pub(crate) use plan::{MemoryNeeds, PartNeeds, gigabytes};
 pub use plan::{MemoryPlan, PlannedPart, Residency};

@@ -78,10 +78,7 @@ impl<D: Device> OpenNsfw<D> {
         }
         let device = self.device.as_ref();
         let picture = Tensor3 { data: pixels, channels: 3, height: OPEN_NSFW_SIDE, width: OPEN_NSFW_SIDE };
-        let stem = self.stem.activated(device, &FeatureMap::upload(device, picture)?)?;
-        let mut x = FeatureMap::allocate(device, stem.channels, stem.height / 2, stem.width / 2)?;
-        device.max_pool(stem.planes(), x.view_mut())?;
-        drop(stem);
+        let mut x = self.pooled_stem(picture)?;
         for block in &self.blocks {
             interrupted()?;
             x = block.run(device, x)?;
@@ -94,6 +91,32 @@ impl<D: Device> OpenNsfw<D> {
         let mut values = [0.0; 2];
         device.read(View::vector(&logits, 0, 2), &mut values)?;
         Ok(values)
+    }
+
+    /// What enters the first stage: a quarter of each side.
+    fn pooled_stem(&self, picture: Tensor3) -> Result<FeatureMap<D>> {
+        let device = self.device.as_ref();
+        let stem = self.stem.activated(device, &FeatureMap::upload(device, picture)?)?;
+        let mut x = FeatureMap::allocate(device, stem.channels, stem.height / 2, stem.width / 2)?;
+        device.max_pool(stem.planes(), x.view_mut())?;
+        Ok(x)
+    }
+
+    /// What enters the first stage and what leaves each, of a picture as [`OpenNsfw::logits`] takes it, whose sides may be
+    /// any multiples of 32.
+    #[cfg(test)]
+    pub(crate) fn stages(&self, picture: Tensor3) -> Result<Vec<Tensor3>> {
+        let device = self.device.as_ref();
+        let mut x = self.pooled_stem(picture)?;
+        let mut stages = vec![x.read(device)?];
+        let mut blocks = self.blocks.iter();
+        for (count, _) in STAGES {
+            for block in blocks.by_ref().take(count) {
+                x = block.run(device, x)?;
+            }
+            stages.push(x.read(device)?);
+        }
+        Ok(stages)
     }
 }
 

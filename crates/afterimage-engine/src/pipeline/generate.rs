@@ -80,8 +80,9 @@ pub(super) fn generate<D: Device>(networks: &Networks<D>, order: &Order) -> Resu
     let reviewed = review.map(look).transpose()?;
     let flagged = |index: usize| reviewed.as_ref().and_then(|reviewed| reviewed.flagged[index]);
     let facts_of = |(index, picture): (usize, &Picture)| PictureFacts {
+        size: picture.size(),
         flagged: flagged(index),
-        ..PictureFacts::new(picture.size())
+        cached_steps: made.cached_steps.get(index).copied().unwrap_or(0),
     };
     let pictures = made.pictures.iter().enumerate().map(facts_of).collect();
     let facts = GenerationFacts {
@@ -95,6 +96,7 @@ pub(super) fn generate<D: Device>(networks: &Networks<D>, order: &Order) -> Resu
         image_cached: made.image_cached,
         text_cached: made.text_cached,
         model: networks.facts(),
+        cache_threshold: files.options().cache_threshold.get(),
         loras: run.loras.choices(),
         pictures,
         safety: reviewed.map(|reviewed| reviewed.facts),
@@ -109,7 +111,8 @@ fn extent(plan: &Plan, size: Size, order: &Order) -> Extent {
     let inputs: u64 = order.sources.iter().map(|source| source.rgb().len() as u64).sum();
     // A picture and what it was resized to; results, and those of a first pass.
     let picture_bytes = 2 * (inputs + 3 * largest.pixels() * u64::from(order.request.num_images));
-    Extent { size: largest, steps: order.request.steps, picture_bytes }
+    let GenerationRequest { steps, num_images, .. } = *order.request;
+    Extent { size: largest, steps, pictures: num_images, picture_bytes }
 }
 
 /// The size that `request` ends up with.
@@ -142,6 +145,8 @@ fn draw_seed() -> u64 {
 struct Made {
     pictures: Vec<Picture>,
     steps_run: u32,
+    /// Of each picture; none where all were computed.
+    cached_steps: Vec<u32>,
     image_cached: bool,
     text_cached: bool,
 }
@@ -170,9 +175,9 @@ impl<D: Device> Run<'_, D> {
         let conditions = self.conditions(clock)?;
         self.networks.done_with(Network::Image);
         self.networks.done_with(Network::Text);
-        let (pictures, steps_run) = self.pictures(&conditions.context, generator, clock)?;
+        let made = self.pictures(&conditions.context, generator, clock)?;
         let Conditions { image_cached, text_cached, .. } = conditions;
-        Ok(Made { pictures, steps_run, image_cached, text_cached })
+        Ok(Made { image_cached, text_cached, ..made })
     }
 
     fn conditions(&self, clock: &mut StageClock) -> Result<Conditions> {
@@ -204,13 +209,8 @@ impl<D: Device> Run<'_, D> {
         }
     }
 
-    /// The finished pictures, and the steps that ran.
-    fn pictures(
-        &self,
-        context: &Context,
-        generator: &mut TorchGenerator,
-        clock: &mut StageClock,
-    ) -> Result<(Vec<Picture>, u32)> {
+    /// The finished pictures and how they were sampled.
+    fn pictures(&self, context: &Context, generator: &mut TorchGenerator, clock: &mut StageClock) -> Result<Made> {
         let Order { request, sources, .. } = *self.order;
         let first = self.pass(self.plan.first_size);
         let last = self.plan.refinement.map(|refinement| (self.pass(refinement.size), refinement));
@@ -250,7 +250,8 @@ impl<D: Device> Run<'_, D> {
 
         let mut latents: Vec<_> =
             noise.iter().map(|(noise, _)| first.start(image.as_deref(), noise, schedule[0])).collect();
-        let mut pictures = first.run(&sampling(&schedule, 0), &mut latents, clock)?;
+        let mut cached_steps = vec![0; latents.len()];
+        let mut pictures = first.run(&sampling(&schedule, 0), &mut latents, &mut cached_steps, clock)?;
         if let Some((last, _)) = last {
             let mut latents = clock.time(
                 Stage::ImageEncode,
@@ -264,9 +265,9 @@ impl<D: Device> Run<'_, D> {
                     starts.collect::<Result<Vec<_>>>()
                 },
             )?;
-            pictures = last.run(&sampling(&refining, steps[0]), &mut latents, clock)?;
+            pictures = last.run(&sampling(&refining, steps[0]), &mut latents, &mut cached_steps, clock)?;
         }
-        Ok((pictures, steps[0] + steps[1]))
+        Ok(Made { pictures, steps_run: steps[0] + steps[1], cached_steps, ..Made::default() })
     }
 
     /// Noise levels of the first pass.

@@ -35,7 +35,7 @@ impl<D: Device> Networks<D> {
     /// # Errors
     /// [`Error::ModelFile`] saying what would be needed.
     pub(super) fn check_memory(&self) -> Result<()> {
-        let extent = Extent { size: Size::new(SMALLEST, SMALLEST), steps: 1, picture_bytes: 0 };
+        let extent = Extent { size: Size::new(SMALLEST, SMALLEST), steps: 1, pictures: 1, picture_bytes: 0 };
         self.memory_plan(extent).map(drop)
     }
 
@@ -44,7 +44,7 @@ impl<D: Device> Networks<D> {
     /// # Errors
     /// As [`Networks::memory_plan`].
     pub(super) fn native_memory_plan(&self) -> Result<MemoryPlan> {
-        self.memory_plan(Extent { size: self.files.native_size(), steps: 28, picture_bytes: 0 })
+        self.memory_plan(Extent { size: self.files.native_size(), steps: 28, pictures: 1, picture_bytes: 0 })
     }
 
     /// Has the networks fit a picture of `size` in `steps` steps, outside of a request.
@@ -54,7 +54,7 @@ impl<D: Device> Networks<D> {
     pub(crate) fn keep_within_budget(&self, size: Size, steps: u32) -> Result<()> {
         // The picture that goes in, and the one that comes out.
         let picture_bytes = 2 * 3 * size.pixels();
-        self.adopt(&self.memory_plan(Extent { size, steps, picture_bytes })?);
+        self.adopt(&self.memory_plan(Extent { size, steps, pictures: 1, picture_bytes })?);
         Ok(())
     }
 
@@ -95,6 +95,9 @@ impl<D: Device> Networks<D> {
         let context = text_tokens + picture_tokens;
         needs.transformer.activations =
             memory::flux(self.files.flux(), context, image, extent.steps as usize, limits.wide_rows);
+        if self.files.options().cache_threshold.get().is_some() {
+            needs.transformer.activations += memory::step_caches(self.files.flux(), image, extent.pictures as usize);
+        }
         let vae = self.files.vae();
         let whole = vae.activation_bytes(height, width);
         let tiled = whole > self.residence.autoencoder_bytes(limits);

@@ -44,7 +44,11 @@ mod residence;
 #[cfg(test)]
 mod narrow_tests;
 #[cfg(test)]
+mod quality;
+#[cfg(test)]
 mod recorded;
+#[cfg(test)]
+mod step_cache_tests;
 #[cfg(test)]
 mod tests;
 

@@ -68,14 +68,21 @@ impl<D: Device> Pass<'_, D> {
         }
     }
 
-    /// Takes the packed latents of every picture to the end of the schedule and decodes them.
-    pub fn run(&self, sampling: &Sampling, latents: &mut [Vec<f32>], clock: &mut StageClock) -> Result<Vec<Picture>> {
-        clock.time(Stage::Denoise, |t| &mut t.denoise_ms, || self.denoise(sampling, latents))?;
+    /// Takes the packed latents of every picture to the end of the schedule and decodes them. Adds to `cached_steps` the
+    /// steps of each picture that were taken from earlier ones.
+    pub fn run(
+        &self,
+        sampling: &Sampling,
+        latents: &mut [Vec<f32>],
+        cached_steps: &mut [u32],
+        clock: &mut StageClock,
+    ) -> Result<Vec<Picture>> {
+        clock.time(Stage::Denoise, |t| &mut t.denoise_ms, || self.denoise(sampling, latents, cached_steps))?;
         self.networks.done_with(Network::Transformer);
         clock.time(Stage::Decode, |t| &mut t.decode_ms, || latents.iter().map(|latents| self.decode(latents)).collect())
     }
 
-    fn denoise(&self, sampling: &Sampling, latents: &mut [Vec<f32>]) -> Result<()> {
+    fn denoise(&self, sampling: &Sampling, latents: &mut [Vec<f32>], cached_steps: &mut [u32]) -> Result<()> {
         let schedule = sampling.schedule;
         let transformer = self.networks.transformer(self.loras)?;
         let conditioning = transformer.condition(&ConditioningInputs {
@@ -87,6 +94,9 @@ impl<D: Device> Pass<'_, D> {
             bias: sampling.context.bias.clone(),
         })?;
         let mut workspace = transformer.workspace(&conditioning)?;
+        let threshold = self.networks.files().options().cache_threshold.get();
+        let caches = threshold.map(|it| transformer.step_caches(&conditioning, latents.len(), it as f32));
+        let mut caches = caches.transpose()?;
         let mut velocity = vec![0.0; self.latent_numbers()];
         let total = sampling.steps_in_all;
         if sampling.steps_before == 0 {
@@ -96,10 +106,13 @@ impl<D: Device> Pass<'_, D> {
             let (done, mut foreseen) = (sampling.steps_before + step as u32 + 1, None);
             for (index, latents) in latents.iter_mut().enumerate() {
                 self.check()?;
-                transformer.forward(&conditioning, step, latents, &mut workspace, &mut velocity)?;
-                euler_step(latents, &velocity, levels[0], levels[1]);
+                let (conditioning, workspace, velocity) = (&conditioning, &mut workspace, &mut velocity[..]);
+                let cache = caches.as_mut().and_then(|caches| caches.picture(index));
+                let is_cached = transformer.forward_cached(conditioning, step, latents, workspace, cache, velocity)?;
+                cached_steps[index] += u32::from(is_cached);
+                euler_step(latents, velocity, levels[0], levels[1]);
                 if index == 0 && done < total && self.observer.wants_preview(done, total) {
-                    foreseen = Some(predicted_clean(latents, &velocity, levels[1]));
+                    foreseen = Some(predicted_clean(latents, velocity, levels[1]));
                 }
             }
             self.observer.step(done, total);

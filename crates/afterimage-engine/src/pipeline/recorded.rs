@@ -10,7 +10,7 @@ use crate::models::flux::FluxTransformer;
 use crate::models::vae::{Autoencoder, Tensor3};
 use crate::models::{ClipTextModel, ReduxConfig, ReduxEmbedder, SiglipPreprocessor, SiglipVisionModel, T5Encoder};
 use crate::observer::Silent;
-use crate::options::EngineOptions;
+use crate::options::{CacheThreshold, EngineOptions};
 use crate::safety::Safety;
 use crate::tokenizers::{ClipTokenizer, T5Tokenizer};
 use crate::weights::{Bundle, Scope, record};
@@ -75,6 +75,11 @@ fn image_encoders(siglip_device: &Arc<Recording>, redux_device: &Arc<Recording>)
 
 /// FLUX.1-dev and Redux, all on one device.
 fn networks(device: &Arc<Recording>) -> Networks<Recording> {
+    networks_with(device, EngineOptions::default())
+}
+
+/// The same with other options than models.
+fn networks_with(device: &Arc<Recording>, options: EngineOptions) -> Networks<Recording> {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, json: String| {
         let path = folder.path().join(name);
@@ -85,7 +90,7 @@ fn networks(device: &Arc<Recording>) -> Networks<Recording> {
     write("vae/config.json", serde_json::to_string(&VaeConfig::flux()).unwrap());
     write("scheduler/scheduler_config.json", serde_json::to_string(&SchedulerConfig::flux_dev()).unwrap());
     write("image_embedder/config.json", "{}".to_owned());
-    let options = EngineOptions { base: Some(folder.path().to_owned()), ..EngineOptions::default() };
+    let options = EngineOptions { base: Some(folder.path().to_owned()), ..options };
     let networks = Networks::new(Arc::clone(device), ModelFiles::open(&options).unwrap(), Safety::none()).unwrap();
     networks.transformer.get(|| Ok(built(|scope| FluxTransformer::load(device, scope, dev())))).unwrap();
     networks.autoencoder.get(|| Ok(built(|scope| Autoencoder::load(device, scope, VaeConfig::flux(), true)))).unwrap();
@@ -147,6 +152,39 @@ fn every_task_runs_at_full_size_without_weights() {
     }
     let peak = (device.tally().peak_bytes - resident) >> 20;
     println!("four requests in {:?}, at most {peak} MiB of activations", start.elapsed());
+}
+
+#[test]
+fn reused_steps_run_one_block_and_read_two_numbers() {
+    use crate::memory;
+    let device = device();
+    // Whatever is read is 0.5: a change of 0.5 of 0.5.
+    let options = EngineOptions { cache_threshold: CacheThreshold::try_from(1.0).unwrap(), ..EngineOptions::default() };
+    let networks = networks_with(&device, options);
+    let resident = device.tally().live_bytes;
+    let generation = run(&networks, Task::TextToImage, Enlarge::Off);
+    assert_eq!((generation.facts.steps_run, generation.facts.pictures[0].cached_steps), (28, 26));
+    let tally = device.tally();
+    assert_eq!(tally.live_bytes, resident, "a request leaves nothing behind");
+    // Two steps of all blocks, and the first block of the others.
+    assert_eq!(tally.count("rotate_heads"), 2 * (2 * (19 * 2 + 38) + 26 * 2));
+    assert_eq!(tally.count("magnitudes"), 26);
+    let read = |record: &&Record| record.operation == "read" && record.rows * record.cols == 2;
+    assert_eq!(tally.records.iter().filter(read).count(), 26);
+
+    let transformer = networks.transformer(networks.fixed()).unwrap();
+    let grid = crate::models::flux::Grid { rows: 64, columns: 64 };
+    let (context, pooled) = (vec![0.0; 512 * 4096], vec![0.0; 768]);
+    let (context, pooled) = (&context[..], &pooled[..]);
+    let inputs =
+        crate::models::flux::ConditioningInputs { context, pooled, timesteps: &[1.0], guidance: 3.5, grid, bias: None };
+    let conditioning = transformer.condition(&inputs).unwrap();
+    let before = device.tally().live_bytes;
+    let caches = transformer.step_caches(&conditioning, 3, 0.1).unwrap();
+    let held = device.tally().live_bytes - before;
+    drop(caches);
+    // Beside the two numbers.
+    assert_eq!(held - 2 * 4, memory::step_caches(&dev(), 64 * 64, 3));
 }
 
 /// The most that `work` holds on `device` beside what is there already.

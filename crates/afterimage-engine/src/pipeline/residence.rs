@@ -30,6 +30,8 @@ pub(super) struct Extent {
     pub size: Size,
     /// Steps of one pass.
     pub steps: u32,
+    /// Pictures that are made side by side.
+    pub pictures: u32,
     /// Bytes of decoded pictures that come in and go out.
     pub picture_bytes: u64,
 }

@@ -392,7 +392,7 @@ fn large_pictures_are_made_small_enlarged_and_refined() {
     let tokens = [Arc::new(encode_picture(&networks, &source[0], 1.0).unwrap())];
     let context = join(networks.files().flux().joint_attention_dim, text, &tokens, &VariationSettings::default());
     let sampling = Sampling { context: &context, guidance: 3.5, schedule: &levels, steps_before: 0, steps_in_all: 2 };
-    let refined = last.run(&sampling, &mut [start], &mut StageClock::new(&Silent)).unwrap();
+    let refined = last.run(&sampling, &mut [start], &mut [0], &mut StageClock::new(&Silent)).unwrap();
     assert_eq!(refined, twice.pictures);
 
     // The first of several is the only one of one.

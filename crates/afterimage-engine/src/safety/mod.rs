@@ -31,6 +31,8 @@ mod veil;
 mod vit;
 
 pub use checkers::Verdict;
+#[cfg(test)]
+pub(crate) use open_nsfw::embedded_network as open_nsfw_network;
 pub use options::{CheckerChoice, SafetyOptions, SafetyPreviews};
 pub use picture_checker::StandaloneChecker;
 pub(crate) use review::{Review, Safety, open};

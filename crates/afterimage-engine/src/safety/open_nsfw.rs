@@ -24,21 +24,33 @@ pub(super) struct OpenNsfwChecker<D: Device>(OpenNsfw<D>);
 impl<D: Device> OpenNsfwChecker<D> {
     /// The embedded one.
     pub fn embedded(device: &Arc<D>) -> Result<Self> {
-        let bytes = SharedBytes::new(afterimage_open_nsfw::WEIGHTS);
-        let file = SafetensorsFile::parse(PathBuf::from("<open_nsfw>"), &bytes)?;
-        let (_, source) = layout::checker(Arc::new(Component::single(Box::new(file))?))?;
-        Self::load(device, source)
+        embedded_network(device).map(Self)
     }
 
     /// A file's: the weights are of 8 bits with scales, of f16 or of f32.
     pub fn load(device: &Arc<D>, source: LayoutSource) -> Result<Self> {
-        Ok(Self(OpenNsfw::load(device, &Scope::new(Arc::new(ScaledIntegers(source))))?))
+        network(device, source).map(Self)
     }
 
     /// The probability of "not safe for work".
     pub fn score(&self, picture: &Picture, interrupted: &dyn Fn() -> Result<()>) -> Result<f64> {
         Ok(softmax(&self.0.logits(planes(picture)?, interrupted)?, 1))
     }
+}
+
+/// The embedded network.
+///
+/// # Errors
+/// Those of the device.
+pub(crate) fn embedded_network<D: Device>(device: &Arc<D>) -> Result<OpenNsfw<D>> {
+    let bytes = SharedBytes::new(afterimage_open_nsfw::WEIGHTS);
+    let file = SafetensorsFile::parse(PathBuf::from("<open_nsfw>"), &bytes)?;
+    let (_, source) = layout::checker(Arc::new(Component::single(Box::new(file))?))?;
+    network(device, source)
+}
+
+fn network<D: Device>(device: &Arc<D>, source: LayoutSource) -> Result<OpenNsfw<D>> {
+    OpenNsfw::load(device, &Scope::new(Arc::new(ScaledIntegers(source))))
 }
 
 /// The network's input. Yahoo's script has a JPEG round trip behind the resizing; left out, since it depends on the codec.

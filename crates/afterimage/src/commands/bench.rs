@@ -152,6 +152,7 @@ fn table(report: &BenchReport) -> String {
         ("VAE encode (img2img)", Some(report.vae_encode)),
         ("conditioning", Some(report.condition)),
         ("step", Some(report.step)),
+        ("step, cached", report.cached_step),
         ("VAE decode", Some(report.decode)),
     ];
     for (name, samples) in stages {
@@ -159,6 +160,9 @@ fn table(report: &BenchReport) -> String {
         lines.push(format!("{name:<22}{mean:>12.1}{deviation:>12.1}{min:>12.1}"));
     }
     lines.push(String::new());
+    if let Some(cached) = report.cached_step.map(|_| report.cached_steps) {
+        lines.push(format!("steps from the cache       {cached} of {}", steps * repeat));
+    }
     lines.push(format!("seconds per step (median)  {:.3}", report.seconds_per_step));
     lines.push(format!(
         "step, GFLOP/s              {:.0}, {:.0} % of the ceiling",

@@ -24,6 +24,7 @@ fn sets_that_cannot_be_used() {
         &["--model", "dev=base=a,colour=b"],
         &["--model", "dev=base=a,device=tpu"],
         &["--model", "dev=base=a,dtype=f64"],
+        &["--model", "dev=base=a,cache-threshold=2"],
         &["--model", "dev=base=a,threads=0"],
         &["--model", "dev=base=a,lora-dir="],
         &["--model", "dev=base=a,lora-dir=nowhere"],

@@ -100,6 +100,24 @@ fn json_has_exactly_the_promised_fields() {
 }
 
 #[test]
+fn steps_from_the_cache_are_told() {
+    let context = Context::new();
+    let told = |threshold: &str| {
+        let name = format!("out-{threshold}.png");
+        let arguments = ["vary", "photo.png", "--size", "64x64", "--steps", "5", "--seed", "1", "--json"];
+        let own = ["--cache-threshold", threshold, "--output", &name];
+        let arguments: Vec<&str> = arguments.into_iter().chain(own).collect();
+        let report: Value = serde_json::from_slice(&context.run(&arguments).succeeded().stdout).unwrap();
+        assert_eq!(report["steps"], 5);
+        let file = fs::read(context.path(&name)).unwrap();
+        let record = |text: &str| file.windows(text.len()).any(|part| part == text.as_bytes());
+        (report["pictures"][0]["cached_steps"].as_u64(), record(r#""cache":{"threshold":1.0,"cached_steps":3}"#))
+    };
+    assert_eq!(told("0"), (Some(0), false));
+    assert_eq!(told("1"), (Some(3), true));
+}
+
+#[test]
 fn json_says_when_a_profile_was_converted() {
     let context = Context::new();
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../afterimage-imaging/tests/fixtures/inputs");

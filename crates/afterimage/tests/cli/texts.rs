@@ -65,6 +65,7 @@ fn empty_variables_count_as_absent() {
         "TRANSFORMER",
         "DEVICE",
         "DTYPE",
+        "CACHE_THRESHOLD",
         "FORMAT",
         "JSON",
         "QUIET",

@@ -63,6 +63,10 @@ fn values_out_of_range() {
         &["--device", "tpu"],
         &["--device", "cuda:x"],
         &["--dtype", "f16"],
+        &["--cache-threshold", "1.5"],
+        &["--cache-threshold", "-0.1"],
+        &["--cache-threshold", "nan"],
+        &["--cache-threshold", "much"],
     ]);
     assert_snapshot!(text);
 }

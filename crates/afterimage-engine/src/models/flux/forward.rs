@@ -65,20 +65,28 @@ impl<D: Device> FluxTransformer<D> {
         workspace: &mut Workspace<D>,
         velocity: &mut [f32],
     ) -> Result<()> {
-        let (inputs, outputs) = (self.config.in_channels, self.config.out_channels());
-        let image_tokens = conditioning.grid.tokens();
-        let tokens = conditioning.text_tokens + image_tokens;
-        if step >= conditioning.steps
-            || latents.len() != image_tokens * inputs
-            || velocity.len() != image_tokens * outputs
-            || workspace.tokens != tokens
-        {
-            return Err(Error::internal("latents do not fit the conditioning"));
+        let evaluation = self.evaluation(conditioning, step, workspace)?;
+        evaluation.embed(latents, workspace)?;
+        evaluation.blocks(0..evaluation.count(), workspace)?;
+        evaluation.velocity(workspace, velocity)
+    }
+
+    /// The evaluation of `step`, of which nothing is computed yet.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when step or workspace do not fit `conditioning`.
+    pub(super) fn evaluation<'a>(
+        &'a self,
+        conditioning: &'a Conditioning<D>,
+        step: usize,
+        workspace: &Workspace<D>,
+    ) -> Result<Evaluation<'a, D>> {
+        let (text_tokens, hidden) = (conditioning.text_tokens, self.config.hidden());
+        let tokens = text_tokens + conditioning.grid.tokens();
+        if step >= conditioning.steps || workspace.tokens != tokens {
+            return Err(Error::internal("the step or its workspace does not fit the conditioning"));
         }
-        let device = self.device.as_ref();
-        device.write(latents, ViewMut::new(&mut workspace.latents, image_tokens, inputs))?;
-        Evaluation { device, flux: self, conditioning, hidden: self.config.hidden(), step, tokens }.run(workspace)?;
-        device.read(View::new(&workspace.velocity, image_tokens, outputs), velocity)
+        Ok(Evaluation { device: self.device.as_ref(), flux: self, conditioning, hidden, step, tokens })
     }
 }
 
@@ -88,8 +96,8 @@ fn chunk<B>(rows: &B, step: usize, chunks: usize, index: usize, hidden: usize) -
 }
 
 /// What all blocks of one evaluation share.
-struct Evaluation<'a, D: Device> {
-    device: &'a D,
+pub(super) struct Evaluation<'a, D: Device> {
+    pub device: &'a D,
     flux: &'a FluxTransformer<D>,
     conditioning: &'a Conditioning<D>,
     hidden: usize,
@@ -101,29 +109,74 @@ struct Evaluation<'a, D: Device> {
 type Modulation<'a, D> = [View<'a, <D as Device>::Buffer>; 2];
 
 impl<D: Device> Evaluation<'_, D> {
-    fn run(&self, workspace: &mut Workspace<D>) -> Result<()> {
-        let Self { device, flux, conditioning, hidden, step, tokens } = *self;
-        let text_tokens = conditioning.text_tokens;
+    /// Fills the residual stream: the conditioning's text, and packed `latents` `[image tokens, in channels]`.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when `latents` has another length, and those of the device.
+    pub fn embed(&self, latents: &[f32], workspace: &mut Workspace<D>) -> Result<()> {
+        let Self { device, flux, conditioning, hidden, tokens, .. } = *self;
+        let (text_tokens, inputs) = (conditioning.text_tokens, flux.config.in_channels);
+        let image_tokens = tokens - text_tokens;
+        device.write(latents, ViewMut::new(&mut workspace.latents, image_tokens, inputs))?;
         device.copy(
             View::new(&conditioning.text, text_tokens, hidden),
             ViewMut::new(&mut workspace.x, text_tokens, hidden),
         )?;
-        let image_tokens = tokens - text_tokens;
-        let latents = View::new(&workspace.latents, image_tokens, flux.config.in_channels);
+        let latents = View::new(&workspace.latents, image_tokens, inputs);
         let image = ViewMut::new(&mut workspace.x, image_tokens, hidden).at(text_tokens * hidden);
-        flux.image_in.apply_into(device, latents, Finish::Store, image)?;
-        for (block, modulations) in flux.double_blocks.iter().zip(&conditioning.double) {
-            self.double_block(block, modulations, workspace)?;
+        flux.image_in.apply_into(device, latents, Finish::Store, image)
+    }
+
+    /// Blocks of both kinds.
+    pub fn count(&self) -> usize {
+        self.flux.double_blocks.len() + self.flux.single_blocks.len()
+    }
+
+    /// Some of the blocks in the order in which they come, double ones first.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn blocks(&self, which: Range<usize>, workspace: &mut Workspace<D>) -> Result<()> {
+        let Self { flux, conditioning, .. } = *self;
+        let (double, all) = (flux.double_blocks.len(), self.count());
+        for (index, (block, modulations)) in flux.double_blocks.iter().zip(&conditioning.double).enumerate() {
+            if which.contains(&index) {
+                self.double_block(block, modulations, workspace)?;
+            }
         }
         for (index, (block, modulation)) in flux.single_blocks.iter().zip(&conditioning.single).enumerate() {
-            let first = if index + 1 == flux.single_blocks.len() { text_tokens } else { 0 };
-            self.single_block(block, modulation, first, workspace)?;
+            if which.contains(&(double + index)) {
+                let first = if double + index + 1 == all { conditioning.text_tokens } else { 0 };
+                self.single_block(block, modulation, first, workspace)?;
+            }
         }
+        Ok(())
+    }
+
+    /// What the residual stream says of the velocity `[image tokens, out channels]`.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when `velocity` has another length, and those of the device.
+    pub fn velocity(&self, workspace: &mut Workspace<D>, velocity: &mut [f32]) -> Result<()> {
+        let Self { device, flux, conditioning, hidden, step, tokens } = *self;
+        let (text_tokens, outputs) = (conditioning.text_tokens, flux.config.out_channels());
         let modulation = [0, 1].map(|index| chunk(&conditioning.last, step, 2, index, hidden));
         self.modulate(&workspace.x, text_tokens..tokens, modulation, &mut workspace.h, text_tokens)?;
         let normal = self.rows(&workspace.h, text_tokens..tokens);
-        let out = ViewMut::new(&mut workspace.velocity, image_tokens, flux.config.out_channels());
-        flux.final_linear.apply_into(device, normal, Finish::Store, out)
+        let image_tokens = tokens - text_tokens;
+        let out = ViewMut::new(&mut workspace.velocity, image_tokens, outputs);
+        flux.final_linear.apply_into(device, normal, Finish::Store, out)?;
+        device.read(View::new(&workspace.velocity, image_tokens, outputs), velocity)
+    }
+
+    /// The image's rows of the residual stream, `[image tokens, hidden]`.
+    pub fn image<'b>(&self, workspace: &'b Workspace<D>) -> View<'b, D::Buffer> {
+        self.rows(&workspace.x, self.conditioning.text_tokens..self.tokens)
+    }
+
+    /// The same, to be changed.
+    pub fn image_mut<'b>(&self, workspace: &'b mut Workspace<D>) -> ViewMut<'b, D::Buffer> {
+        self.rows_mut(&mut workspace.x, self.conditioning.text_tokens..self.tokens)
     }
 
     fn double_block(

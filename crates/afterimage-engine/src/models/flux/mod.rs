@@ -7,16 +7,21 @@
 //! | `blocks.rs` | weights of one block |
 //! | `conditioning.rs` | what is constant over a request: embedded text, modulations of every step, rotary table |
 //! | `forward.rs` | one evaluation, fused and in place |
+//! | `step_cache.rs` | steps that reuse what an earlier one computed |
 //! | `positions.rs` | token positions and their angles |
 
 mod blocks;
 mod conditioning;
 mod forward;
 mod positions;
+mod step_cache;
+#[cfg(test)]
+mod streams;
 
 pub use conditioning::{Conditioning, ConditioningInputs, TokenBias};
 pub use forward::Workspace;
 pub use positions::Grid;
+pub use step_cache::{StepCache, StepCaches};
 
 use crate::config::FluxConfig;
 use crate::layers::Linear;
