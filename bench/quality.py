@@ -51,6 +51,10 @@ def measure():
     FIGURES.write_text(json.dumps(record, indent=1) + "\n")
 
 
+def sides(record):
+    return sorted({row["side"] for row in record["pictures"]})
+
+
 def rows_of(record, side, name):
     return [row["figures"] for row in record["pictures"] if row["side"] == side and row["figures"]["name"] == name]
 
@@ -58,12 +62,12 @@ def rows_of(record, side, name):
 def decibels(rows):
     """Median and least of the pictures that differ at all."""
     values = [row["psnr"] for row in rows if row["psnr"] is not None]
-    return f"{statistics.median(values):.1f}, {min(values):.1f}" if values else ("equal" if rows else "")
+    return f"{statistics.median(values):.1f}, {min(values):.1f}" if values else "equal"
 
 
 def distances(rows):
     values = [row["distance"] for row in rows]
-    return f"{statistics.median(values):.4f}, {max(values):.4f}" if values else ""
+    return f"{statistics.median(values):.4f}, {max(values):.4f}"
 
 
 def table(head, rows):
@@ -73,27 +77,27 @@ def table(head, rows):
 
 def pictures(record, names, shown):
     """PSNR (median, least) and distance (median, largest) at both sizes."""
-    counts = {side: len(rows_of(record, side, names[0])) for side in (256, 512)}
-    head = [""] + [f"{side}² ({count} pictures), {what}" for side, count in counts.items() for what in ("dB", "distance")]
+    counts = {side: len(rows_of(record, side, names[0])) for side in sides(record)}
+    head = [""] + [f"{side}² (pictures: {count}), {what}" for side, count in counts.items() for what in ("dB", "distance")]
     rows = []
     for name in names:
-        sizes = [rows_of(record, side, name) for side in (256, 512)]
+        sizes = [rows_of(record, side, name) for side in counts]
         rows.append([shown.get(name, name)] + [text(rows) for rows in sizes for text in (decibels, distances)])
     return table(head, rows)
 
 
 def cached(record, names):
-    head = ["`--cache-threshold`", "", "steps skipped of 28", "time of the steps / f32", "dB", "distance"]
+    # Beside other work even medians of ratios say nothing.
+    is_quiet = record["machine"]["load_average"][0] < 1
+    head = ["`--cache-threshold`", "", "steps skipped of 28"] + ["time of the steps / f32"] * is_quiet + ["dB", "distance"]
     rows = []
     for name in names:
-        for side in (256, 512):
+        for side in sides(record):
             found = rows_of(record, side, name)
-            if not found:
-                continue
             skipped = [row["cached_steps"] for row in found]
-            times = statistics.median(row["denoise_ms"] / row["f32_denoise_ms"] for row in found)
+            times = [f"{statistics.median(row['denoise_ms'] / row['f32_denoise_ms'] for row in found):.2f}"] * is_quiet
             rows.append([name.removeprefix("cache "), f"{side}²", f"{statistics.median(skipped):.0f} ({min(skipped)} to {max(skipped)})",
-                         f"{times:.2f}", decibels(found), distances(found)])  # fmt: skip
+                         *times, decibels(found), distances(found)])  # fmt: skip
     return table(head, rows)
 
 

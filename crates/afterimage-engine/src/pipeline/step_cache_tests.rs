@@ -230,7 +230,7 @@ fn every_task_and_both_passes_have_a_first_and_a_last_step() {
         request.steps = 6;
         request
     };
-    for (strength, ran, reused) in [(0.5, 3, 1), (0.34, 2, 0), (0.2, 1, 0), (0.0, 0, 0)] {
+    for (strength, ran, reused) in [(0.5, 3, 1), (0.33, 2, 0), (0.16, 1, 0), (0.0, 0, 0)] {
         let generation = run(&engine, &from(strength));
         assert_eq!((generation.facts.steps_run, cached_steps(&generation)), (ran, vec![reused]), "{strength}");
     }
