@@ -13,10 +13,12 @@
 //! | `kernel.rs` | arguments as `afterimage-kernels` takes them |
 //! | `cpu/` | the processor, by `afterimage-kernels` |
 //! | `plain/` | the oracle: obvious loops in f64 (feature `testing`) |
+//! | `counted.rs` | another device's work, counted: what it would take at the machine's best speed |
 //! | `recording.rs` | no numbers, only shapes, operations and bytes (feature `testing`) |
 //! | `suite/` | what every device has to pass, with the plain one as oracle (feature `testing`) |
 
 mod check;
+mod counted;
 mod cpu;
 mod device;
 mod host;
@@ -31,6 +33,7 @@ mod recording;
 #[cfg(feature = "testing")]
 pub mod suite;
 
+pub use counted::{CountedDevice, WorkTally};
 pub use cpu::{Cpu, Narrow};
 pub use device::{Device, DeviceLimits, Precision};
 pub use host::HostBuffer;

@@ -172,9 +172,9 @@ impl fmt::Display for DeviceChoice {
 pub enum DtypeChoice {
     /// What is fast here without a difference that shows.
     ///
-    /// bf16 where the processor has instructions for its products (AVX-512 BF16, FEAT_BF16 of ARM), with the weights as they are stored, else f32.
+    /// bf16 where the processor has instructions for its products (AVX-512 BF16, `FEAT_BF16` of ARM), with the weights as they are stored, else f32.
     /// What files hold in GGUF's types is multiplied as the integers that they are where there are instructions for that
-    /// (VNNI, FEAT_DotProd of ARM).
+    /// (VNNI, `FEAT_DotProd` of ARM).
     #[default]
     Auto,
     /// Single precision: what diffusers computes in f32.
@@ -182,7 +182,7 @@ pub enum DtypeChoice {
     /// 16-bit brain floats.
     ///
     /// Half the weights' memory. Matrix products are of bf16 numbers where the processor has instructions for them
-    /// (AVX-512 BF16, FEAT_BF16 of ARM), else of weights rounded to bf16 and f32; sums are f32.
+    /// (AVX-512 BF16, `FEAT_BF16` of ARM), else of weights rounded to bf16 and f32; sums are f32.
     Bf16,
     /// 8-bit integers.
     ///

@@ -1,9 +1,10 @@
 //! The run of a benchmark.
 
+use super::ideal::share;
+use super::samples::StageShares;
+use super::stage::{StageTimes, Stopwatch};
 use super::subject::Subject;
-use super::{
-    BenchOptions, BenchReport, RandomContext, TimeSamples, parts, peak_memory, processor_seconds, reset_peak_memory,
-};
+use super::{BenchOptions, BenchReport, RandomContext, parts, peak_memory, reset_peak_memory};
 use crate::devices::{OnDevice, on_device};
 use crate::models::flux::{ConditioningInputs, FluxTransformer, Grid, TokenBias};
 use crate::models::vae::{Autoencoder, Tensor3};
@@ -11,7 +12,7 @@ use crate::options::CacheThreshold;
 use crate::pipeline::{Network, Networks, encode_picture, encode_text, join, usable_size};
 use crate::sampling::{TorchGenerator, sigmas, timesteps};
 use afterimage_core::{Error, Field, Picture, Result, Size, VariationSettings};
-use afterimage_device::Device;
+use afterimage_device::{CountedDevice, Device};
 use afterimage_kernels::gemm::{Ceilings, measure_ceilings};
 use std::sync::Arc;
 use std::time::Instant;
@@ -38,12 +39,12 @@ impl OnDevice for Measure<'_> {
     type Output = BenchReport;
 
     fn run<D: Device>(self, device: Arc<D>) -> Result<BenchReport> {
-        measure(&device, self.options, self.stop)
+        measure(&Arc::new(CountedDevice::new(device)), self.options, self.stop)
     }
 }
 
 fn measure<D: Device>(
-    device: &Arc<D>,
+    device: &Arc<CountedDevice<D>>,
     options: &BenchOptions,
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<BenchReport> {
@@ -60,7 +61,7 @@ fn measure<D: Device>(
     let grid = Grid { rows: size.height as usize / step, columns: size.width as usize / step };
     let mut generator = TorchGenerator::new(0);
     let picture = noise_picture(size, &mut generator)?;
-    let mut times = Times { load_ms: milliseconds(start), ..Times::default() };
+    let mut times = Times::new(device, milliseconds(start));
     let (context, pooled) = times.conditions(&subject, &picture, options, &mut generator, &check)?;
     let context_tokens = context.len() / subject.flux().joint_attention_dim;
     let scheduler = crate::config::SchedulerConfig::flux_dev();
@@ -86,8 +87,9 @@ fn measure<D: Device>(
         Subject::Networks(networks) => (networks.files().name(), networks.dtype()),
         Subject::Random(random) => ("medium (random weights)".to_owned(), random.dtype),
     };
-    let step = TimeSamples::of(&times.step);
+    let step = times.step.samples();
     let ceilings = ceilings_before.or_better(measure_ceilings(CEILING_SIZE));
+    let product_ceiling = ceiling_of(dtype, &ceilings);
     Ok(BenchReport {
         model,
         device: device.name().to_owned(),
@@ -101,25 +103,26 @@ fn measure<D: Device>(
         image_tokens: grid.tokens(),
         context_tokens,
         load_ms: times.load_ms,
-        image_encode: (!times.image_encode.is_empty()).then(|| TimeSamples::of(&times.image_encode)),
-        text_encode: (!times.text_encode.is_empty()).then(|| TimeSamples::of(&times.text_encode)),
-        vae_encode: TimeSamples::of(&times.vae_encode),
-        condition: TimeSamples::of(&times.condition),
+        image_encode: times.image_encode.ran(),
+        text_encode: times.text_encode.ran(),
+        vae_encode: times.vae_encode.samples(),
+        condition: times.condition.samples(),
         step,
-        cached_step: (!times.cached_step.is_empty()).then(|| TimeSamples::of(&times.cached_step)),
-        cached_steps: times.cached_step.len(),
-        decode: TimeSamples::of(&times.decode),
-        condition_ms: TimeSamples::of(&times.condition).median,
-        decode_ms: TimeSamples::of(&times.decode).median,
+        cached_step: times.cached_step.ran(),
+        cached_steps: times.cached_step.milliseconds.len(),
+        decode: times.decode.samples(),
+        condition_ms: times.condition.samples().median,
+        decode_ms: times.decode.samples().median,
         seconds_per_step: step.median / 1e3,
-        step_seconds: times.step.iter().map(|milliseconds| milliseconds / 1e3).collect(),
-        step_processor_seconds: times.step_processor,
-        decode_processor_seconds: times.decode_processor,
+        step_seconds: times.step.milliseconds.iter().map(|milliseconds| milliseconds / 1e3).collect(),
+        ceiling_shares: times.shares(product_ceiling, &ceilings),
+        step_processor_seconds: times.step.processor,
+        decode_processor_seconds: times.decode.processor,
         product_gflops_per_second: parts.product,
         attention_gflops_per_second: parts.attention,
         step_gflop,
         step_gflops_per_second: step_gflop / (step.median / 1e3),
-        gemm_gflops_per_second: ceiling_of(dtype, &ceilings),
+        gemm_gflops_per_second: product_ceiling,
         gemm_f32_gflops_per_second: ceilings.f32,
         gemm_bf16_gflops_per_second: ceilings.bf16,
         gemm_int8_gflops_per_second: ceilings.int8,
@@ -147,39 +150,18 @@ fn noise_picture(size: Size, generator: &mut TorchGenerator) -> Result<Picture> 
     Picture::from_rgb(size.width, size.height, rgb.collect()).ok_or_else(|| Error::internal("a picture without pixels"))
 }
 
-/// Milliseconds of every stage, one entry a run (or step).
-#[derive(Default)]
-struct Times {
+/// Every stage.
+struct Times<'a, D> {
+    device: &'a CountedDevice<D>,
     /// In all: reading and building, also again after a network had to leave memory.
     load_ms: f64,
-    image_encode: Vec<f64>,
-    text_encode: Vec<f64>,
-    vae_encode: Vec<f64>,
-    condition: Vec<f64>,
-    step: Vec<f64>,
-    cached_step: Vec<f64>,
-    decode: Vec<f64>,
-    /// Seconds, all threads together.
-    step_processor: Vec<f64>,
-    /// Seconds, all threads together.
-    decode_processor: Vec<f64>,
-}
-
-/// Wall and processor time from here on.
-struct Stopwatch {
-    wall: Instant,
-    processor: Option<f64>,
-}
-
-impl Stopwatch {
-    fn start() -> Self {
-        Self { processor: processor_seconds(), wall: Instant::now() }
-    }
-
-    fn stop(self, wall: &mut Vec<f64>, processor: &mut Vec<f64>) {
-        wall.push(milliseconds(self.wall));
-        processor.extend(self.processor.and_then(|before| Some(processor_seconds()? - before)));
-    }
+    image_encode: StageTimes,
+    text_encode: StageTimes,
+    vae_encode: StageTimes,
+    condition: StageTimes,
+    step: StageTimes,
+    cached_step: StageTimes,
+    decode: StageTimes,
 }
 
 /// What makes the first of `tokens` count as often as it stands for others.
@@ -191,7 +173,26 @@ fn bias_of(random: RandomContext, tokens: usize) -> Option<TokenBias> {
     })
 }
 
-impl Times {
+impl<'a, D: Device> Times<'a, D> {
+    fn new(device: &'a CountedDevice<D>, load_ms: f64) -> Self {
+        let [image_encode, text_encode, vae_encode, condition, step, cached_step, decode] =
+            [(); 7].map(|()| StageTimes::default());
+        Self { device, load_ms, image_encode, text_encode, vae_encode, condition, step, cached_step, decode }
+    }
+
+    /// The stages' shares of the ceilings; products are of the numbers that have `product_ceiling`.
+    fn shares(&self, product_ceiling: f64, ceilings: &Ceilings) -> StageShares {
+        let share = |stage: &StageTimes| share(stage.work, &stage.samples(), product_ceiling, ceilings);
+        StageShares {
+            image_encode: share(&self.image_encode),
+            text_encode: share(&self.text_encode),
+            vae_encode: share(&self.vae_encode),
+            condition: share(&self.condition),
+            step: share(&self.step),
+            decode: share(&self.decode),
+        }
+    }
+
     fn loading<T>(&mut self, load: impl FnOnce() -> Result<T>) -> Result<T> {
         let start = Instant::now();
         let loaded = load();
@@ -201,9 +202,9 @@ impl Times {
 
     /// What the steps are conditioned on, tokens and pooled vector: a prompt and `picture`, or numbers of their size where
     /// there are no encoders. Encoders leave memory afterwards when the budget asks for it.
-    fn conditions<D: Device>(
+    fn conditions(
         &mut self,
-        subject: &Subject<D>,
+        subject: &Subject<CountedDevice<D>>,
         picture: &Picture,
         options: &BenchOptions,
         generator: &mut TorchGenerator,
@@ -232,25 +233,25 @@ impl Times {
     }
 
     /// Encodes `picture` and a short prompt.
-    fn context<D: Device>(&mut self, networks: &Networks<D>, picture: &Picture) -> Result<(Vec<f32>, Vec<f32>)> {
+    fn context(&mut self, networks: &Networks<CountedDevice<D>>, picture: &Picture) -> Result<(Vec<f32>, Vec<f32>)> {
         self.loading(|| networks.image_encoders())?;
         self.loading(|| networks.text_encoders(networks.fixed()))?;
-        let start = Instant::now();
+        let watch = Stopwatch::start(self.device);
         let image = encode_picture(networks, picture, 1.0)?;
-        self.image_encode.push(milliseconds(start));
-        let start = Instant::now();
+        watch.stop(&mut self.image_encode);
+        let watch = Stopwatch::start(self.device);
         let text =
             encode_text(networks, networks.fixed(), "a red sailing boat on a calm lake, in the style of a woodcut")?;
-        self.text_encode.push(milliseconds(start));
+        watch.stop(&mut self.text_encode);
         let width = networks.files().flux().joint_attention_dim;
         let context = join(width, text, &[Arc::new(image)], &VariationSettings::default());
         Ok((context.tokens, context.pooled))
     }
 
     /// All steps, then the autoencoder, each network leaving memory afterwards when the budget asks for it.
-    fn run<D: Device>(
+    fn run(
         &mut self,
-        subject: &Subject<D>,
+        subject: &Subject<CountedDevice<D>>,
         inputs: &ConditioningInputs,
         (size, threshold): (Size, CacheThreshold),
         check: &(dyn Fn() -> Result<()> + Sync),
@@ -267,18 +268,18 @@ impl Times {
         Ok(())
     }
 
-    fn steps<D: Device>(
+    fn steps(
         &mut self,
-        transformer: &FluxTransformer<D>,
+        transformer: &FluxTransformer<CountedDevice<D>>,
         inputs: &ConditioningInputs,
         threshold: CacheThreshold,
         check: &dyn Fn() -> Result<()>,
         generator: &mut TorchGenerator,
     ) -> Result<()> {
         check()?;
-        let start = Instant::now();
+        let watch = Stopwatch::start(self.device);
         let conditioning = transformer.condition(inputs)?;
-        self.condition.push(milliseconds(start));
+        watch.stop(&mut self.condition);
         let config = transformer.config();
         let mut latents = generator.randn_f32(inputs.grid.tokens() * config.in_channels);
         let mut velocity = vec![0.0; inputs.grid.tokens() * config.out_channels()];
@@ -286,15 +287,11 @@ impl Times {
         let mut caches = threshold.get().map(|it| transformer.step_caches(&conditioning, 1, it as f32)).transpose()?;
         for step in 0..inputs.timesteps.len() {
             check()?;
-            let clock = Stopwatch::start();
+            let watch = Stopwatch::start(self.device);
             let cache = caches.as_mut().and_then(|caches| caches.picture(0));
             let is_cached =
                 transformer.forward_cached(&conditioning, step, &latents, &mut workspace, cache, &mut velocity)?;
-            if is_cached {
-                clock.stop(&mut self.cached_step, &mut Vec::new());
-            } else {
-                clock.stop(&mut self.step, &mut self.step_processor);
-            }
+            watch.stop(if is_cached { &mut self.cached_step } else { &mut self.step });
             for (latent, velocity) in latents.iter_mut().zip(&velocity) {
                 *latent -= velocity / inputs.timesteps.len() as f32;
             }
@@ -302,9 +299,9 @@ impl Times {
         Ok(())
     }
 
-    fn autoencoder<D: Device>(
+    fn autoencoder(
         &mut self,
-        autoencoder: &Autoencoder<D>,
+        autoencoder: &Autoencoder<CountedDevice<D>>,
         grid: Grid,
         size: Size,
         check: &(dyn Fn() -> Result<()> + Sync),
@@ -313,13 +310,13 @@ impl Times {
         let config = autoencoder.config();
         let (height, width) = (2 * grid.rows, 2 * grid.columns);
         let data = generator.randn_f32(config.latent_channels * height * width);
-        let clock = Stopwatch::start();
+        let watch = Stopwatch::start(self.device);
         let pixels = autoencoder.decode(&Tensor3 { data, channels: config.latent_channels, height, width }, check)?;
-        clock.stop(&mut self.decode, &mut self.decode_processor);
+        watch.stop(&mut self.decode);
         debug_assert_eq!((pixels.height, pixels.width), (size.height as usize, size.width as usize));
-        let start = Instant::now();
+        let watch = Stopwatch::start(self.device);
         autoencoder.encode(pixels, check)?;
-        self.vae_encode.push(milliseconds(start));
+        watch.stop(&mut self.vae_encode);
         Ok(())
     }
 }

@@ -4,19 +4,26 @@
 //! |---|---|
 //! | `subject.rs` | what is measured: the embedded model, folders, or random weights of a known size |
 //! | `measure.rs` | the run |
+//! | `ideal.rs` | what a stage would take at the ceilings |
 //! | `parts.rs` | a step's products and its attention, each alone |
+//! | `samples.rs` | what a report says of each stage |
+//! | `stage.rs` | times and work of a stage |
 //! | `memory.rs` | peak memory of the process |
 //! | `processor.rs` | processor time of the process |
 
+mod ideal;
 mod measure;
 mod memory;
 mod parts;
 mod processor;
+mod samples;
+mod stage;
 mod subject;
 
 pub use measure::run;
 pub use memory::{peak_memory, reset_peak_memory};
 pub use processor::processor_seconds;
+pub use samples::{StageShares, TimeSamples};
 
 use crate::options::EngineOptions;
 use afterimage_core::Size;
@@ -56,32 +63,6 @@ pub enum Preset {
     /// Random weights: hidden 1024 = 8 × 128, 4 double and 8 single blocks, text width 4096, FLUX's autoencoder,
     /// conditioned on 512 text and 729 image tokens.
     Medium,
-}
-
-/// Milliseconds over the runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct TimeSamples {
-    /// Arithmetic mean.
-    pub mean: f64,
-    /// Standard deviation.
-    pub deviation: f64,
-    /// Fastest.
-    pub min: f64,
-    /// Middle one.
-    pub median: f64,
-}
-
-impl TimeSamples {
-    /// Statistics of `values`; all 0 without values.
-    pub fn of(values: &[f64]) -> Self {
-        let mut sorted = values.to_vec();
-        sorted.sort_by(f64::total_cmp);
-        let Some(&min) = sorted.first() else { return Self::default() };
-        let count = sorted.len() as f64;
-        let mean = sorted.iter().sum::<f64>() / count;
-        let variance = sorted.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
-        Self { mean, deviation: variance.sqrt(), min, median: sorted[sorted.len() / 2] }
-    }
 }
 
 /// What was measured.
@@ -157,6 +138,8 @@ pub struct BenchReport {
     pub gemm_int8_gflops_per_second: f64,
     /// Billions of bytes that are read or written a second while memory is copied.
     pub copy_gbytes_per_second: f64,
+    /// Each stage as a part of what it would take at this run's ceilings.
+    pub ceiling_shares: StageShares,
     /// Largest resident memory of the process in bytes, from loading to the last stage; absent where the system does
     /// not tell.
     pub peak_memory_bytes: Option<u64>,

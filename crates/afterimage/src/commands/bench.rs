@@ -143,21 +143,23 @@ fn table(report: &BenchReport) -> String {
             report.image_tokens, report.context_tokens
         ),
         String::new(),
-        format!("{:<22}{:>12}{:>12}{:>12}", "milliseconds", "mean", "deviation", "fastest"),
+        format!("{:<22}{:>12}{:>12}{:>12}{:>18}", "milliseconds", "mean", "deviation", "fastest", "of the ceilings"),
         format!("{:<22}{:>12.1}", "load", report.load_ms),
     ];
+    let shares = report.ceiling_shares;
     let stages = [
-        ("image encode", report.image_encode),
-        ("text encode", report.text_encode),
-        ("VAE encode (img2img)", Some(report.vae_encode)),
-        ("conditioning", Some(report.condition)),
-        ("step", Some(report.step)),
-        ("step, cached", report.cached_step),
-        ("VAE decode", Some(report.decode)),
+        ("image encode", report.image_encode, shares.image_encode),
+        ("text encode", report.text_encode, shares.text_encode),
+        ("VAE encode (img2img)", Some(report.vae_encode), shares.vae_encode),
+        ("conditioning", Some(report.condition), shares.condition),
+        ("step", Some(report.step), shares.step),
+        ("step, cached", report.cached_step, None),
+        ("VAE decode", Some(report.decode), shares.decode),
     ];
-    for (name, samples) in stages {
+    for (name, samples, share) in stages {
         let Some(TimeSamples { mean, deviation, min, .. }) = samples else { continue };
-        lines.push(format!("{name:<22}{mean:>12.1}{deviation:>12.1}{min:>12.1}"));
+        let share = share.map_or_else(String::new, |share| format!("{:.0} %", 100.0 * share));
+        lines.push(format!("{name:<22}{mean:>12.1}{deviation:>12.1}{min:>12.1}{share:>18}"));
     }
     lines.push(String::new());
     if let Some(cached) = report.cached_step.map(|_| report.cached_steps) {
