@@ -56,7 +56,7 @@ readme-server:
 readme-picture:
     .ci/run readme-picture
 
-# the writer of the benchmark's table
+# the writers of the benchmarks' tables
 bench:
     .ci/run bench
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# the writer of the benchmark's table
+# the writers of the benchmarks' tables
 . "$(dirname "$0")/../common.sh"
 
 bench/run_all --check
+python3 bench/quality.py --check
