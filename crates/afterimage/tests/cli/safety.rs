@@ -24,7 +24,7 @@ fn nobody_looks_unless_asked() {
     let context = Context::new();
     for arguments in [&[][..], &["--safety", "off"]] {
         let (report, outcome) = vary(&context, arguments);
-        assert_eq!(report["pictures"], json!([{"flagged": null, "scores": {}}]));
+        assert_eq!(report["pictures"], json!([{"cached_steps": 0, "flagged": null, "scores": {}}]));
         assert_eq!((&report["timings"]["safety_ms"], outcome.stderr.as_str()), (&json!(0.0), ""));
     }
     assert!(!fs::read(context.path("out/a.png")).unwrap().windows(9).any(|bytes| bytes == b"\"flagged\""));
