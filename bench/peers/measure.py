@@ -3,6 +3,7 @@
 import datetime
 import json
 import time
+from pathlib import Path
 
 import afterimage
 import plan
@@ -45,7 +46,7 @@ class Measurement:
         try:
             return self.measured(job)
         except (RuntimeError, OSError, ValueError, LookupError) as error:
-            return [{"error": str(error)[-1500:], "side": side, "context": context} for side, context in job.get("cases", [(0, 0)])]
+            return [{"error": said(error, self.environment.work), "side": side, "context": context} for side, context in job.get("cases", [(0, 0)])]
 
     def measured(self, job):
         threads, count, program = self.options.threads, self.options.steps, self.environment.binary
@@ -88,6 +89,14 @@ class Measurement:
         """Threads that wait sleep: spinning ones would count as work, and slow their neighbours."""
         return {"OMP_NUM_THREADS": str(self.options.threads), "OMP_WAIT_POLICY": "passive", "PYTHONDONTWRITEBYTECODE": "1",
                 "PYTHONWARNINGS": "ignore", "HF_HUB_OFFLINE": "1"}  # fmt: skip
+
+
+def said(error, work):
+    """What an error says at its end, without this machine's folders: raw results are published."""
+    text = str(error)
+    for folder, name in ((work, "WORK"), (ROOT, "PROJECT"), (Path.home(), "HOME")):
+        text = text.replace(str(Path(folder).resolve()), name).replace(str(folder), name)
+    return text[-1500:]
 
 
 def shown(case):

@@ -1,8 +1,10 @@
-"""Tests of figures.py and table.py on raw results that are made up: `bench/run_all --check`."""
+"""Tests of what is written: figures.py and table.py on raw results that are made up, errors in raw results. `bench/run_all --check`."""
 
 import unittest
 
+from environment import ROOT
 from figures import Figure, Results, fitted
+from measure import said
 from plan import GROUPS, SLOW_SIDE, Sizes, chosen, jobs
 from shape import SHAPES, decode_gflop, needed_gflop, step_gflop, to_whole_depth
 from table import document, rows
@@ -129,6 +131,12 @@ class Plan(unittest.TestCase):
         second = list(chosen(Sizes(), None, [], 1))
         self.assertTrue(second and all(side < SLOW_SIDE for job in second for side, _ in job["cases"]))
         self.assertEqual({job["program"] for job in chosen(Sizes(), ["step-f32"], ["openvino"], 0)}, {"afterimage", "diffusers"})
+
+
+class Errors(unittest.TestCase):
+    def test_folders_of_the_machine_are_not_told(self):
+        text = said(RuntimeError(f"no {ROOT}/docs, no /elsewhere/work/venv, no other"), "/elsewhere/work")
+        self.assertEqual(text, "no PROJECT/docs, no WORK/venv, no other")
 
 
 if __name__ == "__main__":
