@@ -33,8 +33,6 @@ pub struct Tally {
     pub live_bytes: u64,
     /// The most that lived at once.
     pub peak_bytes: u64,
-    /// Multiplications of all matrix products.
-    pub product_multiplications: u64,
 }
 
 impl Tally {
@@ -194,9 +192,6 @@ impl Device for Recording {
         out: ViewMut<'_, ShapeOnly>,
     ) -> Result<()> {
         self.note("product", out.rows, out.cols);
-        let rank = layer.low_rank.as_ref().map_or(0, |low_rank| low_rank.down.rows());
-        let multiplications = x.cols as u64 * out.cols as u64 + rank as u64 * (x.cols + out.cols) as u64;
-        lock(&self.tally).product_multiplications += x.rows as u64 * multiplications;
         check::product(x, &layer, &finish, &out)
     }
 

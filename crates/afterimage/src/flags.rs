@@ -7,6 +7,7 @@ use afterimage_engine::{
     CacheThreshold, DeviceChoice, DtypeChoice, EngineOptions, LoraFile, MetadataLevel, usable_cores, use_threads,
 };
 use clap::Args;
+use std::env;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -187,7 +188,9 @@ impl ModelFlags {
 
 /// Takes the threads that were asked for, or one for every core. To be called once, before anything is computed.
 pub fn take_threads(threads: Option<NonZeroUsize>) -> Result<(), CommandFailure> {
-    let Some(threads) = threads.or_else(usable_cores) else { return Ok(()) };
+    // Who sets the variable of rayon's own means it.
+    let preset = env::var_os("RAYON_NUM_THREADS").is_some();
+    let Some(threads) = threads.or_else(|| usable_cores().filter(|_| !preset)) else { return Ok(()) };
     use_threads(threads).map_err(|error| CommandFailure::other(format!("--threads: {error}")))
 }
 

@@ -81,7 +81,7 @@ fn measure<D: Device>(
     // Their own buffers are no part of the peak.
     let transformer = times.loading(|| subject.transformer())?;
     let parts = parts::measure(device.as_ref(), &transformer, context_tokens + grid.tokens(), &mut generator)?;
-    let step_gflop = transformer.step_flops(context_tokens, grid.tokens()) / 1e9;
+    let step_gflop = times.step.work.products as f64 / 1e9;
     drop(transformer);
     let (model, dtype) = match &subject {
         Subject::Networks(networks) => (networks.files().name(), networks.dtype()),

@@ -15,7 +15,7 @@ use crate::safety::Safety;
 use crate::tokenizers::{ClipTokenizer, T5Tokenizer};
 use crate::weights::{Bundle, Scope, record};
 use afterimage_core::{Enlarge, GenerationRequest, Picture, Result, Size, Task, VariationSettings};
-use afterimage_device::{DeviceLimits, Record, Recording, Tally};
+use afterimage_device::{CountedDevice, DeviceLimits, Record, Recording, Tally};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -248,7 +248,7 @@ fn plans_count_what_networks_hold() {
 #[test]
 fn a_step_computes_what_the_benchmark_says() {
     use crate::models::flux::{ConditioningInputs, Grid};
-    let device = device();
+    let device = Arc::new(CountedDevice::new(device()));
     let transformer = built(|scope| FluxTransformer::load(&device, scope, dev()));
     let grid = Grid { rows: 64, columns: 64 };
     let (context, pooled) = (vec![0.0; (512 + 729) * 4096], vec![0.0; 768]);
@@ -256,14 +256,18 @@ fn a_step_computes_what_the_benchmark_says() {
         ConditioningInputs { context: &context, pooled: &pooled, timesteps: &[1.0], guidance: 3.5, grid, bias: None };
     let conditioning = transformer.condition(&inputs).unwrap();
     let mut workspace = transformer.workspace(&conditioning).unwrap();
-    let before = device.tally();
     let mut velocity = vec![0.0; 4096 * 64];
+    device.take();
     transformer.forward(&conditioning, 0, &vec![0.0; 4096 * 64], &mut workspace, &mut velocity).unwrap();
-    let after = device.tally();
-    let products = after.product_multiplications - before.product_multiplications;
-    let attention = |record: &&Record| record.operation == "attention";
-    let attended = after.records.iter().filter(attention).map(|record| record.rows * record.cols).sum::<usize>();
-    let flops = 2.0 * products as f64 + 4.0 * attended as f64 * f64::from(512 + 729 + 4096);
-    let expected = transformer.step_flops(512 + 729, 4096);
-    assert!((flops / expected - 1.0).abs() < 1e-12, "{flops:e}, expected {expected:e}");
+
+    // By hand: every token has its queries, keys, values, output and MLP, and attends to all; the last block and what
+    // stands around the blocks have the image's tokens only.
+    let (hidden, mlp, image, tokens) = (3072.0, 4.0 * 3072.0, 4096.0, 512.0 + 729.0 + 4096.0);
+    let block = |queries: f64| {
+        let linear = tokens * 3.0 * hidden * hidden + queries * (hidden * hidden + 2.0 * hidden * mlp);
+        2.0 * linear + 4.0 * hidden * queries * tokens
+    };
+    let expected = f64::from(19 + 37) * block(tokens) + block(image) + 2.0 * image * hidden * (64.0 + 64.0);
+    let found = device.take().products as f64;
+    assert!((found / expected - 1.0).abs() < 1e-12, "{found:e}, expected {expected:e}");
 }

@@ -77,7 +77,6 @@ impl<const DOTS: u8> Simd for Neon<DOTS> {
     type I = [int32x4_t; 2];
     const UNIT: usize = 4;
     const WEIGHT_SHIFT: i32 = 0;
-    const BF16: bool = DOTS >= BF16;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Registers {

@@ -27,7 +27,6 @@ impl Simd for Portable {
     // As AVX-512's VNNI has it, so that this way is tried on every machine.
     const UNIT: usize = 4;
     const WEIGHT_SHIFT: i32 = 128;
-    const BF16: bool = false;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self::V {

@@ -50,8 +50,6 @@ pub trait Simd: Copy + 'static {
     const UNIT: usize;
     /// What is added to a weight of 8 bits in a unit: 128 where the instruction takes weights without sign, else 0.
     const WEIGHT_SHIFT: i32;
-    /// Whether bf16 numbers are multiplied faster than f32.
-    const BF16: bool;
 
     /// All lanes `value`.
     unsafe fn splat(value: f32) -> Self::V;

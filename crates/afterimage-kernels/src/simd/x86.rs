@@ -93,7 +93,6 @@ impl<const DOTS: u8> Simd for Avx2<DOTS> {
     type I = __m256i;
     const UNIT: usize = if DOTS >= VNNI { 4 } else { 2 };
     const WEIGHT_SHIFT: i32 = if DOTS >= VNNI { 128 } else { 0 };
-    const BF16: bool = false;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> __m256 {
@@ -238,7 +237,6 @@ impl<const DOTS: u8> Simd for Avx512<DOTS> {
     type I = __m512i;
     const UNIT: usize = if DOTS >= VNNI { 4 } else { 2 };
     const WEIGHT_SHIFT: i32 = if DOTS >= VNNI { 128 } else { 0 };
-    const BF16: bool = DOTS >= BF16;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> __m512 {

@@ -324,22 +324,6 @@ impl<D: Device> Evaluation<'_, D> {
     }
 }
 
-impl<D: Device> FluxTransformer<D> {
-    /// Floating-point operations (a multiply-add counts two) that one evaluation of one picture performs.
-    pub fn step_flops(&self, text_tokens: usize, image_tokens: usize) -> f64 {
-        let (hidden, mlp) = (self.config.hidden() as f64, self.config.mlp() as f64);
-        let (image, tokens) = (image_tokens as f64, (text_tokens + image_tokens) as f64);
-        let block = |queries: f64| {
-            let linear = tokens * 3.0 * hidden * hidden + queries * (hidden * hidden + 2.0 * hidden * mlp);
-            2.0 * linear + 4.0 * hidden * queries * tokens
-        };
-        let single = self.single_blocks.len();
-        let whole = (self.double_blocks.len() + single.saturating_sub(1)) as f64;
-        let ends = 2.0 * image * hidden * (self.config.in_channels + self.config.out_channels()) as f64;
-        whole * block(tokens) + if single > 0 { block(image) } else { 0.0 } + ends
-    }
-}
-
 /// `rows` in equal blocks of at most `most` rows.
 fn blocks_of_rows(rows: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
     let count = rows.len().div_ceil(most).max(1);
