@@ -2,20 +2,48 @@
 
 use afterimage_core::{Field, GenerationFacts, GenerationRequest, ModelFacts, OutputFormat, Size, Task, Timings};
 use afterimage_jobs::{
-    DataFolderLock, Failure, FailureKind, FetchLease, Fetched, Job, JobId, JobResult, JobSpec, KeyId, KeyStore,
+    Clock, DataFolderLock, Failure, FailureKind, FetchLease, Fetched, Job, JobId, JobResult, JobSpec, KeyId, KeyStore,
     ManualClock, MemoryStore, NewJob, NewKey, OutputSpec, Priority, Queue, ResultFile, Source, SqliteStore, Store,
     Timestamp, UNNAMED, Webhook, WorkerId,
 };
 use serde_json::json;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 /// The lease that tests claim with.
 pub const LEASE: Duration = Duration::from_secs(12);
 
 /// A moment to start at: 2026-01-01.
 pub const START: Timestamp = Timestamp(1_767_225_600_000);
+
+/// A clock that goes as tokio's does: in paused time the store, the workers and the test see the same time pass.
+pub struct TokioClock {
+    start: Timestamp,
+    since: Instant,
+    /// Milliseconds that it is ahead of the right time.
+    ahead: AtomicI64,
+}
+
+impl TokioClock {
+    /// A clock that shows `start` now.
+    pub fn at(start: Timestamp) -> Self {
+        Self { start, since: Instant::now(), ahead: AtomicI64::new(0) }
+    }
+
+    /// Sets it wrongly, or right again.
+    pub fn set_ahead(&self, by: Duration) {
+        self.ahead.store(by.as_millis() as i64, Ordering::SeqCst);
+    }
+}
+
+impl Clock for TokioClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.start.plus(self.since.elapsed()).0 + self.ahead.load(Ordering::SeqCst))
+    }
+}
 
 /// Which implementation a test runs against.
 #[derive(Clone, Copy, Debug)]

@@ -12,4 +12,6 @@ mod sqlite;
 mod suite;
 mod sweeping;
 mod turns;
+#[path = "../support/waiting.rs"]
+mod waiting;
 mod workers;

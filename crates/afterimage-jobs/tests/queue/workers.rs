@@ -1,17 +1,19 @@
 //! The worker loop with engines that misbehave on request.
 
-use crate::fixtures::{create_key, facts, failure, job_for, new_job, queue};
+use crate::fixtures::{START, TokioClock, create_key, facts, failure, job_for, new_job, queue};
+use crate::waiting::{eventually, until};
 use afterimage_jobs::worker::{Control, Execution, Executor, Hints, Produced, RecordedEnd, WorkerOptions, Workers};
 use afterimage_jobs::{
-    Blobs, FailureKind, Job, JobId, JobState, KeyId, MAX_ATTEMPTS, MemoryStore, NewJob, ResultFile, SqliteStore, Store,
-    SystemClock, UNNAMED, WorkerId,
+    Blobs, FailureKind, Job, JobId, JobState, JobStore, KeyId, MAX_ATTEMPTS, MemoryStore, NewJob, ResultFile, UNNAMED,
+    WorkerId,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
 
 /// Does what the job's model says.
 #[derive(Default)]
@@ -34,7 +36,8 @@ impl Executor for Engine {
             "gives up" => Execution::Cancelled,
             "stubborn" => std::future::pending().await,
             "slow" => {
-                tokio::time::sleep(Duration::from_millis(150)).await;
+                // In paused time.
+                sleep(Duration::from_millis(150)).await;
                 picture()
             }
             // Works until told to stop, and takes a moment to notice, like steps of a model.
@@ -42,7 +45,8 @@ impl Executor for Engine {
                 tokio::select! {
                     () = control.cancel.cancelled() => Execution::Cancelled,
                     () = control.abandon.cancelled() => {
-                        tokio::time::sleep(Duration::from_millis(20)).await;
+                        // In paused time.
+                        sleep(Duration::from_millis(20)).await;
                         if job.model == "late" { picture() } else { Execution::HandedBack }
                     }
                 }
@@ -68,8 +72,11 @@ fn picture() -> Execution {
     Execution::Succeeded(Box::new(Produced { facts: facts(7), files: vec![Bytes::from_static(b"pixels")] }))
 }
 
+/// In which what waits for nothing but itself is done.
+const SOON: Duration = Duration::from_secs(5);
+
 struct Setup {
-    store: Arc<dyn Store>,
+    store: MemoryStore,
     blobs: Blobs,
     blob_folder: TempDir,
     engine: Arc<Engine>,
@@ -94,12 +101,9 @@ fn fast() -> WorkerOptions {
 
 impl Setup {
     async fn new() -> Self {
-        Self::on(Arc::new(MemoryStore::new(Arc::new(SystemClock)))).await
-    }
-
-    async fn on(store: Arc<dyn Store>) -> Self {
+        let store = MemoryStore::new(Arc::new(TokioClock::at(START)));
         let blob_folder = tempfile::tempdir().unwrap();
-        let key = create_key(&*store, "one", None).await;
+        let key = create_key(&store, "one", None).await;
         Self {
             store,
             blobs: Blobs::local(blob_folder.path()).unwrap(),
@@ -112,7 +116,7 @@ impl Setup {
 
     fn start(&self, options: WorkerOptions) -> Workers {
         let executor = self.engine.clone();
-        Workers::start(self.store.clone(), self.blobs.clone(), executor, self.hints.clone(), options)
+        Workers::start(Arc::new(self.store.clone()), self.blobs.clone(), executor, self.hints.clone(), options)
     }
 
     async fn submit(&self, model: &str) -> JobId {
@@ -132,15 +136,11 @@ impl Setup {
     }
 
     async fn until(&self, id: &JobId, wanted: impl Fn(&Job) -> bool) -> Job {
-        let deadline = Instant::now() + Duration::from_secs(5);
-        loop {
+        eventually(SOON, async || {
             let job = self.job(id).await;
-            if wanted(&job) {
-                return job;
-            }
-            assert!(Instant::now() < deadline, "still {:?}", job.state);
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+            if wanted(&job) { Ok(job) } else { Err(format!("still {:?}", job.state)) }
+        })
+        .await
     }
 
     async fn ended(&self, id: &JobId) -> Job {
@@ -152,7 +152,7 @@ impl Setup {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_job_runs_and_its_pictures_are_stored() {
     let setup = Setup::new().await;
     let mut ends = setup.hints.ends();
@@ -173,13 +173,13 @@ async fn a_job_runs_and_its_pictures_are_stored() {
     workers.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn hints_make_it_immediate() {
     let setup = Setup::new().await;
     let slow = Duration::from_secs(60);
     let mut ends = setup.hints.ends();
     let workers = setup.start(WorkerOptions { poll_every: slow, renew_every: slow, lease: slow * 4, ..fast() });
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    sleep(Duration::from_millis(20)).await;
     let start = Instant::now();
     let picture = setup.submit("picture").await;
     assert_eq!(ends.recv().await.unwrap(), picture);
@@ -193,7 +193,7 @@ async fn hints_make_it_immediate() {
     workers.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_job_for_a_busy_model_does_not_hold_up_another() {
     let setup = Setup::new().await;
     let slow = Duration::from_secs(60);
@@ -221,7 +221,7 @@ async fn a_job_for_a_busy_model_does_not_hold_up_another() {
     workers.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn without_hints_polling_and_renewing_find_the_same() {
     let setup = Setup::new().await;
     let workers = setup.start(fast());
@@ -230,14 +230,14 @@ async fn without_hints_polling_and_renewing_find_the_same() {
     setup.started(&id).await;
     // Another job's request must not touch this one.
     setup.hints.cancel_requested(&JobId::random());
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    sleep(Duration::from_millis(400)).await;
     assert_eq!(setup.job(&id).await.state, JobState::Running, "renewed beyond its first lease");
     setup.store.cancel(&setup.key, &id).await.unwrap();
     assert_eq!(setup.ended(&id).await.state, JobState::Cancelled);
     workers.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn failures_are_final_and_crashes_are_not_until_the_second() {
     let setup = Setup::new().await;
     let workers = setup.start(fast());
@@ -259,7 +259,7 @@ async fn failures_are_final_and_crashes_are_not_until_the_second() {
     assert_eq!(told, [1, 1], "ends that the executor caused");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_worker_that_does_not_renew_loses_its_job_and_its_late_result() {
     let setup = Setup::new().await;
     // As when the process is paused: the lease runs out before the first renewal.
@@ -272,18 +272,14 @@ async fn a_worker_that_does_not_renew_loses_its_job_and_its_late_result() {
     let claimed = setup.store.claim(&other, &UNNAMED, Duration::from_secs(60)).await.unwrap().unwrap();
     assert_eq!((&claimed.id, claimed.attempt), (&id, 2));
     // Now it renews, finds the lease lost and stops its job, whose pictures are thrown away.
-    let deadline = Instant::now() + Duration::from_secs(5);
-    while workers.busy() > 0 {
-        assert!(Instant::now() < deadline);
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("the job has left its worker", SOON, async || workers.busy() == 0).await;
     assert!(setup.blobs.list("results").await.unwrap().is_empty());
     assert_eq!(setup.job(&id).await.attempt, 2);
     assert_eq!(setup.job(&id).await.state, JobState::Running);
     workers.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_orderly_stop_finishes_or_hands_back() {
     let setup = Setup::new().await;
     let workers = setup.start(WorkerOptions { slots: vec![UNNAMED.to_vec(); 3], ..fast() });
@@ -303,7 +299,7 @@ async fn an_orderly_stop_finishes_or_hands_back() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_result_waits_for_storage_to_come_back() {
     let setup = Setup::new().await;
     // A file where the folder should be.
@@ -312,14 +308,14 @@ async fn a_result_waits_for_storage_to_come_back() {
     let workers = setup.start(WorkerOptions { storage_patience: Duration::from_secs(10), ..fast() });
     let id = setup.submit("picture").await;
     setup.started(&id).await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    sleep(Duration::from_millis(100)).await;
     std::fs::remove_file(&obstacle).unwrap();
     let job = setup.ended(&id).await;
     assert_eq!((job.state, job.attempt), (JobState::Succeeded, 1));
     workers.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn storage_that_stays_away_ends_the_job_after_five_attempts() {
     let setup = Setup::new().await;
     std::fs::write(setup.blob_folder.path().join("results"), "").unwrap();
@@ -333,26 +329,23 @@ async fn storage_that_stays_away_ends_the_job_after_five_attempts() {
     workers.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_result_waits_for_the_database_to_come_back() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(folder.path(), Arc::new(SystemClock)).await.unwrap();
-    let setup = Setup::on(Arc::new(store)).await;
+    let setup = Setup::new().await;
     let workers = setup.start(fast());
     let id = setup.submit("slow").await;
     setup.started(&id).await;
-    let (path, away) = (folder.path().join(SqliteStore::FILE_NAME), folder.path().join("away"));
-    std::fs::rename(&path, &away).unwrap();
+    setup.store.set_away(true);
     // Longer than the lease: nobody could renew it, and nobody may hold that against the job.
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    sleep(Duration::from_millis(500)).await;
     assert!(setup.store.submit(new_job(&setup.key)).await.is_err());
-    std::fs::rename(&away, &path).unwrap();
+    setup.store.set_away(false);
     let job = setup.ended(&id).await;
     assert_eq!((job.state, job.attempt, job.unclean_ends), (JobState::Succeeded, 1, 0));
     workers.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_hint_alone_stops_nobody() {
     let setup = Setup::new().await;
     let workers = setup.start(fast());
@@ -361,7 +354,7 @@ async fn a_hint_alone_stops_nobody() {
     // Whoever can send hints, the store's flag decides.
     for _ in 0..10 {
         setup.hints.cancel_requested(&id);
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(setup.job(&id).await.state, JobState::Running);
     setup.store.cancel(&setup.key, &id).await.unwrap();
@@ -370,7 +363,7 @@ async fn a_hint_alone_stops_nobody() {
     workers.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_engine_that_stops_unasked_has_crashed() {
     let setup = Setup::new().await;
     let workers = setup.start(fast());

@@ -11,25 +11,21 @@ use crate::{
 };
 use async_trait::async_trait;
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 #[async_trait]
 impl JobStore for MemoryStore {
     async fn submit(&self, job: NewJob) -> Result<Submitted> {
         let now = self.clock.now();
-        self.tables().submit(now, job)
+        self.reach()?.submit(now, job)
     }
 
     async fn job(&self, id: &JobId) -> Result<Option<Job>> {
-        if self.away.load(Ordering::Relaxed) {
-            return Err(Error::unavailable("store", "it is away"));
-        }
-        Ok(self.tables().stored(id).map(|stored| stored.job.clone()))
+        Ok(self.reach()?.stored(id).map(|stored| stored.job.clone()))
     }
 
     async fn list(&self, key: &KeyId, filter: &ListFilter) -> Result<Page> {
-        let tables = self.tables();
+        let tables = self.reach()?;
         let mut matching: Vec<(u64, &Job)> = tables
             .jobs
             .iter()
@@ -45,12 +41,12 @@ impl JobStore for MemoryStore {
 
     async fn delete(&self, key: &KeyId, jobs: &[JobId]) -> Result<Vec<Removed>> {
         let now = self.clock.now();
-        let mut tables = self.tables();
+        let mut tables = self.reach()?;
         Ok(jobs.iter().filter_map(|id| tables.delete(now, key, id)).collect())
     }
 
     async fn position(&self, id: &JobId) -> Result<Option<u64>> {
-        let tables = self.tables();
+        let tables = self.reach()?;
         let Some(number) = tables.job_numbers.get(id) else { return Ok(None) };
         let Some(mine) = tables.jobs.get(number).filter(|stored| stored.job.state == JobState::Queued) else {
             return Ok(None);
@@ -66,7 +62,7 @@ impl JobStore for MemoryStore {
 
     async fn cancel(&self, key: &KeyId, id: &JobId) -> Result<CancelOutcome> {
         let now = self.clock.now();
-        let mut tables = self.tables();
+        let mut tables = self.reach()?;
         if !tables.owns(key, id) {
             return Ok(CancelOutcome::NotFound);
         }
@@ -79,7 +75,7 @@ impl JobStore for MemoryStore {
 
     async fn cancel_all(&self, key: &KeyId) -> Result<CancelledAll> {
         let now = self.clock.now();
-        let mut tables = self.tables();
+        let mut tables = self.reach()?;
         let open = tables
             .jobs
             .values()
@@ -97,69 +93,69 @@ impl JobStore for MemoryStore {
     }
 
     async fn repeated(&self, key: &KeyId, idempotency: &Idempotency) -> Result<Option<Job>> {
-        self.tables().repeated(key, idempotency)
+        self.reach()?.repeated(key, idempotency)
     }
 
     async fn claim(&self, worker: &WorkerId, queues: &[Queue], lease: Duration) -> Result<Option<Job>> {
         let now = self.clock.now();
-        let mut tables = self.tables();
+        let mut tables = self.reach()?;
         tables.wake_delayed(now);
         Ok(queues.iter().find_map(|queue| tables.claim(now, worker, queue, now.plus(lease))))
     }
 
     async fn renew(&self, lease: &Lease, duration: Duration) -> Result<Renewed> {
         let now = self.clock.now();
-        let mut tables = self.tables();
+        let mut tables = self.reach()?;
         let state = tables.apply(now, &lease.job, Payload::Nothing, |job| job.renew(lease, now.plus(duration)));
         let cancel_requested = tables.stored(&lease.job).is_some_and(|stored| stored.job.cancel_requested);
         Ok(if state.is_some() { Renewed::Held { cancel_requested } } else { Renewed::Lost })
     }
 
     async fn succeed(&self, lease: &Lease, result: JobResult) -> Result<Fenced> {
-        Ok(self.end(lease, Payload::Result(Box::new(result)), |job| job.succeed(lease)))
+        self.end(lease, Payload::Result(Box::new(result)), |job| job.succeed(lease))
     }
 
     async fn fail(&self, lease: &Lease, failure: Failure) -> Result<Fenced> {
         let kind = failure.kind;
-        Ok(self.end(lease, Payload::Failure(failure), |job| job.fail(lease, kind)))
+        self.end(lease, Payload::Failure(failure), |job| job.fail(lease, kind))
     }
 
     async fn cancelled(&self, lease: &Lease) -> Result<Fenced> {
-        Ok(self.end(lease, Payload::Nothing, |job| job.confirm_cancel(lease)))
+        self.end(lease, Payload::Nothing, |job| job.confirm_cancel(lease))
     }
 
     async fn release(&self, lease: &Lease) -> Result<Fenced> {
-        Ok(self.end(lease, Payload::Nothing, |job| job.release(lease)))
+        self.end(lease, Payload::Nothing, |job| job.release(lease))
     }
 
     async fn crashed(&self, lease: &Lease, message: &str) -> Result<Fenced> {
-        Ok(self.end(lease, Payload::Failure(endings::quarantine(message)), |job| job.crashed(lease)))
+        self.end(lease, Payload::Failure(endings::quarantine(message)), |job| job.crashed(lease))
     }
 
     async fn retry(&self, lease: &Lease, failure: Failure, delay: Duration) -> Result<Fenced> {
         let (kind, ready_at) = (failure.kind, self.clock.now().plus(delay));
-        Ok(self.end(lease, Payload::Failure(failure), |job| job.retry(lease, kind, ready_at)))
+        self.end(lease, Payload::Failure(failure), |job| job.retry(lease, kind, ready_at))
     }
 
     async fn rescue(&self) -> Result<Vec<JobId>> {
         let now = self.clock.now();
-        Ok(self.tables().rescue_expired(now, now))
+        Ok(self.reach()?.rescue_expired(now, now))
     }
 
     async fn time_out_starts(&self) -> Result<Vec<JobId>> {
         let now = self.clock.now();
-        Ok(self.tables().time_out_starts(now))
+        Ok(self.reach()?.time_out_starts(now))
     }
 
     async fn queue_depth(&self) -> Result<QueueDepth> {
-        let tables = self.tables();
+        let tables = self.reach()?;
         let count = |state| tables.jobs.values().filter(|stored| stored.job.state == state).count() as u64;
         Ok(QueueDepth { queued: count(JobState::Queued), running: count(JobState::Running) })
     }
 
     async fn due_by_queue(&self) -> Result<Vec<(Queue, u64)>> {
         let mut due = BTreeMap::<Queue, u64>::new();
-        for stored in self.tables().jobs.values() {
+        for stored in self.reach()?.jobs.values() {
             if stored.lifecycle.phase == (Phase::Queued { ready_at: None }) {
                 *due.entry(stored.queue().clone()).or_default() += 1;
             }
@@ -168,11 +164,11 @@ impl JobStore for MemoryStore {
     }
 
     async fn ends(&self) -> Result<Ends> {
-        Ok(self.tables().ends)
+        Ok(self.reach()?.ends)
     }
 
     async fn spending(&self, key: &KeyId, user: Option<&str>) -> Result<Spending> {
-        let tables = self.tables();
+        let tables = self.reach()?;
         let mut sum = Spending::default();
         for ((of_key, of_user), part) in &tables.spending {
             if of_key == key && user.is_none_or(|user| user == of_user) {
@@ -184,23 +180,23 @@ impl JobStore for MemoryStore {
     }
 
     async fn expire_jobs(&self, due: Due, limit: u32) -> Result<Vec<JobId>> {
-        let mut tables = self.tables();
+        let mut tables = self.reach()?;
         let expired = tables.due_jobs(due, limit);
         tables.scrub(&expired);
         Ok(expired)
     }
 
     async fn due_jobs(&self, due: Due, limit: u32) -> Result<Vec<JobId>> {
-        Ok(self.tables().due_jobs(due, limit))
+        Ok(self.reach()?.due_jobs(due, limit))
     }
 
     async fn unswept_jobs(&self, limit: u32) -> Result<Vec<JobId>> {
-        let tables = self.tables();
+        let tables = self.reach()?;
         Ok(tables.ended(|stored| stored.job.deleted && !stored.swept, Timestamp(i64::MAX), limit))
     }
 
     async fn mark_jobs_swept(&self, jobs: &[JobId]) -> Result<()> {
-        let mut tables = self.tables();
+        let mut tables = self.reach()?;
         for id in jobs {
             if let Some(stored) = tables.stored(id)
                 && stored.job.deleted
@@ -214,7 +210,7 @@ impl JobStore for MemoryStore {
     }
 
     async fn prune_jobs(&self, finished_before: Timestamp, limit: u32) -> Result<u64> {
-        let mut tables = self.tables();
+        let mut tables = self.reach()?;
         let gone = |stored: &StoredJob| stored.job.deleted && stored.swept && !tables.has_open_delivery(&stored.job.id);
         let old = tables.ended(gone, finished_before, limit);
         for id in &old {
@@ -233,9 +229,9 @@ impl MemoryStore {
         lease: &Lease,
         payload: Payload,
         step: impl FnOnce(Lifecycle) -> Result<Lifecycle, crate::state::TransitionRefusal>,
-    ) -> Fenced {
+    ) -> Result<Fenced> {
         let now = self.clock.now();
-        self.tables().apply_fenced(now, lease, payload, step)
+        Ok(self.reach()?.apply_fenced(now, lease, payload, step))
     }
 }
 

@@ -85,8 +85,8 @@ impl MemoryStore {
         Self { clock, tables: Arc::default(), away: Arc::default() }
     }
 
-    /// Whether [`crate::JobStore::job`] answers [`Error::Unavailable`] from now on, as a database does that is away: for
-    /// tests of those who follow jobs.
+    /// Whether all of [`crate::JobStore`] answers [`Error::Unavailable`] from now on, as a database does that is away:
+    /// for tests of workers and of those who follow jobs.
     pub fn set_away(&self, away: bool) {
         self.away.store(away, Ordering::Relaxed);
     }
@@ -98,6 +98,14 @@ impl MemoryStore {
         tables.free_deliveries(now);
         tables.free_fetches(now, Timestamp(i64::MAX));
         tables.rescue_expired(now, Timestamp(i64::MAX))
+    }
+
+    /// The tables, unless the store is away.
+    fn reach(&self) -> Result<MutexGuard<'_, Tables>> {
+        if self.away.load(Ordering::Relaxed) {
+            return Err(Error::unavailable("store", "it is away"));
+        }
+        Ok(self.tables())
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
