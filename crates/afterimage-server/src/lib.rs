@@ -36,3 +36,7 @@ pub mod storage_room;
 pub mod submit;
 pub mod text;
 pub mod webhooks;
+
+#[cfg(test)]
+#[path = "../../afterimage-jobs/tests/support/waiting.rs"]
+mod waiting;

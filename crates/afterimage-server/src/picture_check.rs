@@ -177,6 +177,7 @@ mod tests {
 
     /// Whether `turn` has to wait.
     async fn waits(turn: impl Future<Output = [Share<KeyId>; 2]>) -> bool {
+        // In paused time.
         tokio::time::timeout(Duration::from_millis(20), turn).await.is_err()
     }
 
@@ -199,7 +200,7 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn the_same_picture_a_thousand_times_stays_within_the_budget() {
         let bytes = png(64, 64);
         let one = memory_of(&bytes);
@@ -221,7 +222,7 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn large_pictures_of_one_key_hold_up_neither_small_ones_nor_others() {
         let checker = PictureChecker::new(PictureLimits::default(), 1 << 30, 4);
         let (large, small) = (300 << 20, 1 << 20);

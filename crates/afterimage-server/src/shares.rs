@@ -354,7 +354,7 @@ mod tests {
         assert_eq!(pool.free(), 10);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn waiting_ends_in_time() {
         let pool = Shares::new(1, 1);
         let _held = pool.try_acquire(&1, 1).unwrap();

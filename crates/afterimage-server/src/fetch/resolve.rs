@@ -75,6 +75,7 @@ impl Debug for SystemResolver {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
     use std::sync::{Condvar, Mutex};
     use std::time::Duration;
     use tokio::time::timeout;
@@ -98,7 +99,8 @@ mod tests {
         let [one, other] = ["a", "b"].map(KeyId::from);
         for number in 0..100 {
             let name = format!("silent{number}.example");
-            assert!(timeout(Duration::from_millis(5), resolver.resolve(Some(&one), &name)).await.is_err());
+            // Asked, and gone before an answer.
+            assert!(resolver.resolve(Some(&one), &name).now_or_never().is_none());
         }
         let hanging = server.1.wait_while(server.0.lock().unwrap(), |hanging| hanging.0 < LOOKUPS_OF_A_KEY);
         drop(hanging.unwrap());

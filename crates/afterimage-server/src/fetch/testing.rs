@@ -193,10 +193,11 @@ async fn converse(
             loop {
                 stream.write_all(&piece).await?;
                 stream.flush().await?;
+                // Real time: the pace of a peer behind a socket.
                 tokio::time::sleep(pause).await;
             }
         }
-        Answer::Hang => tokio::time::sleep(Duration::from_mins(1)).await,
+        Answer::Hang => std::future::pending().await,
     }
     stream.shutdown().await
 }

@@ -8,6 +8,7 @@ use crate::fetch::{FetchLimits, Fetcher};
 use crate::free_space::Disks;
 use crate::picture_check::PictureChecker;
 use crate::storage_room::StorageRoom;
+use crate::waiting::{eventually, until};
 use afterimage_core::{GenerationRequest, OutputFormat, OutputFormat as Format, Task};
 use afterimage_imaging::{OutputMetadata, Picture, encode};
 use afterimage_jobs::worker::Hints;
@@ -16,7 +17,7 @@ use afterimage_jobs::{
     SystemClock,
 };
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -91,15 +92,11 @@ impl Setup {
     }
 
     async fn until(&self, id: &JobId, wanted: impl Fn(&Job) -> bool) -> Job {
-        let start = Instant::now();
-        loop {
+        eventually(Duration::from_secs(20), async || {
             let job = self.store.job(id).await.unwrap().unwrap();
-            if wanted(&job) {
-                return job;
-            }
-            assert!(start.elapsed() < Duration::from_secs(20), "{job:?}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+            if wanted(&job) { Ok(job) } else { Err(format!("{job:?}")) }
+        })
+        .await
     }
 }
 
@@ -153,11 +150,7 @@ async fn a_stop_gives_back_what_is_not_finished() {
     let setup = Setup { host: silent, ..setup };
     let pool = setup.start();
     setup.submit().await;
-    let start = Instant::now();
-    while setup.host.received().is_empty() {
-        assert!(start.elapsed() < Duration::from_secs(20));
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until("the host is asked", Duration::from_secs(20), async || !setup.host.received().is_empty()).await;
     assert!(setup.store.claim_fetch(&[], LEASE).await.unwrap().is_none());
     setup.stop.cancel();
     tokio::time::timeout(Duration::from_secs(5), pool).await.unwrap().unwrap();

@@ -11,7 +11,7 @@ use afterimage_jobs::{
 };
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// A store whose reads can fail, and somebody who follows the jobs in it.
@@ -78,7 +78,7 @@ fn over(update: Result<JobUpdate, Refusal>) -> JobState {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_store_that_does_not_answer_ends_no_stream() {
     let world = World::new().await;
     let id = world.submit().await;
@@ -99,13 +99,13 @@ async fn a_store_that_does_not_answer_ends_no_stream() {
     assert_eq!(over(next_update(&world.follower, &mut news, &id).await), JobState::Cancelled);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_store_that_does_not_answer_delays_who_waits() {
     let world = World::new().await;
     let id = world.submit().await;
     world.store.set_away(true);
     let back = async {
-        tokio::time::sleep(RETRY * 2).await;
+        sleep(RETRY * 2).await;
         world.store.set_away(false);
         world.cancel(&id).await;
     };
@@ -117,7 +117,7 @@ async fn a_store_that_does_not_answer_delays_who_waits() {
     assert!(matches!(outcome, Err(Refusal::Unavailable)) && start.elapsed() >= RETRY * 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_end_is_heard_of_without_polling() {
     let world = World::new().await;
     let [id, other] = [world.submit().await, world.submit().await];
@@ -134,7 +134,7 @@ async fn an_end_is_heard_of_without_polling() {
     assert!(start.elapsed() < POLL / 2, "{:?}", start.elapsed());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_stop_is_the_end_for_what_waits_and_not_for_what_runs() {
     let world = World::new().await;
     let runs = world.submit().await;

@@ -339,7 +339,7 @@ mod tests {
         assert!(matches!(refused, Err(BodyError::TooLarge { .. })));
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_stalled_body_ends_whatever_it_declared() {
         for (sent, declared) in [(0, 100), (2, UPLOAD_LIMIT)] {
             let reader = hasty();
@@ -371,7 +371,7 @@ mod tests {
         assert_eq!(reader.memory.free(), BUDGET as u64);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn bodies_of_one_key_wait_for_each_other_and_then_are_told_to_come_again() {
         let reader =
             BodyReader { patience: Patience { own: Duration::from_millis(60), ..Patience::default() }, ..hasty() };
@@ -387,7 +387,7 @@ mod tests {
         assert!(reader.read(&key("a"), &declaring(size), chunks(2, MEBIBYTE), UPLOAD_LIMIT).await.is_ok());
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn without_memory_one_is_told_to_come_again() {
         let reader = hasty();
         let held = reader.memory.acquire(&key("b"), BUDGET as u64).await;

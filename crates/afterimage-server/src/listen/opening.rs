@@ -120,6 +120,7 @@ mod tests {
         let (first, later) = (first.to_vec(), later.to_vec());
         let sender = tokio::spawn(async move {
             peer.write_all(&first).await?;
+            // In paused time.
             sleep(Duration::from_millis(120)).await;
             peer.write_all(&later).await
         });

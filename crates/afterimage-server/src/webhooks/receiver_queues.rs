@@ -125,11 +125,12 @@ mod tests {
         ReceiverQueue::of(&KeyId::from(key), &url.parse().unwrap())
     }
 
+    /// In paused time: at once, or not at all.
     async fn moves(place: &QueuedSend<'_>) -> Option<OwnedSemaphorePermit> {
         tokio::time::timeout(Duration::from_millis(10), place.turn()).await.ok().flatten()
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_full_lane_leaves_others_open() {
         let queues = ReceiverQueues::new(2, 1);
         let slow = queue("one", "http://slow.example/a");
@@ -165,7 +166,7 @@ mod tests {
         assert!(queues.open().len() <= 2);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_receiver_that_did_not_answer_twice_gets_one_place() {
         let queues = ReceiverQueues::new(4, 2);
         let slow = queue("one", "http://slow.example/");

@@ -3,6 +3,7 @@
 use super::*;
 use crate::fetch::testing::{Answer, Names, TestServer, no_tls, outbound_to, response};
 use crate::fetch::{OutboundOptions, UrlProblem};
+use crate::waiting::until;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -302,11 +303,7 @@ async fn only_so_many_are_fetched_at_once() {
         tokio::spawn(async move { fetcher.fetch_picture(&url).await })
     };
     let fetches = [start(), start(), start()];
-    let started = Instant::now();
-    while server.received().len() < 2 {
-        assert!(started.elapsed() < Duration::from_secs(5), "nothing is fetched");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("two are fetched", Duration::from_secs(5), async || server.received().len() == 2).await;
     // The third has no turn while these two have theirs, and both answers hang.
     assert_eq!((fetcher.turns.available_permits(), server.received().len()), (0, 2));
     for fetch in fetches {
