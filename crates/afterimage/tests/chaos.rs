@@ -26,7 +26,10 @@ mod processes;
 mod receiver;
 #[path = "support/server.rs"]
 mod server;
+#[path = "../../afterimage-jobs/tests/support/waiting.rs"]
+mod waiting;
 
+use crate::waiting::until;
 use afterimage_jobs::{KeyStore, NewKey, Secret, SqliteStore, SystemClock};
 use blows::{Blow, Round};
 use clients::{World, poll_all, poll_some, submit_tasks, trespass};
@@ -183,12 +186,7 @@ fn number_from(variable: &str) -> Option<u64> {
 
 /// How long the processes of a server that was killed outlive it.
 async fn ended(mark: &str) -> Duration {
-    let start = Instant::now();
-    while !marked(mark).is_empty() {
-        assert!(start.elapsed() < PATIENCE, "an engine process survives its server: {:?}", marked(mark));
-        sleep(Duration::from_millis(5)).await;
-    }
-    start.elapsed()
+    until("no engine process survives its server", PATIENCE, async || marked(mark).is_empty()).await
 }
 
 /// Waits until all acknowledged jobs have ended and their webhooks have arrived.

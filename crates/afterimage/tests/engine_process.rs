@@ -13,3 +13,5 @@ mod orphans;
 mod pipes;
 #[path = "engine_process/supervision.rs"]
 mod supervision;
+#[path = "../../afterimage-jobs/tests/support/waiting.rs"]
+mod waiting;

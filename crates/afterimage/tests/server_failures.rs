@@ -28,3 +28,5 @@ mod starting;
 mod stopping;
 #[path = "server_failures/storage.rs"]
 mod storage;
+#[path = "../../afterimage-jobs/tests/support/waiting.rs"]
+mod waiting;

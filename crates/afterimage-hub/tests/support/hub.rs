@@ -343,7 +343,7 @@ fn send(bytes: &[u8], from: Option<usize>, manner: Manner) -> Response<Body> {
             // The length is that of all; what comes after the piece is an error, at which the connection ends.
             let piece = Bytes::from(rest[..cut.min(rest.len())].to_vec());
             let end = stream::once(async {
-                // The piece goes out first.
+                // The piece goes out first. Real time: through a socket.
                 tokio::time::sleep(Duration::from_millis(30)).await;
                 Err(std::io::Error::other("cut"))
             });

@@ -3,14 +3,14 @@
 use crate::context::{SMALL, bundle, repository};
 use crate::fake_hub::TOKEN;
 use crate::pull::Hub;
+use crate::waiting::blocking_until;
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::Stdio;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::process::{Child, Stdio};
+use std::time::Duration;
 
 /// The repository of the tiny model under a name that the program knows by heart, and of its Redux.
 const DEV: &str = "black-forest-labs/FLUX.1-dev";
@@ -158,6 +158,16 @@ fn is_ready(address: &str) -> bool {
     answer.starts_with("HTTP/1.1 200 ")
 }
 
+/// A process that is killed when this is dropped.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A server that fetches its model before it starts.
 #[test]
 fn a_server_fetches_its_models_at_start() {
@@ -167,18 +177,12 @@ fn a_server_fetches_its_models_at_start() {
         ["serve", "--config", "c.toml", "--listen", "127.0.0.1:0", "--admin-listen", "off", "--data-dir", "data"];
     let mut command = place.command(&arguments);
     command.env("HF_TOKEN", TOKEN).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut server = command.spawn().unwrap();
-    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    let mut server = Killed(command.spawn().unwrap());
+    let mut lines = BufReader::new(server.0.stdout.take().unwrap()).lines();
     let first = lines.next().unwrap().unwrap();
     let address = first.strip_prefix("Afterimage listens on http://").unwrap_or_else(|| panic!("{first}")).to_owned();
-    let start = Instant::now();
     // Ready when the engine has opened the model.
-    while !is_ready(&address) && start.elapsed() < Duration::from_secs(30) {
-        sleep(Duration::from_millis(50));
-    }
-    let ready = is_ready(&address);
-    server.kill().unwrap();
-    server.wait().unwrap();
-    assert!(ready, "the engine opens what was fetched");
+    blocking_until("the engine opens what was fetched", Duration::from_secs(30), || is_ready(&address));
+    drop(server);
     assert!(place.context.path("hf/hub/models--black-forest-labs--FLUX.1-dev/refs/main").is_file());
 }

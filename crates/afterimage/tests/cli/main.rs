@@ -36,3 +36,5 @@ mod safety;
 mod signals;
 mod texts;
 mod usage;
+#[path = "../../../afterimage-jobs/tests/support/waiting.rs"]
+mod waiting;

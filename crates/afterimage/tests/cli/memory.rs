@@ -82,6 +82,7 @@ fn run(context: &Context, arguments: &[String]) -> (Vec<u8>, String, u64) {
         let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
         peak = line.map_or(peak, |kilobytes| kilobytes.trim().parse::<u64>().unwrap() * 1024);
+        // Real time: samples of a process.
         std::thread::sleep(Duration::from_millis(2));
     }
     let outcome = child.wait_with_output().unwrap();

@@ -2,11 +2,11 @@
 
 use crate::context::{Context, Outcome, finish};
 use crate::fake_hub::{COMMIT, FakeHub, Manner, OTHER_TOKEN, TOKEN, sha256, weights};
+use crate::waiting::blocking_until;
 use serde_json::Value;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// A hub and a cache.
@@ -59,11 +59,10 @@ impl Hub {
         self.hub.becomes(Manner::Cut(40_000));
         let mut command = self.command(&["models", "pull", "me/model"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let start = Instant::now();
-        while fs::metadata(self.partial()).map_or(0, |metadata| metadata.len()) < 40_000 {
-            assert!(start.elapsed() < Duration::from_secs(20) && child.try_wait().unwrap().is_none());
-            sleep(Duration::from_millis(5));
-        }
+        blocking_until("the weights are there in part", Duration::from_secs(20), || {
+            assert!(child.try_wait().unwrap().is_none(), "it ended");
+            fs::metadata(self.partial()).map_or(0, |metadata| metadata.len()) >= 40_000
+        });
         assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
         let output = child.wait_with_output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();

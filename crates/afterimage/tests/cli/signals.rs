@@ -24,6 +24,7 @@ fn interrupted(signal: &str, delay: Duration) {
     ];
     let mut child =
         context.command(&arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Real time: a process of its own, which says nothing while it works.
     sleep(delay);
     assert!(child.try_wait().unwrap().is_none(), "ended before the signal");
     let sent = Instant::now();

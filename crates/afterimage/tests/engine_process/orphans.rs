@@ -1,13 +1,13 @@
 //! Engine processes whose server is killed without a chance to end them.
 
+use crate::waiting::{blocking_until, until};
 use afterimage_engine::EngineOptions;
 use afterimage_worker::child::ChildSettings;
 use afterimage_worker::{EngineCommand, EngineGroup, EngineProcesses, SupervisorLimits};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Set in the process that plays the server: this test program, started again.
 const ROLE: &str = "PLAY_THE_SERVER";
@@ -24,13 +24,12 @@ async fn server() {
     let mut command = EngineCommand::this_program(&EngineOptions::default(), &ChildSettings::default()).unwrap();
     command.program = env!("CARGO_BIN_EXE_afterimage").into();
     let processes = EngineProcesses::start(vec![EngineGroup::unnamed(&command, 2)], SupervisorLimits::default());
-    while !processes.processes().iter().all(|status| status.state.is_open()) {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let are_open = async || processes.processes().iter().all(|status| status.state.is_open());
+    until("both processes are open", Duration::from_mins(1), are_open).await;
     for status in processes.processes() {
         eprintln!("engine {}", status.pid.unwrap());
     }
-    tokio::time::sleep(Duration::from_mins(1)).await;
+    std::future::pending::<()>().await;
 }
 
 #[test]
@@ -56,11 +55,7 @@ fn they_know_no_secrets_and_end_with_a_server_that_is_killed() {
     }
     server.kill().unwrap();
     server.wait().unwrap();
-    let killed = Instant::now();
-    while engines.iter().any(|engine| is_alive(engine)) {
-        assert!(killed.elapsed() < Duration::from_secs(5), "orphans live on");
-        sleep(Duration::from_millis(10));
-    }
+    blocking_until("no orphan lives", Duration::from_secs(5), || !engines.iter().any(|engine| is_alive(engine)));
 }
 
 /// A process that ended may stay as a zombie until somebody asks for its exit code.

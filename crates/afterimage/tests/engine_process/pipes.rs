@@ -3,7 +3,6 @@
 use afterimage_worker::{Command as Order, Frame, FrameReader, PROTOCOL_VERSION, Report, Work};
 use std::io::Write;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 struct Engine {
@@ -141,7 +140,6 @@ fn signs_of_life_stop_when_nothing_moves() {
     engine.wait_for(|report| matches!(report, Report::Ready { version: PROTOCOL_VERSION, .. }));
     engine.send(endless(1));
     engine.wait_for(|report| matches!(report, Report::Step { .. }));
-    sleep(Duration::from_millis(200));
     let mut signs = 0;
     while !matches!(engine.next(), Some(Report::Step { .. })) {
         signs += 1;

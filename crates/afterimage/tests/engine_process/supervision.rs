@@ -1,5 +1,6 @@
 //! What the server makes of a process that works, dies or hangs.
 
+use crate::waiting::until;
 use afterimage_core::{Field, GenerationFacts, GenerationRequest, OutputFormat, Size, Task, VariationSettings};
 use afterimage_engine::EngineOptions;
 use afterimage_jobs::progress::{Event, Events};
@@ -12,7 +13,7 @@ use image::{DynamicImage, ImageFormat, RgbImage};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 /// Longest that anything in here may take; it takes a fraction of it on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -142,12 +143,8 @@ async fn processes_have_the_threads_that_they_are_given() {
     command.program = env!("CARGO_BIN_EXE_afterimage").into();
     let processes = EngineProcesses::start(vec![EngineGroup::unnamed(&command, 2)], SupervisorLimits::default());
     processes.opened().await.unwrap();
-    let all_run = async {
-        while processes.processes().iter().any(|status| !matches!(status.state, ProcessState::Ready(_))) {
-            sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(PATIENCE, all_run).await.unwrap();
+    let all_run = async || processes.processes().iter().all(|status| matches!(status.state, ProcessState::Ready(_)));
+    until("all run", PATIENCE, all_run).await;
     for status in processes.processes() {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", status.pid.unwrap())).unwrap();
         let names = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap());
@@ -317,9 +314,7 @@ async fn models_that_cannot_be_opened_are_told_and_tried_again() {
     let failure = processes.opened().await.unwrap_err();
     assert!(failure.bad_input && failure.message.contains("nowhere"), "{failure:?}");
     assert!(!processes.is_open());
-    while processes.processes()[0].restarts < 2 {
-        sleep(Duration::from_millis(20)).await;
-    }
+    until("it is tried again", PATIENCE, async || processes.processes()[0].restarts >= 2).await;
 
     // A job that waits for it can still be cancelled.
     let control = Control::default();

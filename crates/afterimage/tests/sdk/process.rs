@@ -44,6 +44,7 @@ pub fn run(command: &mut Command) -> io::Result<Outcome> {
             child.kill()?;
             break child.wait()?;
         }
+        // Real time: a process of its own, which is killed when it takes too long.
         sleep(Duration::from_millis(10));
     };
     let output = String::from_utf8_lossy(&std::fs::read(&path)?).into_owned();

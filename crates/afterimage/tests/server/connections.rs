@@ -2,6 +2,8 @@
 
 use crate::hostile::raw;
 use crate::support::{KEY, REDUX, Server};
+use crate::waiting::until;
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -65,6 +67,7 @@ async fn headers_that_trickle_and_kept_connections_without_a_request_end() {
     let start = Instant::now();
     while trickling.write_all(b"X-Y: z\r\n").await.is_ok() {
         assert!(start.elapsed() < Duration::from_secs(10), "headers may trickle for ever");
+        // Real time: the pace of a sender that trickles.
         sleep(Duration::from_millis(100)).await;
     }
     assert!(closes_within(&mut kept, Duration::from_secs(10)).await);
@@ -82,6 +85,7 @@ async fn a_body_that_trickles_ends() {
     let start = Instant::now();
     let trickle = tokio::spawn(async move {
         while writing.write_all(b" ").await.is_ok() {
+            // Real time: the pace of a sender that trickles.
             sleep(Duration::from_millis(300)).await;
         }
     });
@@ -104,7 +108,9 @@ async fn a_reader_that_does_not_read_is_given_up() {
     let requests = b"GET /openapi.json HTTP/1.1\r\nHost: h\r\n\r\n".repeat(REQUESTS);
     assert!(page.len() * REQUESTS > 64 << 20, "{}", page.len());
     let _ = timeout(Duration::from_secs(5), stream.write_all(&requests)).await;
-    sleep(Duration::from_secs(3)).await;
+    // Nothing is taken of the answers until the server has closed, which a sender hears of.
+    let is_closed = async || stream.try_write(b" ").is_err_and(|error| error.kind() != ErrorKind::WouldBlock);
+    until("the server closes", Duration::from_secs(20), is_closed).await;
     let mut bytes = vec![0; 1 << 16];
     let mut taken = 0;
     let rest = async {

@@ -1,10 +1,10 @@
 //! fal's forms over a real socket.
 
 use crate::support::{KEY, Server, answer, data_uri, picture};
+use crate::waiting::eventually;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::time::Duration;
-use tokio::time::sleep;
 
 const REDUX: &str = "/fal-ai/flux-1/dev/redux";
 const QUEUE: &str = "/queue/fal-ai/flux-1/dev/redux";
@@ -28,20 +28,20 @@ fn local(server: &Server, url: &Value) -> String {
 /// Polls until the request is completed; its last status.
 async fn completed(server: &Server, ticket: &Value) -> Value {
     let status = local(server, &ticket["status_url"]);
-    for _ in 0..600 {
+    eventually(Duration::from_mins(1), async || {
         let (code, body) = server.get(&format!("{status}?logs=1")).await;
         match body["status"].as_str().unwrap() {
             "COMPLETED" => {
                 assert_eq!(code, 200);
-                return body;
+                return Ok(body);
             }
             "IN_QUEUE" => assert!(code == 202 && body["queue_position"].is_u64(), "{body}"),
             "IN_PROGRESS" => assert!(code == 202 && body["logs"].is_array(), "{body}"),
             other => panic!("{other}"),
         }
-        sleep(Duration::from_millis(50)).await;
-    }
-    panic!("the request does not end");
+        Err(body)
+    })
+    .await
 }
 
 #[tokio::test]

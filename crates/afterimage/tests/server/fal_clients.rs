@@ -1,13 +1,14 @@
 //! What fal's own clients need besides calls: tokens for pages, lifetimes of files, refusals that they can read.
 
 use crate::support::{KEY, Server, answer, data_uri, picture};
+use crate::waiting::until;
 use afterimage_jobs::{Clock, KeyStore, NewKey, SettingsStore, SqliteStore, SystemClock};
 use afterimage_server::dialects::fal::token::{Caller, make_call_token};
 use afterimage_server::files::Signer;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const REDUX: &str = "/fal-ai/flux-1/dev/redux";
 const QUEUE: &str = "/queue/fal-ai/flux-1/dev/redux";
@@ -140,11 +141,8 @@ async fn files_live_as_long_as_was_asked_for() {
     }
     let (_, brief) = run(&[("x-fal-object-lifecycle-preference", r#"{"expiration_duration_seconds":2}"#)]).await;
     let url = brief["images"][0]["url"].as_str().unwrap();
-    let start = Instant::now();
-    while server.client.get(url).send().await.unwrap().status() != 404 {
-        assert!(start.elapsed() < Duration::from_secs(4), "{url} outlives its two seconds");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let is_gone = async || server.client.get(url).send().await.unwrap().status() == 404;
+    until("it is gone after its two seconds", Duration::from_secs(4), is_gone).await;
     assert_eq!(server.post(REDUX, &json!({"image_url": url})).await.0, 422, "nor as an input");
     let (status, body) = run(&[("x-fal-object-lifecycle-preference", "soon")]).await;
     assert_eq!(status, 400, "{body}");

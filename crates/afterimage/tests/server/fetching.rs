@@ -3,6 +3,7 @@
 use crate::isolation::{as_key, second_key};
 use crate::picture_host::{Manner, PictureHost};
 use crate::support::{REDUX, SRPO, Server, data_uri, picture, receiver};
+use crate::waiting::until;
 use afterimage_jobs::{JobId, JobStore, SqliteStore, SystemClock};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -22,15 +23,6 @@ async fn without_workers() -> Server {
 
 fn task(image: &str) -> Value {
     json!({"image": image, "size": "256*256", "num_inference_steps": 1})
-}
-
-async fn until(what: &str, within: Duration, mut is_so: impl AsyncFnMut() -> bool) -> Duration {
-    let start = Instant::now();
-    while !is_so().await {
-        assert!(start.elapsed() < within, "not within {within:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    start.elapsed()
 }
 
 async fn status(server: &Server, id: &str) -> Value {

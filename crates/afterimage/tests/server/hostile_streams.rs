@@ -4,6 +4,7 @@ use crate::connections::{answers_others, connect};
 use crate::fal_files::database;
 use crate::hostile_dialects::{NATIVE, QUEUE, REDUX};
 use crate::support::{KEY, Server, answer, data_uri, picture};
+use crate::waiting::{eventually, until};
 use afterimage_jobs::{Job, JobState, JobStore, KeyStore, ListFilter};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -11,8 +12,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{sleep, timeout};
+
+/// Longest wait for what comes by itself.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 fn body() -> Value {
     json!({
@@ -26,6 +30,16 @@ pub async fn all_jobs(server: &Server) -> Vec<Job> {
     let store = database(server).await;
     let key = store.keys().await.unwrap().swap_remove(0);
     store.list(&key.id, &ListFilter { page_size: 100, ..ListFilter::default() }).await.unwrap().jobs
+}
+
+/// Waits until nothing is left to run, and all because nobody waits for it.
+pub async fn all_cancelled(server: &Server) {
+    eventually(PATIENCE, async || {
+        let jobs = all_jobs(server).await;
+        let are = jobs.iter().all(|job| job.state == JobState::Cancelled);
+        if are { Ok(()) } else { Err(format!("{jobs:?}")) }
+    })
+    .await;
 }
 
 /// Sends a request by hand and does not read the answer.
@@ -60,18 +74,10 @@ async fn hanging_up_on_a_request_that_waits_cancels_it() {
     ] {
         streams.push(unread(&server, "POST", &path, content_type, body).await);
     }
-    let start = Instant::now();
-    while all_jobs(&server).await.len() < streams.len() {
-        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", all_jobs(&server).await);
-        sleep(Duration::from_millis(20)).await;
-    }
+    until("all are taken", PATIENCE, async || all_jobs(&server).await.len() == streams.len()).await;
     assert!(all_jobs(&server).await.iter().all(|job| job.state == JobState::Queued));
     drop(streams);
-    let start = Instant::now();
-    while all_jobs(&server).await.iter().any(|job| job.state != JobState::Cancelled) {
-        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", all_jobs(&server).await);
-        sleep(Duration::from_millis(20)).await;
-    }
+    all_cancelled(&server).await;
 }
 
 #[tokio::test]
@@ -130,13 +136,14 @@ async fn a_stop_does_not_wait_for_streams() {
 async fn cancelling_what_ends_leaves_one_end() {
     const REQUESTS: usize = 24;
     let server = Arc::new(Server::with_worker().await);
-    let mut tasks = JoinSet::new();
+    let (local, mut tasks) = (LocalSet::new(), JoinSet::new());
     for number in 0..REQUESTS {
         let server = Arc::clone(&server);
-        tasks.spawn(async move {
+        let life = async move {
             let (status, ticket) = server.post(QUEUE, &body()).await;
             assert_eq!(status, 200, "{ticket}");
             let path = format!("/queue/fal-ai/flux-1/requests/{}", ticket["request_id"].as_str().unwrap());
+            // Real time: each is cancelled at another moment of its life.
             sleep(Duration::from_millis(60 * number as u64)).await;
             let cancel = || async {
                 let response = server.request(Method::PUT, &format!("{path}/cancel")).send().await.unwrap();
@@ -148,15 +155,11 @@ async fn cancelling_what_ends_leaves_one_end() {
                     || (status == 400 && word["status"] == "ALREADY_COMPLETED");
                 assert!(known, "{status} {word}");
             }
-            let start = Instant::now();
-            let last = loop {
+            let last = eventually(Duration::from_mins(1), async || {
                 let (_, status) = server.get(&format!("{path}/status")).await;
-                if status["status"] == "COMPLETED" {
-                    break status;
-                }
-                assert!(start.elapsed() < Duration::from_mins(1), "{status}");
-                sleep(Duration::from_millis(20)).await;
-            };
+                if status["status"] == "COMPLETED" { Ok(status) } else { Err(status) }
+            })
+            .await;
             let mut ends = Vec::new();
             for _ in 0..3 {
                 let (code, result) = server.get(&path).await;
@@ -169,12 +172,10 @@ async fn cancelling_what_ends_leaves_one_end() {
             assert!(cancelled || succeeded, "{ends:?}");
             assert_eq!(last["error_type"] == "client_cancelled", cancelled, "{last}");
             cancelled
-        });
+        };
+        tasks.spawn_local_on(life, &local);
     }
-    let mut cancelled = 0;
-    while let Some(was_cancelled) = tasks.join_next().await {
-        cancelled += usize::from(was_cancelled.unwrap());
-    }
+    let cancelled = local.run_until(tasks.join_all()).await.into_iter().filter(|was_cancelled| *was_cancelled).count();
     assert!(cancelled > 0, "nothing was cancelled in time");
     // None disturbed its neighbour.
     assert_eq!(server.post(REDUX, &body()).await.0, 200);

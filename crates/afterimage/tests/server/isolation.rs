@@ -1,11 +1,12 @@
 //! Keys see their own things only.
 
 use crate::support::{KEY, REDUX, Server, answer, data_uri, picture};
+use crate::waiting::until;
 use afterimage_jobs::{KeyStore, NewKey, SqliteStore, SystemClock};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Makes a second key behind the running server's back, as `afterimage keys create` does.
 pub async fn second_key(server: &Server) -> String {
@@ -51,9 +52,7 @@ async fn a_strangers_delete_leaves_a_running_task_alone() {
     let image = server.upload(&picture(64, 64)).await;
     let long = json!({"image": image, "size": "512*512", "num_inference_steps": 30});
     let id = server.submit(REDUX, &long).await;
-    while server.get(&format!("/api/v3/predictions/{id}")).await.1["data"]["status"] != "processing" {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    server.runs(&id).await;
     let (_, deleted) = as_key(&server, &other, Method::POST, "/api/v3/predictions/delete", &json!({"ids": [id]})).await;
     assert_eq!(deleted["data"]["deleted_count"], 0);
     assert_eq!(server.ended(&id).await["status"], "completed");
@@ -96,11 +95,10 @@ async fn missing_wrong_and_revoked_keys_are_401_on_every_route() {
     let id = store.keys().await.unwrap().into_iter().find(|key| key.name == "other").unwrap().id;
     assert!(store.revoke_key(&id).await.unwrap());
     // A key that was found a moment ago is trusted for two seconds.
-    let revoked = Instant::now();
-    while as_key(&server, &other, Method::GET, "/api/v3/balance", &json!({})).await.0 != 401 {
-        assert!(revoked.elapsed() < Duration::from_secs(3), "the revoked key still works");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("the revoked key is refused", Duration::from_secs(3), async || {
+        as_key(&server, &other, Method::GET, "/api/v3/balance", &json!({})).await.0 == 401
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 use crate::isolation::second_key;
 use crate::isolation_operations::{Operation, Takes, assert_documented, operations};
 use crate::support::{KEY, REDUX, Server, answer, data_uri, picture};
+use crate::waiting::eventually;
 use afterimage_jobs::JobId;
 use reqwest::{Method, RequestBuilder, Url};
 use serde_json::{Value, json};
@@ -240,15 +241,16 @@ impl Owned {
     }
 
     async fn until(&self, server: &Server, wanted: &str) {
-        for _ in 0..6000 {
+        eventually(Duration::from_mins(5), async || {
             let status = self.status(server).await;
             if status == wanted {
-                return;
+                return Ok(());
             }
-            assert!(["created", "processing"].contains(&status.as_str()), "{}: {status}, not {wanted}", self.path);
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("{} does not get {wanted}", self.path);
+            let failure = format!("{}: {status}, not {wanted}", self.path);
+            assert!(["created", "processing"].contains(&status.as_str()), "{failure}");
+            Err(failure)
+        })
+        .await;
     }
 }
 

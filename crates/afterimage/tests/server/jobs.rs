@@ -2,6 +2,7 @@
 
 use crate::isolation::{as_key, second_key};
 use crate::support::{REDUX, SRPO, Server, data_uri, picture};
+use crate::waiting::eventually;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
@@ -85,17 +86,17 @@ async fn who_hangs_up_on_a_synchronous_request_cancels_it() {
     let server = Server::without_workers().await;
     let mut body = small(&data_uri(&picture(64, 64)));
     body["enable_sync_mode"] = json!(true);
-    let request = server.request(Method::POST, REDUX).timeout(Duration::from_millis(300));
-    assert!(request.body(body.to_string()).send().await.unwrap_err().is_timeout());
-    let deadline = Instant::now() + Duration::from_secs(5);
-    loop {
-        let list = server.post("/api/v3/predictions", &json!({})).await.1;
-        if list["data"]["items"][0]["status"] == "cancelled" {
-            break;
-        }
-        assert!(Instant::now() < deadline, "{list}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let request = tokio::spawn(server.request(Method::POST, REDUX).body(body.to_string()).send());
+    let becomes = async |wanted: &str| {
+        eventually(Duration::from_secs(5), async || {
+            let list = server.post("/api/v3/predictions", &json!({})).await.1;
+            if list["data"]["items"][0]["status"] == wanted { Ok(()) } else { Err(list) }
+        })
+        .await;
+    };
+    becomes("created").await;
+    request.abort();
+    becomes("cancelled").await;
 }
 
 #[tokio::test]
@@ -110,6 +111,7 @@ async fn who_hangs_up_on_a_request_with_an_idempotency_key_finds_its_task_again(
     let first = request(300).send();
     // A repetition beside the first one, whose client hangs up earlier.
     let second = async {
+        // Real time: clients that hang up do that after a while, of which the server knows nothing.
         tokio::time::sleep(Duration::from_millis(100)).await;
         request(50).send().await
     };
@@ -118,18 +120,17 @@ async fn who_hangs_up_on_a_request_with_an_idempotency_key_finds_its_task_again(
     // The task of one without such a key, whose client hangs up later, is cancelled by then.
     let without = server.request(Method::POST, REDUX).timeout(Duration::from_millis(300)).body(body.to_string());
     assert!(without.send().await.unwrap_err().is_timeout());
-    let deadline = Instant::now() + Duration::from_secs(5);
-    let (list, kept) = loop {
+    let (list, kept) = eventually(Duration::from_secs(5), async || {
         let list = server.post("/api/v3/predictions", &json!({})).await.1;
         let items = list["data"]["items"].as_array().unwrap();
         let (cancelled, kept): (Vec<_>, Vec<_>) = items.iter().cloned().partition(|item| item["status"] == "cancelled");
         if !cancelled.is_empty() {
             assert_eq!(cancelled.len(), 1, "{list}");
-            break (list, kept);
+            return Ok((list, kept));
         }
-        assert!(Instant::now() < deadline, "{list}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+        Err(list)
+    })
+    .await;
     assert_eq!(kept.len(), 1, "{list}");
     assert_eq!(kept[0]["status"], "created", "{list}");
     let (status, cancelled) =
@@ -162,9 +163,7 @@ async fn cancelling_takes_effect_within_a_step_and_the_next_task_runs() {
     let long = json!({"image": image, "size": "1536*1536", "num_inference_steps": 50, "num_images": 4});
     let id = server.submit(REDUX, &long).await;
     let waiting = server.submit(REDUX, &long).await;
-    while server.get(&format!("/api/v3/predictions/{id}")).await.1["data"]["status"] != "processing" {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    server.runs(&id).await;
     for id in [&waiting, &id] {
         assert_eq!(server.post(&format!("/api/v3/predictions/{id}/cancel"), &json!({})).await.0, 200);
     }

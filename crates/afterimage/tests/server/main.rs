@@ -38,3 +38,5 @@ mod scripted;
 mod stopping;
 mod support;
 mod validation;
+#[path = "../../../afterimage-jobs/tests/support/waiting.rs"]
+mod waiting;

@@ -3,6 +3,7 @@
 use crate::fal_files::database;
 use crate::openai::{self, NATIVE, file, inlined, text};
 use crate::support::{PRO, REDUX, SRPO, Server, answer, data_uri, options, picture};
+use crate::waiting::eventually;
 use afterimage_engine::EngineOptions;
 use afterimage_jobs::{JobId, JobStore};
 use afterimage_server::model_sets::{ModelSet, ModelSets};
@@ -17,9 +18,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 const FAL_REDUX: &str = "/fal-ai/flux-1/dev/redux";
@@ -73,20 +73,16 @@ impl Bundles {
     /// The engine process that runs the bundle `name`.
     async fn process(&self, name: &str) -> String {
         let argument = format!("--base={}", self.path(name).display());
-        let start = Instant::now();
-        loop {
-            let processes =
+        eventually(PATIENCE, async || {
+            let mut processes =
                 fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
             let runs = |pid: &String| {
                 let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
                 line.split(|byte| *byte == 0).any(|part| part == argument.as_bytes())
             };
-            if let Some(pid) = processes.into_iter().find(runs) {
-                return pid;
-            }
-            assert!(start.elapsed() < PATIENCE, "no process runs {name}");
-            sleep(Duration::from_millis(20)).await;
-        }
+            processes.find(runs).ok_or_else(|| format!("no process runs {name}"))
+        })
+        .await
     }
 }
 

@@ -4,14 +4,15 @@
 use crate::openai::{NATIVE, file, post, text};
 use crate::scripted::{HIDDEN, SEEN, Script, Scripted};
 use crate::support::{SRPO, Server, answer, data_uri, picture, receiver};
+use crate::waiting::eventually;
 use afterimage_core::OnFlag;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tokio::time::{sleep, timeout};
+use std::time::Duration;
+use tokio::time::timeout;
 
 const FAL: &str = "/fal-ai/flux-1/srpo/image-to-image";
 const EDITS: &str = "/v1/images/edits";
@@ -77,14 +78,12 @@ async fn fal(server: &Server, script: &Script, client: bool) -> Vec<Value> {
     let (_, synchronous) = server.post(FAL, &body(json!({}))).await;
     let (_, inlined) = server.post(FAL, &body(json!({"sync_mode": true}))).await;
     let (_, ticket) = server.post(&format!("/queue{FAL}"), &body(json!({}))).await;
-    let queued = loop {
+    let queued = eventually(Duration::from_mins(1), async || {
         let path = format!("/queue/fal-ai/flux-1/requests/{}", ticket["request_id"].as_str().unwrap());
         let (status, result) = server.get(&path).await;
-        if status != StatusCode::BAD_REQUEST {
-            break result;
-        }
-        sleep(Duration::from_millis(10)).await;
-    };
+        if status == StatusCode::BAD_REQUEST { Err(result) } else { Ok(result) }
+    })
+    .await;
     let stream = server.request(Method::POST, &format!("{FAL}/stream")).body(body(json!({})).to_string());
     let streamed = last_value(&stream.send().await.unwrap().text().await.unwrap());
     let answers = [synchronous, inlined, queued, streamed];
@@ -323,12 +322,11 @@ async fn operators_see_what_looks_and_what_it_said() {
         ("safety_rejected_inputs_total", Some(1)),
     ];
     // A job is counted right after its end can be read.
-    let deadline = Instant::now() + Duration::from_secs(10);
-    let mut text = told().await;
-    while expected.iter().any(|(name, count)| sum(&text, name) != *count) {
-        assert!(Instant::now() < deadline, "not {expected:?} in\n{text}");
-        sleep(Duration::from_millis(10)).await;
-        text = told().await;
-    }
+    let text = eventually(Duration::from_secs(10), async || {
+        let text = told().await;
+        let are = expected.iter().all(|(name, count)| sum(&text, name) == *count);
+        if are { Ok(text) } else { Err(format!("not {expected:?} in\n{text}")) }
+    })
+    .await;
     assert!(text.contains("afterimage_model_checkers{model=\"default\",checker=\"scripted\"} 2"), "{text}");
 }

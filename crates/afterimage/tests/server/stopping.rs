@@ -3,6 +3,7 @@
 use crate::fal_files::database;
 use crate::hostile_dialects::{NATIVE, REDUX as FAL};
 use crate::support::{REDUX, Server, answer, data_uri, picture};
+use crate::waiting::until;
 use afterimage_jobs::{JobState, JobStore, KeyStore, ListFilter, SqliteStore, SystemClock};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder};
@@ -11,7 +12,9 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+
+/// Longest wait for what comes by itself.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Everything but the stop of what runs.
 const AT_ONCE: Duration = Duration::from_secs(2);
@@ -76,11 +79,7 @@ async fn whoever_waits_for_what_does_not_run_is_told_at_once() {
     let native = post(&server, NATIVE, &body(2, 256));
     let events = sent(server.request(Method::GET, &format!("/api/v3/predictions/{polled}/events")));
     let statuses = sent(server.request(Method::GET, &format!("/queue/fal-ai/flux-1/requests/{request}/status/stream")));
-    let start = Instant::now();
-    while crate::hostile_streams::all_jobs(&server).await.len() < 9 {
-        assert!(start.elapsed() < Duration::from_secs(20), "not all were taken");
-        sleep(Duration::from_millis(20)).await;
-    }
+    until("all nine are taken", PATIENCE, async || crate::hostile_streams::all_jobs(&server).await.len() == 9).await;
     let stopping = Instant::now();
     let stop = tokio::spawn(server.stop());
 
@@ -137,16 +136,9 @@ async fn what_runs_ends_and_what_waits_behind_it_is_told() {
     .await;
     let running = post(&server, REDUX, &body(12, 512));
     let store = database(&server).await;
-    let start = Instant::now();
-    while store.queue_depth().await.unwrap().running == 0 {
-        assert!(start.elapsed() < Duration::from_secs(20), "it does not start");
-        sleep(Duration::from_millis(5)).await;
-    }
+    until("it starts", PATIENCE, async || store.queue_depth().await.unwrap().running == 1).await;
     let waiting = post(&server, REDUX, &body(2, 256));
-    while store.queue_depth().await.unwrap().queued == 0 {
-        assert!(start.elapsed() < Duration::from_secs(20), "it does not come");
-        sleep(Duration::from_millis(5)).await;
-    }
+    until("it comes", PATIENCE, async || store.queue_depth().await.unwrap().queued == 1).await;
     let stopping = Instant::now();
     let stop = tokio::spawn(server.stop());
     let (_, _, text) = waiting.await.unwrap();

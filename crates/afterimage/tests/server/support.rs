@@ -1,5 +1,6 @@
 //! A server for each test: its own folder, port and keys.
 
+use crate::waiting::eventually;
 use afterimage_engine::{CheckerChoice, EngineOptions, SafetyOptions};
 use afterimage_jobs::Secret;
 use afterimage_server::cost::Rates;
@@ -122,15 +123,22 @@ impl Server {
 
     /// Polls until the task has ended; its data.
     pub async fn ended(&self, id: &str) -> Value {
-        for _ in 0..600 {
+        eventually(Duration::from_mins(1), async || {
             let (status, answer) = self.get(&format!("/api/v3/predictions/{id}/result")).await;
             assert_eq!(status, 200, "{answer}");
-            if !["created", "processing"].contains(&answer["data"]["status"].as_str().unwrap()) {
-                return answer["data"].clone();
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("the task {id} does not end");
+            let is_open = ["created", "processing"].contains(&answer["data"]["status"].as_str().unwrap());
+            if is_open { Err(answer) } else { Ok(answer["data"].clone()) }
+        })
+        .await
+    }
+
+    /// Polls until the task runs.
+    pub async fn runs(&self, id: &str) {
+        eventually(Duration::from_mins(1), async || {
+            let answer = self.get(&format!("/api/v3/predictions/{id}")).await.1;
+            if answer["data"]["status"] == "processing" { Ok(()) } else { Err(answer) }
+        })
+        .await;
     }
 }
 

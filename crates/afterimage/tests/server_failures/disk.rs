@@ -2,12 +2,12 @@
 
 use crate::requests::{up, without_workers};
 use crate::server::{Answer, Client, Installation, png};
+use crate::waiting::eventually;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::fs;
 use std::process::Command;
-use std::time::{Duration, Instant};
-use tokio::time::sleep;
+use std::time::Duration;
 
 /// The largest file that the limited server may write, in the shell's blocks of 512 bytes: 2 MiB.
 const FILE_BLOCKS: u32 = 4096;
@@ -118,11 +118,10 @@ async fn a_database_that_is_taken_away_is_noticed() {
     assert!(!database.exists());
 
     fs::rename(&aside, &database).unwrap();
-    let start = Instant::now();
-    while submit(&client, 2).await.status != StatusCode::OK {
-        assert!(start.elapsed() < Duration::from_secs(10), "{}", installation.log());
-        sleep(Duration::from_millis(50)).await;
-    }
+    eventually(Duration::from_secs(10), async || {
+        if submit(&client, 2).await.status == StatusCode::OK { Ok(()) } else { Err(installation.log()) }
+    })
+    .await;
     assert_eq!(total(&client).await, 2);
 }
 

@@ -3,8 +3,9 @@
 use crate::picture_host::{Manner, PictureHost};
 use crate::requests::{status, up, wait_for, without_workers};
 use crate::server::{Installation, PATIENCE, png};
+use crate::waiting::until;
 use serde_json::json;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 #[tokio::test]
 async fn pictures_are_fetched_again_after_a_kill_and_after_a_stop() {
@@ -48,9 +49,5 @@ async fn pictures_are_fetched_again_after_a_kill_and_after_a_stop() {
 }
 
 async fn asked(host: &PictureHost, times: usize) {
-    let start = Instant::now();
-    while host.requests() < times {
-        assert!(start.elapsed() < PATIENCE, "{} of {times} requests", host.requests());
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until(format!("{times} requests"), PATIENCE, async || host.requests() >= times).await;
 }

@@ -1,11 +1,10 @@
 //! What the tests here do again and again.
 
 use crate::server::{Client, Installation, PATIENCE};
+use crate::waiting::eventually;
 use reqwest::StatusCode;
 use serde_json::Value;
 use std::process::Command;
-use std::time::{Duration, Instant};
-use tokio::time::sleep;
 
 /// The command of a server that only answers requests, which is up sooner.
 pub fn without_workers(installation: &Installation) -> Command {
@@ -17,11 +16,11 @@ pub fn without_workers(installation: &Installation) -> Command {
 /// Waits until the server answers.
 pub async fn up(installation: &Installation) -> Client {
     let client = installation.client();
-    let start = Instant::now();
-    while !matches!(client.get("/healthz").await, Ok(answer) if answer.status == StatusCode::OK) {
-        assert!(start.elapsed() < PATIENCE, "{}", installation.log());
-        sleep(Duration::from_millis(10)).await;
-    }
+    eventually(PATIENCE, async || match client.get("/healthz").await {
+        Ok(answer) if answer.status == StatusCode::OK => Ok(()),
+        _ => Err(installation.log()),
+    })
+    .await;
     client
 }
 
@@ -32,9 +31,9 @@ pub async fn status(client: &Client, id: &str) -> Value {
 
 /// Waits until a task has this status.
 pub async fn wait_for(installation: &Installation, client: &Client, id: &str, wanted: &str) {
-    let start = Instant::now();
-    while status(client, id).await != wanted {
-        assert!(start.elapsed() < PATIENCE, "{id} is not {wanted}: {}", installation.log());
-        sleep(Duration::from_millis(10)).await;
-    }
+    eventually(PATIENCE, async || {
+        let is_so = status(client, id).await == wanted;
+        if is_so { Ok(()) } else { Err(format!("{id} is not {wanted}: {}", installation.log())) }
+    })
+    .await;
 }

@@ -2,10 +2,10 @@
 
 use crate::requests::{up, without_workers};
 use crate::server::{Installation, KEY, PATIENCE, png};
+use crate::waiting::eventually;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
-use std::time::{Duration, Instant};
 
 /// Words that every secret below is made of.
 const SECRET: &str = "hunter2";
@@ -87,15 +87,12 @@ async fn a_check_is_logged_without_picture_prompt_or_key() {
     assert_eq!(made.body["data"]["has_nsfw_contents"], json!([true, true]), "{}", made.body);
     let id = made.body["data"]["id"].as_str().unwrap();
     // It is written right after the end can be read.
-    let deadline = Instant::now() + PATIENCE;
-    let line = loop {
+    let line = eventually(PATIENCE, async || {
         let log = installation.whole_log();
-        if let Some(line) = log.lines().find(|line| line.contains("pictures checked")) {
-            break line.to_owned();
-        }
-        assert!(Instant::now() < deadline, "{log}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    };
+        let line = log.lines().find(|line| line.contains("pictures checked")).map(str::to_owned);
+        line.ok_or(log)
+    })
+    .await;
     for told in [id, "\"flagged\":2", "\"checked\":2", "scores", "open_nsfw", "\"key\":", "\"model\":\"default\""] {
         assert!(line.contains(told), "{told} is not in {line}");
     }

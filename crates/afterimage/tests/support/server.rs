@@ -1,6 +1,7 @@
 //! The real program as a server in a process of its own, and requests to it.
 
 use crate::processes::{MARK, marked, signal};
+use crate::waiting::{eventually, until};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::fs::{self, OpenOptions};
@@ -8,9 +9,8 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
-use tokio::time::sleep;
 
 /// The key that every server here knows.
 pub const KEY: &str = "a-key-for-tests";
@@ -113,14 +113,7 @@ impl Server {
 
     /// Waits until it has ended by itself.
     pub async fn ended(&mut self, within: Duration) -> ExitStatus {
-        let start = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(start.elapsed() < within, "the server still runs after {within:?}");
-            sleep(Duration::from_millis(10)).await;
-        }
+        eventually(within, async || self.child.try_wait().unwrap().ok_or("the server still runs")).await
     }
 
     /// Kills it without a chance to do anything; returns its mark, by which what it left behind can be found.
@@ -195,11 +188,8 @@ impl Client {
 
     /// Waits until the server can run jobs.
     pub async fn ready(&self) {
-        let start = Instant::now();
-        while !matches!(self.get("/readyz").await, Ok(answer) if answer.status == StatusCode::OK) {
-            assert!(start.elapsed() < PATIENCE, "the server is not ready after {PATIENCE:?}");
-            sleep(Duration::from_millis(10)).await;
-        }
+        let is_ready = async || matches!(self.get("/readyz").await, Ok(answer) if answer.status == StatusCode::OK);
+        until("the server is ready", PATIENCE, is_ready).await;
     }
 
     /// Uploads a picture; its address.

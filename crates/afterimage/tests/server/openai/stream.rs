@@ -1,15 +1,15 @@
 //! `images/edits` with `stream`.
 
 use super::{Part, envelope, file, form, post, size_of, text};
-use crate::hostile_streams::all_jobs;
+use crate::hostile_streams::{all_cancelled, all_jobs};
 use crate::support::{Server, picture};
+use crate::waiting::eventually;
 use afterimage_jobs::JobState;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use std::slice::from_ref;
-use std::time::{Duration, Instant};
-use tokio::time::sleep;
+use std::time::Duration;
 
 const EDITS: &str = "/v1/images/edits";
 
@@ -100,11 +100,7 @@ async fn a_client_that_hangs_up_cancels_its_request() {
     let response = post(&server, EDITS, form(&parts)).send().await.unwrap();
     assert_eq!(response.status(), 200);
     drop(response);
-    let start = Instant::now();
-    while all_jobs(&server).await.iter().any(|job| job.state != JobState::Cancelled) {
-        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", all_jobs(&server).await);
-        sleep(Duration::from_millis(20)).await;
-    }
+    all_cancelled(&server).await;
     assert_eq!(all_jobs(&server).await.len(), 1);
 
     // A request that may be repeated goes on, and the repetition finds it.
@@ -113,15 +109,12 @@ async fn a_client_that_hangs_up_cancels_its_request() {
     // One that may not be, whose client hangs up later, is cancelled by then.
     let other = [file("image", &png), text("prompt", "p"), text("stream", "true"), text("seed", "12")];
     drop(post(&server, EDITS, form(&other)).send().await.unwrap());
-    let start = Instant::now();
-    let jobs = loop {
+    let jobs = eventually(Duration::from_secs(10), async || {
         let jobs = all_jobs(&server).await;
-        if jobs.iter().any(|job| job.spec.request.seed == Some(12) && job.state == JobState::Cancelled) {
-            break jobs;
-        }
-        assert!(start.elapsed() < Duration::from_secs(10), "{jobs:?}");
-        sleep(Duration::from_millis(20)).await;
-    };
+        let is_so = jobs.iter().any(|job| job.spec.request.seed == Some(12) && job.state == JobState::Cancelled);
+        if is_so { Ok(jobs) } else { Err(format!("{jobs:?}")) }
+    })
+    .await;
     assert_eq!(jobs.iter().filter(|job| job.state == JobState::Queued).count(), 1, "{jobs:?}");
     drop(repeated().await.unwrap());
     assert_eq!(all_jobs(&server).await.len(), 3);
