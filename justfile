@@ -16,7 +16,7 @@ tools:
 format:
     .ci/run format
 
-# no circles of files inside a crate, no file or function that is too long, no name of a type twice
+# no circles of files inside a crate, no file or function that is too long, no name of a type twice, no test that sleeps
 structure:
     .ci/run structure
 
