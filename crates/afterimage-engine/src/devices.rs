@@ -37,9 +37,9 @@ fn processor(dtype: DtypeChoice) -> Cpu {
     let cpu = Cpu::detect();
     let (integers, bf16) = match dtype {
         DtypeChoice::F32 => (false, false),
-        DtypeChoice::Auto => (cpu.has_integer_dots(), cpu.has_bf16()),
-        DtypeChoice::Bf16 => (false, cpu.has_bf16()),
-        DtypeChoice::Int8 => (true, cpu.has_bf16()),
+        DtypeChoice::Auto => (cpu.has_integer_dots(), cpu.has_fast_bf16()),
+        DtypeChoice::Bf16 => (false, cpu.has_fast_bf16()),
+        DtypeChoice::Int8 => (true, cpu.has_fast_bf16()),
     };
     cpu.with_narrow(Narrow { integers, bf16 })
 }

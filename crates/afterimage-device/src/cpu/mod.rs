@@ -66,8 +66,8 @@ impl Cpu {
     }
 
     /// Whether products of bf16 numbers are faster than those of f32.
-    pub fn has_bf16(&self) -> bool {
-        self.isa.has_bf16()
+    pub fn has_fast_bf16(&self) -> bool {
+        self.isa.has_fast_bf16()
     }
 }
 

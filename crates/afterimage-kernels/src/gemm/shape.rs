@@ -54,7 +54,7 @@ pub struct Narrow {
     /// are rounded to 8 bits in groups of 32.
     pub integers: bool,
     /// Other weights, and the rows that they are multiplied with, are rounded to bf16. Faster than f32 where
-    /// [`Isa::has_bf16`] only.
+    /// [`Isa::has_fast_bf16`] only.
     pub bf16: bool,
 }
 
