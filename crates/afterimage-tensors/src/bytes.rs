@@ -47,6 +47,11 @@ impl SharedBytes {
         Self { streamed: true, ..self }
     }
 
+    /// Whether [`SharedBytes::used`] forgets them.
+    pub fn is_streamed(&self) -> bool {
+        self.streamed
+    }
+
     /// To be called after an operation that read these bytes: of streamed ones the memory goes.
     pub fn used(&self) {
         if self.streamed {

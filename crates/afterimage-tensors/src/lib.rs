@@ -14,7 +14,7 @@ mod matrix;
 mod stored;
 
 pub use bytes::{ByteOwner, SharedBytes};
-pub use decode::{Group, to_f32};
+pub use decode::{Group, to_e4m3, to_f32};
 pub use element::{Element, GROUP, Integers};
 pub use matrix::{Matrix, Row};
 pub use stored::StoredTensor;

@@ -99,6 +99,16 @@ impl Matrix {
         })?
     }
 
+    /// How its numbers are stored: a type for each part that it was stacked of.
+    pub fn elements(&self) -> impl Iterator<Item = Element> {
+        self.parts.iter().map(|part| part.element)
+    }
+
+    /// Whether some of its bytes are given up after each use ([`SharedBytes::streamed`]).
+    pub fn is_streamed(&self) -> bool {
+        self.parts.iter().any(|part| part.bytes.is_streamed())
+    }
+
     /// Outputs of the layer.
     pub fn rows(&self) -> usize {
         self.rows
@@ -167,6 +177,21 @@ impl Row<'_> {
     /// twice.
     pub fn group(&self) -> usize {
         self.element.group()
+    }
+
+    /// The bytes, as [`Row::element`] says.
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes
+    }
+
+    /// How the numbers are stored.
+    pub fn element(&self) -> Element {
+        self.element
+    }
+
+    /// What all numbers are multiplied by while they are read.
+    pub fn scale(&self) -> Option<f32> {
+        self.scale
     }
 
     /// Columns `cols` as f32, written to `out`. Inlined, as the decoders are.

@@ -33,3 +33,26 @@ pub(super) fn e4m3(bits: u8) -> f32 {
     let value = if magnitude == 0x7f { f32::NAN } else { value };
     f32::from_bits(value.to_bits() | u32::from(bits & 0x80) << 24)
 }
+
+/// The nearest number of [`crate::Element::F8E4M3`], halves to even; what is larger than 448 becomes that, NaN stays NaN.
+pub fn to_e4m3(value: f32) -> u8 {
+    /// What the last bit of a subnormal number is worth, inverted.
+    const LAST: f32 = 512.0;
+    let sign = (value.to_bits() >> 24) as u8 & 0x80;
+    let magnitude = value.abs();
+    if magnitude.is_nan() {
+        return sign | 0x7f;
+    }
+    let bits = if magnitude >= 448.0 {
+        0x7e
+    } else if magnitude < 1.0 / 64.0 {
+        // Subnormal numbers are multiples of the last bit; 8 of it is the first normal one.
+        (magnitude * LAST).round_ties_even() as u8
+    } else {
+        // Rounds at bit 20, and moves the exponent's bias from 127 to 7.
+        let bits = magnitude.to_bits();
+        let rounded = bits + 0x7_ffff + (bits >> 20 & 1);
+        ((rounded >> 20) - ((127 - 7) << 3)).min(0x7e) as u8
+    };
+    sign | bits
+}

@@ -21,6 +21,7 @@ mod k_blocks;
 #[cfg(test)]
 pub(crate) mod plain;
 
+pub use floats::to_e4m3;
 pub use group::Group;
 
 use crate::element::{Element, GROUP};
@@ -120,6 +121,22 @@ mod tests {
             assert_eq!(value(Element::F8E5M2, byte).to_bits(), f32::to_bits(expected), "e5m2 {byte:#x}");
         }
         assert!(value(Element::F8E4M3, 0xff).is_nan() && value(Element::F8E5M2, 0x7d).is_nan());
+    }
+
+    #[test]
+    fn numbers_of_eight_bits_are_the_nearest() {
+        let all: Vec<f32> = (0..=0x7e_u8).map(floats::e4m3).collect();
+        for (bits, value) in all.iter().enumerate() {
+            assert_eq!((to_e4m3(*value), to_e4m3(-value)), (bits as u8, bits as u8 | 0x80), "{value}");
+        }
+        for pair in all.windows(2) {
+            let (low, high) = (to_e4m3(pair[0]), to_e4m3(pair[1]));
+            let middle = f32::midpoint(pair[0], pair[1]);
+            let even = if low % 2 == 0 { low } else { high };
+            assert_eq!(to_e4m3(middle), even, "{middle}");
+            assert_eq!((to_e4m3(middle.next_down()), to_e4m3(middle.next_up())), (low, high), "{middle}");
+        }
+        assert_eq!((to_e4m3(1e9), to_e4m3(f32::NEG_INFINITY), to_e4m3(f32::NAN) & 0x7f), (0x7e, 0xfe, 0x7f));
     }
 
     #[test]
