@@ -56,6 +56,10 @@ readme-server:
 readme-picture:
     .ci/run readme-picture
 
+# the kernels for NVIDIA's cards, by Triton's interpreter and compiler; no card is needed
+gpu:
+    .ci/run gpu
+
 # the writers of the benchmarks' tables
 bench:
     .ci/run bench

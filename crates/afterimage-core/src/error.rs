@@ -65,6 +65,14 @@ pub enum Error {
         /// What is wrong and what would be right.
         problem: String,
     },
+    /// A device that failed in a way after which nothing works in this process any more: it has to end, and another may try.
+    #[error("device {device}: {problem}")]
+    DeviceLost {
+        /// The device.
+        device: String,
+        /// What it said.
+        problem: String,
+    },
     /// An input picture that a safety checker objects to, where inputs are checked.
     #[error("{}: rejected by the safety checker", shortened_to(source_name, PROBLEM))]
     Flagged {
@@ -133,6 +141,7 @@ impl Error {
             | Self::Device { .. }
             | Self::Cancelled
             | Self::Io { .. }
+            | Self::DeviceLost { .. }
             | Self::Internal(_) => None,
         }
     }

@@ -1,4 +1,5 @@
-//! What fits what. Every device asks here before it works, so that all refuse the same.
+//! What fits what. Every device asks here before it works, so that all refuse the same: each function takes an operation's
+//! arguments, and its error is [`Error::Internal`], saying what does not fit.
 
 use crate::operation::{
     Attention, AttentionBias, Convolution, Dense, Finish, GroupNorm, HeadNorm, LowRank, Norm, Prelude, Transpose,
@@ -12,7 +13,10 @@ fn require(fits: bool, what: impl FnOnce() -> String) -> Result<()> {
 }
 
 /// That a view lies inside its buffer.
-pub(crate) fn view<B: DeviceBuffer>(view: View<B>, name: &str) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Internal`]
+pub fn view<B: DeviceBuffer>(view: View<B>, name: &str) -> Result<()> {
     let View { offset, rows, cols, stride, .. } = view;
     let end = if rows == 0 || cols == 0 {
         Some(0)
@@ -48,23 +52,38 @@ fn gapless<B>(x: View<B>, name: &str) -> Result<()> {
 }
 
 /// Host numbers against a view.
-pub(crate) fn transfer<B: DeviceBuffer>(values: usize, x: View<B>, name: &str) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Internal`]
+pub fn transfer<B: DeviceBuffer>(values: usize, x: View<B>, name: &str) -> Result<()> {
     let numbers = x.rows.checked_mul(x.cols);
     require(numbers == Some(values), || format!("{name}: {values} numbers for {} rows of {}", x.rows, x.cols))?;
     view(x, name)
 }
 
-pub(crate) fn copy<B: DeviceBuffer>(from: View<B>, out: &ViewMut<B>) -> Result<()> {
+/// [`crate::Device::copy`]
+///
+/// # Errors
+/// [`Error::Internal`]
+pub fn copy<B: DeviceBuffer>(from: View<B>, out: &ViewMut<B>) -> Result<()> {
     view(from, "input")?;
     output(out, from.rows, from.cols)
 }
 
-pub(crate) fn rotary(angles: usize, head_dim: usize) -> Result<()> {
+/// [`crate::Device::rotary`]
+///
+/// # Errors
+/// [`Error::Internal`]
+pub fn rotary(angles: usize, head_dim: usize) -> Result<()> {
     let whole = head_dim >= 2 && head_dim.is_multiple_of(2) && angles.is_multiple_of(head_dim / 2);
     require(whole, || format!("{angles} angles for heads of {head_dim}"))
 }
 
-pub(crate) fn gather<W: MatrixShape, B: DeviceBuffer>(table: &W, ids: &[u32], out: &ViewMut<B>) -> Result<()> {
+/// [`crate::Device::gather`]
+///
+/// # Errors
+/// [`Error::Internal`]
+pub fn gather<W: MatrixShape, B: DeviceBuffer>(table: &W, ids: &[u32], out: &ViewMut<B>) -> Result<()> {
     let rows = table.rows();
     if let Some(id) = ids.iter().find(|id| **id as usize >= rows) {
         return Err(Error::internal(format!("row {id} of a table of {rows}")));
@@ -72,7 +91,11 @@ pub(crate) fn gather<W: MatrixShape, B: DeviceBuffer>(table: &W, ids: &[u32], ou
     output(out, ids.len(), table.cols())
 }
 
-pub(crate) fn product<W: MatrixShape, B: DeviceBuffer>(
+/// [`crate::Device::product`]
+///
+/// # Errors
+/// [`Error::Internal`]
+pub fn product<W: MatrixShape, B: DeviceBuffer>(
     x: View<B>,
     layer: &Dense<W, B>,
     finish: &Finish<B>,
@@ -96,8 +119,11 @@ pub(crate) fn product<W: MatrixShape, B: DeviceBuffer>(
     output(out, x.rows, outputs)
 }
 
-/// Also returns the width of one head.
-pub(crate) fn attention<B: DeviceBuffer>(attention: &Attention<B>, out: &ViewMut<B>) -> Result<usize> {
+/// [`crate::Device::attention`]; the width of one head.
+///
+/// # Errors
+/// [`Error::Internal`]
+pub fn attention<B: DeviceBuffer>(attention: &Attention<B>, out: &ViewMut<B>) -> Result<usize> {
     let Attention { heads, queries, keys, values, ref bias, .. } = *attention;
     let width = queries.cols;
     require(heads > 0 && width.is_multiple_of(heads), || format!("{heads} heads in rows of {width}"))?;
@@ -122,7 +148,11 @@ pub(crate) fn attention<B: DeviceBuffer>(attention: &Attention<B>, out: &ViewMut
     Ok(width / heads)
 }
 
-pub(crate) fn norm<B: DeviceBuffer>(x: View<B>, norm: &Norm<B>, out: &ViewMut<B>) -> Result<()> {
+/// [`crate::Device::norm`]
+///
+/// # Errors
+/// [`Error::Internal`]
+pub fn norm<B: DeviceBuffer>(x: View<B>, norm: &Norm<B>, out: &ViewMut<B>) -> Result<()> {
     require(x.cols > 0, || "a norm of rows of 0".to_owned())?;
     view(x, "input")?;
     match *norm {
@@ -139,8 +169,11 @@ pub(crate) fn norm<B: DeviceBuffer>(x: View<B>, norm: &Norm<B>, out: &ViewMut<B>
     output(out, x.rows, x.cols)
 }
 
-/// Also returns the number of heads.
-pub(crate) fn rotate_heads<R: RotaryShape, B: DeviceBuffer>(norm: &HeadNorm<R, B>, x: &ViewMut<B>) -> Result<usize> {
+/// [`crate::Device::rotate_heads`]; the number of heads.
+///
+/// # Errors
+/// [`Error::Internal`]
+pub fn rotate_heads<R: RotaryShape, B: DeviceBuffer>(norm: &HeadNorm<R, B>, x: &ViewMut<B>) -> Result<usize> {
     let (head_dim, tokens) = (norm.rotary.head_dim(), norm.rotary.tokens());
     vector(norm.weight, head_dim, "weight")?;
     require(x.cols.is_multiple_of(head_dim), || format!("heads of {head_dim} in rows of {}", x.cols))?;
@@ -152,7 +185,11 @@ pub(crate) fn rotate_heads<R: RotaryShape, B: DeviceBuffer>(norm: &HeadNorm<R, B
     Ok(x.cols / head_dim)
 }
 
-pub(crate) fn convolve<W: MatrixShape, B: DeviceBuffer>(
+/// [`crate::Device::convolve`]
+///
+/// # Errors
+/// [`Error::Internal`]
+pub fn convolve<W: MatrixShape, B: DeviceBuffer>(
     convolution: &Convolution<W, B>,
     input: Planes<B>,
     out: &ViewMut<B>,
@@ -170,7 +207,11 @@ pub(crate) fn convolve<W: MatrixShape, B: DeviceBuffer>(
     output(out, weight.rows(), movement.output_side(input.height) * movement.output_side(input.width))
 }
 
-pub(crate) fn group_norm<B: DeviceBuffer>(norm: &GroupNorm<B>, out: &ViewMut<B>) -> Result<()> {
+/// [`crate::Device::group_norm`]
+///
+/// # Errors
+/// [`Error::Internal`]
+pub fn group_norm<B: DeviceBuffer>(norm: &GroupNorm<B>, out: &ViewMut<B>) -> Result<()> {
     let (groups, channels) = (norm.groups, norm.input.channels);
     require(groups > 0 && channels.is_multiple_of(groups), || format!("{groups} groups of {channels} channels"))?;
     vector(norm.weight, channels, "weight")?;
@@ -179,29 +220,49 @@ pub(crate) fn group_norm<B: DeviceBuffer>(norm: &GroupNorm<B>, out: &ViewMut<B>)
     output(out, 2, channels)
 }
 
-pub(crate) fn max_pool<B: DeviceBuffer>(input: Planes<B>, out: &ViewMut<B>) -> Result<()> {
+/// [`crate::Device::max_pool`]
+///
+/// # Errors
+/// [`Error::Internal`]
+pub fn max_pool<B: DeviceBuffer>(input: Planes<B>, out: &ViewMut<B>) -> Result<()> {
     view(input.view(), "planes")?;
     output(out, input.channels, (input.height / 2) * (input.width / 2))
 }
 
-pub(crate) fn dequantise<Q: MatrixShape, B: DeviceBuffer>(rows: &Q, out: &ViewMut<B>) -> Result<()> {
+/// [`crate::Device::dequantise_rows`]
+///
+/// # Errors
+/// [`Error::Internal`]
+pub fn dequantise<Q: MatrixShape, B: DeviceBuffer>(rows: &Q, out: &ViewMut<B>) -> Result<()> {
     output(out, rows.rows(), rows.cols())
 }
 
-pub(crate) fn combine<B: DeviceBuffer>(y: View<B>, x: &ViewMut<B>) -> Result<()> {
+/// [`crate::Device::combine`]
+///
+/// # Errors
+/// [`Error::Internal`]
+pub fn combine<B: DeviceBuffer>(y: View<B>, x: &ViewMut<B>) -> Result<()> {
     view(x.as_view(), "output")?;
     let rows = if y.rows == 1 { 1 } else { x.rows };
     shaped(y, rows, x.cols, "input")
 }
 
-pub(crate) fn magnitudes<B: DeviceBuffer>(x: View<B>, y: View<B>, out: &ViewMut<B>) -> Result<()> {
+/// [`crate::Device::magnitudes`]
+///
+/// # Errors
+/// [`Error::Internal`]
+pub fn magnitudes<B: DeviceBuffer>(x: View<B>, y: View<B>, out: &ViewMut<B>) -> Result<()> {
     require(x.rows > 0 && x.cols > 0, || "a mean of nothing".to_owned())?;
     view(x, "input")?;
     shaped(y, x.rows, x.cols, "other input")?;
     output(out, 1, 2)
 }
 
-pub(crate) fn transpose<B: DeviceBuffer>(transpose: &Transpose<B>, out: &ViewMut<B>) -> Result<()> {
+/// [`crate::Device::transpose`]
+///
+/// # Errors
+/// [`Error::Internal`]
+pub fn transpose<B: DeviceBuffer>(transpose: &Transpose<B>, out: &ViewMut<B>) -> Result<()> {
     let input = transpose.input;
     view(input, "input")?;
     if let Some(affine) = transpose.affine {

@@ -5,7 +5,7 @@ use crate::operation::{
 };
 use crate::view::{DeviceBuffer, MatrixShape, Planes, RotaryShape, View, ViewMut};
 use afterimage_core::Result;
-use afterimage_tensors::Matrix;
+use afterimage_tensors::{Element, Matrix};
 
 /// How exactly a buffer's numbers have to be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct DeviceLimits {
     pub activation_bytes: u64,
     /// Rows that a layer much wider than its input (an MLP) works on at once.
     pub wide_rows: usize,
+    /// Bytes that models may take, where the device has memory of its own.
+    pub memory_bytes: Option<u64>,
 }
 
 /// A machine that computes.
@@ -95,6 +97,12 @@ pub trait Device: Send + Sync + 'static {
     /// # Errors
     /// [`afterimage_core::Error::Device`] when there is no room.
     fn weight(&self, matrix: &Matrix) -> Result<Self::Weight>;
+
+    /// Bytes that so many numbers of a matrix take here, when they are stored as `element`; `None`: as many as they are stored in.
+    fn kept_bytes(&self, element: Element, numbers: usize) -> Option<u64> {
+        let _ = (element, numbers);
+        None
+    }
 
     /// Takes a rotary table over: `angles` `[tokens, head_dim / 2]`, in the precision that diffusers computes them in.
     ///

@@ -17,7 +17,7 @@
 //! | `recording.rs` | no numbers, only shapes, operations and bytes (feature `testing`) |
 //! | `suite/` | what every device has to pass, with the plain one as oracle (feature `testing`) |
 
-mod check;
+pub mod check;
 mod counted;
 mod cpu;
 mod device;

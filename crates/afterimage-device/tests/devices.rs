@@ -13,13 +13,13 @@ device_suite!(cpu, processors());
 #[test]
 fn all_devices_refuse_the_same() {
     suite::refusals(&Plain);
-    suite::refusals(&Recording::new(0.0, DeviceLimits { activation_bytes: 0, wide_rows: 1 }));
+    suite::refusals(&Recording::new(0.0, DeviceLimits { activation_bytes: 0, wide_rows: 1, memory_bytes: None }));
 }
 
 #[test]
 fn the_recording_device_counts_what_lives() {
     use afterimage_device::{Device, Precision};
-    let device = Recording::new(0.5, DeviceLimits { activation_bytes: 0, wide_rows: 1 });
+    let device = Recording::new(0.5, DeviceLimits { activation_bytes: 0, wide_rows: 1, memory_bytes: None });
     let first = device.allocate(100, Precision::Working).unwrap();
     let second = device.upload(vec![0.0; 20]).unwrap();
     drop(first);

@@ -14,32 +14,56 @@ pub(crate) trait OnDevice {
     ///
     /// # Errors
     /// Its own.
-    fn run<D: Device>(self, device: Arc<D>) -> Result<Self::Output>;
+    fn run<D: Device>(&self, device: Arc<D>) -> Result<Self::Output>;
 }
 
 /// Does `work` on the device that `choice` means, with what `dtype` allows it to round.
 ///
 /// # Errors
 /// [`Error::Device`] when there is no such device, and those of `work`.
-pub(crate) fn on_device<W: OnDevice>(choice: DeviceChoice, dtype: DtypeChoice, work: W) -> Result<W::Output> {
+pub(crate) fn on_device<W: OnDevice>(choice: DeviceChoice, dtype: DtypeChoice, work: &W) -> Result<W::Output> {
     match choice {
-        DeviceChoice::Auto | DeviceChoice::Cpu => work.run(Arc::new(processor(dtype))),
-        DeviceChoice::Cuda(_) | DeviceChoice::Metal => Err(Error::Device {
-            device: choice.to_string(),
-            problem: "this build computes on the processor only; use cpu or auto".to_owned(),
-        }),
+        DeviceChoice::Auto => on_the_best(dtype, work),
+        DeviceChoice::Cpu => work.run(Arc::new(processor(dtype)?)),
+        #[cfg(feature = "gpu")]
+        DeviceChoice::Cuda(number) => work.run(Arc::new(crate::cards::open(number, dtype)?)),
+        #[cfg(not(feature = "gpu"))]
+        DeviceChoice::Cuda(_) => Err(not_in_this_build(choice)),
+        DeviceChoice::Metal => Err(not_in_this_build(choice)),
     }
+}
+
+/// A card where there is one that can do the work, else the processor; why not is said once in the log.
+fn on_the_best<W: OnDevice>(dtype: DtypeChoice, work: &W) -> Result<W::Output> {
+    #[cfg(feature = "gpu")]
+    if let Some(card) = crate::cards::best(dtype) {
+        let name = card.name().to_owned();
+        match work.run(Arc::new(card)) {
+            Ok(done) => return Ok(done),
+            Err(error) => tracing::warn!(device = name, %error, "the card cannot be used; the processor works instead"),
+        }
+    }
+    work.run(Arc::new(processor(dtype)?))
+}
+
+fn not_in_this_build(choice: DeviceChoice) -> Error {
+    let problem = "is not in this build; use cpu or auto".to_owned();
+    Error::Device { device: choice.to_string(), problem }
 }
 
 /// The processor. bf16 products only where they are faster than f32. Integers where they are much faster, and where they
 /// were asked for by name, since they say what the weights are.
-fn processor(dtype: DtypeChoice) -> Cpu {
+fn processor(dtype: DtypeChoice) -> Result<Cpu> {
     let cpu = Cpu::detect();
     let (integers, bf16) = match dtype {
         DtypeChoice::F32 => (false, false),
         DtypeChoice::Auto => (cpu.has_integer_dots(), cpu.has_fast_bf16()),
         DtypeChoice::Bf16 => (false, cpu.has_fast_bf16()),
         DtypeChoice::Int8 => (true, cpu.has_fast_bf16()),
+        DtypeChoice::Fp8 => {
+            let problem = "has no arithmetic of 8-bit floats; --dtype int8 is as narrow".to_owned();
+            return Err(Error::Device { device: "cpu".to_owned(), problem });
+        }
     };
-    cpu.with_narrow(Narrow { integers, bf16 })
+    Ok(cpu.with_narrow(Narrow { integers, bf16 }))
 }

@@ -4,6 +4,8 @@
 
 pub mod bench;
 mod bundle;
+#[cfg(feature = "gpu")]
+mod cards;
 pub mod config;
 mod devices;
 mod engine;
@@ -27,6 +29,8 @@ mod threads;
 pub mod tokenizers;
 pub mod weights;
 
+#[cfg(feature = "gpu")]
+pub use cards::{CardsReport, ExaminedCard, examine_cards};
 pub use engine::Engine;
 pub use generation::Generation;
 pub use intact::check_weights;

@@ -189,4 +189,9 @@ pub enum DtypeChoice {
     /// A quarter of the transformer's memory in f32, half of bf16. Matrices of the transformer's blocks, and what files hold in
     /// GGUF's types, are multiplied as integers in groups of 32, each with its factor; the rest is as with bf16.
     Int8,
+    /// 8-bit floats, on NVIDIA's cards.
+    ///
+    /// Matrices of the transformer's blocks, and what files hold in fp8, are multiplied as 8-bit floats (e4m3) with a scale for each
+    /// row where the card has them (Ada, Hopper, Blackwell), else as bf16; the rest is as with bf16.
+    Fp8,
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Raised whenever a message changes its meaning. Both sides are the same binary, unless somebody replaced it while the
 /// server was running.
-pub const PROTOCOL_VERSION: u32 = 5;
+pub const PROTOCOL_VERSION: u32 = 6;
 
 /// Tells one job from the next within the life of a process.
 pub type JobNumber = u64;
@@ -74,6 +74,11 @@ pub enum Report {
         message: String,
         /// Whether a flag or file is to blame, which trying again does not change.
         bad_input: bool,
+    },
+    /// The device failed so that nothing works in this process any more; it exits, and another may try.
+    DeviceLost {
+        /// One line that names the device.
+        message: String,
     },
     /// The computing thread moves. Not sent when it is stuck.
     Alive {

@@ -1,5 +1,7 @@
 //! The command line as a whole: parsing it, twice when a configuration file is named.
 
+#[cfg(feature = "gpu")]
+use crate::commands::Doctor;
 use crate::commands::{
     Bench, Check, EngineProcess, Img2Img, Keys, KeysCommand, Licences, Models, ModelsCommand, Serve, Vary,
 };
@@ -43,6 +45,8 @@ pub enum CliCommand {
     Models(Models),
     Check(Check),
     Bench(Bench),
+    #[cfg(feature = "gpu")]
+    Doctor(Doctor),
     Serve(Box<Serve>),
     Keys(Keys),
     #[command(visible_alias = "licenses")]
@@ -65,6 +69,8 @@ impl CliCommand {
             Self::Models(Models { command: ModelsCommand::Remove(command) }) => command.run(origins),
             Self::Check(command) => command.run(origins),
             Self::Bench(command) => command.run(origins),
+            #[cfg(feature = "gpu")]
+            Self::Doctor(command) => command.run(origins),
             Self::Serve(command) => command.run(origins),
             Self::Keys(Keys { command: KeysCommand::Create(command) }) => command.run(origins),
             Self::Keys(Keys { command: KeysCommand::List(command) }) => command.run(origins),

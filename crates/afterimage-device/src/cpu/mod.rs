@@ -96,7 +96,7 @@ impl Device for Cpu {
     }
 
     fn limits(&self) -> DeviceLimits {
-        DeviceLimits { activation_bytes: ACTIVATION_BYTES, wide_rows: WIDE_ROWS }
+        DeviceLimits { activation_bytes: ACTIVATION_BYTES, wide_rows: WIDE_ROWS, memory_bytes: None }
     }
 
     fn convolution_scratch(&self, channels: usize) -> u64 {

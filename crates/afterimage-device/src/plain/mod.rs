@@ -56,7 +56,7 @@ impl Device for Plain {
 
     fn limits(&self) -> DeviceLimits {
         // Odd and small, so that models meet a rest.
-        DeviceLimits { activation_bytes: u64::MAX, wide_rows: 13 }
+        DeviceLimits { activation_bytes: u64::MAX, wide_rows: 13, memory_bytes: None }
     }
 
     fn allocate(&self, numbers: usize, _precision: Precision) -> Result<HostBuffer> {

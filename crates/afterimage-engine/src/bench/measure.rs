@@ -27,7 +27,7 @@ const GUIDANCE: f32 = 3.5;
 /// # Errors
 /// Those of loading a model, [`Error::Field`] for a size that is too small, and [`Error::Cancelled`].
 pub fn run(options: &BenchOptions, stop: &(dyn Fn() -> bool + Sync)) -> Result<BenchReport> {
-    on_device(options.engine.device, options.engine.dtype, Measure { options, stop })
+    on_device(options.engine.device, options.engine.dtype, &Measure { options, stop })
 }
 
 struct Measure<'a> {
@@ -38,7 +38,7 @@ struct Measure<'a> {
 impl OnDevice for Measure<'_> {
     type Output = BenchReport;
 
-    fn run<D: Device>(self, device: Arc<D>) -> Result<BenchReport> {
+    fn run<D: Device>(&self, device: Arc<D>) -> Result<BenchReport> {
         measure(&Arc::new(CountedDevice::new(device)), self.options, self.stop)
     }
 }

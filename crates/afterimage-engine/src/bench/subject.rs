@@ -90,6 +90,7 @@ impl<D: Device> Random<D> {
         let (element, dtype) = match options.dtype {
             DtypeChoice::Bf16 => (Element::Bf16, "bf16"),
             DtypeChoice::Int8 => (Element::Bf16, "int8"),
+            DtypeChoice::Fp8 => (Element::Bf16, "fp8"),
             DtypeChoice::F32 => (Element::F32, "f32"),
             DtypeChoice::Auto => (Element::F32, device.arithmetic()),
         };
@@ -113,11 +114,13 @@ impl<D: Device> Random<D> {
         // As if a request had named them: beside the weights.
         let used: Vec<UsedLora> = loras.fixed().used(&[LoraPart::Transformer]);
         let used: Vec<UsedLora> = used.into_iter().map(|used| UsedLora { is_merged: false, ..used }).collect();
+        let rounded = |to| {
+            let source = Arc::new(RandomWeights::new(element));
+            Scope::new(Arc::new(Rounded { source, to })).at("transformer")
+        };
         let transformer = match options.dtype {
-            DtypeChoice::Int8 => {
-                let source = Arc::new(RandomWeights::new(element));
-                Scope::new(Arc::new(Rounded { source, to: Rounding::Int8 })).at("transformer")
-            }
+            DtypeChoice::Int8 => rounded(Rounding::Int8),
+            DtypeChoice::Fp8 => rounded(Rounding::Fp8),
             DtypeChoice::Auto | DtypeChoice::F32 | DtypeChoice::Bf16 => scope.at("transformer"),
         };
         let plain = FluxTransformer::load(device, &transformer, config)?;

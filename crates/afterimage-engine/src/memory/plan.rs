@@ -18,6 +18,8 @@ pub enum Residency {
     Kept,
     /// Leaves memory when its part of a request is done.
     Released,
+    /// As the next one what a request multiplies with once only; the rest as the first.
+    StreamedOnce,
     /// Each matrix leaves memory when it was multiplied, and is read again from its file next time.
     Streamed,
 }
@@ -27,6 +29,8 @@ pub enum Residency {
 pub(crate) struct PartNeeds {
     /// Its weights.
     pub weights: Footprint,
+    /// Those of them that a request multiplies with once, before its steps: of FLUX the modulations, a quarter.
+    pub once: Footprint,
     /// Its buffers.
     pub activations: u64,
 }
@@ -72,12 +76,13 @@ pub struct MemoryPlan {
 
 /// Ways of life for text encoders, picture encoders, transformer and autoencoder, fastest first. Encoders run once a
 /// request, the transformer at every step; the autoencoder is small.
-const CHOICES: [[Residency; 4]; 7] = {
-    use Residency::{Kept, Released, Streamed};
+const CHOICES: [[Residency; 4]; 8] = {
+    use Residency::{Kept, Released, Streamed, StreamedOnce};
     [
         [Kept, Kept, Kept, Kept],
         [Released, Kept, Kept, Kept],
         [Released, Released, Kept, Kept],
+        [Released, Released, StreamedOnce, Kept],
         [Released, Released, Released, Kept],
         [Released, Released, Streamed, Kept],
         [Streamed, Released, Streamed, Kept],
@@ -112,9 +117,10 @@ impl MemoryPlan {
             activation_bytes: all[index].activations,
             residency: residencies[index],
         });
-        let running = |index: usize| weights_while_running(all[index].weights, residencies[index]);
+        let running = |index: usize| weights_while_running(&all[index], residencies[index]);
         let waiting = |index: usize| match residencies[index] {
             Residency::Kept => all[index].weights.bytes(),
+            Residency::StreamedOnce => all[index].weights.bytes() - all[index].once.mapped,
             Residency::Released => 0,
             // Copies cannot be read again.
             Residency::Streamed => all[index].weights.copied,
@@ -147,10 +153,13 @@ impl MemoryPlan {
     }
 }
 
-fn weights_while_running(weights: Footprint, residency: Residency) -> u64 {
+fn weights_while_running(part: &PartNeeds, residency: Residency) -> u64 {
+    let PartNeeds { weights, once, .. } = part;
+    let passing = |weights: &Footprint| weights.mapped.min(STREAMED_AT_ONCE * weights.largest);
     match residency {
         Residency::Kept | Residency::Released => weights.bytes(),
-        Residency::Streamed => weights.copied + weights.mapped.min(STREAMED_AT_ONCE * weights.largest),
+        Residency::StreamedOnce => weights.bytes() - once.mapped + passing(once),
+        Residency::Streamed => weights.copied + passing(weights),
     }
 }
 
@@ -165,6 +174,7 @@ impl fmt::Display for MemoryPlan {
             let residency = match part.residency {
                 Residency::Kept => "kept",
                 Residency::Released => "released after use",
+                Residency::StreamedOnce => "kept but for what a request uses once",
                 Residency::Streamed => "streamed from the file",
             };
             let before = if number == 0 { ": " } else { ", " };
@@ -188,7 +198,7 @@ mod tests {
     const GB: u64 = 1_000_000_000;
 
     fn mapped(bytes: u64, largest: u64, activations: u64) -> PartNeeds {
-        PartNeeds { weights: Footprint { mapped: bytes, copied: 0, largest }, activations }
+        PartNeeds { weights: Footprint { mapped: bytes, copied: 0, largest }, activations, ..PartNeeds::default() }
     }
 
     /// FLUX.1-dev and T5 in `Q8_0`, 1024².
@@ -196,7 +206,10 @@ mod tests {
         MemoryNeeds {
             text: mapped(5 * GB, GB / 10, GB / 5),
             image: mapped(GB, GB / 50, GB / 10),
-            transformer: mapped(127 * GB / 10, GB / 20, GB),
+            transformer: PartNeeds {
+                once: Footprint { mapped: 34 * GB / 10, copied: 0, largest: GB / 16 },
+                ..mapped(127 * GB / 10, GB / 16, GB)
+            },
             autoencoder: mapped(GB / 3, GB / 100, 2 * GB),
             always: 0,
         }
@@ -208,10 +221,11 @@ mod tests {
 
     #[test]
     fn less_is_kept_the_less_there_is() {
-        use Residency::{Kept, Released, Streamed};
+        use Residency::{Kept, Released, Streamed, StreamedOnce};
         assert_eq!(residencies(24 * GB), Some([Kept; 4]));
         assert_eq!(residencies(20 * GB), Some([Released, Kept, Kept, Kept]));
         assert_eq!(residencies(19 * GB), Some([Released, Released, Kept, Kept]));
+        assert_eq!(residencies(16 * GB), Some([Released, Released, StreamedOnce, Kept]));
         assert_eq!(residencies(143 * GB / 10), Some([Released, Released, Released, Kept]));
         assert_eq!(residencies(6 * GB), Some([Released, Released, Streamed, Kept]));
         assert_eq!(residencies(3 * GB), Some([Streamed, Released, Streamed, Kept]));
@@ -221,7 +235,8 @@ mod tests {
 
     #[test]
     fn copies_cannot_be_streamed() {
-        let copied = |bytes| PartNeeds { weights: Footprint { mapped: 0, copied: bytes, largest: 0 }, activations: 0 };
+        let copied =
+            |bytes| PartNeeds { weights: Footprint { mapped: 0, copied: bytes, largest: 0 }, ..PartNeeds::default() };
         let needs = MemoryNeeds { transformer: copied(24 * GB), ..quantised() };
         let least = MemoryPlan::new(&needs, Some(20 * GB)).unwrap_err();
         assert!(least.peak > 24 * GB, "{}", least.peak);
@@ -241,6 +256,7 @@ mod tests {
     fn part() -> impl Strategy<Value = PartNeeds> {
         (0..20 * GB, 0..2 * GB, 1..50_u64, 0..3 * GB).prop_map(|(mapped, copied, pieces, activations)| PartNeeds {
             weights: Footprint { mapped, copied, largest: mapped / pieces },
+            once: Footprint { mapped: mapped / 4, copied: 0, largest: mapped / 4 / pieces },
             activations,
         })
     }

@@ -49,7 +49,7 @@ impl<D: Device> Pipeline for Networks<D> {
 /// # Errors
 /// [`afterimage_core::Error::Device`], and those of [`ModelFiles::open`].
 pub(crate) fn open(options: &EngineOptions) -> Result<Box<dyn Pipeline>> {
-    on_device(options.device, options.dtype, Open(options))
+    on_device(options.device, options.dtype, &Open(options))
 }
 
 struct Open<'a>(&'a EngineOptions);
@@ -57,7 +57,7 @@ struct Open<'a>(&'a EngineOptions);
 impl OnDevice for Open<'_> {
     type Output = Box<dyn Pipeline>;
 
-    fn run<D: Device>(self, device: Arc<D>) -> Result<Box<dyn Pipeline>> {
+    fn run<D: Device>(&self, device: Arc<D>) -> Result<Box<dyn Pipeline>> {
         let files = ModelFiles::open(self.0)?;
         let safety = safety::open(&device, &self.0.safety)?;
         let networks = Networks::new(device, files, safety)?;

@@ -6,6 +6,7 @@ use super::residence::{Extent, KnownNeeds, Network};
 use crate::inspect::wanted;
 use crate::memory::{self, MemoryNeeds, MemoryPlan, PartNeeds, Residency, gigabytes};
 use crate::models::T5Config;
+use crate::models::flux::is_used_once;
 use crate::weights::lora::LoraPart;
 use crate::weights::{Footprint, Scope, Wanted, footprint};
 use afterimage_core::{Error, Field, Result, Size};
@@ -116,20 +117,22 @@ impl<D: Device> Networks<D> {
     fn known_needs(&self) -> KnownNeeds {
         let files = &self.files;
         let weights = |scope: Result<Scope>, (wanted, _): (Vec<Wanted>, Result<()>)| {
-            scope.map_or_else(|_| Footprint::default(), |scope| footprint(&scope, &wanted))
+            let kept = |element, numbers| self.device.kept_bytes(element, numbers);
+            scope.map_or_else(|_| Footprint::default(), |scope| footprint(&scope, &wanted, &kept))
         };
         let mut needs = MemoryNeeds::default();
-        needs.transformer.weights = weights(
-            files.transformer_scope().map(|scope| self.merged(scope, LoraPart::Transformer)),
-            wanted::flux(files.flux()),
-        );
+        let transformer = || files.transformer_scope().map(|scope| self.merged(scope, LoraPart::Transformer));
+        let (mut wanted_once, told) = wanted::flux(files.flux());
+        needs.transformer.weights = weights(transformer(), (wanted_once.clone(), told));
+        wanted_once.retain(|wanted| is_used_once(&wanted.name));
+        needs.transformer.once = weights(transformer(), (wanted_once, Ok(())));
         needs.autoencoder.weights = weights(files.vae_scope(), wanted::vae(files.vae()));
         let text_tokens = TEXT_TOKENS;
         if let Ok(((clip, clip_scope), (t5, t5_scope))) = files.text_encoders() {
             let activations = memory::clip(&clip).max(memory::t5(&t5, text_tokens)) + encoded_bytes(&t5, text_tokens);
             let weights = weights(Ok(self.merged(t5_scope, LoraPart::T5)), wanted::t5(t5))
                 .and(weights(Ok(self.merged(clip_scope, LoraPart::Clip)), wanted::clip(clip)));
-            needs.text = PartNeeds { weights, activations };
+            needs.text = PartNeeds { weights, activations, ..PartNeeds::default() };
         }
         let mut picture_tokens = 0;
         if let Ok(((siglip, siglip_scope), (redux, redux_scope))) = files.image_encoders() {
@@ -137,7 +140,7 @@ impl<D: Device> Networks<D> {
             let activations = memory::siglip(&siglip, 3 * redux.txt_in_features);
             let weights =
                 weights(Ok(siglip_scope), wanted::siglip(siglip)).and(weights(Ok(redux_scope), wanted::redux(redux)));
-            needs.image = PartNeeds { weights, activations };
+            needs.image = PartNeeds { weights, activations, ..PartNeeds::default() };
         }
         KnownNeeds { needs, text_tokens, picture_tokens }
     }

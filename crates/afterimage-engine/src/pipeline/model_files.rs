@@ -129,7 +129,7 @@ impl ModelFiles {
             DtypeChoice::Int8 => {
                 "; without --dtype int8 weights are read from the file, and a GGUF file takes as little"
             }
-            DtypeChoice::Auto | DtypeChoice::F32 => "; a GGUF or fp8 file takes less",
+            DtypeChoice::Auto | DtypeChoice::F32 | DtypeChoice::Fp8 => "; a GGUF or fp8 file takes less",
         }
     }
 
@@ -212,6 +212,7 @@ impl ModelFiles {
         source.check_depths(&part.folder.path("config.json"), &self.flux.depths())?;
         Ok(match self.options.dtype {
             DtypeChoice::Int8 => Scope::new(Arc::new(Rounded { source: Arc::new(source), to: Rounding::Int8 })),
+            DtypeChoice::Fp8 => Scope::new(Arc::new(Rounded { source: Arc::new(source), to: Rounding::Fp8 })),
             DtypeChoice::Auto | DtypeChoice::F32 | DtypeChoice::Bf16 => self.scope(source),
         })
     }
@@ -290,7 +291,7 @@ impl ModelFiles {
         let source: Arc<dyn TensorSource> = Arc::new(source);
         match self.options.dtype {
             DtypeChoice::Bf16 => Scope::new(Arc::new(Rounded { source, to: Rounding::Bf16 })),
-            DtypeChoice::Auto | DtypeChoice::F32 | DtypeChoice::Int8 => Scope::new(source),
+            DtypeChoice::Auto | DtypeChoice::F32 | DtypeChoice::Int8 | DtypeChoice::Fp8 => Scope::new(source),
         }
     }
 }

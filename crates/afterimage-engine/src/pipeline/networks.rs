@@ -7,7 +7,7 @@ use super::loras::{LoraLibrary, LoraSelection, LoraUse};
 use super::model_files::ModelFiles;
 use super::residence::{Network, Residence};
 use crate::memory::Residency;
-use crate::models::flux::FluxTransformer;
+use crate::models::flux::{FluxTransformer, is_used_once};
 use crate::models::vae::Autoencoder;
 use crate::models::{ClipTextModel, ReduxEmbedder, SiglipPreprocessor, SiglipVisionModel, T5Encoder};
 use crate::options::DtypeChoice;
@@ -65,7 +65,7 @@ impl<D: Device> Networks<D> {
     /// Those of [`LoraLibrary::open`].
     pub fn new(device: Arc<D>, files: ModelFiles, safety: Safety) -> Result<Self> {
         let loras = LoraLibrary::open(files.options(), &|part| files.lora_targets(part))?;
-        let residence = Residence::new(files.memory_budget(), safety.bytes());
+        let residence = Residence::new(files.memory_budget(), device.limits(), safety.bytes());
         Ok(Self {
             device,
             files,
@@ -110,7 +110,8 @@ impl<D: Device> Networks<D> {
     /// `scope` as the plan wants this network's weights.
     fn resident(&self, network: Network, scope: Scope) -> Scope {
         match self.residence.residency(network) {
-            Residency::Streamed => scope.over(|source| Arc::new(Streamed(source))),
+            Residency::Streamed => scope.over(|source| Arc::new(Streamed::all(source))),
+            Residency::StreamedOnce => scope.over(|source| Arc::new(Streamed::only(source, is_used_once))),
             Residency::Kept | Residency::Released => scope,
         }
     }
@@ -142,6 +143,7 @@ impl<D: Device> Networks<D> {
             DtypeChoice::Int8 => "int8",
             DtypeChoice::Bf16 => "bf16",
             DtypeChoice::F32 => "f32",
+            DtypeChoice::Fp8 => "fp8",
             DtypeChoice::Auto => self.device.arithmetic(),
         }
     }

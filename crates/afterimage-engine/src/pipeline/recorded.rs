@@ -21,7 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-const LIMITS: DeviceLimits = DeviceLimits { activation_bytes: 5 << 30, wide_rows: 2304 };
+const LIMITS: DeviceLimits = DeviceLimits { activation_bytes: 5 << 30, wide_rows: 2304, memory_bytes: None };
 
 /// What `build` makes of tensors that are all zeros and take no memory.
 fn built<T>(build: impl FnOnce(&Scope) -> Result<T>) -> T {

@@ -57,8 +57,9 @@ pub(super) struct KnownNeeds {
 
 impl Residence {
     /// Within `budget` bytes, or what the machine has. `checkers` is what safety checkers take.
-    pub fn new(budget: Option<u64>, checkers: u64) -> Self {
-        let budget = budget.or_else(usable_memory);
+    /// What the device has counts where it has memory of its own.
+    pub fn new(budget: Option<u64>, limits: DeviceLimits, checkers: u64) -> Self {
+        let budget = budget.or(limits.memory_bytes).or_else(usable_memory);
         Self { budget, checkers, known: OnceCell::new(), current: Mutex::new([Residency::Kept; 4]) }
     }
 
@@ -81,7 +82,13 @@ impl Residence {
         *current = Network::ALL.map(|network| plan.residency(network as usize));
         let stays = |network: &Network| {
             let (before, now) = (before[*network as usize], current[*network as usize]);
-            now != Residency::Released && (before == Residency::Streamed) == (now == Residency::Streamed)
+            // What was built in one way cannot become another; kept or released, it is built alike.
+            let way = |residency| match residency {
+                Residency::Kept | Residency::Released => 0,
+                Residency::StreamedOnce => 1,
+                Residency::Streamed => 2,
+            };
+            now != Residency::Released && way(before) == way(now)
         };
         Network::ALL.into_iter().filter(|network| !stays(network)).collect()
     }

@@ -18,7 +18,7 @@ impl StandaloneChecker {
     /// [`afterimage_core::Error::ModelFile`] or [`afterimage_core::Error::Tensor`] for a file that is no checker or damaged,
     /// [`afterimage_core::Error::Device`].
     pub fn open(device: DeviceChoice, options: &SafetyOptions) -> Result<Self> {
-        on_device(device, DtypeChoice::F32, OpenCheckers(options)).map(Self)
+        on_device(device, DtypeChoice::F32, &OpenCheckers(options)).map(Self)
     }
 
     /// A name of each checker for people, in the order of the options: `open_nsfw`.
@@ -40,7 +40,7 @@ struct OpenCheckers<'a>(&'a SafetyOptions);
 impl OnDevice for OpenCheckers<'_> {
     type Output = Box<dyn Checkers>;
 
-    fn run<D: Device>(self, device: Arc<D>) -> Result<Box<dyn Checkers>> {
+    fn run<D: Device>(&self, device: Arc<D>) -> Result<Box<dyn Checkers>> {
         Ok(Box::new(SafetyCheckers::open(&device, self.0)?))
     }
 }

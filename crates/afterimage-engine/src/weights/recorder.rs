@@ -1,6 +1,6 @@
 //! Which tensors a model asks for, told by its own constructor.
 
-use super::source::{Footprint, Scope, TensorSource};
+use super::source::{Footprint, KeptBytes, Scope, TensorSource};
 use afterimage_core::{Error, Result};
 use afterimage_tensors::{Element, SharedBytes, StoredTensor};
 use std::path::PathBuf;
@@ -54,9 +54,9 @@ pub fn record<T>(build: impl FnOnce(&Scope) -> Result<T>) -> (Vec<Wanted>, Resul
     (wanted, result)
 }
 
-/// What all of `wanted` will take of memory; those that are not there take nothing.
-pub fn footprint(scope: &Scope, wanted: &[Wanted]) -> Footprint {
-    let of = |wanted: &Wanted| scope.footprint(&wanted.name, &wanted.shape).unwrap_or_default();
+/// What all of `wanted` will take of memory on a device; those that are not there take nothing.
+pub fn footprint(scope: &Scope, wanted: &[Wanted], kept: KeptBytes<'_>) -> Footprint {
+    let of = |wanted: &Wanted| scope.footprint(&wanted.name, &wanted.shape, kept).unwrap_or_default();
     wanted.iter().map(of).fold(Footprint::default(), Footprint::and)
 }
 

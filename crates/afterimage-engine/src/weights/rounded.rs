@@ -1,8 +1,8 @@
 //! Weights that become a type of fewer bits while they are read.
 
-use super::source::{Footprint, TensorSource};
+use super::source::{Footprint, KeptBytes, TensorSource};
 use afterimage_core::{Error, Result};
-use afterimage_tensors::{Element, SharedBytes, StoredTensor, to_f32};
+use afterimage_tensors::{Element, SharedBytes, StoredTensor, to_e4m3, to_f32};
 use half::{bf16, f16};
 use rayon::prelude::*;
 use std::path::PathBuf;
@@ -16,6 +16,8 @@ pub enum Rounding {
     /// 8-bit integers in blocks of 32 with a factor each ([`Element::Q8_0`]), the matrices of a transformer's blocks that are
     /// f32, f16 or bf16. What stands before and behind the blocks is small, and its errors reach everything.
     Int8,
+    /// 8-bit floats ([`Element::F8E4M3`]) with a factor for the tensor, of the same matrices.
+    Fp8,
 }
 
 /// A source whose tensors come rounded. Tensors stored in as few bits or fewer stay where they are.
@@ -41,13 +43,19 @@ impl TensorSource for Rounded {
         rounded.ok_or_else(|| Error::internal(format!("{name}: rounded numbers do not fill {shape:?}")))
     }
 
-    fn footprint(&self, name: &str, shape: &[usize]) -> Result<Footprint> {
+    fn footprint(&self, name: &str, shape: &[usize], kept: KeptBytes<'_>) -> Result<Footprint> {
         if shape.len() < 2 {
-            return self.source.footprint(name, shape);
+            return self.source.footprint(name, shape, kept);
         }
         let mut footprint = Footprint::default();
         for block in self.source.rows(name, shape)? {
-            match self.to.target(name, &block).and_then(|target| target.row_bytes(block.numbers())) {
+            let target = self.to.target(name, &block);
+            if let Some(bytes) = kept(target.unwrap_or(block.element()), block.numbers()) {
+                // What a device keeps in memory of its own comes from the host again and again, if need be.
+                footprint.mapped += bytes;
+                continue;
+            }
+            match target.and_then(|target| target.row_bytes(block.numbers())) {
                 Some(bytes) => footprint.copied += bytes as u64,
                 None => footprint.mapped += block.bytes().len() as u64,
             }
@@ -67,6 +75,10 @@ impl Rounding {
                 let whole = matches!(tensor.shape(), [_, cols] if cols.is_multiple_of(Element::Q8_0.block()));
                 (in_block && whole).then_some(Element::Q8_0)
             }
+            (Self::Fp8, Element::F32 | Element::F16 | Element::Bf16) => {
+                let in_block = name.contains("double_blocks.") || name.contains("single_blocks.");
+                (in_block && matches!(tensor.shape(), [_, _])).then_some(Element::F8E4M3)
+            }
             _ => None,
         }
     }
@@ -77,6 +89,7 @@ impl Rounding {
         let Some(target) = self.target(name, &tensor) else { return Some(tensor) };
         let element = tensor.element();
         let mut rounded = vec![0_u8; target.row_bytes(tensor.numbers())?];
+        let factor = if self == Self::Fp8 { fp8_factor(&tensor) } else { 1.0 };
         let parts = tensor.bytes().par_chunks(element.block_bytes() * NUMBERS);
         rounded.par_chunks_mut(target.row_bytes(NUMBERS)?).zip(parts).for_each(|(rounded, stored)| {
             let mut values = vec![0.0; stored.len() / element.block_bytes()];
@@ -92,17 +105,39 @@ impl Rounding {
                         *target = q8_0(values);
                     }
                 }
+                Self::Fp8 => {
+                    for (target, value) in rounded.iter_mut().zip(values) {
+                        *target = to_e4m3(value / factor);
+                    }
+                }
             }
         });
         // Nobody reads what was rounded again: without this a file of 48 GB would lie in memory beside its copy.
         tensor.bytes().forget();
         let shape = tensor.shape().to_vec();
         let rounded = StoredTensor::new(tensor.name(), shape, target, SharedBytes::new(rounded))?;
-        Some(match tensor.scale() {
-            Some(scale) => rounded.with_scale(scale),
-            None => rounded,
-        })
+        let scale = tensor.scale().map_or(factor, |scale| scale * factor);
+        Some(if tensor.scale().is_some() || self == Self::Fp8 { rounded.with_scale(scale) } else { rounded })
     }
+}
+
+/// What makes a tensor's largest number the largest of e4m3, 448; NaN where a number is none. A tensor of zeros has 1.
+fn fp8_factor(tensor: &StoredTensor) -> f32 {
+    /// Numbers read by one task.
+    const NUMBERS: usize = 1 << 16;
+    let element = tensor.element();
+    let parts = tensor.bytes().par_chunks(element.block_bytes() * NUMBERS);
+    let largest = parts.map(|stored| {
+        let mut values = vec![0.0; stored.len() / element.block_bytes()];
+        to_f32(stored, element, &mut values);
+        values.iter().fold(0.0_f32, |largest, value| {
+            if value.is_nan() || largest.is_nan() { f32::NAN } else { largest.max(value.abs()) }
+        })
+    });
+    // A maximum passes over what is no number.
+    let largest =
+        largest.reduce(|| 0.0, |one, other| if one.is_nan() || other.is_nan() { f32::NAN } else { one.max(other) });
+    if largest == 0.0 { 1.0 } else { largest / 448.0 }
 }
 
 /// 32 numbers as a block: the factor that makes the largest 127, rounded to f16, and the nearest integers for it. What is no
@@ -157,7 +192,7 @@ mod tests {
             }
         }
         let of = |element, shape: &[usize]| {
-            Rounded { source: Arc::new(One(element)), to: Rounding::Bf16 }.footprint("x", shape).unwrap()
+            Rounded { source: Arc::new(One(element)), to: Rounding::Bf16 }.footprint("x", shape, &|_, _| None).unwrap()
         };
         assert_eq!(of(Element::F32, &[4, 32]), Footprint { mapped: 0, copied: 256, largest: 0 });
         assert_eq!(of(Element::Bf16, &[4, 32]), Footprint { mapped: 256, copied: 0, largest: 256 });
@@ -195,6 +230,22 @@ mod tests {
         }
         for (name, shape) in [("img_in.weight", [2, 32]), (name, [4, 16])] {
             assert_eq!(Rounding::Int8.round(name, tensor(name, &shape)).unwrap().element(), Element::F32, "{name}");
+        }
+    }
+
+    #[test]
+    fn eight_bit_floats_are_the_nearest_for_the_tensors_factor() {
+        let values = [0.5_f32, -1.75, 0.013, 1e-6];
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let name = "single_blocks.0.linear1.weight";
+        let tensor = StoredTensor::new(name, vec![2, 2], Element::F32, SharedBytes::new(bytes)).unwrap();
+        let rounded = Rounding::Fp8.round(name, tensor).unwrap();
+        assert_eq!((rounded.element(), rounded.scale()), (Element::F8E4M3, Some(1.75 / 448.0)));
+        let mut found = [0.0; 4];
+        rounded.read(&mut found);
+        for (found, value) in found.iter().zip(values) {
+            // Half of the last of three bits, and half of the smallest number.
+            assert!((found - value).abs() <= value.abs() / 16.0 + 1.75 / 448.0 / 1024.0, "{found}, {value}");
         }
     }
 

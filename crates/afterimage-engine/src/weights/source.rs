@@ -1,7 +1,7 @@
 //! How models ask for their tensors.
 
 use afterimage_core::{Error, Result};
-use afterimage_tensors::{Matrix, StoredTensor};
+use afterimage_tensors::{Element, Matrix, StoredTensor};
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,6 +34,9 @@ impl Footprint {
     }
 }
 
+/// How a device keeps numbers: the bytes of so many that are stored as an element; `None`: as they are stored.
+pub type KeptBytes<'a> = &'a dyn Fn(Element, usize) -> Option<u64>;
+
 /// Where a component's tensors come from. Names are canonical: BFL's for the FLUX transformer, diffusers' for the VAE
 /// and Redux, transformers' without `text_model.` or `vision_model.` for the encoders.
 pub trait TensorSource: Send + Sync {
@@ -49,18 +52,20 @@ pub trait TensorSource: Send + Sync {
     /// [`Error::Tensor`] when it is missing, or has another shape or an unusable type.
     fn rows(&self, name: &str, shape: &[usize]) -> Result<Vec<StoredTensor>>;
 
-    /// What [`TensorSource::rows`] of `name`, or of a vector [`TensorSource::values`], will take of memory.
+    /// What [`TensorSource::rows`] of `name`, or of a vector [`TensorSource::values`], will take of memory on a device.
     ///
     /// # Errors
     /// Those of [`TensorSource::rows`].
-    fn footprint(&self, name: &str, shape: &[usize]) -> Result<Footprint> {
+    fn footprint(&self, name: &str, shape: &[usize], kept: KeptBytes<'_>) -> Result<Footprint> {
         let blocks = self.rows(name, shape)?;
         // Vectors are made f32 on the host.
         if shape.len() < 2 {
             let numbers: usize = blocks.iter().map(StoredTensor::numbers).sum();
             return Ok(Footprint { copied: 4 * numbers as u64, ..Footprint::default() });
         }
-        let mapped = blocks.iter().map(|block| block.bytes().len() as u64).sum();
+        let bytes =
+            |block: &StoredTensor| kept(block.element(), block.numbers()).unwrap_or_else(|| block.bytes().len() as u64);
+        let mapped = blocks.iter().map(bytes).sum();
         Ok(Footprint { mapped, copied: 0, largest: mapped })
     }
 
@@ -125,12 +130,12 @@ impl Scope {
         format!("{}{name}", self.prefix)
     }
 
-    /// What the tensor `name` of `shape` will take of memory.
+    /// What the tensor `name` of `shape` will take of memory on a device.
     ///
     /// # Errors
     /// [`Error::Tensor`] when it is missing or different.
-    pub fn footprint(&self, name: &str, shape: &[usize]) -> Result<Footprint> {
-        self.source.footprint(&self.full_name(name), shape)
+    pub fn footprint(&self, name: &str, shape: &[usize], kept: KeptBytes<'_>) -> Result<Footprint> {
+        self.source.footprint(&self.full_name(name), shape, kept)
     }
 
     /// Whether the tensor is there.

@@ -58,6 +58,9 @@ pub enum ChildError {
     /// The models cannot be opened. The server has been told.
     #[error(transparent)]
     CannotOpen(#[from] Error),
+    /// The device is of no use to this process any more. The server has been told.
+    #[error("{0}")]
+    DeviceLost(String),
     /// What the server sends cannot be understood, or nothing can be sent to it.
     #[error("engine process: {0}")]
     Pipe(#[from] FrameError),
@@ -181,6 +184,10 @@ fn compute(
         let panicked = ended.is_err();
         let blames_model = matches!(&ended, Ok(Frame { message: Report::Failed { failure, .. }, .. })
             if failure.kind == FailureKind::Model);
+        if let Ok(Frame { message: lost @ Report::DeviceLost { message }, .. }) = &ended {
+            shared.outbox.send(lost.clone())?;
+            return Err(ChildError::DeviceLost(message.clone()));
+        }
         let report = ended.unwrap_or_else(|_| failure_of_the_engine(&switches, "internal error"));
         match shared.outbox.send(report) {
             Err(error @ FrameError::TooLarge { .. }) => {
@@ -209,7 +216,10 @@ fn compute(
 /// which is ready can do any job.
 fn open(options: &EngineOptions, shared: &ChildState) -> Result<Engine, ChildError> {
     check_weights(options).and_then(|()| Engine::open(options)).map_err(|error| {
-        let report = Report::FailedToOpen { message: error.to_string(), bad_input: error.is_bad_input() };
+        let report = match &error {
+            Error::DeviceLost { .. } => Report::DeviceLost { message: error.to_string() },
+            _ => Report::FailedToOpen { message: error.to_string(), bad_input: error.is_bad_input() },
+        };
         // The exit code says the same to a server that is gone.
         let _ = shared.outbox.send(report);
         error.into()

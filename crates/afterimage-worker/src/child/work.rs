@@ -44,12 +44,13 @@ pub struct Reporter<'a> {
     pub previews: Mutex<PreviewClock>,
 }
 
-/// Runs `work`; the result is the report that ends it.
+/// Runs `work`; the result is the report that ends it, or the process.
 pub fn run(work: &Work, engine: &Engine, reporter: &Reporter) -> Frame<Report> {
     let ticket = reporter.switches.ticket;
     match generate(work, engine, reporter) {
         Ok((facts, files)) => Frame { message: Report::Done { ticket, facts: Box::new(facts) }, attachments: files },
         Err(Error::Cancelled) => Report::Cancelled { ticket }.into(),
+        Err(error @ Error::DeviceLost { .. }) => Report::DeviceLost { message: error.to_string() }.into(),
         Err(error) => Report::Failed { ticket, failure: error.into() }.into(),
     }
 }

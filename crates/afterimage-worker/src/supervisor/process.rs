@@ -52,6 +52,8 @@ pub enum EndCause {
     Version(u32),
     /// It said itself why it cannot run.
     CannotOpen(OpenFailure),
+    /// Its device failed, as it says.
+    DeviceLost(String),
 }
 
 /// How a process ended.
@@ -60,6 +62,8 @@ pub struct End {
     pub failure: OpenFailure,
     /// It exited by its own decision and without an error, as it does when the system asks it to.
     pub orderly: bool,
+    /// Its device failed.
+    pub device_lost: bool,
 }
 
 impl RunningEngine {
@@ -125,6 +129,9 @@ impl RunningEngine {
                         Some(Ok(Frame { message: Report::FailedToOpen { message, bad_input }, .. })) => {
                             return Err(EndCause::CannotOpen(OpenFailure { message, bad_input }));
                         }
+                        Some(Ok(Frame { message: Report::DeviceLost { message }, .. })) => {
+                            return Err(EndCause::DeviceLost(message));
+                        }
                         Some(Ok(frame)) => return Ok(frame),
                         Some(Err(error)) => return Err(EndCause::Garbage(error)),
                         None => return Err(EndCause::Exit),
@@ -144,7 +151,7 @@ impl RunningEngine {
     /// Makes sure that the process is gone and says how it went.
     pub async fn end(mut self, cause: EndCause) -> End {
         let grace = match cause {
-            EndCause::Exit | EndCause::CannotOpen(_) => EXIT_TIME,
+            EndCause::Exit | EndCause::CannotOpen(_) | EndCause::DeviceLost(_) => EXIT_TIME,
             _ => Duration::ZERO,
         };
         let exited = timeout(grace, self.child.wait()).await;
@@ -154,6 +161,7 @@ impl RunningEngine {
         }
         let status = exited.ok().and_then(Result::ok);
         let orderly = matches!(cause, EndCause::Exit) && status.is_some_and(|status| status.success());
+        let device_lost = matches!(cause, EndCause::DeviceLost(_));
         let failure = match cause {
             EndCause::Exit => OpenFailure::death(
                 status.map_or_else(|| "the engine process closed its output without exiting".to_owned(), describe_exit),
@@ -171,8 +179,9 @@ impl RunningEngine {
                 "the engine process speaks version {version} instead of {PROTOCOL_VERSION}; restart the server"
             )),
             EndCause::CannotOpen(failure) => failure,
+            EndCause::DeviceLost(message) => OpenFailure::death(message),
         };
-        End { failure, orderly }
+        End { failure, orderly, device_lost }
     }
 
     /// Asks the process to stop what it does and exit, and kills it when it has not within `grace`.

@@ -2,7 +2,7 @@
 
 use super::assignments::Receivers;
 use super::limits::SupervisorLimits;
-use super::process::{EndCause, RunningEngine};
+use super::process::{End, EndCause, RunningEngine};
 use super::run::{Assignment, JobRun};
 use super::state::{OpenFailure, ProcessState, ProcessStatus};
 use crate::launch::EngineCommand;
@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+
+/// Processes in a row, without a job done between, whose device failed: the next one would fail as well.
+const MOST_DEVICE_LOSSES: u32 = 2;
 
 /// See the module.
 pub struct Restarter {
@@ -28,13 +31,30 @@ impl Restarter {
     /// Keeps a process alive until the supervisor stops.
     pub async fn run(self) {
         let mut pause = self.limits.first_pause;
+        let mut lost_in_a_row = 0;
         while !self.stopping.is_cancelled() {
             let start = Instant::now();
-            let (finished_jobs, failure) = match RunningEngine::start(&self.command, &self.limits, self.index) {
-                Ok(process) => self.live(process).await,
-                Err(error) => (0, OpenFailure::death(format!("the engine process cannot be started: {error}"))),
-            };
+            let Life { finished_jobs, mut failure, device_lost } =
+                match RunningEngine::start(&self.command, &self.limits, self.index) {
+                    Ok(process) => self.live(process).await,
+                    Err(error) => Life::without_jobs(format!("the engine process cannot be started: {error}")),
+                };
             if self.stopping.is_cancelled() {
+                break;
+            }
+            lost_in_a_row = match (device_lost, finished_jobs) {
+                (false, _) => 0,
+                (true, 0) => lost_in_a_row + 1,
+                (true, _) => 1,
+            };
+            if lost_in_a_row >= MOST_DEVICE_LOSSES {
+                failure.message.push_str("; it failed twice in a row and is not used until the server starts again");
+                tracing::error!(process = self.index, model = self.label, reason = failure.message, "device given up");
+                self.status.send_modify(|status| {
+                    status.pid = None;
+                    status.state = ProcessState::Dead { since: Instant::now(), failure };
+                });
+                self.stopping.cancelled().await;
                 break;
             }
             if finished_jobs > 0 || start.elapsed() > self.limits.longest_pause {
@@ -61,20 +81,20 @@ impl Restarter {
         self.status.send_modify(|status| (status.pid, status.state) = (None, ProcessState::Stopped));
     }
 
-    /// One process; the number of jobs that it ended and why it died itself.
-    async fn live(&self, mut process: RunningEngine) -> (u64, OpenFailure) {
+    /// One process.
+    async fn live(&self, mut process: RunningEngine) -> Life {
         let mut finished_jobs = 0;
         self.status.send_modify(|status| (status.pid, status.state) = (process.pid(), ProcessState::Starting));
         let opened = tokio::select! {
             opened = process.opened() => opened,
             () = self.stopping.cancelled() => {
                 process.shut_down(Duration::ZERO).await;
-                return (finished_jobs, stopped());
+                return Life::stopped(finished_jobs);
             }
         };
         let (model, memory) = match opened {
             Ok(opened) => opened,
-            Err(cause) => return (finished_jobs, process.end(cause).await.failure),
+            Err(cause) => return Life::ended(finished_jobs, process.end(cause).await),
         };
         tracing::info!(
             process = self.index,
@@ -91,12 +111,12 @@ impl Restarter {
                 biased;
                 () = self.stopping.cancelled() => {
                     process.shut_down(self.limits.stop).await;
-                    return (finished_jobs, stopped());
+                    return Life::stopped(finished_jobs);
                 }
                 // An idle process has nothing to say, but it can die.
                 report = process.next() => match report {
                     Ok(_) => continue,
-                    Err(cause) => return (finished_jobs, process.end(cause).await.failure),
+                    Err(cause) => return Life::ended(finished_jobs, process.end(cause).await),
                 },
                 assignment = self.next_assignment() => assignment,
             };
@@ -114,7 +134,7 @@ impl Restarter {
                     let ignored_cancel = matches!(cause, EndCause::CancelIgnored(_));
                     let end = process.end(cause).await;
                     run.end_with(ignored_cancel, &end);
-                    return (finished_jobs, end.failure);
+                    return Life::ended(finished_jobs, end);
                 }
             }
         }
@@ -130,6 +150,27 @@ impl Restarter {
     }
 }
 
-fn stopped() -> OpenFailure {
-    OpenFailure::death("the engine processes are stopped")
+/// What became of one process.
+struct Life {
+    /// Jobs that it ended.
+    finished_jobs: u64,
+    /// Why it died itself.
+    failure: OpenFailure,
+    /// Its device failed.
+    device_lost: bool,
+}
+
+impl Life {
+    fn without_jobs(message: String) -> Self {
+        Self { finished_jobs: 0, failure: OpenFailure::death(message), device_lost: false }
+    }
+
+    fn stopped(finished_jobs: u64) -> Self {
+        let failure = OpenFailure::death("the engine processes are stopped");
+        Self { finished_jobs, failure, device_lost: false }
+    }
+
+    fn ended(finished_jobs: u64, end: End) -> Self {
+        Self { finished_jobs, failure: end.failure, device_lost: end.device_lost }
+    }
 }

@@ -65,7 +65,9 @@ impl EngineProcess {
         let options = EngineOptions { safety, lora_dir: self.lora_dir.clone(), ..self.models.engine_options() };
         child::run(options, settings).map_err(|error| match &error {
             ChildError::CannotOpen(error) => CommandFailure::from_error(error, origins),
-            ChildError::Pipe(_) | ChildError::System(_) => CommandFailure::other(error.to_string()),
+            ChildError::DeviceLost(_) | ChildError::Pipe(_) | ChildError::System(_) => {
+                CommandFailure::other(error.to_string())
+            }
         })
     }
 }

@@ -2,6 +2,8 @@
 
 mod bench;
 mod check;
+#[cfg(feature = "gpu")]
+mod doctor;
 mod engine_process;
 mod img2img;
 mod keys;
@@ -16,6 +18,8 @@ mod verify;
 
 pub use bench::Bench;
 pub use check::Check;
+#[cfg(feature = "gpu")]
+pub use doctor::Doctor;
 pub use engine_process::EngineProcess;
 pub use img2img::Img2Img;
 pub use keys::{Keys, KeysCommand};

@@ -8,6 +8,8 @@
 mod bad_models;
 mod bad_pictures;
 mod bench;
+#[cfg(target_os = "linux")]
+mod card;
 mod check;
 #[path = "../support/checkpoints.rs"]
 mod checkpoints;

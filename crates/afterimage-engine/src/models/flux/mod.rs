@@ -33,6 +33,12 @@ use blocks::{DoubleBlock, SingleBlock};
 use rayon::prelude::*;
 use std::sync::Arc;
 
+/// Whether the tensor of this canonical name is multiplied with once a request, before its steps, with what is the same at
+/// every step: the layers that make modulations.
+pub fn is_used_once(name: &str) -> bool {
+    ["_mod.lin.", ".modulation.lin.", "adaLN_modulation."].iter().any(|part| name.contains(part))
+}
+
 /// Layer norms and the query and key norms of every FLUX model.
 const NORM_EPSILON: f32 = 1e-6;
 /// Width of the sinusoidal embedding of timestep and guidance.

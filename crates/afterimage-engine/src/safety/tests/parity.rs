@@ -73,7 +73,7 @@ fn the_builtin_on_the_plain_device() {
 
 #[test]
 fn the_builtin_asks_for_53_convolutions_once_built() {
-    let device = Recording::new(0.0, DeviceLimits { activation_bytes: 0, wide_rows: 1 });
+    let device = Recording::new(0.0, DeviceLimits { activation_bytes: 0, wide_rows: 1, memory_bytes: None });
     let checkers = builtin(device.clone());
     assert_eq!(device.tally().weight_numbers, 0, "not built before it looks");
     let half = check(&checkers, &Picture::from_rgb(1, 1, vec![9; 3]).unwrap()).unwrap();

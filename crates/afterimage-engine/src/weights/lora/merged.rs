@@ -3,7 +3,7 @@
 use super::key::LoraPart;
 use super::update::stored;
 use super::used::{AppliedLoras, AppliedUpdate, UsedLora};
-use crate::weights::source::{Footprint, TensorSource};
+use crate::weights::source::{Footprint, KeptBytes, TensorSource};
 use afterimage_core::{Error, Result};
 use afterimage_tensors::{Element, StoredTensor};
 use rayon::prelude::*;
@@ -46,11 +46,15 @@ impl TensorSource for MergedLoras {
         self.source.has(name)
     }
 
-    fn footprint(&self, name: &str, shape: &[usize]) -> Result<Footprint> {
+    fn footprint(&self, name: &str, shape: &[usize], kept: KeptBytes<'_>) -> Result<Footprint> {
         if self.updates(name, shape, &self.source.rows(name, shape)?).is_empty() {
-            return self.source.footprint(name, shape);
+            return self.source.footprint(name, shape, kept);
         }
-        Ok(Footprint { copied: 4 * shape.iter().product::<usize>() as u64, ..Footprint::default() })
+        let numbers = shape.iter().product::<usize>();
+        Ok(match kept(Element::F32, numbers) {
+            Some(mapped) => Footprint { mapped, copied: 0, largest: mapped },
+            None => Footprint { copied: 4 * numbers as u64, ..Footprint::default() },
+        })
     }
 
     fn rows(&self, name: &str, shape: &[usize]) -> Result<Vec<StoredTensor>> {

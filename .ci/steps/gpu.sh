@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# the kernels for NVIDIA's cards, by Triton's interpreter and compiler; no card is needed
+. "$(dirname "$0")/../common.sh"
+
+# The interpreter computes every kernel on small operands; the compiler makes some of the committed cubins anew, which have to
+# be the same to the byte. What the host does with them is for the tests of afterimage-cuda, on a stand-in driver.
+kernels=crates/afterimage-cuda/kernels
+python3 -m venv "$work/triton"
+"$work/triton/bin/pip" install -q -r "$kernels/requirements.txt"
+"$work/triton/bin/python" "$kernels/interpret/run.py"
+"$work/triton/bin/python" "$kernels/build.py" --check --sample "${GPU_SAMPLE:-12}"
+
+# The program needs no library of a driver to start.
+cargo build --locked --release -p afterimage
+if ldd "${CARGO_TARGET_DIR:-target}/release/afterimage" | grep -iE 'cuda|nvidia|cublas'; then
+    echo "the program is linked with a driver's library" >&2
+    exit 1
+fi
+"${CARGO_TARGET_DIR:-target}/release/afterimage" doctor
+
+# What a machine with a card would run, in short, on the stand-in driver.
+cargo build --locked --release -p afterimage-cuda-standin
+mkdir "$work/driver"
+for name in libcuda.so libcuda.so.1; do
+    cp "${CARGO_TARGET_DIR:-target}/release/libafterimage_cuda_standin.so" "$work/driver/$name"
+done
+AFTERIMAGE_STANDIN_TABLE=$PWD/$kernels/table.json LD_LIBRARY_PATH="$work/driver" \
+    bench/gpu/run.sh --check "${CARGO_TARGET_DIR:-target}/release/afterimage" "$work/gpu"

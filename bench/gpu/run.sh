@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Everything for a machine with an NVIDIA card, in one command of at most ten minutes.
+#
+#   bench/gpu/run.sh BINARY FOLDER            all of it; results in FOLDER
+#   bench/gpu/run.sh --check BINARY FOLDER    the same with small models, for a machine without a card (a stand-in driver)
+#
+# BINARY is a release build of afterimage. Needs nothing else; uses compute-sanitizer, nvidia-smi and a Python with torch and
+# diffusers where they are. Each part writes a file of its own and none stops the others; the last line says which failed.
+#
+#   doctor-*.json    every kernel against the processor, for each arithmetic
+#   sanitizer-*.txt  the same under memcheck and racecheck
+#   pictures.json    the demo model's picture by the card beside the processor's, and the time
+#   bench-*.json     a step of the medium model, 512² and 1024², and products and attention alone
+#   flux-*.json      FLUX.1-dev's size of made-up numbers, 1024², 28 steps: seconds a step, whole time, peak memory
+#   diffusers.json   one step of the same size in diffusers, bf16, where there is torch
+set -uo pipefail
+cd "$(dirname "$0")/../.."
+
+check=
+if [ "${1:-}" = --check ]; then check=1; shift; fi
+if [ $# -ne 2 ]; then
+    sed -n '2,5p' "$0" >&2
+    exit 2
+fi
+program=$(realpath "$1")
+mkdir -p "$2"
+out=$(realpath "$2")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failed=()
+
+# Runs a part within some seconds; what it prints goes to a file.
+part() {
+    local name=$1 seconds=$2
+    shift 2
+    local start=$SECONDS
+    if timeout "$seconds" "$@" > "$out/$name" 2> "$out/$name.log"; then
+        echo "$name: $((SECONDS - start)) s"
+        [ -s "$out/$name.log" ] || rm -f "$out/$name.log"
+    else
+        echo "$name: failed with $? after $((SECONDS - start)) s: $(tail -n 1 "$out/$name.log")"
+        failed+=("$name")
+    fi
+}
+
+part card.txt 20 sh -c 'nvidia-smi || true; nproc; uname -sr'
+for dtype in f32 bf16 fp8; do part "doctor-$dtype.json" 60 "$program" doctor --dtype "$dtype" --json; done
+
+if command -v compute-sanitizer > /dev/null; then
+    for tool in memcheck racecheck; do
+        part "sanitizer-$tool.txt" 90 compute-sanitizer --tool "$tool" --error-exitcode 1 "$program" doctor --dtype bf16
+    done
+fi
+
+part pictures.json 60 python3 bench/gpu/pictures.py "$program" "$work" ${check:+--check}
+
+sizes=(512x512 1024x1024)
+steps=8
+if [ -n "$check" ]; then sizes=(64x64); steps=2; fi
+for dtype in bf16 fp8 f32; do
+    for size in "${sizes[@]}"; do
+        preset=medium
+        if [ -n "$check" ]; then preset=demo; fi
+        part "bench-$dtype-$size.json" 60 "$program" bench --device cuda --preset "$preset" --dtype "$dtype" --size "$size" --steps "$steps" --json
+    done
+done
+
+part flux.json 400 python3 bench/gpu/flux.py "$program" "$work" ${check:+--check}
+if [ -z "$check" ] && python3 -c 'import torch, diffusers' 2> /dev/null; then
+    part diffusers.json 120 python3 bench/gpu/diffusers_step.py
+fi
+
+if [ ${#failed[@]} -gt 0 ]; then
+    echo "failed: ${failed[*]}"
+    exit 1
+fi
+echo "all parts ended well; $SECONDS s"

@@ -1,0 +1,170 @@
+//! A card that is open.
+
+use crate::buffer::{CudaBuffer, MOST_NUMBERS, NumberType};
+use crate::driver::{Card, CudaContext, CudaStream, Driver, PinnedMemory};
+use crate::failure::CardFailure;
+use crate::kernels::Kernels;
+use crate::memory::{CardMemory, MemoryPool};
+use crate::weight::{CudaWeight, Layout, Staging, Streaming, WeightPlace, pack};
+use afterimage_core::{Error, Result};
+use afterimage_tensors::Matrix;
+use std::sync::Arc;
+
+/// The least compute capability that kernels are for: Ampere, with bf16.
+const LEAST_CAPABILITY: (u32, u32) = (8, 0);
+
+/// Memory of the card that stays free: kernels that are loaded, fragments, what a desktop asks for meanwhile.
+const LEFT_FREE: u64 = 512 << 20;
+
+/// What products are made of. Sums are f32, always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Arithmetic {
+    /// f32, and activations as well: equals the processor's.
+    F32,
+    /// bf16, and activations between operations as well.
+    #[default]
+    Bf16,
+    /// As [`Arithmetic::Bf16`]; weights that are stored as 8-bit floats are multiplied as such by rows that are rounded to them,
+    /// where the card can.
+    Fp8,
+}
+
+/// How a card is used.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CudaOptions {
+    /// What products are made of.
+    pub arithmetic: Arithmetic,
+    /// The most memory to take, in bytes.
+    pub memory_limit: Option<u64>,
+}
+
+/// An NVIDIA card. Operations are queued one after the other; only reading waits.
+pub struct Cuda {
+    pub(crate) name: String,
+    pub(crate) card: Card,
+    pub(crate) arithmetic: Arithmetic,
+    pub(crate) kernels: Kernels,
+    pub(crate) pool: Arc<MemoryPool>,
+    streaming: Arc<Streaming>,
+    staging: Staging,
+    /// What may be taken of the card's memory.
+    pub(crate) usable_bytes: u64,
+    pub(crate) stream: Arc<CudaStream>,
+    pub(crate) context: Arc<CudaContext>,
+}
+
+impl Cuda {
+    /// Opens card `number` of this machine.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when there is no driver, no such card, or one that is too old.
+    pub fn open(number: usize, options: CudaOptions) -> Result<Self> {
+        let name = format!("cuda:{number}");
+        let refusal = |problem: String| Error::Device { device: name.clone(), problem };
+        let driver = Driver::open().map_err(|error| refusal(error.to_string()))?;
+        let cards = driver.cards().map_err(|error| refusal(error.to_string()))?;
+        let Some(card) = cards.get(number).cloned() else {
+            return Err(refusal(no_such_card(&cards)));
+        };
+        if card.capability < LEAST_CAPABILITY {
+            let (major, minor) = card.capability;
+            return Err(refusal(format!(
+                "{} has compute capability {major}.{minor}; expected 8.0 (Ampere) or newer, or --device cpu",
+                card.name
+            )));
+        }
+        let context = driver.context(number).map_err(|error| refusal(error.to_string()))?;
+        let stream = Arc::new(CudaStream::new(&context).map_err(CardFailure::of)?);
+        let kernels = Kernels::new(&context, card.capability)?;
+        let free = context.free_bytes().map_err(CardFailure::of)?;
+        let usable_bytes = options.memory_limit.unwrap_or(free.saturating_sub(LEFT_FREE));
+        let pool = MemoryPool::new(&context, &stream, options.memory_limit);
+        let streaming = Streaming::new(&context, &stream, &pool)?;
+        let staging = Staging::new(&context, &stream);
+        Ok(Self {
+            name,
+            card,
+            arithmetic: options.arithmetic,
+            kernels,
+            pool,
+            streaming,
+            staging,
+            usable_bytes,
+            stream,
+            context,
+        })
+    }
+
+    /// The card.
+    pub fn card(&self) -> &Card {
+        &self.card
+    }
+
+    /// The most memory that was in use at once, in bytes.
+    pub fn peak_bytes(&self) -> u64 {
+        self.pool.peak_bytes()
+    }
+
+    /// Bytes of the card's memory that nobody has.
+    ///
+    /// # Errors
+    /// [`Error::Device`]
+    pub fn free_bytes(&self) -> Result<u64> {
+        self.context.free_bytes().map_err(CardFailure::of)
+    }
+
+    /// Whether nothing is rounded below f32.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.arithmetic == Arithmetic::F32
+    }
+
+    /// How activations between operations are kept.
+    pub(crate) fn working(&self) -> NumberType {
+        if self.is_exact() { NumberType::F32 } else { NumberType::Bf16 }
+    }
+
+    /// A buffer of so many numbers.
+    pub(crate) fn buffer(&self, numbers: usize, number: NumberType) -> Result<CudaBuffer> {
+        if numbers > MOST_NUMBERS {
+            return Err(Error::Device {
+                device: self.name.clone(),
+                problem: format!("a buffer of {numbers} numbers; at most {MOST_NUMBERS} fit, use a smaller size"),
+            });
+        }
+        Ok(CudaBuffer { memory: self.pool.allocate(numbers * number.bytes())?, numbers, number })
+    }
+
+    /// Bytes of the host in memory of the card.
+    pub(crate) fn uploaded(&self, bytes: &[u8]) -> Result<CardMemory> {
+        let memory = self.pool.allocate(bytes.len())?;
+        // SAFETY: as many bytes were allocated; these are not pinned, so that the driver has copied them when it returns.
+        unsafe { self.stream.copy_to_card(bytes, memory.address()) }.map_err(CardFailure::of)?;
+        Ok(memory)
+    }
+
+    /// Takes a weight over.
+    pub(crate) fn take_over(&self, matrix: &Matrix) -> Result<CudaWeight> {
+        let (rows, cols) = (matrix.rows(), matrix.cols());
+        let layout = Layout::of(matrix, self.is_exact());
+        let place = if matrix.is_streamed() {
+            let mut bytes = PinnedMemory::new(&self.context, layout.bytes).map_err(CardFailure::of)?;
+            pack(matrix, &layout, bytes.bytes_mut());
+            WeightPlace::Streamed(self.streaming.keep(bytes))
+        } else {
+            let memory = self.pool.allocate(layout.bytes)?;
+            // SAFETY: as many bytes were allocated.
+            unsafe { self.staging.copy(layout.bytes, memory.address(), |bytes| pack(matrix, &layout, bytes)) }?;
+            WeightPlace::Resident(memory)
+        };
+        matrix.used();
+        Ok(CudaWeight { rows, cols, layout, place })
+    }
+}
+
+fn no_such_card(cards: &[Card]) -> String {
+    if cards.is_empty() {
+        return "the driver finds no card; use --device cpu".to_owned();
+    }
+    let names: Vec<String> = cards.iter().map(|card| format!("cuda:{} ({})", card.number, card.name)).collect();
+    format!("there is no such card; this machine has {}", names.join(", "))
+}

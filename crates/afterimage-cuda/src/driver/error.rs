@@ -1,0 +1,50 @@
+//! What a driver can answer beside success.
+
+/// `CUresult`
+pub(crate) type DriverStatus = std::ffi::c_int;
+
+/// A failure of the driver, or that there is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DriverError {
+    /// No library of a driver on this machine.
+    #[error("no NVIDIA driver is installed (libcuda.so.1 is not found)")]
+    NoLibrary,
+    /// A library without a function that is needed.
+    #[error("the NVIDIA driver is too old or damaged: it has no {0}; expected driver 525 or newer")]
+    MissingFunction(String),
+    /// A driver from before CUDA 12.
+    #[error("the NVIDIA driver is too old: it offers CUDA {}.{}, expected 12.0 (driver 525) or newer", .0 / 1000, .0 % 1000 / 10)]
+    OldDriver(i32),
+    /// A number other than success.
+    #[error("{call}: {name} ({status}){}", if detail.is_empty() { String::new() } else { format!(": {detail}") })]
+    Call {
+        /// The driver's function.
+        call: &'static str,
+        /// What it answered.
+        status: i32,
+        /// The number's name, as the driver knows it.
+        name: String,
+        /// The driver's sentence about it.
+        detail: String,
+    },
+}
+
+/// `CUDA_ERROR_OUT_OF_MEMORY`
+const OUT_OF_MEMORY: DriverStatus = 2;
+
+/// After these nothing works in this process any more (CUDA driver API, `CUresult`: "leaves the process in an inconsistent
+/// state"): illegal address, launch time-out, hardware stack, illegal instruction, misaligned address, invalid address space, invalid
+/// program counter, launch failure, an ECC error that cannot be corrected, a contained error, MPS and unknown ones.
+const STICKY: [DriverStatus; 14] = [700, 702, 710, 714, 715, 716, 717, 718, 719, 721, 214, 220, 221, 999];
+
+impl DriverError {
+    /// Whether there was no room.
+    pub fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::Call { status: OUT_OF_MEMORY, .. })
+    }
+
+    /// Whether the process cannot use the card any more.
+    pub fn is_sticky(&self) -> bool {
+        matches!(self, Self::Call { status, .. } if STICKY.contains(status))
+    }
+}

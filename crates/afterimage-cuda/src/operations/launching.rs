@@ -1,0 +1,42 @@
+//! Kernels by their names, and their launches.
+
+use crate::cuda::Cuda;
+use crate::kernels::{KernelArguments, LoadedKernel};
+use afterimage_core::{Error, Result};
+
+impl Cuda {
+    /// The kernel of a name.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when this card has none, or none that passed its self-test.
+    pub(super) fn kernel(&self, name: &str) -> Result<&LoadedKernel> {
+        self.kernels.find(name).ok_or_else(|| {
+            self.kernels.note_missing();
+            let problem = format!("has no usable kernel {name}; `afterimage doctor` says why, --device cpu works");
+            Error::Device { device: self.name.clone(), problem }
+        })
+    }
+
+    /// The kernel of a name for aligned operands, where these are and there is one; else the one for all.
+    pub(super) fn kernel_for(&self, name: &str, arguments: &KernelArguments) -> Result<&LoadedKernel> {
+        let aligned = self.kernels.find(&format!("{name}.aligned")).filter(|kernel| kernel.accepts(arguments));
+        aligned.map_or_else(|| self.kernel(name), Ok)
+    }
+
+    /// Launches `kernel`; every caller's addresses come from views that were checked against their buffers, and its grid
+    /// from the same numbers.
+    pub(super) fn launch(&self, kernel: &LoadedKernel, grid: [usize; 3], arguments: &KernelArguments) -> Result<()> {
+        let mut blocks = [0_u32; 3];
+        for (blocks, wanted) in blocks.iter_mut().zip(grid) {
+            *blocks = u32::try_from(wanted).map_err(|_| Error::internal("a grid beyond 32 bits"))?;
+        }
+        // SAFETY: see above: `kernels/README.md` says which numbers a kernel reads and writes, each operation asks
+        // `afterimage_device::check` whether its views hold them, and temporary buffers are made for them.
+        unsafe { self.kernels.launch(&self.stream, kernel, blocks, arguments) }
+    }
+}
+
+/// Blocks for `numbers` in parts of `tile`.
+pub(super) fn blocks(numbers: usize, tile: u32) -> usize {
+    numbers.div_ceil(tile.max(1) as usize)
+}

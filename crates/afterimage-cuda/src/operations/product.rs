@@ -1,0 +1,130 @@
+//! Matrix products.
+
+use super::launching::blocks;
+use crate::buffer::{BufferPlace, CudaBuffer, NumberType, vector};
+use crate::cuda::{Arithmetic, Cuda};
+use crate::kernels::KernelArguments;
+use crate::memory::CardMemory;
+use crate::weight::{CudaWeight, WeightKind};
+use afterimage_core::Result;
+use afterimage_device::{Dense, Finish, LowRank, MatrixShape, View, ViewMut};
+
+/// Rows that kernels with low tiles are for.
+const FEW: usize = 16;
+
+/// Rows as 8-bit floats with a scale each.
+struct EightBitRows {
+    values: CardMemory,
+    scales: CardMemory,
+}
+
+impl Cuda {
+    /// See [`afterimage_device::Device::product`]; everything was checked.
+    pub(super) fn matrix_product(
+        &self,
+        x: View<'_, CudaBuffer>,
+        layer: &Dense<'_, CudaWeight, CudaBuffer>,
+        finish: &Finish<'_, CudaBuffer>,
+        out: &ViewMut<'_, CudaBuffer>,
+    ) -> Result<()> {
+        let low = layer.low_rank.as_ref().map(|low_rank| self.low_product(x, low_rank)).transpose()?;
+        let up = layer.low_rank.as_ref().map(|low_rank| low_rank.up.in_use()).transpose()?;
+        let (bias, gate, kind) = finish_arguments(layer, finish)?;
+        let (x, out) = (BufferPlace::of(x), BufferPlace::of_mut(out));
+        if out.numbers() == 0 {
+            return Ok(());
+        }
+        x.check_stride("input")?;
+        out.check_stride("output")?;
+        let weight = layer.weight.in_use()?;
+        let parts = weight.parts();
+        let rank = layer.low_rank.as_ref().map_or(0, |low_rank| low_rank.down.rows());
+        let few = if x.rows <= FEW { ".few" } else { "" };
+        let eight = self.rows_of_eight_bits(&x, layer.weight, out.number)?;
+        let name = if eight.is_some() {
+            format!("product.f8.f8f8.{}", out.number.name())
+        } else {
+            format!("product.{}.{}.{}{few}", x.number.name(), layer.weight.layout.kind.name(), out.number.name())
+        };
+        let x = eight.as_ref().map_or(x, |rows| BufferPlace { address: rows.values.address(), stride: x.cols, ..x });
+        let arguments = KernelArguments::new()
+            .pointer(x.address)
+            .pointer(parts.values)
+            .pointer(parts.factors)
+            .pointer(parts.offsets)
+            .pointer(parts.row_scales)
+            .pointer(eight.as_ref().map_or(0, |rows| rows.scales.address()))
+            .pointer(bias)
+            .pointer(gate)
+            .pointer(low.as_ref().map_or(0, |low| low.memory.address()))
+            .pointer(up.as_ref().map_or(0, |up| up.parts().values))
+            .pointer(out.address)
+            .integer(x.rows)
+            .integer(out.cols)
+            .integer(x.cols)
+            .integer(x.stride)
+            .integer(out.stride)
+            .integer(rank)
+            .flag(parts.offsets != 0)
+            .flag(bias != 0)
+            .integer(kind);
+        let kernel = self.kernel_for(&name, &arguments)?;
+        let tile = kernel.tile();
+        self.launch(kernel, [blocks(out.rows, tile.rows) * blocks(out.cols, tile.outputs), 1, 1], &arguments)?;
+        if let Some(up) = up {
+            up.done()?;
+        }
+        weight.done()
+    }
+
+    /// The rows as 8-bit floats where products of them were asked for and the card has them.
+    fn rows_of_eight_bits(
+        &self,
+        x: &BufferPlace,
+        weight: &CudaWeight,
+        out: NumberType,
+    ) -> Result<Option<EightBitRows>> {
+        let wanted = self.arithmetic == Arithmetic::Fp8 && weight.layout.kind == WeightKind::F8 && x.rows > FEW;
+        let quantise = self.kernels.find(&format!("quantise.{}.f8", x.number.name()));
+        let (true, Some(kernel), Some(_)) =
+            (wanted, quantise, self.kernels.find(&format!("product.f8.f8f8.{}", out.name())))
+        else {
+            return Ok(None);
+        };
+        let values = self.pool.allocate(x.numbers())?;
+        let scales = self.pool.allocate(4 * x.rows)?;
+        let arguments = KernelArguments::new()
+            .pointer(x.address)
+            .pointer(values.address())
+            .pointer(scales.address())
+            .integer(x.rows)
+            .integer(x.cols)
+            .integer(x.stride);
+        self.launch(kernel, [x.rows, 1, 1], &arguments)?;
+        Ok(Some(EightBitRows { values, scales }))
+    }
+
+    /// `x · downᵀ`, rounded as the device's other products are.
+    fn low_product(&self, x: View<'_, CudaBuffer>, low_rank: &LowRank<'_, CudaWeight>) -> Result<CudaBuffer> {
+        let rank = low_rank.down.rows();
+        let number = if low_rank.up.layout.kind == WeightKind::F32 { NumberType::F32 } else { NumberType::Bf16 };
+        let mut low = self.buffer(x.rows * rank, number)?;
+        let layer = Dense { weight: low_rank.down, bias: None, low_rank: None };
+        self.matrix_product(x, &layer, &Finish::Store, &ViewMut::new(&mut low, x.rows, rank))?;
+        Ok(low)
+    }
+}
+
+/// Bias, gate and the number of a finish.
+fn finish_arguments(
+    layer: &Dense<'_, CudaWeight, CudaBuffer>,
+    finish: &Finish<'_, CudaBuffer>,
+) -> Result<(u64, u64, usize)> {
+    let bias = layer.bias.map(|bias| vector(bias, "bias")).transpose()?.unwrap_or(0);
+    Ok(match finish {
+        Finish::Store => (bias, 0, 0),
+        Finish::GeluTanh => (bias, 0, 1),
+        Finish::Add => (bias, 0, 2),
+        Finish::AddGated(gate) => (bias, vector(*gate, "gate")?, 3),
+    })
+}

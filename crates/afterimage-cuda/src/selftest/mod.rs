@@ -1,0 +1,119 @@
+//! Every kernel that a card would use, against the processor, on the card itself.
+//!
+//! Kernels are compiled on machines that need not have a card of the kind that runs them. So none is trusted before it gave
+//! the right numbers here: one that does not is struck, and the next one serves (the one for all operands in place of the one for
+//! aligned ones). An operation without any kernel left is refused by name.
+//!
+//! | file | what |
+//! |---|---|
+//! | `cases.rs` | operations on small operands, generic over devices |
+//! | `operands.rs` | what they work on |
+
+mod cases;
+mod operands;
+
+use crate::cuda::{Arithmetic, Cuda};
+use afterimage_core::{Error, Result};
+use afterimage_device::Cpu;
+use cases::{SelfTestCase, cases};
+use std::collections::BTreeSet;
+
+/// How far sums of products of bf16 numbers may be from those of f32, as a share of the largest number: two roundings to 8 bits
+/// on the way in, one on the way out.
+const ROUNDED: f32 = 0.02;
+/// The same where rows are rounded to 8-bit floats: 4 bits on the way in.
+const EIGHT_BITS: f32 = 0.1;
+/// The same in f32: another order of sums.
+const EXACT: f32 = 1e-4;
+
+/// What became of the kernels.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct SelfTest {
+    /// Kernels that gave the right numbers.
+    pub passed: Vec<&'static str>,
+    /// Those that did not, and what they gave.
+    pub struck: Vec<StruckKernel>,
+}
+
+/// A kernel that nobody uses.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct StruckKernel {
+    /// Its name.
+    pub name: &'static str,
+    /// What is wrong.
+    pub problem: String,
+}
+
+impl Cuda {
+    /// Tries every kernel; those that fail are struck.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`] when a failure leaves the card unusable in this process.
+    pub fn self_test(&self) -> Result<SelfTest> {
+        let (mut passed, mut struck) = (BTreeSet::new(), Vec::new());
+        let oracle = Cpu::detect();
+        for case in cases(self.is_exact()) {
+            let expected = case.run(&oracle)?;
+            // Each failure strikes a kernel, so that this ends.
+            loop {
+                self.kernels.forget_launches();
+                let found = case.run(self);
+                let launched = self.kernels.launched();
+                let problem = match found {
+                    Ok(found) => difference(&found, &expected, self.tolerance(&case)),
+                    Err(error @ Error::DeviceLost { .. }) => return Err(error),
+                    // Struck before, or not for this card: nobody is to blame a second time.
+                    Err(_) if self.kernels.was_missing() => break,
+                    Err(error) => Some(error.to_string()),
+                };
+                let Some(problem) = problem else {
+                    passed.extend(launched);
+                    break;
+                };
+                // What passed elsewhere is not to blame; where all did, the one that the case is about is.
+                let suspects: Vec<_> = launched.iter().copied().filter(|name| !passed.contains(name)).collect();
+                let blamed = suspects.last().or(launched.last()).copied();
+                let Some(name) = blamed else { break };
+                passed.remove(name);
+                self.kernels.strike(name);
+                struck.push(StruckKernel { name, problem });
+            }
+        }
+        Ok(SelfTest { passed: passed.into_iter().collect(), struck })
+    }
+
+    fn tolerance(&self, case: &SelfTestCase) -> f32 {
+        if self.is_exact() || case.is_exact {
+            EXACT
+        } else if self.arithmetic == Arithmetic::Fp8 && case.is_of_eight_bits() {
+            EIGHT_BITS
+        } else {
+            ROUNDED
+        }
+    }
+}
+
+/// What is wrong with `found`; numbers may differ by `tolerance` of the largest.
+fn difference(found: &[f32], expected: &[f32], tolerance: f32) -> Option<String> {
+    if found.len() != expected.len() {
+        return Some(format!("{} numbers, expected {}", found.len(), expected.len()));
+    }
+    let largest = expected.iter().fold(1.0_f32, |largest, number| largest.max(number.abs()));
+    found.iter().zip(expected).enumerate().find_map(|(index, (found, expected))| {
+        let is_near = (found - expected).abs() <= tolerance * largest;
+        (!is_near).then(|| format!("number {index} is {found}, expected {expected}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_are_none_differ() {
+        assert_eq!(difference(&[1.0, 2.0], &[1.0, 2.01], 0.01), None);
+        for (found, expected) in [(&[f32::NAN][..], &[1.0][..]), (&[], &[1.0]), (&[1.1], &[1.0])] {
+            assert!(difference(found, expected, 0.01).is_some(), "{found:?}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! NVIDIA's cards: which one is used and how, and what people are told of them.
+
+use crate::options::DtypeChoice;
+use afterimage_core::Result;
+use afterimage_cuda::{Arithmetic, Card, Cuda, CudaOptions, Driver, DriverError, SelfTest};
+use serde::Serialize;
+
+/// What `dtype` means on a card.
+fn options(dtype: DtypeChoice) -> CudaOptions {
+    let arithmetic = match dtype {
+        DtypeChoice::F32 => Arithmetic::F32,
+        // Integers stay as they are stored, and are multiplied as bf16.
+        DtypeChoice::Auto | DtypeChoice::Bf16 | DtypeChoice::Int8 => Arithmetic::Bf16,
+        DtypeChoice::Fp8 => Arithmetic::Fp8,
+    };
+    CudaOptions { arithmetic, ..CudaOptions::default() }
+}
+
+/// Card `number`, after its self-test.
+///
+/// # Errors
+/// [`afterimage_core::Error::Device`] saying what is there and what would work.
+pub(crate) fn open(number: usize, dtype: DtypeChoice) -> Result<Cuda> {
+    let cuda = Cuda::open(number, options(dtype))?;
+    let SelfTest { struck, passed } = cuda.self_test()?;
+    for kernel in &struck {
+        tracing::warn!(device = %cuda.card().name, kernel = kernel.name, problem = kernel.problem, "a kernel failed its self-test and is not used");
+    }
+    tracing::info!(device = %cuda.card().name, passed = passed.len(), struck = struck.len(), "self-test of the card");
+    Ok(cuda)
+}
+
+/// The first card that can be opened, `None` where there is none. A machine without a driver is nothing to tell of.
+pub(crate) fn best(dtype: DtypeChoice) -> Option<Cuda> {
+    let cards = match Driver::open().and_then(|driver| driver.cards()) {
+        Ok(cards) => cards,
+        Err(DriverError::NoLibrary) => return None,
+        Err(error) => {
+            tracing::warn!(%error, "no card is used");
+            return None;
+        }
+    };
+    cards.iter().find_map(|card| match open(card.number, dtype) {
+        Ok(cuda) => Some(cuda),
+        Err(error) => {
+            tracing::warn!(%error, "the card is not used");
+            None
+        }
+    })
+}
+
+/// What `afterimage doctor` tells of cards.
+#[derive(Debug, Serialize)]
+pub struct CardsReport {
+    /// The driver's version of CUDA, such as `13.0`; `None` without a driver.
+    pub driver: Option<String>,
+    /// Why there is no driver, or none that is usable.
+    pub problem: Option<String>,
+    /// Each card.
+    pub cards: Vec<ExaminedCard>,
+}
+
+/// One card, tried out.
+#[derive(Debug, Serialize)]
+pub struct ExaminedCard {
+    /// As the driver tells.
+    #[serde(flatten)]
+    pub card: Card,
+    /// Bytes that nobody has; `None` when the card could not be opened.
+    pub free_bytes: Option<u64>,
+    /// What became of its kernels; `None` when the card could not be opened.
+    pub self_test: Option<SelfTest>,
+    /// Seconds that the self-test took.
+    pub seconds: f64,
+    /// Why it is not used.
+    pub problem: Option<String>,
+}
+
+/// Looks at driver and cards, and tries every card's kernels with `dtype`.
+pub fn examine_cards(dtype: DtypeChoice) -> CardsReport {
+    let driver = match Driver::open() {
+        Ok(driver) => driver,
+        Err(error) => return CardsReport { driver: None, problem: Some(error.to_string()), cards: Vec::new() },
+    };
+    let version = format!("{}.{}", driver.version() / 1000, driver.version() % 1000 / 10);
+    match driver.cards() {
+        Ok(cards) => {
+            let cards = cards.into_iter().map(|card| examine(card, dtype)).collect();
+            CardsReport { driver: Some(version), problem: None, cards }
+        }
+        Err(error) => CardsReport { driver: Some(version), problem: Some(error.to_string()), cards: Vec::new() },
+    }
+}
+
+fn examine(card: Card, dtype: DtypeChoice) -> ExaminedCard {
+    let start = std::time::Instant::now();
+    let tried = Cuda::open(card.number, options(dtype)).and_then(|cuda| Ok((cuda.free_bytes()?, cuda.self_test()?)));
+    let seconds = start.elapsed().as_secs_f64();
+    match tried {
+        Ok((free, self_test)) => {
+            ExaminedCard { card, free_bytes: Some(free), self_test: Some(self_test), seconds, problem: None }
+        }
+        Err(error) => {
+            ExaminedCard { card, free_bytes: None, self_test: None, seconds, problem: Some(error.to_string()) }
+        }
+    }
+}
