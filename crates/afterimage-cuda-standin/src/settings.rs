@@ -17,6 +17,7 @@
 //! | `lazy` | these run when somebody waits for them, not before; implies `late` | at once |
 //! | `strict` | numbers that were never written are found where a kernel reads them | they are NaN |
 //! | `skip` | launches run and check nothing, memory starts as zeros: for measuring the host's time | they run |
+//! | `skip_after` | the same from a launch on, such as the first one after a self-test | they run |
 //!
 //! Several values of `capability`, `memory` and `name`, one a card, of `fail` and of `missing` are separated by `+`.
 
@@ -50,6 +51,7 @@ pub(crate) struct StandInSettings {
     pub(crate) lazy: bool,
     pub(crate) strict: bool,
     pub(crate) skip: bool,
+    pub(crate) skip_after: Option<u64>,
 }
 
 impl Default for StandInSettings {
@@ -70,6 +72,7 @@ impl Default for StandInSettings {
             lazy: false,
             strict: false,
             skip: false,
+            skip_after: None,
         }
     }
 }
@@ -105,6 +108,7 @@ impl StandInSettings {
             }
             "strict" => self.strict = flag(value)?,
             "skip" => self.skip = flag(value)?,
+            "skip_after" => self.skip_after = Some(value.parse().ok()?),
             _ => return None,
         }
         Some(())
@@ -200,13 +204,14 @@ mod tests {
     #[test]
     fn every_key_is_understood() {
         let text = "cards=2, capability=8.9+12.0,memory=2GiB+512MiB,used=7KiB,multiprocessors=7,name=One+Two,driver=12020,\
-                    oom_after=99,pools=0,fail=cuLaunchKernel:700@3+cuMemAlloc:2@2..,missing=cuMemAllocAsync,lazy,strict,skip";
+                    oom_after=99,pools=0,fail=cuLaunchKernel:700@3+cuMemAlloc:2@2..,missing=cuMemAllocAsync,lazy,strict,skip,skip_after=5";
         let settings = StandInSettings::parse(text).unwrap();
         assert_eq!((settings.cards, settings.capability(0), settings.capability(1)), (2, (8, 9), (12, 0)));
         assert_eq!((settings.memory(0), settings.memory(1), settings.memory(7)), (2 << 30, 512 << 20, 512 << 20));
         assert_eq!((settings.used, settings.multiprocessors, settings.driver), (7 << 10, 7, 12_020));
         assert_eq!((settings.name(0), settings.name(1), settings.oom_after), ("One", "Two", Some(99)));
         assert!(!settings.pools && settings.late && settings.lazy && settings.strict && settings.skip);
+        assert_eq!(settings.skip_after, Some(5));
         let calls = [1, 2, 3, 4];
         assert_eq!(calls.map(|n| settings.failure("cuLaunchKernel", n).map(|s| s.0)), [None, None, Some(700), None]);
         let allocations = calls.map(|n| settings.failure("cuMemAlloc_v2", n).map(|s| s.0));

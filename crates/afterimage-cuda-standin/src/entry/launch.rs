@@ -78,7 +78,8 @@ fn launch(
         Some(count) => *count += 1,
         None => drop(driver.launches.insert(variant.name.clone(), 1)),
     }
-    if driver.settings.skip {
+    let launches = driver.launches.values().sum::<u64>();
+    if driver.settings.skip || driver.settings.skip_after.is_some_and(|some| launches > some) {
         return Ok(());
     }
     let (parameters, extra) = parameters;
