@@ -24,5 +24,11 @@ mkdir "$work/driver"
 for name in libcuda.so libcuda.so.1; do
     cp "${CARGO_TARGET_DIR:-target}/release/libafterimage_cuda_standin.so" "$work/driver/$name"
 done
-AFTERIMAGE_STANDIN_TABLE=$PWD/$kernels/table.json LD_LIBRARY_PATH="$work/driver" \
-    bench/gpu/run.sh --check "${CARGO_TARGET_DIR:-target}/release/afterimage" "$work/gpu"
+export CUDA_STANDIN_TABLE=$PWD/$kernels/table.json
+program=${CARGO_TARGET_DIR:-target}/release/afterimage
+# A launch of every kernel of the self-test as the host makes it, by the interpreter: what the host passes and what the stand-in's twins
+# answer is what the kernels take and give.
+CUDA_STANDIN="record=$work/launches" LD_LIBRARY_PATH="$work/driver" "$program" doctor --dtype bf16
+"$work/triton/bin/python" "$kernels/interpret/run.py" "$work/launches"
+LD_LIBRARY_PATH="$work/driver" \
+    bench/gpu/run.sh --check "$program" "$work/gpu"

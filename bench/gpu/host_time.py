@@ -31,9 +31,9 @@ def main():
         report = Path(folder) / "report.json"
 
         def run(settings, *arguments):
-            environment = dict(os.environ, LD_LIBRARY_PATH=str(driver), AFTERIMAGE_STANDIN=settings)
-            environment["AFTERIMAGE_STANDIN_TABLE"] = str(ROOT / "crates/afterimage-cuda/kernels/table.json")
-            environment["AFTERIMAGE_STANDIN_REPORT"] = str(report)
+            environment = dict(os.environ, LD_LIBRARY_PATH=str(driver), CUDA_STANDIN=settings)
+            environment["CUDA_STANDIN_TABLE"] = str(ROOT / "crates/afterimage-cuda/kernels/table.json")
+            environment["CUDA_STANDIN_REPORT"] = str(report)
             said = subprocess.run([build / "afterimage", *arguments], env=environment, check=True, stdout=subprocess.PIPE)
             return json.loads(said.stdout), json.loads(report.read_text())["calls"]["cuLaunchKernel"]
 

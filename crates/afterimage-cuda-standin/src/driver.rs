@@ -4,6 +4,7 @@ use crate::handles::Handles;
 use crate::memory::StandInMemory;
 use crate::pinned::Pinned;
 use crate::queue::WorkQueue;
+use crate::record::Recorder;
 use crate::report::{self, StandInCardReport, StandInReport};
 use crate::settings::StandInSettings;
 use crate::status::{CallOutcome, Fault, StandInStatus};
@@ -46,6 +47,7 @@ pub(crate) struct StandInDriver {
     pub(crate) handles: Handles,
     pub(crate) pinned: Pinned,
     pub(crate) queue: WorkQueue,
+    pub(crate) recorder: Option<Recorder>,
     calls: BTreeMap<&'static str, u64>,
     pub(crate) launches: BTreeMap<String, u64>,
     pub(crate) bytes_to_cards: u64,
@@ -122,15 +124,16 @@ pub(crate) fn enter(
 impl StandInDriver {
     fn from_environment() -> Self {
         report::at_exit(write_last);
-        Self::new(&std::env::var("AFTERIMAGE_STANDIN").unwrap_or_default())
+        Self::new(&std::env::var("CUDA_STANDIN").unwrap_or_default())
     }
 
     /// A driver that nobody has called yet.
     pub(crate) fn new(settings: &str) -> Self {
         let (settings, problem) = match StandInSettings::parse(settings) {
             Ok(settings) => (settings, None),
-            Err(problem) => (StandInSettings::default(), Some(format!("AFTERIMAGE_STANDIN: {problem}"))),
+            Err(problem) => (StandInSettings::default(), Some(format!("CUDA_STANDIN: {problem}"))),
         };
+        let recorder = settings.record.as_ref().map(Recorder::new);
         Self {
             memory: StandInMemory::new(settings.cards),
             cards: vec![PretendedCard::default(); settings.cards],
@@ -141,6 +144,7 @@ impl StandInDriver {
             handles: Handles::default(),
             pinned: Pinned::default(),
             queue: WorkQueue::default(),
+            recorder,
             calls: BTreeMap::new(),
             launches: BTreeMap::new(),
             bytes_to_cards: 0,

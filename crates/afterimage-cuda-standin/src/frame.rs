@@ -5,6 +5,7 @@ use crate::numbers::StandInNumber;
 use crate::status::{Fault, StandInStatus};
 use crate::table::StandInVariant;
 use crate::weights::StoredWeight;
+use crate::written::Written;
 use afterimage_tensors::Matrix;
 use std::ops::Range;
 use std::sync::Arc;
@@ -34,11 +35,12 @@ pub(crate) struct LaunchFrame<'a> {
     strict: bool,
     /// What was read: outputs may not lie there.
     reads: Vec<(&'static str, Range<u64>)>,
+    pub(crate) written: Vec<Written>,
 }
 
 impl<'a> LaunchFrame<'a> {
     pub(crate) fn new(launch: &'a Launch, memory: &'a mut StandInMemory, strict: bool) -> Self {
-        Self { launch, memory, strict, reads: Vec::new() }
+        Self { launch, memory, strict, reads: Vec::new(), written: Vec::new() }
     }
 
     fn argument(&self, name: &str) -> Result<Argument, Fault> {
@@ -165,6 +167,8 @@ impl<'a> LaunchFrame<'a> {
             let message = format!("{name}: {range:#x?} overlaps {read}, {other:#x?}, which is read");
             return Err(Fault::new(StandInStatus::LAUNCH_FAILED, message));
         }
+        let AddressExtent { rows, cols, stride } = extent;
+        self.written.push(Written { name, number, address, rows, cols, stride });
         self.memory.write(self.launch.card, address, number, extent, values, name)
     }
 

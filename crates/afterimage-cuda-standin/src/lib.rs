@@ -8,9 +8,9 @@
 //!
 //! | variable | what |
 //! |---|---|
-//! | `AFTERIMAGE_STANDIN` | the pretended cards and their faults: `settings.rs` |
-//! | `AFTERIMAGE_STANDIN_TABLE` | path of the table of kernels |
-//! | `AFTERIMAGE_STANDIN_REPORT` | where a [`StandInReport`] is written; `{pid}` stands for the process |
+//! | `CUDA_STANDIN` | the pretended cards and their faults: `settings.rs` |
+//! | `CUDA_STANDIN_TABLE` | path of the table of kernels |
+//! | `CUDA_STANDIN_REPORT` | where a [`StandInReport`] is written; `{pid}` stands for the process |
 //!
 //! Tests of this crate call the functions directly, after [`restart`].
 //!
@@ -23,6 +23,7 @@
 //! | `table.rs`, `family.rs` | which kernel a cubin is |
 //! | `frame.rs`, `grid.rs` | a launch: arguments, accesses, blocks |
 //! | `twins/`, `numbers.rs`, `weights.rs`, `decode.rs` | what kernels compute |
+//! | `record.rs`, `written.rs` | launches as cases for Triton's interpreter |
 //! | `settings.rs`, `status.rs`, `host.rs`, `report.rs`, `library.rs` | settings, codes, C pointers, report, installing |
 
 mod decode;
@@ -39,12 +40,14 @@ mod numbers;
 mod operation;
 mod pinned;
 mod queue;
+mod record;
 mod report;
 mod settings;
 mod status;
 mod table;
 mod twins;
 mod weights;
+mod written;
 
 pub use host::{HostPointer, Out};
 pub use library::{install, library_path};
@@ -62,7 +65,7 @@ pub struct Restarted {
     _alone: MutexGuard<'static, ()>,
 }
 
-/// A new driver in this process, with settings as in `AFTERIMAGE_STANDIN` and the JSON of a table, for this thread alone.
+/// A new driver in this process, with settings as in `CUDA_STANDIN` and the JSON of a table, for this thread alone.
 ///
 /// # Errors
 /// What is wrong with the table.

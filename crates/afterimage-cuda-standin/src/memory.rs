@@ -174,6 +174,12 @@ impl StandInMemory {
         Ok(&self.live[&start].bytes[range])
     }
 
+    /// All bytes of the allocation that holds an address, and where it starts.
+    pub(crate) fn whole(&self, address: u64) -> Option<(u64, &[u8])> {
+        let (start, allocation) = self.live.range(..=address).next_back()?;
+        (address - start < allocation.bytes.len() as u64).then_some((*start, &allocation.bytes))
+    }
+
     /// Some bytes, to be written: what was made of them before is forgotten.
     pub(crate) fn bytes_mut(
         &mut self,

@@ -76,7 +76,14 @@ impl StandInDriver {
 
     fn perform(&mut self, operation: CardWork) -> CallOutcome {
         match operation {
-            CardWork::Launch(launch) => twins::run(&launch, &mut self.memory, self.settings.strict),
+            CardWork::Launch(launch) => {
+                let before = self.recorder.as_ref().and_then(|recorder| recorder.before(&launch, &self.memory));
+                let written = twins::run(&launch, &mut self.memory, self.settings.strict)?;
+                if let (Some(recorder), Some(before)) = (&mut self.recorder, before) {
+                    recorder.after(&launch, &before, &written, &self.memory);
+                }
+                Ok(())
+            }
             CardWork::FromPinned { card, to, from, bytes } => {
                 self.bytes_to_cards += bytes as u64;
                 if bytes > 0 && !self.pinned.contains(from, bytes) && self.settings.lazy {

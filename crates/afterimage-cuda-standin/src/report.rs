@@ -1,4 +1,4 @@
-//! What happened, for whoever watches the process: written as JSON to the path in `AFTERIMAGE_STANDIN_REPORT` when a
+//! What happened, for whoever watches the process: written as JSON to the path in `CUDA_STANDIN_REPORT` when a
 //! context is released and when the process ends. `{pid}` in the path stands for the process.
 
 use serde::{Deserialize, Serialize};
@@ -51,7 +51,7 @@ unsafe extern "C" {
 
 /// Has `write_last` called when the process ends, if somebody asked for a report.
 pub(crate) fn at_exit(write_last: extern "C" fn()) {
-    if std::env::var_os("AFTERIMAGE_STANDIN_REPORT").is_some() {
+    if std::env::var_os("CUDA_STANDIN_REPORT").is_some() {
         // Where there is no room for another callback, the last report stays.
         atexit(write_last);
     }
@@ -59,7 +59,7 @@ pub(crate) fn at_exit(write_last: extern "C" fn()) {
 
 /// Writes the report if somebody asked for one.
 pub(crate) fn write(report: impl FnOnce() -> StandInReport) {
-    let Ok(path) = std::env::var("AFTERIMAGE_STANDIN_REPORT") else { return };
+    let Ok(path) = std::env::var("CUDA_STANDIN_REPORT") else { return };
     let path = path.replace("{pid}", &std::process::id().to_string());
     let written = serde_json::to_vec_pretty(&report()).map_err(|error| error.to_string());
     if let Err(problem) = written.and_then(|text| std::fs::write(&path, text).map_err(|error| error.to_string())) {

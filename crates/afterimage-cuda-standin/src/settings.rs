@@ -1,4 +1,4 @@
-//! The pretended machine and the faults that it shows, from `AFTERIMAGE_STANDIN`: `key=value` or `key`, separated by commas.
+//! The pretended machine and the faults that it shows, from `CUDA_STANDIN`: `key=value` or `key`, separated by commas.
 //!
 //! | key | what | unless given |
 //! |---|---|---|
@@ -12,10 +12,12 @@
 //! | `oom_after` | allocations that would make more live bytes than this fail, whatever `memory` tells | never |
 //! | `pools=0` | cards cannot allocate in the order of a stream | they can |
 //! | `fail` | `ENTRY:CODE@N`: call number N (from 1 on) of an entry point returns that code; `@N..`: that one and all later ones. With or without `_v2`. Codes that break a real context break this one | nothing |
+//! | `once` | a file: what `fail` tells happens in one process alone, the one that makes it | in each |
 //! | `missing` | entry points that return 500; they cannot be taken out of the library | none |
 //! | `late` | what a launch, or a copy that need not wait, does wrong is told by the next call, not by itself | at once |
 //! | `lazy` | these run when somebody waits for them, not before; implies `late` | at once |
 //! | `strict` | numbers that were never written are found where a kernel reads them | they are NaN |
+//! | `record` | a folder that gets launches as cases for Triton's interpreter | none |
 //! | `skip` | launches run and check nothing, memory starts as zeros: for measuring the host's time | they run |
 //! | `skip_after` | the same from a launch on, such as the first one after a self-test | they run |
 //!
@@ -52,6 +54,8 @@ pub(crate) struct StandInSettings {
     pub(crate) strict: bool,
     pub(crate) skip: bool,
     pub(crate) skip_after: Option<u64>,
+    pub(crate) record: Option<String>,
+    once: Option<String>,
 }
 
 impl Default for StandInSettings {
@@ -73,6 +77,8 @@ impl Default for StandInSettings {
             strict: false,
             skip: false,
             skip_after: None,
+            record: None,
+            once: None,
         }
     }
 }
@@ -108,6 +114,8 @@ impl StandInSettings {
             }
             "strict" => self.strict = flag(value)?,
             "skip" => self.skip = flag(value)?,
+            "once" => self.once = Some(value.to_owned()),
+            "record" => self.record = Some(value.to_owned()),
             "skip_after" => self.skip_after = Some(value.parse().ok()?),
             _ => return None,
         }
@@ -137,7 +145,16 @@ impl StandInSettings {
         let hit = |failure: &&InjectedFailure| {
             same_entry(&failure.entry, entry) && (call == failure.first || failure.and_later && call > failure.first)
         };
-        self.failures.iter().find(hit).map(|failure| failure.status)
+        self.failures.iter().find(hit).filter(|_| self.may_fail()).map(|failure| failure.status)
+    }
+
+    /// Whether no other process failed before, where one alone is to.
+    fn may_fail(&self) -> bool {
+        let mark = std::process::id().to_string();
+        self.once.as_ref().is_none_or(|path| match std::fs::read_to_string(path) {
+            Ok(found) => found == mark,
+            Err(_) => std::fs::write(path, mark).is_ok(),
+        })
     }
 
     /// The most dynamic shared memory that a block may ask for.

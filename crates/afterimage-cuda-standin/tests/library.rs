@@ -52,8 +52,8 @@ fn a_program_loads_it_with_its_settings_and_leaves_a_report() {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "child"])
         .env("STANDIN_CHILD", folder.path())
-        .env("AFTERIMAGE_STANDIN", "cards=3")
-        .env("AFTERIMAGE_STANDIN_REPORT", &report)
+        .env("CUDA_STANDIN", "cards=3")
+        .env("CUDA_STANDIN_REPORT", &report)
         .spawn()
         .unwrap();
     assert!(child.wait().unwrap().success());

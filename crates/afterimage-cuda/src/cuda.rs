@@ -63,7 +63,7 @@ impl Cuda {
         let refusal = |problem: String| Error::Device { device: name.clone(), problem };
         let driver = Driver::open().map_err(|error| refusal(error.to_string()))?;
         let cards = driver.cards().map_err(|error| refusal(error.to_string()))?;
-        let Some(card) = cards.get(number).cloned() else {
+        let Some(card) = cards.iter().find(|card| card.number == number).cloned() else {
             return Err(refusal(no_such_card(&cards)));
         };
         if card.capability < LEAST_CAPABILITY {
@@ -73,12 +73,16 @@ impl Cuda {
                 card.name
             )));
         }
+        if let Some(problem) = too_old(&card, driver.version()) {
+            return Err(refusal(problem));
+        }
         let context = driver.context(number).map_err(|error| refusal(error.to_string()))?;
         let stream = Arc::new(CudaStream::new(&context).map_err(CardFailure::of)?);
         let kernels = Kernels::new(&context, card.capability)?;
         let free = context.free_bytes().map_err(CardFailure::of)?;
-        let usable_bytes = options.memory_limit.unwrap_or(free.saturating_sub(LEFT_FREE));
-        let pool = MemoryPool::new(&context, &stream, options.memory_limit);
+        let free = free.saturating_sub(LEFT_FREE);
+        let usable_bytes = options.memory_limit.map_or(free, |limit| limit.min(free));
+        let pool = MemoryPool::new(&context, &stream, usable_bytes);
         let streaming = Streaming::new(&context, &stream, &pool)?;
         let staging = Staging::new(&context, &stream);
         Ok(Self {
@@ -137,21 +141,40 @@ impl Cuda {
     /// Bytes of the host in memory of the card.
     pub(crate) fn uploaded(&self, bytes: &[u8]) -> Result<CardMemory> {
         let memory = self.pool.allocate(bytes.len())?;
-        // SAFETY: as many bytes were allocated; these are not pinned, so that the driver has copied them when it returns.
-        unsafe { self.stream.copy_to_card(bytes, memory.address()) }.map_err(CardFailure::of)?;
+        // SAFETY: as many bytes were allocated.
+        unsafe { self.copy_and_wait(bytes, memory.address()) }?;
         Ok(memory)
+    }
+
+    /// Copies bytes that may go away afterwards. Of memory that is not pinned the driver may return before it was read, on machines
+    /// whose card reads it itself.
+    ///
+    /// # Safety
+    /// `to` has room for them.
+    pub(crate) unsafe fn copy_and_wait(&self, bytes: &[u8], to: u64) -> Result<()> {
+        // SAFETY: the caller's promise; waited for below, before the bytes can go.
+        unsafe { self.stream.copy_to_card(bytes, to) }.map_err(CardFailure::of)?;
+        self.stream.synchronise().map_err(CardFailure::of)
+    }
+
+    /// Takes a weight over, for convolutions: they are made of floats.
+    pub(crate) fn take_kernel_over(&self, matrix: &Matrix) -> Result<CudaWeight> {
+        self.take_over_as(matrix, Layout::of_floats(matrix, self.is_exact()))
     }
 
     /// Takes a weight over.
     pub(crate) fn take_over(&self, matrix: &Matrix) -> Result<CudaWeight> {
+        self.take_over_as(matrix, Layout::of(matrix, self.is_exact()))
+    }
+
+    fn take_over_as(&self, matrix: &Matrix, layout: Layout) -> Result<CudaWeight> {
         let (rows, cols) = (matrix.rows(), matrix.cols());
-        let layout = Layout::of(matrix, self.is_exact());
         let place = if matrix.is_streamed() {
             let mut bytes = PinnedMemory::new(&self.context, layout.bytes).map_err(CardFailure::of)?;
             pack(matrix, &layout, bytes.bytes_mut());
             WeightPlace::Streamed(self.streaming.keep(bytes))
         } else {
-            let memory = self.pool.allocate(layout.bytes)?;
+            let memory = self.pool.allocate_lasting(layout.bytes)?;
             // SAFETY: as many bytes were allocated.
             unsafe { self.staging.copy(layout.bytes, memory.address(), |bytes| pack(matrix, &layout, bytes)) }?;
             WeightPlace::Resident(memory)
@@ -161,10 +184,35 @@ impl Cuda {
     }
 }
 
+/// Why a driver cannot load what there is for a card: the newer targets' cubins are of CUDA 13, the text for the others of 12.9.
+fn too_old(card: &Card, version: i32) -> Option<String> {
+    let (least, release) = match card.capability {
+        (8, minor) if minor != 7 => (12_000, "525"),
+        (9 | 10 | 12, 0) => (13_000, "580"),
+        _ => (12_090, "575"),
+    };
+    (version < least).then(|| {
+        let shown = |version: i32| format!("{}.{}", version / 1000, version % 1000 / 10);
+        format!(
+            "{} needs a driver that offers CUDA {} (driver {release}) or newer, this one offers {}",
+            card.name,
+            shown(least),
+            shown(version)
+        )
+    })
+}
+
 fn no_such_card(cards: &[Card]) -> String {
     if cards.is_empty() {
         return "the driver finds no card; use --device cpu".to_owned();
     }
     let names: Vec<String> = cards.iter().map(|card| format!("cuda:{} ({})", card.number, card.name)).collect();
     format!("there is no such card; this machine has {}", names.join(", "))
+}
+
+impl Drop for Cuda {
+    fn drop(&mut self) {
+        // Kernels and memory go next: nothing may run that uses them. A failure was told by an earlier call.
+        let _ = self.stream.synchronise();
+    }
 }

@@ -3,6 +3,14 @@
 use crate::driver::DriverError;
 use afterimage_core::Error;
 
+/// How messages about want of memory begin.
+pub(crate) const OUT_OF_MEMORY: &str = "out of memory";
+
+/// Whether an error is want of the card's memory.
+pub(crate) fn is_out_of_memory(error: &Error) -> bool {
+    matches!(error, Error::Device { problem, .. } if problem.contains(OUT_OF_MEMORY))
+}
+
 /// A failure on a card that is in use.
 pub(crate) struct CardFailure;
 
@@ -22,7 +30,8 @@ impl CardFailure {
 
 fn to_error(what: &str, error: &DriverError) -> Error {
     let separator = if what.is_empty() { "" } else { ": " };
-    let problem = format!("{what}{separator}{error}");
+    let memory = if error.is_out_of_memory() { format!("{OUT_OF_MEMORY}: ") } else { String::new() };
+    let problem = format!("{memory}{what}{separator}{error}");
     let device = "cuda".to_owned();
     if error.is_sticky() { Error::DeviceLost { device, problem } } else { Error::Device { device, problem } }
 }

@@ -5,13 +5,15 @@
 //! their size.
 
 use crate::driver::{Address, CudaContext, CudaStream, DriverError};
-use crate::failure::CardFailure;
+use crate::failure::{CardFailure, OUT_OF_MEMORY};
 use afterimage_core::{Error, Result};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Pieces are multiples of this.
 const GRAIN: usize = 512;
+/// Pieces of weights are multiples of this.
+const LASTING_GRAIN: usize = 64 << 10;
 /// Above this, of a 16th of their size, so that near sizes share pieces.
 const LARGE: usize = 1 << 20;
 
@@ -32,7 +34,7 @@ struct State {
     used_bytes: usize,
     peak_bytes: usize,
     /// The most that pieces may take together, those that nobody has included.
-    limit: Option<u64>,
+    limit: u64,
 }
 
 /// A piece of memory, given back when dropped.
@@ -51,7 +53,7 @@ fn piece(bytes: usize) -> usize {
 
 impl MemoryPool {
     /// Of a card whose work all happens on `stream`, at most `limit` bytes.
-    pub fn new(context: &Arc<CudaContext>, stream: &Arc<CudaStream>, limit: Option<u64>) -> Arc<Self> {
+    pub fn new(context: &Arc<CudaContext>, stream: &Arc<CudaStream>, limit: u64) -> Arc<Self> {
         let state = Mutex::new(State { limit, ..State::default() });
         Arc::new(Self { context: Arc::clone(context), stream: Arc::clone(stream), state })
     }
@@ -61,7 +63,18 @@ impl MemoryPool {
     /// # Errors
     /// [`Error::Device`] when there is none.
     pub fn allocate(self: &Arc<Self>, bytes: usize) -> Result<CardMemory> {
-        let size = piece(bytes);
+        self.take(piece(bytes))
+    }
+
+    /// The same for what stays: weights seldom share a size, so that little is added to it.
+    ///
+    /// # Errors
+    /// As [`MemoryPool::allocate`].
+    pub fn allocate_lasting(self: &Arc<Self>, bytes: usize) -> Result<CardMemory> {
+        self.take(if bytes > LARGE { bytes.next_multiple_of(LASTING_GRAIN) } else { piece(bytes) })
+    }
+
+    fn take(self: &Arc<Self>, size: usize) -> Result<CardMemory> {
         let mut state = self.state();
         let kept = state.free.get_mut(&size).and_then(Vec::pop);
         let address = match kept {
@@ -77,9 +90,7 @@ impl MemoryPool {
     }
 
     fn fresh(&self, state: &mut State, size: usize) -> Result<Address> {
-        let beyond = |state: &State| {
-            state.limit.is_some_and(|limit| (state.used_bytes + state.free_bytes + size) as u64 > limit)
-        };
+        let beyond = |state: &State| (state.used_bytes + state.free_bytes + size) as u64 > state.limit;
         if beyond(state) {
             self.give_back(state)?;
         }
@@ -114,7 +125,7 @@ impl MemoryPool {
         Error::Device {
             device: "cuda".to_owned(),
             problem: format!(
-                "out of memory: {size} MiB were asked for, {used} MiB are used and {free} MiB are free; a smaller size or --memory-budget helps"
+                "{OUT_OF_MEMORY}: {size} MiB were asked for, {used} MiB are used and {free} MiB are free; a smaller size or --memory-budget helps"
             ),
         }
     }

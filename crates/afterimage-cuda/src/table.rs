@@ -45,7 +45,8 @@ impl KernelTarget {
     /// those whose names end in `a` on one capability alone (CUDA C++ programming guide, binary compatibility).
     fn runs_on(self, capability: (u32, u32)) -> bool {
         match self {
-            Self::Sm80 => capability.0 == 8,
+            // Not the embedded 8.7, which shares no binaries with cards.
+            Self::Sm80 => capability.0 == 8 && capability.1 != 7,
             Self::Sm89 => capability == (8, 9),
             Self::Sm90a => capability == (9, 0),
             Self::Sm100a => capability == (10, 0),
@@ -229,6 +230,7 @@ mod tests {
         assert_eq!(target((9, 0), product), Some(KernelTarget::Sm90a));
         assert_eq!(target((12, 0), product), Some(KernelTarget::Sm120a));
         assert_eq!(target((12, 1), product), Some(KernelTarget::Ptx), "`a` cubins run on their own capability alone");
+        assert_eq!(target((8, 7), product), Some(KernelTarget::Ptx));
         assert_eq!(target((7, 5), product), None);
     }
 }

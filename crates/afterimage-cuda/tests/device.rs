@@ -17,7 +17,7 @@ use afterimage_tensors::{Element, Matrix, SharedBytes};
 fn on_the_stand_in() {
     use std::os::unix::process::CommandExt;
     static FIRST: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    const TABLE: &str = "AFTERIMAGE_STANDIN_TABLE";
+    const TABLE: &str = "CUDA_STANDIN_TABLE";
     if std::env::var_os(TABLE).is_some() {
         // Once it is loaded nobody needs the file.
         let loaded = afterimage_cuda::Driver::open().is_ok();
@@ -35,7 +35,7 @@ fn on_the_stand_in() {
         .env("LD_LIBRARY_PATH", &folder)
         .env(TABLE, concat!(env!("CARGO_MANIFEST_DIR"), "/kernels/table.json"))
         // Work happens when somebody waits for it, as late as on a card, and what was never written is found.
-        .env("AFTERIMAGE_STANDIN", "lazy,strict")
+        .env("CUDA_STANDIN", "lazy,strict")
         .exec();
     panic!("{error}");
 }

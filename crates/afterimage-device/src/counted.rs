@@ -7,7 +7,7 @@ use crate::operation::{
 };
 use crate::view::{MatrixShape, Planes, View, ViewMut};
 use afterimage_core::Result;
-use afterimage_tensors::Matrix;
+use afterimage_tensors::{Element, Matrix};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -100,6 +100,14 @@ impl<D: Device> Device for CountedDevice<D> {
 
     fn weight(&self, matrix: &Matrix) -> Result<D::Weight> {
         self.device.weight(matrix)
+    }
+
+    fn convolution_weight(&self, matrix: &Matrix) -> Result<D::Weight> {
+        self.device.convolution_weight(matrix)
+    }
+
+    fn kept_bytes(&self, element: Element, numbers: usize) -> Option<u64> {
+        self.device.kept_bytes(element, numbers)
     }
 
     fn rotary(&self, angles: &[f64], head_dim: usize) -> Result<D::Rotary> {

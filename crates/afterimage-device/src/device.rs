@@ -98,6 +98,14 @@ pub trait Device: Send + Sync + 'static {
     /// [`afterimage_core::Error::Device`] when there is no room.
     fn weight(&self, matrix: &Matrix) -> Result<Self::Weight>;
 
+    /// As [`Device::weight`], for [`Device::convolve`].
+    ///
+    /// # Errors
+    /// As [`Device::weight`].
+    fn convolution_weight(&self, matrix: &Matrix) -> Result<Self::Weight> {
+        self.weight(matrix)
+    }
+
     /// Bytes that so many numbers of a matrix take here, when they are stored as `element`; `None`: as many as they are stored in.
     fn kept_bytes(&self, element: Element, numbers: usize) -> Option<u64> {
         let _ = (element, numbers);

@@ -1,8 +1,9 @@
 //! NVIDIA's cards: which one is used and how, and what people are told of them.
 
 use crate::options::DtypeChoice;
-use afterimage_core::Result;
+use afterimage_core::{Error, Result};
 use afterimage_cuda::{Arithmetic, Card, Cuda, CudaOptions, Driver, DriverError, SelfTest};
+use afterimage_device::Device;
 use serde::Serialize;
 
 /// What `dtype` means on a card.
@@ -22,9 +23,12 @@ fn options(dtype: DtypeChoice) -> CudaOptions {
 /// [`afterimage_core::Error::Device`] saying what is there and what would work.
 pub(crate) fn open(number: usize, dtype: DtypeChoice) -> Result<Cuda> {
     let cuda = Cuda::open(number, options(dtype))?;
-    let SelfTest { struck, passed } = cuda.self_test()?;
+    let SelfTest { struck, passed, missing } = cuda.self_test()?;
     for kernel in &struck {
         tracing::warn!(device = %cuda.card().name, kernel = kernel.name, problem = kernel.problem, "a kernel failed its self-test and is not used");
+    }
+    if let Some(problem) = missing.into_iter().next() {
+        return Err(Error::Device { device: cuda.name().to_owned(), problem });
     }
     tracing::info!(device = %cuda.card().name, passed = passed.len(), struck = struck.len(), "self-test of the card");
     Ok(cuda)
@@ -98,7 +102,8 @@ fn examine(card: Card, dtype: DtypeChoice) -> ExaminedCard {
     let seconds = start.elapsed().as_secs_f64();
     match tried {
         Ok((free, self_test)) => {
-            ExaminedCard { card, free_bytes: Some(free), self_test: Some(self_test), seconds, problem: None }
+            let problem = self_test.missing.first().cloned();
+            ExaminedCard { card, free_bytes: Some(free), self_test: Some(self_test), seconds, problem }
         }
         Err(error) => {
             ExaminedCard { card, free_bytes: None, self_test: None, seconds, problem: Some(error.to_string()) }

@@ -40,7 +40,16 @@ fn on_the_best<W: OnDevice>(dtype: DtypeChoice, work: &W) -> Result<W::Output> {
         let name = card.name().to_owned();
         match work.run(Arc::new(card)) {
             Ok(done) => return Ok(done),
-            Err(error) => tracing::warn!(device = name, %error, "the card cannot be used; the processor works instead"),
+            Err(error @ Error::Device { .. }) => {
+                tracing::warn!(device = name, %error, "the card cannot be used; the processor works instead");
+            }
+            // Too small a card is one that cannot be used; what else is wrong is so everywhere.
+            Err(error @ Error::ModelFile { .. }) => {
+                let done = work.run(Arc::new(processor(dtype)?))?;
+                tracing::warn!(device = name, %error, "the models do not fit the card; the processor works instead");
+                return Ok(done);
+            }
+            Err(error) => return Err(error),
         }
     }
     work.run(Arc::new(processor(dtype)?))

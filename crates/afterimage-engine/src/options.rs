@@ -43,6 +43,9 @@ pub struct EngineOptions {
     /// Bytes of memory that models and buffers may take together; `None`: what the machine has.
     #[serde(default)]
     pub memory_budget: Option<u64>,
+    /// Engine processes that share the memory where no budget is given; `None`: this one has all of it.
+    #[serde(default)]
+    pub memory_shares: Option<NonZeroUsize>,
     /// Who looks at results, and what becomes of those that are flagged.
     pub safety: SafetyOptions,
 }

@@ -99,6 +99,7 @@ fn arguments(options: &EngineOptions, settings: &ChildSettings) -> Vec<OsString>
     }
     arguments.extend(options.threads.map(|threads| flag("threads", &threads.to_string())));
     arguments.extend(options.memory_budget.map(|bytes| flag("memory-budget", &bytes.to_string())));
+    arguments.extend(options.memory_shares.map(|shares| flag("memory-shares", &shares.to_string())));
     let safety = &options.safety;
     arguments.extend(safety.checkers.iter().map(|checker| match checker {
         CheckerChoice::Builtin => flag("safety", &BUILTIN_CHECKER),
@@ -155,6 +156,7 @@ mod tests {
             cache_threshold: CacheThreshold::try_from(0.1).unwrap(),
             threads: std::num::NonZeroUsize::new(3),
             memory_budget: Some(16_000_000_000),
+            memory_shares: std::num::NonZeroUsize::new(2),
             safety: SafetyOptions {
                 checkers: vec![CheckerChoice::Builtin, CheckerChoice::Path("a, b".into())],
                 required: true,
@@ -180,6 +182,7 @@ mod tests {
                 "--cache-threshold=0.1",
                 "--threads=3",
                 "--memory-budget=16000000000",
+                "--memory-shares=2",
                 "--safety=builtin",
                 "--safety=a, b",
                 "--safety=required",

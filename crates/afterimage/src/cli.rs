@@ -56,6 +56,11 @@ pub enum CliCommand {
 }
 
 impl CliCommand {
+    /// Whether it starts a log of its own.
+    pub fn keeps_a_log(&self) -> bool {
+        matches!(self, Self::Serve(_))
+    }
+
     /// Runs the command.
     pub fn run(&self, origins: &Origins) -> Result<(), CommandFailure> {
         match self {

@@ -1,4 +1,4 @@
-//! The server's log on standard error.
+//! The server's log on standard error, and other commands' warnings.
 
 use crate::failure::CommandFailure;
 use clap::ValueEnum;
@@ -26,4 +26,13 @@ pub fn start_logging(format: LogFormat) -> Result<(), CommandFailure> {
         LogFormat::Json => log.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
     };
     started.map_err(|error| CommandFailure::other(format!("cannot start the log: {error}")))
+}
+
+/// Has what the engine warns of, such as a card that is there and cannot be used, printed to standard error: for commands that
+/// keep no log.
+pub fn start_warnings() {
+    let warnings = tracing_subscriber::fmt().with_env_filter(EnvFilter::new("off,afterimage_engine=warn"));
+    let lines = warnings.without_time().with_target(false).with_ansi(false).with_writer(io::stderr);
+    // Only another log in this process could be in the way.
+    let _ = lines.try_init();
 }

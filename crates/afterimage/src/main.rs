@@ -40,7 +40,12 @@ fn main() -> ExitCode {
 
 fn run() -> ExitCode {
     let outcome = match cli::parse(std::env::args_os()) {
-        Ok(Parsed::Command(command, origins)) => command.run(&origins),
+        Ok(Parsed::Command(command, origins)) => {
+            if !command.keeps_a_log() {
+                logging::start_warnings();
+            }
+            command.run(&origins)
+        }
         Ok(Parsed::Help(help)) => {
             // A reader that has seen enough of the help (`| head`) is no failure.
             let _ = help.print();

@@ -160,6 +160,7 @@ impl ModelSetSpec {
             cache_threshold: self.cache_threshold.unwrap_or(flags.cache_threshold),
             threads: self.threads.or(flags.threads),
             memory_budget: self.memory_budget.or(flags.memory_budget),
+            memory_shares: flags.memory_shares,
             safety: flags.safety.clone(),
         }
     }

@@ -6,6 +6,8 @@
     reason = "a failure anywhere in a test should end it; clippy's exception covers only the test functions"
 )]
 
+#[path = "server_failures/cards.rs"]
+mod cards;
 #[path = "server_failures/disk.rs"]
 mod disk;
 #[path = "server_failures/fetching.rs"]

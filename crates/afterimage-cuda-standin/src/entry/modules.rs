@@ -9,10 +9,10 @@ use crate::table::{StandInTable, image_length};
 /// `CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES`
 const DYNAMIC_SHARED: i32 = 8;
 
-/// The table of kernels from the file in `AFTERIMAGE_STANDIN_TABLE`.
+/// The table of kernels from the file in `CUDA_STANDIN_TABLE`.
 fn read_table() -> Result<StandInTable, Fault> {
-    let named = |problem: String| Fault::new(StandInStatus::UNKNOWN, format!("AFTERIMAGE_STANDIN_TABLE: {problem}"));
-    let path = std::env::var("AFTERIMAGE_STANDIN_TABLE").map_err(|error| named(error.to_string()))?;
+    let named = |problem: String| Fault::new(StandInStatus::UNKNOWN, format!("CUDA_STANDIN_TABLE: {problem}"));
+    let path = std::env::var("CUDA_STANDIN_TABLE").map_err(|error| named(error.to_string()))?;
     let text = std::fs::read_to_string(&path).map_err(|error| named(format!("{path}: {error}")))?;
     StandInTable::parse(&text).map_err(|problem| named(format!("{path}: {problem}")))
 }

@@ -28,9 +28,10 @@ use crate::frame::{Launch, LaunchFrame};
 use crate::grid;
 use crate::memory::StandInMemory;
 use crate::status::{Fault, StandInStatus};
+use crate::written::Written;
 
-/// Runs a kernel's twin.
-pub(crate) fn run(launch: &Launch, memory: &mut StandInMemory, strict: bool) -> Result<(), Fault> {
+/// Runs a kernel's twin; what it wrote.
+pub(crate) fn run(launch: &Launch, memory: &mut StandInMemory, strict: bool) -> Result<Vec<Written>, Fault> {
     let name = &launch.variant.name;
     let named = |fault: Fault| Fault { message: format!("{name}: {}", fault.message), ..fault };
     let Some(family) = Family::of(name) else {
@@ -58,5 +59,6 @@ pub(crate) fn run(launch: &Launch, memory: &mut StandInMemory, strict: bool) -> 
         Family::Quantise { x, out } => quantise::quantise(frame, x, out),
         Family::Dequantise { out } => quantise::dequantise(frame, out),
     }
-    .map_err(named)
+    .map_err(named)?;
+    Ok(std::mem::take(&mut frame.written))
 }

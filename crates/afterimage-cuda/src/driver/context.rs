@@ -2,7 +2,6 @@
 
 use super::error::DriverError;
 use super::functions::{Address, CardHandle, Functions, Handle};
-use std::cell::Cell;
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr::null_mut;
 use std::sync::Arc;
@@ -15,11 +14,6 @@ const WITHOUT_TIME: u32 = 2;
 const SHARED_SIZE: c_int = 8;
 /// Shared memory that a launch may have without being allowed more.
 const SHARED_BY_DEFAULT: u32 = 48 << 10;
-
-thread_local! {
-    /// The context that this thread made current last.
-    static CURRENT: Cell<Handle> = const { Cell::new(null_mut()) };
-}
 
 /// A card's primary context. Handles of a driver may be used by any thread.
 pub(crate) struct CudaContext {
@@ -48,11 +42,9 @@ impl CudaContext {
 
     /// Calls a function with this context current.
     fn call(&self, name: &'static str, call: impl FnOnce(&Functions) -> c_int) -> Result<(), DriverError> {
-        if CURRENT.get() != self.handle {
-            // SAFETY: the context lives as long as `self`.
-            self.check("cuCtxSetCurrent", unsafe { (self.functions.set_context)(self.handle) })?;
-            CURRENT.set(self.handle);
-        }
+        // At every call, which costs little: what another context left current in this thread is nobody's to know.
+        // SAFETY: the context lives as long as `self`.
+        self.check("cuCtxSetCurrent", unsafe { (self.functions.set_context)(self.handle) })?;
         self.check(name, call(&self.functions))
     }
 
@@ -94,9 +86,6 @@ impl CudaContext {
 
 impl Drop for CudaContext {
     fn drop(&mut self) {
-        if CURRENT.get() == self.handle {
-            CURRENT.set(null_mut());
-        }
         // SAFETY: retained once, by `new`.
         unsafe { (self.functions.release_context)(self.card) };
     }

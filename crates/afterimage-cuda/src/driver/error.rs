@@ -33,9 +33,10 @@ pub enum DriverError {
 const OUT_OF_MEMORY: DriverStatus = 2;
 
 /// After these nothing works in this process any more (CUDA driver API, `CUresult`: "leaves the process in an inconsistent
-/// state"): illegal address, launch time-out, hardware stack, illegal instruction, misaligned address, invalid address space, invalid
-/// program counter, launch failure, an ECC error that cannot be corrected, a contained error, MPS and unknown ones.
-const STICKY: [DriverStatus; 14] = [700, 702, 710, 714, 715, 716, 717, 718, 719, 721, 214, 220, 221, 999];
+/// state"): errors of memory (214, 220), a contained error (226), illegal address, launch time-out, assertion, hardware stack, illegal
+/// instruction, misaligned address, invalid address space, invalid program counter, launch failure, leaked tensor memory
+/// (700 to 721), a terminated server of several processes (809), an unknown one.
+const STICKY: [DriverStatus; 15] = [214, 220, 226, 700, 702, 710, 714, 715, 716, 717, 718, 719, 721, 809, 999];
 
 impl DriverError {
     /// Whether there was no room.

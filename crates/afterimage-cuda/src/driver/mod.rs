@@ -77,7 +77,7 @@ impl Driver {
         self.version
     }
 
-    /// All cards, as the driver numbers them.
+    /// All cards that answer, as the driver numbers them.
     ///
     /// # Errors
     /// [`DriverError::Call`].
@@ -85,7 +85,18 @@ impl Driver {
         let mut count = 0;
         // SAFETY: writes one number.
         self.check("cuDeviceGetCount", unsafe { (self.functions.card_count)(&raw mut count) })?;
-        (0..count).map(|number| self.card(number)).collect()
+        let (mut cards, mut failure) = (Vec::new(), None);
+        for number in 0..count {
+            match self.card(number) {
+                Ok(card) => cards.push(card),
+                Err(error) => failure = Some(error),
+            }
+        }
+        match failure {
+            // One that is broken hides no other.
+            Some(error) if cards.is_empty() => Err(error),
+            _ => Ok(cards),
+        }
     }
 
     fn card(&self, number: c_int) -> Result<Card, DriverError> {

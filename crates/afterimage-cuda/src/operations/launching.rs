@@ -30,6 +30,11 @@ impl Cuda {
         for (blocks, wanted) in blocks.iter_mut().zip(grid) {
             *blocks = u32::try_from(wanted).map_err(|_| Error::internal("a grid beyond 32 bits"))?;
         }
+        // CUDA C++ programming guide, compute capabilities: the second and third side of a grid.
+        if blocks[0] > i32::MAX.cast_unsigned() || blocks[1].max(blocks[2]) > 65_535 {
+            let problem = format!("{} on a grid of {blocks:?}; use a smaller size", kernel.variant.name);
+            return Err(Error::Device { device: self.name.clone(), problem });
+        }
         // SAFETY: see above: `kernels/README.md` says which numbers a kernel reads and writes, each operation asks
         // `afterimage_device::check` whether its views hold them, and temporary buffers are made for them.
         unsafe { self.kernels.launch(&self.stream, kernel, blocks, arguments) }

@@ -90,6 +90,10 @@ impl Device for Cuda {
         self.take_over(matrix)
     }
 
+    fn convolution_weight(&self, matrix: &Matrix) -> Result<CudaWeight> {
+        self.take_kernel_over(matrix)
+    }
+
     fn kept_bytes(&self, element: Element, numbers: usize) -> Option<u64> {
         Some(Layout::estimate(element, numbers, self.is_exact()))
     }

@@ -13,9 +13,8 @@ impl Cuda {
     /// Exact numbers in a buffer of their own.
     pub(super) fn upload_numbers(&self, values: &[f32]) -> Result<CudaBuffer> {
         let buffer = self.buffer(values.len(), NumberType::F32)?;
-        // SAFETY: the buffer has room for as many; these bytes are not pinned, so that the driver has copied them when it
-        // returns.
-        unsafe { self.stream.copy_to_card(bytes_of(values), buffer.memory.address()) }.map_err(CardFailure::of)?;
+        // SAFETY: the buffer has room for as many.
+        unsafe { self.copy_and_wait(bytes_of(values), buffer.memory.address()) }?;
         Ok(buffer)
     }
 
@@ -23,8 +22,8 @@ impl Cuda {
     pub(super) fn write_numbers(&self, values: &[f32], out: &ViewMut<'_, CudaBuffer>) -> Result<()> {
         let to = BufferPlace::of_mut(out);
         if to.number == NumberType::F32 && to.is_gapless() {
-            // SAFETY: the view holds as many numbers, checked by the caller; not pinned, as above.
-            return unsafe { self.stream.copy_to_card(bytes_of(values), to.address) }.map_err(CardFailure::of);
+            // SAFETY: the view holds as many numbers, checked by the caller.
+            return unsafe { self.copy_and_wait(bytes_of(values), to.address) };
         }
         let buffer = self.upload_numbers(values)?;
         self.copy_places(BufferPlace::of(View::new(&buffer, to.rows, to.cols)), to)

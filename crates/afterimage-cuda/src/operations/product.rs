@@ -6,7 +6,7 @@ use crate::cuda::{Arithmetic, Cuda};
 use crate::kernels::KernelArguments;
 use crate::memory::CardMemory;
 use crate::weight::{CudaWeight, WeightKind};
-use afterimage_core::Result;
+use afterimage_core::{Error, Result};
 use afterimage_device::{Dense, Finish, LowRank, MatrixShape, View, ViewMut};
 
 /// Rows that kernels with low tiles are for.
@@ -107,6 +107,9 @@ impl Cuda {
     /// `x · downᵀ`, rounded as the device's other products are.
     fn low_product(&self, x: View<'_, CudaBuffer>, low_rank: &LowRank<'_, CudaWeight>) -> Result<CudaBuffer> {
         let rank = low_rank.down.rows();
+        if !matches!(low_rank.up.layout.kind, WeightKind::F32 | WeightKind::Bf16) {
+            return Err(Error::internal("low rank: expected floats"));
+        }
         let number = if low_rank.up.layout.kind == WeightKind::F32 { NumberType::F32 } else { NumberType::Bf16 };
         let mut low = self.buffer(x.rows * rank, number)?;
         let layer = Dense { weight: low_rank.down, bias: None, low_rank: None };

@@ -13,6 +13,7 @@ mod cases;
 mod operands;
 
 use crate::cuda::{Arithmetic, Cuda};
+use crate::failure::is_out_of_memory;
 use afterimage_core::{Error, Result};
 use afterimage_device::Cpu;
 use cases::{SelfTestCase, cases};
@@ -33,6 +34,8 @@ pub struct SelfTest {
     pub passed: Vec<&'static str>,
     /// Those that did not, and what they gave.
     pub struck: Vec<StruckKernel>,
+    /// What no kernel is left for, a sentence each: the card cannot be used when there is any.
+    pub missing: Vec<String>,
 }
 
 /// A kernel that nobody uses.
@@ -48,9 +51,9 @@ impl Cuda {
     /// Tries every kernel; those that fail are struck.
     ///
     /// # Errors
-    /// [`Error::DeviceLost`] when a failure leaves the card unusable in this process.
+    /// [`Error::DeviceLost`] when a failure leaves the card unusable in this process, [`Error::Device`] when it has no memory left.
     pub fn self_test(&self) -> Result<SelfTest> {
-        let (mut passed, mut struck) = (BTreeSet::new(), Vec::new());
+        let (mut passed, mut struck, mut missing) = (BTreeSet::new(), Vec::new(), BTreeSet::new());
         let oracle = Cpu::detect();
         for case in cases(self.is_exact()) {
             let expected = case.run(&oracle)?;
@@ -62,8 +65,13 @@ impl Cuda {
                 let problem = match found {
                     Ok(found) => difference(&found, &expected, self.tolerance(&case)),
                     Err(error @ Error::DeviceLost { .. }) => return Err(error),
+                    // The card is full, not wrong.
+                    Err(error) if is_out_of_memory(&error) => return Err(error),
                     // Struck before, or not for this card: nobody is to blame a second time.
-                    Err(_) if self.kernels.was_missing() => break,
+                    Err(error) if self.kernels.was_missing() => {
+                        missing.insert(error.to_string());
+                        break;
+                    }
                     Err(error) => Some(error.to_string()),
                 };
                 let Some(problem) = problem else {
@@ -73,13 +81,18 @@ impl Cuda {
                 // What passed elsewhere is not to blame; where all did, the one that the case is about is.
                 let suspects: Vec<_> = launched.iter().copied().filter(|name| !passed.contains(name)).collect();
                 let blamed = suspects.last().or(launched.last()).copied();
-                let Some(name) = blamed else { break };
+                // Nothing was launched: what the case is about is not known to be right.
+                let Some(name) = blamed else {
+                    missing.insert(problem);
+                    break;
+                };
                 passed.remove(name);
                 self.kernels.strike(name);
                 struck.push(StruckKernel { name, problem });
             }
         }
-        Ok(SelfTest { passed: passed.into_iter().collect(), struck })
+        let missing = missing.into_iter().collect();
+        Ok(SelfTest { passed: passed.into_iter().collect(), struck, missing })
     }
 
     fn tolerance(&self, case: &SelfTestCase) -> f32 {

@@ -118,6 +118,12 @@ impl Layout {
         (kind.row_bytes(numbers) + 2 * parts * kind.groups(numbers)) as u64
     }
 
+    /// For a matrix whose numbers become floats, however they are stored.
+    pub fn of_floats(matrix: &Matrix, exact: bool) -> Self {
+        let kind = if exact { WeightKind::F32 } else { WeightKind::Bf16 };
+        Self::new(kind, matrix.rows(), matrix.cols(), false)
+    }
+
     /// For a matrix.
     pub fn of(matrix: &Matrix, exact: bool) -> Self {
         let kind = WeightKind::of(matrix, exact);

@@ -12,5 +12,5 @@ mod plan;
 
 pub(crate) use activations::{clip, flux, siglip, step_caches, t5};
 pub use machine::usable_memory;
-pub(crate) use plan::{MemoryNeeds, PartNeeds, gigabytes};
+pub(crate) use plan::{MemoryNeeds, PROGRAM, PartNeeds, gigabytes};
 pub use plan::{MemoryPlan, PlannedPart, Residency};

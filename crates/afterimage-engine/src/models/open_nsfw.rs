@@ -137,7 +137,7 @@ impl<D: Device> ConvolutionLayer<D> {
         movement: Movement,
     ) -> Result<Self> {
         Ok(Self {
-            weight: device.weight(&scope.kernel("weight", &[outputs, inputs, kernel, kernel])?)?,
+            weight: device.convolution_weight(&scope.kernel("weight", &[outputs, inputs, kernel, kernel])?)?,
             bias: vector(device, scope, "bias", outputs)?,
             kernel,
             movement,

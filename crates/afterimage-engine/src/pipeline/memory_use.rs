@@ -4,7 +4,7 @@ use super::model_files::ModelFiles;
 use super::networks::Networks;
 use super::residence::{Extent, KnownNeeds, Network};
 use crate::inspect::wanted;
-use crate::memory::{self, MemoryNeeds, MemoryPlan, PartNeeds, Residency, gigabytes};
+use crate::memory::{self, MemoryNeeds, MemoryPlan, PartNeeds, Residency, gigabytes, usable_memory};
 use crate::models::T5Config;
 use crate::models::flux::is_used_once;
 use crate::weights::lora::LoraPart;
@@ -24,11 +24,27 @@ impl<D: Device> Networks<D> {
     /// # Errors
     /// [`Error::Field`] when a smaller picture would fit, [`Error::ModelFile`] when none would.
     pub(super) fn memory_plan(&self, extent: Extent) -> Result<MemoryPlan> {
-        MemoryPlan::new(&self.needs(extent), self.residence.budget).map_err(|least| {
+        let needs = self.needs(extent);
+        let plan = MemoryPlan::new(&needs, self.residence.budget).map_err(|least| {
             let smallest = Extent { size: Size::new(SMALLEST, SMALLEST), ..extent };
             let small = MemoryPlan::new(&self.needs(smallest), self.residence.budget);
             shortage(&self.files, extent.size, &least, small.err().as_deref())
-        })
+        })?;
+        let host = MemoryPlan::host_bytes(&needs, &plan);
+        match usable_memory() {
+            // Pinned memory stays in memory, unlike pages of a file.
+            Some(usable) if self.device.limits().memory_bytes.is_some() && host > usable => {
+                let problem = format!(
+                    "does not fit {}: {} of weights would have to stay in the host's memory, and {} are to be had{}",
+                    self.device.name(),
+                    gigabytes(host),
+                    gigabytes(usable),
+                    self.files.memory_advice()
+                );
+                Err(Error::model_file(self.files.part("transformer"), problem))
+            }
+            _ => Ok(plan),
+        }
     }
 
     /// Refuses models of which not even small pictures can be made in the memory there is.
@@ -109,7 +125,9 @@ impl<D: Device> Networks<D> {
         let widest = vae.block_out_channels.iter().copied().max().unwrap_or(0);
         // Kept by the threads from the first picture on.
         let scratch = self.device.convolution_scratch(widest);
-        needs.always = self.residence.checkers + self.lora_bytes() + extent.picture_bytes + scratch;
+        // A device with memory of its own leaves the program in the host's.
+        let program = if limits.memory_bytes.is_some() { 0 } else { memory::PROGRAM };
+        needs.always = program + self.residence.checkers + self.lora_bytes() + extent.picture_bytes + scratch;
         needs
     }
 

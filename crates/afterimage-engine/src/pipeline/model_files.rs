@@ -119,6 +119,11 @@ impl ModelFiles {
         self.options.memory_budget
     }
 
+    /// Processes that share the memory where there is no budget.
+    pub fn memory_shares(&self) -> u64 {
+        self.options.memory_shares.map_or(1, |shares| shares.get() as u64)
+    }
+
     /// What would take less memory, as the end of a sentence.
     pub fn memory_advice(&self) -> &'static str {
         match self.options.dtype {

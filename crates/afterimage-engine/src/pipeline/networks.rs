@@ -65,7 +65,7 @@ impl<D: Device> Networks<D> {
     /// Those of [`LoraLibrary::open`].
     pub fn new(device: Arc<D>, files: ModelFiles, safety: Safety) -> Result<Self> {
         let loras = LoraLibrary::open(files.options(), &|part| files.lora_targets(part))?;
-        let residence = Residence::new(files.memory_budget(), device.limits(), safety.bytes());
+        let residence = Residence::new(files.memory_budget(), files.memory_shares(), device.limits(), safety.bytes());
         Ok(Self {
             device,
             files,

@@ -56,10 +56,14 @@ pub(super) struct KnownNeeds {
 }
 
 impl Residence {
-    /// Within `budget` bytes, or what the machine has. `checkers` is what safety checkers take.
-    /// What the device has counts where it has memory of its own.
-    pub fn new(budget: Option<u64>, limits: DeviceLimits, checkers: u64) -> Self {
-        let budget = budget.or(limits.memory_bytes).or_else(usable_memory);
+    /// Within `budget` bytes, or the share of so many processes in what the machine has. `checkers` is what safety checkers take.
+    /// Where the device has memory of its own, what that has is the most.
+    pub fn new(budget: Option<u64>, shares: u64, limits: DeviceLimits, checkers: u64) -> Self {
+        let share = || limits.memory_bytes.or_else(usable_memory).map(|bytes| bytes / shares);
+        let budget = match (budget, limits.memory_bytes) {
+            (Some(budget), Some(card)) => Some(budget.min(card)),
+            (budget, _) => budget.or_else(share),
+        };
         Self { budget, checkers, known: OnceCell::new(), current: Mutex::new([Residency::Kept; 4]) }
     }
 

@@ -65,11 +65,11 @@ impl Verdict {
 /// The answer of one checker, or why it could not look. One that panics is one that could not look.
 ///
 /// # Errors
-/// [`Error::Cancelled`] alone.
+/// [`Error::Cancelled`], and [`Error::DeviceLost`], which ends the process.
 pub(super) fn asked<T>(look: impl FnOnce() -> Result<T>) -> Result<Result<T, String>> {
     match catch_unwind(AssertUnwindSafe(look)) {
         Ok(Ok(answer)) => Ok(Ok(answer)),
-        Ok(Err(Error::Cancelled)) => Err(Error::Cancelled),
+        Ok(Err(error @ (Error::Cancelled | Error::DeviceLost { .. }))) => Err(error),
         Ok(Err(Error::SafetyChecker { problem })) => Ok(Err(problem)),
         Ok(Err(error)) => Ok(Err(error.to_string())),
         Err(_) => Ok(Err("it crashed".to_owned())),

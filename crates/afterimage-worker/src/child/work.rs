@@ -7,6 +7,7 @@ use crate::protocol::{JobNumber, Report, Work};
 use afterimage_core::{Error, GenerationFacts, OutputFormat, Picture, PictureLimits, Result, Stage};
 use afterimage_engine::{Engine, MetadataLevel, Observer, encode_pictures};
 use afterimage_imaging::{OutputMetadata, decode, encode};
+use afterimage_jobs::{Failure, FailureKind};
 use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -51,6 +52,10 @@ pub fn run(work: &Work, engine: &Engine, reporter: &Reporter) -> Frame<Report> {
         Ok((facts, files)) => Frame { message: Report::Done { ticket, facts: Box::new(facts) }, attachments: files },
         Err(Error::Cancelled) => Report::Cancelled { ticket }.into(),
         Err(error @ Error::DeviceLost { .. }) => Report::DeviceLost { message: error.to_string() }.into(),
+        // The models are open and right; the device lacks memory, say.
+        Err(error @ Error::Device { .. }) => {
+            Report::Failed { ticket, failure: Failure::new(FailureKind::Engine, error.to_string()) }.into()
+        }
         Err(error) => Report::Failed { ticket, failure: error.into() }.into(),
     }
 }

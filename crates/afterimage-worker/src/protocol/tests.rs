@@ -45,6 +45,7 @@ fn reports() {
             memory: "at most 6.1 GB of 8.0 GB".to_owned(),
         }),
         spelled(Report::FailedToOpen { message: "x: no such folder".to_owned(), bad_input: true }),
+        spelled(Report::DeviceLost { message: "device cuda: an illegal memory access".to_owned() }),
         spelled(Report::Alive { progress: 7 }),
         spelled(Report::Started { ticket: 1 }),
         spelled(Report::Stage { ticket: 1, stage: Stage::ImageEncode }),

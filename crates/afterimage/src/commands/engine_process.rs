@@ -8,6 +8,7 @@ use crate::values;
 use afterimage_engine::EngineOptions;
 use afterimage_worker::child::{self, ChildError, ChildSettings};
 use clap::Args;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -48,6 +49,10 @@ pub struct EngineProcess {
     #[arg(long, env = "AFTERIMAGE_LORA_DIR", hide_env_values = true, value_name = "DIR")]
     lora_dir: Option<PathBuf>,
 
+    /// Engine processes that share the memory where no budget is given
+    #[arg(long, env = "AFTERIMAGE_MEMORY_SHARES", hide_env_values = true, value_name = "N")]
+    memory_shares: Option<NonZeroUsize>,
+
     #[command(flatten)]
     safety: SafetyFlags,
 }
@@ -62,7 +67,12 @@ impl EngineProcess {
             metadata: self.metadata.metadata,
         };
         let safety = self.safety.options(&[], origins)?;
-        let options = EngineOptions { safety, lora_dir: self.lora_dir.clone(), ..self.models.engine_options() };
+        let options = EngineOptions {
+            safety,
+            lora_dir: self.lora_dir.clone(),
+            memory_shares: self.memory_shares,
+            ..self.models.engine_options()
+        };
         child::run(options, settings).map_err(|error| match &error {
             ChildError::CannotOpen(error) => CommandFailure::from_error(error, origins),
             ChildError::DeviceLost(_) | ChildError::Pipe(_) | ChildError::System(_) => {

@@ -8,7 +8,7 @@ use crate::model_sets::{ModelSetFlags, about_set};
 use crate::origin::Origins;
 use crate::safety_flags::SafetyFlags;
 use crate::values;
-use afterimage_engine::{CheckerChoice, EngineOptions, SafetyOptions, usable_cores, usable_memory};
+use afterimage_engine::{CheckerChoice, EngineOptions, SafetyOptions, usable_cores};
 use afterimage_jobs::worker::{StartEngines, UnusableEngine};
 use afterimage_jobs::{Error as StoreError, Secret};
 use afterimage_kernels::heap;
@@ -133,7 +133,7 @@ pub struct Serve {
 
     /// Generations at once on each set of models; 0 only answers requests
     ///
-    /// Each has a process and the models' memory of its own; there are as many for every --model. Default: one per device.
+    /// Each has a process and the models' memory of its own; there are as many for every --model. Default: 1.
     #[arg(long, env = "AFTERIMAGE_WORKERS", hide_env_values = true, value_name = "N", default_value = "1", value_parser = values::workers)]
     workers: usize,
 
@@ -292,7 +292,7 @@ impl Serve {
         let processes = self.workers * self.sets.count().max(1);
         flags.threads = flags.threads.or_else(|| share(usable_cores()?, processes));
         let settings = ChildSettings { metadata: self.metadata.metadata, ..ChildSettings::default() };
-        flags.memory_budget = flags.memory_budget.or_else(|| Some(usable_memory()? / processes.max(1) as u64));
+        flags.memory_shares = NonZeroUsize::new(processes);
         let command = |options: &EngineOptions| {
             EngineCommand::this_program(options, &settings)
                 .map_err(|error| CommandFailure::other(format!("cannot tell where this program is: {error}")))

@@ -25,12 +25,9 @@ impl Machine {
         let mut command = self.context.command(arguments);
         command
             .env("LD_LIBRARY_PATH", self.context.path("driver"))
-            .env("AFTERIMAGE_STANDIN", settings)
-            .env("AFTERIMAGE_STANDIN_REPORT", self.context.path("report.json"))
-            .env(
-                "AFTERIMAGE_STANDIN_TABLE",
-                concat!(env!("CARGO_MANIFEST_DIR"), "/../afterimage-cuda/kernels/table.json"),
-            )
+            .env("CUDA_STANDIN", settings)
+            .env("CUDA_STANDIN_REPORT", self.context.path("report.json"))
+            .env("CUDA_STANDIN_TABLE", concat!(env!("CARGO_MANIFEST_DIR"), "/../afterimage-cuda/kernels/table.json"))
             .stdin(Stdio::null());
         let outcome = finish(&mut command, &[]);
         // The stand-in says on the same channel what it was told to do wrong.
@@ -117,6 +114,8 @@ fn what_cannot_be_used_is_refused_in_one_line() {
     refused("cards=2", &["--device", "cuda:2"], &["--device", "no such card", "cuda:1 (Stand-in)"]);
     refused("capability=7.5", &["--device", "cuda"], &["compute capability 7.5", "expected 8.0", "--device cpu"]);
     refused("driver=11080", &["--device", "cuda"], &["CUDA 11.8", "expected 12.0", "525"]);
+    refused("driver=12040", &["--device", "cuda"], &["Stand-in", "CUDA 13.0 (driver 580)", "offers 12.4"]);
+    refused("capability=12.1,driver=12080", &["--device", "cuda"], &["CUDA 12.9", "offers 12.8"]);
     refused("cards=0", &["--device", "cuda"], &["--device"]);
     Machine::without(&["cuMemHostAlloc"])
         .vary("", "x.png", &["--device", "cuda"])
@@ -129,10 +128,12 @@ fn what_cannot_be_used_is_refused_in_one_line() {
 #[test]
 fn auto_takes_the_processor_where_the_card_cannot_be_used() {
     let machine = Machine::new();
-    for settings in ["capability=7.5", "driver=11080", "cards=0", "fail=cuInit:999@1", "memory=600MiB"] {
+    for settings in ["capability=7.5", "driver=11080", "driver=12040", "cards=0", "fail=cuInit:999@1", "memory=520MiB"]
+    {
         let outcome = machine.vary(settings, "x.png", &["--json"]);
         let report: Value = serde_json::from_slice(&outcome.succeeded().stdout).unwrap();
         assert_eq!(report["device"], "cpu", "{settings}");
+        assert!(outcome.stderr.contains("card"), "{settings}: why is told: {:?}", outcome.stderr);
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Conv<D: Device> {
 impl<D: Device> Conv<D> {
     pub fn load(device: &D, scope: &Scope, inputs: usize, outputs: usize, kernel: usize) -> Result<Self> {
         Ok(Self {
-            weight: device.weight(&scope.kernel("weight", &[outputs, inputs, kernel, kernel])?)?,
+            weight: device.convolution_weight(&scope.kernel("weight", &[outputs, inputs, kernel, kernel])?)?,
             bias: vector(device, scope, "bias", outputs)?,
             kernel,
         })
