@@ -4,7 +4,7 @@ use crate::handles::Handles;
 use crate::memory::StandInMemory;
 use crate::pinned::Pinned;
 use crate::queue::WorkQueue;
-use crate::record::Recorder;
+use crate::record::LaunchRecorder;
 use crate::report::{self, StandInCardReport, StandInReport};
 use crate::settings::StandInSettings;
 use crate::status::{CallOutcome, Fault, StandInStatus};
@@ -47,7 +47,7 @@ pub(crate) struct StandInDriver {
     pub(crate) handles: Handles,
     pub(crate) pinned: Pinned,
     pub(crate) queue: WorkQueue,
-    pub(crate) recorder: Option<Recorder>,
+    pub(crate) recorder: Option<LaunchRecorder>,
     calls: BTreeMap<&'static str, u64>,
     pub(crate) launches: BTreeMap<String, u64>,
     pub(crate) bytes_to_cards: u64,
@@ -133,7 +133,7 @@ impl StandInDriver {
             Ok(settings) => (settings, None),
             Err(problem) => (StandInSettings::default(), Some(format!("CUDA_STANDIN: {problem}"))),
         };
-        let recorder = settings.record.as_ref().map(Recorder::new);
+        let recorder = settings.record.as_ref().map(LaunchRecorder::new);
         Self {
             memory: StandInMemory::new(settings.cards),
             cards: vec![PretendedCard::default(); settings.cards],

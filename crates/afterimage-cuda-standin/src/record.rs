@@ -19,7 +19,7 @@ const MOST_BYTES: usize = 1 << 20;
 
 /// Where cases go, and how many there are of each variant.
 #[derive(Debug)]
-pub(crate) struct Recorder {
+pub(crate) struct LaunchRecorder {
     folder: PathBuf,
     kept: HashMap<String, usize>,
 }
@@ -30,7 +30,7 @@ pub(crate) struct Before {
     buffers: Vec<(String, String, u64, u64, Vec<u8>)>,
 }
 
-impl Recorder {
+impl LaunchRecorder {
     pub(crate) fn new(folder: impl Into<PathBuf>) -> Self {
         Self { folder: folder.into(), kept: HashMap::new() }
     }
