@@ -3,15 +3,15 @@
 use super::launching::blocks;
 use crate::buffer::{BufferPlace, CudaBuffer, NumberType};
 use crate::cuda::Cuda;
-use crate::kernels::KernelArguments;
+use crate::kernels::{KernelArguments, LoadedKernel};
 use crate::memory::CardMemory;
 use afterimage_core::{Error, Result};
 use afterimage_device::{Activation, Combine, MatrixShape, View, ViewMut};
 
 /// Rows of 8-bit integers and their scales.
 pub struct CudaQuantised {
-    values: CardMemory,
-    scales: CardMemory,
+    pub(super) values: CardMemory,
+    pub(super) scales: CardMemory,
     rows: usize,
     cols: usize,
 }
@@ -30,9 +30,13 @@ impl Cuda {
     /// See [`afterimage_device::Device::quantise_rows`]; everything was checked.
     pub(super) fn quantise(&self, x: View<'_, CudaBuffer>) -> Result<CudaQuantised> {
         let x = BufferPlace::of(x);
+        self.quantise_with(self.kernel(&format!("quantise.{}.i8", x.number.name()))?, &x)
+    }
+
+    /// Rows as numbers of a byte and a scale each, as `kernel` makes them.
+    pub(super) fn quantise_with(&self, kernel: &LoadedKernel, x: &BufferPlace) -> Result<CudaQuantised> {
         let values = self.pool.allocate(x.numbers())?;
         let scales = self.pool.allocate(4 * x.rows)?;
-        let kernel = self.kernel(&format!("quantise.{}.i8", x.number.name()))?;
         let arguments = KernelArguments::new()
             .pointer(x.address)
             .pointer(values.address())

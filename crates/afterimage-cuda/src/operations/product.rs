@@ -1,22 +1,16 @@
 //! Matrix products.
 
 use super::launching::blocks;
+use super::numbers::CudaQuantised;
 use crate::buffer::{BufferPlace, CudaBuffer, NumberType, vector};
 use crate::cuda::{Arithmetic, Cuda};
 use crate::kernels::KernelArguments;
-use crate::memory::CardMemory;
 use crate::weight::{CudaWeight, WeightKind};
 use afterimage_core::{Error, Result};
 use afterimage_device::{Dense, Finish, LowRank, MatrixShape, View, ViewMut};
 
 /// Rows that kernels with low tiles are for.
 const FEW: usize = 16;
-
-/// Rows as 8-bit floats with a scale each.
-struct EightBitRows {
-    values: CardMemory,
-    scales: CardMemory,
-}
 
 impl Cuda {
     /// See [`afterimage_device::Device::product`]; everything was checked.
@@ -83,25 +77,17 @@ impl Cuda {
         x: &BufferPlace,
         weight: &CudaWeight,
         out: NumberType,
-    ) -> Result<Option<EightBitRows>> {
-        let wanted = self.arithmetic == Arithmetic::Fp8 && weight.layout.kind == WeightKind::F8 && x.rows > FEW;
-        let quantise = self.kernels.find(&format!("quantise.{}.f8", x.number.name()));
-        let (true, Some(kernel), Some(_)) =
-            (wanted, quantise, self.kernels.find(&format!("product.f8.f8f8.{}", out.name())))
-        else {
+    ) -> Result<Option<CudaQuantised>> {
+        // Asked first: names cost something, and most products are not of 8-bit floats.
+        if self.arithmetic != Arithmetic::Fp8 || weight.layout.kind != WeightKind::F8 || x.rows <= FEW {
             return Ok(None);
-        };
-        let values = self.pool.allocate(x.numbers())?;
-        let scales = self.pool.allocate(4 * x.rows)?;
-        let arguments = KernelArguments::new()
-            .pointer(x.address)
-            .pointer(values.address())
-            .pointer(scales.address())
-            .integer(x.rows)
-            .integer(x.cols)
-            .integer(x.stride);
-        self.launch(kernel, [x.rows, 1, 1], &arguments)?;
-        Ok(Some(EightBitRows { values, scales }))
+        }
+        let quantise = self.kernels.find(&format!("quantise.{}.f8", x.number.name()));
+        let product = self.kernels.find(&format!("product.f8.f8f8.{}", out.name()));
+        match (quantise, product) {
+            (Some(kernel), Some(_)) => self.quantise_with(kernel, x).map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// `x · downᵀ`, rounded as the device's other products are.
