@@ -43,6 +43,30 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// An address of a database that says nothing, or something wrong.
+    #[error("the database's address is unusable: {reason}")]
+    Address {
+        /// What is wrong, without the password.
+        reason: String,
+    },
+    /// The database's schema is not this program's.
+    #[error(
+        "the database's schema {}; this program works on version {known}: {}",
+        found.map_or_else(|| "is not there yet".to_owned(), |found| format!("has version {found}")),
+        if found.is_some_and(|found| found > *known) { "use a newer program" } else { "run `afterimage migrate` first" }
+    )]
+    Schema {
+        /// The version found.
+        found: Option<i64>,
+        /// The version that this program works on.
+        known: i64,
+    },
+    /// There is a pooler in transaction mode that the address does not name.
+    #[error(
+        "there is a connection pooler between here and the database, which gives wrong answers unless it is named: add \
+         `?pooler=transaction` to the address, and name the database itself with --database-direct-url"
+    )]
+    Pooler,
     /// A path that blobs may not have.
     #[error("{path:?} is no blob path")]
     BlobPath {

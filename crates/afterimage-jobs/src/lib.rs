@@ -42,8 +42,8 @@ pub use steady_time::SteadyTime;
 pub use storage_claim::StorageClaim;
 pub use store::{
     ApiKey, CancelOutcome, CancelledAll, Delivery, Due, Ends, Fenced, FetchStore, Fetched, JobStore, KeyStore,
-    ListFilter, MemoryStore, NewKey, NewUpload, NextTry, Outbox, POSITION_LIMIT, Page, Places, QueueDepth, Removed,
-    Renewed, Secret, SettingsStore, Spending, SqliteStore, StorageUse, Store, Submitted, Upkeep, Upload, UploadFacts,
-    UploadState, UploadStore, UsageStore,
+    ListFilter, MemoryStore, NewKey, NewUpload, NextTry, Outbox, POSITION_LIMIT, Page, Places, PostgresOptions,
+    PostgresStore, QueueDepth, Removed, Renewed, Secret, SettingsStore, Spending, SqliteStore, StorageUse, Store,
+    Submitted, Upkeep, Upload, UploadFacts, UploadState, UploadStore, UsageStore,
 };
 pub use sweeper::Sweeper;

@@ -3,6 +3,7 @@
 use crate::{Failure, FailureKind, JobResult, MAX_UNCLEAN_ENDS};
 
 /// What an ending has to say.
+#[derive(Clone)]
 pub(super) enum Payload {
     Nothing,
     Result(Box<JobResult>),

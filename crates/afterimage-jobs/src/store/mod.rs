@@ -8,7 +8,9 @@ mod keys;
 mod memory;
 mod order;
 mod outbox;
+mod postgres;
 mod settings;
+mod sql;
 mod sqlite;
 mod upkeep;
 mod uploads;
@@ -22,6 +24,7 @@ pub use jobs::{
 pub use keys::{ApiKey, KeyStore, NewKey, Secret};
 pub use memory::MemoryStore;
 pub use outbox::{Delivery, NextTry, Outbox, Places};
+pub use postgres::{PostgresOptions, PostgresStore};
 pub use settings::SettingsStore;
 pub use sqlite::SqliteStore;
 pub use upkeep::Upkeep;

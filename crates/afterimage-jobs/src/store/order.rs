@@ -70,7 +70,7 @@ pub(crate) const fn end(tag: i64, work: i64, priority: Priority) -> i64 {
     tag.saturating_add(head_start(priority)).saturating_add(work)
 }
 
-const fn head_start(priority: Priority) -> i64 {
+pub(crate) const fn head_start(priority: Priority) -> i64 {
     match priority {
         Priority::Low => -HEAD_START,
         Priority::Normal => 0,

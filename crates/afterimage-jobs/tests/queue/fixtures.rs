@@ -1,16 +1,18 @@
 //! What the tests start from.
 
+use crate::postgres::{Server, server};
 use afterimage_core::{Field, GenerationFacts, GenerationRequest, ModelFacts, OutputFormat, Size, Task, Timings};
 use afterimage_jobs::{
     Clock, DataFolderLock, Failure, FailureKind, FetchLease, Fetched, Job, JobId, JobResult, JobSpec, KeyId, KeyStore,
-    ManualClock, MemoryStore, NewJob, NewKey, OutputSpec, Priority, Queue, ResultFile, Source, SqliteStore, Store,
-    Timestamp, UNNAMED, Webhook, WorkerId,
+    ManualClock, MemoryStore, NewJob, NewKey, OutputSpec, PostgresOptions, PostgresStore, Priority, Queue, ResultFile,
+    Source, SqliteStore, Store, Timestamp, UNNAMED, Webhook, WorkerId,
 };
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 /// The lease that tests claim with.
@@ -50,6 +52,7 @@ impl Clock for TokioClock {
 pub enum Kind {
     Memory,
     Sqlite,
+    Postgres,
 }
 
 /// A store with a clock that stands still, and two keys.
@@ -65,10 +68,42 @@ pub struct Harness {
 enum Backing {
     Memory(MemoryStore),
     Sqlite { folder: TempDir, lock: Option<DataFolderLock> },
+    Postgres { server: &'static Server, database: String },
+}
+
+/// Prepared databases: as migrated, and with a clock that tests set.
+static TEMPLATES: OnceCell<()> = OnceCell::const_new();
+
+/// The template of databases whose clock is the machine's.
+pub const TEMPLATE: &str = "template_real";
+
+/// The template of databases whose clock is that of the store's options.
+const TEMPLATE_OF_TIME: &str = "template_time";
+
+/// The server, with its templates; `None` where there is none.
+pub async fn postgres() -> Option<&'static Server> {
+    let server = server()?;
+    TEMPLATES
+        .get_or_init(async || {
+            server.execute("postgres", format!("CREATE DATABASE {TEMPLATE}")).await;
+            PostgresStore::migrate(&server.address(TEMPLATE)).await.unwrap();
+            server.execute("postgres", format!("CREATE DATABASE {TEMPLATE_OF_TIME} TEMPLATE {TEMPLATE}")).await;
+            let now = "CREATE OR REPLACE FUNCTION queue_now() RETURNS BIGINT LANGUAGE sql STABLE \
+                       AS $$ SELECT current_setting('afterimage.now')::BIGINT $$";
+            server.execute(TEMPLATE_OF_TIME, now.to_owned()).await;
+        })
+        .await;
+    Some(server)
+}
+
+async fn open_postgres(server: &Server, database: &str, clock: &Arc<ManualClock>) -> PostgresStore {
+    let options = PostgresOptions { test_clock: Some(clock.clone()), connections: 4, ..PostgresOptions::default() };
+    PostgresStore::open(&server.address(database), options).await.unwrap()
 }
 
 impl Harness {
-    pub async fn new(kind: Kind) -> Self {
+    /// `None` where the database that it takes is not to be had.
+    pub async fn new(kind: Kind) -> Option<Self> {
         let clock = Arc::new(ManualClock::at(START));
         let (store, backing): (Arc<dyn Store>, Backing) = match kind {
             Kind::Memory => {
@@ -81,10 +116,16 @@ impl Harness {
                 let store = SqliteStore::open(folder.path(), clock.clone()).await.unwrap();
                 (Arc::new(store), Backing::Sqlite { folder, lock: Some(lock) })
             }
+            Kind::Postgres => {
+                let server = postgres().await?;
+                let database = server.create_database(TEMPLATE_OF_TIME).await;
+                let store = open_postgres(server, &database, &clock).await;
+                (Arc::new(store), Backing::Postgres { server, database })
+            }
         };
         let key = create_key(&*store, "one", None).await;
         let other_key = create_key(&*store, "two", None).await;
-        Self { store, clock, key, other_key, worker: WorkerId::random(), backing }
+        Some(Self { store, clock, key, other_key, worker: WorkerId::random(), backing })
     }
 
     /// What a crash of the server and its next start do: every process that could hold a lease is gone.
@@ -101,6 +142,20 @@ impl Harness {
                 *lock = Some(held);
                 self.store = Arc::new(store);
                 rescued
+            }
+            Backing::Postgres { server, database } => {
+                // Nothing is known of processes on other hosts; what they held has run out long after.
+                let now = self.clock.now().0;
+                let passed = format!(
+                    "UPDATE deliveries SET next_at = {now} \
+                     WHERE finished_at IS NULL AND failures = 0 AND next_at > {now}; \
+                     UPDATE jobs SET fetch_until = NULL WHERE fetch_until IS NOT NULL; \
+                     UPDATE jobs SET lease_until = 0 WHERE state = 'running'"
+                );
+                server.execute(database, passed).await;
+                let store = open_postgres(server, database, &self.clock).await;
+                self.store = Arc::new(store);
+                self.store.rescue().await.unwrap()
             }
         }
     }

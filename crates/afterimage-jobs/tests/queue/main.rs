@@ -8,6 +8,9 @@
 mod fixtures;
 mod model;
 mod oracle;
+#[path = "../support/postgres.rs"]
+mod postgres;
+mod races;
 mod sqlite;
 mod suite;
 mod sweeping;

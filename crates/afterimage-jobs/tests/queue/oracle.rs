@@ -1,4 +1,4 @@
-//! SQLite against the memory store: the same random calls must have the same answers and leave the same jobs.
+//! The databases against the memory store: the same random calls must have the same answers and leave the same jobs.
 
 use crate::fixtures::{Harness, Kind, LEASE, failure, fetched, new_job, queue, remote_job, result, with_webhook};
 use afterimage_jobs::{
@@ -120,10 +120,10 @@ struct Side {
 }
 
 impl Side {
-    async fn new(kind: Kind) -> Self {
-        let harness = Harness::new(kind).await;
+    async fn new(kind: Kind) -> Option<Self> {
+        let harness = Harness::new(kind).await?;
         let keys = [harness.key.clone(), harness.other_key.clone(), harness.key_with_limit(1).await];
-        Self { harness, keys, leases: Vec::new(), fetches: Vec::new(), deliveries: Vec::new() }
+        Some(Self { harness, keys, leases: Vec::new(), fetches: Vec::new(), deliveries: Vec::new() })
     }
 
     /// Does a call; its answer in a form that is comparable, since keys are drawn by each store itself.
@@ -314,14 +314,27 @@ proptest! {
 
     #[test]
     fn sqlite_does_what_memory_does(calls in prop::collection::vec(call(), 1..80)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let (mut memory, mut sqlite) = (Side::new(Kind::Memory).await, Side::new(Kind::Sqlite).await);
-            let mut jobs = Vec::new();
-            for call in &calls {
-                let (expected, actual) = if let Call::Submit {
-                    remote, model, key, priority, idempotency, webhook, start_within, kept_for
-                } = call {
+        compare(Kind::Sqlite, &calls)?;
+    }
+
+    #[test]
+    fn postgres_does_what_memory_does(calls in prop::collection::vec(call(), 1..80)) {
+        compare(Kind::Postgres, &calls)?;
+    }
+}
+
+/// Does `calls` with a store of `kind` and with the oracle.
+fn compare(kind: Kind, calls: &[Call]) -> Result<(), TestCaseError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let Some(mut other) = Side::new(kind).await else { return Ok(()) };
+        let mut memory = Side::new(Kind::Memory).await.unwrap();
+        let mut jobs = Vec::new();
+        for call in calls {
+            let (expected, actual) =
+                if let Call::Submit { remote, model, key, priority, idempotency, webhook, start_within, kept_for } =
+                    call
+                {
                     let make = if *remote { remote_job } else { new_job };
                     let mut new = make(&memory.keys[0]);
                     new.spec.request.model = numbered(*model);
@@ -339,19 +352,19 @@ proptest! {
                         fingerprint: fingerprint.to_string(),
                     });
                     jobs.push(new.id.clone());
-                    (memory.submit(*key, new.clone()).await, sqlite.submit(*key, new).await)
+                    (memory.submit(*key, new.clone()).await, other.submit(*key, new).await)
                 } else {
-                    let (of_memory, of_sqlite) = (memory.of_others(call, &jobs).await, sqlite.of_others(call, &jobs).await);
-                    let answers = (memory.answer(call, &jobs).await, sqlite.answer(call, &jobs).await);
+                    let (of_memory, of_other) =
+                        (memory.of_others(call, &jobs).await, other.of_others(call, &jobs).await);
+                    let answers = (memory.answer(call, &jobs).await, other.answer(call, &jobs).await);
                     // Whatever a key asks for, the jobs of others are as they were.
                     prop_assert_eq!(of_memory, memory.of_others(call, &jobs).await, "{:?}", call);
-                    prop_assert_eq!(of_sqlite, sqlite.of_others(call, &jobs).await, "{:?}", call);
+                    prop_assert_eq!(of_other, other.of_others(call, &jobs).await, "{:?}", call);
                     answers
                 };
-                prop_assert_eq!(expected, actual, "{:?}", call);
-            }
-            prop_assert_eq!(memory.view(&jobs).await, sqlite.view(&jobs).await);
-            Ok(())
-        })?;
-    }
+            prop_assert_eq!(expected, actual, "{:?}", call);
+        }
+        prop_assert_eq!(memory.view(&jobs).await, other.view(&jobs).await);
+        Ok(())
+    })
 }

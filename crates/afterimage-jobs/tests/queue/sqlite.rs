@@ -66,7 +66,7 @@ async fn what_was_acknowledged_is_in_the_files() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_dropped_half_way_leave_whole_jobs_or_none() {
-    let harness = Harness::new(Kind::Sqlite).await;
+    let harness = Harness::new(Kind::Sqlite).await.unwrap();
     let mut dropped = Vec::new();
     for number in 0..200_u64 {
         let new = new_job(&harness.key);
@@ -91,9 +91,9 @@ async fn requests_dropped_half_way_leave_whole_jobs_or_none() {
 async fn cancel_racing_completion_has_one_end() {
     // The memory store looks through all of its jobs for anything, so each round starts with an empty one.
     for _ in 0..100 {
-        race(Harness::new(Kind::Memory).await, 100).await;
+        race(Harness::new(Kind::Memory).await.unwrap(), 100).await;
     }
-    race(Harness::new(Kind::Sqlite).await, 300).await;
+    race(Harness::new(Kind::Sqlite).await.unwrap(), 300).await;
 }
 
 async fn race(harness: Harness, tries: u64) {

@@ -59,7 +59,7 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let harness = Harness::new(Kind::Memory).await;
+        let harness = Harness::new(Kind::Memory).await.unwrap();
         let mut keys = Vec::new();
         for _ in 0..=KEYS {
             keys.push(harness.key_with_limit(1000).await);

@@ -1,12 +1,11 @@
 //! [`KeyStore`] in SQLite.
 
-use super::rows::{column, time};
+use super::rows::{api_key, column};
 use super::{SqliteStore, unavailable};
 use crate::store::credentials;
 use crate::{ApiKey, KeyId, KeyStore, NewKey, Result, Secret, Timestamp};
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
 #[async_trait]
 impl KeyStore for SqliteStore {
@@ -83,14 +82,4 @@ async fn revoke(connection: &mut SqliteConnection, now: Timestamp, id: &KeyId) -
         .await
         .map_err(unavailable)?;
     Ok(changed.rows_affected() == 1)
-}
-
-fn api_key(row: &SqliteRow) -> Result<ApiKey> {
-    Ok(ApiKey {
-        id: column::<String>(row, "id")?.into(),
-        name: column(row, "name")?,
-        concurrency: column(row, "concurrency")?,
-        created_at: Timestamp(column(row, "created_at")?),
-        revoked_at: time(row, "revoked_at")?,
-    })
 }

@@ -15,7 +15,7 @@ mod listing;
 mod migrations;
 mod outbox;
 mod retention;
-mod rows;
+mod row;
 mod settings;
 mod submit;
 mod transition;
@@ -26,6 +26,7 @@ mod usage;
 mod writer;
 
 use crate::data_folder::create_private;
+use crate::store::sql::rows;
 use crate::{Clock, DataFolderLock, JobId, Result};
 use checkpoints::Checkpoints;
 use error::unavailable;

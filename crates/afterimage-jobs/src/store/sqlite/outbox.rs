@@ -3,13 +3,12 @@
 //! Keys with something due are found by skipping from key to key along an index, as claims do, and of each only as much
 //! is read as it may take. None of it depends on how much waits.
 
-use super::rows::{column, time};
+use super::rows::{column, delivery, time};
 use super::{SqliteStore, unavailable};
 use crate::store::outbox::{DueOfKey, in_turn, take_turns};
 use crate::{Delivery, Fenced, KeyId, NextTry, Outbox, Places, Result, Timestamp};
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 use std::time::Duration;
 
 /// Whether anything is due at all, which mostly it is not.
@@ -149,19 +148,6 @@ async fn due_of_key(connection: &mut SqliteConnection, now: Timestamp, key: &Key
 
 const fn fenced(rows: u64) -> Fenced {
     if rows == 1 { Fenced::Done } else { Fenced::Lost }
-}
-
-fn delivery(row: &SqliteRow) -> Result<Delivery> {
-    Ok(Delivery {
-        id: column(row, "id")?,
-        job: column::<String>(row, "job_id")?.into(),
-        key: column::<String>(row, "key_id")?.into(),
-        url: column(row, "url")?,
-        dialect: column(row, "dialect")?,
-        attempt: column(row, "attempts")?,
-        failures: column(row, "failures")?,
-        created_at: Timestamp(column(row, "created_at")?),
-    })
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! Changes of state, all in one way: read, ask the state machine, write on condition that attempt and state are still
 //! those that were read. What ends a job also writes its webhook and its cost here.
 
-use super::rows::{self, column, name_of, named, time};
+use super::rows::{self, column, name_of};
 use super::{due, unavailable};
 use crate::state::{Lifecycle, Phase, TransitionRefusal};
 use crate::store::endings::{self, Payload};
-use crate::{FailureKind, Fenced, JobId, JobResult, JobSpec, JobState, Lease, Renewed, Result, Timestamp, WorkerId};
+use crate::{Fenced, JobId, JobResult, JobSpec, JobState, Lease, Renewed, Result, Timestamp};
 use afterimage_core::Field;
+use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 use std::time::Duration;
 
 /// Applies `step` to a job. `None` when there is no such job, or when the state machine or the condition refused.
@@ -25,7 +25,7 @@ pub(super) async fn apply(
         .await
         .map_err(unavailable)?;
     let Some(row) = row else { return Ok(None) };
-    let before = lifecycle(&row)?;
+    let before = rows::lifecycle(&row)?;
     let Ok(after) = step(before.clone()) else { return Ok(None) };
     if !write(connection, now, column(&row, "seq")?, &before, &after, &payload).await? {
         return Ok(None);
@@ -130,31 +130,6 @@ pub(super) async fn scrub(connection: &mut SqliteConnection, seq: i64) -> Result
         sqlx::query(statement).bind(seq).execute(&mut *connection).await.map_err(unavailable)?;
     }
     Ok(())
-}
-
-fn lifecycle(row: &SqliteRow) -> Result<Lifecycle> {
-    let phase = match named::<JobState>(column(row, "state")?)? {
-        JobState::Queued if column(row, "awaits_sources")? => {
-            Phase::AwaitsSources { ready_at: time(row, "ready_at")?, fetch_until: time(row, "fetch_until")? }
-        }
-        JobState::Queued => Phase::Queued { ready_at: time(row, "ready_at")? },
-        JobState::Running => Phase::Running {
-            worker: WorkerId::from(column::<Option<String>>(row, "worker")?.unwrap_or_default()),
-            lease_until: time(row, "lease_until")?.unwrap_or_default(),
-        },
-        JobState::Succeeded => Phase::Succeeded,
-        JobState::Failed => Phase::Failed(rows::failure(row)?.map_or(FailureKind::Internal, |failure| failure.kind)),
-        JobState::Cancelled => Phase::Cancelled,
-    };
-    Ok(Lifecycle {
-        phase,
-        attempt: column(row, "attempt")?,
-        fetches: column(row, "fetches")?,
-        retries: column(row, "retries")?,
-        unclean_ends: column(row, "unclean_ends")?,
-        cancel_requested: column(row, "cancel_requested")?,
-        quarantined: column(row, "quarantined")?,
-    })
 }
 
 async fn write(
@@ -264,7 +239,7 @@ async fn conclude(
         .await
         .map_err(unavailable)?;
     }
-    if before.try_get("deleted").map_err(unavailable)? {
+    if column(before, "deleted")? {
         scrub(connection, seq).await?;
     }
     Ok(())

@@ -45,7 +45,7 @@ async fn read(
     let bound = |statement| sqlx::query(statement).bind(key.as_str()).bind(priority_number(priority)).bind(queue);
     let before = bound(before).fetch_one(&mut *connection).await.map_err(unavailable)?;
     let last = bound(last).fetch_optional(connection).await.map_err(unavailable)?;
-    let waiting_end = last.map(|last| Ok(order::end(column(&last, "due")?, column(&last, "work")?, priority)));
+    let waiting_end = last.map(|last| rows::chain_end(&last, priority));
     Ok(Place {
         virtual_time: column::<Option<i64>>(&before, "virtual_time")?.unwrap_or_default(),
         claimed_end: column(&before, "claimed_end")?,

@@ -1,11 +1,10 @@
 //! [`UploadStore`] in SQLite.
 
-use super::rows::{column, duration, milliseconds};
+use super::rows::{column, milliseconds, upload};
 use super::{SqliteStore, submit, unavailable};
-use crate::{Due, KeyId, NewUpload, Result, Timestamp, Upload, UploadFacts, UploadId, UploadState, UploadStore};
+use crate::{Due, NewUpload, Result, Timestamp, Upload, UploadFacts, UploadId, UploadState, UploadStore};
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
 /// Uploads that the general rule makes due.
 const OLD: &str = "SELECT id FROM uploads WHERE NOT expired AND created_at < ?1 ORDER BY created_at LIMIT ?2";
@@ -132,26 +131,4 @@ async fn forget(connection: &mut SqliteConnection, uploads: &[UploadId]) -> Resu
             .map_err(unavailable)?;
     }
     Ok(())
-}
-
-fn upload(row: &SqliteRow) -> Result<Upload> {
-    let state = match column::<Option<String>>(row, "blob")? {
-        None => UploadState::Pending,
-        Some(blob) => UploadState::Ready(UploadFacts {
-            blob,
-            content_type: column(row, "content_type")?,
-            bytes: column::<i64>(row, "bytes")?.unsigned_abs(),
-            width: column(row, "width")?,
-            height: column(row, "height")?,
-        }),
-    };
-    Ok(Upload {
-        id: column::<String>(row, "id")?.into(),
-        key: KeyId::from(column::<String>(row, "key_id")?),
-        filename: column(row, "filename")?,
-        declared_type: column(row, "declared_type")?,
-        state,
-        created_at: Timestamp(column(row, "created_at")?),
-        kept_for: duration(row, "kept_for")?,
-    })
 }

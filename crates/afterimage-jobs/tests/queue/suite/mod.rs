@@ -18,6 +18,7 @@ macro_rules! for_every_store {
     ($($module:ident: $($case:ident),+;)+) => {
         for_every_store!(@store memory, Kind::Memory, $($module: $($case),+;)+);
         for_every_store!(@store sqlite, Kind::Sqlite, $($module: $($case),+;)+);
+        for_every_store!(@store postgres, Kind::Postgres, $($module: $($case),+;)+);
     };
     (@store $store:ident, $kind:expr, $($module:ident: $($case:ident),+;)+) => {
         mod $store {
@@ -27,7 +28,8 @@ macro_rules! for_every_store {
                 $(
                     #[tokio::test]
                     async fn $case() {
-                        super::super::$module::$case(Harness::new($kind).await).await;
+                        let Some(harness) = Harness::new($kind).await else { return };
+                        super::super::$module::$case(harness).await;
                     }
                 )+
             })+

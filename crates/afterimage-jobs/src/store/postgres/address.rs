@@ -1,0 +1,159 @@
+//! Where a database is, as an address says it: `postgres://user@host:port,host:port/name?pooler=transaction&sslmode=…`.
+
+use crate::{Error, Result};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgSslMode};
+use std::str::FromStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What is set for every connection unless a pooler is in between, which lets it through for roles only. A host that
+/// vanishes within a transaction must not keep rows locked: others wait for 5 s at most.
+const SETTINGS: [(&str, &str); 6] = [
+    ("idle_in_transaction_session_timeout", "5s"),
+    ("statement_timeout", "10s"),
+    ("lock_timeout", "2s"),
+    ("tcp_keepalives_idle", "3"),
+    ("tcp_keepalives_interval", "1"),
+    ("tcp_keepalives_count", "3"),
+];
+
+/// A database on one or several hosts, of which one writes.
+#[derive(Clone)]
+pub(super) struct Address {
+    hosts: Vec<PgConnectOptions>,
+    /// Whether a pooler in transaction mode is in between.
+    pub(super) is_pooled: bool,
+}
+
+impl Address {
+    /// What `text` says.
+    ///
+    /// # Errors
+    /// [`Error::Address`], without the password.
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        let problem = |reason: String| Error::Address { reason };
+        let rest = ["postgres://", "postgresql://"].iter().find_map(|scheme| text.strip_prefix(scheme));
+        let rest = rest.ok_or_else(|| problem("it must begin with postgres://".to_owned()))?;
+        let (place, query) = rest.split_once('?').map_or((rest, ""), |(place, query)| (place, query));
+        let (login, place) = place.rsplit_once('@').map_or(("", place), |(login, place)| (login, place));
+        let (names, path) = place.split_once('/').map_or((place, ""), |(names, path)| (names, path));
+        let (is_pooled, query) = take_pooler(query)?;
+        let login = if login.is_empty() { String::new() } else { format!("{login}@") };
+        let chooses_tls = query.split('&').any(|pair| pair.starts_with("sslmode=") || pair.starts_with("ssl-mode="));
+        let mut hosts = Vec::new();
+        for name in names.split(',') {
+            let one = format!("postgres://{login}{name}/{path}?{query}");
+            // The parser's own words may repeat the password.
+            let options = PgConnectOptions::from_str(&one).map_err(|_| {
+                problem(format!("`{name}/{path}` is no host, port and database, or an option is wrong"))
+            })?;
+            let options =
+                if chooses_tls || is_here(&options) { options } else { options.ssl_mode(PgSslMode::VerifyFull) };
+            let options = options.application_name("afterimage");
+            hosts.push(if is_pooled { options.statement_cache_capacity(0) } else { options.options(SETTINGS) });
+        }
+        Ok(Self { hosts, is_pooled })
+    }
+
+    /// How to connect to each host.
+    pub(super) fn hosts(&self) -> &[PgConnectOptions] {
+        &self.hosts
+    }
+}
+
+/// The pooler that the query names, and the rest of it.
+fn take_pooler(query: &str) -> Result<(bool, String)> {
+    let mut is_pooled = false;
+    let mut rest = Vec::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=') {
+            Some(("pooler", "transaction")) => is_pooled = true,
+            Some(("pooler", other)) => {
+                let reason = format!("`pooler={other}` is not known; `pooler=transaction` is");
+                return Err(Error::Address { reason });
+            }
+            _ => rest.push(pair),
+        }
+    }
+    Ok((is_pooled, rest.join("&")))
+}
+
+/// Whether nobody can listen on the way there.
+fn is_here(options: &PgConnectOptions) -> bool {
+    let host = options.get_host();
+    let is_loopback = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    options.get_socket().is_some() || host.starts_with('/') || host == "localhost" || is_loopback
+}
+
+/// Which host is asked now.
+pub(super) struct Hosts {
+    options: Vec<PgConnectOptions>,
+    current: AtomicUsize,
+    turned_at: Mutex<Option<Instant>>,
+}
+
+/// Pause between two turns: all connections of a host that went fail at the same time, which is one reason to turn.
+const TURN_AT_MOST_EVERY: Duration = Duration::from_millis(250);
+
+impl Hosts {
+    pub(super) fn of(address: &Address) -> Self {
+        Self { options: address.hosts.clone(), current: AtomicUsize::new(0), turned_at: Mutex::new(None) }
+    }
+
+    /// The host that new connections go to.
+    pub(super) fn current(&self) -> PgConnectOptions {
+        self.options[self.current.load(Ordering::Relaxed) % self.options.len()].clone()
+    }
+
+    /// Sends new connections to the next one.
+    pub(super) fn turn(&self, pool: &PgPool) {
+        if self.options.len() < 2 {
+            return;
+        }
+        let mut turned_at = self.turned_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if turned_at.is_some_and(|turned| turned.elapsed() < TURN_AT_MOST_EVERY) {
+            return;
+        }
+        *turned_at = Some(Instant::now());
+        self.current.fetch_add(1, Ordering::Relaxed);
+        pool.set_connect_options(self.current());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_names_hosts_database_and_pooler() {
+        let address = Address::parse("postgres://u:p@db1:5433,db2/queue?pooler=transaction&sslmode=disable").unwrap();
+        assert!(address.is_pooled);
+        let hosts: Vec<_> = address.hosts().iter().map(|host| (host.get_host().to_owned(), host.get_port())).collect();
+        assert_eq!(hosts, [("db1".to_owned(), 5433), ("db2".to_owned(), 5432)]);
+        assert_eq!(address.hosts()[1].get_database(), Some("queue"));
+        assert!(!Address::parse("postgres:///queue?host=/run/postgresql").unwrap().is_pooled);
+    }
+
+    #[test]
+    fn what_is_far_is_encrypted_unless_the_address_says_otherwise() {
+        let mode = |text: &str| format!("{:?}", Address::parse(text).unwrap().hosts()[0].get_ssl_mode());
+        assert_eq!(mode("postgres://u@db1/queue"), "VerifyFull");
+        assert_eq!(mode("postgres://u@db1/queue?sslmode=require"), "Require");
+        assert_eq!(mode("postgres://u@127.0.0.1/queue"), "Prefer");
+        assert_eq!(mode("postgres://u@localhost/queue"), "Prefer");
+    }
+
+    #[test]
+    fn a_wrong_address_is_named_without_its_password() {
+        for (text, part) in [
+            ("mysql://u@h/x", "postgres://"),
+            ("postgres://u:secret@h:port/x", "h:port/x"),
+            ("postgres://u:secret@h/x?pooler=session", "pooler=session"),
+            ("postgres://u:secret@h/x?sslmode=perhaps", "option"),
+        ] {
+            let message = Address::parse(text).err().expect("a refusal").to_string();
+            assert!(message.contains(part) && !message.contains("secret"), "{message}");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The next job for a worker, from the queues of the models that it serves.
+//!
+//! Whoever claims looks at the first few jobs and takes the first that nobody else is about to take. Keys at their limit
+//! of running jobs are passed over; should all of the first few be theirs, the first jobs of each key follow, found by
+//! skipping from key to key along an index. None of it depends on how many jobs wait.
+//!
+//! Two that claim at once may both find room below a key's limit. So who has claimed a job of a limited key locks the key,
+//! counts again, and takes the claim back when it is one too many.
+
+use super::session::Session;
+use super::upkeep;
+use super::{Claims, PostgresStore};
+use crate::store::sql::rows::{self, column, select_jobs};
+use crate::{Job, Queue, Result, WorkerId};
+use sqlx::postgres::PgRow;
+use std::time::Duration;
+
+/// Claims are taken back at most this often in one call; each time one more key is passed over.
+const MOST_TRIES: usize = 16;
+
+/// What both statements begin with: keys that run as many jobs as they may.
+macro_rules! with_busy_keys {
+    ($($rest:literal),+) => {
+        concat!(
+            "WITH RECURSIVE busy AS MATERIALIZED (SELECT limited.id FROM keys AS limited \
+             WHERE limited.concurrency IS NOT NULL AND (SELECT COUNT(*) FROM (SELECT 1 FROM jobs AS held \
+                 WHERE held.state = 'running' AND held.key_id = limited.id LIMIT limited.concurrency) AS held) \
+                 >= limited.concurrency), ",
+            $($rest),+,
+            // A CTE, or the planner may run it several times and take several jobs. What was read before is read again,
+            // since somebody may have changed it.
+            "picked AS (SELECT jobs.seq FROM candidates JOIN jobs USING (seq) WHERE jobs.state = 'queued' \
+                 AND jobs.ready_at IS NULL AND NOT jobs.awaits_sources \
+                 AND (jobs.start_by IS NULL OR jobs.attempt > 0 OR jobs.start_by > queue_now()) \
+                 AND NOT EXISTS (SELECT 1 FROM busy WHERE busy.id = jobs.key_id) AND jobs.key_id <> ALL ($4) \
+                 ORDER BY jobs.due, jobs.seq LIMIT 1 FOR NO KEY UPDATE OF jobs SKIP LOCKED) \
+             UPDATE jobs SET state = 'running', attempt = attempt + 1, worker = $2, started_at = queue_now(), \
+                 lease_until = queue_now() + $3 \
+             FROM picked JOIN job_inputs ON job_inputs.seq = picked.seq WHERE jobs.seq = picked.seq \
+             RETURNING jobs.*, job_inputs.input, job_inputs.spec, NULL::TEXT AS result, \
+                 (SELECT concurrency FROM keys WHERE keys.id = jobs.key_id) AS key_limit"
+        )
+    };
+}
+
+/// Parameters: queue, worker, length of the lease, keys to pass over, smallest tag.
+const FIRST_FEW: &str = with_busy_keys!(
+    "candidates AS MATERIALIZED (SELECT seq FROM jobs WHERE engine_model = $1 AND state = 'queued' \
+         AND ready_at IS NULL AND NOT awaits_sources AND due >= $5 ORDER BY due, seq LIMIT 64), "
+);
+
+/// Parameters as before, without the tag.
+const FIRST_OF_EACH_KEY: &str = with_busy_keys!(
+    "waiting (key_id) AS ( \
+         (SELECT key_id FROM jobs WHERE engine_model = $1 AND state = 'queued' AND ready_at IS NULL \
+          AND NOT awaits_sources ORDER BY key_id LIMIT 1) \
+         UNION ALL \
+         SELECT (SELECT jobs.key_id FROM jobs WHERE jobs.engine_model = $1 AND jobs.state = 'queued' \
+                 AND jobs.ready_at IS NULL AND NOT jobs.awaits_sources AND jobs.key_id > waiting.key_id \
+                 ORDER BY jobs.key_id LIMIT 1) \
+         FROM waiting WHERE waiting.key_id IS NOT NULL), ",
+    "candidates AS MATERIALIZED (SELECT first.seq FROM waiting CROSS JOIN LATERAL ( \
+             SELECT jobs.seq, jobs.due FROM jobs WHERE jobs.engine_model = $1 AND jobs.state = 'queued' \
+             AND jobs.ready_at IS NULL AND NOT jobs.awaits_sources AND jobs.key_id = waiting.key_id \
+             ORDER BY jobs.due, jobs.seq LIMIT 16) AS first \
+         WHERE NOT EXISTS (SELECT 1 FROM busy WHERE busy.id = waiting.key_id) AND waiting.key_id <> ALL ($4) \
+         ORDER BY first.due, first.seq LIMIT 64), "
+);
+
+/// What came of a try.
+enum Claimed {
+    Job(Box<Job>, i64),
+    /// Nothing to claim.
+    Nothing,
+    /// The job was of a key that has become full meanwhile; nothing was claimed.
+    Full(String),
+}
+
+/// Takes the job that is due next in the first of `queues` that has one.
+pub(super) async fn claim(
+    store: &PostgresStore,
+    worker: &WorkerId,
+    queues: &[Queue],
+    lease: Duration,
+) -> Result<Option<Job>> {
+    if let Some(held) = resume(store, worker).await? {
+        return Ok(Some(held));
+    }
+    for queue in queues {
+        let mut full = Vec::new();
+        for _ in 0..MOST_TRIES {
+            let floor = store.claims.floor(queue);
+            match claim_from(store, worker, queue, lease, full.clone(), floor).await? {
+                Claimed::Job(job, due) => {
+                    store.claims.claimed(queue, due);
+                    return Ok(Some(*job));
+                }
+                Claimed::Full(key) => full.push(key),
+                Claimed::Nothing if floor.is_none() => break,
+                // What was put back lies below the floor.
+                Claimed::Nothing => store.claims.forget_floor(queue),
+            }
+        }
+    }
+    Ok(None)
+}
+
+async fn claim_from(
+    store: &PostgresStore,
+    worker: &WorkerId,
+    queue: &Queue,
+    lease: Duration,
+    full: Vec<String>,
+    floor: Option<i64>,
+) -> Result<Claimed> {
+    let (worker, queue, keeps_house) = (worker.clone(), queue.clone(), store.keeps_house_at_each_call);
+    let claims = worker.clone();
+    let outcome = store
+        .database
+        .write(move |session| {
+            let (worker, queue, full) = (worker.clone(), queue.clone(), full.clone());
+            Box::pin(async move {
+                if keeps_house {
+                    upkeep::wake(session).await?;
+                }
+                try_claim(session, &worker, &queue, lease, &full, floor).await
+            })
+        })
+        .await;
+    if outcome.is_err() {
+        // It may have been committed all the same.
+        store.claims.doubt(claims);
+    }
+    outcome
+}
+
+async fn try_claim(
+    session: &mut Session,
+    worker: &WorkerId,
+    queue: &Queue,
+    lease: Duration,
+    full: &[String],
+    floor: Option<i64>,
+) -> Result<Claimed> {
+    let bound = |statement: &'static str| {
+        sqlx::query(statement)
+            .bind(rows::queue_name(queue).to_owned())
+            .bind(worker.as_str().to_owned())
+            .bind(rows::milliseconds(lease))
+            .bind(full.to_vec())
+    };
+    let mut row = session.optional(bound(FIRST_FEW).bind(floor.unwrap_or(i64::MIN))).await?;
+    // Below a floor there may be some that come first; the caller asks again.
+    if row.is_none() && floor.is_none() {
+        row = session.optional(bound(FIRST_OF_EACH_KEY)).await?;
+    }
+    let Some(row) = row else { return Ok(Claimed::Nothing) };
+    if is_one_too_many(session, &row).await? {
+        session.undo();
+        return Ok(Claimed::Full(column(&row, "key_id")?));
+    }
+    Ok(Claimed::Job(Box::new(rows::job(&row)?), column(&row, "due")?))
+}
+
+/// Whether the job just claimed is more than its key may run.
+async fn is_one_too_many(session: &mut Session, row: &PgRow) -> Result<bool> {
+    let Some(limit) = column::<Option<i64>>(row, "key_limit")? else { return Ok(false) };
+    let key = column::<String>(row, "key_id")?;
+    // The weak lock: a submit refers to the key and must not wait.
+    session.execute(sqlx::query("SELECT 1 FROM keys WHERE id = $1 FOR NO KEY UPDATE").bind(&key)).await?;
+    // A statement of its own, which sees what others have committed before the lock was had.
+    let count = sqlx::query("SELECT COUNT(*) AS running FROM jobs WHERE state = 'running' AND key_id = $1");
+    let row = session.one(count.bind(&key)).await?;
+    Ok(column::<i64>(&row, "running")? > limit)
+}
+
+/// The job that a claim took of which nobody heard. A worker asks when it has nothing in hand, so what the database says
+/// is its is that.
+async fn resume(store: &PostgresStore, worker: &WorkerId) -> Result<Option<Job>> {
+    if !store.claims.is_doubtful(worker) {
+        return Ok(None);
+    }
+    let name = worker.clone();
+    let row = store
+        .database
+        .read(|session| {
+            let held = sqlx::query(select_jobs!("WHERE jobs.state = 'running' AND jobs.worker = $1"));
+            Box::pin(session.optional(held.bind(name.as_str().to_owned())))
+        })
+        .await?;
+    let held = row.as_ref().map(rows::job).transpose()?;
+    store.claims.trust(worker);
+    Ok(held)
+}
+
+impl Claims {
+    /// The smallest tag worth looking at. Entries of what was claimed stay in the index for as long as some transaction
+    /// may see them, and every claim would walk past them.
+    fn floor(&self, queue: &Queue) -> Option<i64> {
+        if self.exact {
+            return None;
+        }
+        let floors = self.floors();
+        floors.get(queue).filter(|floor| floor.since.elapsed() < Self::FLOOR_FOR).map(|floor| floor.due)
+    }
+
+    fn claimed(&self, queue: &Queue, due: i64) {
+        let mut floors = self.floors();
+        let floor = floors.entry(queue.clone()).or_insert_with(|| super::Floor::new(due));
+        if floor.since.elapsed() >= Self::FLOOR_FOR {
+            *floor = super::Floor::new(due);
+        }
+        floor.due = floor.due.max(due);
+    }
+
+    fn forget_floor(&self, queue: &Queue) {
+        self.floors().remove(queue);
+    }
+}

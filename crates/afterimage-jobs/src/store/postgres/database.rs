@@ -1,0 +1,297 @@
+//! Transactions: where they run, how long they may take, and which of them are tried again.
+
+use super::address::{Address, Hosts};
+use super::error::{Trouble, unavailable};
+use super::session::Session;
+use crate::{Clock, Error, Result};
+use sqlx::postgres::{PgPool, PgPoolOptions};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout};
+
+/// How long an operation may take, connecting included. A server that does not answer must not hold up whoever waits;
+/// trying again is for the caller, who knows what for.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long to wait for a connection.
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+
+/// Tries of a transaction that others are in the way of.
+const MOST_TRIES: u32 = 6;
+
+/// Connections that were idle for longer are asked first whether their server still writes.
+const ASK_AFTER: Duration = Duration::from_secs(1);
+
+/// What an operation does in its transaction. It may be run several times; only the last one counts.
+pub(super) type Operation<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
+
+/// The connections of a process. Clones share them.
+#[derive(Clone)]
+pub(super) struct Database {
+    pool: PgPool,
+    hosts: Arc<Hosts>,
+    prepares: bool,
+    /// Takes the place of the database's clock in tests.
+    clock: Option<Arc<dyn Clock>>,
+    trust: Arc<ConnectionTrust>,
+}
+
+/// Which connections are too old to be used: those from before a server turned out not to write any more.
+struct ConnectionTrust {
+    start: Instant,
+    /// Milliseconds after `start`.
+    distrusted_before: AtomicU64,
+}
+
+impl ConnectionTrust {
+    fn now(&self) -> u64 {
+        self.start.elapsed().as_millis() as u64
+    }
+
+    fn distrust_all(&self) {
+        self.distrusted_before.store(self.now(), Ordering::Relaxed);
+    }
+
+    fn allows(&self, age: Duration) -> bool {
+        self.now().saturating_sub(age.as_millis() as u64) >= self.distrusted_before.load(Ordering::Relaxed)
+    }
+}
+
+impl Database {
+    /// Makes the pool; nothing is connected yet.
+    pub(super) fn new(address: &Address, connections: u32, clock: Option<Arc<dyn Clock>>) -> Self {
+        let hosts = Arc::new(Hosts::of(address));
+        let trust = Arc::new(ConnectionTrust { start: Instant::now(), distrusted_before: AtomicU64::new(0) });
+        let trusted = Arc::clone(&trust);
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(CONNECT_WITHIN)
+            .test_before_acquire(false)
+            .after_connect(|connection, _| Box::pin(refuse_replica(connection)))
+            .before_acquire(move |connection, metadata| {
+                let is_trusted = trusted.allows(metadata.age);
+                Box::pin(async move {
+                    if !is_trusted || metadata.idle_for <= ASK_AFTER {
+                        return Ok(is_trusted);
+                    }
+                    writes(connection).await
+                })
+            })
+            .connect_lazy_with(hosts.current());
+        Self { pool, hosts, prepares: !address.is_pooled, clock, trust }
+    }
+
+    /// Runs `work` in a transaction; returns after the commit. It goes on when the caller stops listening.
+    ///
+    /// # Errors
+    /// What `work` says; [`Error::Unavailable`] also when it is unknown whether the transaction was committed.
+    pub(super) async fn write<T, W>(&self, work: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: for<'c> Fn(&'c mut Session) -> Operation<'c, T> + Send + Sync + 'static,
+    {
+        self.detached(Some("BEGIN"), work).await
+    }
+
+    /// [`Database::write`] for a single statement, which is a transaction by itself.
+    pub(super) async fn write_statement<T, W>(&self, work: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: for<'c> Fn(&'c mut Session) -> Operation<'c, T> + Send + Sync + 'static,
+    {
+        let begin = if self.prepares && self.clock.is_none() { None } else { Some("BEGIN") };
+        self.detached(begin, work).await
+    }
+
+    async fn detached<T, W>(&self, begin: Option<&'static str>, work: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: for<'c> Fn(&'c mut Session) -> Operation<'c, T> + Send + Sync + 'static,
+    {
+        let database = self.clone();
+        let task = tokio::spawn(async move { database.try_often(begin, &work).await });
+        task.await.map_err(|error| Error::unavailable("database", error))?
+    }
+
+    async fn try_often<T, W>(&self, begin: Option<&'static str>, work: &W) -> Result<T>
+    where
+        W: for<'c> Fn(&'c mut Session) -> Operation<'c, T>,
+    {
+        let until = Instant::now() + PATIENCE;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let left = until.saturating_duration_since(Instant::now());
+            let attempt = timeout(left, self.attempt(begin, work)).await;
+            let (error, undone) = match attempt {
+                Ok(Ok(value)) => return Ok(value),
+                Ok(Err(failed)) => failed,
+                Err(_) => {
+                    self.hosts.turn(&self.pool);
+                    return Err(Error::unavailable("database", "it did not answer in time"));
+                }
+            };
+            let again = match Trouble::of(&error) {
+                Trouble::Answer => false,
+                Trouble::InTheWay => undone && tries < MOST_TRIES,
+                Trouble::Connection => {
+                    self.trust.distrust_all();
+                    self.hosts.turn(&self.pool);
+                    // A connection that was open for long may have been dead all the while.
+                    undone && tries < 2
+                }
+            };
+            if !again {
+                return Err(error);
+            }
+            sleep(Duration::from_millis(u64::from(fast_random() % 10))).await;
+        }
+    }
+
+    /// One try. An error comes with whether it is certain that nothing was changed.
+    async fn attempt<T, W>(&self, begin: Option<&'static str>, work: &W) -> Result<T, (Error, bool)>
+    where
+        W: for<'c> Fn(&'c mut Session) -> Operation<'c, T>,
+    {
+        let undone = |error| (error, true);
+        let mut session = self.session().await.map_err(undone)?;
+        let Some(begin) = begin else {
+            let outcome = work(&mut session).await;
+            let is_lost = outcome.as_ref().err().is_some_and(|error| Trouble::of(error) == Trouble::Connection);
+            if !is_lost {
+                session.finish();
+            }
+            // What was on its way when the connection broke may have been done.
+            return outcome.map_err(|error| (error, !is_lost));
+        };
+        session.say(begin).await.map_err(undone)?;
+        self.set_clock(&mut session).await.map_err(undone)?;
+        match work(&mut session).await {
+            Ok(value) => {
+                session.end().await.map_err(|error| (error, false))?;
+                session.finish();
+                Ok(value)
+            }
+            Err(error) => {
+                if Trouble::of(&error) != Trouble::Connection && session.say("ROLLBACK").await.is_ok() {
+                    session.finish();
+                }
+                Err((error, true))
+            }
+        }
+    }
+
+    /// Runs statements that change nothing, each on its own.
+    pub(super) async fn read<T, W>(&self, work: W) -> Result<T>
+    where
+        W: for<'c> Fn(&'c mut Session) -> Operation<'c, T>,
+    {
+        // Behind a pooler a statement that is not in a transaction may get another one's answer.
+        let begin = if self.prepares { None } else { Some("BEGIN READ ONLY") };
+        self.read_in(begin, work).await
+    }
+
+    /// Runs statements that change nothing, all of one moment.
+    pub(super) async fn read_snapshot<T, W>(&self, work: W) -> Result<T>
+    where
+        W: for<'c> Fn(&'c mut Session) -> Operation<'c, T>,
+    {
+        self.read_in(Some("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"), work).await
+    }
+
+    async fn read_in<T, W>(&self, begin: Option<&'static str>, work: W) -> Result<T>
+    where
+        W: for<'c> Fn(&'c mut Session) -> Operation<'c, T>,
+    {
+        let until = Instant::now() + PATIENCE;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let left = until.saturating_duration_since(Instant::now());
+            let error = match timeout(left, self.attempt(begin, &work)).await {
+                Ok(Ok(value)) => return Ok(value),
+                Ok(Err((error, _))) => error,
+                Err(_) => Error::unavailable("database", "it did not answer in time"),
+            };
+            if Trouble::of(&error) == Trouble::Connection {
+                self.trust.distrust_all();
+                self.hosts.turn(&self.pool);
+                if tries < 2 {
+                    continue;
+                }
+            }
+            return Err(error);
+        }
+    }
+
+    async fn session(&self) -> Result<Session> {
+        Ok(Session::new(self.pool.acquire().await.map_err(unavailable)?, self.prepares))
+    }
+
+    /// Tells this transaction the time of a test, see `tests/queue/postgres`.
+    async fn set_clock(&self, session: &mut Session) -> Result<()> {
+        let Some(clock) = &self.clock else { return Ok(()) };
+        let now = clock.now().0.to_string();
+        session.execute(sqlx::query("SELECT set_config('afterimage.now', $1, TRUE)").bind(now)).await?;
+        Ok(())
+    }
+
+    /// Ends all connections.
+    pub(super) async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// Replicas are readable and behind; a server that works on one shows what is no longer so, and can change nothing.
+async fn refuse_replica(connection: &mut sqlx::PgConnection) -> Result<(), sqlx::Error> {
+    if writes(connection).await? {
+        return Ok(());
+    }
+    Err(sqlx::Error::Protocol("this server is a replica or read-only".to_owned()))
+}
+
+/// Whether the server at the other end takes changes.
+async fn writes(connection: &mut sqlx::PgConnection) -> Result<bool, sqlx::Error> {
+    let asked = sqlx::raw_sql("SHOW transaction_read_only");
+    let row = sqlx::Executor::fetch_one(connection, asked).await?;
+    Ok(sqlx::Row::try_get::<String, _>(&row, 0)? == "off")
+}
+
+/// Something to spread tries with; how good it is does not matter.
+fn fast_random() -> u32 {
+    let mut bytes = [0; 4];
+    // Without randomness all wait equally long.
+    let _ = getrandom::fill(&mut bytes);
+    u32::from_ne_bytes(bytes)
+}
+
+/// Finds out whether there is a pooler in transaction mode in between that nobody named: two connections that do nothing
+/// then have one server process.
+///
+/// # Errors
+/// [`Error::Pooler`], [`Error::Unavailable`].
+pub(super) async fn refuse_pooler(address: &Address) -> Result<()> {
+    use sqlx::ConnectOptions;
+    let mut last = None;
+    for host in address.hosts() {
+        let asked = timeout(PATIENCE, async {
+            let (mut one, mut other) = (host.connect().await?, host.connect().await?);
+            Ok::<_, sqlx::Error>((process_of(&mut one).await?, process_of(&mut other).await?))
+        });
+        match asked.await {
+            Ok(Ok((one, other))) if one == other => return Err(Error::Pooler),
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => last = Some(unavailable(error)),
+            Err(_) => last = Some(Error::unavailable("database", "it did not answer in time")),
+        }
+    }
+    Err(last.unwrap_or_else(|| Error::unavailable("database", "the address names no host")))
+}
+
+async fn process_of(connection: &mut sqlx::PgConnection) -> Result<i32, sqlx::Error> {
+    let row = sqlx::Executor::fetch_one(connection, sqlx::raw_sql("SELECT pg_backend_pid()::TEXT")).await?;
+    let text: String = sqlx::Row::try_get(&row, 0)?;
+    text.parse().map_err(|_| sqlx::Error::Protocol(format!("`{text}` is no process")))
+}

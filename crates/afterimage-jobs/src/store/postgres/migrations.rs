@@ -1,0 +1,52 @@
+//! The schema's history. An entry is never changed once it was released: sqlx compares checksums.
+//!
+//! Servers of the release before go on working on the schema of this one: what they need is taken away one release
+//! later (expand, migrate, contract).
+
+use super::error::unavailable;
+use super::session::Session;
+use crate::store::sql::rows::column;
+use crate::{Error, Result};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection, Executor, SqlSafeStr};
+use std::borrow::Cow;
+
+const HISTORY: &[(i64, &str, &str)] = &[(1, "queue", include_str!("migrations/0001_queue.sql"))];
+
+/// The newest version whose servers this program's can work beside.
+pub(super) const NEWEST_KNOWN: i64 = 1;
+
+/// Brings the schema to this program's version; one that was changed is refused. Several may do so at once: a lock that
+/// goes with the transaction lets them come in turn.
+pub(super) async fn run(host: &PgConnectOptions) -> Result<()> {
+    let mut connection = host.connect().await.map_err(unavailable)?;
+    let mut transaction = connection.begin().await.map_err(unavailable)?;
+    // A change of a table waits for whoever uses it, and all who come later wait for the change: rather not for long.
+    let limits = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '3s'; \
+                  SELECT pg_advisory_xact_lock(7204117320420)";
+    transaction.execute(sqlx::raw_sql(limits)).await.map_err(unavailable)?;
+    let migrations = HISTORY
+        .iter()
+        .map(|&(version, name, sql)| {
+            Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, sql.into_sql_str(), false)
+        })
+        .collect();
+    let mut migrator = Migrator::with_migrations(migrations);
+    // sqlx's own lock belongs to the session, and a pooler would leave it behind on some connection.
+    migrator.set_locking(false);
+    // A newer server may have been here first.
+    migrator.set_ignore_missing(true);
+    migrator.run(&mut *transaction).await.map_err(|error| Error::unavailable("database", error))?;
+    transaction.commit().await.map_err(unavailable)
+}
+
+/// The schema's version; `None` when there is none yet.
+pub(super) async fn version(session: &mut Session) -> Result<Option<i64>> {
+    let table = session.one(sqlx::query("SELECT to_regclass('_sqlx_migrations')::TEXT AS name")).await?;
+    if column::<Option<String>>(&table, "name")?.is_none() {
+        return Ok(None);
+    }
+    let row = session.one(sqlx::query("SELECT MAX(version) AS version FROM _sqlx_migrations WHERE success")).await?;
+    column(&row, "version")
+}

@@ -1,0 +1,176 @@
+//! The store in a PostgreSQL database, shared by servers and workers on many hosts.
+//!
+//! The state machine of `crate::state` decides every transition, as it does for SQLite; what differs is that others write
+//! at the same time. Rows are locked before they are changed ([`transition`]), claims pass over what others are about
+//! to take ([`claim`]), sums are added up later (`journal` in the schema), and the database's clock is the only one
+//! that counts.
+
+mod address;
+mod claim;
+mod database;
+mod error;
+mod fetches;
+mod jobs;
+mod keys;
+mod listing;
+mod migrations;
+mod outbox;
+mod rescue;
+mod retention;
+mod row;
+mod session;
+mod settings;
+mod submit;
+mod text;
+mod transition;
+mod turns;
+mod upkeep;
+mod uploads;
+mod usage;
+
+use crate::{Clock, Error, JobId, Queue, Result, WorkerId};
+use address::Address;
+use database::Database;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Jobs, keys, uploads, webhooks and settings in a PostgreSQL database. Clones share its connections.
+#[derive(Clone)]
+pub struct PostgresStore {
+    database: Database,
+    claims: Arc<Claims>,
+    trust: Arc<rescue::Trust>,
+    /// Every claim first does what [`PostgresStore::keep_house`] does: for tests, whose clock stands still.
+    keeps_house_at_each_call: bool,
+    /// Leases are never longer; `None`: they are believed as they are.
+    longest_lease: Option<Duration>,
+}
+
+/// How a [`PostgresStore`] is opened.
+#[derive(Clone)]
+pub struct PostgresOptions {
+    /// Connections at once. All processes together must stay below what the server allows.
+    pub connections: u32,
+    /// The longest lease that workers take; after a restart of the database nobody is rescued for as long.
+    pub longest_lease: Duration,
+    /// Takes the place of the database's clock, its grace and its regular housekeeping: for tests of one store by
+    /// one caller. The database has to have been prepared for it.
+    pub test_clock: Option<Arc<dyn Clock>>,
+}
+
+impl Default for PostgresOptions {
+    /// For a server with a few slots.
+    fn default() -> Self {
+        Self { connections: 8, longest_lease: Duration::from_secs(12), test_clock: None }
+    }
+}
+
+/// What this process knows of its claims.
+#[derive(Debug, Default)]
+struct Claims {
+    /// Floors lead past what was put back for a moment; with this none are used.
+    exact: bool,
+    floors: Mutex<HashMap<Queue, Floor>>,
+    /// Workers whose last claim has an unknown outcome.
+    doubtful: Mutex<HashSet<WorkerId>>,
+}
+
+/// The tag that a queue was claimed up to.
+#[derive(Debug)]
+struct Floor {
+    due: i64,
+    since: Instant,
+}
+
+impl Floor {
+    fn new(due: i64) -> Self {
+        Self { due, since: Instant::now() }
+    }
+}
+
+impl Claims {
+    /// How long a floor is used before everything is looked at again: jobs of high priority and those put back wait
+    /// for no longer.
+    const FLOOR_FOR: Duration = Duration::from_secs(1);
+
+    fn floors(&self) -> MutexGuard<'_, HashMap<Queue, Floor>> {
+        self.floors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn doubt(&self, worker: WorkerId) {
+        self.doubtful.lock().unwrap_or_else(PoisonError::into_inner).insert(worker);
+    }
+
+    fn is_doubtful(&self, worker: &WorkerId) -> bool {
+        self.doubtful.lock().unwrap_or_else(PoisonError::into_inner).contains(worker)
+    }
+
+    fn trust(&self, worker: &WorkerId) {
+        self.doubtful.lock().unwrap_or_else(PoisonError::into_inner).remove(worker);
+    }
+}
+
+impl PostgresStore {
+    /// Connects to the database at `address` (`postgres://user@host,host/name?pooler=transaction`; the password by
+    /// `PGPASSWORD` or a password file) whose schema is up to date.
+    ///
+    /// # Errors
+    /// [`Error::Address`]; [`Error::Unavailable`] when no host answers that writes; [`Error::Schema`] when
+    /// [`PostgresStore::migrate`] has to be called first or a newer version was here; [`Error::Pooler`] when there is
+    /// a pooler that the address does not name.
+    pub async fn open(address: &str, options: PostgresOptions) -> Result<Self> {
+        let address = Address::parse(address)?;
+        if !address.is_pooled {
+            database::refuse_pooler(&address).await?;
+        }
+        let store = Self::lazy(&address, options);
+        match store.database.read(|session| Box::pin(migrations::version(session))).await? {
+            Some(version) if version == migrations::NEWEST_KNOWN => Ok(store),
+            version => Err(Error::Schema { found: version, known: migrations::NEWEST_KNOWN }),
+        }
+    }
+
+    /// Brings the schema at `address` up to date. With a pooler in between, `address` should lead past it.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::open`].
+    pub async fn migrate(address: &str) -> Result<()> {
+        let address = Address::parse(address)?;
+        let mut last = Error::unavailable("database", "the address names no host");
+        // A replica refuses, and the next host is asked.
+        for host in address.hosts() {
+            match migrations::run(host).await {
+                Ok(()) => return Ok(()),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    fn lazy(address: &Address, options: PostgresOptions) -> Self {
+        let is_test = options.test_clock.is_some();
+        Self {
+            database: Database::new(address, options.connections, options.test_clock),
+            claims: Arc::new(Claims { exact: is_test, ..Claims::default() }),
+            trust: Arc::default(),
+            keeps_house_at_each_call: is_test,
+            longest_lease: (!is_test).then_some(options.longest_lease),
+        }
+    }
+
+    /// Does once what has to be done about once a second: delayed jobs become due, late ones fail, sums are added up.
+    /// Of several processes that call it at once, one does it. Returns the jobs that ended.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn keep_house(&self) -> Result<Vec<JobId>> {
+        self.database.write(|session| Box::pin(upkeep::keep_house(session))).await
+    }
+
+    /// Ends all connections.
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+}

@@ -1,0 +1,99 @@
+//! [`Upkeep`] in PostgreSQL, and what is done once a second by whichever process comes first.
+
+use super::session::Session;
+use super::settings::{read, write};
+use super::{PostgresStore, transition};
+use crate::store::sql::rows;
+use crate::{JobId, Result, Timestamp, Upkeep};
+use async_trait::async_trait;
+
+const NOTED_TIME: &str = "noted_time";
+const WRITE_CHECK: &str = "write_check";
+
+/// The newest of the times that rows are made and ended.
+const NEWEST_TIME: &str = "SELECT MAX(newest) AS newest FROM ( \
+     SELECT MAX(created_at) AS newest FROM keys \
+     UNION ALL SELECT MAX(created_at) FROM jobs UNION ALL SELECT MAX(finished_at) FROM jobs \
+     UNION ALL SELECT MAX(created_at) FROM uploads) AS times";
+
+/// Names the lock of what one process at a time does. Any number, but always this one.
+const HOUSEKEEPING: &str = "SELECT pg_try_advisory_xact_lock(7204117320421) AS is_mine";
+
+/// Delayed jobs stay out of the queue's indexes until their time has come, so that claims never walk past them.
+const WAKE: &str = "UPDATE jobs SET ready_at = NULL WHERE seq IN (SELECT seq FROM jobs WHERE state = 'queued' \
+     AND ready_at IS NOT NULL AND ready_at <= queue_now() ORDER BY seq LIMIT 10000 FOR NO KEY UPDATE SKIP LOCKED)";
+
+/// Frees fetches whose lease ran out.
+const FREE: &str = "UPDATE jobs SET fetch_until = NULL WHERE seq IN (SELECT seq FROM jobs \
+     WHERE fetch_until IS NOT NULL AND fetch_until < queue_now() ORDER BY seq LIMIT 10000 FOR NO KEY UPDATE SKIP LOCKED)";
+
+/// Adds up what the journal holds.
+const FOLD: &str = "WITH noted AS (DELETE FROM journal RETURNING *), \
+     counts AS (INSERT INTO job_counts (key_id, model, state, jobs) \
+         SELECT key_id, model, state, SUM(change) FROM ( \
+             SELECT key_id, model, entered, 1 FROM noted WHERE entered IS NOT NULL UNION ALL \
+             SELECT key_id, model, departed, -1 FROM noted WHERE departed IS NOT NULL) AS changes (key_id, model, state, change) \
+         GROUP BY key_id, model, state HAVING SUM(change) <> 0 \
+         ON CONFLICT (key_id, model, state) DO UPDATE SET jobs = job_counts.jobs + excluded.jobs), \
+     ends AS (INSERT INTO job_ends (state, jobs) SELECT ended, COUNT(*) FROM noted WHERE ended IS NOT NULL GROUP BY ended \
+         ON CONFLICT (state) DO UPDATE SET jobs = job_ends.jobs + excluded.jobs), \
+     kept AS (INSERT INTO key_bytes (key_id, bytes) SELECT key_id, SUM(bytes) FROM noted GROUP BY key_id \
+         HAVING SUM(bytes) <> 0 ON CONFLICT (key_id) DO UPDATE SET bytes = key_bytes.bytes + excluded.bytes) \
+     INSERT INTO spending (key_id, user_name, jobs, cost_micros) \
+     SELECT key_id, user_name, COUNT(*), SUM(cost_micros) FROM noted WHERE ended = 'succeeded' GROUP BY key_id, user_name \
+     ON CONFLICT (key_id, user_name) DO UPDATE SET jobs = spending.jobs + excluded.jobs, \
+         cost_micros = spending.cost_micros + excluded.cost_micros";
+
+/// What the clock alone makes of jobs, and the sums: delayed jobs become due, jobs that nobody took in time fail, fetches that
+/// are not heard of are freed. Returns the jobs that ended.
+pub(super) async fn keep_house(session: &mut Session) -> Result<Vec<JobId>> {
+    if !rows::column::<bool>(&session.one(sqlx::query(HOUSEKEEPING)).await?, "is_mine")? {
+        return Ok(Vec::new());
+    }
+    let failed = wake(session).await?;
+    session.execute(sqlx::query(FREE)).await?;
+    session.execute(sqlx::query(FOLD)).await?;
+    Ok(failed)
+}
+
+/// The part of it that claims depend on.
+pub(super) async fn wake(session: &mut Session) -> Result<Vec<JobId>> {
+    let failed = transition::time_out_starts(session).await?;
+    session.execute(sqlx::query(WAKE)).await?;
+    Ok(failed)
+}
+
+#[async_trait]
+impl Upkeep for PostgresStore {
+    async fn check_writable(&self) -> Result<()> {
+        self.database
+            .write(|session| {
+                Box::pin(async move {
+                    // Rolled back: that it could be written is all there is to know, and the row would be everybody's.
+                    session.undo();
+                    write(session, WRITE_CHECK, "").await
+                })
+            })
+            .await
+    }
+
+    /// The server removes dead rows by itself, without being asked; its log is for its owner to keep or to remove.
+    async fn forget_deleted(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn noted_time(&self) -> Result<Option<Timestamp>> {
+        let text = self.database.read(|session| Box::pin(read(session, NOTED_TIME))).await?;
+        if let Some(noted) = text.and_then(|text| text.parse().ok()) {
+            return Ok(Some(Timestamp(noted)));
+        }
+        let row = self.database.read(|session| Box::pin(session.one(sqlx::query(NEWEST_TIME)))).await?;
+        rows::time(&row, "newest")
+    }
+
+    async fn note_time(&self, now: Timestamp) -> Result<()> {
+        self.database
+            .write(move |session| Box::pin(async move { write(session, NOTED_TIME, &now.to_string()).await }))
+            .await
+    }
+}
