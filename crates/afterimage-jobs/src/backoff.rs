@@ -23,6 +23,14 @@ impl Backoff {
     }
 }
 
+/// A number from 0 to 1, to keep those apart who would all come at once. How good it is does not matter.
+pub(crate) fn random_part() -> f64 {
+    let mut bytes = [0; 4];
+    // Without randomness all wait equally long.
+    let _ = getrandom::fill(&mut bytes);
+    f64::from(u32::from_ne_bytes(bytes)) / f64::from(u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

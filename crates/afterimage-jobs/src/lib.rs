@@ -16,6 +16,7 @@ mod job;
 mod price;
 pub mod progress;
 mod queue;
+pub mod remote;
 mod result;
 pub mod retention;
 pub mod state;
@@ -43,7 +44,7 @@ pub use storage_claim::StorageClaim;
 pub use store::{
     ApiKey, CancelOutcome, CancelledAll, Delivery, Due, Ends, Fenced, FetchStore, Fetched, JobStore, KeyStore,
     ListFilter, MemoryStore, NewKey, NewUpload, NextTry, Outbox, POSITION_LIMIT, Page, Places, PostgresOptions,
-    PostgresStore, QueueDepth, Removed, Renewed, Secret, SettingsStore, Spending, SqliteStore, StorageUse, Store,
-    Submitted, Upkeep, Upload, UploadFacts, UploadState, UploadStore, UsageStore,
+    PostgresStore, QueueDepth, Removed, Renewed, Secret, SeenJob, SettingsStore, Spending, SqliteStore, StorageUse,
+    Store, Submitted, Upkeep, Upload, UploadFacts, UploadState, UploadStore, UsageStore,
 };
 pub use sweeper::Sweeper;

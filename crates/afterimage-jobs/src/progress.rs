@@ -30,6 +30,15 @@ pub enum Event {
     Preview(Bytes),
 }
 
+/// How far a job is; nothing where nothing is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The stage that has begun.
+    pub stage: Option<Stage>,
+    /// Steps finished, and steps in all.
+    pub step: Option<(u32, u32)>,
+}
+
 /// Where running jobs tell how far they are. Clones share one hub.
 #[derive(Clone, Debug, Default)]
 pub struct Events {
@@ -134,6 +143,55 @@ impl Events {
     /// What happened to `job` so far, oldest first; empty for one that has not begun, ran elsewhere or is long over.
     pub fn history(&self, job: &JobId) -> Vec<Noted> {
         self.histories.of(job)
+    }
+
+    /// How far a job is that runs here.
+    pub fn latest(&self, job: &JobId) -> Progress {
+        let channels = self.lock();
+        let Some(channel) = channels.get(job) else { return Progress::default() };
+        let stage =
+            channel.stage.as_ref().and_then(|event| if let Event::Stage(stage) = event { Some(*stage) } else { None });
+        let step = channel.step.as_ref().and_then(|event| match event {
+            Event::Step { done, total } => Some((*done, *total)),
+            _ => None,
+        });
+        Progress { stage, step }
+    }
+
+    /// Jobs that run here, and jobs that are watched here and run elsewhere or wait.
+    pub fn here_and_elsewhere(&self) -> (Vec<JobId>, Vec<JobId>) {
+        let channels = self.lock();
+        let (here, elsewhere): (Vec<_>, Vec<_>) = channels.iter().partition(|(_, channel)| channel.attempts > 0);
+        let ids = |jobs: Vec<(&JobId, &Channel)>| jobs.into_iter().map(|(id, _)| id.clone()).collect();
+        (ids(here), ids(elsewhere))
+    }
+
+    /// Tells the watchers what was heard of a job that runs elsewhere; what they know already is not told again.
+    pub fn relay(&self, job: &JobId, heard: Progress) {
+        let stage = heard.stage.map(Event::Stage);
+        let step = heard.step.map(|(done, total)| Event::Step { done, total });
+        for (event, is_stage) in [(stage, true), (step, false)] {
+            let Some(event) = event else { continue };
+            let mut channels = self.lock();
+            let Some(channel) = channels.get_mut(job).filter(|channel| channel.attempts == 0) else { return };
+            let known = if is_stage { &mut channel.stage } else { &mut channel.step };
+            if known.as_ref() == Some(&event) {
+                continue;
+            }
+            *known = Some(event.clone());
+            let _ = channel.events.send(event.clone());
+            drop(channels);
+            self.histories.note(job, event);
+        }
+    }
+
+    /// Tells the watchers that an attempt elsewhere is over.
+    pub fn relay_end(&self, job: &JobId) {
+        let mut channels = self.lock();
+        if let Some(channel) = channels.get_mut(job).filter(|channel| channel.attempts == 0) {
+            channel.events = broadcast::channel(BACKLOG).0;
+            (channel.stage, channel.step) = (None, None);
+        }
     }
 
     /// Jobs that run here or are watched, for metrics and tests.

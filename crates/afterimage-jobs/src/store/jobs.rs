@@ -1,5 +1,6 @@
 //! Jobs: submit, read, claim, end.
 
+use crate::progress::Progress;
 use crate::{
     Failure, Idempotency, Job, JobId, JobResult, JobState, KeyId, Lease, NewJob, Queue, Result, Timestamp, WorkerId,
 };
@@ -209,6 +210,12 @@ pub trait JobStore: Send + Sync + 'static {
 
     /// Prolongs a lease to `duration` from now.
     async fn renew(&self, lease: &Lease, duration: Duration) -> Result<Renewed>;
+
+    /// [`JobStore::renew`], with how far the job is, for whoever watches it on another host. A store that no other host
+    /// uses has no use for that.
+    async fn renew_with_progress(&self, lease: &Lease, duration: Duration, _progress: Progress) -> Result<Renewed> {
+        self.renew(lease, duration).await
+    }
 
     /// Ends a job with a result.
     async fn succeed(&self, lease: &Lease, result: JobResult) -> Result<Fenced>;

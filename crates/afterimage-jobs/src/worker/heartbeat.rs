@@ -31,7 +31,7 @@ async fn run(shared: Arc<WorkerContext>, lease: Lease, control: Control, mut req
             // Only wakes: whether the job is to stop is for the store to say, in the answer to the renewal.
             () = next_request(&mut requests, &lease.job) => {}
         }
-        match shared.store.renew(&lease, shared.options.lease).await {
+        match shared.store.renew_with_progress(&lease, shared.options.lease, shared.events.latest(&lease.job)).await {
             Ok(Renewed::Held { cancel_requested: true }) => control.cancel.cancel(),
             Ok(Renewed::Held { cancel_requested: false }) => {}
             Ok(Renewed::Lost) => {

@@ -1,11 +1,13 @@
-//! News within one process. Losing one costs time (the next poll or renewal), never correctness; nor does one that
-//! is wrong: whoever hears of something looks at the store, which decides.
+//! News within one process, and from and to other hosts where there are some. Losing one costs time (the next poll or
+//! renewal), never correctness; nor does one that is wrong: whoever hears of something looks at the store, which decides.
 
 use crate::{JobId, Queue};
 use futures_util::future::select_all;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{Notify, broadcast};
+use std::time::Duration;
+use tokio::sync::{Notify, broadcast, mpsc};
 
 /// Wakes those who would otherwise poll.
 #[derive(Debug)]
@@ -15,6 +17,23 @@ pub struct Hints {
     awaiting: Notify,
     cancel_requested: broadcast::Sender<JobId>,
     ended: broadcast::Sender<JobId>,
+    /// Where what is told here goes on to other hosts.
+    outlet: Option<mpsc::Sender<News>>,
+    /// Milliseconds between looks at the store for what nobody told; 0: as within one process.
+    look_every: AtomicU64,
+}
+
+/// One piece of news.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum News {
+    /// See [`Hints::submitted`].
+    Submitted(Queue),
+    /// See [`Hints::awaiting`].
+    Awaiting,
+    /// See [`Hints::cancel_requested`].
+    CancelRequested(JobId),
+    /// See [`Hints::ended`].
+    Ended(JobId),
 }
 
 /// News that a slow listener may fall behind by; it then gets `Lagged` and should look at the store.
@@ -27,18 +46,63 @@ impl Default for Hints {
             awaiting: Notify::new(),
             cancel_requested: broadcast::channel(BACKLOG).0,
             ended: broadcast::channel(BACKLOG).0,
+            outlet: None,
+            look_every: AtomicU64::new(0),
         }
     }
 }
 
 impl Hints {
+    /// Hints whose news other hosts are to hear: whoever sends them there has the other end.
+    pub fn with_outlet() -> (Self, mpsc::Receiver<News>) {
+        let (outlet, news) = mpsc::channel(BACKLOG);
+        (Self { outlet: Some(outlet), ..Self::default() }, news)
+    }
+
+    /// Tells this process what another host said.
+    pub fn hear(&self, news: &News) {
+        match news {
+            News::Submitted(queue) => self.news_of(queue).notify_one(),
+            News::Awaiting => self.awaiting.notify_one(),
+            // No listener: no worker, or nobody who waits, in this process.
+            News::CancelRequested(job) => drop(self.cancel_requested.send(job.clone())),
+            News::Ended(job) => drop(self.ended.send(job.clone())),
+        }
+    }
+
+    fn tell(&self, news: News) {
+        self.hear(&news);
+        if let Some(outlet) = &self.outlet {
+            // Full: the others look by themselves.
+            let _ = outlet.try_send(news);
+        }
+    }
+
+    /// How often to look at the store for what nobody told, where other hosts have a part in it.
+    pub fn look_every(&self) -> Option<Duration> {
+        match self.look_every.load(Ordering::Relaxed) {
+            0 => None,
+            milliseconds => Some(Duration::from_millis(milliseconds)),
+        }
+    }
+
+    /// Sets [`Hints::look_every`].
+    pub fn set_look_every(&self, pause: Duration) {
+        self.look_every.store(pause.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Whether other hosts have a part in the queue.
+    pub const fn reach_hosts(&self) -> bool {
+        self.outlet.is_some()
+    }
+
     /// Tells one idle worker of `queue` that a job waits in it. To be called after each submit of a job that awaits no
     /// pictures, and when the pictures of one have come.
     pub fn submitted(&self, queue: &Queue) {
-        self.news_of(queue).notify_one();
+        self.tell(News::Submitted(queue.clone()));
     }
 
-    /// Tells one idle worker of each queue that a job may wait in it.
+    /// Tells one idle worker of each queue in this process that a job may wait in it.
     pub fn submitted_somewhere(&self) {
         let queues = self.submitted.lock().unwrap_or_else(PoisonError::into_inner);
         queues.values().for_each(|news| news.notify_one());
@@ -46,21 +110,20 @@ impl Hints {
 
     /// Tells those who fetch that a job awaits its pictures. To be called after each submit of such a job.
     pub fn awaiting(&self) {
-        self.awaiting.notify_one();
+        self.tell(News::Awaiting);
     }
 
     /// Tells the worker of a running job to look whether it should stop. To be called after each
     /// [`crate::JobStore::cancel`] that answered [`crate::CancelOutcome::Requested`], and for the running ones among
     /// what [`crate::JobStore::delete`] removed.
     pub fn cancel_requested(&self, job: &JobId) {
-        // No listener: no worker in this process.
-        let _ = self.cancel_requested.send(job.clone());
+        self.tell(News::CancelRequested(job.clone()));
     }
 
     /// Tells whoever waits that a job has ended or left its worker. Workers call it; so should whoever cancels or
     /// deletes a waiting job. It may come more than once for one end.
     pub fn ended(&self, job: &JobId) {
-        let _ = self.ended.send(job.clone());
+        self.tell(News::Ended(job.clone()));
     }
 
     /// Completes at the next [`Hints::submitted`] of one of `queues`.

@@ -15,10 +15,11 @@ mod workers;
 
 pub use engines::{EngineStatus, Engines, StartEngines, UnusableEngine};
 pub use executor::{Control, Execution, Executor, Produced, RecordedEnd};
-pub use hints::Hints;
+pub use hints::{Hints, News};
 pub use workers::Workers;
 
-use crate::{Backoff, Blobs, Lease, Queue, Store, UNNAMED, WorkerId};
+use crate::progress::Events;
+use crate::{Backoff, Blobs, Lease, Queue, Store, UNNAMED};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -81,8 +82,9 @@ struct WorkerContext {
     blobs: Blobs,
     executor: Arc<dyn Executor>,
     hints: Arc<Hints>,
+    /// What running jobs tell of themselves.
+    events: Events,
     options: WorkerOptions,
-    worker: WorkerId,
     /// No new claims.
     stopping: CancellationToken,
     /// Running jobs are to be handed back.
@@ -92,11 +94,7 @@ struct WorkerContext {
 
 impl std::fmt::Debug for WorkerContext {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("WorkerContext")
-            .field("worker", &self.worker)
-            .field("options", &self.options)
-            .finish_non_exhaustive()
+        formatter.debug_struct("WorkerContext").field("options", &self.options).finish_non_exhaustive()
     }
 }
 

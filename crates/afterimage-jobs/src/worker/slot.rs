@@ -2,20 +2,25 @@
 
 use super::recorder::{self, Ending};
 use super::{Control, Execution, WorkerContext, heartbeat};
-use crate::{Job, Queue};
+use crate::backoff::random_part;
+use crate::{Job, Queue, WorkerId};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// Runs jobs of `queues` until the workers stop.
 pub(super) async fn run(shared: Arc<WorkerContext>, slot: usize, queues: Vec<Queue>) {
+    // Each slot is a worker of its own: when it asks for a job it has none, and a store can tell a claim of which it never
+    // heard from one that another slot has in hand.
+    let worker = WorkerId::random();
     while !shared.stopping.is_cancelled() {
         // Never given up half way: a claim that nobody hears of would have to run out.
-        let pause = match shared.store.claim(&shared.worker, &queues, shared.options.lease).await {
+        let pause = match shared.store.claim(&worker, &queues, shared.options.lease).await {
             Ok(Some(job)) => {
-                run_job(&shared, slot, job).await;
+                run_job(&shared, slot, &worker, job).await;
                 continue;
             }
-            Ok(None) => shared.options.poll_every,
+            Ok(None) => pause(&shared),
             Err(error) => {
                 tracing::warn!(%error, "cannot claim a job");
                 shared.options.longest_pause
@@ -29,9 +34,14 @@ pub(super) async fn run(shared: Arc<WorkerContext>, slot: usize, queues: Vec<Que
     }
 }
 
-async fn run_job(shared: &Arc<WorkerContext>, slot: usize, job: Job) {
+/// How long an idle slot waits for news. Many hosts should not all look at once.
+fn pause(shared: &WorkerContext) -> Duration {
+    shared.hints.look_every().map_or(shared.options.poll_every, |usual| usual.mul_f64(0.8 + 0.4 * random_part()))
+}
+
+async fn run_job(shared: &Arc<WorkerContext>, slot: usize, worker: &WorkerId, job: Job) {
     let claimed = Instant::now();
-    let lease = job.lease(&shared.worker);
+    let lease = job.lease(worker);
     let job = Arc::new(job);
     tracing::info!(job_id = %job.id, attempt = job.attempt, slot, "job started");
     shared.held().insert(slot, lease.clone());

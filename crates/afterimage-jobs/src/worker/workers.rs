@@ -1,7 +1,8 @@
 //! The workers of one process, from start to stop.
 
 use super::{Executor, Hints, WorkerContext, WorkerOptions, rescuer, slot};
-use crate::{Blobs, Lease, Store, WorkerId};
+use crate::progress::Events;
+use crate::{Blobs, Lease, Store};
 use std::sync::{Arc, Mutex};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -21,6 +22,7 @@ impl Workers {
         blobs: Blobs,
         executor: Arc<dyn Executor>,
         hints: Arc<Hints>,
+        events: Events,
         options: WorkerOptions,
     ) -> Self {
         let shared = Arc::new(WorkerContext {
@@ -28,8 +30,8 @@ impl Workers {
             blobs,
             executor,
             hints,
+            events,
             options,
-            worker: WorkerId::random(),
             stopping: CancellationToken::new(),
             abandoning: CancellationToken::new(),
             held: Mutex::default(),
@@ -40,11 +42,6 @@ impl Workers {
         }
         tasks.spawn(rescuer::run(Arc::clone(&shared)));
         Self { shared, tasks }
-    }
-
-    /// The id under which this process claims.
-    pub fn id(&self) -> &WorkerId {
-        &self.shared.worker
     }
 
     /// Jobs that run now.

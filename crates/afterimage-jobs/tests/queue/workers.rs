@@ -2,6 +2,7 @@
 
 use crate::fixtures::{START, TokioClock, create_key, facts, failure, job_for, new_job, queue};
 use crate::waiting::{eventually, until};
+use afterimage_jobs::progress::Events;
 use afterimage_jobs::worker::{Control, Execution, Executor, Hints, Produced, RecordedEnd, WorkerOptions, Workers};
 use afterimage_jobs::{
     Blobs, FailureKind, Job, JobId, JobState, JobStore, KeyId, MAX_ATTEMPTS, MemoryStore, NewJob, ResultFile, UNNAMED,
@@ -116,7 +117,7 @@ impl Setup {
 
     fn start(&self, options: WorkerOptions) -> Workers {
         let executor = self.engine.clone();
-        Workers::start(Arc::new(self.store.clone()), self.blobs.clone(), executor, self.hints.clone(), options)
+        Workers::start(Arc::new(self.store.clone()), self.blobs.clone(), executor, self.hints.clone(), Events::default(), options)
     }
 
     async fn submit(&self, model: &str) -> JobId {

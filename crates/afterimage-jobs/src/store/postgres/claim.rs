@@ -9,7 +9,7 @@
 
 use super::session::Session;
 use super::upkeep;
-use super::{Claims, PostgresStore};
+use super::{Claims, PostgresStore, SPEC_PROTOCOL};
 use crate::store::sql::rows::{self, column, select_jobs};
 use crate::{Job, Queue, Result, WorkerId};
 use sqlx::postgres::PgRow;
@@ -31,11 +31,11 @@ macro_rules! with_busy_keys {
             // since somebody may have changed it.
             "picked AS (SELECT jobs.seq FROM candidates JOIN jobs USING (seq) WHERE jobs.state = 'queued' \
                  AND jobs.ready_at IS NULL AND NOT jobs.awaits_sources \
-                 AND (jobs.start_by IS NULL OR jobs.attempt > 0 OR jobs.start_by > queue_now()) \
+                 AND jobs.protocol <= $5 AND (jobs.start_by IS NULL OR jobs.attempt > 0 OR jobs.start_by > queue_now()) \
                  AND NOT EXISTS (SELECT 1 FROM busy WHERE busy.id = jobs.key_id) AND jobs.key_id <> ALL ($4) \
                  ORDER BY jobs.due, jobs.seq LIMIT 1 FOR NO KEY UPDATE OF jobs SKIP LOCKED) \
              UPDATE jobs SET state = 'running', attempt = attempt + 1, worker = $2, started_at = queue_now(), \
-                 lease_until = queue_now() + $3 \
+                 lease_until = queue_now() + $3, stage = NULL, step = NULL, steps = NULL \
              FROM picked JOIN job_inputs ON job_inputs.seq = picked.seq WHERE jobs.seq = picked.seq \
              RETURNING jobs.*, job_inputs.input, job_inputs.spec, NULL::TEXT AS result, \
                  (SELECT concurrency FROM keys WHERE keys.id = jobs.key_id) AS key_limit"
@@ -43,10 +43,10 @@ macro_rules! with_busy_keys {
     };
 }
 
-/// Parameters: queue, worker, length of the lease, keys to pass over, smallest tag.
+/// Parameters: queue, worker, length of the lease, keys to pass over, what the worker understands, smallest tag.
 const FIRST_FEW: &str = with_busy_keys!(
     "candidates AS MATERIALIZED (SELECT seq FROM jobs WHERE engine_model = $1 AND state = 'queued' \
-         AND ready_at IS NULL AND NOT awaits_sources AND due >= $5 ORDER BY due, seq LIMIT 64), "
+         AND ready_at IS NULL AND NOT awaits_sources AND due >= $6 ORDER BY due, seq LIMIT 64), "
 );
 
 /// Parameters as before, without the tag.
@@ -148,6 +148,7 @@ async fn try_claim(
             .bind(worker.as_str().to_owned())
             .bind(rows::milliseconds(lease))
             .bind(full.to_vec())
+            .bind(SPEC_PROTOCOL)
     };
     let mut row = session.optional(bound(FIRST_FEW).bind(floor.unwrap_or(i64::MIN))).await?;
     // Below a floor there may be some that come first; the caller asks again.

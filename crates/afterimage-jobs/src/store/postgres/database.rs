@@ -3,6 +3,7 @@
 use super::address::{Address, Hosts};
 use super::error::{Trouble, unavailable};
 use super::session::Session;
+use crate::backoff::random_part;
 use crate::{Clock, Error, Result};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use std::pin::Pin;
@@ -20,6 +21,9 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
 /// Tries of a transaction that others are in the way of.
 const MOST_TRIES: u32 = 6;
+
+/// Longest pause before a transaction that others were in the way of is tried again.
+const LONGEST_STEP_ASIDE: Duration = Duration::from_millis(10);
 
 /// Connections that were idle for longer are asked first whether their server still writes.
 const ASK_AFTER: Duration = Duration::from_secs(1);
@@ -146,7 +150,7 @@ impl Database {
             if !again {
                 return Err(error);
             }
-            sleep(Duration::from_millis(u64::from(fast_random() % 10))).await;
+            sleep(LONGEST_STEP_ASIDE.mul_f64(random_part())).await;
         }
     }
 
@@ -257,14 +261,6 @@ async fn writes(connection: &mut sqlx::PgConnection) -> Result<bool, sqlx::Error
     let asked = sqlx::raw_sql("SHOW transaction_read_only");
     let row = sqlx::Executor::fetch_one(connection, asked).await?;
     Ok(sqlx::Row::try_get::<String, _>(&row, 0)? == "off")
-}
-
-/// Something to spread tries with; how good it is does not matter.
-fn fast_random() -> u32 {
-    let mut bytes = [0; 4];
-    // Without randomness all wait equally long.
-    let _ = getrandom::fill(&mut bytes);
-    u32::from_ne_bytes(bytes)
 }
 
 /// Finds out whether there is a pooler in transaction mode in between that nobody named: two connections that do nothing

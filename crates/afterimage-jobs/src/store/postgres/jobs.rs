@@ -3,6 +3,7 @@
 use super::session::Session;
 use super::text::stored;
 use super::{PostgresStore, claim, listing, rescue, retention, submit, transition};
+use crate::progress::Progress;
 use crate::state::{Lifecycle, Transition};
 use crate::store::endings::{self, Payload};
 use crate::store::sql::rows::{self, column, select_jobs};
@@ -139,11 +140,15 @@ impl JobStore for PostgresStore {
     }
 
     async fn renew(&self, lease: &Lease, duration: Duration) -> Result<Renewed> {
+        self.renew_with_progress(lease, duration, Progress::default()).await
+    }
+
+    async fn renew_with_progress(&self, lease: &Lease, duration: Duration, progress: Progress) -> Result<Renewed> {
         let lease = lease.clone();
         self.database
             .write_statement(move |session| {
                 let lease = lease.clone();
-                Box::pin(async move { transition::renew(session, &lease, duration).await })
+                Box::pin(async move { transition::renew(session, &lease, duration, progress).await })
             })
             .await
     }

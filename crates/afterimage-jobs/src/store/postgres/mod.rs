@@ -10,6 +10,8 @@ mod claim;
 mod database;
 mod error;
 mod fetches;
+mod grace;
+mod hosts;
 mod jobs;
 mod keys;
 mod listing;
@@ -28,9 +30,11 @@ mod upkeep;
 mod uploads;
 mod usage;
 
-use crate::{Clock, Error, JobId, Queue, Result, WorkerId};
+use crate::{Clock, Error, Queue, Result, WorkerId};
 use address::Address;
 use database::Database;
+use grace::Grace;
+pub use hosts::SeenJob;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -41,9 +45,11 @@ use tokio::time::Instant;
 pub struct PostgresStore {
     database: Database,
     claims: Arc<Claims>,
-    trust: Arc<rescue::Trust>,
+    grace: Arc<Grace>,
     /// Every claim first does what [`PostgresStore::keep_house`] does: for tests, whose clock stands still.
     keeps_house_at_each_call: bool,
+    /// Where to listen; `None`: nowhere.
+    direct: Option<Address>,
     /// Leases are never longer; `None`: they are believed as they are.
     longest_lease: Option<Duration>,
 }
@@ -55,6 +61,8 @@ pub struct PostgresOptions {
     pub connections: u32,
     /// The longest lease that workers take; after a restart of the database nobody is rescued for as long.
     pub longest_lease: Duration,
+    /// An address of the same database that leads past a pooler, for listening.
+    pub direct_address: Option<String>,
     /// Takes the place of the database's clock, its grace and its regular housekeeping: for tests of one store by
     /// one caller. The database has to have been prepared for it.
     pub test_clock: Option<Arc<dyn Clock>>,
@@ -63,9 +71,13 @@ pub struct PostgresOptions {
 impl Default for PostgresOptions {
     /// For a server with a few slots.
     fn default() -> Self {
-        Self { connections: 8, longest_lease: Duration::from_secs(12), test_clock: None }
+        Self { connections: 8, longest_lease: Duration::from_secs(12), direct_address: None, test_clock: None }
     }
 }
+
+/// What a job's [`crate::JobSpec`] asks of the worker that runs it. Raised with the first field that a worker of before
+/// would overlook; such a worker leaves the jobs alone that newer servers accept, and the newer workers take them.
+const SPEC_PROTOCOL: i64 = 1;
 
 /// What this process knows of its claims.
 #[derive(Debug, Default)]
@@ -125,7 +137,7 @@ impl PostgresStore {
         if !address.is_pooled {
             database::refuse_pooler(&address).await?;
         }
-        let store = Self::lazy(&address, options);
+        let store = Self::lazy(&address, options)?;
         match store.database.read(|session| Box::pin(migrations::version(session))).await? {
             Some(version) if version == migrations::NEWEST_KNOWN => Ok(store),
             version => Err(Error::Schema { found: version, known: migrations::NEWEST_KNOWN }),
@@ -149,24 +161,16 @@ impl PostgresStore {
         Err(last)
     }
 
-    fn lazy(address: &Address, options: PostgresOptions) -> Self {
+    fn lazy(address: &Address, options: PostgresOptions) -> Result<Self> {
         let is_test = options.test_clock.is_some();
-        Self {
+        Ok(Self {
+            direct: hosts::direct_address(address, options.direct_address.as_deref())?,
             database: Database::new(address, options.connections, options.test_clock),
             claims: Arc::new(Claims { exact: is_test, ..Claims::default() }),
-            trust: Arc::default(),
+            grace: Arc::default(),
             keeps_house_at_each_call: is_test,
             longest_lease: (!is_test).then_some(options.longest_lease),
-        }
-    }
-
-    /// Does once what has to be done about once a second: delayed jobs become due, late ones fail, sums are added up.
-    /// Of several processes that call it at once, one does it. Returns the jobs that ended.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`].
-    pub async fn keep_house(&self) -> Result<Vec<JobId>> {
-        self.database.write(|session| Box::pin(upkeep::keep_house(session))).await
+        })
     }
 
     /// Ends all connections.

@@ -1,17 +1,12 @@
 //! Jobs whose worker is gone, by the database's clock.
-//!
-//! A lease that looks run out may have had no chance to be renewed: the database was away or started again, a replica took
-//! its place, or its clock jumped. Then nobody is rescued until holders have had the time to renew. So this host's own
-//! clock, which never jumps, is read beside the database's.
 
 use super::PostgresStore;
+use super::grace::Server;
 use super::transition;
-use crate::clock_trust::{JUMP, Reading};
+use crate::clock_trust::Reading;
 use crate::store::endings::{self, Payload};
 use crate::store::sql::rows::{self, column};
 use crate::{JobId, Result, Timestamp};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 use tokio::time::Instant;
 
 /// Which server answered, and its clock.
@@ -25,51 +20,13 @@ const LATE: &str = "SELECT id FROM jobs WHERE state = 'running' AND lease_until 
 const CUT: &str = "UPDATE jobs SET lease_until = queue_now() + $1 WHERE seq IN (SELECT seq FROM jobs \
      WHERE state = 'running' AND lease_until > queue_now() + 2 * $1 FOR NO KEY UPDATE SKIP LOCKED)";
 
-/// When leases that ran out may be believed.
-#[derive(Debug, Default)]
-pub(super) struct Trust(Mutex<Option<Seen>>);
-
-#[derive(Clone, Copy, Debug)]
-struct Seen {
-    server: Server,
-    at: Reading,
-    /// Nobody is rescued before.
-    not_before: Instant,
-}
-
-/// What tells one run of one server from others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Server {
-    started_at: i64,
-    timeline: i64,
-}
-
-impl Trust {
-    /// Notes what was seen; whether leases can be believed.
-    fn allows(&self, server: Server, at: Reading, lease: Duration) -> bool {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let since_start = at.wall.since(Timestamp(server.started_at));
-        let not_before = match &*seen {
-            // Just started: whoever holds a lease may not have come back to it.
-            None => at.monotonic + lease.saturating_sub(since_start),
-            Some(before) if before.server != server => at.monotonic + lease,
-            // It was away, or this process was: who was not asked for so long may not have been renewed either.
-            Some(before) if at.monotonic - before.at.monotonic >= lease => at.monotonic + lease,
-            Some(before) if at.jumped_since(&before.at) => before.not_before.max(at.monotonic + lease / 3 + JUMP),
-            Some(before) => before.not_before,
-        };
-        *seen = Some(Seen { server, at, not_before });
-        not_before <= at.monotonic
-    }
-}
-
 /// Ends or requeues running jobs whose lease ran out.
 pub(super) async fn rescue(store: &PostgresStore) -> Result<Vec<JobId>> {
     if let Some(lease) = store.longest_lease {
         let row = store.database.read(|session| Box::pin(session.one(sqlx::query(SERVER)))).await?;
         let server = Server { started_at: column(&row, "started_at")?, timeline: column(&row, "timeline")? };
         let at = Reading { monotonic: Instant::now(), wall: Timestamp(column(&row, "now")?) };
-        if !store.trust.allows(server, at, lease) {
+        if !store.grace.allows(server, at, lease) {
             return Ok(Vec::new());
         }
         let lease = rows::milliseconds(lease);

@@ -1,5 +1,6 @@
 //! New jobs.
 
+use super::SPEC_PROTOCOL;
 use super::database::Database;
 use super::session::Session;
 use super::text::stored;
@@ -20,8 +21,8 @@ const INSERT: &str = "WITH queue AS (INSERT INTO queue_times (engine_model, virt
          SELECT $19, 0 WHERE NOT EXISTS (SELECT 1 FROM queue_times WHERE engine_model = $19) ON CONFLICT DO NOTHING), \
      new AS (INSERT INTO jobs (id, key_id, dialect, model, webhook_url, webhook_dialect, idempotency_key, \
          idempotency_fingerprint, priority, user_name, cost_micros, kept_for, start_by, due, state, created_at, \
-         work, awaits_sources, input_bytes, engine_model) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'queued', $15, $16, $17, $18, $19) \
+         work, awaits_sources, input_bytes, engine_model, protocol) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'queued', $15, $16, $17, $18, $19, $22) \
      ON CONFLICT DO NOTHING RETURNING seq) \
      INSERT INTO job_inputs (seq, input, spec) SELECT seq, $20, $21 FROM new RETURNING seq";
 
@@ -122,6 +123,7 @@ async fn insert(session: &mut Session, now: Timestamp, new: &NewJob, tag: i64) -
         .bind(i64::try_from(new.input_bytes).unwrap_or(i64::MAX))
         .bind(rows::queue_name(&new.spec.request.model))
         .bind(to_json(&new.input)?)
-        .bind(to_json(&new.spec)?);
+        .bind(to_json(&new.spec)?)
+        .bind(SPEC_PROTOCOL);
     Ok(session.optional(insert).await?.is_some())
 }

@@ -6,6 +6,7 @@
 
 use super::session::Session;
 use super::text::stored;
+use crate::progress::Progress;
 use crate::state::{Lifecycle, Phase, Transition};
 use crate::store::endings::{self, Payload};
 use crate::store::sql::rows::{self, column, name_of};
@@ -54,15 +55,23 @@ pub(super) async fn apply_fenced(
 
 /// Prolongs a lease: [`Lifecycle::renew`] in one statement, since it is the most frequent of all changes. It writes no
 /// column that is in an index.
-pub(super) async fn renew(session: &mut Session, lease: &Lease, duration: Duration) -> Result<Renewed> {
+pub(super) async fn renew(
+    session: &mut Session,
+    lease: &Lease,
+    duration: Duration,
+    progress: Progress,
+) -> Result<Renewed> {
     let renewed = sqlx::query(
-        "UPDATE jobs SET lease_until = queue_now() + $1 \
+        "UPDATE jobs SET lease_until = queue_now() + $1, stage = $5, step = $6, steps = $7 \
          WHERE id = $2 AND attempt = $3 AND worker = $4 AND state = 'running' RETURNING cancel_requested",
     )
     .bind(rows::milliseconds(duration))
     .bind(lease.job.as_str())
     .bind(i64::from(lease.attempt))
-    .bind(lease.worker.as_str());
+    .bind(lease.worker.as_str())
+    .bind(progress.stage.map(|stage| name_of(&stage)).transpose()?)
+    .bind(progress.step.map(|(done, _)| i64::from(done)))
+    .bind(progress.step.map(|(_, total)| i64::from(total)));
     let Some(row) = session.optional(renewed).await? else { return Ok(Renewed::Lost) };
     Ok(Renewed::Held { cancel_requested: column(&row, "cancel_requested")? })
 }

@@ -63,6 +63,17 @@ pub(super) async fn wake(session: &mut Session) -> Result<Vec<JobId>> {
     Ok(failed)
 }
 
+impl PostgresStore {
+    /// Does once what has to be done about once a second: delayed jobs become due, late ones fail, sums are added up.
+    /// Of several processes that call it at once, one does it. Returns the jobs that ended.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`].
+    pub async fn keep_house(&self) -> Result<Vec<JobId>> {
+        self.database.write(|session| Box::pin(keep_house(session))).await
+    }
+}
+
 #[async_trait]
 impl Upkeep for PostgresStore {
     async fn check_writable(&self) -> Result<()> {

@@ -47,6 +47,12 @@ CREATE TABLE jobs (
     quarantined BOOLEAN NOT NULL DEFAULT FALSE,
     worker TEXT,
     lease_until BIGINT,
+    -- What a worker has to understand to run it, see `SPEC_PROTOCOL`.
+    protocol BIGINT NOT NULL,
+    -- How far it is, as the last renewal said. In no index.
+    stage TEXT,
+    step BIGINT,
+    steps BIGINT,
     created_at BIGINT NOT NULL,
     started_at BIGINT,
     finished_at BIGINT,
@@ -156,6 +162,13 @@ CREATE TABLE uploads (
 CREATE INDEX uploads_age ON uploads (created_at) WHERE NOT expired;
 CREATE INDEX uploads_expired ON uploads (created_at) WHERE expired;
 CREATE INDEX uploads_kept_for ON uploads ((created_at + kept_for)) WHERE kept_for IS NOT NULL AND NOT expired;
+
+-- Servers and workers that are there, for people who look. Nothing is decided by it: what a worker holds is in its jobs.
+CREATE TABLE processes (
+    id TEXT PRIMARY KEY,
+    facts TEXT NOT NULL,
+    seen_at BIGINT NOT NULL
+);
 
 CREATE TABLE settings (
     name TEXT PRIMARY KEY,
