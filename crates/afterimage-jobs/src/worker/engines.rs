@@ -44,6 +44,8 @@ pub trait Engines: Debug + Send + Sync + 'static {
 pub struct EngineStatus {
     /// Name of the set of models that it runs, for logs and metrics.
     pub model: String,
+    /// What it computes on, such as `cuda:1`; while it is not open, what it was told to.
+    pub device: String,
     /// The queues whose jobs it runs, one at a time.
     pub queues: Vec<Queue>,
     /// Whether it takes a job now or after the one that it runs.

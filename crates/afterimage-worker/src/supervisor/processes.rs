@@ -53,6 +53,7 @@ impl EngineProcesses {
                 let restarter = Restarter {
                     index: statuses.len(),
                     label: group.label().to_owned(),
+                    device: group.device(),
                     command: group.command.clone(),
                     limits,
                     queues: queues.clone(),

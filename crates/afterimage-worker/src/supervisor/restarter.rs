@@ -19,6 +19,8 @@ pub struct Restarter {
     pub index: usize,
     /// Name of the set of models, for the log.
     pub label: String,
+    /// What it was told to compute on, for the log.
+    pub device: String,
     pub command: EngineCommand,
     pub limits: SupervisorLimits,
     pub queues: Receivers,
@@ -49,7 +51,7 @@ impl Restarter {
             };
             if lost_in_a_row >= MOST_DEVICE_LOSSES {
                 failure.message.push_str("; it failed twice in a row and is not used until the server starts again");
-                tracing::error!(process = self.index, model = self.label, reason = failure.message, "device given up");
+                tracing::error!(process = self.index, model = self.label, device = self.device, reason = failure.message, "device given up");
                 self.status.send_modify(|status| {
                     status.pid = None;
                     status.state = ProcessState::Dead { since: Instant::now(), failure };
@@ -63,6 +65,7 @@ impl Restarter {
             tracing::warn!(
                 process = self.index,
                 model = self.label,
+                device = self.device,
                 reason = failure.message,
                 pause_ms = pause.as_millis() as u64,
                 "engine process ended; it will be started again"
@@ -101,6 +104,7 @@ impl Restarter {
             model = self.label,
             pid = process.pid(),
             weights = model.name,
+            device = model.device,
             checkers = ?model.checkers,
             memory,
             "engine process is ready"

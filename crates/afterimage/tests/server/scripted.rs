@@ -74,6 +74,7 @@ impl Engines for Scripted {
     fn statuses(&self) -> Vec<EngineStatus> {
         let engine = EngineStatus {
             model: "default".to_owned(),
+            device: "none".to_owned(),
             queues: UNNAMED.to_vec(),
             is_open: true,
             restarts: 0,
