@@ -244,7 +244,10 @@ mod tests {
         assert!(!settings.pools && settings.late && settings.lazy && settings.strict && settings.skip);
         assert_eq!(settings.skip_after, Some(5));
         let calls = [1, 2, 3, 4];
-        assert_eq!(calls.map(|n| settings.failure("cuLaunchKernel", n, None).map(|s| s.0)), [None, None, Some(700), None]);
+        assert_eq!(
+            calls.map(|n| settings.failure("cuLaunchKernel", n, None).map(|s| s.0)),
+            [None, None, Some(700), None]
+        );
         let allocations = calls.map(|n| settings.failure("cuMemAlloc_v2", n, Some(0)).map(|s| s.0));
         assert_eq!(allocations, [None, Some(2), Some(2), Some(2)]);
         let of_one = StandInSettings::parse("fail=cuLaunchKernel:700@1..,fail_card=1").unwrap();

@@ -25,12 +25,24 @@ pub(crate) fn open(number: usize, dtype: DtypeChoice) -> Result<Cuda> {
     let cuda = Cuda::open(number, options(dtype))?;
     let SelfTest { struck, passed, missing } = cuda.self_test()?;
     for kernel in &struck {
-        tracing::warn!(device = cuda.name(), card = cuda.card().name, kernel = kernel.name, problem = kernel.problem, "a kernel failed its self-test and is not used");
+        tracing::warn!(
+            device = cuda.name(),
+            card = cuda.card().name,
+            kernel = kernel.name,
+            problem = kernel.problem,
+            "a kernel failed its self-test and is not used"
+        );
     }
     if let Some(problem) = missing.into_iter().next() {
         return Err(Error::Device { device: cuda.name().to_owned(), problem });
     }
-    tracing::info!(device = cuda.name(), card = cuda.card().name, passed = passed.len(), struck = struck.len(), "self-test of the card");
+    tracing::info!(
+        device = cuda.name(),
+        card = cuda.card().name,
+        passed = passed.len(),
+        struck = struck.len(),
+        "self-test of the card"
+    );
     Ok(cuda)
 }
 

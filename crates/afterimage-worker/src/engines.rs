@@ -3,7 +3,7 @@
 use crate::executor::EngineExecutor;
 use crate::group::{EngineGroup, EngineSet};
 use crate::launch::EngineCommand;
-use crate::supervisor::{EngineProcesses, ProcessStatus, SupervisorLimits};
+use crate::supervisor::{EngineProcesses, ProcessState, ProcessStatus, SupervisorLimits};
 use afterimage_jobs::Blobs;
 use afterimage_jobs::progress::Events;
 use afterimage_jobs::worker::{EngineStatus, Engines, Executor, StartEngines, UnusableEngine};
@@ -39,6 +39,7 @@ impl Engines for EngineProcesses {
             device: process.state.model().map_or_else(|| group.device(), |model| model.device.clone()),
             queues: group.queues.clone(),
             is_open: process.state.is_open(),
+            is_given_up: matches!(process.state, ProcessState::GivenUp { .. }),
             restarts: process.restarts,
             checkers: process.state.model().map_or_else(Vec::new, |model| model.checkers.clone()),
         };

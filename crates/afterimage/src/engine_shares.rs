@@ -19,7 +19,8 @@ impl PlacedSet {
     /// The options of its processes on each device, where each set has `workers` of them and `sets` are all that there are.
     pub fn shares(&self, sets: &[Self], workers: usize, cores: Option<NonZeroUsize>) -> Vec<EngineOptions> {
         let devices = || sets.iter().flat_map(|set| &set.devices);
-        let threads = self.options.threads.or_else(|| cores.and_then(|cores| share(cores, workers * devices().count())));
+        let threads =
+            self.options.threads.or_else(|| cores.and_then(|cores| share(cores, workers * devices().count())));
         let on = |device: DeviceChoice| EngineOptions {
             device,
             threads,

@@ -2,15 +2,14 @@
 
 use super::recorder::{self, Ending};
 use super::{Control, Execution, WorkerContext, heartbeat};
-use crate::{Job, Queue};
+use crate::{Job, Queue, Result};
 use std::sync::Arc;
 use tokio::time::{Instant, sleep};
 
 /// Runs jobs of `queues` until the workers stop.
 pub(super) async fn run(shared: Arc<WorkerContext>, slot: usize, queues: Vec<Queue>) {
     while !shared.stopping.is_cancelled() {
-        // Never given up half way: a claim that nobody hears of would have to run out.
-        let pause = match shared.store.claim(&shared.worker, &queues, shared.options.lease).await {
+        let pause = match claim(&shared, slot, &queues).await {
             Ok(Some(job)) => {
                 run_job(&shared, slot, job).await;
                 continue;
@@ -27,6 +26,15 @@ pub(super) async fn run(shared: Arc<WorkerContext>, slot: usize, queues: Vec<Que
             () = shared.stopping.cancelled() => {}
         }
     }
+}
+
+/// A job for the slot, unless what would run it is gone. Never given up half way: a claim that nobody hears of would have to run
+/// out.
+async fn claim(shared: &WorkerContext, slot: usize, queues: &[Queue]) -> Result<Option<Job>> {
+    if !shared.executor.takes_jobs(slot) {
+        return Ok(None);
+    }
+    shared.store.claim(&shared.worker, queues, shared.options.lease).await
 }
 
 async fn run_job(shared: &Arc<WorkerContext>, slot: usize, job: Job) {

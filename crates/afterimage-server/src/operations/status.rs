@@ -37,6 +37,8 @@ struct ShownEngine {
     device: String,
     /// Whether it takes a job now or after the one that it runs.
     open: bool,
+    /// Whether its device failed too often, so that it is not started again before the server is.
+    given_up: bool,
     /// How often it was started again after a death.
     restarts: u64,
     /// Names of the safety checkers that look at its results; empty: none does. Null while it is not open.
@@ -55,8 +57,8 @@ struct ShownPolicy {
 
 impl From<EngineStatus> for ShownEngine {
     fn from(status: EngineStatus) -> Self {
-        let EngineStatus { model, device, queues: _, is_open, restarts, checkers } = status;
-        Self { model, device, open: is_open, restarts, checkers: is_open.then_some(checkers) }
+        let EngineStatus { model, device, queues: _, is_open, is_given_up, restarts, checkers } = status;
+        Self { model, device, open: is_open, given_up: is_given_up, restarts, checkers: is_open.then_some(checkers) }
     }
 }
 
@@ -106,11 +108,12 @@ mod tests {
             device: "cuda:1".to_owned(),
             queues: Vec::new(),
             is_open,
+            is_given_up: false,
             restarts: 2,
             checkers: checkers.iter().map(|name| (*name).to_owned()).collect(),
         };
         let shown = |status: EngineStatus| serde_json::to_value(ShownEngine::from(status)).unwrap();
-        let with = |open: bool, checkers| json!({"model": "dev", "device": "cuda:1", "open": open, "restarts": 2, "checkers": checkers});
+        let with = |open: bool, checkers| json!({"model": "dev", "device": "cuda:1", "open": open, "given_up": false, "restarts": 2, "checkers": checkers});
         assert_eq!(shown(engine(true, &["open_nsfw", "falconsai"])), with(true, json!(["open_nsfw", "falconsai"])));
         assert_eq!(shown(engine(true, &[])), with(true, json!([])));
         assert_eq!(shown(engine(false, &[])), with(false, json!(null)));

@@ -77,6 +77,7 @@ impl Engines for Scripted {
             device: "none".to_owned(),
             queues: UNNAMED.to_vec(),
             is_open: true,
+            is_given_up: false,
             restarts: 0,
             checkers: vec!["scripted".to_owned()],
         };
