@@ -159,7 +159,7 @@ impl StandInDriver {
         }
         let calls = self.calls.entry(name).or_default();
         *calls += 1;
-        if let Some(status) = self.settings.failure(name, *calls) {
+        if let Some(status) = self.settings.failure(name, *calls, current().checked_sub(1)) {
             return Err(Fault::new(status, format!("call {calls} fails with {} as it was told to", status.0)));
         }
         if self.settings.is_missing(name) {

@@ -12,7 +12,9 @@
 //! | `oom_after` | allocations that would make more live bytes than this fail, whatever `memory` tells | never |
 //! | `pools=0` | cards cannot allocate in the order of a stream | they can |
 //! | `fail` | `ENTRY:CODE@N`: call number N (from 1 on) of an entry point returns that code; `@N..`: that one and all later ones. With or without `_v2`. Codes that break a real context break this one | nothing |
+//! | `fail_card` | the card whose context is current when `fail` happens | any |
 //! | `once` | a file: what `fail` tells happens in one process alone, the one that makes it | in each |
+//! | `times` | with `once`, how many processes it happens in | 1 |
 //! | `missing` | entry points that return 500; they cannot be taken out of the library | none |
 //! | `late` | what a launch, or a copy that need not wait, does wrong is told by the next call, not by itself | at once |
 //! | `lazy` | these run when somebody waits for them, not before; implies `late` | at once |
@@ -55,7 +57,9 @@ pub(crate) struct StandInSettings {
     pub(crate) skip: bool,
     pub(crate) skip_after: Option<u64>,
     pub(crate) record: Option<String>,
+    fail_card: Option<usize>,
     once: Option<String>,
+    times: usize,
 }
 
 impl Default for StandInSettings {
@@ -78,7 +82,9 @@ impl Default for StandInSettings {
             skip: false,
             skip_after: None,
             record: None,
+            fail_card: None,
             once: None,
+            times: 1,
         }
     }
 }
@@ -114,6 +120,8 @@ impl StandInSettings {
             }
             "strict" => self.strict = flag(value)?,
             "skip" => self.skip = flag(value)?,
+            "fail_card" => self.fail_card = Some(value.parse().ok()?),
+            "times" => self.times = value.parse().ok()?,
             "once" => self.once = Some(value.to_owned()),
             "record" => self.record = Some(value.to_owned()),
             "skip_after" => self.skip_after = Some(value.parse().ok()?),
@@ -140,21 +148,27 @@ impl StandInSettings {
         self.missing.iter().any(|missing| same_entry(missing, entry))
     }
 
-    /// What call number `call` of an entry point returns instead of doing its work.
-    pub(crate) fn failure(&self, entry: &str, call: u64) -> Option<StandInStatus> {
+    /// What call number `call` of an entry point returns instead of doing its work, with this card current.
+    pub(crate) fn failure(&self, entry: &str, call: u64, card: Option<usize>) -> Option<StandInStatus> {
+        if self.fail_card.is_some_and(|wanted| card != Some(wanted)) {
+            return None;
+        }
         let hit = |failure: &&InjectedFailure| {
             same_entry(&failure.entry, entry) && (call == failure.first || failure.and_later && call > failure.first)
         };
         self.failures.iter().find(hit).filter(|_| self.may_fail()).map(|failure| failure.status)
     }
 
-    /// Whether no other process failed before, where one alone is to.
+    /// Whether no others failed before, where some alone are to: the file lists them.
     fn may_fail(&self) -> bool {
+        let Some(path) = &self.once else { return true };
         let mark = std::process::id().to_string();
-        self.once.as_ref().is_none_or(|path| match std::fs::read_to_string(path) {
-            Ok(found) => found == mark,
-            Err(_) => std::fs::write(path, mark).is_ok(),
-        })
+        let mut failed = std::fs::read_to_string(path).unwrap_or_default();
+        if failed.lines().any(|line| line == mark) {
+            return true;
+        }
+        failed = format!("{failed}{mark}\n");
+        failed.lines().count() <= self.times && std::fs::write(path, failed).is_ok()
     }
 
     /// The most dynamic shared memory that a block may ask for.
@@ -230,9 +244,15 @@ mod tests {
         assert!(!settings.pools && settings.late && settings.lazy && settings.strict && settings.skip);
         assert_eq!(settings.skip_after, Some(5));
         let calls = [1, 2, 3, 4];
-        assert_eq!(calls.map(|n| settings.failure("cuLaunchKernel", n).map(|s| s.0)), [None, None, Some(700), None]);
-        let allocations = calls.map(|n| settings.failure("cuMemAlloc_v2", n).map(|s| s.0));
+        assert_eq!(
+            calls.map(|n| settings.failure("cuLaunchKernel", n, None).map(|s| s.0)),
+            [None, None, Some(700), None]
+        );
+        let allocations = calls.map(|n| settings.failure("cuMemAlloc_v2", n, Some(0)).map(|s| s.0));
         assert_eq!(allocations, [None, Some(2), Some(2), Some(2)]);
+        let of_one = StandInSettings::parse("fail=cuLaunchKernel:700@1..,fail_card=1").unwrap();
+        let hit = |card| of_one.failure("cuLaunchKernel", 4, card).map(|status| status.0);
+        assert_eq!([hit(None), hit(Some(0)), hit(Some(1))], [None, None, Some(700)]);
         assert!(settings.is_missing("cuMemAllocAsync") && !settings.is_missing("cuMemAlloc_v2"));
         assert_eq!((settings.shared_memory(0), StandInSettings::default().shared_memory(0)), (99 << 10, 227 << 10));
     }

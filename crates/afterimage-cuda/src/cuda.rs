@@ -66,14 +66,7 @@ impl Cuda {
         let Some(card) = cards.iter().find(|card| card.number == number).cloned() else {
             return Err(refusal(no_such_card(&cards)));
         };
-        if card.capability < LEAST_CAPABILITY {
-            let (major, minor) = card.capability;
-            return Err(refusal(format!(
-                "{} has compute capability {major}.{minor}; expected 8.0 (Ampere) or newer, or --device cpu",
-                card.name
-            )));
-        }
-        if let Some(problem) = too_old(&card, driver.version()) {
+        if let Some(problem) = card.refusal(driver.version()) {
             return Err(refusal(problem));
         }
         let context = driver.context(number).map_err(|error| refusal(error.to_string()))?;
@@ -181,6 +174,20 @@ impl Cuda {
         };
         matrix.used();
         Ok(CudaWeight { rows, cols, layout, place })
+    }
+}
+
+impl Card {
+    /// Why a driver of this version cannot use the card with what is in this program, if it is known before trying.
+    pub fn refusal(&self, version: i32) -> Option<String> {
+        if self.capability < LEAST_CAPABILITY {
+            let (major, minor) = self.capability;
+            return Some(format!(
+                "{} has compute capability {major}.{minor}; expected 8.0 (Ampere) or newer, or --device cpu",
+                self.name
+            ));
+        }
+        too_old(self, version)
     }
 }
 

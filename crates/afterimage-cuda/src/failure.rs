@@ -32,6 +32,6 @@ fn to_error(what: &str, error: &DriverError) -> Error {
     let separator = if what.is_empty() { "" } else { ": " };
     let memory = if error.is_out_of_memory() { format!("{OUT_OF_MEMORY}: ") } else { String::new() };
     let problem = format!("{memory}{what}{separator}{error}");
-    let device = "cuda".to_owned();
+    let device = error.device();
     if error.is_sticky() { Error::DeviceLost { device, problem } } else { Error::Device { device, problem } }
 }

@@ -123,7 +123,7 @@ impl MemoryPool {
         let free = self.context.free_bytes().unwrap_or(0);
         let [size, used, free] = [size as u64, state.used_bytes as u64, free].map(|bytes| bytes >> 20);
         Error::Device {
-            device: "cuda".to_owned(),
+            device: self.context.device(),
             problem: format!(
                 "{OUT_OF_MEMORY}: {size} MiB were asked for, {used} MiB are used and {free} MiB are free; a smaller size or --memory-budget helps"
             ),

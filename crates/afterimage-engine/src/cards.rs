@@ -25,12 +25,24 @@ pub(crate) fn open(number: usize, dtype: DtypeChoice) -> Result<Cuda> {
     let cuda = Cuda::open(number, options(dtype))?;
     let SelfTest { struck, passed, missing } = cuda.self_test()?;
     for kernel in &struck {
-        tracing::warn!(device = %cuda.card().name, kernel = kernel.name, problem = kernel.problem, "a kernel failed its self-test and is not used");
+        tracing::warn!(
+            device = cuda.name(),
+            card = cuda.card().name,
+            kernel = kernel.name,
+            problem = kernel.problem,
+            "a kernel failed its self-test and is not used"
+        );
     }
     if let Some(problem) = missing.into_iter().next() {
         return Err(Error::Device { device: cuda.name().to_owned(), problem });
     }
-    tracing::info!(device = %cuda.card().name, passed = passed.len(), struck = struck.len(), "self-test of the card");
+    tracing::info!(
+        device = cuda.name(),
+        card = cuda.card().name,
+        passed = passed.len(),
+        struck = struck.len(),
+        "self-test of the card"
+    );
     Ok(cuda)
 }
 
@@ -51,6 +63,22 @@ pub(crate) fn best(dtype: DtypeChoice) -> Option<Cuda> {
             None
         }
     })
+}
+
+/// The numbers of all cards that can be used; why one is left out is said in the log.
+///
+/// # Errors
+/// When there is no driver, or none of them can be.
+pub(crate) fn usable() -> std::result::Result<Vec<usize>, String> {
+    let driver = Driver::open().map_err(|error| error.to_string())?;
+    let mut usable = Vec::new();
+    for card in driver.cards().map_err(|error| error.to_string())? {
+        match card.refusal(driver.version()) {
+            None => usable.push(card.number),
+            Some(problem) => tracing::warn!(device = format!("cuda:{}", card.number), problem, "the card is not used"),
+        }
+    }
+    if usable.is_empty() { Err("there is no card that can be used; use cpu".to_owned()) } else { Ok(usable) }
 }
 
 /// What `afterimage doctor` tells of cards.

@@ -55,6 +55,17 @@ fn on_the_best<W: OnDevice>(dtype: DtypeChoice, work: &W) -> Result<W::Output> {
     work.run(Arc::new(processor(dtype)?))
 }
 
+/// The numbers of all cards that can be used, for who wants all of them.
+///
+/// # Errors
+/// When there are none, saying why.
+pub fn usable_cards() -> std::result::Result<Vec<usize>, String> {
+    #[cfg(feature = "gpu")]
+    return crate::cards::usable();
+    #[cfg(not(feature = "gpu"))]
+    Err("cards are not in this build; use cpu or auto".to_owned())
+}
+
 fn not_in_this_build(choice: DeviceChoice) -> Error {
     let problem = "is not in this build; use cpu or auto".to_owned();
     Error::Device { device: choice.to_string(), problem }

@@ -31,6 +31,7 @@ pub mod weights;
 
 #[cfg(feature = "gpu")]
 pub use cards::{CardsReport, ExaminedCard, examine_cards};
+pub use devices::usable_cards;
 pub use engine::Engine;
 pub use generation::Generation;
 pub use intact::check_weights;

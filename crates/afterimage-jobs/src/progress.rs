@@ -244,6 +244,11 @@ impl Attempt {
         let _ = channel.events.send(event);
     }
 
+    /// The job.
+    pub const fn job(&self) -> &JobId {
+        &self.job
+    }
+
     /// Whether somebody wants previews now.
     pub fn previews_wanted(&self) -> bool {
         *self.watched.borrow() > 0

@@ -111,6 +111,7 @@ impl App {
             rates: resources.rates,
             models: Arc::clone(&models),
             loras: loras.clone(),
+            engines: Arc::clone(&engines),
         };
         let follower = Follower { store: Arc::clone(&store), hints, events: Events::default(), stopping };
         let media = Media {

@@ -50,6 +50,9 @@ pub enum Refusal {
     /// Something outside of the program is not there right now: disk full, database lost.
     #[error("the service is not available at the moment; nothing was stored")]
     Unavailable,
+    /// What would run the model failed for good.
+    #[error("what runs this model failed, and is not used until the server starts again; nothing was stored")]
+    GivenUp,
     /// The disk is so full that what is left belongs to the database and the jobs that run.
     #[error("the server's disk is nearly full; nothing was stored, try again later")]
     DiskFull,
@@ -86,7 +89,7 @@ impl Refusal {
             Self::IdempotencyConflict => StatusCode::UNPROCESSABLE_ENTITY,
             // No 5xx or 429, which clients repeat at once, nor a 413: the same request passes when there is room.
             Self::OverQuota { .. } => StatusCode::FORBIDDEN,
-            Self::Unavailable | Self::DiskFull | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable | Self::GivenUp | Self::DiskFull | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -96,7 +99,7 @@ impl Refusal {
         match self {
             Self::Unavailable | Self::Busy => Some(5),
             Self::DiskFull => Some(30),
-            Self::TooManyWrongKeys => Some(60),
+            Self::TooManyWrongKeys | Self::GivenUp => Some(60),
             _ => None,
         }
     }

@@ -9,7 +9,7 @@ use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
 use crate::storage_room::StorageRoom;
 use afterimage_core::{Error as CoreError, Field, GenerationRequest, ModelName, OutputFormat, limits};
-use afterimage_jobs::worker::Hints;
+use afterimage_jobs::worker::{Engines, Hints};
 use afterimage_jobs::{
     ApiKey, Blobs, Idempotency, Job, JobId, JobSpec, NewJob, OutputSpec, Priority, Queue, Source, Store, Submitted,
     Webhook,
@@ -37,6 +37,8 @@ pub struct Submitter {
     pub models: Arc<ModelSets>,
     /// Where requests find LoRAs by name.
     pub loras: LoraFolders,
+    /// What runs jobs; none when this server only answers requests.
+    pub engines: Arc<dyn Engines>,
 }
 
 /// What a dialect made of a request.
@@ -79,7 +81,7 @@ pub type FieldName = fn(Field) -> &'static str;
 ///
 /// # Errors
 /// [`Refusal::Field`], with the dialect's name of the field, for a request that the engine would refuse;
-/// those of [`LoraFolders::check`]; [`Refusal::OverQuota`] and [`Refusal::DiskFull`]; those of the store.
+/// [`Refusal::GivenUp`]; those of [`LoraFolders::check`]; [`Refusal::OverQuota`] and [`Refusal::DiskFull`]; those of the store.
 pub async fn submit(
     submitter: &Submitter,
     key: &ApiKey,
@@ -90,6 +92,10 @@ pub async fn submit(
     submission.request.model = submitter.models.queue_of(&submission.model).ok_or_else(unserved)?;
     check(&submission, submitter.models.queues(), field_name)?;
     let GenerationRequest { model, loras, .. } = &submission.request;
+    if submitter.engines.is_given_up(model) {
+        // A repetition asks for nothing new: it may have been done while there was a device.
+        return repeated(submitter, key, &submission).await?.map(Submitted::Existing).ok_or(Refusal::GivenUp);
+    }
     if let Err(refusal) = submitter.loras.check(model, loras, field_name(Field::Loras)).await {
         // A repetition asks for nothing new: what it names may be gone since the first one was taken.
         return repeated(submitter, key, &submission).await?.map(Submitted::Existing).ok_or(refusal);

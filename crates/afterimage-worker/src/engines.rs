@@ -1,10 +1,9 @@
 //! Engine processes as a server sees them.
 
 use crate::executor::EngineExecutor;
-use crate::group::EngineGroup;
+use crate::group::{EngineGroup, EngineSet};
 use crate::launch::EngineCommand;
-use crate::supervisor::{EngineProcesses, ProcessStatus, SupervisorLimits};
-use afterimage_core::ModelName;
+use crate::supervisor::{EngineProcesses, ProcessState, ProcessStatus, SupervisorLimits};
 use afterimage_jobs::Blobs;
 use afterimage_jobs::progress::Events;
 use afterimage_jobs::worker::{EngineStatus, Engines, Executor, StartEngines, UnusableEngine};
@@ -18,10 +17,9 @@ impl StartEngines for EngineCommand {
     }
 }
 
-/// Several sets of models by name, each with how its processes are started; at least one. The first also serves what names
-/// none.
+/// Sets of models, at least one. The first also serves what names none.
 #[derive(Clone, Debug)]
-pub struct EngineSets(pub Vec<(ModelName, EngineCommand)>);
+pub struct EngineSets(pub Vec<EngineSet>);
 
 impl StartEngines for EngineSets {
     fn start(&self, workers: usize) -> Arc<dyn Engines> {
@@ -38,8 +36,10 @@ impl Engines for EngineProcesses {
     fn statuses(&self) -> Vec<EngineStatus> {
         let seen = |(group, process): (&EngineGroup, ProcessStatus)| EngineStatus {
             model: group.label().to_owned(),
+            device: process.state.model().map_or_else(|| group.device(), |model| model.device.clone()),
             queues: group.queues.clone(),
             is_open: process.state.is_open(),
+            is_given_up: matches!(process.state, ProcessState::GivenUp { .. }),
             restarts: process.restarts,
             checkers: process.state.model().map_or_else(Vec::new, |model| model.checkers.clone()),
         };

@@ -27,6 +27,10 @@ impl EngineExecutor {
 
 #[async_trait]
 impl Executor for EngineExecutor {
+    fn takes_jobs(&self, slot: usize) -> bool {
+        self.processes.is_kept(slot)
+    }
+
     async fn execute(&self, job: &Job, control: &Control) -> Execution {
         let attempt = self.events.begin(&job.id);
         let sources = tokio::select! {

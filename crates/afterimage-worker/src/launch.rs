@@ -1,7 +1,7 @@
 //! How an engine process is started: the program, its arguments, and an environment without secrets.
 
 use super::child::ChildSettings;
-use afterimage_engine::{CheckerChoice, EngineOptions, LoraFile};
+use afterimage_engine::{CheckerChoice, DeviceChoice, EngineOptions, LoraFile};
 use clap::ValueEnum;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -27,6 +27,8 @@ pub struct EngineCommand {
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<OsString>,
+    /// The device among them, for people.
+    pub device: DeviceChoice,
 }
 
 impl EngineCommand {
@@ -44,7 +46,7 @@ impl EngineCommand {
         } else {
             std::env::current_exe()?
         };
-        Ok(Self { program, arguments: arguments(options, settings) })
+        Ok(Self { program, arguments: arguments(options, settings), device: options.device })
     }
 
     pub(super) fn build(&self) -> tokio::process::Command {
@@ -124,7 +126,7 @@ fn arguments(options: &EngineOptions, settings: &ChildSettings) -> Vec<OsString>
 mod tests {
     use super::*;
     use afterimage_core::OnFlag;
-    use afterimage_engine::{CacheThreshold, DeviceChoice, DtypeChoice, MetadataLevel, SafetyOptions, SafetyPreviews};
+    use afterimage_engine::{CacheThreshold, DtypeChoice, MetadataLevel, SafetyOptions, SafetyPreviews};
 
     #[test]
     fn secrets_and_settings_stay_with_the_server() {

@@ -28,7 +28,7 @@ mod supervisor;
 pub use engines::EngineSets;
 pub use executor::EngineExecutor;
 pub use frame::{Frame, FrameCodec, FrameError, FrameReader};
-pub use group::EngineGroup;
+pub use group::{EngineGroup, EngineSet};
 pub use launch::{BUILTIN_CHECKER, EngineCommand, REQUIRED_CHECKER};
 pub use protocol::{Command, JobNumber, PROTOCOL_VERSION, Report, Work};
 pub use supervisor::{EngineProcesses, OpenFailure, ProcessState, ProcessStatus, SupervisorLimits};

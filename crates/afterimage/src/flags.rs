@@ -1,10 +1,12 @@
 //! Groups of flags that commands share. The doc comments are the help.
 
+use crate::devices::{self, DeviceWord};
 use crate::failure::CommandFailure;
+use crate::origin::Origins;
 use crate::values::{self, Seed};
 use afterimage_core::{Enlarge, OutputFormat, Size};
 use afterimage_engine::{
-    CacheThreshold, DeviceChoice, DtypeChoice, EngineOptions, LoraFile, MetadataLevel, usable_cores, use_threads,
+    CacheThreshold, DtypeChoice, EngineOptions, LoraFile, MetadataLevel, usable_cores, use_threads,
 };
 use clap::Args;
 use std::env;
@@ -97,16 +99,18 @@ pub struct ModelFlags {
     /// Where to compute: auto, cpu, cuda, cuda:N or metal
     ///
     /// `auto` takes the best that this build and this machine offer. Naming one that is not there is an error, never
-    /// a silent fall back to a slower one.
+    /// a silent fall back to a slower one. `serve` takes several, `cuda:0,cuda:1`, or `cuda:all` for every card that can be
+    /// used; each has processes of its own.
     #[arg(
         long,
         env = "AFTERIMAGE_DEVICE",
         hide_env_values = true,
         value_name = "DEVICE",
         default_value = "auto",
-        value_parser = values::device
+        value_delimiter = ',',
+        value_parser = devices::word
     )]
-    device: DeviceChoice,
+    device: Vec<DeviceWord>,
 
     /// Number type of the computation
     ///
@@ -133,8 +137,8 @@ pub struct ModelFlags {
 
     /// Processor threads that compute, 1 to 1024
     ///
-    /// Default: one for every core, however many hardware threads it has. `serve` has --workers processes for each set of models and gives each its share of the
-    /// cores, cores / processes; a number named here is each process's.
+    /// Default: one for every core, however many hardware threads it has. `serve` has --workers processes for each set of models and each device and gives each its
+    /// share of the cores, cores / processes; a number named here is each process's.
     #[arg(
         long,
         env = "AFTERIMAGE_THREADS",
@@ -148,8 +152,8 @@ pub struct ModelFlags {
     /// Memory that models and buffers may take, such as `16GB`; default: what the machine has available
     ///
     /// What does not fit together leaves memory after use, text encoders first; a transformer that does not fit is read from
-    /// its file at every step. What cannot fit is refused. `serve` has --workers processes for each set of models; a size
-    /// named here is each process's, the default its share.
+    /// its file at every step. What cannot fit is refused. `serve` has --workers processes for each set of models and each
+    /// device; a size named here is each process's, the default its share among those on the same device.
     #[arg(
         long,
         env = "AFTERIMAGE_MEMORY_BUDGET",
@@ -172,11 +176,25 @@ impl ModelFlags {
         take_threads(self.threads)
     }
 
-    /// The same, as the engine takes it; nobody looks at results.
-    pub fn engine_options(&self) -> EngineOptions {
+    /// The devices that were named, for who takes several.
+    pub fn devices(&self) -> &[DeviceWord] {
+        &self.device
+    }
+
+    /// All of it as one engine takes it; nobody looks at results.
+    ///
+    /// # Errors
+    /// When several devices were named.
+    pub fn engine_options(&self, origins: &Origins) -> Result<EngineOptions, CommandFailure> {
+        let device = devices::single(&self.device)
+            .map_err(|problem| CommandFailure::bad_input(origins.subject("device"), problem))?;
+        Ok(EngineOptions { device, ..self.options() })
+    }
+
+    /// The same on whatever device.
+    pub fn options(&self) -> EngineOptions {
         EngineOptions {
             loras: self.lora.clone(),
-            device: self.device,
             dtype: self.dtype,
             cache_threshold: self.cache_threshold,
             threads: self.threads,

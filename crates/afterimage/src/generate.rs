@@ -106,7 +106,7 @@ impl GenerationRun<'_> {
 
         cancel::install()?;
         let safety = self.safety.options(&[], self.origins)?;
-        let options = EngineOptions { safety, ..self.models.engine_options() };
+        let options = EngineOptions { safety, ..self.models.engine_options(self.origins)? };
         let options = self.hub.resolved(options, self.output.quiet, &|flag| self.origins.of_flag(flag))?;
         let engine = Engine::open(&options).map_err(failed)?;
         let progress = Progress::new(self.output.quiet).telling_memory(self.models.names_memory());

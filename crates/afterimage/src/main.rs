@@ -10,6 +10,8 @@ mod cli;
 mod commands;
 mod config;
 mod definition;
+mod devices;
+mod engine_shares;
 mod failure;
 mod flags;
 mod generate;

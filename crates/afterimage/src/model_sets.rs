@@ -1,11 +1,12 @@
 //! `--model NAME=SPEC`: sets of models that one server has at once.
 
+use crate::devices::{self, DeviceWord};
 use crate::failure::{CommandFailure, shortened};
 use crate::hub_files::{SCHEME, whole_model};
 use crate::origin::Origins;
 use crate::values;
 use afterimage_core::{LoraFolder, ModelName};
-use afterimage_engine::{CacheThreshold, DeviceChoice, DtypeChoice, EngineOptions, LoraFile};
+use afterimage_engine::{CacheThreshold, DtypeChoice, EngineOptions, LoraFile};
 use afterimage_server::dialects::model_ids;
 use afterimage_server::loras::LoraFolders;
 use afterimage_server::model_sets::{Ambiguous, ModelSets};
@@ -42,9 +43,9 @@ pub struct ModelSetFlags {
     /// May be given several times; NAME has 1 to 40 characters of a-z, 0-9, `.`, `_` and `-`. SPEC is a list of
     /// `key=value` with commas between: `base` (always), `redux`, `transformer`, `t5`, `clip`, `vae`, `image-encoder`, and
     /// `lora` (`FILE[:SCALE]`, may be given several times), `lora-dir`, `device`, `dtype`, `cache-threshold`, `threads` and `memory-budget`
-    /// where they differ from the flags. In the TOML file each set is a table, `[model.NAME]`, with the same keys; there a path
+    /// where they differ from the flags; several devices have a `+` between, `device=cuda:0+cuda:1`. In the TOML file each set is a table, `[model.NAME]`, with the same keys; there a path
     /// may hold a comma. A `hub:NAME` in front stands for `base=hub:NAME`, or SRPO's base and transformer. Each set has
-    /// --workers processes of its own. Not together with --base and the other flags that name models.
+    /// --workers processes of its own on each of its devices. Not together with --base and the other flags that name models.
     ///
     /// Requests name a service's model id. One that a set lists (`serves=ID+ID`) runs there, and that set serves nothing
     /// else. Among the other sets an id of Redux goes to `redux`, else to `dev`, one of SRPO to `srpo`, one of schnell to
@@ -66,7 +67,7 @@ pub struct ModelSetSpec {
     image_encoder: Option<PathBuf>,
     loras: Vec<LoraFile>,
     lora_dir: Option<PathBuf>,
-    device: Option<DeviceChoice>,
+    devices: Vec<DeviceWord>,
     dtype: Option<DtypeChoice>,
     cache_threshold: Option<CacheThreshold>,
     threads: Option<NonZeroUsize>,
@@ -75,12 +76,8 @@ pub struct ModelSetSpec {
 }
 
 impl ModelSetFlags {
-    /// How many sets have names.
-    pub fn count(&self) -> usize {
-        self.model.len()
-    }
-
-    /// The engine's options of each set; what a set leaves out is that of `flags`.
+    /// The engine's options of each set, and the devices that it names; what a set leaves out is that of `flags`, but for the
+    /// devices.
     ///
     /// # Errors
     /// When the flags name models, too.
@@ -88,14 +85,14 @@ impl ModelSetFlags {
         &self,
         flags: &EngineOptions,
         origins: &Origins,
-    ) -> Result<Vec<(ModelName, EngineOptions)>, CommandFailure> {
+    ) -> Result<Vec<(ModelName, EngineOptions, &[DeviceWord])>, CommandFailure> {
         let named = flags.paths().into_iter().find(|(_, path)| path.is_some());
         if let (Some((field, _)), Some(first)) = (named, self.model.first()) {
             let problem =
                 format!("cannot be used together with --model; name it in the sets, --model {}=…", first.name);
             return Err(CommandFailure::bad_input(origins.subject(&field.replace('-', "_")), problem));
         }
-        Ok(self.model.iter().map(|set| (set.name.clone(), set.options(flags))).collect())
+        Ok(self.model.iter().map(|set| (set.name.clone(), set.options(flags), set.devices.as_slice())).collect())
     }
 
     /// Where requests for each set, or for the one without a name, find LoRAs: in the set's own folder, else in `shared`.
@@ -155,7 +152,7 @@ impl ModelSetSpec {
             image_encoder: self.image_encoder.clone(),
             loras: if self.loras.is_empty() { flags.loras.clone() } else { self.loras.clone() },
             lora_dir: self.lora_dir.clone().or_else(|| flags.lora_dir.clone()),
-            device: self.device.unwrap_or(flags.device),
+            device: flags.device,
             dtype: self.dtype.unwrap_or(flags.dtype),
             cache_threshold: self.cache_threshold.unwrap_or(flags.cache_threshold),
             threads: self.threads.or(flags.threads),
@@ -234,7 +231,7 @@ fn read(name: ModelName, values: &Map<String, Value>) -> Result<ModelSetSpec, St
         image_encoder: path("image-encoder")?,
         loras: loras(values.get("lora")).map_err(|it| parsed("lora", it))?,
         lora_dir: path("lora-dir")?,
-        device: text("device")?.map(|text| values::device(&text)).transpose().map_err(|it| parsed("device", it))?,
+        devices: device_words(values.get("device")).map_err(|it| parsed("device", it))?,
         dtype: text("dtype")?.map(|text| dtype(&text)).transpose().map_err(|it| parsed("dtype", it))?,
         cache_threshold: text("cache-threshold")?
             .map(|text| values::cache_threshold(&text))
@@ -257,6 +254,17 @@ fn dtype(text: &str) -> Result<DtypeChoice, String> {
         .collect();
     let dtype = DtypeChoice::from_str(text, false);
     dtype.map_err(|_| format!("`{}` is not known; {} are accepted", shortened(text), known.join(", ")))
+}
+
+/// One device, several with `+` or a comma between, or a list of them.
+fn device_words(value: Option<&Value>) -> Result<Vec<DeviceWord>, String> {
+    let text = |value: &Value| value.as_str().map(str::to_owned).ok_or("expected a device, as text");
+    let texts = match value {
+        None => return Ok(Vec::new()),
+        Some(Value::Array(list)) if !list.is_empty() => list.iter().map(text).collect::<Result<Vec<_>, _>>()?,
+        Some(one) => vec![text(one)?],
+    };
+    texts.iter().flat_map(|text| text.split(['+', ','])).map(devices::word).collect()
 }
 
 /// One file, or a list of them, each with a scale or without.
@@ -311,7 +319,14 @@ mod tests {
         assert_eq!(options.base, Some("/a=b".into()));
         assert_eq!((options.dtype, options.threads, options.redux), (DtypeChoice::Bf16, NonZeroUsize::new(3), None));
         let plain = parse("dev=base=b").unwrap().options(&flags);
-        assert_eq!((plain.threads, plain.device), (NonZeroUsize::new(7), DeviceChoice::Auto));
+        assert_eq!(plain.threads, NonZeroUsize::new(7));
+        let several = |spec: &str| parse(spec).unwrap().devices;
+        let listed = several("dev=base=b,device=cuda:0+cuda:1");
+        assert_eq!((listed.len(), several("dev=base=b").len()), (2, 0));
+        for table in ["base = 'b'\ndevice = ['cuda:0', 'cuda:1']", "base = 'b'\ndevice = 'cuda,cuda:1'"] {
+            assert_eq!(several(&from_table("dev", &table.parse().unwrap()).unwrap()), listed, "{table}");
+        }
+        assert!(parse("dev=base=b,device=gpu").unwrap_err().starts_with("dev: device: "));
         let flags = EngineOptions { lora_dir: Some("/loras".into()), ..flags };
         let flags = EngineOptions { cache_threshold: CacheThreshold::try_from(0.1).unwrap(), ..flags };
         let threshold = |spec| parse(spec).unwrap().options(&flags).cache_threshold.get();

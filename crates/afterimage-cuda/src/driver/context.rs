@@ -19,6 +19,8 @@ const SHARED_BY_DEFAULT: u32 = 48 << 10;
 pub(crate) struct CudaContext {
     functions: Arc<Functions>,
     card: CardHandle,
+    /// The card's number, for people.
+    number: usize,
     handle: Handle,
 }
 
@@ -32,12 +34,13 @@ impl CudaContext {
     ///
     /// # Errors
     /// [`DriverError::Call`].
-    pub fn new(functions: &Arc<Functions>, card: CardHandle) -> Result<Arc<Self>, DriverError> {
+    pub fn new(functions: &Arc<Functions>, card: CardHandle, number: usize) -> Result<Arc<Self>, DriverError> {
         let functions = Arc::clone(functions);
         let mut handle = null_mut();
         // SAFETY: writes one handle.
-        functions.check("cuDevicePrimaryCtxRetain", unsafe { (functions.retain_context)(&raw mut handle, card) })?;
-        Ok(Arc::new(Self { functions, card, handle }))
+        let status = unsafe { (functions.retain_context)(&raw mut handle, card) };
+        functions.check("cuDevicePrimaryCtxRetain", status).map_err(|error| error.on(number))?;
+        Ok(Arc::new(Self { functions, card, number, handle }))
     }
 
     /// Calls a function with this context current.
@@ -49,7 +52,12 @@ impl CudaContext {
     }
 
     fn check(&self, name: &'static str, status: c_int) -> Result<(), DriverError> {
-        self.functions.check(name, status)
+        self.functions.check(name, status).map_err(|error| error.on(self.number))
+    }
+
+    /// The card as people name it.
+    pub fn device(&self) -> String {
+        format!("cuda:{}", self.number)
     }
 
     /// Bytes of memory that nobody has.

@@ -26,6 +26,8 @@ pub enum DriverError {
         name: String,
         /// The driver's sentence about it.
         detail: String,
+        /// The card that it is about, where it is about one.
+        card: Option<usize>,
     },
 }
 
@@ -39,6 +41,22 @@ const OUT_OF_MEMORY: DriverStatus = 2;
 const STICKY: [DriverStatus; 15] = [214, 220, 226, 700, 702, 710, 714, 715, 716, 717, 718, 719, 721, 809, 999];
 
 impl DriverError {
+    /// The same about card `number`.
+    pub(crate) fn on(mut self, number: usize) -> Self {
+        if let Self::Call { card, .. } = &mut self {
+            *card = Some(number);
+        }
+        self
+    }
+
+    /// The device that it is about, as people name it.
+    pub(crate) fn device(&self) -> String {
+        match self {
+            Self::Call { card: Some(number), .. } => format!("cuda:{number}"),
+            _ => "cuda".to_owned(),
+        }
+    }
+
     /// Whether there was no room.
     pub fn is_out_of_memory(&self) -> bool {
         matches!(self, Self::Call { status: OUT_OF_MEMORY, .. })

@@ -113,7 +113,7 @@ impl Functions {
         };
         let name = text(self.error_name);
         let name = if name.is_empty() { "an unknown error".to_owned() } else { name };
-        Err(DriverError::Call { call, status, name, detail: text(self.error_string) })
+        Err(DriverError::Call { call, status, name, detail: text(self.error_string), card: None })
     }
 }
 

@@ -133,7 +133,7 @@ impl Driver {
     /// # Errors
     /// [`DriverError::Call`]
     pub(crate) fn context(&self, number: usize) -> Result<Arc<CudaContext>, DriverError> {
-        CudaContext::new(&self.functions, self.handle(number as c_int)?)
+        CudaContext::new(&self.functions, self.handle(number as c_int)?, number)
     }
 
     fn handle(&self, number: c_int) -> Result<CardHandle, DriverError> {

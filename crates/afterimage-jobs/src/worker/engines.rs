@@ -30,6 +30,14 @@ pub trait Engines: Debug + Send + Sync + 'static {
         self.statuses().iter().any(|status| status.is_open)
     }
 
+    /// Whether nothing runs jobs of `queue` until the server starts again: there are engines for it, and the devices of all of
+    /// them were given up.
+    fn is_given_up(&self, queue: &Queue) -> bool {
+        let statuses = self.statuses();
+        let mut serving = statuses.iter().filter(|status| status.queues.contains(queue)).peekable();
+        serving.peek().is_some() && serving.all(|status| status.is_given_up)
+    }
+
     /// Completes when one of the engines turns out to be unusable for a reason that starting it again does not mend: a
     /// wrong flag or file.
     async fn unusable(&self) -> UnusableEngine;
@@ -44,10 +52,14 @@ pub trait Engines: Debug + Send + Sync + 'static {
 pub struct EngineStatus {
     /// Name of the set of models that it runs, for logs and metrics.
     pub model: String,
+    /// What it computes on, such as `cuda:1`; while it is not open, what it was told to.
+    pub device: String,
     /// The queues whose jobs it runs, one at a time.
     pub queues: Vec<Queue>,
     /// Whether it takes a job now or after the one that it runs.
     pub is_open: bool,
+    /// Whether it is not started again, since its device failed too often.
+    pub is_given_up: bool,
     /// How often it was started again after a death.
     pub restarts: u64,
     /// Names of the safety checkers that look at results; none while it is not open.

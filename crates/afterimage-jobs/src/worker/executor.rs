@@ -12,6 +12,12 @@ pub trait Executor: Send + Sync + 'static {
     /// Runs one job to its end. It loads the job's sources itself; all of them are blobs by now.
     async fn execute(&self, job: &Job, control: &Control) -> Execution;
 
+    /// Whether slot `slot` should claim jobs: there is something that would run them.
+    fn takes_jobs(&self, slot: usize) -> bool {
+        let _ = slot;
+        true
+    }
+
     /// What an execution led to has become the end of `job`, this time and for good: for whoever counts.
     fn recorded(&self, job: &Job, end: RecordedEnd<'_>) {
         let _ = (job, end);

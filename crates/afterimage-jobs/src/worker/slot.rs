@@ -3,7 +3,7 @@
 use super::recorder::{self, Ending};
 use super::{Control, Execution, WorkerContext, heartbeat};
 use crate::backoff::random_part;
-use crate::{Job, Queue, WorkerId};
+use crate::{Job, Queue, Result, WorkerId};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -14,8 +14,7 @@ pub(super) async fn run(shared: Arc<WorkerContext>, slot: usize, queues: Vec<Que
     // heard from one that another slot has in hand.
     let worker = WorkerId::random();
     while !shared.stopping.is_cancelled() {
-        // Never given up half way: a claim that nobody hears of would have to run out.
-        let pause = match shared.store.claim(&worker, &queues, shared.options.lease).await {
+        let pause = match claim(&shared, slot, &worker, &queues).await {
             Ok(Some(job)) => {
                 run_job(&shared, slot, &worker, job).await;
                 continue;
@@ -37,6 +36,20 @@ pub(super) async fn run(shared: Arc<WorkerContext>, slot: usize, queues: Vec<Que
 /// How long an idle slot waits for news. Many hosts should not all look at once.
 fn pause(shared: &WorkerContext) -> Duration {
     shared.hints.look_every().map_or(shared.options.poll_every, |usual| usual.mul_f64(0.8 + 0.4 * random_part()))
+}
+
+/// A job for the slot, unless what would run it is gone. Never given up half way: a claim that nobody hears of would have to run
+/// out.
+async fn claim(
+    shared: &WorkerContext,
+    slot: usize,
+    worker: &WorkerId,
+    queues: &[Queue],
+) -> Result<Option<Job>> {
+    if !shared.executor.takes_jobs(slot) {
+        return Ok(None);
+    }
+    shared.store.claim(worker, queues, shared.options.lease).await
 }
 
 async fn run_job(shared: &Arc<WorkerContext>, slot: usize, worker: &WorkerId, job: Job) {

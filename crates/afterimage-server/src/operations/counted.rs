@@ -20,6 +20,10 @@ impl Executor for Counted {
         self.executor.execute(job, control).await
     }
 
+    fn takes_jobs(&self, slot: usize) -> bool {
+        self.executor.takes_jobs(slot)
+    }
+
     fn recorded(&self, job: &Job, end: RecordedEnd<'_>) {
         self.executor.recorded(job, end);
         self.metrics.ended(job, end);

@@ -1,8 +1,10 @@
 //! Whether a job that is submitted now would be stored and run.
 
 use crate::storage_room::StorageRoom;
-use afterimage_jobs::worker::Engines;
+use afterimage_jobs::worker::{EngineStatus, Engines};
 use afterimage_jobs::{StorageClaim, Store};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -29,10 +31,13 @@ pub struct Needs {
     pub engines: Arc<dyn Engines>,
 }
 
+/// One line for people.
+type Reason = Cow<'static, str>;
+
 /// What stands in the way of jobs, found out at most once a second while nothing does.
 pub struct Readiness {
     needs: Needs,
-    last: Mutex<Option<(Instant, Option<&'static str>)>>,
+    last: Mutex<Option<(Instant, Option<Reason>)>>,
 }
 
 impl Readiness {
@@ -42,48 +47,58 @@ impl Readiness {
     }
 
     /// The first thing that stands in the way; `None` when nothing does. Paths and the like are for the log.
-    pub async fn problem(&self) -> Option<&'static str> {
+    pub async fn problem(&self) -> Option<Reason> {
         // Held while looking, so that many who ask at once look once.
         let mut last = self.last.lock().await;
-        if let Some((at, problem)) = *last
+        if let Some((at, problem)) = &*last
             && at.elapsed() < if problem.is_some() { TROUBLE_HOLDS_FOR } else { HOLDS_FOR }
         {
-            return problem;
+            return problem.clone();
         }
         let problem = self.needs.missing().await;
-        if problem != last.and_then(|(_, problem)| problem) {
-            if let Some(reason) = problem {
-                tracing::warn!(reason, "not ready");
+        if problem.as_ref() != last.as_ref().and_then(|(_, problem)| problem.as_ref()) {
+            if let Some(reason) = &problem {
+                tracing::warn!(%reason, "not ready");
             } else {
                 tracing::info!("ready");
             }
         }
-        *last = Some((Instant::now(), problem));
+        *last = Some((Instant::now(), problem.clone()));
         problem
     }
 }
 
 impl Needs {
     /// The first thing that is not there.
-    async fn missing(&self) -> Option<&'static str> {
+    async fn missing(&self) -> Option<Reason> {
         match timeout(PATIENCE, self.store.check_writable()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::debug!(%error, "the database cannot be written");
-                return Some("the database cannot be written");
+                return Some("the database cannot be written".into());
             }
-            Err(_) => return Some("the database does not answer"),
+            Err(_) => return Some("the database does not answer".into()),
         }
         if let Err(error) = self.storage_claim.is_ours() {
             tracing::debug!(%error, "the storage folder is gone");
-            return Some("the storage folder was taken away");
+            return Some("the storage folder was taken away".into());
         }
         if !self.room.disks().have_room_for(0) {
-            return Some("the disk is nearly full");
+            return Some("the disk is nearly full".into());
         }
-        if !self.engines.is_open() {
-            return Some("no engine process can take a job");
-        }
-        None
+        let engines = self.engines.statuses();
+        if engines.iter().any(|engine| engine.is_open) { None } else { Some(closed(&engines)) }
     }
+}
+
+/// Why no engine takes a job, with the devices that will not again.
+fn closed(engines: &[EngineStatus]) -> Reason {
+    const CLOSED: &str = "no engine process can take a job";
+    let given_up = engines.iter().filter(|engine| engine.is_given_up).map(|engine| engine.device.as_str());
+    let devices: Vec<&str> = given_up.collect::<BTreeSet<_>>().into_iter().collect();
+    if devices.is_empty() {
+        return CLOSED.into();
+    }
+    let devices = devices.join(", ");
+    format!("{CLOSED}: {devices} failed again and again, and is not used until the server starts again").into()
 }

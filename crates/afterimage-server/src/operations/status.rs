@@ -33,8 +33,12 @@ pub struct ServerStatus {
 struct ShownEngine {
     /// Name of the set of models that it runs; `default` for the one without a name.
     model: String,
+    /// What it computes on, such as `cpu` or `cuda:1`; while it is not open, what it was told to.
+    device: String,
     /// Whether it takes a job now or after the one that it runs.
     open: bool,
+    /// Whether its device failed too often, so that it is not started again before the server is.
+    given_up: bool,
     /// How often it was started again after a death.
     restarts: u64,
     /// Names of the safety checkers that look at its results; empty: none does. Null while it is not open.
@@ -53,8 +57,8 @@ struct ShownPolicy {
 
 impl From<EngineStatus> for ShownEngine {
     fn from(status: EngineStatus) -> Self {
-        let EngineStatus { model, queues: _, is_open, restarts, checkers } = status;
-        Self { model, open: is_open, restarts, checkers: is_open.then_some(checkers) }
+        let EngineStatus { model, device, queues: _, is_open, is_given_up, restarts, checkers } = status;
+        Self { model, device, open: is_open, given_up: is_given_up, restarts, checkers: is_open.then_some(checkers) }
     }
 }
 
@@ -101,13 +105,15 @@ mod tests {
     fn an_engine_that_is_not_open_is_not_called_unchecked() {
         let engine = |is_open, checkers: &[&str]| EngineStatus {
             model: "dev".to_owned(),
+            device: "cuda:1".to_owned(),
             queues: Vec::new(),
             is_open,
+            is_given_up: false,
             restarts: 2,
             checkers: checkers.iter().map(|name| (*name).to_owned()).collect(),
         };
         let shown = |status: EngineStatus| serde_json::to_value(ShownEngine::from(status)).unwrap();
-        let with = |open: bool, checkers| json!({"model": "dev", "open": open, "restarts": 2, "checkers": checkers});
+        let with = |open: bool, checkers| json!({"model": "dev", "device": "cuda:1", "open": open, "given_up": false, "restarts": 2, "checkers": checkers});
         assert_eq!(shown(engine(true, &["open_nsfw", "falconsai"])), with(true, json!(["open_nsfw", "falconsai"])));
         assert_eq!(shown(engine(true, &[])), with(true, json!([])));
         assert_eq!(shown(engine(false, &[])), with(false, json!(null)));

@@ -53,6 +53,7 @@ impl EngineProcesses {
                 let restarter = Restarter {
                     index: statuses.len(),
                     label: group.label().to_owned(),
+                    device: group.device(),
                     command: group.command.clone(),
                     limits,
                     queues: queues.clone(),
@@ -76,6 +77,12 @@ impl EngineProcesses {
     /// The same, each with its group.
     pub(crate) fn with_groups(&self) -> impl Iterator<Item = (&EngineGroup, ProcessStatus)> {
         self.statuses.iter().map(|observed| (&self.groups[observed.group], observed.status.borrow().clone()))
+    }
+
+    /// Whether process `number` is started again when it dies.
+    pub(crate) fn is_kept(&self, number: usize) -> bool {
+        let state = |observed: &Observed| matches!(observed.status.borrow().state, ProcessState::GivenUp { .. });
+        !self.statuses.get(number).is_some_and(state)
     }
 
     /// Waits until every process has opened its models; what each runs, group by group.
@@ -156,7 +163,7 @@ async fn opened(mut status: watch::Receiver<ProcessStatus>) -> Result<ModelFacts
     loop {
         match &status.borrow_and_update().state {
             ProcessState::Ready(model) | ProcessState::Busy(model) => return Ok(model.clone()),
-            ProcessState::Dead { failure, .. } => return Err(failure.clone()),
+            ProcessState::Dead { failure, .. } | ProcessState::GivenUp { failure } => return Err(failure.clone()),
             ProcessState::Stopped => return Err(OpenFailure::death("the engine processes are stopped")),
             ProcessState::Starting => {}
         }
@@ -171,7 +178,9 @@ async fn unusable(mut status: watch::Receiver<ProcessStatus>) -> OpenFailure {
     loop {
         match &status.borrow_and_update().state {
             ProcessState::Dead { failure, .. } if failure.bad_input => return failure.clone(),
-            ProcessState::Ready(_) | ProcessState::Busy(_) | ProcessState::Stopped => break,
+            ProcessState::Ready(_) | ProcessState::Busy(_) | ProcessState::GivenUp { .. } | ProcessState::Stopped => {
+                break;
+            }
             ProcessState::Dead { .. } | ProcessState::Starting => {}
         }
         if status.changed().await.is_err() {

@@ -2,23 +2,25 @@
 
 use super::assignments::Receivers;
 use super::limits::SupervisorLimits;
+use super::losses::DeviceLosses;
 use super::process::{End, EndCause, RunningEngine};
 use super::run::{Assignment, JobRun};
 use super::state::{OpenFailure, ProcessState, ProcessStatus};
 use crate::launch::EngineCommand;
+use afterimage_jobs::JobId;
+use afterimage_jobs::worker::Execution;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-
-/// Processes in a row, without a job done between, whose device failed: the next one would fail as well.
-const MOST_DEVICE_LOSSES: u32 = 2;
 
 /// See the module.
 pub struct Restarter {
     pub index: usize,
     /// Name of the set of models, for the log.
     pub label: String,
+    /// What it was told to compute on, for the log.
+    pub device: String,
     pub command: EngineCommand,
     pub limits: SupervisorLimits,
     pub queues: Receivers,
@@ -31,10 +33,10 @@ impl Restarter {
     /// Keeps a process alive until the supervisor stops.
     pub async fn run(self) {
         let mut pause = self.limits.first_pause;
-        let mut lost_in_a_row = 0;
+        let mut losses = DeviceLosses::default();
         while !self.stopping.is_cancelled() {
             let start = Instant::now();
-            let Life { finished_jobs, mut failure, device_lost } =
+            let Life { finished_jobs, has_worked, mut failure, lost_in } =
                 match RunningEngine::start(&self.command, &self.limits, self.index) {
                     Ok(process) => self.live(process).await,
                     Err(error) => Life::without_jobs(format!("the engine process cannot be started: {error}")),
@@ -42,17 +44,22 @@ impl Restarter {
             if self.stopping.is_cancelled() {
                 break;
             }
-            lost_in_a_row = match (device_lost, finished_jobs) {
-                (false, _) => 0,
-                (true, 0) => lost_in_a_row + 1,
-                (true, _) => 1,
-            };
-            if lost_in_a_row >= MOST_DEVICE_LOSSES {
+            match lost_in {
+                Some(job) => losses.note(job, has_worked),
+                None => losses = DeviceLosses::default(),
+            }
+            if losses.are_too_many() {
                 failure.message.push_str("; it failed twice in a row and is not used until the server starts again");
-                tracing::error!(process = self.index, model = self.label, reason = failure.message, "device given up");
+                tracing::error!(
+                    process = self.index,
+                    model = self.label,
+                    device = self.device,
+                    reason = failure.message,
+                    "device given up"
+                );
                 self.status.send_modify(|status| {
                     status.pid = None;
-                    status.state = ProcessState::Dead { since: Instant::now(), failure };
+                    status.state = ProcessState::GivenUp { failure };
                 });
                 self.stopping.cancelled().await;
                 break;
@@ -63,6 +70,7 @@ impl Restarter {
             tracing::warn!(
                 process = self.index,
                 model = self.label,
+                device = self.device,
                 reason = failure.message,
                 pause_ms = pause.as_millis() as u64,
                 "engine process ended; it will be started again"
@@ -83,7 +91,7 @@ impl Restarter {
 
     /// One process.
     async fn live(&self, mut process: RunningEngine) -> Life {
-        let mut finished_jobs = 0;
+        let (mut finished_jobs, mut has_worked) = (0, false);
         self.status.send_modify(|status| (status.pid, status.state) = (process.pid(), ProcessState::Starting));
         let opened = tokio::select! {
             opened = process.opened() => opened,
@@ -94,13 +102,14 @@ impl Restarter {
         };
         let (model, memory) = match opened {
             Ok(opened) => opened,
-            Err(cause) => return Life::ended(finished_jobs, process.end(cause).await),
+            Err(cause) => return Life::ended(finished_jobs, has_worked, process.end(cause).await, None),
         };
         tracing::info!(
             process = self.index,
             model = self.label,
             pid = process.pid(),
             weights = model.name,
+            device = model.device,
             checkers = ?model.checkers,
             memory,
             "engine process is ready"
@@ -116,7 +125,7 @@ impl Restarter {
                 // An idle process has nothing to say, but it can die.
                 report = process.next() => match report {
                     Ok(_) => continue,
-                    Err(cause) => return Life::ended(finished_jobs, process.end(cause).await),
+                    Err(cause) => return Life::ended(finished_jobs, has_worked, process.end(cause).await, None),
                 },
                 assignment = self.next_assignment() => assignment,
             };
@@ -128,13 +137,15 @@ impl Restarter {
             match run.follow(&mut process).await {
                 Ok(outcome) => {
                     finished_jobs += 1;
+                    has_worked |= matches!(outcome, Execution::Succeeded(_));
                     run.reply(outcome);
                 }
                 Err(cause) => {
                     let ignored_cancel = matches!(cause, EndCause::CancelIgnored(_));
                     let end = process.end(cause).await;
+                    let job = run.job().clone();
                     run.end_with(ignored_cancel, &end);
-                    return Life::ended(finished_jobs, end);
+                    return Life::ended(finished_jobs, has_worked, end, Some(job));
                 }
             }
         }
@@ -154,23 +165,24 @@ impl Restarter {
 struct Life {
     /// Jobs that it ended.
     finished_jobs: u64,
+    /// One of them with pictures.
+    has_worked: bool,
     /// Why it died itself.
     failure: OpenFailure,
-    /// Its device failed.
-    device_lost: bool,
+    /// Its device failed, in this job if it had one.
+    lost_in: Option<Option<JobId>>,
 }
 
 impl Life {
     fn without_jobs(message: String) -> Self {
-        Self { finished_jobs: 0, failure: OpenFailure::death(message), device_lost: false }
+        Self { finished_jobs: 0, has_worked: false, failure: OpenFailure::death(message), lost_in: None }
     }
 
     fn stopped(finished_jobs: u64) -> Self {
-        let failure = OpenFailure::death("the engine processes are stopped");
-        Self { finished_jobs, failure, device_lost: false }
+        Self { finished_jobs, ..Self::without_jobs("the engine processes are stopped".to_owned()) }
     }
 
-    fn ended(finished_jobs: u64, end: End) -> Self {
-        Self { finished_jobs, failure: end.failure, device_lost: end.device_lost }
+    fn ended(finished_jobs: u64, has_worked: bool, end: End, job: Option<JobId>) -> Self {
+        Self { finished_jobs, has_worked, failure: end.failure, lost_in: end.device_lost.then_some(job) }
     }
 }

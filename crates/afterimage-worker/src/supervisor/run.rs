@@ -4,6 +4,7 @@ use super::limits::SupervisorLimits;
 use super::process::{End, EndCause, RunningEngine};
 use crate::frame::Frame;
 use crate::protocol::{Command, JobNumber, Report, Work};
+use afterimage_jobs::JobId;
 use afterimage_jobs::progress::{Attempt, Event};
 use afterimage_jobs::worker::{Control, Execution, Produced};
 use std::time::{Duration, Instant};
@@ -13,6 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 /// A cancelled job's process may take this many steps' time, when that is longer than its fixed limit.
 const CANCEL_STEPS: u32 = 10;
+
+/// What clients are told when a device fails again and again.
+const DEVICE_FAILED: &str = "the device that made the picture failed";
 
 /// A job on its way to a process.
 #[derive(Debug)]
@@ -150,6 +154,11 @@ impl<'a> JobRun<'a> {
         None
     }
 
+    /// The job.
+    pub fn job(&self) -> &JobId {
+        self.assignment.attempt.job()
+    }
+
     /// Tells whoever waits how the job ended.
     pub fn reply(self, outcome: Execution) {
         // Nobody waits for a job that was dropped.
@@ -158,9 +167,13 @@ impl<'a> JobRun<'a> {
 
     /// Tells whoever waits that the process died, and what that means for the job.
     pub fn end_with(self, ignored_cancel: bool, end: &End) {
-        let reason = end.failure.message.clone();
-        let stopped = ignored_cancel || end.orderly;
-        let outcome = match self.stop {
+        // What a driver says is for the log, which has it.
+        let reason = if end.device_lost { DEVICE_FAILED.to_owned() } else { end.failure.message.clone() };
+        let stopped = ignored_cancel || end.orderly || end.device_lost;
+        // A wish that came at the same time as the end counts.
+        let control = &self.assignment.control;
+        let late = control.cancel.is_cancelled().then_some(StopReason::Cancel);
+        let outcome = match self.stop.or(late.filter(|_| end.device_lost)) {
             // The job did stop, if not by its own.
             Some(StopReason::Cancel) if stopped => Execution::Cancelled,
             Some(StopReason::HandBack) if stopped => Execution::HandedBack,
@@ -173,5 +186,46 @@ impl<'a> JobRun<'a> {
             _ => Execution::Crashed { message: reason },
         };
         self.reply(outcome);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::supervisor::state::OpenFailure;
+    use afterimage_core::{GenerationRequest, OutputFormat, Task};
+    use afterimage_jobs::progress::Events;
+
+    /// What becomes of a job that was cancelled or not when its process ends so.
+    fn ends(is_cancelled: bool, device_lost: bool) -> Execution {
+        let (limits, hand_back, control) = (SupervisorLimits::default(), CancellationToken::new(), Control::default());
+        if is_cancelled {
+            control.cancel.cancel();
+        }
+        let request = GenerationRequest::new(Task::ImageToImage { strength: 0.5 });
+        let work = Work { tenant: "t".to_owned(), request, format: OutputFormat::Png, sources: Vec::new() };
+        let (reply, mut outcome) = oneshot::channel();
+        let attempt = Events::default().begin(&JobId::random());
+        let assignment = Assignment { work, control, attempt, taken: CancellationToken::new(), reply };
+        let run = JobRun {
+            limits: &limits,
+            hand_back: &hand_back,
+            assignment,
+            ticket: 1,
+            begun: true,
+            stop: None,
+            last_step: None,
+            step_time: Duration::ZERO,
+        };
+        let failure = OpenFailure::death("device cuda:0: cuLaunchKernel: CUDA_ERROR_ILLEGAL_ADDRESS (700)");
+        run.end_with(false, &End { failure, orderly: false, device_lost });
+        outcome.try_recv().unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_job_that_was_cancelled_when_its_device_failed_is_cancelled() {
+        assert_eq!(ends(true, true), Execution::Cancelled);
+        assert_eq!(ends(false, true), Execution::Crashed { message: DEVICE_FAILED.to_owned() });
+        assert!(matches!(ends(true, false), Execution::Crashed { message } if message.contains("700")));
     }
 }

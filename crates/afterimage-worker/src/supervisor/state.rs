@@ -30,6 +30,11 @@ pub enum ProcessState {
         /// What happened.
         failure: OpenFailure,
     },
+    /// Its device failed too often; it is not started again.
+    GivenUp {
+        /// What happened.
+        failure: OpenFailure,
+    },
     /// Ended for good.
     Stopped,
 }
@@ -44,7 +49,7 @@ impl ProcessState {
     pub const fn model(&self) -> Option<&ModelFacts> {
         match self {
             Self::Ready(model) | Self::Busy(model) => Some(model),
-            Self::Starting | Self::Dead { .. } | Self::Stopped => None,
+            Self::Starting | Self::Dead { .. } | Self::GivenUp { .. } | Self::Stopped => None,
         }
     }
 }

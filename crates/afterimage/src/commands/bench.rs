@@ -114,7 +114,7 @@ impl Bench {
         cancel::install()?;
         self.models.take_threads()?;
         let options = BenchOptions {
-            engine: self.hub.resolved(self.models.engine_options(), false, &|flag| origins.of_flag(flag))?,
+            engine: self.hub.resolved(self.models.engine_options(origins)?, false, &|flag| origins.of_flag(flag))?,
             preset: self.preset.into(),
             size: self.size,
             steps: self.steps,

@@ -71,7 +71,7 @@ impl EngineProcess {
             safety,
             lora_dir: self.lora_dir.clone(),
             memory_shares: self.memory_shares,
-            ..self.models.engine_options()
+            ..self.models.engine_options(origins)?
         };
         child::run(options, settings).map_err(|error| match &error {
             ChildError::CannotOpen(error) => CommandFailure::from_error(error, origins),

@@ -1,5 +1,7 @@
 //! `afterimage serve`: the server.
 
+use crate::devices;
+use crate::engine_shares::PlacedSet;
 use crate::failure::CommandFailure;
 use crate::flags::{MetadataFlag, ModelFlags};
 use crate::hub_files::HubFlags;
@@ -8,7 +10,7 @@ use crate::model_sets::{ModelSetFlags, about_set};
 use crate::origin::Origins;
 use crate::safety_flags::SafetyFlags;
 use crate::values;
-use afterimage_engine::{CheckerChoice, EngineOptions, SafetyOptions, usable_cores};
+use afterimage_engine::{CheckerChoice, EngineOptions, SafetyOptions, usable_cards, usable_cores};
 use afterimage_jobs::worker::{StartEngines, UnusableEngine};
 use afterimage_jobs::{Error as StoreError, Secret};
 use afterimage_kernels::heap;
@@ -19,12 +21,11 @@ use afterimage_server::options::{SafetyPolicy, ServeOptions};
 use afterimage_server::private_files::keep_private;
 use afterimage_server::serve::{ServeError, Started, serve};
 use afterimage_worker::child::ChildSettings;
-use afterimage_worker::{EngineCommand, EngineSets};
+use afterimage_worker::{EngineCommand, EngineSet, EngineSets};
 use clap::Args;
 use etcetera::base_strategy::{BaseStrategy, choose_native_strategy};
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -131,9 +132,10 @@ pub struct Serve {
     #[arg(long, env = "AFTERIMAGE_ALLOW_PRIVATE_NETWORKS", hide_env_values = true, value_parser = values::switch)]
     allow_private_networks: bool,
 
-    /// Generations at once on each set of models; 0 only answers requests
+    /// Generations at once on each set of models and each device; 0 only answers requests
     ///
-    /// Each has a process and the models' memory of its own; there are as many for every --model. Default: 1.
+    /// Each has a process and the models' memory of its own; there are as many for every --model on every --device.
+    /// Default: 1.
     #[arg(long, env = "AFTERIMAGE_WORKERS", hide_env_values = true, value_name = "N", default_value = "1", value_parser = values::workers)]
     workers: usize,
 
@@ -286,29 +288,48 @@ impl Serve {
         outcome.map_err(|error| failure(&error, origins))
     }
 
-    /// How engine processes are started: for each set of models, or for the one without a name.
+    /// The sets of models, or the one without a name, each with the devices that it runs on.
+    fn placed_sets(&self, safety: SafetyOptions, origins: &Origins) -> Result<Vec<PlacedSet>, CommandFailure> {
+        let flags = EngineOptions { safety, lora_dir: self.lora_dir.clone(), ..self.models.options() };
+        let subject = |flag: &str| origins.of_flag(flag);
+        let shared = || {
+            let found = devices::several(self.models.devices(), usable_cards);
+            found.map_err(|problem| CommandFailure::bad_input(subject("device"), problem))
+        };
+        let sets = self.sets.engine_options(&flags, origins)?;
+        if sets.is_empty() {
+            let options = self.hub.resolved(flags, false, &subject)?;
+            return Ok(vec![PlacedSet { name: None, options, devices: shared()? }]);
+        }
+        let placed = sets.into_iter().map(|(name, options, words)| {
+            let in_set = |flag: &str| format!("{}: {name}: {flag}", subject("model"));
+            let own = |flag: &str| if flag == "safety" { subject(flag) } else { in_set(flag) };
+            let options = self.hub.resolved(options, false, &own)?;
+            let devices = if words.is_empty() {
+                shared()?
+            } else {
+                let found = devices::several(words, usable_cards);
+                found.map_err(|problem| CommandFailure::bad_input(in_set("device"), problem))?
+            };
+            Ok(PlacedSet { name: Some(name), options, devices })
+        });
+        placed.collect()
+    }
+
+    /// How engine processes are started, each with its share of the machine.
     fn engines(&self, safety: SafetyOptions, origins: &Origins) -> Result<Arc<dyn StartEngines>, CommandFailure> {
-        let mut flags = EngineOptions { safety, lora_dir: self.lora_dir.clone(), ..self.models.engine_options() };
-        let processes = self.workers * self.sets.count().max(1);
-        flags.threads = flags.threads.or_else(|| share(usable_cores()?, processes));
+        let placed = self.placed_sets(safety, origins)?;
         let settings = ChildSettings { metadata: self.metadata.metadata, ..ChildSettings::default() };
-        flags.memory_shares = NonZeroUsize::new(processes);
         let command = |options: &EngineOptions| {
             EngineCommand::this_program(options, &settings)
                 .map_err(|error| CommandFailure::other(format!("cannot tell where this program is: {error}")))
         };
-        let sets = self.sets.engine_options(&flags, origins)?;
-        let subject = |flag: &str| origins.of_flag(flag);
-        if sets.is_empty() {
-            return Ok(Arc::new(command(&self.hub.resolved(flags, false, &subject)?)?));
-        }
-        let named = sets.into_iter().map(|(name, options)| {
-            let in_set = |flag: &str| format!("{}: {name}: {flag}", subject("model"));
-            let own = |flag: &str| if flag == "safety" { subject(flag) } else { in_set(flag) };
-            let options = self.hub.resolved(options, false, &own)?;
-            Ok((name.clone(), command(&options)?))
+        let sets = placed.iter().map(|set| {
+            let shares = set.shares(&placed, self.workers, usable_cores());
+            let commands = shares.iter().map(command).collect::<Result<_, _>>()?;
+            Ok(EngineSet { model: set.name.clone(), commands })
         });
-        Ok(Arc::new(EngineSets(named.collect::<Result<_, CommandFailure>>()?)))
+        Ok(Arc::new(EngineSets(sets.collect::<Result<_, CommandFailure>>()?)))
     }
 
     fn options(&self, origins: &Origins) -> Result<ServeOptions, CommandFailure> {
@@ -338,11 +359,6 @@ impl Serve {
             stop_within: Duration::from_secs(30),
         })
     }
-}
-
-/// The threads of each of `processes`, when they share `cores`.
-fn share(cores: NonZeroUsize, processes: usize) -> Option<NonZeroUsize> {
-    NonZeroUsize::new((cores.get() / processes.max(1)).max(1))
 }
 
 /// The folder named by `--data-dir`, or the platform's.
@@ -409,15 +425,4 @@ async fn next_signal() {
 #[cfg(not(unix))]
 async fn next_signal() {
     let _ = signal::ctrl_c().await;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn processes_share_the_cores() {
-        let share = |cores, workers| share(NonZeroUsize::new(cores).unwrap(), workers).unwrap().get();
-        assert_eq!([share(16, 1), share(16, 4), share(16, 5), share(2, 3), share(8, 0)], [16, 4, 3, 1, 8]);
-    }
 }

@@ -120,6 +120,8 @@ fn what_cannot_be_used_is_refused_in_one_line() {
     Machine::without(&["cuMemHostAlloc"])
         .vary("", "x.png", &["--device", "cuda"])
         .refused(&["cuMemHostAlloc", "driver"]);
+    refused("cards=2", &["--device", "cuda:0,cuda:1"], &["--device: only `serve`", "such as cuda:0"]);
+    refused("cards=2", &["--device", "cuda:all"], &["--device: only `serve`"]);
     // No driver at all: nobody puts one in the way.
     machine.context.run(&["vary", "photo.png", "--device", "cuda"]).refused(&["no NVIDIA driver", "libcuda"]);
     machine.context.run(&["vary", "photo.png", "--device", "cpu", "--dtype", "fp8"]).refused(&["8-bit floats", "int8"]);

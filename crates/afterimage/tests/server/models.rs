@@ -10,7 +10,7 @@ use afterimage_server::model_sets::{ModelSet, ModelSets};
 use afterimage_server::options::ServeOptions;
 use afterimage_server::serve::{ServeError, serve};
 use afterimage_worker::child::ChildSettings;
-use afterimage_worker::{EngineCommand, EngineSets};
+use afterimage_worker::{EngineCommand, EngineSet, EngineSets};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::fs;
@@ -65,8 +65,11 @@ impl Bundles {
             serves: serves.iter().map(|id| (*id).to_owned()).collect(),
         };
         options.models = ModelSets::new(sets.iter().map(set).collect()).unwrap();
-        let command = |(name, bundle, _): &(&str, &str, &[&str])| (name.parse().unwrap(), self.command(bundle));
-        options.engines = Arc::new(EngineSets(sets.iter().map(command).collect()));
+        let engines = |(name, bundle, _): &(&str, &str, &[&str])| EngineSet {
+            model: Some(name.parse().unwrap()),
+            commands: vec![self.command(bundle)],
+        };
+        options.engines = Arc::new(EngineSets(sets.iter().map(engines).collect()));
         options.workers = 1;
     }
 

@@ -74,8 +74,10 @@ impl Engines for Scripted {
     fn statuses(&self) -> Vec<EngineStatus> {
         let engine = EngineStatus {
             model: "default".to_owned(),
+            device: "none".to_owned(),
             queues: UNNAMED.to_vec(),
             is_open: true,
+            is_given_up: false,
             restarts: 0,
             checkers: vec!["scripted".to_owned()],
         };

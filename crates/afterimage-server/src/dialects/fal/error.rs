@@ -81,7 +81,9 @@ impl Failed {
         let error_type = match refusal {
             Refusal::Field(problem) => return Self::field(&problem.field, problem_type(problem), &problem.message),
             Refusal::BadBody(_) | Refusal::Coding(_) | Refusal::TooLarge(_) | Refusal::TooSlow => Some("bad_request"),
-            Refusal::Unavailable | Refusal::DiskFull | Refusal::Busy => Some("runner_scheduling_failure"),
+            Refusal::Unavailable | Refusal::GivenUp | Refusal::DiskFull | Refusal::Busy => {
+                Some("runner_scheduling_failure")
+            }
             Refusal::Internal => Some("internal_error"),
             _ => None,
         };
