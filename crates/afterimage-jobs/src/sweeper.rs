@@ -55,6 +55,15 @@ impl Sweeper {
                 () = stop.cancelled() => return,
             }
             let Some(now) = self.believed_time(&mut time).await else { continue };
+            // A little shorter than the interval: whoever wakes first should not find its own turn still on.
+            match self.store.take_turn("sweep", self.interval.mul_f64(0.9)).await {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot remove old jobs and files");
+                    continue;
+                }
+            }
             self.sweep_once(now, round % ORPHANS_EVERY == 0).await;
             if noted.is_none_or(|noted: Timestamp| now.since(noted) >= NOTE_EVERY || now < noted) {
                 match self.store.note_time(now).await {

@@ -11,6 +11,7 @@ use crate::http::{BodyReader, PublicUrl, TrustedProxies};
 use crate::intake::Intake;
 use crate::loras::LoraFolders;
 use crate::model_sets::ModelSets;
+use crate::operations::load::LoadSources;
 use crate::operations::loras::LoraSources;
 use crate::operations::metrics::MetricSources;
 use crate::operations::status::{SafetyPolicy, StatusSources};
@@ -36,6 +37,10 @@ const CHECK_THREADS: usize = 4;
 pub struct Resources {
     /// Jobs, keys, uploads, outbox.
     pub store: Arc<dyn Store>,
+    /// News of this process, and of others that use the same store.
+    pub hints: Arc<Hints>,
+    /// Whether this server is to run jobs, or only to accept them.
+    pub needs_engines: bool,
     /// Bytes of inputs, results and uploads.
     pub blobs: Blobs,
     /// Whose files the storage folder holds.
@@ -76,6 +81,8 @@ pub struct App {
     pub metrics: MetricSources,
     /// What runs jobs, for those who ask.
     pub status: StatusSources,
+    /// How much there is to do, for what starts and stops workers.
+    pub load: LoadSources,
     /// Which LoRAs requests can name, for those who ask.
     pub loras: LoraSources,
     /// Whose files the storage folder holds.
@@ -87,6 +94,7 @@ impl App {
     pub fn new(resources: Resources) -> Self {
         let Resources {
             store,
+            hints,
             blobs,
             storage_claim,
             models,
@@ -99,7 +107,6 @@ impl App {
             ..
         } = resources;
         let room = Arc::new(resources.room);
-        let hints = Arc::new(Hints::default());
         let bodies = BodyReader::default();
         let pictures = PictureChecker::new(PictureLimits::default(), CHECK_BUDGET, CHECK_THREADS);
         let submitter = Submitter {
@@ -136,12 +143,13 @@ impl App {
             store: Arc::clone(&store),
             storage_claim: Arc::clone(&storage_claim),
             room: Arc::clone(&room),
-            engines: Arc::clone(&engines),
+            engines: resources.needs_engines.then(|| Arc::clone(&engines)),
         };
         let loras = LoraSources { folders: loras, models };
         let status = StatusSources { engines: Arc::clone(&engines), policy: resources.safety };
+        let load = LoadSources { store: Arc::clone(&store), engines: Arc::clone(&engines) };
         let metrics = MetricSources { metrics: Arc::default(), store, engines, room };
-        Self { dialects, readiness: Arc::new(Readiness::new(needs)), metrics, status, loras, storage_claim }
+        Self { dialects, readiness: Arc::new(Readiness::new(needs)), metrics, status, load, loras, storage_claim }
     }
 
     /// What fetches the pictures of jobs that lie elsewhere.

@@ -8,23 +8,47 @@ use crate::network::Cidr;
 pub use crate::operations::status::SafetyPolicy;
 use afterimage_jobs::Secret;
 use afterimage_jobs::worker::StartEngines;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
+/// Where jobs and keys are kept.
+#[derive(Clone, PartialEq, Eq)]
+pub enum DatabaseAddress {
+    /// In this SQLite file.
+    File(PathBuf),
+    /// In PostgreSQL, shared with other hosts.
+    Postgres {
+        /// As [`afterimage_jobs::PostgresStore::open`] takes it; may hold a password.
+        address: String,
+        /// The same database past a pooler.
+        direct: Option<String>,
+    },
+}
+
+impl fmt::Debug for DatabaseAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => formatter.debug_tuple("File").field(path).finish(),
+            Self::Postgres { .. } => formatter.write_str("Postgres(…)"),
+        }
+    }
+}
+
 /// Settings of the server, as the command line or a test makes them.
 #[derive(Clone, Debug)]
 pub struct ServeOptions {
-    /// API and playground.
-    pub listen: SocketAddr,
+    /// API and playground; `None`: a worker, which runs jobs of a shared database and answers no requests.
+    pub listen: Option<SocketAddr>,
     /// What URLs in answers start with; `None`: what the request was sent to.
     pub public_url: Option<Url>,
     /// Database, uploads and results, unless they are named below; holds the lock that keeps a second server off.
     pub data_dir: PathBuf,
-    /// The SQLite file; `None`: in the data folder.
-    pub database: Option<PathBuf>,
+    /// Jobs and keys; `None`: a SQLite file in the data folder.
+    pub database: Option<DatabaseAddress>,
     /// Folder of inputs, uploads and results; `None`: the data folder.
     pub storage: Option<PathBuf>,
     /// Metrics; `None`: nowhere.
@@ -57,6 +81,8 @@ pub struct ServeOptions {
     pub retention: Duration,
     /// What a picture costs.
     pub rates: Rates,
+    /// How long jobs that run may take to finish when the server stops.
+    pub finish_within: Duration,
     /// How long a stop may take.
     pub stop_within: Duration,
 }

@@ -3,7 +3,8 @@
 #[cfg(feature = "gpu")]
 use crate::commands::Doctor;
 use crate::commands::{
-    Bench, Check, EngineProcess, Img2Img, Keys, KeysCommand, Licences, Models, ModelsCommand, Serve, Vary,
+    Bench, Check, EngineProcess, Img2Img, Keys, KeysCommand, Licences, Migrate, Models, ModelsCommand, Serve, Vary,
+    Worker,
 };
 use crate::config::Config;
 use crate::definition::{adapted, check_values_are_there};
@@ -48,6 +49,8 @@ pub enum CliCommand {
     #[cfg(feature = "gpu")]
     Doctor(Doctor),
     Serve(Box<Serve>),
+    Worker(Box<Worker>),
+    Migrate(Migrate),
     Keys(Keys),
     #[command(visible_alias = "licenses")]
     Licences(Licences),
@@ -58,7 +61,7 @@ pub enum CliCommand {
 impl CliCommand {
     /// Whether it starts a log of its own.
     pub fn keeps_a_log(&self) -> bool {
-        matches!(self, Self::Serve(_))
+        matches!(self, Self::Serve(_) | Self::Worker(_))
     }
 
     /// Runs the command.
@@ -77,6 +80,8 @@ impl CliCommand {
             #[cfg(feature = "gpu")]
             Self::Doctor(command) => command.run(origins),
             Self::Serve(command) => command.run(origins),
+            Self::Worker(command) => command.run(origins),
+            Self::Migrate(command) => command.run(origins),
             Self::Keys(Keys { command: KeysCommand::Create(command) }) => command.run(origins),
             Self::Keys(Keys { command: KeysCommand::List(command) }) => command.run(origins),
             Self::Keys(Keys { command: KeysCommand::Revoke(command) }) => command.run(origins),

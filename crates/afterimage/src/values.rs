@@ -1,5 +1,6 @@
 //! Parsers of flag values. Their messages follow `FLAG: `.
 
+use crate::database_flag::{NamedDatabase, PostgresUrl};
 use crate::failure::shortened;
 use afterimage_core::{Size, limits};
 use afterimage_engine::{CacheThreshold, DeviceChoice, LoraFile};
@@ -122,14 +123,26 @@ pub fn web_url(text: &str) -> Result<Url, String> {
         .ok_or_else(|| format!("{} is not an address such as https://pictures.example", quoted(text)))
 }
 
-/// `--database-url`: the file.
-pub fn database_url(text: &str) -> Result<PathBuf, String> {
-    local_path(text, "sqlite:").ok_or_else(|| {
+/// `--database-url`: the file, or the address.
+pub fn database_url(text: &str) -> Result<NamedDatabase, String> {
+    if let Ok(url) = postgres_url(text) {
+        return Ok(NamedDatabase::Postgres(url));
+    }
+    local_path(text, "sqlite:").map(NamedDatabase::File).ok_or_else(|| {
+        // The rest may hold a password.
+        let scheme = text.split_once("//").map_or(text, |(scheme, _)| scheme);
         format!(
-            "{} is not a database of this version; expected sqlite:FILE, such as sqlite:/srv/afterimage.sqlite",
-            quoted(text)
+            "{} is not a database of this version; expected sqlite:FILE, such as sqlite:/srv/afterimage.sqlite, or \
+             postgres://USER@HOST/NAME",
+            quoted(scheme)
         )
     })
+}
+
+/// `--database-direct-url`.
+pub fn postgres_url(text: &str) -> Result<PostgresUrl, String> {
+    let is_one = text.starts_with("postgres://") || text.starts_with("postgresql://");
+    is_one.then(|| PostgresUrl(text.to_owned())).ok_or_else(|| "expected postgres://USER@HOST/NAME".to_owned())
 }
 
 /// `--storage-url`: the folder.

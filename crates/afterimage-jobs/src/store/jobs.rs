@@ -243,10 +243,14 @@ pub trait JobStore: Send + Sync + 'static {
     /// Fails waiting jobs that no worker took in time; returns them.
     async fn time_out_starts(&self) -> Result<Vec<JobId>>;
 
+    /// How long the job has waited that a worker could take and that was accepted first; `None` when there is none.
+    async fn oldest_wait(&self) -> Result<Option<Duration>>;
+
     /// Jobs waiting and running.
     async fn queue_depth(&self) -> Result<QueueDepth>;
 
-    /// Jobs that a worker could take now if it served their queue and their key had none running, by queue.
+    /// Jobs that a worker could take now if it served their queue and their key had none running, by queue. Where many hosts
+    /// share a store, no more than 10,000 of each are counted.
     async fn due_by_queue(&self) -> Result<Vec<(Queue, u64)>>;
 
     /// How jobs ended since the database was made.

@@ -64,6 +64,12 @@ pub trait KeyStore: Send + Sync + 'static {
     /// [`crate::Error::UnusableKey`] for a text that is too short or was revoked.
     async fn create_key(&self, key: NewKey) -> Result<(ApiKey, Secret)>;
 
+    /// Makes a key if there is none at all, revoked ones included, however many ask for it at once; its text.
+    ///
+    /// # Errors
+    /// As [`KeyStore::create_key`].
+    async fn create_first_key(&self, key: NewKey) -> Result<Option<Secret>>;
+
     /// The key with this text, unless it is revoked. The comparison takes the same time for any text.
     async fn find_key(&self, secret: &str) -> Result<Option<ApiKey>>;
 

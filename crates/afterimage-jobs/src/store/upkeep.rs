@@ -2,6 +2,7 @@
 
 use crate::{Result, Timestamp};
 use async_trait::async_trait;
+use std::time::Duration;
 
 /// Whether a store works, and the traces that deleting leaves.
 #[async_trait]
@@ -17,6 +18,12 @@ pub trait Upkeep: Send + Sync + 'static {
     /// # Errors
     /// [`crate::Error::Unavailable`] also when readers were in the way; a later call will do.
     async fn forget_deleted(&self) -> Result<()>;
+
+    /// Whether this process is the one to do `what` during `pause`, of all that use the store. Whoever did it last time need not
+    /// be the one.
+    async fn take_turn(&self, _what: &'static str, _pause: Duration) -> Result<bool> {
+        Ok(true)
+    }
 
     /// The time that [`Upkeep::note_time`] was last given; where it never was, the newest time that the store holds.
     async fn noted_time(&self) -> Result<Option<Timestamp>>;

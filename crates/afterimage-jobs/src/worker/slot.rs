@@ -40,12 +40,7 @@ fn pause(shared: &WorkerContext) -> Duration {
 
 /// A job for the slot, unless what would run it is gone. Never given up half way: a claim that nobody hears of would have to run
 /// out.
-async fn claim(
-    shared: &WorkerContext,
-    slot: usize,
-    worker: &WorkerId,
-    queues: &[Queue],
-) -> Result<Option<Job>> {
+async fn claim(shared: &WorkerContext, slot: usize, worker: &WorkerId, queues: &[Queue]) -> Result<Option<Job>> {
     if !shared.executor.takes_jobs(slot) {
         return Ok(None);
     }

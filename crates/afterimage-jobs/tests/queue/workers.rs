@@ -117,7 +117,14 @@ impl Setup {
 
     fn start(&self, options: WorkerOptions) -> Workers {
         let executor = self.engine.clone();
-        Workers::start(Arc::new(self.store.clone()), self.blobs.clone(), executor, self.hints.clone(), Events::default(), options)
+        Workers::start(
+            Arc::new(self.store.clone()),
+            self.blobs.clone(),
+            executor,
+            self.hints.clone(),
+            Events::default(),
+            options,
+        )
     }
 
     async fn submit(&self, model: &str) -> JobId {

@@ -3,6 +3,7 @@
 mod checks;
 mod counted;
 pub mod health;
+pub mod load;
 pub mod loras;
 pub mod metrics;
 mod readiness;

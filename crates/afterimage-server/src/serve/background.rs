@@ -5,12 +5,14 @@ use crate::dialects::{fal, openai, wavespeed};
 use crate::fetchers::run_fetchers;
 use crate::operations::Counted;
 use crate::webhooks::{Deliverer, Render};
+use afterimage_jobs::remote::{ProcessFacts, RemoteHosts};
 use afterimage_jobs::retention::Retention;
-use afterimage_jobs::worker::{WorkerOptions, Workers};
-use afterimage_jobs::{Sweeper, SystemClock};
-use std::collections::HashMap;
+use afterimage_jobs::worker::{News, WorkerOptions, Workers};
+use afterimage_jobs::{PostgresStore, Sweeper, SystemClock, WorkerId};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +32,7 @@ pub fn start_background(app: &App, kept: Duration, stop: &CancellationToken) -> 
 }
 
 /// Starts workers on the server's engines, a slot for each engine: no job is claimed that has to wait for one that is busy.
-pub fn start_workers(app: &App) -> Workers {
+pub fn start_workers(app: &App, finish_within: Duration) -> Workers {
     let slots = app.metrics.engines.statuses().into_iter().map(|engine| engine.queues).collect();
     let sync = &app.dialects.sync;
     let blobs = &sync.submitter.blobs;
@@ -41,8 +43,44 @@ pub fn start_workers(app: &App) -> Workers {
         blobs.clone(),
         Arc::new(executor),
         Arc::clone(&sync.submitter.hints),
-        WorkerOptions { slots, ..WorkerOptions::default() },
+        sync.follower.events.clone(),
+        WorkerOptions { slots, finish_within, ..WorkerOptions::default() },
     )
+}
+
+/// What this process does because others use its database.
+pub fn remote_hosts(app: &App, store: PostgresStore, outlet: mpsc::Receiver<News>, is_worker: bool) -> RemoteHosts {
+    let engines = Arc::clone(&app.metrics.engines);
+    let id = WorkerId::random().to_string();
+    let role = if is_worker { "worker" } else { "serve" };
+    let facts = move || {
+        let statuses = engines.statuses();
+        let models: BTreeSet<String> = statuses.iter().map(|engine| engine.model.clone()).collect();
+        ProcessFacts {
+            id: id.clone(),
+            role: role.to_owned(),
+            host: host_name(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            models: models.into_iter().collect(),
+            slots: statuses.len(),
+            ready: statuses.iter().filter(|engine| engine.is_open).count(),
+        }
+    };
+    let sync = &app.dialects.sync;
+    RemoteHosts {
+        store,
+        hints: Arc::clone(&sync.submitter.hints),
+        outlet,
+        events: sync.follower.events.clone(),
+        facts: Arc::new(facts),
+    }
+}
+
+/// What this machine is called, for people.
+fn host_name() -> String {
+    let named = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
+    let of_kernel = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    named.or_else(of_kernel).map_or_else(|| "unknown".to_owned(), |name| name.trim().to_owned())
 }
 
 /// Removes what is older than `kept`. A tombstone tells "deleted" from "unknown" for as long again.

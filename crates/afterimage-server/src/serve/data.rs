@@ -1,9 +1,9 @@
 //! The folders of a server: locked, opened, and whose they are.
 
-use crate::options::ServeOptions;
+use crate::options::{DatabaseAddress, ServeOptions};
 use afterimage_jobs::{
-    DataFolderLock, DatabaseLock, JobStore, KeyStore, NewKey, Queue, Result, Secret, SettingsStore, SqliteStore,
-    StorageClaim, SystemClock, is_open_to_others,
+    DataFolderLock, DatabaseLock, NewKey, PostgresOptions, PostgresStore, Queue, Result, Secret, SqliteStore,
+    StorageClaim, Store, SystemClock, is_open_to_others,
 };
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,9 @@ use std::sync::Arc;
 /// The opened database and the storage folder.
 pub struct Data {
     /// The database.
-    pub store: SqliteStore,
+    pub store: Arc<dyn Store>,
+    /// The same where other hosts use it, too.
+    pub shared: Option<PostgresStore>,
     /// The folder of inputs, uploads and results.
     pub storage: PathBuf,
     /// Whose files that folder holds.
@@ -23,12 +25,28 @@ pub struct Data {
     pub folders: Vec<(&'static str, PathBuf)>,
 }
 
-/// What keeps other servers off, until it is dropped.
+/// What keeps other servers off, until it is dropped; nothing where they are welcome.
+#[derive(Default)]
 pub struct Locks {
-    _data_folder: DataFolderLock,
+    _data_folder: Option<DataFolderLock>,
     _database_folder: Option<DataFolderLock>,
-    _database: DatabaseLock,
+    _database: Option<DatabaseLock>,
 }
+
+/// An opened database.
+struct Opened {
+    store: Arc<dyn Store>,
+    shared: Option<PostgresStore>,
+    /// The folder that it is in.
+    folder: Option<PathBuf>,
+    locks: Locks,
+}
+
+/// Connections that a process has besides those of its slots: for requests, housekeeping and looks.
+const CONNECTIONS: usize = 6;
+
+/// Slots that share a connection: each uses it for some milliseconds of a job.
+const SLOTS_PER_CONNECTION: usize = 8;
 
 impl Data {
     /// Opens what `options` name, and makes what is not there; other servers are kept off while the locks live.
@@ -36,36 +54,62 @@ impl Data {
     /// # Errors
     /// When another server has it, or it cannot be used.
     pub async fn open(options: &ServeOptions) -> Result<(Self, Locks)> {
-        let data_folder = DataFolderLock::acquire(&options.data_dir)?;
-        let in_folder = options.data_dir.join(SqliteStore::FILE_NAME);
-        let database = options.database.as_ref().unwrap_or(&in_folder);
-        // A database elsewhere has locks of its own: another server may come to it from another data folder.
-        let database_folder = match database.parent().filter(|folder| *folder != options.data_dir) {
-            Some(folder) => Some(DataFolderLock::acquire(folder)?),
+        let Opened { store, shared, folder, locks } = match &options.database {
+            Some(DatabaseAddress::Postgres { address, direct }) => {
+                open_shared(address, direct.clone(), options.workers).await?
+            }
+            Some(DatabaseAddress::File(file)) => open_file(options, Some(file)).await?,
+            None => open_file(options, None).await?,
+        };
+        // Whoever answers requests has the key; a worker only waits for others to make it.
+        let first_key = match options.listen {
+            Some(_) => provide_key(store.as_ref(), options.api_key.clone()).await?,
             None => None,
         };
-        let database_lock = DatabaseLock::acquire(database)?;
-        let store = SqliteStore::open_file(database, Arc::new(SystemClock)).await?;
-        for job in store.expire_leases(&data_folder).await? {
-            tracing::warn!(job_id = %job, "the server ended while this job ran; that attempt counts as unclean");
-        }
-        warn_of_unserved_jobs(&store, options.models.queues()).await?;
-        let first_key = provide_key(&store, options.api_key.clone()).await?;
         let storage = options.storage.as_ref().unwrap_or(&options.data_dir).clone();
-        let claim = claim_storage(&storage, &store).await?;
-        let folders = [("database", database.parent()), ("storage", Some(storage.as_path()))];
+        let claim = claim_storage(&storage, store.as_ref()).await?;
+        let folders = [("database", folder.as_deref()), ("storage", Some(storage.as_path()))];
         let folders: Vec<_> =
             folders.into_iter().filter_map(|(name, folder)| Some((name, folder?.to_owned()))).collect();
         for folder in folders.iter().map(|(_, folder)| folder).collect::<BTreeSet<_>>() {
             warn_of_open_folder(folder);
         }
-        let locks = Locks { _data_folder: data_folder, _database_folder: database_folder, _database: database_lock };
-        Ok((Self { store, storage, claim, first_key, folders }, locks))
+        Ok((Self { store, shared, storage, claim, first_key, folders }, locks))
     }
 }
 
+/// The SQLite file, for this server alone.
+async fn open_file(options: &ServeOptions, named: Option<&PathBuf>) -> Result<Opened> {
+    let data_folder = DataFolderLock::acquire(&options.data_dir)?;
+    let in_folder = options.data_dir.join(SqliteStore::FILE_NAME);
+    let database = named.unwrap_or(&in_folder);
+    // A database elsewhere has locks of its own: another server may come to it from another data folder.
+    let database_folder = match database.parent().filter(|folder| *folder != options.data_dir) {
+        Some(folder) => Some(DataFolderLock::acquire(folder)?),
+        None => None,
+    };
+    let database_lock = DatabaseLock::acquire(database)?;
+    let store = SqliteStore::open_file(database, Arc::new(SystemClock)).await?;
+    for job in store.expire_leases(&data_folder).await? {
+        tracing::warn!(job_id = %job, "the server ended while this job ran; that attempt counts as unclean");
+    }
+    warn_of_unserved_jobs(&store, options.models.queues()).await?;
+    let locks =
+        Locks { _data_folder: Some(data_folder), _database_folder: database_folder, _database: Some(database_lock) };
+    Ok(Opened { store: Arc::new(store), shared: None, folder: database.parent().map(Path::to_owned), locks })
+}
+
+/// A database that other hosts use, too: nothing is known of what they run, so a start changes nothing.
+async fn open_shared(address: &str, direct: Option<String>, slots: usize) -> Result<Opened> {
+    let connections = CONNECTIONS + slots.div_ceil(SLOTS_PER_CONNECTION);
+    let options =
+        PostgresOptions { connections: connections as u32, direct_address: direct, ..PostgresOptions::default() };
+    let store = PostgresStore::open(address, options).await?;
+    Ok(Opened { store: Arc::new(store.clone()), shared: Some(store), folder: None, locks: Locks::default() })
+}
+
 /// What was accepted for a set of models that is not there any more is kept, in case that was a mistake.
-async fn warn_of_unserved_jobs(store: &SqliteStore, served: &[Queue]) -> Result<()> {
+async fn warn_of_unserved_jobs(store: &dyn Store, served: &[Queue]) -> Result<()> {
     for (queue, jobs) in store.due_by_queue().await? {
         if !served.contains(&queue) {
             tracing::warn!(
@@ -80,22 +124,18 @@ async fn warn_of_unserved_jobs(store: &SqliteStore, served: &[Queue]) -> Result<
 }
 
 /// Adds the key that was named, or makes one when there is none at all; returns the latter.
-async fn provide_key(store: &SqliteStore, named: Option<Secret>) -> Result<Option<Secret>> {
+async fn provide_key(store: &dyn Store, named: Option<Secret>) -> Result<Option<Secret>> {
     if let Some(secret) = named {
         store
             .create_key(NewKey { name: "from the command line".to_owned(), concurrency: None, secret: Some(secret) })
             .await?;
         return Ok(None);
     }
-    if !store.keys().await?.is_empty() {
-        return Ok(None);
-    }
-    let (_, secret) = store.create_key(NewKey { name: "first".to_owned(), ..NewKey::default() }).await?;
-    Ok(Some(secret))
+    store.create_first_key(NewKey { name: "first".to_owned(), ..NewKey::default() }).await
 }
 
 /// Takes the storage folder for this database.
-async fn claim_storage(folder: &Path, store: &SqliteStore) -> Result<StorageClaim> {
+async fn claim_storage(folder: &Path, store: &dyn Store) -> Result<StorageClaim> {
     let claim = StorageClaim::acquire(folder, &store.database_id().await?)?;
     if !claim.is_ours()? {
         tracing::warn!(

@@ -9,14 +9,16 @@ use crate::files::{FileLinks, Signer};
 use crate::free_space::Disks;
 use crate::http::{PublicUrl, TrustedProxies};
 use crate::listen::{ConnectionLimits, ListenError, Listener};
-use crate::operations::{metrics, status};
+use crate::operations::health::{healthz, readyz};
+use crate::operations::{load, metrics, status};
 use crate::options::ServeOptions;
 use crate::router::{paths, routes, served};
 use crate::storage_room::StorageRoom;
-use afterimage_jobs::worker::UnusableEngine;
-use afterimage_jobs::{Blobs, Error as StoreError, Secret, SettingsStore};
+use afterimage_jobs::worker::{Hints, UnusableEngine};
+use afterimage_jobs::{Blobs, Error as StoreError, Secret};
 use axum::Router;
-use background::{start_background, start_workers};
+use axum::routing::get;
+use background::{remote_hosts, start_background, start_workers};
 use data::Data;
 use std::io;
 use std::net::SocketAddr;
@@ -47,8 +49,8 @@ pub enum ServeError {
 /// What a person should be told when the server is up.
 #[derive(Clone, Debug)]
 pub struct Started {
-    /// Address of the API and the playground, with its scheme.
-    pub url: String,
+    /// Address of the API and the playground, with its scheme; `None` for a worker.
+    pub url: Option<String>,
     /// Address of the metrics.
     pub admin_address: Option<SocketAddr>,
     /// The key that was made because there was none yet.
@@ -72,12 +74,25 @@ pub async fn serve(
     let (data, _locks) = Data::open(&options).await?;
     let first_key = data.first_key.clone();
     let closing = CancellationToken::new();
-    let app = App::new(resources(&options, data, &listeners.api, closing.clone()).await?);
+    let shared = data.shared.clone();
+    let (hints, outlet) = if shared.is_some() {
+        let (hints, outlet) = Hints::with_outlet();
+        (hints, Some(outlet))
+    } else {
+        (Hints::default(), None)
+    };
+    let app = App::new(resources(&options, data, hints, listeners.api.as_ref(), closing.clone()).await?);
     let routes = routes(&app);
     let announced = listeners.announced(&options, first_key, paths(&routes));
     let background = CancellationToken::new();
-    let mut tasks = start_background(&app, options.retention, &background);
-    let workers = start_workers(&app);
+    let mut tasks = match options.listen {
+        Some(_) => start_background(&app, options.retention, &background),
+        None => JoinSet::new(),
+    };
+    if let Some((store, outlet)) = shared.zip(outlet) {
+        tasks.spawn(remote_hosts(&app, store, outlet, options.listen.is_none()).run(background.clone()));
+    }
+    let workers = start_workers(&app, options.finish_within);
     let mut servers = listeners.serve(&options, routes, admin_routes(&app), &closing);
     started(&announced);
 
@@ -100,21 +115,31 @@ pub async fn serve(
     outcome
 }
 
-/// The admin listener's routes.
+/// The admin listener's routes: they need no key, so that whatever starts processes can ask a worker, too.
 fn admin_routes(app: &App) -> Router {
-    metrics::router(app.metrics.clone()).merge(status::router(app.status.clone()))
+    let health = Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .with_state(Arc::clone(&app.readiness));
+    metrics::router(app.metrics.clone())
+        .merge(status::router(app.status.clone()))
+        .merge(load::router(app.load.clone()))
+        .merge(health)
 }
 
 /// The bound addresses of a server.
 struct Listeners {
-    api: Listener,
+    api: Option<Listener>,
     /// Metrics.
     admin: Option<Listener>,
 }
 
 impl Listeners {
     async fn bind(options: &ServeOptions) -> Result<Self, ListenError> {
-        let api = Listener::bind(options.listen, options.tls.as_ref()).await?;
+        let api = match options.listen {
+            Some(address) => Some(Listener::bind(address, options.tls.as_ref()).await?),
+            None => None,
+        };
         let admin = match options.admin_listen {
             Some(address) => Some(Listener::bind(address, None).await?),
             None => None,
@@ -125,7 +150,7 @@ impl Listeners {
     fn announced(&self, options: &ServeOptions, first_key: Option<Secret>, paths: Vec<String>) -> Started {
         let scheme = if options.tls.is_some() { "https" } else { "http" };
         Started {
-            url: format!("{scheme}://{}", self.api.address()),
+            url: self.api.as_ref().map(|api| format!("{scheme}://{}", api.address())),
             admin_address: self.admin.as_ref().map(Listener::address),
             first_key,
             paths,
@@ -144,7 +169,9 @@ impl Listeners {
         let proxies = TrustedProxies::from(options.trusted_proxies.clone());
         let limits = options.connections.granted();
         let within = options.stop_within;
-        servers.spawn(self.api.serve(served(api), limits, proxies.clone(), closing.clone(), within));
+        if let Some(listener) = self.api {
+            servers.spawn(listener.serve(served(api), limits, proxies.clone(), closing.clone(), within));
+        }
         if let Some(listener) = self.admin {
             let limits = ConnectionLimits { total: limits.total.min(ADMIN_CONNECTIONS), ..limits };
             servers.spawn(listener.serve(admin, limits, proxies, closing.clone(), within));
@@ -157,7 +184,8 @@ impl Listeners {
 async fn resources(
     options: &ServeOptions,
     data: Data,
-    listener: &Listener,
+    hints: Hints,
+    listener: Option<&Listener>,
     stopping: CancellationToken,
 ) -> Result<Resources, ServeError> {
     let links = FileLinks::new(Signer::new(data.store.server_secret().await?), options.retention);
@@ -165,11 +193,15 @@ async fn resources(
         allow_private_networks: options.allow_private_networks,
         ..OutboundOptions::default()
     })?;
-    let (address, has_tls) = (listener.address().to_string(), options.tls.is_some());
+    // A worker names no addresses: whoever accepted a job has written down where it is to be found.
+    let address = listener.map(|listener| listener.address().to_string()).unwrap_or_default();
+    let has_tls = options.tls.is_some();
     Ok(Resources {
         blobs: Blobs::local(&data.storage)?,
         storage_claim: Arc::new(data.claim),
-        store: Arc::new(data.store),
+        store: data.store,
+        hints: Arc::new(hints),
+        needs_engines: options.workers > 0,
         room: StorageRoom::new(options.quota, Disks::of(data.folders)),
         models: Arc::new(options.models.clone()),
         loras: options.loras.clone(),

@@ -1,11 +1,15 @@
 //! `afterimage keys`: who may use the server.
 
-use super::serve::{DatabaseFlag, data_dir, store_failure};
+use super::serve::{data_dir, store_failure};
+use crate::database_flag::DatabaseFlag;
 use crate::failure::CommandFailure;
 use crate::origin::Origins;
 use crate::output::print_text;
 use crate::values;
-use afterimage_jobs::{ApiKey, CancelledAll, JobStore, KeyId, KeyStore, NewKey, SqliteStore, SystemClock};
+use afterimage_jobs::{
+    ApiKey, CancelledAll, KeyId, NewKey, PostgresOptions, PostgresStore, SqliteStore, Store, SystemClock,
+};
+use afterimage_server::options::DatabaseAddress;
 use clap::{Args, Subcommand};
 use std::future::Future;
 use std::path::PathBuf;
@@ -86,59 +90,70 @@ struct KeysLocation {
 }
 
 impl KeysLocation {
-    fn file(&self) -> Result<PathBuf, CommandFailure> {
-        match self.database.file() {
-            Some(file) => Ok(file.clone()),
-            None => Ok(data_dir(self.data_dir.as_ref())?.join(SqliteStore::FILE_NAME)),
+    /// What was named, or the file in the data folder.
+    fn address(&self, origins: &Origins) -> Result<DatabaseAddress, CommandFailure> {
+        match self.database.address(origins)? {
+            Some(address) => Ok(address),
+            None => Ok(DatabaseAddress::File(data_dir(self.data_dir.as_ref())?.join(SqliteStore::FILE_NAME))),
         }
     }
 
     /// [`KeysLocation::with_store`] where there is a database already: looking must not make one.
     fn with_existing_store<T, F: Future<Output = afterimage_jobs::Result<T>>>(
         &self,
-        work: impl FnOnce(SqliteStore) -> F,
+        origins: &Origins,
+        work: impl FnOnce(Arc<dyn Store>) -> F,
     ) -> Result<T, CommandFailure> {
-        let file = self.file()?;
-        if !file.exists() {
-            let flag = if self.database.file().is_some() { "--database-url" } else { "--data-dir" };
+        if let DatabaseAddress::File(file) = self.address(origins)?
+            && !file.exists()
+        {
+            let flag = if self.database.address(origins)?.is_some() { "--database-url" } else { "--data-dir" };
             let problem = format_args!(
                 "there is no database {}; `afterimage serve` or `afterimage keys create` makes one",
                 file.display()
             );
             return Err(CommandFailure::bad_input(flag, problem));
         }
-        self.with_store(work)
+        self.with_store(origins, work)
     }
 
     /// Runs `work` on the store.
     fn with_store<T, F: Future<Output = afterimage_jobs::Result<T>>>(
         &self,
-        work: impl FnOnce(SqliteStore) -> F,
+        origins: &Origins,
+        work: impl FnOnce(Arc<dyn Store>) -> F,
     ) -> Result<T, CommandFailure> {
-        let file = self.file()?;
+        let address = self.address(origins)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| CommandFailure::other(format!("cannot start the runtime: {error}")))?;
-        runtime
-            .block_on(async { work(SqliteStore::open_file(&file, Arc::new(SystemClock)).await?).await })
-            .map_err(|error| store_failure(&error))
+        runtime.block_on(async { work(open(&address).await?).await }).map_err(|error| store_failure(&error))
     }
+}
+
+async fn open(address: &DatabaseAddress) -> afterimage_jobs::Result<Arc<dyn Store>> {
+    Ok(match address {
+        DatabaseAddress::File(file) => Arc::new(SqliteStore::open_file(file, Arc::new(SystemClock)).await?),
+        DatabaseAddress::Postgres { address, .. } => Arc::new(
+            PostgresStore::open(address, PostgresOptions { connections: 2, ..PostgresOptions::default() }).await?,
+        ),
+    })
 }
 
 impl Create {
     /// Runs the command.
-    pub fn run(&self, _origins: &Origins) -> Result<(), CommandFailure> {
+    pub fn run(&self, origins: &Origins) -> Result<(), CommandFailure> {
         let key = NewKey { name: self.name.clone(), concurrency: self.concurrency, secret: None };
-        let (_, secret) = self.place.with_store(|store| async move { store.create_key(key).await })?;
+        let (_, secret) = self.place.with_store(origins, |store| async move { store.create_key(key).await })?;
         print_text(secret.expose())
     }
 }
 
 impl ListKeys {
     /// Runs the command.
-    pub fn run(&self, _origins: &Origins) -> Result<(), CommandFailure> {
-        let keys = self.place.with_existing_store(|store| async move { store.keys().await })?;
+    pub fn run(&self, origins: &Origins) -> Result<(), CommandFailure> {
+        let keys = self.place.with_existing_store(origins, |store| async move { store.keys().await })?;
         let lines: Vec<String> = keys.iter().map(line).collect();
         print_text(&lines.join("\n"))
     }
@@ -152,10 +167,10 @@ fn line(key: &ApiKey) -> String {
 
 impl Revoke {
     /// Runs the command.
-    pub fn run(&self, _origins: &Origins) -> Result<(), CommandFailure> {
+    pub fn run(&self, origins: &Origins) -> Result<(), CommandFailure> {
         let id = KeyId::from(self.id.as_str());
         let keep_jobs = self.keep_jobs;
-        let (revoked, stopped) = self.place.with_existing_store(|store| async move {
+        let (revoked, stopped) = self.place.with_existing_store(origins, |store| async move {
             let revoked = store.revoke_key(&id).await?;
             let stopped = if keep_jobs { CancelledAll::default() } else { store.cancel_all(&id).await? };
             Ok((revoked, stopped))

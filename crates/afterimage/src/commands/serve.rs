@@ -1,17 +1,13 @@
 //! `afterimage serve`: the server.
 
-use crate::devices;
-use crate::engine_shares::PlacedSet;
+use crate::database_flag::DatabaseFlag;
+use crate::engine_flags::EngineFlags;
 use crate::failure::CommandFailure;
-use crate::flags::{MetadataFlag, ModelFlags};
-use crate::hub_files::HubFlags;
 use crate::logging::{LogFormat, start_logging};
-use crate::model_sets::{ModelSetFlags, about_set};
+use crate::model_sets::about_set;
 use crate::origin::Origins;
-use crate::safety_flags::SafetyFlags;
 use crate::values;
-use afterimage_engine::{CheckerChoice, EngineOptions, SafetyOptions, usable_cards, usable_cores};
-use afterimage_jobs::worker::{StartEngines, UnusableEngine};
+use afterimage_jobs::worker::{UnusableEngine, WorkerOptions};
 use afterimage_jobs::{Error as StoreError, Secret};
 use afterimage_kernels::heap;
 use afterimage_server::cost::Rates;
@@ -20,14 +16,11 @@ use afterimage_server::network::Cidr;
 use afterimage_server::options::{SafetyPolicy, ServeOptions};
 use afterimage_server::private_files::keep_private;
 use afterimage_server::serve::{ServeError, Started, serve};
-use afterimage_worker::child::ChildSettings;
-use afterimage_worker::{EngineCommand, EngineSet, EngineSets};
 use clap::Args;
 use etcetera::base_strategy::{BaseStrategy, choose_native_strategy};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal;
 use tokio_util::sync::CancellationToken;
@@ -132,13 +125,6 @@ pub struct Serve {
     #[arg(long, env = "AFTERIMAGE_ALLOW_PRIVATE_NETWORKS", hide_env_values = true, value_parser = values::switch)]
     allow_private_networks: bool,
 
-    /// Generations at once on each set of models and each device; 0 only answers requests
-    ///
-    /// Each has a process and the models' memory of its own; there are as many for every --model on every --device.
-    /// Default: 1.
-    #[arg(long, env = "AFTERIMAGE_WORKERS", hide_env_values = true, value_name = "N", default_value = "1", value_parser = values::workers)]
-    workers: usize,
-
     /// Add this key at start, for scripts
     ///
     /// At least 8 characters. On the command line other users of the machine can see it; the environment variable is
@@ -205,57 +191,7 @@ pub struct Serve {
     log_format: LogFormat,
 
     #[command(flatten)]
-    metadata: MetadataFlag,
-
-    #[command(flatten)]
-    models: ModelFlags,
-
-    #[command(flatten)]
-    hub: HubFlags,
-
-    #[command(flatten)]
-    sets: ModelSetFlags,
-
-    /// Folder of LoRAs that requests may name: `NAME.safetensors`
-    ///
-    /// Requests of every dialect name them in `loras`, each with a scale; `GET /loras` lists them. Everybody with a key can
-    /// use all of them. NAME has 1 to 80 characters of A-Z, a-z, 0-9, `.`, `_` and `-`; links that lead out of the folder are
-    /// refused. Files may come and go while the server runs. Without a folder requests with LoRAs are refused.
-    #[arg(
-        long,
-        env = "AFTERIMAGE_LORA_DIR",
-        hide_env_values = true,
-        value_name = "DIR",
-        hide_short_help = true,
-        help_heading = "Models"
-    )]
-    lora_dir: Option<PathBuf>,
-
-    #[command(flatten)]
-    safety: SafetyFlags,
-}
-
-/// Which database.
-#[derive(Args, Debug)]
-pub struct DatabaseFlag {
-    /// Where jobs and keys are kept: `sqlite:FILE`
-    ///
-    /// PostgreSQL (`postgres:`) is not supported by this version. Default: a SQLite file in the data folder.
-    #[arg(
-        long,
-        env = "AFTERIMAGE_DATABASE_URL",
-        hide_env_values = true,
-        value_name = "URL",
-        value_parser = values::database_url
-    )]
-    database_url: Option<PathBuf>,
-}
-
-impl DatabaseFlag {
-    /// The file, when one was named.
-    pub fn file(&self) -> Option<&PathBuf> {
-        self.database_url.as_ref()
-    }
+    engines: EngineFlags,
 }
 
 /// Gives free memory back for as long as the server runs.
@@ -271,94 +207,58 @@ impl Serve {
     pub fn run(&self, origins: &Origins) -> Result<(), CommandFailure> {
         keep_private();
         start_logging(self.log_format)?;
-        let options = self.options(origins)?;
-        heap::limit_arenas(ARENAS);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| CommandFailure::other(format!("cannot start the runtime: {error}")))?;
-        let outcome = runtime.block_on(async {
-            let stop = CancellationToken::new();
-            tokio::spawn(watch_signals(stop.clone()));
-            tokio::spawn(release_memory());
-            serve(options, stop, announce).await
-        });
-        // Blocking work that is left (a decode of an abandoned request) must not hold up the end.
-        runtime.shutdown_timeout(Duration::from_secs(1));
-        outcome.map_err(|error| failure(&error, origins))
-    }
-
-    /// The sets of models, or the one without a name, each with the devices that it runs on.
-    fn placed_sets(&self, safety: SafetyOptions, origins: &Origins) -> Result<Vec<PlacedSet>, CommandFailure> {
-        let flags = EngineOptions { safety, lora_dir: self.lora_dir.clone(), ..self.models.options() };
-        let subject = |flag: &str| origins.of_flag(flag);
-        let shared = || {
-            let found = devices::several(self.models.devices(), usable_cards);
-            found.map_err(|problem| CommandFailure::bad_input(subject("device"), problem))
-        };
-        let sets = self.sets.engine_options(&flags, origins)?;
-        if sets.is_empty() {
-            let options = self.hub.resolved(flags, false, &subject)?;
-            return Ok(vec![PlacedSet { name: None, options, devices: shared()? }]);
-        }
-        let placed = sets.into_iter().map(|(name, options, words)| {
-            let in_set = |flag: &str| format!("{}: {name}: {flag}", subject("model"));
-            let own = |flag: &str| if flag == "safety" { subject(flag) } else { in_set(flag) };
-            let options = self.hub.resolved(options, false, &own)?;
-            let devices = if words.is_empty() {
-                shared()?
-            } else {
-                let found = devices::several(words, usable_cards);
-                found.map_err(|problem| CommandFailure::bad_input(in_set("device"), problem))?
-            };
-            Ok(PlacedSet { name: Some(name), options, devices })
-        });
-        placed.collect()
-    }
-
-    /// How engine processes are started, each with its share of the machine.
-    fn engines(&self, safety: SafetyOptions, origins: &Origins) -> Result<Arc<dyn StartEngines>, CommandFailure> {
-        let placed = self.placed_sets(safety, origins)?;
-        let settings = ChildSettings { metadata: self.metadata.metadata, ..ChildSettings::default() };
-        let command = |options: &EngineOptions| {
-            EngineCommand::this_program(options, &settings)
-                .map_err(|error| CommandFailure::other(format!("cannot tell where this program is: {error}")))
-        };
-        let sets = placed.iter().map(|set| {
-            let shares = set.shares(&placed, self.workers, usable_cores());
-            let commands = shares.iter().map(command).collect::<Result<_, _>>()?;
-            Ok(EngineSet { model: set.name.clone(), commands })
-        });
-        Ok(Arc::new(EngineSets(sets.collect::<Result<_, CommandFailure>>()?)))
+        run_server(self.options(origins)?, origins)
     }
 
     fn options(&self, origins: &Origins) -> Result<ServeOptions, CommandFailure> {
         let tls = self.tls_cert.clone().zip(self.tls_key.clone());
-        let safety = self.safety.options(&[CheckerChoice::Builtin], origins)?;
+        let safety = self.engines.safety(origins)?;
         Ok(ServeOptions {
-            listen: self.listen,
+            listen: Some(self.listen),
             public_url: self.public_url.clone(),
             data_dir: data_dir(self.data_dir.as_ref())?,
-            database: self.database.file().cloned(),
+            database: self.database.address(origins)?,
             storage: self.storage_url.clone(),
             admin_listen: self.admin_listen.0,
             tls: tls.map(|(certificate, key)| TlsFiles { certificate, key }),
             trusted_proxies: self.trusted_proxy.clone(),
             connections: ConnectionLimits::default(),
             allow_private_networks: self.allow_private_networks,
-            workers: self.workers,
+            workers: self.engines.workers,
             api_key: self.api_key.clone(),
-            models: self.sets.served(origins)?,
-            loras: self.sets.lora_folders(self.lora_dir.as_deref(), origins)?,
+            models: self.engines.served(origins)?,
+            loras: self.engines.lora_folders(origins)?,
             safety: SafetyPolicy { on_flag: safety.on_flag, required: safety.required },
-            engines: self.engines(safety, origins)?,
+            engines: self.engines.start(safety, origins)?,
             sync_timeout: self.sync_timeout,
             quota: self.quota_gb,
             retention: self.retention_days,
             rates: Rates { dollars: self.cost_rate },
+            finish_within: WorkerOptions::default().finish_within,
             stop_within: Duration::from_secs(30),
         })
     }
+}
+
+/// Runs a server or a worker until a signal.
+///
+/// # Errors
+/// When it cannot start, or its models cannot be opened.
+pub fn run_server(options: ServeOptions, origins: &Origins) -> Result<(), CommandFailure> {
+    heap::limit_arenas(ARENAS);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CommandFailure::other(format!("cannot start the runtime: {error}")))?;
+    let outcome = runtime.block_on(async {
+        let stop = CancellationToken::new();
+        tokio::spawn(watch_signals(stop.clone()));
+        tokio::spawn(release_memory());
+        serve(options, stop, announce).await
+    });
+    // Blocking work that is left (a decode of an abandoned request) must not hold up the end.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome.map_err(|error| failure(&error, origins))
 }
 
 /// The folder named by `--data-dir`, or the platform's.
@@ -394,7 +294,7 @@ fn failure(error: &ServeError, origins: &Origins) -> CommandFailure {
 
 /// Tells where the server is: the only thing on standard output.
 fn announce(started: &Started) {
-    let url = &started.url;
+    let Some(url) = &started.url else { return };
     let key = started.first_key.as_ref().map(|key| {
         let key = key.expose();
         format!("playground  {url}/#key={key}\nkey         {key}  (shown once)\n")

@@ -170,7 +170,7 @@ pub fn engines(options: &EngineOptions) -> Arc<EngineCommand> {
 
 pub fn options(folder: &Path) -> ServeOptions {
     ServeOptions {
-        listen: "127.0.0.1:0".parse().unwrap(),
+        listen: Some("127.0.0.1:0".parse().unwrap()),
         public_url: None,
         data_dir: folder.join("data"),
         database: None,
@@ -190,6 +190,7 @@ pub fn options(folder: &Path) -> ServeOptions {
         quota: None,
         retention: Duration::from_hours(24),
         rates: Rates::default(),
+        finish_within: Duration::from_secs(4),
         stop_within: Duration::from_secs(5),
     }
 }

@@ -147,6 +147,14 @@ impl JobStore for MemoryStore {
         Ok(self.reach()?.time_out_starts(now))
     }
 
+    async fn oldest_wait(&self) -> Result<Option<Duration>> {
+        let now = self.clock.now();
+        let tables = self.reach()?;
+        let waiting =
+            tables.jobs.values().filter(|stored| stored.lifecycle.phase == (Phase::Queued { ready_at: None }));
+        Ok(waiting.map(|stored| now.since(stored.job.created_at)).max())
+    }
+
     async fn queue_depth(&self) -> Result<QueueDepth> {
         let tables = self.reach()?;
         let count = |state| tables.jobs.values().filter(|stored| stored.job.state == state).count() as u64;

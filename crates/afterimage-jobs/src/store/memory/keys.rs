@@ -24,6 +24,13 @@ impl KeyStore for MemoryStore {
         Ok((created, secret))
     }
 
+    async fn create_first_key(&self, key: NewKey) -> Result<Option<Secret>> {
+        if !self.tables().keys.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(self.create_key(key).await?.1))
+    }
+
     async fn find_key(&self, secret: &str) -> Result<Option<ApiKey>> {
         let digest = credentials::digest(secret);
         let tables = self.tables();

@@ -33,6 +33,11 @@ const DEPTH: &str = "SELECT \
       + (SELECT COUNT(*) FROM journal WHERE entered = 'open') - (SELECT COUNT(*) FROM journal WHERE departed = 'open') \
       - COUNT(*) FILTER (WHERE NOT deleted))::BIGINT AS queued, COUNT(*) AS running FROM jobs WHERE state = 'running'";
 
+/// The order of each queue is not that of time, so the first few of each are looked at: a key's burst waits in order.
+const OLDEST_WAIT: &str = "SELECT queue_now() - MIN(first.created_at) AS wait FROM queue_times CROSS JOIN LATERAL ( \
+     SELECT created_at FROM jobs WHERE jobs.engine_model = queue_times.engine_model AND state = 'queued' \
+     AND ready_at IS NULL AND NOT awaits_sources ORDER BY due, seq LIMIT 1000) AS first";
+
 const DUE_BY_QUEUE: &str = "SELECT engine_model, waiting.jobs FROM queue_times CROSS JOIN LATERAL ( \
      SELECT COUNT(*) AS jobs FROM (SELECT 1 FROM jobs WHERE jobs.engine_model = queue_times.engine_model \
      AND state = 'queued' AND ready_at IS NULL AND NOT awaits_sources LIMIT $1) AS first) AS waiting \
@@ -187,6 +192,12 @@ impl JobStore for PostgresStore {
 
     async fn time_out_starts(&self) -> Result<Vec<JobId>> {
         self.database.write(|session| Box::pin(transition::time_out_starts(session))).await
+    }
+
+    async fn oldest_wait(&self) -> Result<Option<Duration>> {
+        // In a transaction, where the time of a test has to be told.
+        let row = self.database.write_statement(|session| Box::pin(session.one(sqlx::query(OLDEST_WAIT)))).await?;
+        rows::duration(&row, "wait")
     }
 
     async fn queue_depth(&self) -> Result<QueueDepth> {

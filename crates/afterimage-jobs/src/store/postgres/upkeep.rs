@@ -6,6 +6,7 @@ use super::{PostgresStore, transition};
 use crate::store::sql::rows;
 use crate::{JobId, Result, Timestamp, Upkeep};
 use async_trait::async_trait;
+use std::time::Duration;
 
 const NOTED_TIME: &str = "noted_time";
 const WRITE_CHECK: &str = "write_check";
@@ -15,6 +16,11 @@ const NEWEST_TIME: &str = "SELECT MAX(newest) AS newest FROM ( \
      SELECT MAX(created_at) AS newest FROM keys \
      UNION ALL SELECT MAX(created_at) FROM jobs UNION ALL SELECT MAX(finished_at) FROM jobs \
      UNION ALL SELECT MAX(created_at) FROM uploads) AS times";
+
+/// Until when somebody does something. A time far ahead is from a clock that was wrong.
+const TURN: &str = "INSERT INTO settings (name, value) VALUES ($1, (queue_now() + $2)::TEXT) ON CONFLICT (name) \
+     DO UPDATE SET value = excluded.value WHERE settings.value::BIGINT <= queue_now() \
+     OR settings.value::BIGINT > queue_now() + 2 * $2";
 
 /// Names the lock of what one process at a time does. Any number, but always this one.
 const HOUSEKEEPING: &str = "SELECT pg_try_advisory_xact_lock(7204117320421) AS is_mine";
@@ -91,6 +97,18 @@ impl Upkeep for PostgresStore {
     /// The server removes dead rows by itself, without being asked; its log is for its owner to keep or to remove.
     async fn forget_deleted(&self) -> Result<()> {
         Ok(())
+    }
+
+    async fn take_turn(&self, what: &'static str, pause: Duration) -> Result<bool> {
+        let pause = rows::milliseconds(pause);
+        self.database
+            .write_statement(move |session| {
+                Box::pin(async move {
+                    let query = sqlx::query(TURN).bind(format!("turn: {what}")).bind(pause);
+                    Ok(session.execute(query).await? == 1)
+                })
+            })
+            .await
     }
 
     async fn noted_time(&self) -> Result<Option<Timestamp>> {

@@ -146,6 +146,21 @@ impl JobStore for SqliteStore {
         self.writer.write(|connection, now| Box::pin(transition::time_out_starts(connection, now))).await
     }
 
+    async fn oldest_wait(&self) -> Result<Option<Duration>> {
+        self.writer
+            .write(|connection, now| {
+                Box::pin(async move {
+                    let query = sqlx::query(
+                        "SELECT MIN(created_at) AS oldest FROM jobs \
+                         WHERE state = 'queued' AND ready_at IS NULL AND NOT awaits_sources",
+                    );
+                    let row = query.fetch_one(connection).await.map_err(unavailable)?;
+                    Ok(rows::time(&row, "oldest")?.map(|oldest| now.since(oldest)))
+                })
+            })
+            .await
+    }
+
     async fn queue_depth(&self) -> Result<QueueDepth> {
         let query = sqlx::query(
             "SELECT (SELECT COUNT(*) FROM jobs WHERE state = 'queued') AS queued, \

@@ -19,6 +19,18 @@ impl KeyStore for SqliteStore {
         Ok((created, secret))
     }
 
+    async fn create_first_key(&self, key: NewKey) -> Result<Option<Secret>> {
+        let (id, secret) = credentials::draw(&key)?;
+        let digest = credentials::digest(secret.expose());
+        let created = self
+            .writer
+            .write(move |connection, now| {
+                Box::pin(async move { create_first(connection, now, key, id, &digest).await })
+            })
+            .await?;
+        Ok(created.then_some(secret))
+    }
+
     async fn find_key(&self, secret: &str) -> Result<Option<ApiKey>> {
         let digest = credentials::digest(secret);
         // The index compares digests, and nobody can steer a digest; the comparison that decides is constant in time.
@@ -44,6 +56,21 @@ impl KeyStore for SqliteStore {
         let id = id.clone();
         self.writer.write(move |connection, now| Box::pin(async move { revoke(connection, now, &id).await })).await
     }
+}
+
+/// Whether there was none.
+async fn create_first(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+    key: NewKey,
+    id: KeyId,
+    digest: &str,
+) -> Result<bool> {
+    let any = sqlx::query("SELECT 1 FROM keys LIMIT 1").fetch_optional(&mut *connection).await.map_err(unavailable)?;
+    if any.is_some() {
+        return Ok(false);
+    }
+    create(connection, now, key, id, digest).await.map(|_| true)
 }
 
 async fn create(

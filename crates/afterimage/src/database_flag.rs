@@ -1,0 +1,127 @@
+//! Which database.
+
+use crate::failure::CommandFailure;
+use crate::origin::{Origin, Origins};
+use crate::values;
+use afterimage_server::options::DatabaseAddress;
+use clap::Args;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Which database.
+#[derive(Args, Debug)]
+pub struct DatabaseFlag {
+    /// Where jobs and keys are kept: `sqlite:FILE` or `postgres://USER@HOST/NAME`
+    ///
+    /// With PostgreSQL, servers and workers on any number of hosts share one queue; `afterimage migrate` makes its tables.
+    /// Several hosts may be named (HOST,HOST), of which one writes. Behind a pooler in transaction mode add
+    /// ?pooler=transaction. The password comes by PGPASSWORD, by a password file or in the environment variable, not on
+    /// the command line. A connection that leaves this machine is encrypted and the server's name is checked, unless
+    /// sslmode says otherwise. Default: a SQLite file in the data folder.
+    #[arg(
+        long,
+        env = "AFTERIMAGE_DATABASE_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        value_parser = values::database_url
+    )]
+    database_url: Option<NamedDatabase>,
+
+    /// The same PostgreSQL database past a pooler
+    ///
+    /// Poolers do not pass on news between hosts; without them jobs and ends are found by looking twice a second. Tables are
+    /// made and changed on this way, too.
+    #[arg(
+        long,
+        env = "AFTERIMAGE_DATABASE_DIRECT_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        hide_short_help = true,
+        value_parser = values::postgres_url
+    )]
+    database_direct_url: Option<PostgresUrl>,
+}
+
+/// An address, which may hold a password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PostgresUrl(pub String);
+
+impl fmt::Debug for PostgresUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("PostgresUrl(…)")
+    }
+}
+
+/// What `--database-url` names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamedDatabase {
+    /// A SQLite file.
+    File(PathBuf),
+    /// A PostgreSQL database.
+    Postgres(PostgresUrl),
+}
+
+impl DatabaseFlag {
+    /// What was named.
+    ///
+    /// # Errors
+    /// A password on the command line, where every user of the machine can read it.
+    pub fn address(&self, origins: &Origins) -> Result<Option<DatabaseAddress>, CommandFailure> {
+        let main = match &self.database_url {
+            Some(NamedDatabase::Postgres(url)) => Some(url),
+            _ => None,
+        };
+        for (field, url) in [("database_url", main), ("database_direct_url", self.database_direct_url.as_ref())] {
+            if url.is_some_and(|url| has_password(&url.0)) && matches!(origins.of(field), Origin::Flag) {
+                let problem = "every user of the machine can read a password on the command line; give it by PGPASSWORD or \
+                               a password file, or the whole address by the environment variable";
+                return Err(CommandFailure::bad_input(origins.subject(field), problem));
+            }
+        }
+        Ok(self.database_url.clone().map(|named| match named {
+            NamedDatabase::File(file) => DatabaseAddress::File(file),
+            NamedDatabase::Postgres(PostgresUrl(address)) => {
+                DatabaseAddress::Postgres { address, direct: self.database_direct_url.clone().map(|url| url.0) }
+            }
+        }))
+    }
+
+    /// The PostgreSQL database that was named.
+    ///
+    /// # Errors
+    /// When none was; those of [`DatabaseFlag::address`].
+    pub fn shared(&self, origins: &Origins) -> Result<DatabaseAddress, CommandFailure> {
+        match self.address(origins)? {
+            Some(address @ DatabaseAddress::Postgres { .. }) => Ok(address),
+            _ => {
+                let problem =
+                    "name the PostgreSQL database that hosts share, such as postgres://afterimage@db.example/queue";
+                Err(CommandFailure::bad_input(origins.subject("database_url"), problem))
+            }
+        }
+    }
+}
+
+/// Whether the login of an address has a password.
+fn has_password(address: &str) -> bool {
+    let place =
+        address.split_once("://").map_or(address, |(_, rest)| rest).split(['/', '?']).next().unwrap_or_default();
+    place.rsplit_once('@').is_some_and(|(login, _)| login.contains(':'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_seen() {
+        for (address, has) in [
+            ("postgres://user:secret@host/name", true),
+            ("postgres://user@host:5432,other:5433/name", false),
+            ("postgres:///name?host=/run", false),
+            ("postgres://host/name?application_name=a:b@c", false),
+        ] {
+            assert_eq!(has_password(address), has, "{address}");
+        }
+    }
+}
