@@ -1,6 +1,6 @@
 //! Files in a folder of this machine.
 
-use super::files::Blobs;
+use super::files::{BlobPlace, Blobs};
 use super::paths::BlobOwner;
 use crate::data_folder::{close_to_others, create_private};
 use crate::{Error, Result, Timestamp, unfinished};
@@ -23,7 +23,7 @@ impl Blobs {
             .map_err(|error| Error::unavailable(format!("folder {}", folder.display()), error))?
             .with_fsync(true)
             .with_automatic_cleanup(true);
-        Ok(Self::over(Arc::new(store), Some(folder.into())))
+        Ok(Self::over(Arc::new(store), BlobPlace::Folder(folder.into())))
     }
 
     /// Removes what processes were killed amid writing before `before`; returns how many files. Only local files can
@@ -32,7 +32,7 @@ impl Blobs {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn remove_unfinished(&self, before: Timestamp) -> Result<u64> {
-        let Some(folder) = self.folder() else { return Ok(0) };
+        let BlobPlace::Folder(folder) = self.place() else { return Ok(0) };
         unfinished::remove(BlobOwner::FOLDERS.map(|name| folder.join(name)).into(), before).await
     }
 }

@@ -1,9 +1,11 @@
 //! The path of each kind of file.
 
 use super::files::Blobs;
+use super::media_types::ending;
 use super::paths::{INPUTS, PARTS, RESULTS, UPLOADS};
 use crate::{FetchLease, JobId, Lease, UploadId};
 use afterimage_core::OutputFormat;
+use uuid::Uuid;
 
 impl Blobs {
     /// Path of a job's `number`th input.
@@ -21,8 +23,14 @@ impl Blobs {
         format!("{RESULTS}/{}/{}/{sha256}.{}", lease.job, lease.attempt, format.extension())
     }
 
-    /// Path of an upload.
-    pub fn upload_path(upload: &UploadId) -> String {
+    /// A path for an upload of that type that no other call gives: of two who send the same upload, each stores a file of
+    /// its own, and the database says whose counts.
+    pub fn new_upload_path(upload: &UploadId, media_type: &str) -> String {
+        format!("{}/{}.{}", Self::uploads_path(upload), Uuid::new_v4().simple(), ending(media_type))
+    }
+
+    /// Folder of an upload's file.
+    pub(super) fn uploads_path(upload: &UploadId) -> String {
         format!("{UPLOADS}/{upload}")
     }
 

@@ -8,6 +8,9 @@ pub(super) const RESULTS: &str = "results";
 pub(super) const UPLOADS: &str = "uploads";
 pub(crate) const PARTS: &str = "parts";
 
+/// Name of the file that tells whose the files beside it are; see [`crate::StorageClaim`].
+pub(crate) const MARK: &str = "database-id";
+
 /// Who a blob belongs to, by its path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum BlobOwner {
@@ -66,7 +69,7 @@ mod tests {
             Blobs::input_path(&lease.job, 0),
             Blobs::fetched_path(&FetchLease { job: lease.job.clone(), number: 3 }, 1),
             Blobs::result_path(&lease, &Blobs::sha256(b"x"), OutputFormat::Jpeg),
-            Blobs::upload_path(&UploadId::random()),
+            Blobs::new_upload_path(&UploadId::random(), "image/png"),
             Blobs::part_path(&UploadId::random(), 1000),
         ] {
             assert_eq!(checked(&path).unwrap().to_string(), path);

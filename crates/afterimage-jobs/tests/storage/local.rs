@@ -11,6 +11,6 @@ async fn a_folder_that_cannot_be_written_is_unavailable() {
     let blobs = Blobs::local(&root).unwrap();
     // A file where a folder should be fails for every user, root included.
     std::fs::write(root.join("uploads"), b"").unwrap();
-    let error = blobs.put(&Blobs::upload_path(&UploadId::random()), Bytes::new()).await.unwrap_err();
+    let error = blobs.put(&Blobs::new_upload_path(&UploadId::random(), "image/png"), Bytes::new()).await.unwrap_err();
     assert!(matches!(error, Error::Unavailable { .. }));
 }

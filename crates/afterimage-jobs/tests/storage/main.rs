@@ -2,15 +2,23 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers outside of test functions fail the test too")]
 
+mod buckets;
 mod local;
 mod place;
+#[path = "../support/s3_server.rs"]
+mod s3_server;
 mod suite;
+#[path = "../support/unsteady_proxy.rs"]
+mod unsteady_proxy;
+#[path = "../support/waiting.rs"]
+mod waiting;
 
 /// Every case of the suite in every place, each time with a place of its own.
 macro_rules! in_every_place {
     ($($case:ident),+ $(,)?) => {
         in_every_place!(@place memory, $($case),+);
         in_every_place!(@place folder, $($case),+);
+        in_every_place!(@place bucket, $($case),+);
     };
     (@place $place:ident, $($case:ident),+) => {
         mod $place {
@@ -31,4 +39,6 @@ in_every_place! {
     copies_outlive_their_source_and_are_young,
     parts_of_a_file_are_streamed,
     jobs_and_uploads_go_as_a_whole,
+    uploads_of_earlier_versions_go_too,
+    files_nobody_knows_are_found,
 }

@@ -1,9 +1,13 @@
 //! What holds wherever files are kept.
 
 use crate::place::Place;
-use afterimage_jobs::{Blobs, Clock, JobId, SystemClock, UploadId};
+use afterimage_jobs::retention::{Retention, sweep_orphans};
+use afterimage_jobs::{
+    Blobs, Clock, JobId, KeyStore, MemoryStore, NewKey, NewUpload, SystemClock, UploadFacts, UploadId, UploadStore,
+};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
+use std::sync::Arc;
 use std::time::Duration;
 
 const CONTENT: Bytes = Bytes::from_static(b"content");
@@ -28,7 +32,7 @@ pub async fn files_come_back_and_go(place: &Place) {
 
 pub async fn copies_outlive_their_source_and_are_young(place: &Place) {
     let blobs = &place.blobs;
-    let (from, to) = (Blobs::upload_path(&UploadId::random()), Blobs::input_path(&JobId::random(), 0));
+    let (from, to) = (Blobs::new_upload_path(&UploadId::random(), "image/png"), Blobs::input_path(&JobId::random(), 0));
     assert_eq!(blobs.copy(&from, &to).await.unwrap(), None);
     blobs.put(&from, CONTENT).await.unwrap();
     place.make_old(&from);
@@ -67,9 +71,43 @@ pub async fn jobs_and_uploads_go_as_a_whole(place: &Place) {
     assert_eq!(left, [kept]);
 
     let upload = UploadId::random();
-    blobs.put(&Blobs::upload_path(&upload), CONTENT).await.unwrap();
+    blobs.put(&Blobs::new_upload_path(&upload, "image/png"), CONTENT).await.unwrap();
     blobs.put(&Blobs::part_path(&upload, 1), CONTENT).await.unwrap();
-    blobs.delete_upload(&upload).await.unwrap();
+    blobs.delete_uploads(&[upload]).await.unwrap();
     assert_eq!(blobs.list("uploads").await.unwrap(), []);
     assert_eq!(blobs.list("parts").await.unwrap(), []);
+}
+
+pub async fn uploads_of_earlier_versions_go_too(place: &Place) {
+    let blobs = &place.blobs;
+    let uploads = [UploadId::random(), UploadId::random()];
+    let path = format!("uploads/{}", uploads[0]);
+    blobs.put(&path, CONTENT).await.unwrap();
+    blobs.put(&Blobs::new_upload_path(&uploads[1], "image/png"), CONTENT).await.unwrap();
+    assert_eq!(blobs.get(&path).await.unwrap(), Some(CONTENT));
+    blobs.delete_uploads(&uploads).await.unwrap();
+    assert_eq!(blobs.list("uploads").await.unwrap(), []);
+}
+
+/// Of two hosts that took the bytes of one upload, one may have ended before it removed its own.
+pub async fn files_nobody_knows_are_found(place: &Place) {
+    let (blobs, store) = (&place.blobs, MemoryStore::new(Arc::new(SystemClock)));
+    let key = store.create_key(NewKey::default()).await.unwrap().0.id;
+    let id = UploadId::random();
+    let paths: Vec<String> = (0..40).map(|_| Blobs::new_upload_path(&id, "image/png")).collect();
+    for path in &paths {
+        blobs.put(path, CONTENT).await.unwrap();
+    }
+    let facts =
+        UploadFacts { blob: paths[7].clone(), content_type: "image/png".to_owned(), bytes: 7, width: 1, height: 1 };
+    let (filename, declared_type) = (String::new(), String::new());
+    let upload = NewUpload { id, key, filename, declared_type, facts: Some(facts), kept_for: None };
+    store.create_upload(upload).await.unwrap();
+    blobs.put(&Blobs::input_path(&JobId::random(), 0), CONTENT).await.unwrap();
+    let tomorrow = SystemClock.now().plus(Duration::from_hours(25));
+    let orphans = sweep_orphans(&store, blobs, &Retention::default(), tomorrow).await.unwrap();
+    assert_eq!(orphans, 40);
+    let left: Vec<String> = blobs.list("uploads").await.unwrap().into_iter().map(|file| file.path).collect();
+    assert_eq!(left, [paths[7].clone()]);
+    assert_eq!(blobs.list("inputs").await.unwrap(), []);
 }

@@ -1,21 +1,21 @@
-//! The folders of a server: locked, opened, and whose they are.
+//! The database and the files of a server: locked, opened, and whose they are.
 
-use crate::options::ServeOptions;
+use crate::options::{ServeOptions, StoragePlace};
 use afterimage_jobs::{
-    DataFolderLock, DatabaseLock, JobStore, KeyStore, NewKey, Queue, Result, Secret, SettingsStore, SqliteStore,
+    Blobs, DataFolderLock, DatabaseLock, JobStore, KeyStore, NewKey, Queue, Result, Secret, SettingsStore, SqliteStore,
     StorageClaim, SystemClock, is_open_to_others,
 };
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The opened database and the storage folder.
+/// The opened database and storage.
 pub struct Data {
     /// The database.
     pub store: SqliteStore,
-    /// The folder of inputs, uploads and results.
-    pub storage: PathBuf,
-    /// Whose files that folder holds.
+    /// Inputs, uploads and results.
+    pub blobs: Blobs,
+    /// Whose files those are.
     pub claim: StorageClaim,
     /// The key that was made because there was none yet.
     pub first_key: Option<Secret>,
@@ -51,16 +51,22 @@ impl Data {
         }
         warn_of_unserved_jobs(&store, options.models.queues()).await?;
         let first_key = provide_key(&store, options.api_key.clone()).await?;
-        let storage = options.storage.as_ref().unwrap_or(&options.data_dir).clone();
-        let claim = claim_storage(&storage, &store).await?;
-        let folders = [("database", database.parent()), ("storage", Some(storage.as_path()))];
+        let in_data_folder = StoragePlace::Folder(options.data_dir.clone());
+        let storage = options.storage.as_ref().unwrap_or(&in_data_folder);
+        let (blobs, claim) = open_storage(storage, &store).await?;
+        let storage_folder = match storage {
+            StoragePlace::Folder(folder) => Some(folder.as_path()),
+            // How full it is is somebody else's business.
+            StoragePlace::Bucket(_) => None,
+        };
+        let folders = [("database", database.parent()), ("storage", storage_folder)];
         let folders: Vec<_> =
             folders.into_iter().filter_map(|(name, folder)| Some((name, folder?.to_owned()))).collect();
         for folder in folders.iter().map(|(_, folder)| folder).collect::<BTreeSet<_>>() {
             warn_of_open_folder(folder);
         }
         let locks = Locks { _data_folder: data_folder, _database_folder: database_folder, _database: database_lock };
-        Ok((Self { store, storage, claim, first_key, folders }, locks))
+        Ok((Self { store, blobs, claim, first_key, folders }, locks))
     }
 }
 
@@ -94,17 +100,29 @@ async fn provide_key(store: &SqliteStore, named: Option<Secret>) -> Result<Optio
     Ok(Some(secret))
 }
 
-/// Takes the storage folder for this database.
-async fn claim_storage(folder: &Path, store: &SqliteStore) -> Result<StorageClaim> {
-    let claim = StorageClaim::acquire(folder, &store.database_id().await?)?;
-    if !claim.is_ours()? {
+/// Opens the storage and takes it for this database.
+async fn open_storage(place: &StoragePlace, store: &SqliteStore) -> Result<(Blobs, StorageClaim)> {
+    let database = store.database_id().await?;
+    let (blobs, claim) = match place {
+        StoragePlace::Folder(folder) => {
+            let claim = StorageClaim::acquire(folder, &database)?;
+            (Blobs::local(folder)?, claim)
+        }
+        StoragePlace::Bucket(url) => {
+            let blobs = Blobs::bucket(url, None).await?;
+            let claim = StorageClaim::of_bucket(&blobs, &database).await?;
+            tracing::info!(storage = %url, "files are kept in a bucket");
+            (blobs, claim)
+        }
+    };
+    if !claim.is_ours().await? {
         tracing::warn!(
-            mark = %claim.mark().display(),
-            "the storage folder holds files of another database; they stay until that file is removed and the server is \
-             started again"
+            mark = %claim,
+            "the storage holds files of another database; they stay until that file is removed and the server is started \
+             again"
         );
     }
-    Ok(claim)
+    Ok((blobs, claim))
 }
 
 /// What was made before is as open as somebody made it.

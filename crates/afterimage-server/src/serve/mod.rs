@@ -14,7 +14,7 @@ use crate::options::ServeOptions;
 use crate::router::{paths, routes, served};
 use crate::storage_room::StorageRoom;
 use afterimage_jobs::worker::UnusableEngine;
-use afterimage_jobs::{Blobs, Error as StoreError, Secret, SettingsStore};
+use afterimage_jobs::{Error as StoreError, Secret, SettingsStore};
 use axum::Router;
 use background::{start_background, start_workers};
 use data::Data;
@@ -167,7 +167,8 @@ async fn resources(
     })?;
     let (address, has_tls) = (listener.address().to_string(), options.tls.is_some());
     Ok(Resources {
-        blobs: Blobs::local(&data.storage)?,
+        blobs: data.blobs,
+        redirect_downloads: options.redirect_downloads,
         storage_claim: Arc::new(data.claim),
         store: Arc::new(data.store),
         room: StorageRoom::new(options.quota, Disks::of(data.folders)),
