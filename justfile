@@ -64,6 +64,10 @@ gpu:
 bench:
     .ci/run bench
 
+# files in a bucket, against a server that speaks S3
+storage:
+    .ci/run storage
+
 # the README's second command: all tests, with a summary at the end
 tests:
     .ci/run tests

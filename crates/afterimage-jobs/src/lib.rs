@@ -28,7 +28,7 @@ mod unfinished;
 pub mod worker;
 
 pub use backoff::Backoff;
-pub use blobs::{Blobs, StoredBlob, StoredFile};
+pub use blobs::{Blobs, BucketCredentials, BucketUrl, StoredBlob, StoredFile};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use data_folder::{DataFolderLock, DatabaseLock, is_open_to_others};
 pub use error::{Error, Result};

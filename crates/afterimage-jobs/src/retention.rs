@@ -8,7 +8,8 @@
 //! Marking needs room on the disk. When there is none, the files of what is due are removed first, which makes some.
 
 use crate::blobs::{BlobOwner, PARTS};
-use crate::{Blobs, Due, Error, Job, Result, Store, Timestamp};
+use crate::{Blobs, Due, Error, Job, Result, Store, Timestamp, Upload, UploadState};
+use futures_util::TryStreamExt;
 use std::time::Duration;
 
 /// Rows per transaction. Keeps other writers waiting for milliseconds only.
@@ -16,6 +17,9 @@ const BATCH: u32 = 200;
 
 /// Rows whose files are removed before the rows can be marked.
 const LARGEST_RELIEF: u32 = 10_000;
+
+/// Files without a row that are removed together, as many as a bucket removes with one request.
+const ORPHANS_AT_ONCE: usize = 1_000;
 
 /// How long parts of uploads wait for the rest: longer than their addresses take bytes.
 const PARTS_KEPT: Duration = Duration::from_hours(2);
@@ -97,9 +101,7 @@ async fn sweep_rows(store: &dyn Store, blobs: &Blobs, retention: &Retention, now
         if deleted.is_empty() {
             break;
         }
-        for job in &deleted {
-            blobs.delete_job(job).await?;
-        }
+        blobs.delete_jobs(&deleted).await?;
         store.mark_jobs_swept(&deleted).await?;
         swept.swept_jobs += deleted.len() as u64;
     }
@@ -116,9 +118,7 @@ async fn sweep_rows(store: &dyn Store, blobs: &Blobs, retention: &Retention, now
         if expired.is_empty() {
             return Ok(swept);
         }
-        for upload in &expired {
-            blobs.delete_upload(upload).await?;
-        }
+        blobs.delete_uploads(&expired).await?;
         store.forget_uploads(&expired).await?;
         swept.uploads += expired.len() as u64;
     }
@@ -130,16 +130,15 @@ async fn sweep_rows(store: &dyn Store, blobs: &Blobs, retention: &Retention, now
 async fn remove_due_files(store: &dyn Store, blobs: &Blobs, retention: &Retention, now: Timestamp) -> Result<u64> {
     let uploads = store.due_uploads(retention.due_uploads(now), LARGEST_RELIEF).await?;
     let jobs = store.due_jobs(retention.due_jobs(now), LARGEST_RELIEF).await?;
-    let mut relieved = 0;
-    for upload in uploads.iter().chain(&store.unswept_uploads(LARGEST_RELIEF).await?) {
-        blobs.delete_upload(upload).await?;
-        relieved += 1;
+    let uploads = [uploads, store.unswept_uploads(LARGEST_RELIEF).await?].concat();
+    let jobs = [jobs, store.unswept_jobs(LARGEST_RELIEF).await?].concat();
+    for batch in uploads.chunks(BATCH as usize) {
+        blobs.delete_uploads(batch).await?;
     }
-    for job in jobs.iter().chain(&store.unswept_jobs(LARGEST_RELIEF).await?) {
-        blobs.delete_job(job).await?;
-        relieved += 1;
+    for batch in jobs.chunks(BATCH as usize) {
+        blobs.delete_jobs(batch).await?;
     }
-    Ok(relieved)
+    Ok((uploads.len() + jobs.len()) as u64)
 }
 
 /// Removes files older than [`Retention::orphans`] that no row points to or that were never finished; returns how many.
@@ -152,13 +151,18 @@ pub async fn sweep_orphans(store: &dyn Store, blobs: &Blobs, retention: &Retenti
     let mut removed = blobs.remove_unfinished(before).await?;
     for folder in BlobOwner::FOLDERS {
         let before = if folder == PARTS { before.max(now.minus(PARTS_KEPT)) } else { before };
-        for blob in blobs.list(folder).await? {
-            if blob.modified_at >= before || is_wanted(store, &blob.path).await? {
-                continue;
+        let mut files = blobs.listing(folder)?;
+        let mut orphans = Vec::new();
+        while let Some(file) = files.try_next().await? {
+            if file.modified_at < before && !is_wanted(store, &file.path).await? {
+                orphans.push(file.path);
+                removed += 1;
             }
-            blobs.delete(&blob.path).await?;
-            removed += 1;
+            if orphans.len() == ORPHANS_AT_ONCE {
+                blobs.delete_all(std::mem::take(&mut orphans)).await?;
+            }
         }
+        blobs.delete_all(orphans).await?;
     }
     Ok(removed)
 }
@@ -167,7 +171,9 @@ async fn is_wanted(store: &dyn Store, path: &str) -> Result<bool> {
     Ok(match BlobOwner::of(path) {
         Some(BlobOwner::Input(job)) => store.job(&job).await?.is_some_and(|job| !job.deleted),
         Some(BlobOwner::Result(job)) => store.job(&job).await?.is_some_and(|job| may_need_result(&job, path)),
-        Some(BlobOwner::Upload(upload)) => store.upload(&upload).await?.is_some(),
+        Some(BlobOwner::Upload(upload)) => {
+            store.upload(&upload).await?.is_some_and(|upload| may_need_upload(&upload, path))
+        }
         // What is looked at is too old to be completed.
         Some(BlobOwner::Part) => false,
         None => true,
@@ -180,4 +186,13 @@ fn may_need_result(job: &Job, path: &str) -> bool {
         return true;
     }
     job.result.as_ref().is_some_and(|result| result.files.iter().any(|file| file.blob == path))
+}
+
+/// A pending upload may be about to point to the file. Of a complete one others lie there where a process that took the same
+/// bytes did not live to remove its own.
+fn may_need_upload(upload: &Upload, path: &str) -> bool {
+    match &upload.state {
+        UploadState::Pending => true,
+        UploadState::Ready(facts) => facts.blob == path,
+    }
 }

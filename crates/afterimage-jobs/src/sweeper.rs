@@ -108,11 +108,11 @@ impl Sweeper {
 
     async fn sweep_orphans(&self, now: Timestamp) -> Result<u64> {
         if let Some(claim) = &self.claim
-            && !claim.is_ours()?
+            && !claim.is_ours().await?
         {
             tracing::warn!(
-                mark = %claim.mark().display(),
-                "the storage folder has files of another database, so files without a job stay; remove that file and \
+                mark = %claim,
+                "the storage has files of another database, so files without a job stay; remove that file and \
                  start again if the other database is gone for good"
             );
             return Ok(0);

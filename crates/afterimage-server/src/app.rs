@@ -43,7 +43,9 @@ pub struct Resources {
     pub needs_engines: bool,
     /// Bytes of inputs, results and uploads.
     pub blobs: Blobs,
-    /// Whose files the storage folder holds.
+    /// Whether whoever asks for a file in a bucket is sent there.
+    pub redirect_downloads: bool,
+    /// Whose files the storage holds.
     pub storage_claim: Arc<StorageClaim>,
     /// Who may store how much more.
     pub room: StorageRoom,
@@ -85,7 +87,7 @@ pub struct App {
     pub load: LoadSources,
     /// Which LoRAs requests can name, for those who ask.
     pub loras: LoraSources,
-    /// Whose files the storage folder holds.
+    /// Whose files the storage holds.
     pub storage_claim: Arc<StorageClaim>,
 }
 
@@ -124,6 +126,7 @@ impl App {
         let media = Media {
             store: Arc::clone(&store),
             blobs: blobs.clone(),
+            redirects: resources.redirect_downloads,
             links: links.clone(),
             room: Arc::clone(&room),
             pictures: pictures.clone(),

@@ -6,8 +6,8 @@ use crate::loras::LoraFolders;
 use crate::model_sets::ModelSets;
 use crate::network::Cidr;
 pub use crate::operations::status::SafetyPolicy;
-use afterimage_jobs::Secret;
 use afterimage_jobs::worker::StartEngines;
+use afterimage_jobs::{BucketUrl, Secret};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -49,8 +49,10 @@ pub struct ServeOptions {
     pub data_dir: PathBuf,
     /// Jobs and keys; `None`: a SQLite file in the data folder.
     pub database: Option<DatabaseAddress>,
-    /// Folder of inputs, uploads and results; `None`: the data folder.
-    pub storage: Option<PathBuf>,
+    /// Where inputs, uploads and results are kept; `None`: the data folder.
+    pub storage: Option<StoragePlace>,
+    /// Whether whoever asks for a file in a bucket is sent there.
+    pub redirect_downloads: bool,
     /// Metrics; `None`: nowhere.
     pub admin_listen: Option<SocketAddr>,
     /// Certificate chain and key, both PEM; `None`: plain HTTP.
@@ -85,4 +87,13 @@ pub struct ServeOptions {
     pub finish_within: Duration,
     /// How long a stop may take.
     pub stop_within: Duration,
+}
+
+/// Where inputs, uploads and results are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoragePlace {
+    /// A folder of this machine.
+    Folder(PathBuf),
+    /// A bucket, by the credentials of the environment.
+    Bucket(BucketUrl),
 }

@@ -17,6 +17,7 @@ use afterimage_jobs::{
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// What it takes to make jobs of requests. Clones share all of it.
 #[derive(Clone)]
@@ -74,6 +75,9 @@ pub struct Submission {
     pub kept_for: Option<Duration>,
 }
 
+/// How long storing all pictures of a request may take: who submits is answered within ten seconds.
+const STORED_WITHIN: Duration = Duration::from_secs(9);
+
 /// How a dialect calls the fields that the engine checks.
 pub type FieldName = fn(Field) -> &'static str;
 
@@ -120,10 +124,16 @@ pub async fn submit(
     let id = JobId::random();
     let size = submission.pictures.first().and_then(RequestPicture::size);
     let cost_micros = quote(submitter.rates, &submission.request, size);
-    let inputs = match store_inputs(&submitter.blobs, &id, submission.pictures, field_name).await {
+    let storing = store_inputs(&submitter.blobs, &id, submission.pictures, field_name);
+    let inputs = match timeout(STORED_WITHIN, storing).await.unwrap_or(Err(Refusal::Unavailable)) {
         Ok(inputs) => inputs,
         Err(refusal) => {
-            discard_inputs(&submitter.blobs, &id).await;
+            // Whoever is told that the storage is away need not wait until it can be tidied.
+            let (blobs, id) = (submitter.blobs.clone(), id.clone());
+            let discarding = tokio::spawn(async move { discard_inputs(&blobs, &id).await });
+            if !matches!(refusal, Refusal::Unavailable) {
+                let _ = discarding.await;
+            }
             return Err(refusal);
         }
     };

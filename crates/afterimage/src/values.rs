@@ -4,8 +4,9 @@ use crate::database_flag::{NamedDatabase, PostgresUrl};
 use crate::failure::shortened;
 use afterimage_core::{Size, limits};
 use afterimage_engine::{CacheThreshold, DeviceChoice, LoraFile};
-use afterimage_jobs::Secret;
+use afterimage_jobs::{BucketUrl, Secret};
 use afterimage_server::network::Cidr;
+use afterimage_server::options::StoragePlace;
 use bytesize::ByteSize;
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -145,10 +146,16 @@ pub fn postgres_url(text: &str) -> Result<PostgresUrl, String> {
     is_one.then(|| PostgresUrl(text.to_owned())).ok_or_else(|| "expected postgres://USER@HOST/NAME".to_owned())
 }
 
-/// `--storage-url`: the folder.
-pub fn storage_url(text: &str) -> Result<PathBuf, String> {
-    local_path(text, "file:").ok_or_else(|| {
-        format!("{} is not a storage of this version; expected file:FOLDER, such as file:/srv/afterimage", quoted(text))
+/// `--storage-url`: the folder or the bucket.
+pub fn storage_url(text: &str) -> Result<StoragePlace, String> {
+    if BucketUrl::is_one(text) {
+        return BucketUrl::parse(text).map(StoragePlace::Bucket);
+    }
+    local_path(text, "file:").map(StoragePlace::Folder).ok_or_else(|| {
+        format!(
+            "{} is not a storage of this version; expected file:FOLDER, such as file:/srv/afterimage, or s3://BUCKET/PREFIX",
+            quoted(text)
+        )
     })
 }
 

@@ -6,6 +6,8 @@
     reason = "a failure anywhere in a test should end it; clippy's exception covers only the test functions"
 )]
 
+#[path = "server_failures/bucket.rs"]
+mod bucket;
 #[path = "server_failures/cards.rs"]
 mod cards;
 #[path = "server_failures/disk.rs"]
@@ -18,6 +20,8 @@ mod picture_host;
 mod processes;
 #[path = "server_failures/requests.rs"]
 mod requests;
+#[path = "../../afterimage-jobs/tests/support/s3_server.rs"]
+mod s3_server;
 #[path = "server_failures/secrets.rs"]
 mod secrets;
 #[path = "server_failures/senders.rs"]
@@ -30,5 +34,7 @@ mod starting;
 mod stopping;
 #[path = "server_failures/storage.rs"]
 mod storage;
+#[path = "../../afterimage-jobs/tests/support/unsteady_proxy.rs"]
+mod unsteady_proxy;
 #[path = "../../afterimage-jobs/tests/support/waiting.rs"]
 mod waiting;

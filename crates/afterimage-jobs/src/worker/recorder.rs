@@ -1,11 +1,11 @@
 //! From an execution to the job's end: files first, then one transaction that makes them the result.
 
 use super::{Produced, RecordedEnd, WorkerContext};
-use crate::{Blobs, Failure, FailureKind, Fenced, Job, JobResult, JobState, Lease, Result, ResultFile};
+use crate::{Blobs, Error, Failure, FailureKind, Fenced, Job, JobResult, JobState, Lease, Result, ResultFile};
 use afterimage_core::OutputFormat;
 use bytes::Bytes;
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// A worker's last word on a claim.
 pub(super) enum Ending {
@@ -98,9 +98,10 @@ async fn store_picture(
     };
     let mut failures = 0;
     loop {
-        let error = match shared.blobs.put(&file.blob, bytes.clone()).await {
-            Ok(()) => return Ok(file),
-            Err(error) => error,
+        let error = match timeout_at(until, shared.blobs.put(&file.blob, bytes.clone())).await {
+            Ok(Ok(())) => return Ok(file),
+            Ok(Err(error)) => error,
+            Err(_) => Error::unavailable(format!("storage of {}", file.blob), "no answer in time"),
         };
         let pause = shared.options.backoff().pause(failures);
         failures += 1;

@@ -16,6 +16,8 @@ pub struct Media {
     pub store: Arc<dyn Store>,
     /// Their bytes.
     pub blobs: Blobs,
+    /// Whether whoever asks for one in a bucket is sent there.
+    pub redirects: bool,
     /// Their signed addresses.
     pub links: FileLinks,
     /// Who may store how much more.

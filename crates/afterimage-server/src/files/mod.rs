@@ -4,6 +4,7 @@ mod links;
 mod media;
 mod once;
 mod parts;
+mod redirect;
 mod response;
 mod results;
 mod routes;

@@ -1,11 +1,11 @@
-//! One sender at a time for each upload. A second one that comes while the first one's picture is being checked would
-//! otherwise be refused only after its bytes had replaced the first one's.
+//! One sender at a time for each upload, in this process: a second one that comes while the first one's picture is being
+//! checked is refused before its bytes are. Of two that come to different hosts the database keeps one.
 
 use afterimage_jobs::UploadId;
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-/// Uploads whose bytes are being taken. One process has the data folder, so it knows all of them.
+/// Uploads whose bytes this process takes.
 #[derive(Debug, Default)]
 pub struct BeingSent(Mutex<HashSet<UploadId>>);
 

@@ -3,6 +3,7 @@
 use super::links::FileLinks;
 use super::media::Media;
 use super::parts::{complete, most_bytes, put_part};
+use super::redirect::redirect;
 use super::response::stored_file;
 use super::signing::Purpose;
 use super::uploads::finish_ticket;
@@ -13,7 +14,7 @@ use crate::refusal::Refusal;
 use afterimage_jobs::{JobId, KeyId, UploadId, UploadState};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
@@ -63,6 +64,7 @@ async fn result(
     State(media): State<Media>,
     Path((job, file)): Path<(String, String)>,
     signed: SignedQuery,
+    method: Method,
     headers: HeaderMap,
 ) -> FileAnswer {
     let Query(signed) = signed.map_err(|_| unknown())?;
@@ -76,34 +78,50 @@ async fn result(
     }
     let result = job.result.ok_or_else(unknown)?;
     let file = result.files.get(index).ok_or_else(unknown)?;
-    stored_file(&media.blobs, &headers, &file.blob, &file.content_type).await?.ok_or_else(|| unknown().into())
+    give(&media, (&method, &headers), &file.blob, &file.content_type).await
 }
 
 async fn upload(
     State(media): State<Media>,
     Path(file): Path<String>,
     signed: SignedQuery,
+    method: Method,
     headers: HeaderMap,
 ) -> FileAnswer {
     let Query(signed) = signed.map_err(|_| unknown())?;
-    read_upload(&media, &file, &signed, &headers).await
+    read_upload(&media, &file, &signed, (&method, &headers)).await
 }
 
 async fn upload_by_path(
     State(media): State<Media>,
     Path((expires, signature, file)): Path<(String, String, String)>,
+    method: Method,
     headers: HeaderMap,
 ) -> FileAnswer {
     let expires = expires.parse().map_err(|_| unknown())?;
-    read_upload(&media, &file, &AddressSignature { expires, signature }, &headers).await
+    read_upload(&media, &file, &AddressSignature { expires, signature }, (&method, &headers)).await
 }
 
-async fn read_upload(media: &Media, file: &str, signed: &AddressSignature, headers: &HeaderMap) -> FileAnswer {
+/// The file of `path`, or where it is.
+async fn give(media: &Media, request: (&Method, &HeaderMap), path: &str, content_type: &str) -> FileAnswer {
+    let (method, headers) = request;
+    if let Some(elsewhere) = redirect(media, method, path).await? {
+        return Ok(elsewhere);
+    }
+    stored_file(&media.blobs, headers, path, content_type).await?.ok_or_else(|| unknown().into())
+}
+
+async fn read_upload(
+    media: &Media,
+    file: &str,
+    signed: &AddressSignature,
+    request: (&Method, &HeaderMap),
+) -> FileAnswer {
     let id = file.split('.').next().and_then(UploadId::parse).ok_or_else(unknown)?;
     signed.allow(&media.links, Purpose::Upload, id.as_str())?;
     let upload = media.store.upload(&id).await?.ok_or_else(unknown)?;
     let UploadState::Ready(facts) = upload.state else { return Err(unknown().into()) };
-    stored_file(&media.blobs, headers, &facts.blob, &facts.content_type).await?.ok_or_else(|| unknown().into())
+    give(media, request, &facts.blob, &facts.content_type).await
 }
 
 async fn put_upload(

@@ -14,8 +14,8 @@ const MOST_AT_ONCE: usize = 16;
 /// Uploads that are put together at once, each in memory as a whole.
 const PUT_TOGETHER: usize = 2;
 
-/// Uploads in parts that are under way. One process has the data folder, so it knows all of them; those from before a
-/// restart come back with their next part.
+/// Uploads in parts that are under way in this process; those from before a restart, or of another host, come with their
+/// next part.
 #[derive(Debug)]
 pub struct UploadsInParts {
     under_way: Mutex<HashMap<UploadId, UploadUnderWay>>,

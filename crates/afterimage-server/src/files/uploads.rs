@@ -74,13 +74,21 @@ pub async fn finish_ticket(media: &Media, id: &UploadId, bytes: Bytes) -> Result
     }
     let _reserved = media.room.reserve(media.store.as_ref(), &upload.key, bytes.len() as u64).await?;
     let facts = store_bytes(media, &upload.key, id, bytes).await?;
-    media.store.finish_upload(id, facts).await?.ok_or_else(refusal)
+    let blob = facts.blob.clone();
+    if let Some(upload) = media.store.finish_upload(id, facts).await? {
+        return Ok(upload);
+    }
+    // Another host was first; what it stored is another file.
+    if let Err(error) = media.blobs.delete(&blob).await {
+        tracing::warn!(%error, "the bytes of an upload that came twice were not removed");
+    }
+    Err(refusal())
 }
 
 async fn store_bytes(media: &Media, key: &KeyId, id: &UploadId, bytes: Bytes) -> Result<UploadFacts, Refusal> {
     let checked =
         media.pictures.check(key, bytes.clone()).await.map_err(|error| Refusal::BadBody(format!("file: {error}")))?;
-    let blob = Blobs::upload_path(id);
+    let blob = Blobs::new_upload_path(id, checked.format.media_type());
     let length = bytes.len() as u64;
     media.blobs.put(&blob, bytes).await?;
     Ok(UploadFacts {
@@ -119,6 +127,7 @@ mod tests {
         let media = Media {
             store: Arc::new(store),
             blobs: Blobs::local(folder.path()).unwrap(),
+            redirects: false,
             links: FileLinks::new(Signer::new([1; 32]), Duration::from_hours(1)),
             room: Arc::new(StorageRoom::new(quota, Disks::of(Vec::new()))),
             pictures: PictureChecker::default(),
@@ -156,6 +165,24 @@ mod tests {
         let late = create_ticket(&media, &key, "b.png", "image/png", None).await.unwrap();
         media.store.revoke_key(&key).await.unwrap();
         assert!(matches!(finish_ticket(&media, &late.id, png()).await, Err(Refusal::NotFound(_))), "its key is gone");
+    }
+
+    /// Each host knows only its own senders; both find the upload pending.
+    #[tokio::test]
+    async fn of_two_hosts_that_take_the_same_upload_one_keeps_its_file() {
+        let (media, key, _folder) = media(None).await;
+        for _ in 0..50 {
+            let elsewhere = Media { being_sent: Arc::default(), in_parts: Arc::default(), ..media.clone() };
+            let ticket = create_ticket(&media, &key, "a.png", "image/png", None).await.unwrap();
+            let (here, there) =
+                tokio::join!(finish_ticket(&media, &ticket.id, png()), finish_ticket(&elsewhere, &ticket.id, png()));
+            let taken: Vec<Upload> = [here, there].into_iter().filter_map(Result::ok).collect();
+            let [Upload { state: UploadState::Ready(facts), .. }] = &taken[..] else { panic!("{taken:?}") };
+            let folder = format!("uploads/{}", ticket.id);
+            let files: Vec<String> =
+                media.blobs.list(&folder).await.unwrap().into_iter().map(|file| file.path).collect();
+            assert_eq!(files, [facts.blob.clone()]);
+        }
     }
 
     #[tokio::test]

@@ -16,14 +16,14 @@ const HOLDS_FOR: Duration = Duration::from_secs(1);
 /// How long the answer "not ready" holds: whoever starts a server asks until it is, and should not be told late.
 const TROUBLE_HOLDS_FOR: Duration = Duration::from_millis(20);
 
-/// How long the database may take.
+/// How long the database may take, and as long the storage.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What has to be there for a job to be stored and run.
 pub struct Needs {
     /// Where jobs are kept.
     pub store: Arc<dyn Store>,
-    /// Whose files the storage folder holds.
+    /// Whose files the storage holds.
     pub storage_claim: Arc<StorageClaim>,
     /// How much room there is.
     pub room: Arc<StorageRoom>,
@@ -79,9 +79,17 @@ impl Needs {
             }
             Err(_) => return Some("the database does not answer".into()),
         }
-        if let Err(error) = self.storage_claim.is_ours() {
-            tracing::debug!(%error, "the storage folder is gone");
-            return Some("the storage folder was taken away".into());
+        match timeout(PATIENCE, self.storage_claim.is_ours()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) if self.storage_claim.is_of_folder() => {
+                tracing::debug!(%error, "the storage folder is gone");
+                return Some("the storage folder was taken away".into());
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "the storage cannot be used");
+                return Some("the storage cannot be used".into());
+            }
+            Err(_) => return Some("the storage does not answer".into()),
         }
         if !self.room.disks().have_room_for(0) {
             return Some("the disk is nearly full".into());

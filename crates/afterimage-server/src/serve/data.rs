@@ -1,23 +1,23 @@
-//! The folders of a server: locked, opened, and whose they are.
+//! The database and the files of a server: locked, opened, and whose they are.
 
-use crate::options::{DatabaseAddress, ServeOptions};
+use crate::options::{DatabaseAddress, ServeOptions, StoragePlace};
 use afterimage_jobs::{
-    DataFolderLock, DatabaseLock, NewKey, PostgresOptions, PostgresStore, Queue, Result, Secret, SqliteStore,
+    Blobs, DataFolderLock, DatabaseLock, NewKey, PostgresOptions, PostgresStore, Queue, Result, Secret, SqliteStore,
     StorageClaim, Store, SystemClock, is_open_to_others,
 };
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The opened database and the storage folder.
+/// The opened database and storage.
 pub struct Data {
     /// The database.
     pub store: Arc<dyn Store>,
     /// The same where other hosts use it, too.
     pub shared: Option<PostgresStore>,
-    /// The folder of inputs, uploads and results.
-    pub storage: PathBuf,
-    /// Whose files that folder holds.
+    /// Inputs, uploads and results.
+    pub blobs: Blobs,
+    /// Whose files those are.
     pub claim: StorageClaim,
     /// The key that was made because there was none yet.
     pub first_key: Option<Secret>,
@@ -66,15 +66,21 @@ impl Data {
             Some(_) => provide_key(store.as_ref(), options.api_key.clone()).await?,
             None => None,
         };
-        let storage = options.storage.as_ref().unwrap_or(&options.data_dir).clone();
-        let claim = claim_storage(&storage, store.as_ref()).await?;
-        let folders = [("database", folder.as_deref()), ("storage", Some(storage.as_path()))];
+        let in_data_folder = StoragePlace::Folder(options.data_dir.clone());
+        let storage = options.storage.as_ref().unwrap_or(&in_data_folder);
+        let (blobs, claim) = open_storage(storage, store.as_ref(), shared.is_some()).await?;
+        let storage_folder = match storage {
+            StoragePlace::Folder(folder) => Some(folder.as_path()),
+            // How full it is is somebody else's business.
+            StoragePlace::Bucket(_) => None,
+        };
+        let folders = [("database", folder.as_deref()), ("storage", storage_folder)];
         let folders: Vec<_> =
             folders.into_iter().filter_map(|(name, folder)| Some((name, folder?.to_owned()))).collect();
         for folder in folders.iter().map(|(_, folder)| folder).collect::<BTreeSet<_>>() {
             warn_of_open_folder(folder);
         }
-        Ok((Self { store, shared, storage, claim, first_key, folders }, locks))
+        Ok((Self { store, shared, blobs, claim, first_key, folders }, locks))
     }
 }
 
@@ -134,17 +140,34 @@ async fn provide_key(store: &dyn Store, named: Option<Secret>) -> Result<Option<
     store.create_first_key(NewKey { name: "first".to_owned(), ..NewKey::default() }).await
 }
 
-/// Takes the storage folder for this database.
-async fn claim_storage(folder: &Path, store: &dyn Store) -> Result<StorageClaim> {
-    let claim = StorageClaim::acquire(folder, &store.database_id().await?)?;
-    if !claim.is_ours()? {
+/// Opens the storage and takes it for this database; a folder for this server alone, unless other hosts share the database.
+async fn open_storage(place: &StoragePlace, store: &dyn Store, is_shared: bool) -> Result<(Blobs, StorageClaim)> {
+    let database = store.database_id().await?;
+    let (blobs, claim) = match place {
+        StoragePlace::Folder(folder) if is_shared => {
+            let blobs = Blobs::local(folder)?;
+            let claim = StorageClaim::shared(&blobs, &database).await?;
+            (blobs, claim)
+        }
+        StoragePlace::Folder(folder) => {
+            let claim = StorageClaim::acquire(folder, &database)?;
+            (Blobs::local(folder)?, claim)
+        }
+        StoragePlace::Bucket(url) => {
+            let blobs = Blobs::bucket(url, None).await?;
+            let claim = StorageClaim::shared(&blobs, &database).await?;
+            tracing::info!(storage = %url, "files are kept in a bucket");
+            (blobs, claim)
+        }
+    };
+    if !claim.is_ours().await? {
         tracing::warn!(
-            mark = %claim.mark().display(),
-            "the storage folder holds files of another database; they stay until that file is removed and the server is \
-             started again"
+            mark = %claim,
+            "the storage holds files of another database; they stay until that file is removed and the server is started \
+             again"
         );
     }
-    Ok(claim)
+    Ok((blobs, claim))
 }
 
 /// What was made before is as open as somebody made it.

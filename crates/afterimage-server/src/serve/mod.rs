@@ -15,7 +15,7 @@ use crate::options::ServeOptions;
 use crate::router::{paths, routes, served};
 use crate::storage_room::StorageRoom;
 use afterimage_jobs::worker::{Hints, UnusableEngine};
-use afterimage_jobs::{Blobs, Error as StoreError, Secret};
+use afterimage_jobs::{Error as StoreError, Secret};
 use axum::Router;
 use axum::routing::get;
 use background::{remote_hosts, start_background, start_workers};
@@ -197,7 +197,8 @@ async fn resources(
     let address = listener.map(|listener| listener.address().to_string()).unwrap_or_default();
     let has_tls = options.tls.is_some();
     Ok(Resources {
-        blobs: Blobs::local(&data.storage)?,
+        blobs: data.blobs,
+        redirect_downloads: options.redirect_downloads,
         storage_claim: Arc::new(data.claim),
         store: data.store,
         hints: Arc::new(hints),

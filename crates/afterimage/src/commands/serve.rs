@@ -13,7 +13,7 @@ use afterimage_kernels::heap;
 use afterimage_server::cost::Rates;
 use afterimage_server::listen::{ConnectionLimits, ListenError, TlsFiles};
 use afterimage_server::network::Cidr;
-use afterimage_server::options::{SafetyPolicy, ServeOptions};
+use afterimage_server::options::{SafetyPolicy, ServeOptions, StoragePlace};
 use afterimage_server::private_files::keep_private;
 use afterimage_server::serve::{ServeError, Started, serve};
 use clap::Args;
@@ -71,9 +71,11 @@ pub struct Serve {
     #[command(flatten)]
     database: DatabaseFlag,
 
-    /// Where inputs, uploads and results are kept: `file:FOLDER`
+    /// Where inputs, uploads and results are kept: `file:FOLDER` or `s3://BUCKET/PREFIX`
     ///
-    /// Object stores (`s3:`) are not supported by this version. Default: the data folder.
+    /// An s3: URL may end in ?endpoint=URL&region=NAME&path_style=BOOL&allow_http=BOOL, each as needed. Credentials are
+    /// never part of it: they are those of the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), or the role
+    /// of the machine or pod. Default: the data folder.
     #[arg(
         long,
         env = "AFTERIMAGE_STORAGE_URL",
@@ -81,7 +83,14 @@ pub struct Serve {
         value_name = "URL",
         value_parser = values::storage_url
     )]
-    storage_url: Option<PathBuf>,
+    storage_url: Option<StoragePlace>,
+
+    /// Send whoever asks for a file to the bucket that has it
+    ///
+    /// GET of a result or upload is then answered by 307 and an address of the bucket that works for five minutes, so its
+    /// endpoint has to be one that clients reach. Only with --storage-url s3:. By default files pass through this server.
+    #[arg(long, env = "AFTERIMAGE_REDIRECT_DOWNLOADS", hide_env_values = true, value_parser = values::switch)]
+    redirect_downloads: bool,
 
     /// Address of the metrics, without a key; `off` for none
     ///
@@ -210,6 +219,16 @@ impl Serve {
         run_server(self.options(origins)?, origins)
     }
 
+    /// Whether downloads are redirected, which needs a bucket.
+    fn redirects(&self, origins: &Origins) -> Result<bool, CommandFailure> {
+        if self.redirect_downloads && !matches!(self.storage_url, Some(StoragePlace::Bucket(_))) {
+            let problem =
+                "files are in a folder, where nobody can be sent to; name a bucket by --storage-url s3://BUCKET/PREFIX";
+            return Err(CommandFailure::bad_input(origins.subject("redirect_downloads"), problem));
+        }
+        Ok(self.redirect_downloads)
+    }
+
     fn options(&self, origins: &Origins) -> Result<ServeOptions, CommandFailure> {
         let tls = self.tls_cert.clone().zip(self.tls_key.clone());
         let safety = self.engines.safety(origins)?;
@@ -218,6 +237,7 @@ impl Serve {
             public_url: self.public_url.clone(),
             data_dir: data_dir(self.data_dir.as_ref())?,
             database: self.database.address(origins)?,
+            redirect_downloads: self.redirects(origins)?,
             storage: self.storage_url.clone(),
             admin_listen: self.admin_listen.0,
             tls: tls.map(|(certificate, key)| TlsFiles { certificate, key }),

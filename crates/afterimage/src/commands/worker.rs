@@ -9,10 +9,9 @@ use crate::origin::Origins;
 use crate::values;
 use afterimage_server::cost::Rates;
 use afterimage_server::listen::ConnectionLimits;
-use afterimage_server::options::{SafetyPolicy, ServeOptions};
+use afterimage_server::options::{SafetyPolicy, ServeOptions, StoragePlace};
 use afterimage_server::private_files::keep_private;
 use clap::Args;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// What a stop takes beyond the time that jobs have to finish: handing back what is left, and ending the engines.
@@ -29,7 +28,7 @@ pub struct Worker {
     #[command(flatten)]
     database: DatabaseFlag,
 
-    /// Where inputs, uploads and results are kept, the same for all hosts: `file:FOLDER`
+    /// Where inputs, uploads and results are kept, the same for all hosts: `file:FOLDER` or `s3://BUCKET/PREFIX`
     #[arg(
         long,
         env = "AFTERIMAGE_STORAGE_URL",
@@ -37,7 +36,7 @@ pub struct Worker {
         value_name = "URL",
         value_parser = values::storage_url
     )]
-    storage_url: Option<PathBuf>,
+    storage_url: Option<StoragePlace>,
 
     /// Address of health and metrics, without a key; `off` for none
     ///
@@ -101,6 +100,7 @@ impl Worker {
             data_dir: data_dir(None)?,
             database: Some(self.database.shared(origins)?),
             storage: Some(storage),
+            redirect_downloads: false,
             admin_listen: self.admin_listen.0,
             tls: None,
             trusted_proxies: Vec::new(),

@@ -175,6 +175,7 @@ pub fn options(folder: &Path) -> ServeOptions {
         data_dir: folder.join("data"),
         database: None,
         storage: None,
+        redirect_downloads: false,
         admin_listen: None,
         tls: None,
         trusted_proxies: Vec::new(),

@@ -143,7 +143,7 @@ mod tests {
         let mut paths = Vec::new();
         for number in 0..500 {
             let id = UploadId::random();
-            let blob = Blobs::upload_path(&id);
+            let blob = Blobs::new_upload_path(&id, "image/png");
             blobs.put(&blob, bytes::Bytes::from_static(b"x")).await.unwrap();
             paths.push(blob.clone());
             let facts = UploadFacts { blob, content_type: "image/png".to_owned(), bytes: 1, width: 1, height: 1 };

@@ -121,7 +121,7 @@ pub async fn files_follow_their_rows(harness: Harness) {
     let paths = [
         Blobs::input_path(&lease.job, 0),
         Blobs::result_path(&lease, &"00".repeat(32), OutputFormat::Jpeg),
-        Blobs::upload_path(&upload),
+        Blobs::new_upload_path(&upload, "image/png"),
     ];
     for path in &paths {
         blobs.put(path, Bytes::from_static(b"x")).await.unwrap();
@@ -153,7 +153,7 @@ pub async fn orphans_are_found(harness: Harness) {
     let kept = Blobs::input_path(&lease.job, 0);
     let wanted = Blobs::result_path(&lease, "aa", OutputFormat::Jpeg);
     let stale = Blobs::result_path(&lease, "bb", OutputFormat::Jpeg);
-    let unknown = [Blobs::input_path(&JobId::random(), 0), Blobs::upload_path(&UploadId::random())];
+    let unknown = [Blobs::input_path(&JobId::random(), 0), Blobs::new_upload_path(&UploadId::random(), "image/png")];
     for path in [&kept, &wanted, &stale].into_iter().chain(&unknown) {
         blobs.put(path, Bytes::from_static(b"x")).await.unwrap();
     }
@@ -201,7 +201,7 @@ pub async fn parts_of_uploads_wait_two_hours_for_the_rest(harness: Harness) {
     assert_eq!(blobs.get(&path).await.unwrap(), None);
     // They go with their upload, too.
     blobs.put(&path, Bytes::from_static(b"x")).await.unwrap();
-    blobs.delete_upload(&upload.id).await.unwrap();
+    blobs.delete_uploads(&[upload.id]).await.unwrap();
     assert_eq!(blobs.get(&path).await.unwrap(), None);
 }
 

@@ -1,10 +1,10 @@
 use crate::fixtures::{Harness, START};
-use afterimage_jobs::{Blobs, Due, Error, KeyId, NewUpload, UploadFacts, UploadId, UploadState};
+use afterimage_jobs::{Due, Error, KeyId, NewUpload, UploadFacts, UploadId, UploadState};
 use std::time::Duration;
 
 fn facts(id: &UploadId) -> UploadFacts {
     UploadFacts {
-        blob: Blobs::upload_path(id),
+        blob: format!("uploads/{id}/0.png"),
         content_type: "image/png".to_owned(),
         bytes: 50_000_000,
         width: 10_000,

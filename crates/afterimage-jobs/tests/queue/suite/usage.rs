@@ -18,7 +18,13 @@ fn upload(key: &KeyId, bytes: Option<u64>) -> NewUpload {
 }
 
 fn facts(id: &UploadId, bytes: u64) -> UploadFacts {
-    UploadFacts { blob: Blobs::upload_path(id), content_type: "image/png".to_owned(), bytes, width: 1, height: 1 }
+    UploadFacts {
+        blob: Blobs::new_upload_path(id, "image/png"),
+        content_type: "image/png".to_owned(),
+        bytes,
+        width: 1,
+        height: 1,
+    }
 }
 
 /// Two files of 100 and 23 bytes.
