@@ -2,11 +2,9 @@
 
 use crate::failure::CommandFailure;
 use crate::origin::{Origin, Origins};
-use crate::values;
+use crate::values::{self, NamedDatabase, PostgresUrl};
 use afterimage_server::options::DatabaseAddress;
 use clap::Args;
-use std::fmt;
-use std::path::PathBuf;
 
 /// Which database.
 #[derive(Args, Debug)]
@@ -40,25 +38,6 @@ pub struct DatabaseFlag {
         value_parser = values::postgres_url
     )]
     database_direct_url: Option<PostgresUrl>,
-}
-
-/// An address, which may hold a password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PostgresUrl(pub String);
-
-impl fmt::Debug for PostgresUrl {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("PostgresUrl(…)")
-    }
-}
-
-/// What `--database-url` names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NamedDatabase {
-    /// A SQLite file.
-    File(PathBuf),
-    /// A PostgreSQL database.
-    Postgres(PostgresUrl),
 }
 
 impl DatabaseFlag {

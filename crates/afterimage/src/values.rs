@@ -1,6 +1,5 @@
 //! Parsers of flag values. Their messages follow `FLAG: `.
 
-use crate::database_flag::{NamedDatabase, PostgresUrl};
 use crate::failure::shortened;
 use afterimage_core::{Size, limits};
 use afterimage_engine::{CacheThreshold, DeviceChoice, LoraFile};
@@ -8,7 +7,7 @@ use afterimage_jobs::{BucketUrl, Secret};
 use afterimage_server::network::Cidr;
 use afterimage_server::options::StoragePlace;
 use bytesize::ByteSize;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
@@ -122,6 +121,25 @@ pub fn web_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).ok().filter(|url| ["http", "https"].contains(&url.scheme()) && url.host().is_some());
     url.filter(|url| url.query().is_none() && url.fragment().is_none())
         .ok_or_else(|| format!("{} is not an address such as https://pictures.example", quoted(text)))
+}
+
+/// An address, which may hold a password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PostgresUrl(pub String);
+
+impl fmt::Debug for PostgresUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("PostgresUrl(…)")
+    }
+}
+
+/// What `--database-url` names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamedDatabase {
+    /// A SQLite file.
+    File(PathBuf),
+    /// A PostgreSQL database.
+    Postgres(PostgresUrl),
 }
 
 /// `--database-url`: the file, or the address.

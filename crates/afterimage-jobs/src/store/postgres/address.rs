@@ -56,6 +56,18 @@ impl Address {
         Ok(Self { hosts, is_pooled })
     }
 
+    /// Where to listen: past a pooler if there is one; `direct` is the way there.
+    ///
+    /// # Errors
+    /// As [`Address::parse`].
+    pub(super) fn direct(&self, direct: Option<&str>) -> Result<Option<Self>> {
+        match direct {
+            Some(direct) => Self::parse(direct).map(Some),
+            None if self.is_pooled => Ok(None),
+            None => Ok(Some(self.clone())),
+        }
+    }
+
     /// How to connect to each host.
     pub(super) fn hosts(&self) -> &[PgConnectOptions] {
         &self.hosts

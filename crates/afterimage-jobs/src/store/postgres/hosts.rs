@@ -1,7 +1,6 @@
 //! What hosts tell each other through the database: news, and which processes there are.
 
 use super::PostgresStore;
-use super::address::Address;
 use crate::progress::Progress;
 use crate::store::sql::rows::{self, column};
 use crate::{Error, JobId, JobState, Result, Timestamp};
@@ -124,15 +123,6 @@ impl PostgresStore {
                 })
             })
             .await
-    }
-}
-
-/// Where to listen: past a pooler if there is one.
-pub(super) fn direct_address(address: &Address, direct: Option<&str>) -> Result<Option<Address>> {
-    match direct {
-        Some(direct) => Address::parse(direct).map(Some),
-        None if address.is_pooled => Ok(None),
-        None => Ok(Some(address.clone())),
     }
 }
 

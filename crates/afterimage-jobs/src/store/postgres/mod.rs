@@ -164,7 +164,7 @@ impl PostgresStore {
     fn lazy(address: &Address, options: PostgresOptions) -> Result<Self> {
         let is_test = options.test_clock.is_some();
         Ok(Self {
-            direct: hosts::direct_address(address, options.direct_address.as_deref())?,
+            direct: address.direct(options.direct_address.as_deref())?,
             database: Database::new(address, options.connections, options.test_clock),
             claims: Arc::new(Claims { exact: is_test, ..Claims::default() }),
             grace: Arc::default(),
