@@ -3,10 +3,12 @@
 //! Its programs are looked for where distributions put them, or in the folder that `AFTERIMAGE_TEST_POSTGRES` names. Where
 //! there are none the tests say so and pass, unless that variable is set: then they are asked for.
 
+use std::fs::File;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -14,16 +16,20 @@ use tempfile::TempDir;
 const PROGRAMS: &str = "AFTERIMAGE_TEST_POSTGRES";
 
 /// Servers write as if the machine could not fail: the tests end their processes, not the machine.
-const SETTINGS: &str = "listen_addresses = ''\nmax_connections = 400\nfsync = off\nfull_page_writes = off\n\
+const SETTINGS: &str = "listen_addresses = '127.0.0.1'\nmax_connections = 400\nfsync = off\nfull_page_writes = off\n\
      synchronous_commit = off\nshared_buffers = 64MB\nautovacuum_naptime = 5s\n";
 
 /// A running server.
 pub struct Server {
     folder: TempDir,
     programs: PathBuf,
+    user: Option<&'static str>,
+    /// Where it listens.
+    pub port: u16,
+    #[allow(dead_code, reason = "as below")]
     databases: AtomicU32,
-    /// Ends the server when its standard input ends, which is when this process does.
-    _keeper: Child,
+    /// Each ends a run of the server when its standard input ends, which is when this process does.
+    keepers: Mutex<Vec<Child>>,
 }
 
 static SERVER: LazyLock<Option<Server>> = LazyLock::new(Server::start);
@@ -37,46 +43,70 @@ pub fn server() -> Option<&'static Server> {
 }
 
 impl Server {
-    fn start() -> Option<Self> {
+    /// A server of one's own, for those who end it; `None` where none can be had.
+    pub fn start() -> Option<Self> {
         let programs = programs()?;
         let folder = tempfile::Builder::new().prefix("afterimage-postgres").tempdir().unwrap();
         let data = folder.path().join("data");
         let as_user = unprivileged(folder.path());
-        let initdb = run(&as_user, &programs.join("initdb"))
+        let initdb = run(as_user, &programs.join("initdb"))
             .args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"])
             .arg(&data)
             .output()
             .unwrap();
         assert!(initdb.status.success(), "{}", String::from_utf8_lossy(&initdb.stderr));
-        let settings = format!("{SETTINGS}unix_socket_directories = '{}'\n", folder.path().display());
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let settings = format!("{SETTINGS}port = {port}\nunix_socket_directories = '{}'\n", folder.path().display());
         let file = data.join("postgresql.conf");
         let text = std::fs::read_to_string(&file).unwrap() + &settings;
         std::fs::write(file, text).unwrap();
-        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        let server =
+            Self { folder, programs, user: as_user, port, databases: AtomicU32::new(0), keepers: Mutex::default() };
+        server.run();
+        Some(server)
+    }
+
+    /// Starts it, after [`Server::kill`] again.
+    pub fn run(&self) {
+        let log = File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
         let script =
             r#""$@" < /dev/null & server=$!; cat > /dev/null; kill -QUIT $server; wait $server; rm -rf "$FOLDER""#;
         let keeper = Command::new("sh")
             .args(["-c", script, "keeper"])
-            .args(words(&as_user, &programs.join("postgres")))
+            .args(words(self.user, &self.programs.join("postgres")))
             .arg("-D")
-            .arg(&data)
-            .env("FOLDER", folder.path())
+            .arg(self.data())
+            .env("FOLDER", self.folder.path())
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .unwrap();
-        let server = Self { folder, programs, databases: AtomicU32::new(0), _keeper: keeper };
-        server.wait();
-        Some(server)
+        self.keepers.lock().unwrap().push(keeper);
+        self.wait();
+    }
+
+    /// Ends it as a crash would.
+    #[allow(dead_code, reason = "not every test that has this module does")]
+    pub fn kill(&self) {
+        let stopped = run(self.user, &self.programs.join("pg_ctl"))
+            .args(["stop", "-m", "immediate", "-D"])
+            .arg(self.data())
+            .output()
+            .unwrap();
+        assert!(stopped.status.success(), "{}", String::from_utf8_lossy(&stopped.stderr));
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
     }
 
     fn wait(&self) {
         for _ in 0..600 {
-            let ready =
-                Command::new(self.programs.join("pg_isready")).arg("-h").arg(self.folder.path()).output().unwrap();
-            if ready.status.success() {
+            let port = self.port.to_string();
+            let asked = Command::new(self.programs.join("pg_isready")).args(["-h", "127.0.0.1", "-p", &port]).output();
+            if asked.unwrap().status.success() {
                 return;
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -86,10 +116,11 @@ impl Server {
 
     /// The address of a database of this server.
     pub fn address(&self, database: &str) -> String {
-        format!("postgres://postgres@localhost/{database}?host={}", self.folder.path().display())
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
 
     /// Makes a database, as a copy of `template`.
+    #[allow(dead_code, reason = "not every test that has this module does")]
     pub async fn create_database(&self, template: &str) -> String {
         let name = format!("test{}", self.databases.fetch_add(1, Ordering::Relaxed));
         self.execute("postgres", format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
@@ -135,14 +166,14 @@ fn unprivileged(folder: &Path) -> Option<&'static str> {
     Some(user)
 }
 
-fn run(user: &Option<&'static str>, program: &Path) -> Command {
+fn run(user: Option<&'static str>, program: &Path) -> Command {
     let mut words = words(user, program).into_iter();
     let mut command = Command::new(words.next().unwrap());
     command.args(words).current_dir("/");
     command
 }
 
-fn words(user: &Option<&'static str>, program: &Path) -> Vec<String> {
+fn words(user: Option<&'static str>, program: &Path) -> Vec<String> {
     let program = program.display().to_string();
     user.map_or_else(
         || vec![program.clone()],

@@ -51,7 +51,7 @@ impl Address {
             let options =
                 if chooses_tls || is_here(&options) { options } else { options.ssl_mode(PgSslMode::VerifyFull) };
             let options = options.application_name("afterimage");
-            hosts.push(if is_pooled { options.statement_cache_capacity(0) } else { options.options(SETTINGS) });
+            hosts.push(options);
         }
         Ok(Self { hosts, is_pooled })
     }
@@ -68,9 +68,19 @@ impl Address {
         }
     }
 
-    /// How to connect to each host.
+    /// How to connect to each host, for a moment.
     pub(super) fn hosts(&self) -> &[PgConnectOptions] {
         &self.hosts
+    }
+
+    /// How to connect to each host, for work.
+    fn for_work(&self) -> Vec<PgConnectOptions> {
+        let hosts = self.hosts.iter().cloned();
+        if self.is_pooled {
+            hosts.map(|host| host.statement_cache_capacity(0)).collect()
+        } else {
+            hosts.map(|host| host.options(SETTINGS)).collect()
+        }
     }
 }
 
@@ -110,7 +120,7 @@ const TURN_AT_MOST_EVERY: Duration = Duration::from_millis(250);
 
 impl Hosts {
     pub(super) fn of(address: &Address) -> Self {
-        Self { options: address.hosts.clone(), current: AtomicUsize::new(0), turned_at: Mutex::new(None) }
+        Self { options: address.for_work(), current: AtomicUsize::new(0), turned_at: Mutex::new(None) }
     }
 
     /// The host that new connections go to.

@@ -279,6 +279,8 @@ pub(super) async fn refuse_pooler(address: &Address) -> Result<()> {
         match asked.await {
             Ok(Ok((one, other))) if one == other => return Err(Error::Pooler),
             Ok(Ok(_)) => return Ok(()),
+            // What pgbouncer says to settings that it does not pass on.
+            Ok(Err(error)) if error.to_string().contains("unsupported startup parameter") => return Err(Error::Pooler),
             Ok(Err(error)) => last = Some(unavailable(error)),
             Err(_) => last = Some(Error::unavailable("database", "it did not answer in time")),
         }

@@ -1,0 +1,20 @@
+//! Many hosts on one database: workers with engines that only wait, each with connections, news and looks of its own,
+//! over lines that stall and break, on a database that goes away.
+//!
+//! Each test prints what it measured. They need PostgreSQL, see `support/postgres.rs`.
+
+#![expect(clippy::unwrap_used, reason = "helpers outside of test functions fail the test too")]
+
+mod costs;
+mod host;
+mod news;
+mod outages;
+mod poolers;
+#[path = "../support/postgres.rs"]
+mod postgres;
+mod rescues;
+mod throughput;
+#[path = "../support/unsteady_proxy.rs"]
+mod unsteady_proxy;
+#[path = "../support/waiting.rs"]
+mod waiting;
