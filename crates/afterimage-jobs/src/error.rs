@@ -67,6 +67,9 @@ pub enum Error {
          `?pooler=transaction` to the address, and name the database itself with --database-direct-url"
     )]
     Pooler,
+    /// A database that is to take over another one's jobs has jobs of its own.
+    #[error("the database is in use already, and cannot take over what another one has; name an empty one")]
+    Occupied,
     /// A path that blobs may not have.
     #[error("{path:?} is no blob path")]
     BlobPath {

@@ -42,9 +42,9 @@ pub use state::{MAX_ATTEMPTS, MAX_UNCLEAN_ENDS};
 pub use steady_time::SteadyTime;
 pub use storage_claim::StorageClaim;
 pub use store::{
-    ApiKey, CancelOutcome, CancelledAll, Delivery, Due, Ends, Fenced, FetchStore, Fetched, JobStore, KeyStore,
-    ListFilter, MemoryStore, NewKey, NewUpload, NextTry, Outbox, POSITION_LIMIT, Page, Places, PostgresOptions,
-    PostgresStore, QueueDepth, Removed, Renewed, Secret, SeenJob, SettingsStore, Spending, SqliteStore, StorageUse,
-    Store, Submitted, Upkeep, Upload, UploadFacts, UploadState, UploadStore, UsageStore,
+    ApiKey, CancelOutcome, CancelledAll, Delivery, Due, Ends, Fenced, FetchStore, Fetched, Imported, JobStore,
+    KeyStore, ListFilter, MemoryStore, NewKey, NewUpload, NextTry, Outbox, POSITION_LIMIT, Page, Places,
+    PostgresOptions, PostgresStore, QueueDepth, Removed, Renewed, Secret, SeenJob, SettingsStore, Spending,
+    SqliteStore, StorageUse, Store, Submitted, Upkeep, Upload, UploadFacts, UploadState, UploadStore, UsageStore,
 };
 pub use sweeper::Sweeper;

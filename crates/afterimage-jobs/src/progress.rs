@@ -1,4 +1,4 @@
-//! Progress of running jobs for whoever watches: in memory, bounded, nothing stored per step.
+//! JobProgress of running jobs for whoever watches: in memory, bounded, nothing stored per step.
 //!
 //! Losing an event is harmless: the store knows how a job ends, and each event supersedes the one before.
 
@@ -32,7 +32,7 @@ pub enum Event {
 
 /// How far a job is; nothing where nothing is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
+pub struct JobProgress {
     /// The stage that has begun.
     pub stage: Option<Stage>,
     /// Steps finished, and steps in all.
@@ -146,16 +146,16 @@ impl Events {
     }
 
     /// How far a job is that runs here.
-    pub fn latest(&self, job: &JobId) -> Progress {
+    pub fn latest(&self, job: &JobId) -> JobProgress {
         let channels = self.lock();
-        let Some(channel) = channels.get(job) else { return Progress::default() };
+        let Some(channel) = channels.get(job) else { return JobProgress::default() };
         let stage =
             channel.stage.as_ref().and_then(|event| if let Event::Stage(stage) = event { Some(*stage) } else { None });
         let step = channel.step.as_ref().and_then(|event| match event {
             Event::Step { done, total } => Some((*done, *total)),
             _ => None,
         });
-        Progress { stage, step }
+        JobProgress { stage, step }
     }
 
     /// Jobs that run here, and jobs that are watched here and run elsewhere or wait.
@@ -167,7 +167,7 @@ impl Events {
     }
 
     /// Tells the watchers what was heard of a job that runs elsewhere; what they know already is not told again.
-    pub fn relay(&self, job: &JobId, heard: Progress) {
+    pub fn relay(&self, job: &JobId, heard: JobProgress) {
         let stage = heard.stage.map(Event::Stage);
         let step = heard.step.map(|(done, total)| Event::Step { done, total });
         for (event, is_stage) in [(stage, true), (step, false)] {

@@ -261,16 +261,17 @@ impl Lifecycle {
     /// [`TransitionRefusal::LeaseLost`].
     pub fn crashed(self, lease: &Lease) -> Transition {
         self.check(lease)?;
-        Ok(self.ended_uncleanly())
+        Ok(self.ended_uncleanly(MAX_UNCLEAN_ENDS))
     }
 
-    /// Anybody finds the lease run out.
+    /// Anybody finds the lease run out. `most` unclean ends of this kind are the job's end: [`MAX_UNCLEAN_ENDS`] where
+    /// hosts do not vanish by themselves.
     ///
     /// # Errors
     /// [`TransitionRefusal::NotNow`] when the job does not run or its lease is good.
-    pub fn rescue(self, now: Timestamp) -> Transition {
+    pub fn rescue(self, now: Timestamp, most: u32) -> Transition {
         match self.phase {
-            Phase::Running { lease_until, .. } if lease_until < now => Ok(self.ended_uncleanly()),
+            Phase::Running { lease_until, .. } if lease_until < now => Ok(self.ended_uncleanly(most)),
             _ => Err(TransitionRefusal::NotNow),
         }
     }
@@ -335,12 +336,12 @@ impl Lifecycle {
         Self { phase: Phase::Queued { ready_at }, ..self }
     }
 
-    fn ended_uncleanly(self) -> Self {
+    fn ended_uncleanly(self, most: u32) -> Self {
         let counted = Self { unclean_ends: self.unclean_ends + 1, ..self };
         if counted.cancel_requested {
             return counted.ended(Phase::Cancelled);
         }
-        if counted.unclean_ends >= MAX_UNCLEAN_ENDS || counted.spent() >= MAX_ATTEMPTS {
+        if counted.unclean_ends >= most || counted.spent() >= MAX_ATTEMPTS {
             return Self { quarantined: true, ..counted.ended(Phase::Failed(FailureKind::Crashed)) };
         }
         counted.back_in_queue(None)

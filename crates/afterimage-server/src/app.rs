@@ -22,7 +22,7 @@ use crate::submit::Submitter;
 use afterimage_core::PictureLimits;
 use afterimage_jobs::progress::Events;
 use afterimage_jobs::worker::{Engines, Hints};
-use afterimage_jobs::{Blobs, StorageClaim, Store};
+use afterimage_jobs::{Blobs, PostgresStore, StorageClaim, Store};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +39,8 @@ pub struct Resources {
     pub store: Arc<dyn Store>,
     /// News of this process, and of others that use the same store.
     pub hints: Arc<Hints>,
+    /// The store where other hosts use it, too.
+    pub shared: Option<PostgresStore>,
     /// Whether this server is to run jobs, or only to accept them.
     pub needs_engines: bool,
     /// Bytes of inputs, results and uploads.
@@ -149,7 +151,8 @@ impl App {
             engines: resources.needs_engines.then(|| Arc::clone(&engines)),
         };
         let loras = LoraSources { folders: loras, models };
-        let status = StatusSources { engines: Arc::clone(&engines), policy: resources.safety };
+        let status =
+            StatusSources { engines: Arc::clone(&engines), policy: resources.safety, shared: resources.shared };
         let load = LoadSources { store: Arc::clone(&store), engines: Arc::clone(&engines) };
         let metrics = MetricSources { metrics: Arc::default(), store, engines, room };
         Self { dialects, readiness: Arc::new(Readiness::new(needs)), metrics, status, load, loras, storage_claim }

@@ -26,6 +26,8 @@ pub enum DatabaseAddress {
         address: String,
         /// The same database past a pooler.
         direct: Option<String>,
+        /// See [`afterimage_jobs::PostgresOptions::expired_leases`].
+        expired_leases: u32,
     },
 }
 

@@ -3,8 +3,8 @@
 #[cfg(feature = "gpu")]
 use crate::commands::Doctor;
 use crate::commands::{
-    Bench, Check, EngineProcess, Img2Img, Keys, KeysCommand, Licences, Migrate, Models, ModelsCommand, Serve, Vary,
-    Worker,
+    Bench, Check, EngineProcess, Img2Img, Import, Keys, KeysCommand, Licences, Migrate, Models, ModelsCommand, Serve,
+    Vary, Worker,
 };
 use crate::config::Config;
 use crate::definition::{adapted, check_values_are_there};
@@ -51,6 +51,7 @@ pub enum CliCommand {
     Serve(Box<Serve>),
     Worker(Box<Worker>),
     Migrate(Migrate),
+    Import(Import),
     Keys(Keys),
     #[command(visible_alias = "licenses")]
     Licences(Licences),
@@ -82,6 +83,7 @@ impl CliCommand {
             Self::Serve(command) => command.run(origins),
             Self::Worker(command) => command.run(origins),
             Self::Migrate(command) => command.run(origins),
+            Self::Import(command) => command.run(origins),
             Self::Keys(Keys { command: KeysCommand::Create(command) }) => command.run(origins),
             Self::Keys(Keys { command: KeysCommand::List(command) }) => command.run(origins),
             Self::Keys(Keys { command: KeysCommand::Revoke(command) }) => command.run(origins),

@@ -38,6 +38,21 @@ pub struct DatabaseFlag {
         value_parser = values::postgres_url
     )]
     database_direct_url: Option<PostgresUrl>,
+
+    /// Hosts that may vanish with a job before it is given up
+    ///
+    /// Where hosts are taken away at any time, 3 or more keep jobs from ending for that. Jobs whose engine processes die are
+    /// given up after the second death whatever is set. PostgreSQL only.
+    #[arg(
+        long,
+        env = "AFTERIMAGE_EXPIRED_LEASES",
+        hide_env_values = true,
+        value_name = "N",
+        default_value = "2",
+        hide_short_help = true,
+        value_parser = clap::value_parser!(u32).range(2..=5)
+    )]
+    expired_leases: u32,
 }
 
 impl DatabaseFlag {
@@ -60,7 +75,8 @@ impl DatabaseFlag {
         Ok(self.database_url.clone().map(|named| match named {
             NamedDatabase::File(file) => DatabaseAddress::File(file),
             NamedDatabase::Postgres(PostgresUrl(address)) => {
-                DatabaseAddress::Postgres { address, direct: self.database_direct_url.clone().map(|url| url.0) }
+                let direct = self.database_direct_url.clone().map(|url| url.0);
+                DatabaseAddress::Postgres { address, direct, expired_leases: self.expired_leases }
             }
         }))
     }

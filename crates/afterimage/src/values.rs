@@ -158,6 +158,12 @@ pub fn database_url(text: &str) -> Result<NamedDatabase, String> {
     })
 }
 
+/// A SQLite file.
+pub fn sqlite_file(text: &str) -> Result<PathBuf, String> {
+    local_path(text, "sqlite:")
+        .ok_or_else(|| format!("{} is not sqlite:FILE, such as sqlite:/srv/afterimage.sqlite", quoted(text)))
+}
+
 /// `--database-direct-url`.
 pub fn postgres_url(text: &str) -> Result<PostgresUrl, String> {
     let is_one = text.starts_with("postgres://") || text.starts_with("postgresql://");

@@ -20,6 +20,7 @@ mod files;
 mod hard_links;
 mod local;
 mod media_types;
+mod moving;
 mod named;
 mod paths;
 mod removal;

@@ -1,6 +1,6 @@
 //! Jobs: submit, read, claim, end.
 
-use crate::progress::Progress;
+use crate::progress::JobProgress;
 use crate::{
     Failure, Idempotency, Job, JobId, JobResult, JobState, KeyId, Lease, NewJob, Queue, Result, Timestamp, WorkerId,
 };
@@ -213,7 +213,7 @@ pub trait JobStore: Send + Sync + 'static {
 
     /// [`JobStore::renew`], with how far the job is, for whoever watches it on another host. A store that no other host
     /// uses has no use for that.
-    async fn renew_with_progress(&self, lease: &Lease, duration: Duration, _progress: Progress) -> Result<Renewed> {
+    async fn renew_with_progress(&self, lease: &Lease, duration: Duration, _progress: JobProgress) -> Result<Renewed> {
         self.renew(lease, duration).await
     }
 

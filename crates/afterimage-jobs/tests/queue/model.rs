@@ -184,7 +184,7 @@ impl Model for OneJob {
             Action::Retry(index) => {
                 return world.write(index, |job, lease| job.retry(lease, FailureKind::Storage, now));
             }
-            Action::Rescue => next.follow(world.job.clone().rescue(now).ok()?, None),
+            Action::Rescue => next.follow(world.job.clone().rescue(now, MAX_UNCLEAN_ENDS).ok()?, None),
             Action::Cancel => next.follow(world.job.clone().cancel().ok()?, None),
             Action::ClaimFetch(index) => {
                 next.job = world.job.clone().claim_fetch(now, Timestamp(world.now + LEASE)).ok()?;

@@ -1,7 +1,9 @@
 //! What runs jobs, and what becomes of flagged pictures.
 
 use afterimage_core::OnFlag;
+use afterimage_jobs::remote::ProcessFacts;
 use afterimage_jobs::worker::{EngineStatus, Engines};
+use afterimage_jobs::{PostgresStore, Timestamp};
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -23,6 +25,8 @@ pub struct SafetyPolicy {
 pub struct ServerStatus {
     /// The engine processes.
     engines: Vec<ShownEngine>,
+    /// Servers and workers that use the same database; empty where none other can.
+    processes: Vec<ShownProcess>,
     /// What safety checkers lead to.
     safety: ShownPolicy,
 }
@@ -45,6 +49,26 @@ struct ShownEngine {
     checkers: Option<Vec<String>>,
 }
 
+/// A server or worker.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = HostProcess)]
+struct ShownProcess {
+    /// `serve` or `worker`.
+    role: String,
+    /// What its machine is called.
+    host: String,
+    /// The program's version.
+    version: String,
+    /// The sets of models that it runs jobs of; `default` for the one without a name.
+    models: Vec<String>,
+    /// Jobs that it runs at once.
+    slots: usize,
+    /// Of these, how many have an engine that takes jobs.
+    ready: usize,
+    /// When it was last heard of: milliseconds since 1970 by the database's clock.
+    seen_at: i64,
+}
+
 /// What safety checkers lead to.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = SafetyPolicy)]
@@ -62,6 +86,12 @@ impl From<EngineStatus> for ShownEngine {
     }
 }
 
+/// What another version says in another way is left out.
+fn shown_process(facts: &str, seen: Timestamp) -> Option<ShownProcess> {
+    let ProcessFacts { id: _, role, host, version, models, slots, ready } = serde_json::from_str(facts).ok()?;
+    Some(ShownProcess { role, host, version, models, slots, ready, seen_at: seen.0 })
+}
+
 /// What the status is read from. Clones share all of it.
 #[derive(Clone)]
 pub struct StatusSources {
@@ -69,10 +99,22 @@ pub struct StatusSources {
     pub engines: Arc<dyn Engines>,
     /// What becomes of flagged pictures.
     pub policy: SafetyPolicy,
+    /// Who else uses the database; `None` where nobody can.
+    pub shared: Option<PostgresStore>,
 }
 
 impl StatusSources {
-    fn status(&self) -> ServerStatus {
+    /// Processes that were heard of lately. A list that cannot be had is an empty one: it decides nothing.
+    async fn processes(&self) -> Vec<ShownProcess> {
+        let Some(store) = &self.shared else { return Vec::new() };
+        let listed = store.processes().await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "the list of processes cannot be read");
+            Vec::new()
+        });
+        listed.into_iter().filter_map(|(facts, seen)| shown_process(&facts, seen)).collect()
+    }
+
+    async fn status(&self) -> ServerStatus {
         let on_flag = match self.policy.on_flag {
             OnFlag::Withhold => "withhold",
             OnFlag::Blur => "blur",
@@ -80,6 +122,7 @@ impl StatusSources {
         };
         ServerStatus {
             engines: self.engines.statuses().into_iter().map(ShownEngine::from).collect(),
+            processes: self.processes().await,
             safety: ShownPolicy { on_flag, required: self.policy.required },
         }
     }
@@ -88,7 +131,7 @@ impl StatusSources {
 /// The engine processes, their safety checkers, and the policy
 #[utoipa::path(get, path = "/status", tag = "operations", responses((status = 200, description = "What the server runs", body = ServerStatus)))]
 pub async fn status(State(sources): State<StatusSources>) -> Json<ServerStatus> {
-    Json(sources.status())
+    Json(sources.status().await)
 }
 
 /// The route, for those who have a key or reach the admin listener.

@@ -55,8 +55,15 @@ impl Data {
     /// When another server has it, or it cannot be used.
     pub async fn open(options: &ServeOptions) -> Result<(Self, Locks)> {
         let Opened { store, shared, folder, locks } = match &options.database {
-            Some(DatabaseAddress::Postgres { address, direct }) => {
-                open_shared(address, direct.clone(), options.workers).await?
+            Some(DatabaseAddress::Postgres { address, direct, expired_leases }) => {
+                let connections = CONNECTIONS + options.workers.div_ceil(SLOTS_PER_CONNECTION);
+                let options = PostgresOptions {
+                    connections: connections as u32,
+                    expired_leases: *expired_leases,
+                    direct_address: direct.clone(),
+                    ..PostgresOptions::default()
+                };
+                open_shared(address, options).await?
             }
             Some(DatabaseAddress::File(file)) => open_file(options, Some(file)).await?,
             None => open_file(options, None).await?,
@@ -106,10 +113,7 @@ async fn open_file(options: &ServeOptions, named: Option<&PathBuf>) -> Result<Op
 }
 
 /// A database that other hosts use, too: nothing is known of what they run, so a start changes nothing.
-async fn open_shared(address: &str, direct: Option<String>, slots: usize) -> Result<Opened> {
-    let connections = CONNECTIONS + slots.div_ceil(SLOTS_PER_CONNECTION);
-    let options =
-        PostgresOptions { connections: connections as u32, direct_address: direct, ..PostgresOptions::default() };
+async fn open_shared(address: &str, options: PostgresOptions) -> Result<Opened> {
     let store = PostgresStore::open(address, options).await?;
     Ok(Opened { store: Arc::new(store.clone()), shared: Some(store), folder: None, locks: Locks::default() })
 }

@@ -201,6 +201,7 @@ async fn resources(
         redirect_downloads: options.redirect_downloads,
         storage_claim: Arc::new(data.claim),
         store: data.store,
+        shared: data.shared,
         hints: Arc::new(hints),
         needs_engines: options.workers > 0,
         room: StorageRoom::new(options.quota, Disks::of(data.folders)),

@@ -22,7 +22,7 @@ pub struct Migrate {
 impl Migrate {
     /// Runs the command.
     pub fn run(&self, origins: &Origins) -> Result<(), CommandFailure> {
-        let DatabaseAddress::Postgres { address, direct } = self.database.shared(origins)? else {
+        let DatabaseAddress::Postgres { address, direct, .. } = self.database.shared(origins)? else {
             return Err(CommandFailure::other("only PostgreSQL has tables to prepare"));
         };
         let runtime = tokio::runtime::Builder::new_current_thread()

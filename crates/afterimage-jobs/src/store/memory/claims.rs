@@ -163,7 +163,7 @@ impl Tables {
         let mut rescued = Vec::new();
         for id in ids {
             let payload = Payload::Failure(endings::quarantine(endings::LEASE_RAN_OUT));
-            if self.apply(now, &id, payload, |job| job.rescue(expired_at)).is_some() {
+            if self.apply(now, &id, payload, |job| job.rescue(expired_at, crate::MAX_UNCLEAN_ENDS)).is_some() {
                 rescued.push(id);
             }
         }

@@ -1,7 +1,7 @@
 //! What hosts tell each other through the database: news, and which processes there are.
 
 use super::PostgresStore;
-use crate::progress::Progress;
+use crate::progress::JobProgress;
 use crate::store::sql::rows::{self, column};
 use crate::{Error, JobId, JobState, Result, Timestamp};
 use sqlx::postgres::{PgListener, PgPoolOptions, PgRow};
@@ -25,7 +25,7 @@ pub struct SeenJob {
     /// Whether somebody wants its end.
     pub cancel_requested: bool,
     /// How far it is, as of the last renewal of its lease.
-    pub progress: Progress,
+    pub progress: JobProgress,
 }
 
 impl PostgresStore {
@@ -143,6 +143,6 @@ fn seen(row: &PgRow) -> Result<SeenJob> {
         attempt: column(row, "attempt")?,
         cancel_requested: column(row, "cancel_requested")?,
         // A stage that only another version knows is none.
-        progress: Progress { stage: stage.and_then(|name| rows::named(name).ok()), step },
+        progress: JobProgress { stage: stage.and_then(|name| rows::named(name).ok()), step },
     })
 }

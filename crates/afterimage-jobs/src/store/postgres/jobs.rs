@@ -3,7 +3,7 @@
 use super::session::Session;
 use super::text::stored;
 use super::{PostgresStore, claim, listing, rescue, retention, submit, transition};
-use crate::progress::Progress;
+use crate::progress::JobProgress;
 use crate::state::{Lifecycle, Transition};
 use crate::store::endings::{self, Payload};
 use crate::store::sql::rows::{self, column, select_jobs};
@@ -145,10 +145,10 @@ impl JobStore for PostgresStore {
     }
 
     async fn renew(&self, lease: &Lease, duration: Duration) -> Result<Renewed> {
-        self.renew_with_progress(lease, duration, Progress::default()).await
+        self.renew_with_progress(lease, duration, JobProgress::default()).await
     }
 
-    async fn renew_with_progress(&self, lease: &Lease, duration: Duration, progress: Progress) -> Result<Renewed> {
+    async fn renew_with_progress(&self, lease: &Lease, duration: Duration, progress: JobProgress) -> Result<Renewed> {
         let lease = lease.clone();
         self.database
             .write_statement(move |session| {

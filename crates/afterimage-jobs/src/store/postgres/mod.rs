@@ -12,6 +12,7 @@ mod error;
 mod fetches;
 mod grace;
 mod hosts;
+mod import;
 mod jobs;
 mod keys;
 mod listing;
@@ -30,11 +31,12 @@ mod upkeep;
 mod uploads;
 mod usage;
 
-use crate::{Clock, Error, Queue, Result, WorkerId};
+use crate::{Clock, Error, MAX_UNCLEAN_ENDS, Queue, Result, WorkerId};
 use address::Address;
 use database::Database;
 use grace::Grace;
 pub use hosts::SeenJob;
+pub use import::Imported;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -48,6 +50,8 @@ pub struct PostgresStore {
     grace: Arc<Grace>,
     /// Every claim first does what [`PostgresStore::keep_house`] does: for tests, whose clock stands still.
     keeps_house_at_each_call: bool,
+    /// See [`PostgresOptions::expired_leases`].
+    expired_leases: u32,
     /// Where to listen; `None`: nowhere.
     direct: Option<Address>,
     /// Leases are never longer; `None`: they are believed as they are.
@@ -61,6 +65,9 @@ pub struct PostgresOptions {
     pub connections: u32,
     /// The longest lease that workers take; after a restart of the database nobody is rescued for as long.
     pub longest_lease: Duration,
+    /// Leases of a job that may run out before it is given up, at least [`crate::MAX_UNCLEAN_ENDS`]. More where hosts vanish by
+    /// themselves; deaths of engines that a living worker sees are counted as ever.
+    pub expired_leases: u32,
     /// An address of the same database that leads past a pooler, for listening.
     pub direct_address: Option<String>,
     /// Takes the place of the database's clock, its grace and its regular housekeeping: for tests of one store by
@@ -71,7 +78,13 @@ pub struct PostgresOptions {
 impl Default for PostgresOptions {
     /// For a server with a few slots.
     fn default() -> Self {
-        Self { connections: 8, longest_lease: Duration::from_secs(12), direct_address: None, test_clock: None }
+        Self {
+            connections: 8,
+            longest_lease: Duration::from_secs(12),
+            expired_leases: MAX_UNCLEAN_ENDS,
+            direct_address: None,
+            test_clock: None,
+        }
     }
 }
 
@@ -169,6 +182,7 @@ impl PostgresStore {
             claims: Arc::new(Claims { exact: is_test, ..Claims::default() }),
             grace: Arc::default(),
             keeps_house_at_each_call: is_test,
+            expired_leases: options.expired_leases.max(MAX_UNCLEAN_ENDS),
             longest_lease: (!is_test).then_some(options.longest_lease),
         })
     }

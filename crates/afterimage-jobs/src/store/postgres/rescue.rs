@@ -49,13 +49,14 @@ pub(super) async fn rescue(store: &PostgresStore) -> Result<Vec<JobId>> {
 }
 
 async fn end_uncleanly(store: &PostgresStore, id: JobId) -> Result<bool> {
+    let most = store.expired_leases;
     store
         .database
         .write(move |session| {
             let id = id.clone();
             Box::pin(async move {
                 let payload = Payload::Failure(endings::quarantine(endings::LEASE_RAN_OUT));
-                let after = transition::apply(session, &id, &payload, |job, now| job.rescue(now)).await?;
+                let after = transition::apply(session, &id, &payload, |job, now| job.rescue(now, most)).await?;
                 Ok(after.is_some())
             })
         })

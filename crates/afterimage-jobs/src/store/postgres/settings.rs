@@ -26,7 +26,7 @@ impl SettingsStore for PostgresStore {
 
 impl PostgresStore {
     /// Stores `fresh` under `name` unless there is a value; returns the stored one.
-    async fn keep_first(&self, name: &'static str, fresh: String) -> Result<String> {
+    pub(super) async fn keep_first(&self, name: &'static str, fresh: String) -> Result<String> {
         if let Some(kept) = self.database.read(|session| Box::pin(read(session, name))).await? {
             return Ok(kept);
         }

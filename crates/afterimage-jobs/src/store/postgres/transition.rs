@@ -6,7 +6,7 @@
 
 use super::session::Session;
 use super::text::stored;
-use crate::progress::Progress;
+use crate::progress::JobProgress;
 use crate::state::{Lifecycle, Phase, Transition};
 use crate::store::endings::{self, Payload};
 use crate::store::sql::rows::{self, column, name_of};
@@ -59,7 +59,7 @@ pub(super) async fn renew(
     session: &mut Session,
     lease: &Lease,
     duration: Duration,
-    progress: Progress,
+    progress: JobProgress,
 ) -> Result<Renewed> {
     let renewed = sqlx::query(
         "UPDATE jobs SET lease_until = queue_now() + $1, stage = $5, step = $6, steps = $7 \

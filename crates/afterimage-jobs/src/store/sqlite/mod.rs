@@ -89,6 +89,26 @@ impl SqliteStore {
         self.writer.write(|connection, now| Box::pin(transition::expire_leases(connection, now))).await
     }
 
+    /// Jobs with what belongs to them, after a number.
+    pub(in crate::store) const JOBS_TO_MOVE: &str =
+        rows::select_jobs!("WHERE jobs.seq > ?1 ORDER BY jobs.seq LIMIT ?2");
+
+    /// Rows as they are, for moving them elsewhere; `?1` and `?2` in the statement are `first` and `most`.
+    pub(in crate::store) async fn rows_of(
+        &self,
+        statement: &'static str,
+        first: i64,
+        most: i64,
+    ) -> Result<Vec<sqlx::sqlite::SqliteRow>> {
+        let mut query = sqlx::query(statement);
+        for (place, value) in [("?1", first), ("?2", most)] {
+            if statement.contains(place) {
+                query = query.bind(value);
+            }
+        }
+        query.fetch_all(&self.readers).await.map_err(unavailable)
+    }
+
     /// Ends the readers' connections. The writer's ends with the last clone of the store.
     pub async fn close(&self) {
         self.readers.close().await;

@@ -5,7 +5,7 @@ use super::rows::{self, column, name_of};
 use super::{due, unavailable};
 use crate::state::{Lifecycle, Phase, TransitionRefusal};
 use crate::store::endings::{self, Payload};
-use crate::{Fenced, JobId, JobResult, JobSpec, JobState, Lease, Renewed, Result, Timestamp};
+use crate::{Fenced, JobId, JobResult, JobSpec, JobState, Lease, MAX_UNCLEAN_ENDS, Renewed, Result, Timestamp};
 use afterimage_core::Field;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
@@ -64,7 +64,7 @@ pub(super) async fn renew(
 pub(super) async fn rescue(connection: &mut SqliteConnection, now: Timestamp) -> Result<Vec<JobId>> {
     let due = sqlx::query("SELECT id FROM jobs WHERE state = 'running' AND lease_until < ?1 ORDER BY seq").bind(now.0);
     let rows = due.fetch_all(&mut *connection).await.map_err(unavailable)?;
-    end_uncleanly(connection, now, &rows, move |job| job.rescue(now)).await
+    end_uncleanly(connection, now, &rows, move |job| job.rescue(now, MAX_UNCLEAN_ENDS)).await
 }
 
 /// Ends or requeues all running jobs, frees all fetches, and makes webhooks due that never failed; those that did keep
@@ -78,7 +78,7 @@ pub(super) async fn expire_leases(connection: &mut SqliteConnection, now: Timest
     due::free_fetches(connection, Timestamp(i64::MAX)).await?;
     let running = sqlx::query("SELECT id FROM jobs WHERE state = 'running' ORDER BY seq");
     let rows = running.fetch_all(&mut *connection).await.map_err(unavailable)?;
-    end_uncleanly(connection, now, &rows, |job| job.rescue(Timestamp(i64::MAX))).await
+    end_uncleanly(connection, now, &rows, |job| job.rescue(Timestamp(i64::MAX), MAX_UNCLEAN_ENDS)).await
 }
 
 async fn end_uncleanly(
