@@ -68,6 +68,10 @@ bench:
 storage:
     .ci/run storage
 
+# many hosts on one database: PostgreSQL 15 and 18, a pooler, hosts that vanish
+hosts:
+    .ci/run hosts
+
 # the README's second command: all tests, with a summary at the end
 tests:
     .ci/run tests

@@ -1,4 +1,4 @@
-//! JobProgress of running jobs for whoever watches: in memory, bounded, nothing stored per step.
+//! Progress of running jobs for whoever watches: in memory, bounded, nothing stored per step.
 //!
 //! Losing an event is harmless: the store knows how a job ends, and each event supersedes the one before.
 

@@ -14,8 +14,12 @@ mod cards;
 mod disk;
 #[path = "server_failures/fetching.rs"]
 mod fetching;
+#[path = "server_failures/hosts.rs"]
+mod hosts;
 #[path = "support/picture_host.rs"]
 mod picture_host;
+#[path = "../../afterimage-jobs/tests/support/postgres.rs"]
+mod postgres;
 #[path = "support/processes.rs"]
 mod processes;
 #[path = "server_failures/requests.rs"]

@@ -38,7 +38,7 @@ mod tests {
         let input = Blobs::input_path(&JobId::random(), 0);
         from.put(&input, "one".into()).await.unwrap();
         assert_eq!(from.copy_all_to(&to).await.unwrap(), 1);
-        let upload = Blobs::upload_path(&UploadId::random());
+        let upload = Blobs::new_upload_path(&UploadId::random(), "image/png");
         from.put(&upload, "two".into()).await.unwrap();
         // Half of a file is none.
         to.put(&input, "o".into()).await.unwrap();

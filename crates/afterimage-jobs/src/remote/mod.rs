@@ -51,7 +51,7 @@ pub struct RemoteHosts {
     pub hints: Arc<Hints>,
     /// What is told here, from [`Hints::with_outlet`].
     pub outlet: mpsc::Receiver<News>,
-    /// JobProgress of jobs that run or are watched here.
+    /// Progress of jobs that run or are watched here.
     pub events: Events,
     /// What the process says of itself, asked each time.
     pub facts: Arc<dyn Fn() -> ProcessFacts + Send + Sync>,

