@@ -33,6 +33,9 @@ def check(problems, work):
         (Path(work) / f"{name}.yaml").write_text(yaml.safe_dump_all(resources))
         for resource in resources:
             validate(problems, f"{name}: {resource['kind']} {resource['metadata']['name']}", resource)
+        if problems.found:
+            # What follows takes the resources for well-formed.
+            continue
         house_rules(problems, name, resources)
         connections(problems, name, resources, notes)
         count += len(resources)
