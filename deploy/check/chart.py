@@ -1,6 +1,7 @@
 """The chart, rendered for every set of values: lint, schemas of Kubernetes and of the two custom resources, and house rules."""
 
 import copy
+import json
 import re
 from pathlib import Path
 
@@ -29,7 +30,11 @@ def check(problems, work):
             problems.found.append(f"{name}: lint: {message}")
         rendered = render(chart, values)
         notes = rendered.pop("NOTES.txt")
-        resources = [document for text in rendered.values() for document in documents(text)]
+        try:
+            resources = [document for text in rendered.values() for document in documents(text)]
+        except yaml.YAMLError as error:
+            problems.found.append(f"{name}: {error}")
+            continue
         (Path(work) / f"{name}.yaml").write_text(yaml.safe_dump_all(resources))
         for resource in resources:
             validate(problems, f"{name}: {resource['kind']} {resource['metadata']['name']}", resource)
@@ -39,6 +44,8 @@ def check(problems, work):
         house_rules(problems, name, resources)
         connections(problems, name, resources, notes)
         count += len(resources)
+    if not problems.found:
+        steps(problems, chart, sets["pools"])
     refusals(problems, chart, sets)
     return f"chart: {len(sets)} sets of values, {count} resources, {len(REFUSED)} refusals"
 
@@ -148,22 +155,39 @@ def deployment_rules(problems, where, deployment):
 
 def connections(problems, name, resources, notes):
     """The notes' sum, counted again from what was rendered: 4 and slots / 8 for each process, one that listens, 2 of migrate."""
-    scaled = {
-        r["spec"]["scaleTargetRef"]["name"]: r["spec"].get("maxReplicaCount") or r["spec"]["maxReplicas"]
-        for r in resources
-        if "scaleTargetRef" in r.get("spec", {})
-    }
+    scaled = {r["spec"]["scaleTargetRef"]["name"]: r["spec"] for r in resources if "scaleTargetRef" in r.get("spec", {})}
     together = 2
     for deployment in (r for r in resources if r["kind"] == "Deployment"):
         (container,) = pod_of(deployment)["containers"]
         models = sum(a.startswith("--model=") for a in container["args"])
         processes = next((int(v["value"]) for v in container["env"] if v["name"] == "AFTERIMAGE_WORKERS"), 0)
         slots = processes * max(1, models)
-        pods = deployment["spec"].get("replicas") or scaled[deployment["metadata"]["name"]]
+        scaler = scaled.get(deployment["metadata"]["name"])
+        if scaler:
+            target = json.dumps(scaler.get("triggers") or scaler["metrics"])
+            problems.unless(f'"{2 * slots}"' in target, f"{name}: {deployment['metadata']['name']}: the target is not 2 for each slot")
+        pods = (scaler.get("maxReplicaCount") or scaler["maxReplicas"]) if scaler else deployment["spec"]["replicas"]
         pods += deployment["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
         together += pods * (4 + -(-slots // 8) + 1)
     told = re.search(r"together +(\d+)", notes)
     problems.unless(told and int(told[1]) == together, f"{name}: the notes tell {told and told[1]} connections, not {together}")
+
+
+def steps(problems, chart, values):
+    """An upgrade in steps, as docs/scale-out.md has it: with the old tag for API servers only workers are replaced."""
+    before, between, after = (
+        {
+            resource["metadata"]["name"]: resource["spec"]["template"]
+            for text in render(chart, merged(copy.deepcopy(values), change)).values()
+            for resource in (documents(text) if "kind: Deployment" in text else [])
+            if resource["kind"] == "Deployment"
+        }
+        for change in ({"image": {"tag": "1"}}, {"image": {"tag": "2"}, "api": {"imageTag": "1"}}, {"image": {"tag": "2"}})
+    )
+    for name in before:
+        api = name.endswith("-api")
+        problems.unless((before[name] == between[name]) == api, f"upgrade in steps: {name} in the first one")
+        problems.unless((between[name] == after[name]) != api, f"upgrade in steps: {name} in the second one")
 
 
 # Changes of values/demo.yaml that the chart has to refuse, and a word of why.

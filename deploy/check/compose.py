@@ -15,7 +15,7 @@ def check(problems):
     for name, service in services.items():
         where = f"compose: {name}"
         problems.unless(pinned(service["image"]), f"{where}: {service['image']} has no version")
-        problems.unless("unless-stopped" not in service["restart"] or "healthcheck" in service, f"{where}: no health check")
+        problems.unless("unless-stopped" not in service.get("restart", "") or "healthcheck" in service, f"{where}: no health check")
         for needed in service.get("depends_on", {}):
             problems.unless(needed in services, f"{where}: needs {needed}, which is not there")
         for variable, value in service.get("environment", {}).items():
