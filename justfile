@@ -24,6 +24,10 @@ structure:
 licences:
     .ci/run licences
 
+# the compose file, the chart for three sets of values, dashboard and alert rules: linted, rendered, validated; nothing is started
+deploy:
+    .ci/run deploy
+
 # clippy, warnings are errors
 lints:
     .ci/run lints
