@@ -1,7 +1,7 @@
 //! What a job costs the database. The limits are what was counted, and a little: who raises them should know why.
 
 use crate::host::{Host, blobs, database, job};
-use crate::postgres::{Server, server};
+use crate::postgres::Server;
 use afterimage_jobs::worker::WorkerOptions;
 use afterimage_jobs::{JobResult, JobStore, PostgresOptions, PostgresStore, UNNAMED, WorkerId};
 use sqlx::{Connection, Row};
@@ -11,8 +11,9 @@ const JOBS: u64 = 50;
 /// Commits that wait for the disk, bytes of log, and statements of one job from submit to success.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_costs_what_it_did() {
-    let Some(server) = server() else { return };
-    let name = database(server).await;
+    // One's own: its log is that of all databases.
+    let Some(server) = Server::start() else { return };
+    let name = database(&server).await;
     let host = Host::start(&server.address(&name), &blobs(), 0).await;
     let key = host.key().await;
     host.stop().await;
@@ -33,12 +34,12 @@ async fn a_job_costs_what_it_did() {
     // A session that ends has told all that it did.
     store.close().await;
     let store = PostgresStore::open(&address, options).await.unwrap();
-    let before = Counters::of(server, &name).await;
+    let before = Counters::of(&server, &name).await;
     for _ in 0..JOBS {
         one(&store).await;
     }
     store.close().await;
-    let after = Counters::of(server, &name).await;
+    let after = Counters::of(&server, &name).await;
     let commits = (after.commits - before.commits) as f64 / JOBS as f64;
     let bytes = (after.log_bytes - before.log_bytes) as f64 / JOBS as f64;
     println!("a job costs {commits:.2} commits and {bytes:.0} bytes of log");

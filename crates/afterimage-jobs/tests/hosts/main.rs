@@ -13,6 +13,7 @@ mod poolers;
 #[path = "../support/postgres.rs"]
 mod postgres;
 mod rescues;
+mod schemas;
 mod throughput;
 #[path = "../support/unsteady_proxy.rs"]
 mod unsteady_proxy;

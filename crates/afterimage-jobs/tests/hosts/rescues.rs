@@ -62,14 +62,15 @@ async fn jobs_of_a_host_that_vanishes_run_elsewhere() {
     let lost = Host::start(&server.address(&name), &files, 4).await;
     let mut ids = Vec::new();
     for _ in 0..4 {
-        ids.push(api.store.submit(job(&key, 200)).await.unwrap().into_job().id);
+        ids.push(api.store.submit(job(&key, 400)).await.unwrap().into_job().id);
+        api.hints.submitted(&None);
     }
     let all_run = async || api.store.queue_depth().await.unwrap().running == 4;
     until("all run", Duration::from_secs(10), all_run).await;
     drop(lost);
     let other = Host::start(&server.address(&name), &files, 4).await;
     let done = async || api.store.ends().await.unwrap().succeeded == 4;
-    let took = until("all are done elsewhere", RESCUED_WITHIN + Duration::from_secs(4), done).await;
+    let took = until("all are done elsewhere", RESCUED_WITHIN + Duration::from_secs(6), done).await;
     println!("4 jobs of a host that vanished were done {:.1} s later", took.as_secs_f64());
     for id in &ids {
         let ended = api.store.job(id).await.unwrap().unwrap();

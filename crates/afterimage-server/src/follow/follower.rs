@@ -1,7 +1,7 @@
 //! What it takes to follow a job, and how its news are heard of.
 
 use crate::refusal::Refusal;
-use afterimage_jobs::progress::Events;
+use afterimage_jobs::progress::{Events, Watcher};
 use afterimage_jobs::worker::Hints;
 use afterimage_jobs::{Error as StoreError, Job, JobId, JobState, Store};
 use std::sync::Arc;
@@ -12,6 +12,9 @@ use tokio_util::sync::CancellationToken;
 /// The store is asked this often even without news. Within this process nothing happens unannounced, so this is for
 /// what is decided elsewhere.
 pub const POLL: Duration = Duration::from_secs(2);
+
+/// The same where other hosts have a part in it: one look of this process for all its clients finds that, every second.
+const POLL_BESIDE_HOSTS: Duration = Duration::from_secs(10);
 
 /// The pause after the store did not answer.
 pub const RETRY: Duration = Duration::from_millis(500);
@@ -35,14 +38,28 @@ pub struct Follower {
 pub struct EndSignals {
     job: JobId,
     ends: broadcast::Receiver<JobId>,
+    /// Shows that somebody here wants to know of the job, also when it runs on another host.
+    _interest: Watcher,
     /// Until it was heard of.
     stopping: Option<CancellationToken>,
+}
+
+impl Follower {
+    /// How often to ask the store even without news.
+    pub fn poll(&self) -> Duration {
+        if self.hints.reach_hosts() { POLL_BESIDE_HOSTS } else { POLL }
+    }
 }
 
 impl EndSignals {
     /// Listens from now on. Listen first, then read the job, so that nothing falls in between.
     pub fn of(follower: &Follower, job: &JobId) -> Self {
-        Self { job: job.clone(), ends: follower.hints.ends(), stopping: Some(follower.stopping.clone()) }
+        Self {
+            job: job.clone(),
+            ends: follower.hints.ends(),
+            _interest: follower.events.watch(job, false),
+            stopping: Some(follower.stopping.clone()),
+        }
     }
 
     /// Completes when the job has left its worker or the queue, when that may have been missed, and once when this

@@ -1,6 +1,6 @@
 //! What is heard of a job while it runs.
 
-use super::follower::{EndSignals, Follower, POLL, RETRY, is_over_here, seen};
+use super::follower::{EndSignals, Follower, RETRY, is_over_here, seen};
 use crate::refusal::Refusal;
 use afterimage_jobs::progress::{Event, Watcher};
 use afterimage_jobs::{Job, JobId};
@@ -84,13 +84,13 @@ pub enum JobUpdate {
 /// # Errors
 /// [`Refusal::NotFound`] when there is no such job.
 pub async fn next_update(follower: &Follower, news: &mut JobListener, id: &JobId) -> Result<JobUpdate, Refusal> {
-    let mut patience = POLL;
+    let mut patience = follower.poll();
     loop {
         match news.next(patience).await {
             Signal::Progress(event) => return Ok(JobUpdate::Progress(event)),
             Signal::Reread => match seen(follower, id).await? {
                 Some(job) if is_over_here(follower, &job) => return Ok(JobUpdate::Over(Box::new(job))),
-                Some(_) => patience = POLL,
+                Some(_) => patience = follower.poll(),
                 None if follower.stopping.is_cancelled() => return Err(Refusal::Unavailable),
                 None => patience = RETRY,
             },

@@ -1,6 +1,6 @@
 //! Requests whose client waits until the job has ended, or follows it.
 
-use super::follower::{EndSignals, Follower, POLL, RETRY, is_over_here, seen};
+use super::follower::{EndSignals, Follower, RETRY, is_over_here, seen};
 use super::hang_up::CancelOnDrop;
 use super::listener::{JobListener, JobUpdate, next_update};
 use crate::http::layers::note_job;
@@ -80,7 +80,7 @@ pub async fn until_ended(follower: &Follower, id: &JobId, timeout: Duration) -> 
         let pause = match job {
             Some(job) if now >= deadline || is_over_here(follower, &job) => return Ok(job),
             None if now >= deadline || follower.stopping.is_cancelled() => return Err(Refusal::Unavailable),
-            Some(_) => POLL,
+            Some(_) => follower.poll(),
             None => RETRY,
         };
         // Without news the poll comes.

@@ -20,7 +20,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// All metrics of one server.
@@ -32,6 +32,7 @@ pub struct Metrics {
     jobs: Family<StateLabels, Counter>,
     inference_seconds: Histogram,
     queue: Family<StateLabels, Gauge>,
+    oldest_wait: Gauge<f64, AtomicU64>,
     open_webhooks: Gauge,
     ready_engines: Gauge,
     engine_restarts: Gauge,
@@ -104,6 +105,13 @@ impl Default for Metrics {
         registry.register_with_unit("inference", "Time in the engine", Unit::Seconds, inference_seconds.clone());
         let queue = Family::default();
         registry.register("queue_jobs", "Jobs waiting and running", queue.clone());
+        let oldest_wait = Gauge::default();
+        registry.register_with_unit(
+            "queue_oldest_wait",
+            "How long the job has waited that may start and was accepted first",
+            Unit::Seconds,
+            oldest_wait.clone(),
+        );
         let open_webhooks = Gauge::default();
         registry.register("webhooks_open", "Webhooks neither delivered nor given up", open_webhooks.clone());
         let ready_engines = Gauge::default();
@@ -143,6 +151,7 @@ impl Default for Metrics {
             jobs,
             inference_seconds,
             queue,
+            oldest_wait,
             open_webhooks,
             ready_engines,
             engine_restarts,
@@ -237,6 +246,8 @@ impl MetricSources {
         for (state, count) in [("queued", depth.queued), ("running", depth.running)] {
             self.metrics.queue.get_or_create(&StateLabels { state }).set(count as i64);
         }
+        let oldest = self.store.oldest_wait().await?;
+        self.metrics.oldest_wait.set(oldest.map_or(0.0, |wait| wait.as_secs_f64()));
         // The store counts them where it records them: once each, whoever ends a job and however often that is told.
         let ends = self.store.ends().await?;
         for (state, count) in [("succeeded", ends.succeeded), ("failed", ends.failed), ("cancelled", ends.cancelled)] {

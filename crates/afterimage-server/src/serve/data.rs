@@ -43,7 +43,7 @@ struct Opened {
 }
 
 /// Connections that a process has besides those of its slots: for requests, housekeeping and looks.
-const CONNECTIONS: usize = 6;
+const CONNECTIONS: usize = 4;
 
 /// Slots that share a connection: each uses it for some milliseconds of a job.
 const SLOTS_PER_CONNECTION: usize = 8;

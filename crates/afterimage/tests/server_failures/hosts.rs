@@ -56,7 +56,9 @@ impl Place {
     fn api(&self) -> (Installation, Server) {
         let installation = Installation::new();
         let mut command = installation.command();
-        command.args(["--workers", "0", "--storage-url", &self.storage()]).env("AFTERIMAGE_DATABASE_URL", &self.address);
+        command
+            .args(["--workers", "0", "--storage-url", &self.storage()])
+            .env("AFTERIMAGE_DATABASE_URL", &self.address);
         let server = installation.start_by(command);
         (installation, server)
     }
@@ -157,7 +159,11 @@ async fn a_worker_that_is_killed_loses_nothing_and_one_that_is_asked_to_stop_han
     let stopped = place.worker("stopped");
     let runs_again = async || place.log("stopped").contains("job started");
     let took = until("another worker has the job", Duration::from_secs(15), runs_again).await;
-    println!("claimed elsewhere {:.1} s after the kill, {:.1} s after the start", start.elapsed().as_secs_f64(), took.as_secs_f64());
+    println!(
+        "claimed elsewhere {:.1} s after the kill, {:.1} s after the start",
+        start.elapsed().as_secs_f64(),
+        took.as_secs_f64()
+    );
     // A stop that does not wait hands the job back at once.
     crate::processes::signal("-TERM", &[stopped.child.id()]);
     let mut stopped = stopped;
@@ -166,7 +172,8 @@ async fn a_worker_that_is_killed_loses_nothing_and_one_that_is_asked_to_stop_han
         if ended { Ok(()) } else { Err(place.log("stopped")) }
     };
     eventually(Duration::from_secs(40), hands_back).await;
-    let cancelled = client.request(reqwest::Method::POST, &format!("/api/v3/predictions/{id}/cancel"), &[], &Value::Null).await;
+    let cancelled =
+        client.request(reqwest::Method::POST, &format!("/api/v3/predictions/{id}/cancel"), &[], &Value::Null).await;
     let answer = cancelled.unwrap();
     assert!(answer.status.is_success(), "{answer:?}");
     wait_for(&installation, &client, &id, "cancelled").await;
@@ -183,7 +190,8 @@ async fn a_request_to_cancel_reaches_another_host() {
     let id = submit(&client, 2000).await;
     wait_for(&installation, &client, &id, "processing").await;
     let start = Instant::now();
-    let answer = client.request(reqwest::Method::POST, &format!("/api/v3/predictions/{id}/cancel"), &[], &Value::Null).await;
+    let answer =
+        client.request(reqwest::Method::POST, &format!("/api/v3/predictions/{id}/cancel"), &[], &Value::Null).await;
     assert!(answer.unwrap().status.is_success());
     wait_for(&installation, &client, &id, "cancelled").await;
     println!("cancelled after {:.2} s", start.elapsed().as_secs_f64());

@@ -152,8 +152,9 @@ impl PostgresStore {
         }
         let store = Self::lazy(&address, options)?;
         match store.database.read(|session| Box::pin(migrations::version(session))).await? {
-            Some(version) if version == migrations::NEWEST_KNOWN => Ok(store),
-            version => Err(Error::Schema { found: version, known: migrations::NEWEST_KNOWN }),
+            // One that is newer may serve programs of the version before.
+            Some((version, oldest)) if version >= migrations::OURS && oldest <= migrations::OURS => Ok(store),
+            other => Err(Error::Schema { found: other.map(|(version, _)| version), known: migrations::OURS }),
         }
     }
 

@@ -60,7 +60,7 @@ for_every_store! {
         terminal_states_never_change, restarts_rerun_running_jobs, a_clock_that_steps_back_is_harmless,
         a_worker_cannot_cancel_what_nobody_asked_to_end, a_stranger_changes_nothing, ends_are_counted_once;
     reading: lists_are_newest_first_and_paged, lists_can_be_filtered, keys_see_only_their_own, positions_count_jobs_ahead,
-        depth_counts, spending_is_summed;
+        depth_counts, spending_is_summed, the_longest_wait_is_known;
     retention: deleting_removes_what_was_said, deleting_a_waiting_job_cancels_it, deleting_a_running_job_stops_it,
         old_jobs_expire_and_are_forgotten, jobs_can_expire_earlier, jobs_with_open_webhooks_are_kept, files_follow_their_rows,
         orphans_are_found, what_is_due_can_be_asked, parts_of_uploads_wait_two_hours_for_the_rest;

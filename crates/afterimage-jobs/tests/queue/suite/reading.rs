@@ -1,5 +1,5 @@
-use crate::fixtures::{Harness, START, new_job, result};
-use afterimage_jobs::{JobId, JobState, ListFilter, NewJob, Page, QueueDepth, Spending};
+use crate::fixtures::{Harness, START, new_job, remote_job, result};
+use afterimage_jobs::{JobId, JobState, ListFilter, NewJob, Page, Priority, QueueDepth, Spending};
 use std::time::Duration;
 
 fn ids(page: &Page) -> Vec<JobId> {
@@ -86,6 +86,21 @@ pub async fn depth_counts(harness: Harness) {
     assert_eq!(harness.store.queue_depth().await.unwrap(), QueueDepth { queued: 2, running: 1 });
     harness.store.succeed(&lease, result()).await.unwrap();
     assert_eq!(harness.store.queue_depth().await.unwrap(), QueueDepth { queued: 2, running: 0 });
+}
+
+pub async fn the_longest_wait_is_known(harness: Harness) {
+    let longest = async || harness.store.oldest_wait().await.unwrap();
+    assert_eq!(longest().await, None);
+    harness.submit(remote_job(&harness.key)).await;
+    assert_eq!(longest().await, None, "it awaits its pictures, not a worker");
+    harness.submit_plain().await;
+    harness.advance_seconds(5);
+    harness.submit(NewJob { priority: Priority::High, ..new_job(&harness.key) }).await;
+    harness.advance_seconds(2);
+    assert_eq!(longest().await, Some(Duration::from_secs(7)));
+    harness.claim().await;
+    harness.claim().await;
+    assert_eq!(longest().await, None);
 }
 
 pub async fn spending_is_summed(harness: Harness) {

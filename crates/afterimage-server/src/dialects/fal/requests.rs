@@ -10,7 +10,7 @@ use crate::cancel::cancel;
 use crate::dialects::own_job;
 use crate::error_shape::ErrorShape;
 use crate::files::ResultFiles;
-use crate::follow::{Follower, JobListener, POLL, Signal, event_stream, is_over_here, seen};
+use crate::follow::{Follower, JobListener, Signal, event_stream, is_over_here, seen};
 use crate::http::layers::note_job;
 use crate::refusal::Refusal;
 use afterimage_jobs::{ApiKey, CancelOutcome, Job, JobState, Store};
@@ -82,8 +82,9 @@ impl StatusStream {
                 return None;
             }
             // A request that runs is known to do so, and its log is in memory.
+            let patience = self.follower.poll();
             let known =
-                matches!(self.news.next(POLL).await, Signal::Progress(_)) && self.job.state == JobState::Running;
+                matches!(self.news.next(patience).await, Signal::Progress(_)) && self.job.state == JobState::Running;
             if !known && let Some(job) = seen(&self.follower, &self.job.id).await.ok()? {
                 self.job = job;
             }

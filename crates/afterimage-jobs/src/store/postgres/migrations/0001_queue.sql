@@ -175,6 +175,10 @@ CREATE TABLE settings (
     value TEXT NOT NULL
 );
 
+-- The oldest program that this schema serves, by the version of the schema that it was made for. A migration that takes away
+-- what programs of before need raises it.
+INSERT INTO settings (name, value) VALUES ('oldest schema served', '1');
+
 -- Sums: how many jobs a key has of a model, by state ('open' while waiting or running), how jobs ended, what they cost, and
 -- what is kept of a key in files. A row of a sum would be locked by whoever changes it until that is on disk, and all
 -- others of the key would wait. So changes are only noted, by triggers, which no change can forget, and added up once

@@ -1,0 +1,64 @@
+//! Programs and schemas of different versions, several that migrate, several that want to be first.
+
+use crate::host::database;
+use crate::postgres::server;
+use afterimage_jobs::{Error, KeyStore, NewKey, PostgresOptions, PostgresStore, Upkeep};
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+async fn open(address: &str) -> afterimage_jobs::Result<PostgresStore> {
+    PostgresStore::open(address, PostgresOptions { connections: 2, ..PostgresOptions::default() }).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_may_migrate_at_once_and_again() {
+    let Some(server) = server() else { return };
+    let name = database(server).await;
+    let address = server.address(&name);
+    let all = futures_util::future::join_all((0..8).map(|_| PostgresStore::migrate(&address))).await;
+    assert!(all.into_iter().all(|outcome| outcome.is_ok()));
+    open(&server.address(&name)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_works_on_a_schema_that_serves_it_and_refuses_others() {
+    let Some(server) = server() else { return };
+    let name = database(server).await;
+    let address = server.address(&name);
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                 VALUES (2, 'of a later release', TRUE, '\\x00', 0)";
+    server.execute(&name, newer.to_owned()).await;
+    open(&address).await.expect("the later schema serves this program");
+    // Whoever migrates with the older program by mistake changes nothing.
+    PostgresStore::migrate(&address).await.unwrap();
+    server.execute(&name, "UPDATE settings SET value = '2' WHERE name = 'oldest schema served'".to_owned()).await;
+    let refused = open(&address).await.err().expect("a refusal");
+    assert!(matches!(refused, Error::Schema { found: Some(2), known: 1 }), "{refused}");
+    assert!(refused.to_string().contains("newer program"), "{refused}");
+    let empty = format!("{name}_empty");
+    server.execute("postgres", format!("CREATE DATABASE {empty}")).await;
+    let refused = open(&server.address(&empty)).await.err().expect("a refusal");
+    assert!(refused.to_string().contains("afterimage migrate"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_start_together_make_one_first_key_and_take_turns() {
+    let Some(server) = server() else { return };
+    let name = database(server).await;
+    let mut all = JoinSet::new();
+    for _ in 0..8 {
+        let store = open(&server.address(&name)).await.unwrap();
+        all.spawn(async move {
+            let first = store.create_first_key(NewKey::default()).await.unwrap().is_some();
+            (first, store.take_turn("sweep", Duration::from_mins(1)).await.unwrap())
+        });
+    }
+    let outcomes = all.join_all().await;
+    assert_eq!(outcomes.iter().filter(|(first, _)| *first).count(), 1);
+    assert_eq!(outcomes.iter().filter(|(_, turn)| *turn).count(), 1);
+    let store = open(&server.address(&name)).await.unwrap();
+    assert_eq!(store.keys().await.unwrap().len(), 1);
+    // A turn that is over is the next one's.
+    server.execute(&name, "UPDATE settings SET value = '0' WHERE name = 'turn: sweep'".to_owned()).await;
+    assert!(store.take_turn("sweep", Duration::from_mins(1)).await.unwrap());
+}
