@@ -28,7 +28,9 @@ export CUDA_STANDIN_TABLE=$PWD/$kernels/table.json
 program=${CARGO_TARGET_DIR:-target}/release/afterimage
 # A launch of every kernel of the self-test as the host makes it, by the interpreter: what the host passes and what the stand-in's twins
 # answer is what the kernels take and give.
-CUDA_STANDIN="record=$work/launches" LD_LIBRARY_PATH="$work/driver" "$program" doctor --dtype bf16
-"$work/triton/bin/python" "$kernels/interpret/run.py" "$work/launches"
-LD_LIBRARY_PATH="$work/driver" \
+for dtype in bf16 int8; do
+    CUDA_STANDIN="record=$work/launches-$dtype" LD_LIBRARY_PATH="$work/driver" "$program" doctor --dtype "$dtype"
+    "$work/triton/bin/python" "$kernels/interpret/run.py" "$work/launches-$dtype"
+done
+LD_LIBRARY_PATH="$work/driver" PYTHON="$work/triton/bin/python" \
     bench/gpu/run.sh --check "$program" "$work/gpu"

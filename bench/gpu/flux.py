@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from full_size import PARTS, base_folder, picture, synth  # noqa: E402
 
 # Weights' type, and --dtype.
-RUNS = [("bf16", "bf16"), ("bf16", "fp8"), ("q8_0", "auto"), ("q4_k", "auto")]
+RUNS = [("bf16", "bf16"), ("bf16", "fp8"), ("bf16", "int8"), ("q8_0", "auto"), ("q4_k", "auto")]
 
 
 def main():
@@ -43,7 +43,7 @@ def main():
         seconds = time.perf_counter() - start
         said = json.loads(run.stdout) if run.returncode == 0 else None
         report.append({"weights": weights, "dtype": dtype, "exit": run.returncode, "wall_s": seconds, "said": said})
-        if weights != "bf16" or dtype == "fp8":
+        if weights != "bf16" or dtype == "int8":
             transformer.unlink()
     print(json.dumps(report, indent=1))
     shutil.rmtree(work)

@@ -34,6 +34,8 @@ def main():
             environment = dict(os.environ, LD_LIBRARY_PATH=str(driver), CUDA_STANDIN=settings)
             environment["CUDA_STANDIN_TABLE"] = str(ROOT / "crates/afterimage-cuda/kernels/table.json")
             environment["CUDA_STANDIN_REPORT"] = str(report)
+            # Every run tries its kernels: launches are counted from there.
+            environment["XDG_CACHE_HOME"] = os.devnull
             said = subprocess.run([build / "afterimage", *arguments], env=environment, check=True, stdout=subprocess.PIPE)
             return json.loads(said.stdout), json.loads(report.read_text())["calls"]["cuLaunchKernel"]
 

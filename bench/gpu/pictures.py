@@ -15,7 +15,7 @@ import zlib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-LEAST = {"f32": 45.0, "bf16": 30.0, "fp8": 25.0}
+LEAST = {"f32": 45.0, "bf16": 30.0, "fp8": 25.0, "int8": 25.0}
 
 
 def pixels(path):

@@ -4,13 +4,16 @@
 #   bench/gpu/run.sh BINARY FOLDER            all of it; results in FOLDER
 #   bench/gpu/run.sh --check BINARY FOLDER    the same with small models, for a machine without a card (a stand-in driver)
 #
-# BINARY is a release build of afterimage. Needs nothing else; uses compute-sanitizer, nvidia-smi and a Python with torch and
-# diffusers where they are. Each part writes a file of its own and none stops the others; the last line says which failed.
+# BINARY is a release build of afterimage. Needs a Python with numpy ($PYTHON, python3 unless set); uses compute-sanitizer, nvidia-smi,
+# Triton 3.9.0, torch and diffusers where they are. Each part writes a file of its own and none stops the others; what does not fit
+# into ten minutes is cut or left out. The last line says which failed.
 #
 #   doctor-*.json    every kernel against the processor, for each arithmetic
+#   variants.json    every kernel against numpy in f64, and what each takes on small operands
+#   tiles.json       FLUX's products and attention: the committed tiles, and others where there is Triton
 #   sanitizer-*.txt  the same under memcheck and racecheck
 #   pictures.json    the demo model's picture by the card beside the processor's, and the time
-#   bench-*.json     a step of the medium model, 512² and 1024², and products and attention alone
+#   bench-*.json     a step of the medium model, 512² and 1024², products and attention alone, what each kernel takes of a run
 #   flux-*.json      FLUX.1-dev's size of made-up numbers, 1024², 28 steps: seconds a step, whole time, peak memory
 #   diffusers.json   one step of the same size in diffusers, bf16, where there is torch
 set -uo pipefail
@@ -28,11 +31,22 @@ out=$(realpath "$2")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failed=()
+python=${PYTHON:-python3}
+# Nothing that another run kept: kernels are tried.
+export XDG_CACHE_HOME=$work/cache
+# Seconds for all of it.
+readonly BUDGET=590
 
-# Runs a part within some seconds; what it prints goes to a file.
+# Runs a part within some seconds, or what is left of all; what it prints goes to a file.
 part() {
-    local name=$1 seconds=$2
+    local name=$1 seconds=$2 left=$((BUDGET - SECONDS))
     shift 2
+    if [ "$left" -lt 5 ]; then
+        echo "$name: left out, the time is over"
+        failed+=("$name")
+        return
+    fi
+    if [ "$seconds" -gt "$left" ]; then seconds=$left; fi
     local start=$SECONDS
     if timeout "$seconds" "$@" > "$out/$name" 2> "$out/$name.log"; then
         echo "$name: $((SECONDS - start)) s"
@@ -44,7 +58,10 @@ part() {
 }
 
 part card.txt 20 sh -c 'nvidia-smi || true; nproc; uname -sr'
-for dtype in f32 bf16 fp8; do part "doctor-$dtype.json" 60 "$program" doctor --dtype "$dtype" --json; done
+for dtype in f32 bf16 fp8 int8; do part "doctor-$dtype.json" 60 "$program" doctor --dtype "$dtype" --json; done
+
+part variants.json 120 "$python" bench/gpu/variants_f64.py ${check:+--check}
+part tiles.json 180 "$python" bench/gpu/tiles.py ${check:+--check}
 
 if command -v compute-sanitizer > /dev/null; then
     for tool in memcheck racecheck; do
@@ -52,12 +69,12 @@ if command -v compute-sanitizer > /dev/null; then
     done
 fi
 
-part pictures.json 60 python3 bench/gpu/pictures.py "$program" "$work" ${check:+--check}
+part pictures.json 60 "$python" bench/gpu/pictures.py "$program" "$work" ${check:+--check}
 
 sizes=(512x512 1024x1024)
 steps=8
 if [ -n "$check" ]; then sizes=(64x64); steps=2; fi
-for dtype in bf16 fp8 f32; do
+for dtype in bf16 fp8 int8 f32; do
     for size in "${sizes[@]}"; do
         preset=medium
         if [ -n "$check" ]; then preset=demo; fi
@@ -65,9 +82,9 @@ for dtype in bf16 fp8 f32; do
     done
 done
 
-part flux.json 400 python3 bench/gpu/flux.py "$program" "$work" ${check:+--check}
-if [ -z "$check" ] && python3 -c 'import torch, diffusers' 2> /dev/null; then
-    part diffusers.json 120 python3 bench/gpu/diffusers_step.py
+part flux.json 400 "$python" bench/gpu/flux.py "$program" "$work" ${check:+--check}
+if [ -z "$check" ] && "$python" -c 'import torch, diffusers' 2> /dev/null; then
+    part diffusers.json 120 "$python" bench/gpu/diffusers_step.py
 fi
 
 if [ ${#failed[@]} -gt 0 ]; then

@@ -65,6 +65,14 @@ pub enum Error {
         /// What is wrong and what would be right.
         problem: String,
     },
+    /// A device that could not do what it was asked, for a reason that is not the caller's; others may still work.
+    #[error("device {device}: {problem}")]
+    DeviceFailed {
+        /// The device.
+        device: String,
+        /// What it said.
+        problem: String,
+    },
     /// A device that failed in a way after which nothing works in this process any more: it has to end, and another may try.
     #[error("device {device}: {problem}")]
     DeviceLost {
@@ -141,6 +149,7 @@ impl Error {
             | Self::Device { .. }
             | Self::Cancelled
             | Self::Io { .. }
+            | Self::DeviceFailed { .. }
             | Self::DeviceLost { .. }
             | Self::Internal(_) => None,
         }

@@ -20,8 +20,7 @@
 //! | `lazy` | these run when somebody waits for them, not before; implies `late` | at once |
 //! | `strict` | numbers that were never written are found where a kernel reads them | they are NaN |
 //! | `record` | a folder that gets launches as cases for Triton's interpreter | none |
-//! | `skip` | launches run and check nothing, memory starts as zeros: for measuring the host's time | they run |
-//! | `skip_after` | the same from a launch on, such as the first one after a self-test | they run |
+//! | `skip_after` | launches after so many, such as those of a self-test, run and check nothing; memory starts as zeros: for measuring the host's time | they run |
 //!
 //! Several values of `capability`, `memory` and `name`, one a card, of `fail` and of `missing` are separated by `+`.
 
@@ -54,7 +53,6 @@ pub(crate) struct StandInSettings {
     pub(crate) late: bool,
     pub(crate) lazy: bool,
     pub(crate) strict: bool,
-    pub(crate) skip: bool,
     pub(crate) skip_after: Option<u64>,
     pub(crate) record: Option<String>,
     fail_card: Option<usize>,
@@ -79,7 +77,6 @@ impl Default for StandInSettings {
             late: false,
             lazy: false,
             strict: false,
-            skip: false,
             skip_after: None,
             record: None,
             fail_card: None,
@@ -119,7 +116,6 @@ impl StandInSettings {
                 self.late |= self.lazy;
             }
             "strict" => self.strict = flag(value)?,
-            "skip" => self.skip = flag(value)?,
             "fail_card" => self.fail_card = Some(value.parse().ok()?),
             "times" => self.times = value.parse().ok()?,
             "once" => self.once = Some(value.to_owned()),
@@ -235,13 +231,13 @@ mod tests {
     #[test]
     fn every_key_is_understood() {
         let text = "cards=2, capability=8.9+12.0,memory=2GiB+512MiB,used=7KiB,multiprocessors=7,name=One+Two,driver=12020,\
-                    oom_after=99,pools=0,fail=cuLaunchKernel:700@3+cuMemAlloc:2@2..,missing=cuMemAllocAsync,lazy,strict,skip,skip_after=5";
+                    oom_after=99,pools=0,fail=cuLaunchKernel:700@3+cuMemAlloc:2@2..,missing=cuMemAllocAsync,lazy,strict,skip_after=5";
         let settings = StandInSettings::parse(text).unwrap();
         assert_eq!((settings.cards, settings.capability(0), settings.capability(1)), (2, (8, 9), (12, 0)));
         assert_eq!((settings.memory(0), settings.memory(1), settings.memory(7)), (2 << 30, 512 << 20, 512 << 20));
         assert_eq!((settings.used, settings.multiprocessors, settings.driver), (7 << 10, 7, 12_020));
         assert_eq!((settings.name(0), settings.name(1), settings.oom_after), ("One", "Two", Some(99)));
-        assert!(!settings.pools && settings.late && settings.lazy && settings.strict && settings.skip);
+        assert!(!settings.pools && settings.late && settings.lazy && settings.strict);
         assert_eq!(settings.skip_after, Some(5));
         let calls = [1, 2, 3, 4];
         assert_eq!(

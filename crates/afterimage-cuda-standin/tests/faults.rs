@@ -367,7 +367,7 @@ fn rows_are_copied_between_pitches() {
 
 #[test]
 fn skipped_launches_run_nothing_but_are_counted() {
-    let card = PretendedCard::new("skip", &[COPY]);
+    let card = PretendedCard::new("skip_after=0", &[COPY]);
     let out = card.room(64);
     assert_eq!(copy(&card, COPY, 0, out, 2), 0);
     assert_eq!(card.download(out, 64), [0; 64]);

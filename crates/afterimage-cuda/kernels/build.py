@@ -77,8 +77,9 @@ def parameters_of(ptx):
 
 
 def compile_variant(task):
-    """Compiles `(variant's name, target)`; returns everything that is known of the outcome, or what went wrong."""
-    name, target = task
+    """Compiles `(variant's name, target)`, and perhaps another shape than the variant has there; returns everything that is
+    known of the outcome, or what went wrong."""
+    name, target, *other = task
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
@@ -86,7 +87,7 @@ def compile_variant(task):
     import variants
 
     variant = variants.variants()[name]
-    shape = variant.shapes[target]
+    shape = other[0] if other else variant.shapes[target]
     kernel = variant.kernel()
     constants = variant.constants | shape.constants
     pairs = variant.parameters()

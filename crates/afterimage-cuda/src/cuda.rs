@@ -5,8 +5,10 @@ use crate::driver::{Card, CudaContext, CudaStream, Driver, PinnedMemory};
 use crate::failure::CardFailure;
 use crate::kernels::Kernels;
 use crate::memory::{CardMemory, MemoryPool};
-use crate::weight::{CudaWeight, Layout, Staging, Streaming, WeightPlace, pack};
+use crate::table;
+use crate::weight::{CudaWeight, Keeping, Layout, Staging, Streaming, WeightPlace, pack};
 use afterimage_core::{Error, Result};
+use afterimage_device::Device;
 use afterimage_tensors::Matrix;
 use std::sync::Arc;
 
@@ -27,6 +29,9 @@ pub enum Arithmetic {
     /// As [`Arithmetic::Bf16`]; weights that are stored as 8-bit floats are multiplied as such by rows that are rounded to them,
     /// where the card can.
     Fp8,
+    /// As [`Arithmetic::Bf16`]; weights of 8-bit integers that have one factor a row are multiplied as such by rows that are rounded
+    /// to them.
+    Int8,
 }
 
 /// How a card is used.
@@ -42,6 +47,7 @@ pub struct CudaOptions {
 pub struct Cuda {
     pub(crate) name: String,
     pub(crate) card: Card,
+    driver_version: i32,
     pub(crate) arithmetic: Arithmetic,
     pub(crate) kernels: Kernels,
     pub(crate) pool: Arc<MemoryPool>,
@@ -81,6 +87,7 @@ impl Cuda {
         Ok(Self {
             name,
             card,
+            driver_version: driver.version(),
             arithmetic: options.arithmetic,
             kernels,
             pool,
@@ -95,6 +102,21 @@ impl Cuda {
     /// The card.
     pub fn card(&self) -> &Card {
         &self.card
+    }
+
+    /// What a self-test's outcome depends on: program, kernels, arithmetic, driver, card.
+    pub fn kernels_key(&self) -> String {
+        let Card { name, uuid, capability: (major, minor), .. } = &self.card;
+        let uuid = u128::from_be_bytes(*uuid);
+        // Releases of the driver that offer the same CUDA differ in their compilers.
+        let release = std::fs::read_to_string("/proc/driver/nvidia/version").unwrap_or_default();
+        format!(
+            "afterimage {}, kernels {:016x}, {}, CUDA {}, {release}, card {uuid:032x}, {name}, {major}.{minor}",
+            env!("CARGO_PKG_VERSION"),
+            table::fingerprint(),
+            self.arithmetic(),
+            self.driver_version
+        )
     }
 
     /// The most memory that was in use at once, in bytes.
@@ -157,7 +179,16 @@ impl Cuda {
 
     /// Takes a weight over.
     pub(crate) fn take_over(&self, matrix: &Matrix) -> Result<CudaWeight> {
-        self.take_over_as(matrix, Layout::of(matrix, self.is_exact()))
+        self.take_over_as(matrix, Layout::of(matrix, self.keeping()))
+    }
+
+    /// What weights are kept for. Kernels that failed their self-test are none.
+    fn keeping(&self) -> Keeping {
+        match self.arithmetic {
+            Arithmetic::F32 => Keeping::Exact,
+            Arithmetic::Int8 if self.has_integer_products() => Keeping::RowsOfIntegers,
+            Arithmetic::Int8 | Arithmetic::Bf16 | Arithmetic::Fp8 => Keeping::Rounded,
+        }
     }
 
     fn take_over_as(&self, matrix: &Matrix, layout: Layout) -> Result<CudaWeight> {

@@ -33,5 +33,12 @@ fn to_error(what: &str, error: &DriverError) -> Error {
     let memory = if error.is_out_of_memory() { format!("{OUT_OF_MEMORY}: ") } else { String::new() };
     let problem = format!("{memory}{what}{separator}{error}");
     let device = error.device();
-    if error.is_sticky() { Error::DeviceLost { device, problem } } else { Error::Device { device, problem } }
+    if error.is_sticky() {
+        Error::DeviceLost { device, problem }
+    } else if error.is_out_of_memory() {
+        // Something smaller would do.
+        Error::Device { device, problem }
+    } else {
+        Error::DeviceFailed { device, problem }
+    }
 }

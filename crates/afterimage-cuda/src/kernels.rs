@@ -2,20 +2,36 @@
 
 use crate::driver::{CudaContext, CudaStream, Module};
 use crate::failure::CardFailure;
+use crate::kernel_name::KernelName;
 use crate::table::{self, KernelVariant, ParameterKind, Tile};
+use crate::times::KernelTimes;
 use afterimage_core::{Error, Result};
 use std::collections::HashMap;
 use std::ffi::{CString, c_void};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 /// All kernels that a card can run.
 pub(crate) struct Kernels {
     context: Arc<CudaContext>,
-    variants: HashMap<&'static str, LoadedKernel>,
+    variants: Vec<LoadedKernel>,
+    /// Numbers of these by name.
+    by_name: HashMap<&'static str, usize>,
+    /// What was looked for before.
+    resolved: RwLock<HashMap<KernelName, Resolved>>,
     /// Somebody wanted a kernel that is not there, or struck.
     missed: AtomicBool,
+    pub times: KernelTimes,
+}
+
+/// The kernels of a name, by number.
+#[derive(Clone, Copy)]
+struct Resolved {
+    /// For all operands.
+    plain: Option<usize>,
+    /// For aligned ones.
+    aligned: Option<usize>,
 }
 
 /// One of them.
@@ -34,29 +50,54 @@ impl Kernels {
     /// # Errors
     /// [`Error::Internal`] when the embedded table is damaged.
     pub fn new(context: &Arc<CudaContext>, capability: (u32, u32)) -> Result<Self> {
-        let kernel = |variant: KernelVariant| {
-            (
-                variant.name,
-                LoadedKernel {
-                    variant,
-                    module: OnceLock::new(),
-                    struck: AtomicBool::new(false),
-                    launched: AtomicBool::new(false),
-                },
-            )
+        let kernel = |variant: KernelVariant| LoadedKernel {
+            variant,
+            module: OnceLock::new(),
+            struck: AtomicBool::new(false),
+            launched: AtomicBool::new(false),
         };
-        let variants = table::variants(capability)?.into_iter().map(kernel).collect();
-        Ok(Self { context: Arc::clone(context), variants, missed: AtomicBool::new(false) })
+        let variants: Vec<LoadedKernel> = table::variants(capability)?.into_iter().map(kernel).collect();
+        let by_name = variants.iter().enumerate().map(|(number, kernel)| (kernel.variant.name, number)).collect();
+        let resolved = RwLock::default();
+        Ok(Self {
+            context: Arc::clone(context),
+            variants,
+            by_name,
+            resolved,
+            missed: AtomicBool::new(false),
+            times: KernelTimes::default(),
+        })
     }
 
-    /// The kernel of a name, unless it is struck.
-    pub fn find(&self, name: &str) -> Option<&LoadedKernel> {
-        self.variants.get(name).filter(|kernel| !kernel.struck.load(Ordering::Relaxed))
+    /// The kernel of a name for all operands, unless it is struck.
+    pub fn find(&self, name: KernelName) -> Option<&LoadedKernel> {
+        self.usable(self.resolve(name).plain)
+    }
+
+    /// The kernel of a name for aligned operands where these are, unless it is struck.
+    pub fn find_aligned(&self, name: KernelName, arguments: &KernelArguments) -> Option<&LoadedKernel> {
+        self.usable(self.resolve(name).aligned).filter(|kernel| kernel.accepts(arguments))
+    }
+
+    fn usable(&self, number: Option<usize>) -> Option<&LoadedKernel> {
+        self.variants.get(number?).filter(|kernel| !kernel.struck.load(Ordering::Relaxed))
+    }
+
+    /// The kernels of a name, put together once.
+    fn resolve(&self, name: KernelName) -> Resolved {
+        let known = self.resolved.read().unwrap_or_else(PoisonError::into_inner).get(&name).copied();
+        known.unwrap_or_else(|| {
+            let of = |name: &str| self.by_name.get(name).copied();
+            let text = name.to_string();
+            let found = Resolved { plain: of(&text), aligned: of(&format!("{text}.aligned")) };
+            self.resolved.write().unwrap_or_else(PoisonError::into_inner).insert(name, found);
+            found
+        })
     }
 
     /// Nobody uses the kernel of this name any more.
     pub fn strike(&self, name: &str) {
-        if let Some(kernel) = self.variants.get(name) {
+        if let Some(kernel) = self.by_name.get(name).and_then(|number| self.variants.get(*number)) {
             kernel.struck.store(true, Ordering::Relaxed);
         }
     }
@@ -74,12 +115,12 @@ impl Kernels {
     /// What is launched from here on is what [`Kernels::launched`] names.
     pub fn forget_launches(&self) {
         self.missed.store(false, Ordering::Relaxed);
-        self.variants.values().for_each(|kernel| kernel.launched.store(false, Ordering::Relaxed));
+        self.variants.iter().for_each(|kernel| kernel.launched.store(false, Ordering::Relaxed));
     }
 
     /// The kernels that were launched, or that were to be, copies first: whatever an operation is, they bring its numbers.
     pub fn launched(&self) -> Vec<&'static str> {
-        let launched = self.variants.values().filter(|kernel| kernel.launched.load(Ordering::Relaxed));
+        let launched = self.variants.iter().filter(|kernel| kernel.launched.load(Ordering::Relaxed));
         let mut names: Vec<_> = launched.map(|kernel| kernel.variant.name).collect();
         names.sort_by_key(|name| (!name.starts_with("copy"), *name));
         names
@@ -128,9 +169,13 @@ impl Kernels {
             *pointer = std::ptr::from_ref(value).cast_mut().cast();
         }
         let (threads, shared) = (32 * variant.built.warps, variant.built.shared);
-        // SAFETY: a slot for each parameter, of its kind, checked above, and zeros for two more; the addresses are the caller's
-        // promise.
-        unsafe { stream.launch(module.function(), grid, threads, shared, &mut pointers[..arguments.count + 2]) }
+        let launch = || {
+            // SAFETY: a slot for each parameter, of its kind, checked above, and zeros for two more; the addresses are the
+            // caller's promise.
+            unsafe { stream.launch(module.function(), grid, threads, shared, &mut pointers[..arguments.count + 2]) }
+        };
+        self.times
+            .note((&self.context, stream), variant.name, launch)
             .map_err(|error| CardFailure::in_kernel(variant.name, error))
     }
 }

@@ -7,7 +7,9 @@
 //! |---|---|
 //! | `driver/` | the driver's functions, one card's context, streams, modules |
 //! | `table.rs` | which kernels there are, for which cards |
+//! | `kernel_name.rs` | names of kernels in parts |
 //! | `kernels.rs` | kernels loaded on a card, and their launches |
+//! | `times.rs` | what each of them takes |
 //! | `memory.rs` | the card's memory in pieces that are used again |
 //! | `buffer.rs`, `weight/` | numbers and weights there |
 //! | `cuda.rs` | the device: a card that is open |
@@ -18,11 +20,13 @@ mod buffer;
 mod cuda;
 mod driver;
 mod failure;
+mod kernel_name;
 mod kernels;
 mod memory;
 mod operations;
 mod selftest;
 mod table;
+mod times;
 mod weight;
 
 pub use buffer::CudaBuffer;

@@ -10,7 +10,7 @@
 
 use afterimage_core::Error;
 use afterimage_cuda::{Arithmetic, Cuda, CudaOptions};
-use afterimage_device::{Device, Finish, Precision, View, ViewMut, device_suite};
+use afterimage_device::{Device, Finish, Precision, View, ViewMut, device_suite, suite};
 use afterimage_tensors::{Element, Matrix, SharedBytes};
 
 /// Replaces this process with one that finds the stand-in driver.
@@ -49,11 +49,21 @@ device_suite!(stand_in, [card(Arithmetic::F32)]);
 
 #[test]
 fn every_kernel_passes_its_self_test() {
-    for arithmetic in [Arithmetic::F32, Arithmetic::Bf16, Arithmetic::Fp8] {
+    for arithmetic in [Arithmetic::F32, Arithmetic::Bf16, Arithmetic::Fp8, Arithmetic::Int8] {
         let tested = card(arithmetic).self_test().unwrap();
         assert!(tested.struck.is_empty(), "{arithmetic:?}: {:?}", tested.struck);
         assert!(tested.passed.len() > if arithmetic == Arithmetic::F32 { 30 } else { 90 }, "{}", tested.passed.len());
     }
+}
+
+#[test]
+fn rows_of_integers_are_multiplied_as_integers() {
+    let device = card(Arithmetic::Int8);
+    assert!(device.wants_rows_of_integers());
+    suite::integer_products(&device);
+    let tested = device.self_test().unwrap();
+    let integers = tested.passed.iter().filter(|name| name.starts_with("product.i8.i8i8."));
+    assert_eq!(integers.count(), 8, "{:?}", tested.passed);
 }
 
 /// `x · weightᵀ` with the weight in blocks of `element`, read from the file at every use or kept.

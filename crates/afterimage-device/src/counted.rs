@@ -1,7 +1,7 @@
 //! A device that counts what another one is asked for: what a stage would take if everything in it were as fast as the
 //! machine can be.
 
-use crate::device::{Device, DeviceLimits, Precision};
+use crate::device::{Device, DeviceLimits, Precision, WorkTime};
 use crate::operation::{
     Activation, Attention, Combine, Convolution, Dense, Finish, GroupNorm, HeadNorm, Norm, Transpose,
 };
@@ -60,6 +60,22 @@ impl<D: Device> Device for CountedDevice<D> {
 
     fn name(&self) -> &str {
         self.device.name()
+    }
+
+    fn hardware(&self) -> &str {
+        self.device.hardware()
+    }
+
+    fn note_times(&self) -> bool {
+        self.device.note_times()
+    }
+
+    fn noted_times(&self) -> Result<Vec<WorkTime>> {
+        self.device.noted_times()
+    }
+
+    fn wants_rows_of_integers(&self) -> bool {
+        self.device.wants_rows_of_integers()
     }
 
     fn arithmetic(&self) -> &'static str {

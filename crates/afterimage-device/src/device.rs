@@ -27,6 +27,17 @@ pub struct DeviceLimits {
     pub memory_bytes: Option<u64>,
 }
 
+/// What one kind of work took, all of its runs together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkTime {
+    /// The kernel.
+    pub name: String,
+    /// How often it ran.
+    pub runs: u64,
+    /// How long in all.
+    pub milliseconds: f64,
+}
+
 /// A machine that computes.
 ///
 /// Operations are given in the order in which they have to happen and may still be running when they return; only
@@ -46,10 +57,34 @@ pub trait Device: Send + Sync + 'static {
     /// Name for people and metadata: `cpu`.
     fn name(&self) -> &str;
 
+    /// What computes, for people: an instruction set, or the name of a card.
+    fn hardware(&self) -> &str {
+        self.name()
+    }
+
     /// The type of the numbers that products are made of, unless weights in blocks are multiplied as the integers that they
     /// are: `f32` or `bf16`.
     fn arithmetic(&self) -> &'static str {
         "f32"
+    }
+
+    /// Whether weights that are rounded to integers are multiplied as such when all numbers of a row have one factor; else each
+    /// group of 32 may as well have its own, which is more exact.
+    fn wants_rows_of_integers(&self) -> bool {
+        false
+    }
+
+    /// Notes from here on what each kind of work takes, which costs time itself; whether the device can tell.
+    fn note_times(&self) -> bool {
+        false
+    }
+
+    /// What was noted, the longest first; nothing is noted afterwards.
+    ///
+    /// # Errors
+    /// As every operation.
+    fn noted_times(&self) -> Result<Vec<WorkTime>> {
+        Ok(Vec::new())
     }
 
     /// How work has to be divided.

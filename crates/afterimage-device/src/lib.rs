@@ -35,7 +35,7 @@ pub mod suite;
 
 pub use counted::{CountedDevice, WorkTally};
 pub use cpu::{Cpu, Narrow};
-pub use device::{Device, DeviceLimits, Precision};
+pub use device::{Device, DeviceLimits, Precision, WorkTime};
 pub use host::HostBuffer;
 pub use operation::{
     Activation, Attention, AttentionBias, Combine, Convolution, Dense, Finish, GroupNorm, HeadNorm, LowRank, Movement,

@@ -1,5 +1,6 @@
 //! NVIDIA's cards: which one is used and how, and what people are told of them.
 
+use crate::kept_self_tests;
 use crate::options::DtypeChoice;
 use afterimage_core::{Error, Result};
 use afterimage_cuda::{Arithmetic, Card, Cuda, CudaOptions, Driver, DriverError, SelfTest};
@@ -10,40 +11,45 @@ use serde::Serialize;
 fn options(dtype: DtypeChoice) -> CudaOptions {
     let arithmetic = match dtype {
         DtypeChoice::F32 => Arithmetic::F32,
-        // Integers stay as they are stored, and are multiplied as bf16.
-        DtypeChoice::Auto | DtypeChoice::Bf16 | DtypeChoice::Int8 => Arithmetic::Bf16,
+        DtypeChoice::Auto | DtypeChoice::Bf16 => Arithmetic::Bf16,
+        DtypeChoice::Int8 => Arithmetic::Int8,
         DtypeChoice::Fp8 => Arithmetic::Fp8,
     };
     CudaOptions { arithmetic, ..CudaOptions::default() }
 }
 
-/// Card `number`, after its self-test.
+/// Card `number`, after its self-test, unless that was passed before.
 ///
 /// # Errors
 /// [`afterimage_core::Error::Device`] saying what is there and what would work.
 pub(crate) fn open(number: usize, dtype: DtypeChoice) -> Result<Cuda> {
     let cuda = Cuda::open(number, options(dtype))?;
-    let SelfTest { struck, passed, missing } = cuda.self_test()?;
+    let card = &cuda.card().name;
+    if let Some(passed) = kept_self_tests::find(&cuda) {
+        tracing::info!(device = cuda.name(), card, passed, "the card's self-test is known from before");
+        return Ok(cuda);
+    }
+    let SelfTest { struck, passed, missing } = tried(&cuda)?;
     for kernel in &struck {
-        tracing::warn!(
-            device = cuda.name(),
-            card = cuda.card().name,
-            kernel = kernel.name,
-            problem = kernel.problem,
-            "a kernel failed its self-test and is not used"
-        );
+        let (kernel, problem) = (kernel.name, &kernel.problem);
+        tracing::warn!(device = cuda.name(), card, kernel, problem, "a kernel failed its self-test and is not used");
     }
     if let Some(problem) = missing.into_iter().next() {
         return Err(Error::Device { device: cuda.name().to_owned(), problem });
     }
-    tracing::info!(
-        device = cuda.name(),
-        card = cuda.card().name,
-        passed = passed.len(),
-        struck = struck.len(),
-        "self-test of the card"
-    );
+    tracing::info!(device = cuda.name(), card, passed = passed.len(), struck = struck.len(), "self-test of the card");
     Ok(cuda)
+}
+
+/// Tries every kernel. That all are right is kept; what is not right is tried again every time, since it may have been the moment's.
+fn tried(cuda: &Cuda) -> Result<SelfTest> {
+    let test = cuda.self_test()?;
+    if test.struck.is_empty() && test.missing.is_empty() {
+        kept_self_tests::keep(cuda, test.passed.len());
+    } else {
+        kept_self_tests::forget(cuda);
+    }
+    Ok(test)
 }
 
 /// The first card that can be opened, `None` where there is none. A machine without a driver is nothing to tell of.
@@ -126,7 +132,7 @@ pub fn examine_cards(dtype: DtypeChoice) -> CardsReport {
 
 fn examine(card: Card, dtype: DtypeChoice) -> ExaminedCard {
     let start = std::time::Instant::now();
-    let tried = Cuda::open(card.number, options(dtype)).and_then(|cuda| Ok((cuda.free_bytes()?, cuda.self_test()?)));
+    let tried = Cuda::open(card.number, options(dtype)).and_then(|cuda| Ok((cuda.free_bytes()?, tried(&cuda)?)));
     let seconds = start.elapsed().as_secs_f64();
     match tried {
         Ok((free, self_test)) => {

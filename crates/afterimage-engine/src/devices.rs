@@ -40,7 +40,7 @@ fn on_the_best<W: OnDevice>(dtype: DtypeChoice, work: &W) -> Result<W::Output> {
         let name = card.name().to_owned();
         match work.run(Arc::new(card)) {
             Ok(done) => return Ok(done),
-            Err(error @ Error::Device { .. }) => {
+            Err(error @ (Error::Device { .. } | Error::DeviceFailed { .. })) => {
                 tracing::warn!(device = name, %error, "the card cannot be used; the processor works instead");
             }
             // Too small a card is one that cannot be used; what else is wrong is so everywhere.

@@ -13,6 +13,8 @@ mod generation;
 mod hub_cache;
 pub mod inspect;
 mod intact;
+#[cfg(feature = "gpu")]
+mod kept_self_tests;
 pub mod layers;
 mod memory;
 pub mod models;

@@ -45,7 +45,11 @@ impl From<Error> for Failure {
             Error::Field { .. } | Error::SourceSize(_) => FailureKind::BadInput,
             Error::ModelFile { .. } | Error::Tensor { .. } | Error::Device { .. } => FailureKind::Model,
             Error::SafetyChecker { .. } => FailureKind::SafetyChecker,
-            Error::Cancelled | Error::Io { .. } | Error::DeviceLost { .. } | Error::Internal(_) => FailureKind::Engine,
+            Error::Cancelled
+            | Error::Io { .. }
+            | Error::DeviceFailed { .. }
+            | Error::DeviceLost { .. }
+            | Error::Internal(_) => FailureKind::Engine,
         };
         Self::new(kind, error.to_string())
     }

@@ -145,6 +145,7 @@ fn unreadable(error: afterimage_imaging::Error) -> PictureError {
         | Error::ModelFile { .. }
         | Error::Tensor { .. }
         | Error::Device { .. }
+        | Error::DeviceFailed { .. }
         | Error::DeviceLost { .. }
         | Error::Cancelled
         | Error::Io { .. }

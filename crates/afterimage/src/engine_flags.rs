@@ -5,7 +5,7 @@ use crate::engine_shares::PlacedSet;
 use crate::failure::CommandFailure;
 use crate::flags::{MetadataFlag, ModelFlags};
 use crate::hub_files::HubFlags;
-use crate::model_sets::ModelSetFlags;
+use crate::model_sets::{ModelSetFlags, NamedSet};
 use crate::origin::Origins;
 use crate::safety_flags::SafetyFlags;
 use crate::values;
@@ -98,7 +98,7 @@ impl EngineFlags {
             let options = self.hub.resolved(flags, false, &subject)?;
             return Ok(vec![PlacedSet { name: None, options, devices: shared()? }]);
         }
-        let placed = sets.into_iter().map(|(name, options, words)| {
+        let placed = sets.into_iter().map(|NamedSet { name, options, devices: words }| {
             let in_set = |flag: &str| format!("{}: {name}: {flag}", subject("model"));
             let own = |flag: &str| if flag == "safety" { subject(flag) } else { in_set(flag) };
             let options = self.hub.resolved(options, false, &own)?;

@@ -59,7 +59,10 @@ impl CommandFailure {
     pub fn from_error(error: &Error, origins: &Origins) -> Self {
         let message = match (error, error.as_field()) {
             (_, Some((field, problem))) => format!("{}: {problem}", origins.of_field(field)),
-            (Error::Device { problem, .. } | Error::DeviceLost { problem, .. }, _) => {
+            (
+                Error::Device { problem, .. } | Error::DeviceFailed { problem, .. } | Error::DeviceLost { problem, .. },
+                _,
+            ) => {
                 format!("{}: {problem}", origins.subject("device"))
             }
             (Error::Io { path, source }, _) => return Self::io(path, source),

@@ -75,6 +75,16 @@ pub struct ModelSetSpec {
     serves: Vec<String>,
 }
 
+/// A set as the engine takes it.
+pub struct NamedSet<'a> {
+    /// Its name.
+    pub name: ModelName,
+    /// What its processes open; the device is left open.
+    pub options: EngineOptions,
+    /// The devices that it names; none: those of the flags.
+    pub devices: &'a [DeviceWord],
+}
+
 impl ModelSetFlags {
     /// The engine's options of each set, and the devices that it names; what a set leaves out is that of `flags`, but for the
     /// devices.
@@ -85,14 +95,17 @@ impl ModelSetFlags {
         &self,
         flags: &EngineOptions,
         origins: &Origins,
-    ) -> Result<Vec<(ModelName, EngineOptions, &[DeviceWord])>, CommandFailure> {
+    ) -> Result<Vec<NamedSet<'_>>, CommandFailure> {
         let named = flags.paths().into_iter().find(|(_, path)| path.is_some());
         if let (Some((field, _)), Some(first)) = (named, self.model.first()) {
             let problem =
                 format!("cannot be used together with --model; name it in the sets, --model {}=…", first.name);
             return Err(CommandFailure::bad_input(origins.subject(&field.replace('-', "_")), problem));
         }
-        Ok(self.model.iter().map(|set| (set.name.clone(), set.options(flags), set.devices.as_slice())).collect())
+        let sets = self.model.iter();
+        Ok(sets
+            .map(|set| NamedSet { name: set.name.clone(), options: set.options(flags), devices: &set.devices })
+            .collect())
     }
 
     /// Where requests for each set, or for the one without a name, find LoRAs: in the set's own folder, else in `shared`.

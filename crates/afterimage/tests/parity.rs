@@ -2,7 +2,8 @@
 //!
 //! Each folder of `cases` and `cases-extra` in `crates/afterimage-engine/tests/parity` holds a `case.json` with a command line, the input, and
 //! the pictures that diffusers made in f32 on the CPU. A case passes when every picture has the right size, differs by at
-//! most `max_diff` of 255 levels anywhere, and reaches `psnr` dB.
+//! most `max_diff` of 255 levels anywhere, and reaches `psnr` dB. Some of them run through the stand-in for a card's driver as
+//! well.
 
 use image::RgbImage;
 use serde::Deserialize;
@@ -35,16 +36,46 @@ struct Difference {
     psnr: f64,
 }
 
+/// Where a case computes.
+#[derive(Clone, Copy)]
+enum Machine<'a> {
+    /// As its command line says: on the processor.
+    Processor,
+    /// On the card whose driver lies in a folder.
+    Card(&'a Path),
+}
+
+/// What a picture by way of a card has to reach, in dB: sums in another order, and nothing else.
+const ON_A_CARD: f64 = 45.0;
+
+/// Redux with a prompt, another picture's shape, two pictures of one noise, several pictures that are mixed.
+#[cfg(target_os = "linux")]
+const CARD_CASES: [&str; 4] = ["cases/vary-prompt", "cases/img2img", "cases/vary-two", "cases-extra/narrow-mix"];
+
+fn kit() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../afterimage-engine/tests/parity")
+}
+
 #[test]
 fn pictures_are_those_of_diffusers() {
-    let parity = Path::new(env!("CARGO_MANIFEST_DIR")).join("../afterimage-engine/tests/parity");
-    let mut folders: Vec<PathBuf> =
-        ["cases", "cases-extra"].iter().flat_map(|kind| cases(&parity.join(kind))).collect();
+    let mut folders: Vec<PathBuf> = ["cases", "cases-extra"].iter().flat_map(|kind| cases(&kit().join(kind))).collect();
     folders.sort();
+    check(&folders, Machine::Processor);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn pictures_by_way_of_a_card_are_those_of_diffusers() {
+    let driver = tempfile::tempdir().unwrap();
+    afterimage_cuda_standin::install(driver.path(), &[]).unwrap();
+    check(&CARD_CASES.map(|case| kit().join(case)), Machine::Card(driver.path()));
+}
+
+fn check(folders: &[PathBuf], machine: Machine<'_>) {
     let mut failed = Vec::new();
-    for folder in &folders {
-        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
-        match run(folder) {
+    for folder in folders {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        match run(folder, machine) {
             Ok(text) => println!("PASS {name:20} {text}"),
             Err(text) => {
                 println!("FAIL {name:20} {text}");
@@ -66,8 +97,23 @@ fn cases(cases: &Path) -> Vec<PathBuf> {
     folders
 }
 
+/// Has a command of the kit compute on a card instead.
+fn on_card(command: &mut Command, arguments: &mut [String], driver: &Path) {
+    for at in 1..arguments.len() {
+        if arguments[at - 1] == "--device" {
+            "cuda".clone_into(&mut arguments[at]);
+        }
+    }
+    command
+        .env("LD_LIBRARY_PATH", driver)
+        // Work happens when somebody waits, as late as it can on a card.
+        .env("CUDA_STANDIN", "lazy")
+        .env("XDG_CACHE_HOME", driver)
+        .env("CUDA_STANDIN_TABLE", concat!(env!("CARGO_MANIFEST_DIR"), "/../afterimage-cuda/kernels/table.json"));
+}
+
 /// The figures of a case that passed, or why it did not.
-fn run(folder: &Path) -> Result<String, String> {
+fn run(folder: &Path, machine: Machine<'_>) -> Result<String, String> {
     let text = fs::read_to_string(folder.join("case.json")).map_err(|error| error.to_string())?;
     let case: Case = serde_json::from_str(&text).map_err(|error| error.to_string())?;
     let out = tempfile::tempdir().map_err(|error| error.to_string())?;
@@ -77,7 +123,15 @@ fn run(folder: &Path) -> Result<String, String> {
     }
     // diffusers' numbers; what `auto` takes depends on the processor.
     command.env("AFTERIMAGE_DTYPE", "f32");
-    let arguments = case.args.iter().map(|argument| argument.replace("{out}", &out.path().to_string_lossy()));
+    let in_out = |argument: &String| argument.replace("{out}", &out.path().to_string_lossy());
+    let mut arguments: Vec<String> = case.args.iter().map(in_out).collect();
+    let tolerance = match machine {
+        Machine::Processor => case.tolerance,
+        Machine::Card(driver) => {
+            on_card(&mut command, &mut arguments, driver);
+            Tolerance { max_diff: u8::MAX, psnr: ON_A_CARD }
+        }
+    };
     let output =
         command.args(arguments).current_dir(folder).stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
     if !output.status.success() {
@@ -90,10 +144,10 @@ fn run(folder: &Path) -> Result<String, String> {
         worst.psnr = worst.psnr.min(difference.psnr);
     }
     let text = format!("max {} psnr {:.2} dB", worst.levels, worst.psnr);
-    if worst.levels <= case.tolerance.max_diff && worst.psnr >= case.tolerance.psnr {
+    if worst.levels <= tolerance.max_diff && worst.psnr >= tolerance.psnr {
         Ok(text)
     } else {
-        Err(format!("{text} (allowed: max {}, psnr {} dB)", case.tolerance.max_diff, case.tolerance.psnr))
+        Err(format!("{text} (allowed: max {}, psnr {} dB)", tolerance.max_diff, tolerance.psnr))
     }
 }
 

@@ -16,7 +16,7 @@ fn allocate(driver: &mut StandInDriver, card: usize, address: Out<u64>, bytes: u
     let room = driver.settings.memory(card).saturating_sub(driver.settings.used);
     let full = after > room || driver.settings.oom_after.is_some_and(|most| after > most);
     // Nothing computes there: pages that nobody touches cost nothing.
-    let fill = if driver.settings.skip || driver.settings.skip_after.is_some() { 0 } else { POISON };
+    let fill = if driver.settings.skip_after.is_some() { 0 } else { POISON };
     let found = if full { None } else { driver.memory.allocate(card, bytes, fill) };
     put(address, found.ok_or(StandInStatus::OUT_OF_MEMORY)?)
 }

@@ -79,7 +79,7 @@ fn launch(
         None => drop(driver.launches.insert(variant.name.clone(), 1)),
     }
     let launches = driver.launches.values().sum::<u64>();
-    if driver.settings.skip || driver.settings.skip_after.is_some_and(|some| launches > some) {
+    if driver.settings.skip_after.is_some_and(|some| launches > some) {
         return Ok(());
     }
     let (parameters, extra) = parameters;

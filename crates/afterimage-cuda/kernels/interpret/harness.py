@@ -12,41 +12,13 @@ import triton.language as tl  # noqa: E402
 from triton.runtime import interpreter  # noqa: E402
 
 import variants  # noqa: E402
+from formats import E4M3, NUMPY, from_bf16, grid_of, to_bf16  # noqa: E402, F401  (cases take them from here)
 
-NUMPY = {
-    "f32": np.float32, "bf16": np.uint16, "f16": np.float16, "i8": np.int8, "u8": np.uint8, "f8": np.uint8,
-    "i32": np.int32,
-}
 TORCH = {
     "f32": "float32", "bf16": "bfloat16", "f16": "float16", "i8": "int8", "u8": "uint8", "f8": "float8_e4m3fn",
     "i32": "int32",
 }
 ALL = variants.variants()
-
-
-def to_bf16(values):
-    """f32 to the bits of bf16, to nearest, halves to even."""
-    values = np.ascontiguousarray(values, np.float32)
-    bits = values.view(np.uint32)
-    rounded = ((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)).astype(np.uint16)
-    return np.where(np.isnan(values), np.uint16(0x7FC0), rounded)
-
-
-def from_bf16(bits):
-    """The bits of bf16 to f32."""
-    return (np.ascontiguousarray(bits, np.uint16).astype(np.uint32) << np.uint32(16)).view(np.float32)
-
-
-def e4m3_table():
-    """The values of all 256 codes."""
-    code = np.arange(256)
-    exponent, fraction = code >> 3 & 15, code & 7
-    value = np.where(exponent == 0, fraction / 512.0, (8 + fraction) / 8.0 * 2.0 ** (exponent - 7.0))
-    value[(code & 127) == 127] = np.nan
-    return np.where(code & 128, -value, value).astype(np.float32)
-
-
-E4M3 = e4m3_table()
 
 
 def patch():
@@ -147,27 +119,6 @@ def shape_of(variant):
     return variant.shapes.get("sm_80") or variant.shapes["sm_89"]
 
 
-def cdiv(a, b):
-    """Division, rounded up."""
-    return -(-a // b)
-
-
-GRIDS = {
-    "product": lambda t, a: (cdiv(a["rows"], t["rows"]) * cdiv(a["outputs"], t["outputs"]),),
-    "attention": lambda t, a: (cdiv(a["queries"], t["rows"]), a["heads"]),
-    "norm": lambda t, a: (a["rows"],),
-    "rotate_heads": lambda t, a: (a["tokens"], cdiv(a["heads"], t["heads"])),
-    "convolve": lambda t, a: (cdiv(a["out_height"] * a["out_width"], t["pixels"]), cdiv(a["outputs"], t["outputs"])),
-    "group_norm.partial": lambda t, a: (a["groups"], a["splits"]),
-    "group_norm.finish": lambda t, a: (a["channels"] // a["channels_a_group"],),
-    "max_pool": lambda t, a: (cdiv(a["channels"] * (a["height"] // 2) * (a["width"] // 2), t["numbers"]),),
-    "transpose": lambda t, a: (cdiv(a["rows"], t["rows"]), cdiv(a["cols"], t["cols"])),
-    "magnitudes.partial": lambda t, a: (a["rows"],),
-    "magnitudes.finish": lambda t, a: (1,),
-    "quantise": lambda t, a: (a["rows"],),
-}
-
-
 def launch(name, arguments):
     """Runs a variant. Arguments by name: numpy arrays (bf16 as u16), `(array, first number)`, None or absent for null,
     numbers (absent: 0). What the grid needs beside the parameters comes the same way. Outputs change in place."""
@@ -185,6 +136,5 @@ def launch(name, arguments):
             values.append(Memory(array, kind[1:], start))
         else:
             values.append(float(value or 0) if kind == "f32" else int(value or 0))
-    usual = lambda t, a: (a["rows"], cdiv(a["cols"], t["cols"]))  # noqa: E731
-    grid = GRIDS.get(variant.family, usual)(shape.tile(), arguments)
+    grid = grid_of(variant.family, shape.tile(), arguments)
     variant.kernel()[grid](*values, **tile)

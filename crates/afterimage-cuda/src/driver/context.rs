@@ -224,10 +224,35 @@ impl CudaEvent {
     /// # Errors
     /// [`DriverError::Call`].
     pub fn new(context: &Arc<CudaContext>) -> Result<Self, DriverError> {
+        Self::with_flags(context, WITHOUT_TIME)
+    }
+
+    /// The same with the time at which it is reached.
+    ///
+    /// # Errors
+    /// [`DriverError::Call`].
+    pub fn timed(context: &Arc<CudaContext>) -> Result<Self, DriverError> {
+        Self::with_flags(context, 0)
+    }
+
+    fn with_flags(context: &Arc<CudaContext>, flags: u32) -> Result<Self, DriverError> {
         let mut handle = null_mut();
         // SAFETY: writes one handle.
-        context.call("cuEventCreate", |driver| unsafe { (driver.create_event)(&raw mut handle, WITHOUT_TIME) })?;
+        context.call("cuEventCreate", |driver| unsafe { (driver.create_event)(&raw mut handle, flags) })?;
         Ok(Self { context: Arc::clone(context), handle })
+    }
+
+    /// Milliseconds from an earlier event to this one; both were waited for.
+    ///
+    /// # Errors
+    /// [`DriverError::Call`].
+    pub fn milliseconds_since(&self, earlier: &Self) -> Result<f32, DriverError> {
+        let mut milliseconds = 0.0;
+        let (from, to) = (earlier.handle, self.handle);
+        let out = &raw mut milliseconds;
+        // SAFETY: both live; writes one number.
+        self.context.call("cuEventElapsedTime", |driver| unsafe { (driver.elapsed)(out, from, to) })?;
+        Ok(milliseconds)
     }
 
     /// Waits until it is reached.

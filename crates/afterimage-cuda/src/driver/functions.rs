@@ -47,6 +47,7 @@ functions! {
     card_count = b"cuDeviceGetCount\0" (*mut c_int);
     card = b"cuDeviceGet\0" (*mut CardHandle, c_int);
     card_name = b"cuDeviceGetName\0" (*mut c_char, c_int, CardHandle);
+    card_uuid = b"cuDeviceGetUuid_v2\0" (*mut [u8; 16], CardHandle);
     card_memory = b"cuDeviceTotalMem_v2\0" (*mut usize, CardHandle);
     card_attribute = b"cuDeviceGetAttribute\0" (*mut c_int, c_int, CardHandle);
     retain_context = b"cuDevicePrimaryCtxRetain\0" (*mut Handle, CardHandle);
@@ -67,6 +68,7 @@ functions! {
     destroy_event = b"cuEventDestroy_v2\0" (Handle);
     record_event = b"cuEventRecord\0" (Handle, Handle);
     synchronise_event = b"cuEventSynchronize\0" (Handle);
+    elapsed = b"cuEventElapsedTime\0" (*mut f32, Handle, Handle);
     load_module = b"cuModuleLoadData\0" (*mut Handle, *const c_void);
     unload_module = b"cuModuleUnload\0" (Handle);
     function = b"cuModuleGetFunction\0" (*mut Handle, Handle, *const c_char);

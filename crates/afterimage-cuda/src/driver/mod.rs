@@ -39,6 +39,9 @@ pub struct Card {
     pub number: usize,
     /// As the driver calls it.
     pub name: String,
+    /// What tells it from all others; nothing that reports should hold.
+    #[serde(skip)]
+    pub uuid: [u8; 16],
     /// Compute capability.
     pub capability: (u32, u32),
     /// All its memory, in bytes.
@@ -108,6 +111,9 @@ impl Driver {
         name[255] = 0;
         // SAFETY: ends with a zero, at the latest there.
         let name = unsafe { CStr::from_ptr(name.as_ptr()) }.to_string_lossy().into_owned();
+        let mut uuid = [0; 16];
+        // SAFETY: writes 16 bytes.
+        self.check("cuDeviceGetUuid", unsafe { (functions.card_uuid)(&raw mut uuid, handle) })?;
         let mut memory = 0;
         // SAFETY: writes one number.
         self.check("cuDeviceTotalMem", unsafe { (functions.card_memory)(&raw mut memory, handle) })?;
@@ -121,6 +127,7 @@ impl Driver {
         Ok(Card {
             number: number as usize,
             name,
+            uuid,
             capability: (major, minor),
             memory_bytes: memory as u64,
             multiprocessors,

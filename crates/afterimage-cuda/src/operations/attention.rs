@@ -3,14 +3,15 @@
 use super::launching::blocks;
 use crate::buffer::{BufferPlace, CudaBuffer, vector};
 use crate::cuda::Cuda;
+use crate::kernel_name::KernelName;
 use crate::kernels::KernelArguments;
 use afterimage_core::{Error, Result};
 use afterimage_device::{Attention, AttentionBias, ViewMut};
 
-/// Widths of heads that there are kernels for; narrower ones are padded.
-const WIDTHS: [usize; 3] = [32, 64, 128];
+/// Widths of heads that there are kernels for, as their names spell them; narrower ones are padded.
+const WIDTHS: [(usize, &str); 3] = [(32, "32"), (64, "64"), (128, "128")];
 /// The autoencoder's, without a bias.
-const WIDEST: usize = 512;
+const WIDEST: (usize, &str) = (512, "512");
 
 impl Cuda {
     /// See [`afterimage_device::Device::attention`]; everything was checked.
@@ -45,11 +46,11 @@ impl Cuda {
                 "pairs"
             }
         };
-        let width = WIDTHS.into_iter().find(|width| head_dim <= *width);
-        let width = width.or((bias == "none" && head_dim <= WIDEST).then_some(WIDEST)).ok_or_else(|| {
+        let width = WIDTHS.into_iter().find(|(width, _)| head_dim <= *width);
+        let (_, width) = width.or((bias == "none" && head_dim <= WIDEST.0).then_some(WIDEST)).ok_or_else(|| {
             Error::internal(format!("attention with heads of {head_dim} and a bias of {bias} on {}", self.name))
         })?;
-        let name = format!("attention.{}.{bias}.{width}", q.number.name());
+        let name = KernelName::of(["attention", q.number.name(), bias, width]);
         let [offset, gated, gate] = keys_bias;
         let arguments = KernelArguments::new()
             .pointer(q.address)
@@ -69,7 +70,7 @@ impl Cuda {
             .integer(out.stride)
             .integer(pairs_stride)
             .float(attention.scale);
-        let kernel = self.kernel_for(&name, &arguments)?;
+        let kernel = self.kernel_for(name, &arguments)?;
         self.launch(kernel, [blocks(q.rows, kernel.tile().rows), attention.heads, 1], &arguments)
     }
 }

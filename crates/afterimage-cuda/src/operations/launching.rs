@@ -1,6 +1,7 @@
 //! Kernels by their names, and their launches.
 
 use crate::cuda::Cuda;
+use crate::kernel_name::KernelName;
 use crate::kernels::{KernelArguments, LoadedKernel};
 use afterimage_core::{Error, Result};
 
@@ -9,7 +10,7 @@ impl Cuda {
     ///
     /// # Errors
     /// [`Error::Device`] when this card has none, or none that passed its self-test.
-    pub(super) fn kernel(&self, name: &str) -> Result<&LoadedKernel> {
+    pub(super) fn kernel(&self, name: KernelName) -> Result<&LoadedKernel> {
         self.kernels.find(name).ok_or_else(|| {
             self.kernels.note_missing();
             let problem = format!("has no usable kernel {name}; `afterimage doctor` says why, --device cpu works");
@@ -18,9 +19,8 @@ impl Cuda {
     }
 
     /// The kernel of a name for aligned operands, where these are and there is one; else the one for all.
-    pub(super) fn kernel_for(&self, name: &str, arguments: &KernelArguments) -> Result<&LoadedKernel> {
-        let aligned = self.kernels.find(&format!("{name}.aligned")).filter(|kernel| kernel.accepts(arguments));
-        aligned.map_or_else(|| self.kernel(name), Ok)
+    pub(super) fn kernel_for(&self, name: KernelName, arguments: &KernelArguments) -> Result<&LoadedKernel> {
+        self.kernels.find_aligned(name, arguments).map_or_else(|| self.kernel(name), Ok)
     }
 
     /// Launches `kernel`; every caller's addresses come from views that were checked against their buffers, and its grid

@@ -23,11 +23,12 @@ pub use numbers::CudaQuantised;
 
 use crate::buffer::{CudaBuffer, NumberType};
 use crate::cuda::{Arithmetic, Cuda};
+use crate::failure::CardFailure;
 use crate::weight::{CudaWeight, Layout};
 use afterimage_core::Result;
 use afterimage_device::{
     Activation, Attention, Combine, Convolution, Dense, Device, DeviceLimits, Finish, GroupNorm, HeadNorm, Norm,
-    Planes, Precision, Transpose, View, ViewMut, check,
+    Planes, Precision, Transpose, View, ViewMut, WorkTime, check,
 };
 use afterimage_tensors::{Element, Matrix};
 
@@ -47,12 +48,30 @@ impl Device for Cuda {
         &self.name
     }
 
+    fn hardware(&self) -> &str {
+        &self.card.name
+    }
+
     fn arithmetic(&self) -> &'static str {
         match self.arithmetic {
             Arithmetic::F32 => "f32",
             Arithmetic::Bf16 => "bf16",
             Arithmetic::Fp8 => "fp8",
+            Arithmetic::Int8 => "int8",
         }
+    }
+
+    fn note_times(&self) -> bool {
+        self.kernels.times.start();
+        true
+    }
+
+    fn noted_times(&self) -> Result<Vec<WorkTime>> {
+        self.kernels.times.finish(&self.stream).map_err(CardFailure::of)
+    }
+
+    fn wants_rows_of_integers(&self) -> bool {
+        self.arithmetic == Arithmetic::Int8 && self.has_integer_products()
     }
 
     fn limits(&self) -> DeviceLimits {

@@ -4,8 +4,9 @@ use super::launching::blocks;
 use crate::buffer::{BufferPlace, CudaBuffer, NumberType};
 use crate::cuda::Cuda;
 use crate::failure::CardFailure;
+use crate::kernel_name::KernelName;
 use crate::kernels::KernelArguments;
-use crate::weight::CudaWeight;
+use crate::weight::{CudaWeight, WeightKind};
 use afterimage_core::Result;
 use afterimage_device::{MatrixShape, View, ViewMut};
 
@@ -53,7 +54,7 @@ impl Cuda {
     }
 
     fn copy_places(&self, from: BufferPlace, to: BufferPlace) -> Result<()> {
-        let name = format!("copy.{}.{}", from.number.name(), to.number.name());
+        let name = KernelName::of(["copy", from.number.name(), to.number.name()]);
         let arguments = KernelArguments::new()
             .pointer(from.address)
             .pointer(to.address)
@@ -61,7 +62,7 @@ impl Cuda {
             .integer(from.cols)
             .integer(from.stride)
             .integer(to.stride);
-        let kernel = self.kernel_for(&name, &arguments)?;
+        let kernel = self.kernel_for(name, &arguments)?;
         self.launch(kernel, [from.rows, blocks(from.cols, kernel.tile().cols), 1], &arguments)
     }
 
@@ -71,9 +72,12 @@ impl Cuda {
         if to.numbers() == 0 {
             return Ok(());
         }
+        if table.layout.kind == WeightKind::RowsOfI8 {
+            return self.gather_integers(table, ids, &to);
+        }
         let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
         let ids = self.uploaded(&bytes)?;
-        let kernel = self.kernel(&format!("gather.{}.{}", table.layout.kind.name(), to.number.name()))?;
+        let kernel = self.kernel(KernelName::of(["gather", table.layout.kind.name(), to.number.name()]))?;
         let weight = table.in_use()?;
         let parts = weight.parts();
         let arguments = KernelArguments::new()
@@ -88,6 +92,25 @@ impl Cuda {
             .integer(to.stride)
             .flag(parts.offsets != 0);
         self.launch(kernel, [to.rows, blocks(to.cols, kernel.tile().cols), 1], &arguments)?;
+        weight.done()
+    }
+
+    /// Rows of a table that happens to be of integers with one factor a row, one by one: tables are rounded otherwise.
+    fn gather_integers(&self, table: &CudaWeight, ids: &[u32], to: &BufferPlace) -> Result<()> {
+        let kernel = self.kernel(KernelName::of(["dequantise", to.number.name()]))?;
+        let weight = table.in_use()?;
+        let parts = weight.parts();
+        for (row, id) in ids.iter().enumerate() {
+            let (row, id) = (row as u64, u64::from(*id));
+            let arguments = KernelArguments::new()
+                .pointer(parts.values + id * table.cols() as u64)
+                .pointer(parts.row_scales + 4 * id)
+                .pointer(to.address + row * (to.stride * to.number.bytes()) as u64)
+                .integer(1)
+                .integer(table.cols())
+                .integer(to.stride);
+            self.launch(kernel, [1, blocks(to.cols, kernel.tile().cols), 1], &arguments)?;
+        }
         weight.done()
     }
 }

@@ -3,6 +3,7 @@
 use super::launching::blocks;
 use crate::buffer::{BufferPlace, CudaBuffer, NumberType, vector};
 use crate::cuda::Cuda;
+use crate::kernel_name::KernelName;
 use crate::kernels::KernelArguments;
 use crate::memory::CardMemory;
 use afterimage_core::Result;
@@ -53,7 +54,7 @@ impl Cuda {
             Norm::Rms { weight } => ("rms", vector(weight, "weight")?, 0),
         };
         let (x, out) = (BufferPlace::of(x), BufferPlace::of_mut(out));
-        let name = format!("norm.{kind}.{}.{}", x.number.name(), out.number.name());
+        let name = KernelName::of(["norm", kind, x.number.name(), out.number.name()]);
         let arguments = KernelArguments::new()
             .pointer(x.address)
             .pointer(a)
@@ -64,7 +65,7 @@ impl Cuda {
             .integer(x.stride)
             .integer(out.stride)
             .float(epsilon);
-        self.launch(self.kernel_for(&name, &arguments)?, [x.rows, 1, 1], &arguments)
+        self.launch(self.kernel_for(name, &arguments)?, [x.rows, 1, 1], &arguments)
     }
 
     /// See [`afterimage_device::Device::rotate_heads`]; everything was checked.
@@ -75,7 +76,7 @@ impl Cuda {
         x: &ViewMut<'_, CudaBuffer>,
     ) -> Result<()> {
         let x = BufferPlace::of_mut(x);
-        let kernel = self.kernel(&format!("rotate_heads.{}", x.number.name()))?;
+        let kernel = self.kernel(KernelName::of(["rotate_heads", x.number.name()]))?;
         let arguments = KernelArguments::new()
             .pointer(x.address)
             .pointer(vector(norm.weight, "weight")?)
@@ -106,7 +107,7 @@ impl Cuda {
         }
         let splits = (in_group * pixels).div_ceil(PART);
         let partial = self.buffer(norm.groups * splits * 3, NumberType::F32)?;
-        let kernel = self.kernel(&format!("group_norm.partial.{}", input.number.name()))?;
+        let kernel = self.kernel(KernelName::of(["group_norm", "partial", input.number.name()]))?;
         let arguments = KernelArguments::new()
             .pointer(input.address)
             .pointer(partial.memory.address())
@@ -123,6 +124,6 @@ impl Cuda {
             .integer(in_group)
             .integer(splits)
             .float(norm.epsilon);
-        self.launch(self.kernel("group_norm.finish")?, [norm.groups, 1, 1], &arguments)
+        self.launch(self.kernel(KernelName::of(["group_norm", "finish"]))?, [norm.groups, 1, 1], &arguments)
     }
 }

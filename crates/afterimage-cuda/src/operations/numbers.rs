@@ -3,6 +3,7 @@
 use super::launching::blocks;
 use crate::buffer::{BufferPlace, CudaBuffer, NumberType};
 use crate::cuda::Cuda;
+use crate::kernel_name::KernelName;
 use crate::kernels::{KernelArguments, LoadedKernel};
 use crate::memory::CardMemory;
 use afterimage_core::{Error, Result};
@@ -30,7 +31,7 @@ impl Cuda {
     /// See [`afterimage_device::Device::quantise_rows`]; everything was checked.
     pub(super) fn quantise(&self, x: View<'_, CudaBuffer>) -> Result<CudaQuantised> {
         let x = BufferPlace::of(x);
-        self.quantise_with(self.kernel(&format!("quantise.{}.i8", x.number.name()))?, &x)
+        self.quantise_with(self.kernel(KernelName::of(["quantise", x.number.name(), "i8"]))?, &x)
     }
 
     /// Rows as numbers of a byte and a scale each, as `kernel` makes them.
@@ -51,7 +52,7 @@ impl Cuda {
     /// See [`afterimage_device::Device::dequantise_rows`]; everything was checked.
     pub(super) fn dequantise(&self, rows: &CudaQuantised, out: &ViewMut<'_, CudaBuffer>) -> Result<()> {
         let to = BufferPlace::of_mut(out);
-        let kernel = self.kernel(&format!("dequantise.{}", to.number.name()))?;
+        let kernel = self.kernel(KernelName::of(["dequantise", to.number.name()]))?;
         let arguments = KernelArguments::new()
             .pointer(rows.values.address())
             .pointer(rows.scales.address())
@@ -65,7 +66,7 @@ impl Cuda {
     /// See [`afterimage_device::Device::activate`]; everything was checked.
     pub(super) fn apply(&self, function: Activation, x: &ViewMut<'_, CudaBuffer>) -> Result<()> {
         let x = BufferPlace::of_mut(x);
-        let kernel = self.kernel(&format!("activate.{}", x.number.name()))?;
+        let kernel = self.kernel(KernelName::of(["activate", x.number.name()]))?;
         let number = match function {
             Activation::Silu => 0,
             Activation::QuickGelu => 1,
@@ -86,7 +87,7 @@ impl Cuda {
         x: &ViewMut<'_, CudaBuffer>,
     ) -> Result<()> {
         let (y, x) = (BufferPlace::of(y), BufferPlace::of_mut(x));
-        let kernel = self.kernel(&format!("combine.{}.{}", y.number.name(), x.number.name()))?;
+        let kernel = self.kernel(KernelName::of(["combine", y.number.name(), x.number.name()]))?;
         let (number, factor) = match how {
             Combine::Add { factor } => (0, factor),
             Combine::Multiply => (1, 1.0),
@@ -115,7 +116,7 @@ impl Cuda {
             return Err(Error::internal("magnitudes: expected exact numbers"));
         }
         let partial = self.buffer(2 * x.rows, NumberType::F32)?;
-        let kernel = self.kernel(&format!("magnitudes.partial.{}.{}", x.number.name(), y.number.name()))?;
+        let kernel = self.kernel(KernelName::of(["magnitudes", "partial", x.number.name(), y.number.name()]))?;
         let arguments = KernelArguments::new()
             .pointer(x.address)
             .pointer(y.address)
@@ -130,6 +131,6 @@ impl Cuda {
             .pointer(out.address)
             .integer(x.rows)
             .float(x.numbers() as f32);
-        self.launch(self.kernel("magnitudes.finish")?, [1, 1, 1], &arguments)
+        self.launch(self.kernel(KernelName::of(["magnitudes", "finish"]))?, [1, 1, 1], &arguments)
     }
 }

@@ -3,6 +3,7 @@
 use super::launching::blocks;
 use crate::buffer::{BufferPlace, CudaBuffer, vector};
 use crate::cuda::Cuda;
+use crate::kernel_name::KernelName;
 use crate::kernels::KernelArguments;
 use crate::weight::CudaWeight;
 use afterimage_core::{Error, Result};
@@ -36,7 +37,7 @@ impl Cuda {
             Movement::Strided => (2, side / 2, false),
             Movement::Double => (1, side / 2, true),
         };
-        let name = format!("convolve.{}.{}.{}", from.number.name(), weight.layout.kind.name(), to.number.name());
+        let name = KernelName::of(["convolve", from.number.name(), weight.layout.kind.name(), to.number.name()]);
         let used = weight.in_use()?;
         let arguments = KernelArguments::new()
             .pointer(from.address)
@@ -56,7 +57,7 @@ impl Cuda {
             .flag(double)
             .flag(affine != 0)
             .flag(add);
-        let kernel = self.kernel_for(&name, &arguments)?;
+        let kernel = self.kernel_for(name, &arguments)?;
         let tile = kernel.tile();
         let grid = [blocks(out_height * out_width, tile.pixels), blocks(weight.rows(), tile.outputs), 1];
         self.launch(kernel, grid, &arguments)?;
@@ -71,7 +72,7 @@ impl Cuda {
             self.pool_planes(input, &ViewMut::new(&mut gapless, to.rows, to.cols))?;
             return self.copy_rows(View::new(&gapless, to.rows, to.cols), out);
         }
-        let kernel = self.kernel(&format!("max_pool.{}", from.number.name()))?;
+        let kernel = self.kernel(KernelName::of(["max_pool", from.number.name()]))?;
         let arguments = KernelArguments::new()
             .pointer(from.address)
             .pointer(to.address)
@@ -92,7 +93,7 @@ impl Cuda {
             None => 0,
         };
         let (from, to) = (BufferPlace::of(transpose.input), BufferPlace::of_mut(out));
-        let kernel = self.kernel(&format!("transpose.{}.{}", from.number.name(), to.number.name()))?;
+        let kernel = self.kernel(KernelName::of(["transpose", from.number.name(), to.number.name()]))?;
         let arguments = KernelArguments::new()
             .pointer(from.address)
             .pointer(affine)

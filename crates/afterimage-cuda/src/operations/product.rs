@@ -4,6 +4,7 @@ use super::launching::blocks;
 use super::numbers::CudaQuantised;
 use crate::buffer::{BufferPlace, CudaBuffer, NumberType, vector};
 use crate::cuda::{Arithmetic, Cuda};
+use crate::kernel_name::KernelName;
 use crate::kernels::KernelArguments;
 use crate::weight::{CudaWeight, WeightKind};
 use afterimage_core::{Error, Result};
@@ -33,12 +34,12 @@ impl Cuda {
         let weight = layer.weight.in_use()?;
         let parts = weight.parts();
         let rank = layer.low_rank.as_ref().map_or(0, |low_rank| low_rank.down.rows());
-        let few = if x.rows <= FEW { ".few" } else { "" };
+        let few = if x.rows <= FEW { "few" } else { "" };
         let eight = self.rows_of_eight_bits(&x, layer.weight, out.number)?;
-        let name = if eight.is_some() {
-            format!("product.f8.f8f8.{}", out.number.name())
-        } else {
-            format!("product.{}.{}.{}{few}", x.number.name(), layer.weight.layout.kind.name(), out.number.name())
+        let name = match (layer.weight.layout.kind, &eight) {
+            (WeightKind::RowsOfI8, _) => KernelName::of(["product", "i8", "i8i8", out.number.name(), few]),
+            (_, Some(_)) => KernelName::of(["product", "f8", "f8f8", out.number.name()]),
+            (kind, None) => KernelName::of(["product", x.number.name(), kind.name(), out.number.name(), few]),
         };
         let x = eight.as_ref().map_or(x, |rows| BufferPlace { address: rows.values.address(), stride: x.cols, ..x });
         let arguments = KernelArguments::new()
@@ -62,7 +63,7 @@ impl Cuda {
             .flag(parts.offsets != 0)
             .flag(bias != 0)
             .integer(kind);
-        let kernel = self.kernel_for(&name, &arguments)?;
+        let kernel = self.kernel_for(name, &arguments)?;
         let tile = kernel.tile();
         self.launch(kernel, [blocks(out.rows, tile.rows) * blocks(out.cols, tile.outputs), 1, 1], &arguments)?;
         if let Some(up) = up {
@@ -71,23 +72,37 @@ impl Cuda {
         weight.done()
     }
 
-    /// The rows as 8-bit floats where products of them were asked for and the card has them.
+    /// The rows as 8-bit integers where the weight is of these, as 8-bit floats where products of them were asked for and the
+    /// card has them.
     fn rows_of_eight_bits(
         &self,
         x: &BufferPlace,
         weight: &CudaWeight,
         out: NumberType,
     ) -> Result<Option<CudaQuantised>> {
+        if weight.layout.kind == WeightKind::RowsOfI8 {
+            let kernel = self.kernel(KernelName::of(["quantise", x.number.name(), "i8"]))?;
+            return self.quantise_with(kernel, x).map(Some);
+        }
         // Asked first: names cost something, and most products are not of 8-bit floats.
         if self.arithmetic != Arithmetic::Fp8 || weight.layout.kind != WeightKind::F8 || x.rows <= FEW {
             return Ok(None);
         }
-        let quantise = self.kernels.find(&format!("quantise.{}.f8", x.number.name()));
-        let product = self.kernels.find(&format!("product.f8.f8f8.{}", out.name()));
+        let quantise = self.kernels.find(KernelName::of(["quantise", x.number.name(), "f8"]));
+        let product = self.kernels.find(KernelName::of(["product", "f8", "f8f8", out.name()]));
         match (quantise, product) {
             (Some(kernel), Some(_)) => self.quantise_with(kernel, x).map(Some),
             _ => Ok(None),
         }
+    }
+
+    /// Whether every product of rows of integers has a kernel, and so have the rows.
+    pub(crate) fn has_integer_products(&self) -> bool {
+        let is_there = |name| self.kernels.find(name).is_some();
+        ["f32", "bf16"].into_iter().all(|number| {
+            is_there(KernelName::of(["quantise", number, "i8"]))
+                && ["", "few"].iter().all(|few| is_there(KernelName::of(["product", "i8", "i8i8", number, few])))
+        })
     }
 
     /// `x · downᵀ`, rounded as the device's other products are.

@@ -1,6 +1,6 @@
 //! Operations on small operands, such that together they need every kernel.
 
-use super::operands::{OperandShape, noise, read, vector, weight};
+use super::operands::{OperandShape, noise, read, rows_of_integers, vector, weight};
 use afterimage_core::Result;
 use afterimage_device::{
     Activation, Attention, AttentionBias, Combine, Convolution, Dense, Device, Finish, GroupNorm, HeadNorm, LowRank,
@@ -31,6 +31,8 @@ enum TestedOperation {
     Gather(Element),
     /// Rows, how the weight is stored, the finish, rank of an adapter.
     Product(usize, Element, usize, usize),
+    /// As `Product`, of rows that were rounded to integers and a weight of such rows.
+    IntegerProduct(usize, usize, usize),
     /// Heads, their width, the bias.
     Attention(usize, usize, usize),
     Norm(usize),
@@ -44,8 +46,8 @@ enum TestedOperation {
     Magnitudes,
 }
 
-/// Every case for a device whose working numbers are exact or not.
-pub(super) fn cases(exact: bool) -> Vec<SelfTestCase> {
+/// Every case for a device whose working numbers are exact or not, and which multiplies rows of integers or not.
+pub(super) fn cases(exact: bool, integers: bool) -> Vec<SelfTestCase> {
     use Precision::{Exact, Working};
     let pairs: &[(Precision, Precision)] = if exact {
         &[(Exact, Exact)]
@@ -83,6 +85,13 @@ pub(super) fn cases(exact: bool) -> Vec<SelfTestCase> {
             both(TestedOperation::Product(70, element, (number + 2) % 4, 24), x, out, false);
         }
     }
+    if integers {
+        for &(x, out) in pairs {
+            both(TestedOperation::IntegerProduct(5, 3, 0), x, out, false);
+            both(TestedOperation::IntegerProduct(150, 0, 0), x, out, false);
+            both(TestedOperation::IntegerProduct(70, 1, 24), x, out, false);
+        }
+    }
     for &x in single {
         for element in [Element::F32, Element::Q8_0, Element::Q5_1, Element::Q4_1, Element::F8E4M3] {
             both(TestedOperation::Gather(element), x, x, false);
@@ -113,7 +122,23 @@ impl SelfTestCase {
     /// Does it, and reads the output with its gaps.
     pub fn run<D: Device>(&self, device: &D) -> Result<Vec<f32>> {
         match self.operation {
-            TestedOperation::Product(rows, element, finish, rank) => self.product(device, rows, element, finish, rank),
+            TestedOperation::Product(rows, element, finish, rank) => {
+                // Beyond one step in depth; whole blocks of every type.
+                let depth = if self.is_aligned || element != Element::F32 { 288 } else { 133 };
+                let from = self.shape(rows, depth);
+                let x = from.buffer(device, self.x, 1)?;
+                let weight = weight(device, element, self.outputs(rows).cols, from.cols, 3)?;
+                self.product(device, (&x, from), &weight, finish, rank)
+            }
+            TestedOperation::IntegerProduct(rows, finish, rank) => {
+                let from = self.shape(rows, 288);
+                // What is rounded already is the same however the product rounds it.
+                let x = from.buffer(device, self.x, 1)?;
+                let mut rounded = from.buffer(device, self.x, 8)?;
+                device.dequantise_rows(&device.quantise_rows(from.view(&x))?, from.view_mut(&mut rounded))?;
+                let weight = rows_of_integers(device, self.outputs(rows).cols, from.cols, 3)?;
+                self.product(device, (&rounded, from), &weight, finish, rank)
+            }
             TestedOperation::Attention(heads, head_dim, bias) => self.attention(device, heads, head_dim, bias),
             TestedOperation::Convolve(kernel, movement, prelude) => self.convolve(device, kernel, movement, prelude),
             TestedOperation::Gather(element) => self.gather(device, element),
@@ -182,32 +207,33 @@ impl SelfTestCase {
         read(device, &out, to.len())
     }
 
+    /// The output of a product.
+    fn outputs(&self, rows: usize) -> OperandShape {
+        self.shape(rows, 150)
+    }
+
     fn product<D: Device>(
         &self,
         device: &D,
-        rows: usize,
-        element: Element,
+        (x, from): (&D::Buffer, OperandShape),
+        weight_: &D::Weight,
         finish: usize,
         rank: usize,
     ) -> Result<Vec<f32>> {
-        // Beyond one step in depth; whole blocks of every type.
-        let depth = if self.is_aligned || element != Element::F32 { 288 } else { 133 };
-        let (from, to) = (self.shape(rows, depth), self.shape(rows, 150));
-        let x = from.buffer(device, self.x, 1)?;
+        let to = self.outputs(from.rows);
         let mut out = to.buffer(device, self.out, 2)?;
-        let weight_ = weight(device, element, to.cols, from.cols, 3)?;
         let (bias, gate) = (vector(device, to.cols, 4)?, vector(device, to.cols, 5)?);
         let down = weight(device, Element::F32, rank, from.cols, 6)?;
         let up = weight(device, Element::F32, to.cols, rank, 7)?;
         let low_rank = (rank > 0).then_some(LowRank { down: &down, up: &up });
-        let layer = Dense { weight: &weight_, bias: (finish != 2).then(|| View::vector(&bias, 0, to.cols)), low_rank };
+        let layer = Dense { weight: weight_, bias: (finish != 2).then(|| View::vector(&bias, 0, to.cols)), low_rank };
         let finish = match finish {
             0 => Finish::Store,
             1 => Finish::GeluTanh,
             2 => Finish::Add,
             _ => Finish::AddGated(View::vector(&gate, 0, to.cols)),
         };
-        device.product(from.view(&x), layer, finish, to.view_mut(&mut out))?;
+        device.product(from.view(x), layer, finish, to.view_mut(&mut out))?;
         read(device, &out, to.len())
     }
 

@@ -82,6 +82,20 @@ pub(super) fn weight<D: Device>(
     device.weight(&matrix.ok_or_else(|| Error::internal("a cut matrix"))?)
 }
 
+/// A weight of 8-bit integers with one factor a row.
+pub(super) fn rows_of_integers<D: Device>(device: &D, rows: usize, cols: usize, seed: u32) -> Result<D::Weight> {
+    let mut bytes = Vec::new();
+    for (row, values) in noise(rows * cols, seed).chunks_exact(cols).enumerate() {
+        for block in values.chunks_exact(Element::Q8_0.block()) {
+            // Factors (f16) of 2⁻⁷ and a little.
+            bytes.extend([row as u8, 0x20]);
+            bytes.extend(block.iter().map(|value| (value * 127.0) as i8 as u8));
+        }
+    }
+    let matrix = Matrix::new(SharedBytes::new(bytes), Element::Q8_0, rows, cols);
+    device.weight(&matrix.ok_or_else(|| Error::internal("a cut matrix"))?)
+}
+
 /// Every number of a buffer, gaps included.
 pub(super) fn read<D: Device>(device: &D, buffer: &D::Buffer, len: usize) -> Result<Vec<f32>> {
     let mut values = vec![0.0; len];

@@ -7,6 +7,30 @@ const I8_GROUP: usize = 16;
 /// … and one a group for halves of a byte.
 const U4_GROUP: usize = 32;
 
+/// What weights are kept for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keeping {
+    /// Products of f32.
+    Exact,
+    /// Products of bf16.
+    Rounded,
+    /// As [`Keeping::Rounded`], and products of integers where all numbers of a row have one factor.
+    RowsOfIntegers,
+}
+
+/// Whether a matrix is of integers of 8 bits such that those of a row have one factor: what was rounded so. A row of one block
+/// says nothing.
+fn has_one_factor_a_row(matrix: &Matrix) -> bool {
+    let is_one = |row: usize| {
+        let row = matrix.row(row);
+        let mut blocks = row.bytes().chunks_exact(Element::Q8_0.block_bytes());
+        let factor = blocks.next().map(|block| [block[0], block[1]]);
+        blocks.all(|block| factor == Some([block[0], block[1]]))
+    };
+    let is_of_blocks = matrix.elements().all(|element| element == Element::Q8_0);
+    is_of_blocks && matrix.rows() > 0 && matrix.cols() > Element::Q8_0.block() && (0..matrix.rows()).all(is_one)
+}
+
 /// How a weight's numbers are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WeightKind {
@@ -16,6 +40,8 @@ pub(crate) enum WeightKind {
     F8,
     /// Integers of 8 bits, a factor for each 16, a scale a row.
     I8,
+    /// Integers of 8 bits and a scale a row, multiplied by rows of such integers.
+    RowsOfI8,
     /// Integers of 4 bits, a factor and an offset for each 32, a scale a row.
     U4,
 }
@@ -36,7 +62,11 @@ impl WeightKind {
 
     /// The kind for a matrix of which `exact` products are made or not: as narrow as it is stored, without rounding it further
     /// than to bf16.
-    pub fn of(matrix: &Matrix, exact: bool) -> Self {
+    pub fn of(matrix: &Matrix, keeping: Keeping) -> Self {
+        if keeping == Keeping::RowsOfIntegers && has_one_factor_a_row(matrix) {
+            return Self::RowsOfI8;
+        }
+        let exact = keeping == Keeping::Exact;
         let kinds = matrix.elements().map(|element| Self::of_element(element, exact));
         // Stacked of several types: the narrowest that holds all.
         let both = |one: Self, other: Self| match (one, other) {
@@ -54,6 +84,7 @@ impl WeightKind {
             Self::Bf16 => "bf16",
             Self::F8 => "f8",
             Self::I8 => "i8",
+            Self::RowsOfI8 => "i8i8",
             Self::U4 => "u4",
         }
     }
@@ -63,7 +94,7 @@ impl WeightKind {
         match self {
             Self::F32 => 4 * cols,
             Self::Bf16 => 2 * cols,
-            Self::F8 | Self::I8 => cols,
+            Self::F8 | Self::I8 | Self::RowsOfI8 => cols,
             Self::U4 => cols / 2,
         }
     }
@@ -71,7 +102,7 @@ impl WeightKind {
     /// Factors of a row.
     pub const fn groups(self, cols: usize) -> usize {
         match self {
-            Self::F32 | Self::Bf16 | Self::F8 => 0,
+            Self::F32 | Self::Bf16 | Self::F8 | Self::RowsOfI8 => 0,
             Self::I8 => cols / I8_GROUP,
             Self::U4 => cols / U4_GROUP,
         }
@@ -105,7 +136,7 @@ impl Layout {
         let offsets = if has_offsets { part(2 * rows * kind.groups(cols)) } else { None };
         let row_scales = match kind {
             WeightKind::F32 | WeightKind::Bf16 => None,
-            WeightKind::F8 | WeightKind::I8 | WeightKind::U4 => part(4 * rows),
+            WeightKind::F8 | WeightKind::I8 | WeightKind::RowsOfI8 | WeightKind::U4 => part(4 * rows),
         };
         Self { kind, factors, offsets, row_scales, bytes }
     }
@@ -125,12 +156,12 @@ impl Layout {
     }
 
     /// For a matrix.
-    pub fn of(matrix: &Matrix, exact: bool) -> Self {
-        let kind = WeightKind::of(matrix, exact);
+    pub fn of(matrix: &Matrix, keeping: Keeping) -> Self {
+        let kind = WeightKind::of(matrix, keeping);
         let has_offsets = match kind {
             WeightKind::U4 => true,
             WeightKind::I8 => matrix.integers().is_some_and(|integers| integers.offsets),
-            WeightKind::F32 | WeightKind::Bf16 | WeightKind::F8 => false,
+            WeightKind::F32 | WeightKind::Bf16 | WeightKind::F8 | WeightKind::RowsOfI8 => false,
         };
         Self::new(kind, matrix.rows(), matrix.cols(), has_offsets)
     }

@@ -14,7 +14,7 @@ mod pack;
 mod staging;
 mod stream;
 
-pub(crate) use kind::{Layout, WeightKind};
+pub(crate) use kind::{Keeping, Layout, WeightKind};
 pub use matrix::CudaWeight;
 pub(crate) use matrix::WeightPlace;
 pub(crate) use pack::pack;

@@ -78,6 +78,14 @@ impl WeightRow<'_> {
                 self.values.copy_from_slice(row.bytes());
                 self.scale.copy_from_slice(&row.scale().unwrap_or(1.0).to_le_bytes());
             }
+            WeightKind::RowsOfI8 => {
+                let blocks = row.bytes().chunks_exact(Element::Q8_0.block_bytes());
+                for (values, block) in self.values.chunks_exact_mut(GROUP).zip(blocks) {
+                    values.copy_from_slice(&block[2..]);
+                    let factor = f16::from_le_bytes([block[0], block[1]]).to_f32();
+                    self.scale.copy_from_slice(&(factor * row.scale().unwrap_or(1.0)).to_le_bytes());
+                }
+            }
             WeightKind::I8 | WeightKind::U4 => self.integers(row, kind, cols),
         }
     }
@@ -155,6 +163,7 @@ fn above(largest: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::kind::Keeping;
     use super::*;
     use afterimage_tensors::SharedBytes;
 
@@ -212,7 +221,7 @@ mod tests {
     fn blocks_of_every_type_keep_their_numbers() {
         for element in Element::ALL.into_iter().filter(|element| element.integers().is_some()) {
             let matrix = stored(element, 3, 512).scaled(3.0e-5);
-            let layout = Layout::of(&matrix, false);
+            let layout = Layout::of(&matrix, Keeping::Rounded);
             let mut bytes = vec![0xaa; layout.bytes];
             pack(&matrix, &layout, &mut bytes);
             let expected = matrix.to_f32();
@@ -223,7 +232,7 @@ mod tests {
             }
             if element == Element::Q8_0 {
                 let plain = stored(element, 3, 512);
-                pack(&plain, &Layout::of(&plain, false), &mut bytes);
+                pack(&plain, &Layout::of(&plain, Keeping::Rounded), &mut bytes);
                 assert_eq!(unpacked(&layout, &bytes, 3, 512), plain.to_f32(), "f16 factors stay as they are");
             }
         }
@@ -231,27 +240,49 @@ mod tests {
 
     #[test]
     fn matrices_are_kept_as_narrow_as_they_are_stored() {
-        let kind = |element| WeightKind::of(&stored(element, 2, 256), false);
+        let kind = |element| WeightKind::of(&stored(element, 2, 256), Keeping::Rounded);
         assert_eq!((kind(Element::Q4K), kind(Element::Q4_0)), (WeightKind::U4, WeightKind::U4));
         assert_eq!((kind(Element::Q6K), kind(Element::Iq4Nl)), (WeightKind::I8, WeightKind::I8));
         assert_eq!((kind(Element::F8E4M3), kind(Element::F8E5M2)), (WeightKind::F8, WeightKind::Bf16));
         assert_eq!((kind(Element::F32), kind(Element::F16)), (WeightKind::Bf16, WeightKind::Bf16));
         let both = Matrix::stack(&[stored(Element::Q4K, 2, 256), stored(Element::Q6K, 2, 256)]).unwrap();
-        assert_eq!(WeightKind::of(&both, false), WeightKind::I8);
+        assert_eq!(WeightKind::of(&both, Keeping::Rounded), WeightKind::I8);
         let mixed = Matrix::stack(&[both.clone(), stored(Element::F16, 2, 256)]).unwrap();
-        assert_eq!((WeightKind::of(&mixed, false), WeightKind::of(&both, true)), (WeightKind::Bf16, WeightKind::F32));
+        let kinds = (WeightKind::of(&mixed, Keeping::Rounded), WeightKind::of(&both, Keeping::Exact));
+        assert_eq!(kinds, (WeightKind::Bf16, WeightKind::F32));
+    }
+
+    #[test]
+    fn rows_with_one_factor_become_rows_of_integers() {
+        let rows = |second: u8| {
+            let factors = [[0, 0x3c], [second, 0x3c], [0, 0x40], [0, 0x40]];
+            let blocks = factors.iter().enumerate();
+            let bytes: Vec<u8> =
+                blocks.flat_map(|(block, factor)| factor.iter().copied().chain([block as u8; 32])).collect();
+            Matrix::new(SharedBytes::new(bytes), Element::Q8_0, 2, 64).unwrap().scaled(0.5)
+        };
+        let layout = Layout::of(&rows(0), Keeping::RowsOfIntegers);
+        assert_eq!((layout.kind, layout.factors), (WeightKind::RowsOfI8, None));
+        let mut bytes = vec![0; layout.bytes];
+        pack(&rows(0), &layout, &mut bytes);
+        assert_eq!((&bytes[..32], &bytes[96..128]), (&[0; 32][..], &[3; 32][..]));
+        let scales = &bytes[layout.row_scales.unwrap()..][..8];
+        assert_eq!(scales, [0.5_f32.to_le_bytes(), 1.0_f32.to_le_bytes()].concat());
+        assert_eq!(WeightKind::of(&rows(1), Keeping::RowsOfIntegers), WeightKind::I8, "two factors");
+        assert_eq!(WeightKind::of(&rows(0), Keeping::Rounded), WeightKind::I8);
+        assert_eq!(WeightKind::of(&rows(0), Keeping::Exact), WeightKind::F32);
     }
 
     #[test]
     fn floats_and_rows_of_floats() {
         let matrix = Matrix::from_f32(&[1.0, -2.0, 0.1, f32::NAN], 2, 2);
-        let layout = Layout::of(&matrix, false);
+        let layout = Layout::of(&matrix, Keeping::Rounded);
         let mut bytes = vec![0; layout.bytes];
         pack(&matrix, &layout, &mut bytes);
         assert_eq!(bytes[..6], [0x80, 0x3f, 0x00, 0xc0, 0xcd, 0x3d]);
         let eight =
             Matrix::new(SharedBytes::new(vec![0x38, 0xb8, 0x40, 0]), Element::F8E4M3, 2, 2).unwrap().scaled(0.5);
-        let layout = Layout::of(&eight, false);
+        let layout = Layout::of(&eight, Keeping::Rounded);
         let mut bytes = vec![0; layout.bytes];
         pack(&eight, &layout, &mut bytes);
         assert_eq!(bytes[..4], [0x38, 0xb8, 0x40, 0]);

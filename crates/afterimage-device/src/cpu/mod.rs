@@ -91,6 +91,10 @@ impl Device for Cpu {
         "cpu"
     }
 
+    fn hardware(&self) -> &str {
+        self.isa.name()
+    }
+
     fn arithmetic(&self) -> &'static str {
         if self.narrow.bf16 { "bf16" } else { "f32" }
     }

@@ -22,7 +22,7 @@ mod refusals;
 pub use moves::{activations, combinations, copies, gathers, magnitudes, quantised_rows};
 pub use norms::{group_norms, norms, rotations};
 pub use planes::{convolutions, poolings, transpositions};
-pub use products::{attentions, products};
+pub use products::{attentions, integer_products, products};
 pub use refusals::refusals;
 
 /// A module `$name` with a test of every operation for each device of the expression, a list.
@@ -34,7 +34,7 @@ macro_rules! device_suite {
             use $crate::suite;
 
             $crate::device_suite!(@tests $devices; copies gathers quantised_rows activations combinations magnitudes
-                products attentions norms rotations group_norms convolutions poolings transpositions refusals);
+                products integer_products attentions norms rotations group_norms convolutions poolings transpositions refusals);
         }
     };
     (@tests $devices:expr; $($operation:ident)*) => {

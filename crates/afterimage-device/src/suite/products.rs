@@ -128,6 +128,79 @@ pub fn products<D: Device>(device: &D) {
 }
 
 #[derive(Debug)]
+struct IntegerProduct {
+    rows: usize,
+    blocks: usize,
+    outputs: usize,
+    x: Placed,
+    out: Placed,
+    bias: bool,
+    finish: usize,
+}
+
+impl IntegerProduct {
+    /// Integers of which those of a row have one factor.
+    fn weight(&self) -> Result<Matrix> {
+        let inputs = 32 * self.blocks;
+        let integers = noise(self.outputs * inputs, 42);
+        let mut bytes = Vec::new();
+        for (number, block) in integers.as_chunks::<32>().0.iter().enumerate() {
+            // Factors of 2⁻⁷ and a little, f16, another one for each row.
+            bytes.extend([(number / self.blocks % 200) as u8, 0x20]);
+            bytes.extend(block.iter().map(|value| (value * 127.0) as i8 as u8));
+        }
+        let matrix = Matrix::new(SharedBytes::new(bytes), Element::Q8_0, self.outputs, inputs);
+        matrix.ok_or_else(|| Error::internal("no matrix"))
+    }
+}
+
+impl Case for IntegerProduct {
+    // A number halfway between two integers may become either, a step of 1/127 apart.
+    const TOLERANCE: f32 = 8e-3;
+
+    fn run<D: Device>(&self, device: &D) -> Result<Vec<f32>> {
+        let (from, to) = ([self.rows, 32 * self.blocks], [self.rows, self.outputs]);
+        // What is rounded already is the same however the product rounds it.
+        let (x, mut rounded) = (self.x.buffer(device, from, 40)?, self.x.buffer(device, from, 41)?);
+        let rows = device.quantise_rows(self.x.view(&x, from))?;
+        device.dequantise_rows(&rows, self.x.view_mut(&mut rounded, from))?;
+        let weight = device.weight(&self.weight()?)?;
+        let (bias, gate) = (vector(device, self.outputs, 43)?, vector(device, self.outputs, 44)?);
+        let mut out = self.out.buffer(device, to, 45)?;
+        let layer = Dense { weight: &weight, bias: self.bias.then(|| all(&bias)), low_rank: None };
+        let finish = match self.finish {
+            0 => Finish::Store,
+            1 => Finish::GeluTanh,
+            2 => Finish::Add,
+            _ => Finish::AddGated(all(&gate)),
+        };
+        device.product(self.x.view(&rounded, from), layer, finish, self.out.view_mut(&mut out, to))?;
+        read(device, &out)
+    }
+}
+
+/// [`Device::product`] of rows and weights that are integers with one factor a row, as a device may multiply them
+/// ([`Device::wants_rows_of_integers`]): few and many rows, every finish.
+///
+/// # Panics
+/// When the device differs.
+pub fn integer_products<D: Device>(device: &D) {
+    let sizes = (1..70_usize, 2..20_usize, 1..140_usize);
+    let cases = (sizes, Placed::any(), Placed::any(), any::<bool>(), 0..4_usize).prop_map(
+        |((rows, blocks, outputs), x, out, bias, finish)| IntegerProduct {
+            rows,
+            blocks,
+            outputs,
+            x,
+            out,
+            bias,
+            finish,
+        },
+    );
+    agree(device, &cases);
+}
+
+#[derive(Debug)]
 struct Attend {
     queries: usize,
     keys: usize,

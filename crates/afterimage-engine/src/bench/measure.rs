@@ -4,7 +4,7 @@ use super::ideal::share;
 use super::samples::StageShares;
 use super::stage::{StageTimes, Stopwatch};
 use super::subject::Subject;
-use super::{BenchOptions, BenchReport, RandomContext, parts, peak_memory, reset_peak_memory};
+use super::{BenchOptions, BenchReport, KernelTime, RandomContext, parts, peak_memory, reset_peak_memory};
 use crate::devices::{OnDevice, on_device};
 use crate::models::flux::{ConditioningInputs, FluxTransformer, Grid, TokenBias};
 use crate::models::vae::{Autoencoder, Tensor3};
@@ -12,7 +12,7 @@ use crate::options::CacheThreshold;
 use crate::pipeline::{Network, Networks, encode_picture, encode_text, join, usable_size};
 use crate::sampling::{TorchGenerator, sigmas, timesteps};
 use afterimage_core::{Error, Field, Picture, Result, Size, VariationSettings};
-use afterimage_device::{CountedDevice, Device};
+use afterimage_device::{CountedDevice, Device, WorkTime};
 use afterimage_kernels::gemm::{Ceilings, measure_ceilings};
 use std::sync::Arc;
 use std::time::Instant;
@@ -74,8 +74,9 @@ fn measure<D: Device>(
         grid,
         bias: options.context.and_then(|random| bias_of(random, context_tokens)),
     };
+    let what = (size, options.engine.cache_threshold);
     for _ in 0..options.repeat {
-        times.run(&subject, &inputs, (size, options.engine.cache_threshold), &check, &mut generator)?;
+        times.run(&subject, &inputs, what, &check, &mut generator)?;
     }
     let peak = peak_memory();
     // Their own buffers are no part of the peak.
@@ -83,10 +84,7 @@ fn measure<D: Device>(
     let parts = parts::measure(device.as_ref(), &transformer, context_tokens + grid.tokens(), &mut generator)?;
     let step_gflop = times.step.work.products as f64 / 1e9;
     drop(transformer);
-    let (model, dtype) = match &subject {
-        Subject::Networks(networks) => (networks.files().name(), networks.dtype()),
-        Subject::Random(random) => ("medium (random weights)".to_owned(), random.dtype),
-    };
+    let (model, dtype) = subject.name_and_dtype();
     let step = times.step.samples();
     let ceilings = ceilings_before.or_better(measure_ceilings(CEILING_SIZE));
     let product_ceiling = ceiling_of(dtype, &ceilings);
@@ -95,7 +93,7 @@ fn measure<D: Device>(
         device: device.name().to_owned(),
         dtype: dtype.to_owned(),
         threads: rayon::current_num_threads(),
-        instructions: afterimage_kernels::simd::Isa::detect().name().to_owned(),
+        instructions: device.hardware().to_owned(),
         width: size.width,
         height: size.height,
         steps: options.steps,
@@ -128,7 +126,21 @@ fn measure<D: Device>(
         gemm_int8_gflops_per_second: ceilings.int8,
         copy_gbytes_per_second: ceilings.copy,
         peak_memory_bytes: peak,
+        kernel_times: kernel_times(device, |times| times.run(&subject, &inputs, what, &check, &mut generator))?,
     })
+}
+
+/// What each kernel takes in one more run, where the device can tell.
+fn kernel_times<D: Device>(
+    device: &CountedDevice<D>,
+    run: impl FnOnce(&mut Times<'_, D>) -> Result<()>,
+) -> Result<Vec<KernelTime>> {
+    if !device.note_times() {
+        return Ok(Vec::new());
+    }
+    run(&mut Times::new(device, 0.0))?;
+    let time = |WorkTime { name, runs, milliseconds }| KernelTime { kernel: name, launches: runs, milliseconds };
+    Ok(device.noted_times()?.into_iter().map(time).collect())
 }
 
 /// The ceiling of the products that `dtype` means.

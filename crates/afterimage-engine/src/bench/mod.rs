@@ -76,7 +76,7 @@ pub struct BenchReport {
     pub dtype: String,
     /// Worker threads.
     pub threads: usize,
-    /// Instruction set of the kernels.
+    /// Instruction set of the kernels, or the name of the card.
     pub instructions: String,
     /// Output width in pixels.
     pub width: u32,
@@ -143,4 +143,18 @@ pub struct BenchReport {
     /// Largest resident memory of the process in bytes, from loading to the last stage; absent where the system does
     /// not tell.
     pub peak_memory_bytes: Option<u64>,
+    /// What each kernel takes in one more run, the longest first; absent where the device cannot tell.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kernel_times: Vec<KernelTime>,
+}
+
+/// What a kernel took, all of its launches together.
+#[derive(Clone, Debug, Serialize)]
+pub struct KernelTime {
+    /// Its name.
+    pub kernel: String,
+    /// How often it ran.
+    pub launches: u64,
+    /// How long in all.
+    pub milliseconds: f64,
 }

@@ -69,6 +69,13 @@ impl<D: Device> Subject<D> {
     }
 
     /// The transformer's configuration.
+    pub fn name_and_dtype(&self) -> (String, &'static str) {
+        match self {
+            Self::Networks(networks) => (networks.files().name(), networks.dtype()),
+            Self::Random(random) => ("medium (random weights)".to_owned(), random.dtype),
+        }
+    }
+
     pub fn flux(&self) -> &FluxConfig {
         match self {
             Self::Networks(networks) => networks.files().flux(),
@@ -119,6 +126,7 @@ impl<D: Device> Random<D> {
             Scope::new(Arc::new(Rounded { source, to })).at("transformer")
         };
         let transformer = match options.dtype {
+            DtypeChoice::Int8 if device.wants_rows_of_integers() => rounded(Rounding::RowsOfInt8),
             DtypeChoice::Int8 => rounded(Rounding::Int8),
             DtypeChoice::Fp8 => rounded(Rounding::Fp8),
             DtypeChoice::Auto | DtypeChoice::F32 | DtypeChoice::Bf16 => scope.at("transformer"),

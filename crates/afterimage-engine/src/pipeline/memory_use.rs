@@ -139,7 +139,8 @@ impl<D: Device> Networks<D> {
             scope.map_or_else(|_| Footprint::default(), |scope| footprint(&scope, &wanted, &kept))
         };
         let mut needs = MemoryNeeds::default();
-        let transformer = || files.transformer_scope().map(|scope| self.merged(scope, LoraPart::Transformer));
+        let rows = self.device.wants_rows_of_integers();
+        let transformer = || files.transformer_scope(rows).map(|scope| self.merged(scope, LoraPart::Transformer));
         let (mut wanted_once, told) = wanted::flux(files.flux());
         needs.transformer.weights = weights(transformer(), (wanted_once.clone(), told));
         wanted_once.retain(|wanted| is_used_once(&wanted.name));

@@ -207,16 +207,19 @@ impl ModelFiles {
         })
     }
 
-    /// The transformer's tensors.
+    /// The transformer's tensors; what is rounded to integers has one factor a row or one for each block.
     ///
     /// # Errors
     /// [`Error::ModelFile`] or [`Error::Tensor`] for a file that is missing or does not fit its configuration.
-    pub fn transformer_scope(&self) -> Result<Scope> {
+    pub fn transformer_scope(&self, rows_of_integers: bool) -> Result<Scope> {
         let part = self.weights_of("transformer");
         let source = part.open(layout::flux)?;
         source.check_depths(&part.folder.path("config.json"), &self.flux.depths())?;
         Ok(match self.options.dtype {
-            DtypeChoice::Int8 => Scope::new(Arc::new(Rounded { source: Arc::new(source), to: Rounding::Int8 })),
+            DtypeChoice::Int8 => {
+                let to = if rows_of_integers { Rounding::RowsOfInt8 } else { Rounding::Int8 };
+                Scope::new(Arc::new(Rounded { source: Arc::new(source), to }))
+            }
             DtypeChoice::Fp8 => Scope::new(Arc::new(Rounded { source: Arc::new(source), to: Rounding::Fp8 })),
             DtypeChoice::Auto | DtypeChoice::F32 | DtypeChoice::Bf16 => self.scope(source),
         })

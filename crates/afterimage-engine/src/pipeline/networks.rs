@@ -164,7 +164,7 @@ impl<D: Device> Networks<D> {
     pub(crate) fn transformer(&self, loras: &LoraSelection) -> Result<Arc<FluxTransformer<D>>> {
         const PART: LoraPart = LoraPart::Transformer;
         let plain = self.transformer.get(|| {
-            let scope = self.merged(self.files.transformer_scope()?, PART);
+            let scope = self.merged(self.files.transformer_scope(self.device.wants_rows_of_integers())?, PART);
             FluxTransformer::load(&self.device, &self.resident(Network::Transformer, scope), self.files.flux().clone())
         })?;
         let used = loras.used(&[PART]);

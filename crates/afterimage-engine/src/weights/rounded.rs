@@ -16,6 +16,8 @@ pub enum Rounding {
     /// 8-bit integers in blocks of 32 with a factor each ([`Element::Q8_0`]), the matrices of a transformer's blocks that are
     /// f32, f16 or bf16. What stands before and behind the blocks is small, and its errors reach everything.
     Int8,
+    /// The same of the same matrices with one factor for all blocks of a row, for devices that multiply whole rows of integers.
+    RowsOfInt8,
     /// 8-bit floats ([`Element::F8E4M3`]) with a factor for the tensor, of the same matrices.
     Fp8,
 }
@@ -70,7 +72,7 @@ impl Rounding {
     fn target(self, name: &str, tensor: &StoredTensor) -> Option<Element> {
         match (self, tensor.element()) {
             (Self::Bf16, Element::F32 | Element::F16) => Some(Element::Bf16),
-            (Self::Int8, Element::F32 | Element::F16 | Element::Bf16) => {
+            (Self::Int8 | Self::RowsOfInt8, Element::F32 | Element::F16 | Element::Bf16) => {
                 let in_block = name.contains("double_blocks.") || name.contains("single_blocks.");
                 let whole = matches!(tensor.shape(), [_, cols] if cols.is_multiple_of(Element::Q8_0.block()));
                 (in_block && whole).then_some(Element::Q8_0)
@@ -90,8 +92,9 @@ impl Rounding {
         let element = tensor.element();
         let mut rounded = vec![0_u8; target.row_bytes(tensor.numbers())?];
         let factor = if self == Self::Fp8 { fp8_factor(&tensor) } else { 1.0 };
-        let parts = tensor.bytes().par_chunks(element.block_bytes() * NUMBERS);
-        rounded.par_chunks_mut(target.row_bytes(NUMBERS)?).zip(parts).for_each(|(rounded, stored)| {
+        let numbers = if self == Self::RowsOfInt8 { *tensor.shape().last()? } else { NUMBERS };
+        let parts = tensor.bytes().par_chunks(element.block_bytes() * numbers.max(1));
+        rounded.par_chunks_mut(target.row_bytes(numbers)?.max(1)).zip(parts).for_each(|(rounded, stored)| {
             let mut values = vec![0.0; stored.len() / element.block_bytes()];
             to_f32(stored, element, &mut values);
             match self {
@@ -102,7 +105,13 @@ impl Rounding {
                 }
                 Self::Int8 => {
                     for (target, values) in rounded.as_chunks_mut::<34>().0.iter_mut().zip(values.as_chunks::<32>().0) {
-                        *target = q8_0(values);
+                        *target = q8_0(values, factor_of(values));
+                    }
+                }
+                Self::RowsOfInt8 => {
+                    let factor = factor_of(&values);
+                    for (target, values) in rounded.as_chunks_mut::<34>().0.iter_mut().zip(values.as_chunks::<32>().0) {
+                        *target = q8_0(values, factor);
                     }
                 }
                 Self::Fp8 => {
@@ -140,13 +149,15 @@ fn fp8_factor(tensor: &StoredTensor) -> f32 {
     if largest == 0.0 { 1.0 } else { largest / 448.0 }
 }
 
-/// 32 numbers as a block: the factor that makes the largest 127, rounded to f16, and the nearest integers for it. What is no
-/// number leaves a factor that is none.
-fn q8_0(values: &[f32; 32]) -> [u8; 34] {
+/// The factor that makes the largest of some numbers 127, rounded to f16. What is no number leaves one that is none.
+fn factor_of(values: &[f32]) -> f16 {
     let largest = values.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
     // A maximum passes over what is no number.
-    let step = if values.iter().any(|value| value.is_nan()) { f32::NAN } else { largest / 127.0 };
-    let factor = f16::from_f32(step);
+    f16::from_f32(if values.iter().any(|value| value.is_nan()) { f32::NAN } else { largest / 127.0 })
+}
+
+/// 32 numbers as a block: the factor, and the nearest integers for it.
+fn q8_0(values: &[f32; 32], factor: f16) -> [u8; 34] {
     let worth = factor.to_f32();
     let mut block = [0; 34];
     block[..2].copy_from_slice(&factor.to_le_bytes());
@@ -228,6 +239,15 @@ mod tests {
                 assert!((found - value).abs() <= 0.5 * step + value.abs() / 2048.0, "{block}: {found}, {value}");
             }
         }
+        // One factor for both blocks of a row: that of its largest number.
+        let whole = Rounding::RowsOfInt8.round(name, tensor(name, &[1, 64])).unwrap();
+        let factors: Vec<&[u8]> = whole.bytes().chunks_exact(34).map(|block| &block[..2]).collect();
+        assert_eq!(factors[0], factors[1]);
+        whole.read(&mut found);
+        let largest = values.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+        for (found, value) in found.iter().zip(&values) {
+            assert!((found - value).abs() <= 0.5 * largest / 127.0 + largest / 2048.0, "{found}, {value}");
+        }
         for (name, shape) in [("img_in.weight", [2, 32]), (name, [4, 16])] {
             assert_eq!(Rounding::Int8.round(name, tensor(name, &shape)).unwrap().element(), Element::F32, "{name}");
         }
@@ -251,6 +271,7 @@ mod tests {
 
     #[test]
     fn odd_blocks_stay_odd_or_become_zeros() {
+        let q8_0 = |values: &[f32; 32]| q8_0(values, factor_of(values));
         let factor = |values: &[f32; 32]| f16::from_le_bytes([q8_0(values)[0], q8_0(values)[1]]).to_f32();
         for odd in [f32::NAN, f32::INFINITY] {
             let mut values = [1.0; 32];

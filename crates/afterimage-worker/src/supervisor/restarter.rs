@@ -36,7 +36,7 @@ impl Restarter {
         let mut losses = DeviceLosses::default();
         while !self.stopping.is_cancelled() {
             let start = Instant::now();
-            let Life { finished_jobs, has_worked, mut failure, lost_in } =
+            let Life { finished_jobs, has_worked, mut failure, device_lost, job } =
                 match RunningEngine::start(&self.command, &self.limits, self.index) {
                     Ok(process) => self.live(process).await,
                     Err(error) => Life::without_jobs(format!("the engine process cannot be started: {error}")),
@@ -44,9 +44,10 @@ impl Restarter {
             if self.stopping.is_cancelled() {
                 break;
             }
-            match lost_in {
-                Some(job) => losses.note(job, has_worked),
-                None => losses = DeviceLosses::default(),
+            if device_lost {
+                losses.note(job, has_worked);
+            } else {
+                losses = DeviceLosses::default();
             }
             if losses.are_too_many() {
                 failure.message.push_str("; it failed twice in a row and is not used until the server starts again");
@@ -169,13 +170,21 @@ struct Life {
     has_worked: bool,
     /// Why it died itself.
     failure: OpenFailure,
-    /// Its device failed, in this job if it had one.
-    lost_in: Option<Option<JobId>>,
+    /// Its device failed.
+    device_lost: bool,
+    /// What it did when it ended.
+    job: Option<JobId>,
 }
 
 impl Life {
     fn without_jobs(message: String) -> Self {
-        Self { finished_jobs: 0, has_worked: false, failure: OpenFailure::death(message), lost_in: None }
+        Self {
+            finished_jobs: 0,
+            has_worked: false,
+            failure: OpenFailure::death(message),
+            device_lost: false,
+            job: None,
+        }
     }
 
     fn stopped(finished_jobs: u64) -> Self {
@@ -183,6 +192,6 @@ impl Life {
     }
 
     fn ended(finished_jobs: u64, has_worked: bool, end: End, job: Option<JobId>) -> Self {
-        Self { finished_jobs, has_worked, failure: end.failure, lost_in: end.device_lost.then_some(job) }
+        Self { finished_jobs, has_worked, failure: end.failure, device_lost: end.device_lost, job }
     }
 }

@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 ///
 /// Names the driver, each card with its memory and the outcome of its self-test, and what `--device auto` takes. Kernels are
 /// compiled ahead of time; each is compared with the processor on your own card before anything is made with it, and one
-/// that gives other numbers is not used. Exits with 0 also where there is no card.
+/// that gives other numbers is not used. Other commands keep for later that all were right; this one tries them every time. Exits with 0 also where there is no card.
 #[derive(Args, Debug)]
 pub struct Doctor {
     /// Arithmetic whose kernels are tried
@@ -100,7 +100,7 @@ fn card_text(examined: &ExaminedCard) -> String {
     if let Some(test) = self_test {
         let _ = write!(
             text,
-            "\n  self-test: {} kernels right, {} not, {seconds:.1} s",
+            "\n  self-test, run now: {} kernels right, {} not, {seconds:.1} s",
             test.passed.len(),
             test.struck.len()
         );

@@ -3,10 +3,12 @@
 use crate::context::{Context, Outcome, finish};
 use serde_json::Value;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A folder with the stand-in driver in it.
 struct Machine {
     context: Context,
+    runs: AtomicUsize,
 }
 
 impl Machine {
@@ -18,14 +20,22 @@ impl Machine {
     fn without(functions: &[&str]) -> Self {
         let context = Context::new();
         afterimage_cuda_standin::install(&context.path("driver"), functions).unwrap();
-        Self { context }
+        Self { context, runs: AtomicUsize::new(0) }
     }
 
+    /// A run that tries its kernels.
     fn run(&self, settings: &str, arguments: &[&str]) -> Outcome {
+        let cache = format!("caches/{}", self.runs.fetch_add(1, Ordering::Relaxed));
+        self.run_with(&cache, settings, arguments)
+    }
+
+    /// One that finds what earlier ones with the same folder kept.
+    fn run_with(&self, cache: &str, settings: &str, arguments: &[&str]) -> Outcome {
         let mut command = self.context.command(arguments);
         command
             .env("LD_LIBRARY_PATH", self.context.path("driver"))
             .env("CUDA_STANDIN", settings)
+            .env("XDG_CACHE_HOME", self.context.path(cache))
             .env("CUDA_STANDIN_REPORT", self.context.path("report.json"))
             .env("CUDA_STANDIN_TABLE", concat!(env!("CARGO_MANIFEST_DIR"), "/../afterimage-cuda/kernels/table.json"))
             .stdin(Stdio::null());
@@ -92,7 +102,7 @@ fn a_picture_is_reshaped_with_its_metadata() {
         "--size",
         "128x96",
     ];
-    for (device, dtype) in [("cpu", "f32"), ("cuda:0", "f32"), ("cuda:0", "fp8")] {
+    for (device, dtype) in [("cpu", "f32"), ("cuda:0", "f32"), ("cuda:0", "fp8"), ("cuda:0", "int8")] {
         let name = format!("{}-{dtype}.png", &device[..3]);
         let more = ["--device", device, "--dtype", dtype, "-o", &name];
         let outcome = machine.run("cards=1", &[&arguments[..], &more, &["--json"]].concat());
@@ -103,6 +113,15 @@ fn a_picture_is_reshaped_with_its_metadata() {
     assert!(psnr(&exact, &machine.picture("cud-f32.png")) >= 45.0);
     let found = psnr(&exact, &machine.picture("cud-fp8.png"));
     assert!(found >= 30.0, "fp8: {found} dB");
+    let found = psnr(&exact, &machine.picture("cud-int8.png"));
+    assert!(found >= 30.0, "int8: {found} dB");
+    // The last run: the transformer's blocks were multiplied as integers.
+    let integers = |name: &str| name.starts_with("product.i8.i8i8.");
+    let launches = machine.report().launches;
+    assert!(
+        launches.iter().filter(|(name, _)| integers(name)).map(|(_, count)| count).sum::<u64>() > 100,
+        "{launches:?}"
+    );
 }
 
 #[test]
@@ -148,6 +167,8 @@ fn failures_of_the_card_are_told() {
     let late = machine.report().calls["cuLaunchKernel"] - 50;
     machine.vary(&format!("fail=cuLaunchKernel:700@{late}.."), "x.png", &on_card).failed(1, &["700"]);
     machine.vary("oom_after=4MiB", "x.png", &on_card).refused(&["out of memory"]);
+    // A failure that is nobody's input, after which the card still works.
+    machine.vary(&format!("fail=cuLaunchKernel:400@{late}"), "x.png", &on_card).failed(1, &["--device", "400"]);
 }
 
 #[test]
@@ -160,8 +181,13 @@ fn a_kernel_that_gives_other_numbers_is_not_used() {
     assert_eq!(test["struck"].as_array().map(Vec::len), Some(0), "{test}");
     let passed = test["passed"].as_array().unwrap().len();
     let text = machine.run("capability=8.6,name=Some card", &["doctor"]).succeeded().text();
-    for part in ["CUDA 13.0", "cuda:0: Some card, compute capability 8.6", "kernels right, 0 not", "auto takes cuda:0"]
-    {
+    for part in [
+        "CUDA 13.0",
+        "cuda:0: Some card, compute capability 8.6",
+        "run now: ",
+        "kernels right, 0 not",
+        "auto takes cuda:0",
+    ] {
         assert!(text.contains(part), "{part} is missing in\n{text}");
     }
     // The first launches fail: what they were for is struck, and the rest serves.
@@ -172,4 +198,33 @@ fn a_kernel_that_gives_other_numbers_is_not_used() {
     assert_eq!(test["passed"].as_array().map(Vec::len), Some(passed - 1));
     let text = machine.context.run(&["doctor"]).succeeded().text();
     assert!(text.contains("no NVIDIA driver") && text.contains("auto takes cpu"), "{text}");
+}
+
+#[test]
+fn a_self_test_that_was_passed_is_kept() {
+    let machine = Machine::new();
+    let vary =
+        ["vary", "photo.png", "--size", "64x64", "--steps", "1", "--seed", "1", "--device", "cuda", "-o", "x.png"];
+    let launches = |cache: &str, settings: &str, more: &[&str]| {
+        machine.run_with(cache, settings, &[&vary[..], more].concat()).succeeded();
+        machine.report().launches.values().sum::<u64>()
+    };
+    let (tried, kept) = (launches("cache", "", &[]), launches("cache", "", &[]));
+    assert!(kept + 300 < tried, "{kept}, {tried}");
+    // What else a kernel's numbers depend on.
+    for (settings, more) in [("driver=13010", &[][..]), ("name=Other", &[]), ("", &["--dtype", "f32"])] {
+        assert!(launches("cache", settings, more) > kept + 100, "{settings} {more:?}");
+    }
+    // Damaged, or anybody's: tried again, and kept again.
+    let folder = machine.context.path("cache").join("afterimage/self-tests");
+    for file in std::fs::read_dir(&folder).unwrap() {
+        std::fs::write(file.unwrap().path(), "{\"key\":").unwrap();
+    }
+    assert_eq!(launches("cache", "", &[]), tried);
+    assert_eq!(launches("cache", "", &[]), kept);
+    // A place where nothing can be kept stops nobody; `doctor` always tries.
+    std::fs::write(machine.context.path("file"), "").unwrap();
+    assert_eq!(launches("file", "", &[]), tried);
+    machine.run_with("cache", "", &["doctor", "--dtype", "auto"]).succeeded();
+    assert!(machine.report().launches.values().sum::<u64>() > 300);
 }
