@@ -86,14 +86,11 @@ impl DatabaseFlag {
     /// # Errors
     /// When none was; those of [`DatabaseFlag::address`].
     pub fn shared(&self, origins: &Origins) -> Result<DatabaseAddress, CommandFailure> {
-        match self.address(origins)? {
-            Some(address @ DatabaseAddress::Postgres { .. }) => Ok(address),
-            _ => {
-                let problem =
-                    "name the PostgreSQL database that hosts share, such as postgres://afterimage@db.example/queue";
-                Err(CommandFailure::bad_input(origins.subject("database_url"), problem))
-            }
+        if let Some(address @ DatabaseAddress::Postgres { .. }) = self.address(origins)? {
+            return Ok(address);
         }
+        let problem = "name the PostgreSQL database that hosts share, such as postgres://afterimage@db.example/queue";
+        Err(CommandFailure::bad_input(origins.subject("database_url"), problem))
     }
 }
 

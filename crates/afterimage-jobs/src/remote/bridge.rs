@@ -3,7 +3,7 @@
 //! Whoever listens may be deaf without knowing: a pooler in between, a connection that died silently. So each process says
 //! something to itself now and then; while it does not hear that, it looks at the store more often.
 
-use super::news::{self, Message};
+use super::news::{self, Notice};
 use crate::PostgresStore;
 use crate::worker::{Hints, News};
 use std::sync::Arc;
@@ -81,9 +81,11 @@ async fn hear(store: &PostgresStore, me: &str, hints: &Hints, listener: &mut sql
         tokio::select! {
             heard = listener.try_recv() => match heard {
                 Ok(Some(notification)) => {
-                    let Message { from, echo, news } = news::read(notification.payload());
+                    let Notice { from, echo, news } = news::read(notification.payload());
                     if from != me {
-                        news.iter().for_each(|news| hints.hear(news));
+                        for one in &news {
+                            hints.hear(one);
+                        }
                     } else if echo == Some(count.to_string()) {
                         awaited = None;
                         hints.set_look_every(LOOK_WHEN_HEARING);

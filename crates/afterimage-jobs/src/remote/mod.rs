@@ -80,7 +80,11 @@ async fn keep_house(store: PostgresStore, hints: Arc<Hints>) {
     loop {
         sleep(KEEP_HOUSE_EVERY).await;
         match store.keep_house().await {
-            Ok(failed) => failed.iter().for_each(|job| hints.ended(job)),
+            Ok(failed) => {
+                for job in &failed {
+                    hints.ended(job);
+                }
+            }
             Err(error) => tracing::debug!(%error, "cannot keep house"),
         }
     }

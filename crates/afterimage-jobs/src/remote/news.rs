@@ -9,7 +9,7 @@ const LONGEST: usize = 7_900;
 
 /// What somebody said.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Message {
+pub(super) struct Notice {
     /// The process that said it.
     pub(super) from: String,
     /// What it said to itself, to find out whether it hears.
@@ -49,9 +49,9 @@ fn line(news: &News) -> String {
 }
 
 /// Reads a text. Lines that only another version understands are left out: news are never needed.
-pub(super) fn read(text: &str) -> Message {
+pub(super) fn read(text: &str) -> Notice {
     let mut lines = text.lines();
-    let mut message = Message { from: lines.next().unwrap_or_default().to_owned(), echo: None, news: Vec::new() };
+    let mut message = Notice { from: lines.next().unwrap_or_default().to_owned(), echo: None, news: Vec::new() };
     for line in lines {
         let Some(kind) = line.chars().next() else { continue };
         let rest = &line[kind.len_utf8()..];
@@ -104,6 +104,6 @@ mod tests {
     #[test]
     fn an_echo_is_no_news() {
         let message = read(&echo("me", "17"));
-        assert_eq!(message, Message { from: "me".to_owned(), echo: Some("17".to_owned()), news: Vec::new() });
+        assert_eq!(message, Notice { from: "me".to_owned(), echo: Some("17".to_owned()), news: Vec::new() });
     }
 }

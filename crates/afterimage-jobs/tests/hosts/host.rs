@@ -37,6 +37,7 @@ impl Executor for WaitingEngine {
         let total = job.spec.request.steps;
         for done in 1..=total {
             tokio::select! {
+                // Real time: how long a step takes is the engine's pace.
                 () = sleep(Duration::from_millis(10)) => attempt.publish(Event::Step { done, total }),
                 () = control.cancel.cancelled() => return Execution::Cancelled,
                 () = control.abandon.cancelled() => return Execution::HandedBack,

@@ -36,7 +36,7 @@ async fn sixteen_workers_do_nearly_sixteen_times_the_work() {
             api.hints.submitted(&None);
         }
         let done = async || apis[0].store.ends().await.unwrap().succeeded == jobs as u64;
-        until("all are done", Duration::from_secs(60), done).await;
+        until("all are done", Duration::from_mins(1), done).await;
         let rate = jobs as f64 / start.elapsed().as_secs_f64();
         println!("{} workers on {hosts} hosts: {rate:.2} jobs/s", hosts * slots);
         rates.push(rate);

@@ -113,6 +113,7 @@ impl Server {
             if asked.unwrap().status.success() {
                 return;
             }
+            // Real time: a process of its own gets ready.
             std::thread::sleep(Duration::from_millis(50));
         }
         panic!("{}", std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default());

@@ -51,7 +51,7 @@ impl S3Server {
         shell.args(["-c", "\"$0\" \"$@\" & cat >/dev/null; kill $!"]).arg(program);
         shell.args(["-H", "127.0.0.1", "-p", &address.port().to_string()]).envs(settings.iter().copied());
         let shell = shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        blocking_until("moto_server answers", Duration::from_secs(60), || TcpStream::connect(address).is_ok());
+        blocking_until("moto_server answers", Duration::from_mins(1), || TcpStream::connect(address).is_ok());
         Some(Self { shell, address })
     }
 

@@ -181,7 +181,7 @@ mod tests {
             let folder = format!("uploads/{}", ticket.id);
             let files: Vec<String> =
                 media.blobs.list(&folder).await.unwrap().into_iter().map(|file| file.path).collect();
-            assert_eq!(files, [facts.blob.clone()]);
+            assert_eq!(files, std::slice::from_ref(&facts.blob));
         }
     }
 

@@ -22,7 +22,7 @@ pub struct LoadSources {
 
 /// The whole queue's load, whichever process is asked.
 #[derive(Debug, PartialEq, Serialize)]
-struct Load {
+struct QueueLoad {
     /// Jobs waiting and running. What consumers hold must count: a figure that forgets it stops them at work.
     load: u64,
     /// Jobs waiting.
@@ -36,10 +36,10 @@ struct Load {
 }
 
 impl LoadSources {
-    async fn load(&self) -> Result<Load, Refusal> {
+    async fn load(&self) -> Result<QueueLoad, Refusal> {
         let depth = self.store.queue_depth().await?;
         let oldest = self.store.oldest_wait().await?;
-        Ok(Load {
+        Ok(QueueLoad {
             load: depth.queued + depth.running,
             waiting: depth.queued,
             running: depth.running,

@@ -73,8 +73,8 @@ pub struct Serve {
 
     /// Where inputs, uploads and results are kept: `file:FOLDER` or `s3://BUCKET/PREFIX`
     ///
-    /// An s3: URL may end in ?endpoint=URL&region=NAME&path_style=BOOL&allow_http=BOOL, each as needed. Credentials are
-    /// never part of it: they are those of the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), or the role
+    /// An s3: URL may end in `?endpoint=URL&region=NAME&path_style=BOOL&allow_http=BOOL`, each as needed. Credentials are
+    /// never part of it: they are those of the environment (`AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`), or the role
     /// of the machine or pod. Default: the data folder.
     #[arg(
         long,

@@ -68,6 +68,7 @@ impl Server {
             runtime.block_on(serve(options, stopping, |it| drop(started.send(it.clone())))).unwrap();
         });
         let Started { url, paths, .. } = address.await.expect("the server starts");
+        let url = url.expect("it answers requests");
         // Only the first test's call does something.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().no_proxy().build().unwrap();

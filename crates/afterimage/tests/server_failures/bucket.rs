@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const BUCKET: &str = "pictures";
 
 /// Long enough for a machine that does other things besides.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A server with its files in a bucket, which it reaches over a line that can be made bad.
 struct Place {

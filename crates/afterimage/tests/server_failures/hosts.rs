@@ -85,7 +85,7 @@ impl Worker {
     async fn get(&self, client: &Client, path: &str) -> Option<(StatusCode, Value)> {
         let answer = client.http.get(format!("http://{}{path}", self.admin)).send().await.ok()?;
         let status = answer.status();
-        Some((status, answer.json().await.unwrap_or_default()))
+        Some((status, serde_json::from_slice(&answer.bytes().await.ok()?).unwrap_or_default()))
     }
 
     async fn ready(&self, client: &Client) {

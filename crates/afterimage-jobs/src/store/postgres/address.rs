@@ -20,13 +20,13 @@ const SETTINGS: [(&str, &str); 6] = [
 
 /// A database on one or several hosts, of which one writes.
 #[derive(Clone)]
-pub(super) struct Address {
+pub(super) struct PostgresAddress {
     hosts: Vec<PgConnectOptions>,
     /// Whether a pooler in transaction mode is in between.
     pub(super) is_pooled: bool,
 }
 
-impl Address {
+impl PostgresAddress {
     /// What `text` says.
     ///
     /// # Errors
@@ -59,7 +59,7 @@ impl Address {
     /// Where to listen: past a pooler if there is one; `direct` is the way there.
     ///
     /// # Errors
-    /// As [`Address::parse`].
+    /// As [`PostgresAddress::parse`].
     pub(super) fn direct(&self, direct: Option<&str>) -> Result<Option<Self>> {
         match direct {
             Some(direct) => Self::parse(direct).map(Some),
@@ -119,7 +119,7 @@ pub(super) struct Hosts {
 const TURN_AT_MOST_EVERY: Duration = Duration::from_millis(250);
 
 impl Hosts {
-    pub(super) fn of(address: &Address) -> Self {
+    pub(super) fn of(address: &PostgresAddress) -> Self {
         Self { options: address.for_work(), current: AtomicUsize::new(0), turned_at: Mutex::new(None) }
     }
 
@@ -149,17 +149,18 @@ mod tests {
 
     #[test]
     fn an_address_names_hosts_database_and_pooler() {
-        let address = Address::parse("postgres://u:p@db1:5433,db2/queue?pooler=transaction&sslmode=disable").unwrap();
+        let address =
+            PostgresAddress::parse("postgres://u:p@db1:5433,db2/queue?pooler=transaction&sslmode=disable").unwrap();
         assert!(address.is_pooled);
         let hosts: Vec<_> = address.hosts().iter().map(|host| (host.get_host().to_owned(), host.get_port())).collect();
         assert_eq!(hosts, [("db1".to_owned(), 5433), ("db2".to_owned(), 5432)]);
         assert_eq!(address.hosts()[1].get_database(), Some("queue"));
-        assert!(!Address::parse("postgres:///queue?host=/run/postgresql").unwrap().is_pooled);
+        assert!(!PostgresAddress::parse("postgres:///queue?host=/run/postgresql").unwrap().is_pooled);
     }
 
     #[test]
     fn what_is_far_is_encrypted_unless_the_address_says_otherwise() {
-        let mode = |text: &str| format!("{:?}", Address::parse(text).unwrap().hosts()[0].get_ssl_mode());
+        let mode = |text: &str| format!("{:?}", PostgresAddress::parse(text).unwrap().hosts()[0].get_ssl_mode());
         assert_eq!(mode("postgres://u@db1/queue"), "VerifyFull");
         assert_eq!(mode("postgres://u@db1/queue?sslmode=require"), "Require");
         assert_eq!(mode("postgres://u@127.0.0.1/queue"), "Prefer");
@@ -174,7 +175,7 @@ mod tests {
             ("postgres://u:secret@h/x?pooler=session", "pooler=session"),
             ("postgres://u:secret@h/x?sslmode=perhaps", "option"),
         ] {
-            let message = Address::parse(text).err().expect("a refusal").to_string();
+            let message = PostgresAddress::parse(text).err().expect("a refusal").to_string();
             assert!(message.contains(part) && !message.contains("secret"), "{message}");
         }
     }

@@ -1,6 +1,6 @@
 //! Transactions: where they run, how long they may take, and which of them are tried again.
 
-use super::address::{Address, Hosts};
+use super::address::{Hosts, PostgresAddress};
 use super::error::{Trouble, unavailable};
 use super::session::Session;
 use crate::backoff::random_part;
@@ -29,7 +29,7 @@ const LONGEST_STEP_ASIDE: Duration = Duration::from_millis(10);
 const ASK_AFTER: Duration = Duration::from_secs(1);
 
 /// What an operation does in its transaction. It may be run several times; only the last one counts.
-pub(super) type Operation<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
+pub(super) type Step<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
 
 /// The connections of a process. Clones share them.
 #[derive(Clone)]
@@ -65,7 +65,7 @@ impl ConnectionTrust {
 
 impl Database {
     /// Makes the pool; nothing is connected yet.
-    pub(super) fn new(address: &Address, connections: u32, clock: Option<Arc<dyn Clock>>) -> Self {
+    pub(super) fn new(address: &PostgresAddress, connections: u32, clock: Option<Arc<dyn Clock>>) -> Self {
         let hosts = Arc::new(Hosts::of(address));
         let trust = Arc::new(ConnectionTrust { start: Instant::now(), distrusted_before: AtomicU64::new(0) });
         let trusted = Arc::clone(&trust);
@@ -94,7 +94,7 @@ impl Database {
     pub(super) async fn write<T, W>(&self, work: W) -> Result<T>
     where
         T: Send + 'static,
-        W: for<'c> Fn(&'c mut Session) -> Operation<'c, T> + Send + Sync + 'static,
+        W: for<'c> Fn(&'c mut Session) -> Step<'c, T> + Send + Sync + 'static,
     {
         self.detached(Some("BEGIN"), work).await
     }
@@ -103,7 +103,7 @@ impl Database {
     pub(super) async fn write_statement<T, W>(&self, work: W) -> Result<T>
     where
         T: Send + 'static,
-        W: for<'c> Fn(&'c mut Session) -> Operation<'c, T> + Send + Sync + 'static,
+        W: for<'c> Fn(&'c mut Session) -> Step<'c, T> + Send + Sync + 'static,
     {
         let begin = if self.prepares && self.clock.is_none() { None } else { Some("BEGIN") };
         self.detached(begin, work).await
@@ -112,7 +112,7 @@ impl Database {
     async fn detached<T, W>(&self, begin: Option<&'static str>, work: W) -> Result<T>
     where
         T: Send + 'static,
-        W: for<'c> Fn(&'c mut Session) -> Operation<'c, T> + Send + Sync + 'static,
+        W: for<'c> Fn(&'c mut Session) -> Step<'c, T> + Send + Sync + 'static,
     {
         let database = self.clone();
         let task = tokio::spawn(async move { database.try_often(begin, &work).await });
@@ -121,7 +121,7 @@ impl Database {
 
     async fn try_often<T, W>(&self, begin: Option<&'static str>, work: &W) -> Result<T>
     where
-        W: for<'c> Fn(&'c mut Session) -> Operation<'c, T>,
+        W: for<'c> Fn(&'c mut Session) -> Step<'c, T>,
     {
         let until = Instant::now() + PATIENCE;
         let mut tries = 0;
@@ -157,7 +157,7 @@ impl Database {
     /// One try. An error comes with whether it is certain that nothing was changed.
     async fn attempt<T, W>(&self, begin: Option<&'static str>, work: &W) -> Result<T, (Error, bool)>
     where
-        W: for<'c> Fn(&'c mut Session) -> Operation<'c, T>,
+        W: for<'c> Fn(&'c mut Session) -> Step<'c, T>,
     {
         let undone = |error| (error, true);
         let mut session = self.session().await.map_err(undone)?;
@@ -190,7 +190,7 @@ impl Database {
     /// Runs statements that change nothing, each on its own.
     pub(super) async fn read<T, W>(&self, work: W) -> Result<T>
     where
-        W: for<'c> Fn(&'c mut Session) -> Operation<'c, T>,
+        W: for<'c> Fn(&'c mut Session) -> Step<'c, T>,
     {
         // Behind a pooler a statement that is not in a transaction may get another one's answer.
         let begin = if self.prepares { None } else { Some("BEGIN READ ONLY") };
@@ -200,14 +200,14 @@ impl Database {
     /// Runs statements that change nothing, all of one moment.
     pub(super) async fn read_snapshot<T, W>(&self, work: W) -> Result<T>
     where
-        W: for<'c> Fn(&'c mut Session) -> Operation<'c, T>,
+        W: for<'c> Fn(&'c mut Session) -> Step<'c, T>,
     {
         self.read_in(Some("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"), work).await
     }
 
     async fn read_in<T, W>(&self, begin: Option<&'static str>, work: W) -> Result<T>
     where
-        W: for<'c> Fn(&'c mut Session) -> Operation<'c, T>,
+        W: for<'c> Fn(&'c mut Session) -> Step<'c, T>,
     {
         let until = Instant::now() + PATIENCE;
         let mut tries = 0;
@@ -268,7 +268,7 @@ async fn writes(connection: &mut sqlx::PgConnection) -> Result<bool, sqlx::Error
 ///
 /// # Errors
 /// [`Error::Pooler`], [`Error::Unavailable`].
-pub(super) async fn refuse_pooler(address: &Address) -> Result<()> {
+pub(super) async fn refuse_pooler(address: &PostgresAddress) -> Result<()> {
     use sqlx::ConnectOptions;
     let mut last = None;
     for host in address.hosts() {

@@ -29,16 +29,16 @@ const BATCH: i64 = 200;
 
 /// A column's type.
 #[derive(Clone, Copy)]
-enum Kind {
+enum ColumnKind {
     Text,
     Number,
     Flag,
 }
 
-use Kind::{Flag, Number, Text};
+use ColumnKind::{Flag, Number, Text};
 
 /// Columns of the same name in both databases.
-type Columns = &'static [(&'static str, Kind)];
+type Columns = &'static [(&'static str, ColumnKind)];
 
 const KEYS: Columns = &[
     ("id", Text),

@@ -32,7 +32,7 @@ mod uploads;
 mod usage;
 
 use crate::{Clock, Error, MAX_UNCLEAN_ENDS, Queue, Result, WorkerId};
-use address::Address;
+use address::PostgresAddress;
 use database::Database;
 use grace::Grace;
 pub use hosts::SeenJob;
@@ -53,7 +53,7 @@ pub struct PostgresStore {
     /// See [`PostgresOptions::expired_leases`].
     expired_leases: u32,
     /// Where to listen; `None`: nowhere.
-    direct: Option<Address>,
+    direct: Option<PostgresAddress>,
     /// Leases are never longer; `None`: they are believed as they are.
     longest_lease: Option<Duration>,
 }
@@ -146,7 +146,7 @@ impl PostgresStore {
     /// [`PostgresStore::migrate`] has to be called first or a newer version was here; [`Error::Pooler`] when there is
     /// a pooler that the address does not name.
     pub async fn open(address: &str, options: PostgresOptions) -> Result<Self> {
-        let address = Address::parse(address)?;
+        let address = PostgresAddress::parse(address)?;
         if !address.is_pooled {
             database::refuse_pooler(&address).await?;
         }
@@ -163,7 +163,7 @@ impl PostgresStore {
     /// # Errors
     /// As [`PostgresStore::open`].
     pub async fn migrate(address: &str) -> Result<()> {
-        let address = Address::parse(address)?;
+        let address = PostgresAddress::parse(address)?;
         let mut last = Error::unavailable("database", "the address names no host");
         // A replica refuses, and the next host is asked.
         for host in address.hosts() {
@@ -175,7 +175,7 @@ impl PostgresStore {
         Err(last)
     }
 
-    fn lazy(address: &Address, options: PostgresOptions) -> Result<Self> {
+    fn lazy(address: &PostgresAddress, options: PostgresOptions) -> Result<Self> {
         let is_test = options.test_clock.is_some();
         Ok(Self {
             direct: address.direct(options.direct_address.as_deref())?,
