@@ -9,7 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-/// Removes unfinished files under `folders` that were last written before `before`; returns how many.
+/// Removes unfinished files under `folders` that were last written before `before`, and folders without any file that are as
+/// old; returns how many files.
 pub(crate) async fn remove(folders: Vec<PathBuf>, before: Timestamp) -> Result<u64> {
     let walk = move || folders.iter().map(|folder| remove_under(folder, before)).sum::<io::Result<u64>>();
     let walked = tokio::task::spawn_blocking(walk).await.unwrap_or_else(|error| Err(io::Error::other(error)));
@@ -27,6 +28,10 @@ fn remove_under(folder: &Path, before: Timestamp) -> io::Result<u64> {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
             removed += remove_under(&entry.path(), before)?;
+            // What could not be written leaves the folder that was made for it. One with files in it stays.
+            if is_older(&entry, before)? {
+                let _ = fs::remove_dir(entry.path());
+            }
         } else if is_unfinished(&entry.file_name().to_string_lossy()) && is_older(&entry, before)? {
             fs::remove_file(entry.path())?;
             removed += 1;
@@ -64,8 +69,12 @@ mod tests {
             fs::write(deep.join(name), b"x").unwrap();
         }
         let folders = vec![folder.path().join("results"), folder.path().join("uploads")];
+        let empty = folder.path().join("results/empty");
+        fs::create_dir(&empty).unwrap();
         assert_eq!(remove(folders.clone(), Timestamp(0)).await.unwrap(), 0);
+        assert!(empty.exists());
         assert_eq!(remove(folders, Timestamp(i64::MAX)).await.unwrap(), 2);
+        assert!(!empty.exists());
         let mut left: Vec<_> = fs::read_dir(&deep).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort();
         assert_eq!(left, ["a.png", "c#", "d#1x"]);

@@ -124,19 +124,7 @@ pub async fn submit(
     let id = JobId::random();
     let size = submission.pictures.first().and_then(RequestPicture::size);
     let cost_micros = quote(submitter.rates, &submission.request, size);
-    let storing = store_inputs(&submitter.blobs, &id, submission.pictures, field_name);
-    let inputs = match timeout(STORED_WITHIN, storing).await.unwrap_or(Err(Refusal::Unavailable)) {
-        Ok(inputs) => inputs,
-        Err(refusal) => {
-            // Whoever is told that the storage is away need not wait until it can be tidied.
-            let (blobs, id) = (submitter.blobs.clone(), id.clone());
-            let discarding = tokio::spawn(async move { discard_inputs(&blobs, &id).await });
-            if !matches!(refusal, Refusal::Unavailable) {
-                let _ = discarding.await;
-            }
-            return Err(refusal);
-        }
-    };
+    let inputs = store_inputs_in_time(&submitter.blobs, &id, submission.pictures, field_name).await?;
     let job = NewJob {
         id: id.clone(),
         key: key.id.clone(),
@@ -208,6 +196,31 @@ async fn store_inputs(
         });
     }
     Ok(inputs)
+}
+
+/// [`store_inputs`] within the time that whoever submits should wait; what was stored goes when not all was.
+async fn store_inputs_in_time(
+    blobs: &Blobs,
+    id: &JobId,
+    pictures: Vec<RequestPicture>,
+    field_name: FieldName,
+) -> Result<Inputs, Refusal> {
+    let too_slow = |_| {
+        tracing::error!(job_id = %id, within = ?STORED_WITHIN, "the storage did not take the pictures of a request in time");
+        Err(Refusal::Unavailable)
+    };
+    let storing = timeout(STORED_WITHIN, store_inputs(blobs, id, pictures, field_name));
+    let refusal = match storing.await.unwrap_or_else(too_slow) {
+        Ok(inputs) => return Ok(inputs),
+        Err(refusal) => refusal,
+    };
+    let (blobs, id) = (blobs.clone(), id.clone());
+    let discarding = tokio::spawn(async move { discard_inputs(&blobs, &id).await });
+    // Whoever is told that the storage is away need not wait until it can be tidied.
+    if !matches!(refusal, Refusal::Unavailable) {
+        let _ = discarding.await;
+    }
+    Err(refusal)
 }
 
 /// The input of a job that was not made is nobody's; when it cannot be removed now, the sweep for orphans will.

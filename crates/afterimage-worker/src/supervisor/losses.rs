@@ -41,7 +41,9 @@ mod tests {
         let [one, other] = [JobId::random(), JobId::random()];
         let after = |losses: &[(Option<&JobId>, bool)]| {
             let mut noted = DeviceLosses::default();
-            losses.iter().for_each(|(job, had_worked)| noted.note(job.cloned(), *had_worked));
+            for (job, had_worked) in losses {
+                noted.note(job.cloned(), *had_worked);
+            }
             noted.are_too_many()
         };
         assert!(!after(&[(Some(&one), true), (Some(&one), false), (Some(&one), false)]));

@@ -213,7 +213,8 @@ fn a_self_test_that_was_passed_is_kept() {
     assert!(kept + 300 < tried, "{kept}, {tried}");
     // What else a kernel's numbers depend on.
     for (settings, more) in [("driver=13010", &[][..]), ("name=Other", &[]), ("", &["--dtype", "f32"])] {
-        assert!(launches("cache", settings, more) > kept + 100, "{settings} {more:?}");
+        let first = launches("cache", settings, more);
+        assert!(first > launches("cache", settings, more) + 50, "{settings} {more:?}");
     }
     // Damaged, or anybody's: tried again, and kept again.
     let folder = machine.context.path("cache").join("afterimage/self-tests");
