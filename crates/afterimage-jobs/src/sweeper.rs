@@ -88,6 +88,9 @@ impl Sweeper {
 
     async fn sweep_once(&self, now: Timestamp, with_orphans: bool) {
         let mut outcome = sweep(self.store.as_ref(), &self.blobs, &self.retention, now).await;
+        let pause = self.interval.mul_f64(0.9 * ORPHANS_EVERY as f64);
+        // A look at all files takes long; of several processes one begins it.
+        let with_orphans = with_orphans && matches!(self.store.take_turn("orphans", pause).await, Ok(true));
         if with_orphans && let Ok(swept) = &mut outcome {
             match self.sweep_orphans(now).await {
                 Ok(orphans) => swept.orphans = orphans,

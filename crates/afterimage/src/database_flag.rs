@@ -96,9 +96,9 @@ impl DatabaseFlag {
 
 /// Whether the login of an address has a password.
 fn has_password(address: &str) -> bool {
-    let place =
-        address.split_once("://").map_or(address, |(_, rest)| rest).split(['/', '?']).next().unwrap_or_default();
-    place.rsplit_once('@').is_some_and(|(login, _)| login.contains(':'))
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let in_login = rest.rsplit_once('@').is_some_and(|(login, _)| login.contains(':'));
+    in_login || rest.split_once('?').is_some_and(|(_, query)| query.contains("password="))
 }
 
 #[cfg(test)]
@@ -111,7 +111,9 @@ mod tests {
             ("postgres://user:secret@host/name", true),
             ("postgres://user@host:5432,other:5433/name", false),
             ("postgres:///name?host=/run", false),
-            ("postgres://host/name?application_name=a:b@c", false),
+            ("postgres://user@host/name?password=secret", true),
+            ("postgres://user:pa?ss@host/name", true),
+            ("postgres://user:p/a@host/name", true),
         ] {
             assert_eq!(has_password(address), has, "{address}");
         }

@@ -52,8 +52,12 @@ impl Watch {
                 continue;
             };
             let before = self.seen.get(id);
-            if before.is_some_and(|before| before.attempt != job.attempt || before.state != job.state) {
+            let has_moved = before.is_some_and(|before| before.attempt != job.attempt || before.state != job.state);
+            if has_moved {
                 self.events.relay_end(id);
+            }
+            // Also at the first look: it may have ended before that, and nobody said so.
+            if has_moved || job.state.is_terminal() {
                 self.hints.hear(&News::Ended(id.clone()));
             }
             if job.state == JobState::Running {

@@ -1,7 +1,7 @@
 //! One slot: claim, run, record, again.
 
 use super::recorder::{self, Ending};
-use super::{Control, Execution, WorkerContext, heartbeat};
+use super::{Control, Execution, News, WorkerContext, heartbeat};
 use crate::backoff::random_part;
 use crate::{Job, Queue, Result, WorkerId};
 use std::sync::Arc;
@@ -16,6 +16,10 @@ pub(super) async fn run(shared: Arc<WorkerContext>, slot: usize, queues: Vec<Que
     while !shared.stopping.is_cancelled() {
         let pause = match claim(&shared, slot, &worker, &queues).await {
             Ok(Some(job)) => {
+                if shared.hints.reach_hosts() {
+                    // News of several jobs come as one: the next slot looks, too, and the one after that if there was one.
+                    shared.hints.hear(&News::Submitted(job.spec.request.model.clone()));
+                }
                 run_job(&shared, slot, &worker, job).await;
                 continue;
             }

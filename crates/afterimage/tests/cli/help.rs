@@ -22,6 +22,9 @@ pub const COMMANDS: [&[&str]; 18] = [
     &["keys", "create"],
     &["keys", "list"],
     &["keys", "revoke"],
+    &["worker"],
+    &["migrate"],
+    &["import"],
     &["licences"],
 ];
 

@@ -295,7 +295,7 @@ async fn operators_see_what_looks_and_what_it_said() {
     })
     .await;
     let engine = json!({"model": "default", "device": "none", "open": true, "given_up": false, "restarts": 0, "checkers": ["scripted"]});
-    let status = json!({"engines": [engine, engine], "safety": {"on_flag": "blur", "required": true}});
+    let status = json!({"engines": [engine, engine], "processes": [], "safety": {"on_flag": "blur", "required": true}});
     assert_eq!(server.get("/status").await, (StatusCode::OK, status.clone()));
     let without_key = answer(server.client.get(format!("{}/status", server.url)).send().await.unwrap()).await;
     assert_eq!((without_key.0.as_u16(), &without_key.1["error"]["param"]), (401, &json!(null)), "{}", without_key.1);

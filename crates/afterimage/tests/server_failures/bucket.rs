@@ -135,7 +135,7 @@ async fn while_the_bucket_is_away_requests_are_refused_soon() {
         assert!(ready.body["reason"].as_str().is_some_and(|reason| reasons.contains(&reason)), "{ready:?}");
         // What needs no files works.
         assert_eq!(place.client.get("/healthz").await.unwrap().status, StatusCode::OK);
-        assert_eq!(place.client.get("/api/v3/predictions").await.unwrap().status, StatusCode::OK);
+        assert_eq!(place.client.post("/api/v3/predictions", &json!({})).await.unwrap().status, StatusCode::OK);
     }
     place.line.set(Line::Steady);
     submit(&place.client).await;

@@ -94,7 +94,7 @@ impl Worker {
     }
 }
 
-/// A task that is done in about as many seconds as it has hundreds of steps.
+/// A small task.
 fn task(steps: u32) -> Value {
     use base64::Engine;
     let picture = base64::engine::general_purpose::STANDARD.encode(png());
@@ -105,7 +105,18 @@ fn task(steps: u32) -> Value {
 const REDUX: &str = "/api/v3/wavespeed-ai/flux-redux-dev";
 
 async fn submit(client: &Client, steps: u32) -> String {
-    let answer = client.post(REDUX, &task(steps)).await.unwrap();
+    submit_task(client, &task(steps)).await
+}
+
+/// A task that takes many seconds.
+async fn submit_long(client: &Client) -> String {
+    let mut long = task(50);
+    long["size"] = json!("1536*1536");
+    submit_task(client, &long).await
+}
+
+async fn submit_task(client: &Client, task: &Value) -> String {
+    let answer = client.post(REDUX, task).await.unwrap();
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
     answer.body["data"]["id"].as_str().unwrap().to_owned()
 }
@@ -151,7 +162,7 @@ async fn a_worker_that_is_killed_loses_nothing_and_one_that_is_asked_to_stop_han
     client.ready().await;
     let mut killed = place.worker("killed");
     killed.ready(&client).await;
-    let id = submit(&client, 2000).await;
+    let id = submit_long(&client).await;
     wait_for(&installation, &client, &id, "processing").await;
     let start = Instant::now();
     killed.child.kill().unwrap();
@@ -187,7 +198,7 @@ async fn a_request_to_cancel_reaches_another_host() {
     client.ready().await;
     let worker = place.worker("worker");
     worker.ready(&client).await;
-    let id = submit(&client, 2000).await;
+    let id = submit_long(&client).await;
     wait_for(&installation, &client, &id, "processing").await;
     let start = Instant::now();
     let answer =
@@ -225,7 +236,7 @@ async fn what_one_machine_kept_is_moved() {
     wait_for(&installation, &moved, &done, "completed").await;
     let link = link.as_str().unwrap().replace(&alone.address, &installation.address);
     assert_eq!(moved.http.get(link).send().await.unwrap().status(), StatusCode::OK);
-    let list = moved.get("/api/v3/predictions").await.unwrap();
+    let list = moved.post("/api/v3/predictions", &json!({})).await.unwrap();
     assert_eq!(list.body["data"]["total"], 1, "{list:?}");
 }
 

@@ -36,6 +36,11 @@ impl PostgresAddress {
         let rest = ["postgres://", "postgresql://"].iter().find_map(|scheme| text.strip_prefix(scheme));
         let rest = rest.ok_or_else(|| problem("it must begin with postgres://".to_owned()))?;
         let (place, query) = rest.split_once('?').map_or((rest, ""), |(place, query)| (place, query));
+        if query.contains('@') {
+            // It may be half of a password.
+            let reason = "an `@`, `?` or `/` in a login is written as %40, %3F or %2F, an `@` in an option as %40";
+            return Err(problem(reason.to_owned()));
+        }
         let (login, place) = place.rsplit_once('@').map_or(("", place), |(login, place)| (login, place));
         let (names, path) = place.split_once('/').map_or((place, ""), |(names, path)| (names, path));
         let (is_pooled, query) = take_pooler(query)?;
@@ -172,6 +177,7 @@ mod tests {
         for (text, part) in [
             ("mysql://u@h/x", "postgres://"),
             ("postgres://u:secret@h:port/x", "h:port/x"),
+            ("postgres://u:sec?secret@h/x", "%3F"),
             ("postgres://u:secret@h/x?pooler=session", "pooler=session"),
             ("postgres://u:secret@h/x?sslmode=perhaps", "option"),
         ] {

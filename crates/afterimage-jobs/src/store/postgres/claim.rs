@@ -46,7 +46,7 @@ macro_rules! with_busy_keys {
 /// Parameters: queue, worker, length of the lease, keys to pass over, what the worker understands, smallest tag.
 const FIRST_FEW: &str = with_busy_keys!(
     "candidates AS MATERIALIZED (SELECT seq FROM jobs WHERE engine_model = $1 AND state = 'queued' \
-         AND ready_at IS NULL AND NOT awaits_sources AND due >= $6 ORDER BY due, seq LIMIT 64), "
+         AND ready_at IS NULL AND NOT awaits_sources AND protocol <= $5 AND due >= $6 ORDER BY due, seq LIMIT 64), "
 );
 
 /// Parameters as before, without the tag.
@@ -61,7 +61,7 @@ const FIRST_OF_EACH_KEY: &str = with_busy_keys!(
          FROM waiting WHERE waiting.key_id IS NOT NULL), ",
     "candidates AS MATERIALIZED (SELECT first.seq FROM waiting CROSS JOIN LATERAL ( \
              SELECT jobs.seq, jobs.due FROM jobs WHERE jobs.engine_model = $1 AND jobs.state = 'queued' \
-             AND jobs.ready_at IS NULL AND NOT jobs.awaits_sources AND jobs.key_id = waiting.key_id \
+             AND jobs.ready_at IS NULL AND NOT jobs.awaits_sources AND jobs.key_id = waiting.key_id AND jobs.protocol <= $5 \
              ORDER BY jobs.due, jobs.seq LIMIT 16) AS first \
          WHERE NOT EXISTS (SELECT 1 FROM busy WHERE busy.id = waiting.key_id) AND waiting.key_id <> ALL ($4) \
          ORDER BY first.due, first.seq LIMIT 64), "
@@ -189,9 +189,7 @@ async fn resume(store: &PostgresStore, worker: &WorkerId) -> Result<Option<Job>>
             Box::pin(session.optional(held.bind(name.as_str().to_owned())))
         })
         .await?;
-    let held = row.as_ref().map(rows::job).transpose()?;
-    store.claims.trust(worker);
-    Ok(held)
+    row.as_ref().map(rows::job).transpose()
 }
 
 impl Claims {

@@ -133,12 +133,15 @@ impl Database {
                 Ok(Ok(value)) => return Ok(value),
                 Ok(Err(failed)) => failed,
                 Err(_) => {
-                    self.hosts.turn(&self.pool);
                     return Err(Error::unavailable("database", "it did not answer in time"));
                 }
             };
             let again = match Trouble::of(&error) {
                 Trouble::Answer => false,
+                Trouble::Busy => {
+                    self.turn_if_unreachable();
+                    false
+                }
                 Trouble::InTheWay => undone && tries < MOST_TRIES,
                 Trouble::Connection => {
                     self.trust.distrust_all();
@@ -219,6 +222,9 @@ impl Database {
                 Ok(Err((error, _))) => error,
                 Err(_) => Error::unavailable("database", "it did not answer in time"),
             };
+            if Trouble::of(&error) == Trouble::Busy {
+                self.turn_if_unreachable();
+            }
             if Trouble::of(&error) == Trouble::Connection {
                 self.trust.distrust_all();
                 self.hosts.turn(&self.pool);
@@ -227,6 +233,14 @@ impl Database {
                 }
             }
             return Err(error);
+        }
+    }
+
+    /// Tries another host where new connections to this one do not come about. When all that there may be are busy, it is the
+    /// load that is too much.
+    fn turn_if_unreachable(&self) {
+        if self.pool.size() < self.pool.options().get_max_connections() {
+            self.hosts.turn(&self.pool);
         }
     }
 

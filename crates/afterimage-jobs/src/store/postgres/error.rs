@@ -14,6 +14,8 @@ pub(super) enum Trouble {
     InTheWay,
     /// The connection is of no use any more: lost, or to a server that stopped, is full, or does not write.
     Connection,
+    /// All connections are busy, or new ones are not to be had.
+    Busy,
     /// The server answered and the connection is good.
     Answer,
 }
@@ -25,6 +27,9 @@ impl Trouble {
     }
 
     pub(super) fn of_sqlx(error: &sqlx::Error) -> Self {
+        if matches!(error, sqlx::Error::PoolTimedOut) {
+            return Self::Busy;
+        }
         let sqlx::Error::Database(answer) = error else {
             // What does not decode says nothing about the connection.
             let is_about_values = matches!(

@@ -1,7 +1,8 @@
 //! [`FetchStore`] in PostgreSQL.
 
 use super::session::Session;
-use super::{PostgresStore, transition, turns, upkeep};
+use super::text::stored;
+use super::{PostgresStore, SPEC_PROTOCOL, transition, turns, upkeep};
 use crate::state::{Lifecycle, Transition};
 use crate::store::endings::Payload;
 use crate::store::sql::rows::{self, column, priority_numbered, select_jobs};
@@ -21,7 +22,7 @@ const NEXT: &str = "WITH RECURSIVE waiting (key_id) AS ( \
      FROM waiting WHERE waiting.key_id IS NOT NULL), \
      candidates AS MATERIALIZED (SELECT first.seq FROM waiting CROSS JOIN LATERAL ( \
              SELECT jobs.seq, jobs.due FROM jobs WHERE jobs.state = 'queued' AND jobs.awaits_sources \
-             AND jobs.ready_at IS NULL AND jobs.fetch_until IS NULL AND jobs.key_id = waiting.key_id \
+             AND jobs.ready_at IS NULL AND jobs.fetch_until IS NULL AND jobs.key_id = waiting.key_id AND jobs.protocol <= $2 \
              ORDER BY jobs.due, jobs.seq LIMIT 16) AS first \
          WHERE waiting.key_id <> ALL ($1) ORDER BY first.due, first.seq LIMIT 64) \
      SELECT jobs.id FROM candidates JOIN jobs USING (seq) WHERE jobs.state = 'queued' AND jobs.awaits_sources \
@@ -108,7 +109,9 @@ async fn claim_fetch(
     passed_over: Vec<String>,
     lease: Duration,
 ) -> Result<Option<(Job, FetchLease)>> {
-    let Some(row) = session.optional(sqlx::query(NEXT).bind(passed_over)).await? else { return Ok(None) };
+    let Some(row) = session.optional(sqlx::query(NEXT).bind(passed_over).bind(SPEC_PROTOCOL)).await? else {
+        return Ok(None);
+    };
     let id = JobId::from(column::<String>(&row, "id")?);
     let step = |job: Lifecycle, now: Timestamp| job.claim_fetch(now, now.plus(lease));
     let Some(after) = transition::apply(session, &id, &Payload::Nothing, step).await? else { return Ok(None) };
@@ -130,7 +133,11 @@ async fn sources_ready(session: &mut Session, lease: &FetchLease, fetched: Fetch
         return Ok(Fenced::Lost);
     }
     let spec = rows::to_json(&JobSpec { sources: fetched.sources, ..spec })?;
-    session.execute(sqlx::query("UPDATE job_inputs SET spec = $1 WHERE seq = $2").bind(spec).bind(seq)).await?;
+    session
+        .execute(
+            sqlx::query("UPDATE job_inputs SET spec = $1 WHERE seq = $2").bind(stored(&spec).into_owned()).bind(seq),
+        )
+        .await?;
     let update = sqlx::query(
         "UPDATE jobs SET due = $1, input_bytes = input_bytes + $2, cost_micros = COALESCE($3, cost_micros) \
          WHERE seq = $4",

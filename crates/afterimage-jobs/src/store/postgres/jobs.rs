@@ -296,7 +296,8 @@ async fn cancel(session: &mut Session, key: &KeyId, id: &JobId) -> Result<Cancel
 /// Cancels some of the jobs of `key` that nobody cancelled yet.
 async fn cancel_some(session: &mut Session, key: &KeyId) -> Result<CancelledAll> {
     let open = sqlx::query(
-        "SELECT id FROM jobs WHERE key_id = $1 AND (state = 'queued' OR (state = 'running' AND NOT cancel_requested)) \
+        "SELECT id FROM jobs WHERE key_id = $1 AND state IN ('queued', 'running') \
+         AND (state = 'queued' OR NOT cancel_requested) \
          ORDER BY seq LIMIT $2 FOR NO KEY UPDATE",
     );
     let mut batch = CancelledAll::default();

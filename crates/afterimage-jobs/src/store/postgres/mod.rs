@@ -37,7 +37,7 @@ use database::Database;
 use grace::Grace;
 pub use hosts::SeenJob;
 pub use import::Imported;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -98,8 +98,8 @@ struct Claims {
     /// Floors lead past what was put back for a moment; with this none are used.
     exact: bool,
     floors: Mutex<HashMap<Queue, Floor>>,
-    /// Workers whose last claim has an unknown outcome.
-    doubtful: Mutex<HashSet<WorkerId>>,
+    /// Workers, and when a claim of theirs last had an unknown outcome.
+    doubtful: Mutex<HashMap<WorkerId, Instant>>,
 }
 
 /// The tag that a queue was claimed up to.
@@ -120,20 +120,22 @@ impl Claims {
     /// for no longer.
     const FLOOR_FOR: Duration = Duration::from_secs(1);
 
+    /// How long after an unknown outcome a worker asks what it holds. A commit that waits for a standby shows late; what shows
+    /// later than this has been rescued.
+    const DOUBT_FOR: Duration = Duration::from_secs(15);
+
     fn floors(&self) -> MutexGuard<'_, HashMap<Queue, Floor>> {
         self.floors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn doubt(&self, worker: WorkerId) {
-        self.doubtful.lock().unwrap_or_else(PoisonError::into_inner).insert(worker);
+        self.doubtful.lock().unwrap_or_else(PoisonError::into_inner).insert(worker, Instant::now());
     }
 
     fn is_doubtful(&self, worker: &WorkerId) -> bool {
-        self.doubtful.lock().unwrap_or_else(PoisonError::into_inner).contains(worker)
-    }
-
-    fn trust(&self, worker: &WorkerId) {
-        self.doubtful.lock().unwrap_or_else(PoisonError::into_inner).remove(worker);
+        let mut doubtful = self.doubtful.lock().unwrap_or_else(PoisonError::into_inner);
+        doubtful.retain(|_, since| since.elapsed() < Self::DOUBT_FOR);
+        doubtful.contains_key(worker)
     }
 }
 

@@ -122,8 +122,8 @@ async fn insert(session: &mut Session, now: Timestamp, new: &NewJob, tag: i64) -
         .bind(new.spec.awaits_sources())
         .bind(i64::try_from(new.input_bytes).unwrap_or(i64::MAX))
         .bind(rows::queue_name(&new.spec.request.model))
-        .bind(to_json(&new.input)?)
-        .bind(to_json(&new.spec)?)
+        .bind(stored(&to_json(&new.input)?).into_owned())
+        .bind(stored(&to_json(&new.spec)?).into_owned())
         .bind(SPEC_PROTOCOL);
     Ok(session.optional(insert).await?.is_some())
 }

@@ -80,7 +80,7 @@ pub(super) async fn renew(
 pub(super) async fn time_out_starts(session: &mut Session) -> Result<Vec<JobId>> {
     let late = sqlx::query(
         "SELECT id, start_by FROM jobs WHERE state = 'queued' AND attempt = 0 AND start_by IS NOT NULL \
-         AND start_by <= queue_now() ORDER BY seq LIMIT 1000 FOR NO KEY UPDATE SKIP LOCKED",
+         AND start_by <= queue_now() ORDER BY seq LIMIT 100 FOR NO KEY UPDATE SKIP LOCKED",
     );
     let mut failed = Vec::new();
     for row in &session.all(late).await? {
@@ -170,7 +170,7 @@ async fn conclude(session: &mut Session, now: Timestamp, before: &PgRow, payload
     let seq: i64 = column(before, "seq")?;
     if let Payload::Result(result) = payload {
         let insert = sqlx::query("INSERT INTO job_results (seq, result) VALUES ($1, $2)");
-        session.execute(insert.bind(seq).bind(rows::to_json(result)?)).await?;
+        session.execute(insert.bind(seq).bind(stored(&rows::to_json(result)?).into_owned())).await?;
     }
     if let Some(url) = column::<Option<String>>(before, "webhook_url")? {
         let insert = sqlx::query(

@@ -14,8 +14,9 @@ const WRITE_CHECK: &str = "write_check";
 /// The newest of the times that rows are made and ended.
 const NEWEST_TIME: &str = "SELECT MAX(newest) AS newest FROM ( \
      SELECT MAX(created_at) AS newest FROM keys \
-     UNION ALL SELECT MAX(created_at) FROM jobs UNION ALL SELECT MAX(finished_at) FROM jobs \
-     UNION ALL SELECT MAX(created_at) FROM uploads) AS times";
+     UNION ALL (SELECT created_at FROM jobs ORDER BY seq DESC LIMIT 1) \
+     UNION ALL SELECT MAX(finished_at) FROM jobs WHERE finished_at IS NOT NULL AND NOT deleted \
+     UNION ALL SELECT MAX(created_at) FROM uploads WHERE NOT expired) AS times";
 
 /// Until when somebody does something. A time far ahead is from a clock that was wrong.
 const TURN: &str = "INSERT INTO settings (name, value) VALUES ($1, (queue_now() + $2)::TEXT) ON CONFLICT (name) \
@@ -33,8 +34,8 @@ const WAKE: &str = "UPDATE jobs SET ready_at = NULL WHERE seq IN (SELECT seq FRO
 const FREE: &str = "UPDATE jobs SET fetch_until = NULL WHERE seq IN (SELECT seq FROM jobs \
      WHERE fetch_until IS NOT NULL AND fetch_until < queue_now() ORDER BY seq LIMIT 10000 FOR NO KEY UPDATE SKIP LOCKED)";
 
-/// Adds up what the journal holds.
-const FOLD: &str = "WITH noted AS (DELETE FROM journal RETURNING *), \
+/// Adds up what the journal holds, as much as one transaction should.
+const FOLD: &str = "WITH noted AS (DELETE FROM journal WHERE ctid = ANY (ARRAY(SELECT ctid FROM journal LIMIT 10000)) RETURNING *), \
      counts AS (INSERT INTO job_counts (key_id, model, state, jobs) \
          SELECT key_id, model, state, SUM(change) FROM ( \
              SELECT key_id, model, entered, 1 FROM noted WHERE entered IS NOT NULL UNION ALL \
@@ -53,17 +54,29 @@ const FOLD: &str = "WITH noted AS (DELETE FROM journal RETURNING *), \
 /// What the clock alone makes of jobs, and the sums: delayed jobs become due, jobs that nobody took in time fail, fetches that
 /// are not heard of are freed. Returns the jobs that ended.
 pub(super) async fn keep_house(session: &mut Session) -> Result<Vec<JobId>> {
-    if !rows::column::<bool>(&session.one(sqlx::query(HOUSEKEEPING)).await?, "is_mine")? {
-        return Ok(Vec::new());
-    }
     let failed = wake(session).await?;
+    free_and_fold(session).await?;
+    Ok(failed)
+}
+
+async fn free_and_fold(session: &mut Session) -> Result<()> {
+    if !is_mine(session).await? {
+        return Ok(());
+    }
     session.execute(sqlx::query(FREE)).await?;
     session.execute(sqlx::query(FOLD)).await?;
-    Ok(failed)
+    Ok(())
+}
+
+async fn is_mine(session: &mut Session) -> Result<bool> {
+    rows::column(&session.one(sqlx::query(HOUSEKEEPING)).await?, "is_mine")
 }
 
 /// The part of it that claims depend on.
 pub(super) async fn wake(session: &mut Session) -> Result<Vec<JobId>> {
+    if !is_mine(session).await? {
+        return Ok(Vec::new());
+    }
     let failed = transition::time_out_starts(session).await?;
     session.execute(sqlx::query(WAKE)).await?;
     Ok(failed)
@@ -76,7 +89,10 @@ impl PostgresStore {
     /// # Errors
     /// [`crate::Error::Unavailable`].
     pub async fn keep_house(&self) -> Result<Vec<JobId>> {
-        self.database.write(|session| Box::pin(keep_house(session))).await
+        // Each by itself: what takes long must not undo the rest.
+        let failed = self.database.write(|session| Box::pin(wake(session))).await?;
+        self.database.write(|session| Box::pin(free_and_fold(session))).await?;
+        Ok(failed)
     }
 }
 

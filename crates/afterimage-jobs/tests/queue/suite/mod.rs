@@ -40,7 +40,7 @@ macro_rules! for_every_store {
 for_every_store! {
     submitting: a_job_comes_back_as_it_was_sent, it_survives_a_restart, the_same_id_finds_the_same_job,
         an_idempotency_key_finds_its_job, another_body_is_a_conflict, keys_do_not_share_idempotency_keys,
-        an_unknown_key_is_refused, a_revoked_key_is_refused, a_repetition_can_be_looked_up;
+        an_unknown_key_is_refused, a_revoked_key_is_refused, a_repetition_can_be_looked_up, any_text_comes_back;
     ordering: a_burst_does_not_starve_others, an_overdue_burst_does_not_pass_newcomers,
         whoever_sends_one_after_the_other_takes_turns, dear_jobs_count_for_more, cancelled_jobs_do_not_count,
         priorities_are_worth_a_fixed_amount_of_work, a_high_job_passes_its_own_burst, the_queues_time_survives_a_restart,

@@ -96,3 +96,20 @@ pub async fn a_repetition_can_be_looked_up(harness: Harness) {
     let error = store.repeated(&harness.key, &asked("k", "g")).await.unwrap_err();
     assert!(matches!(error, Error::IdempotencyConflict { job } if job == first.id));
 }
+
+/// Characters that databases or their stores treat in some way of their own.
+pub async fn any_text_comes_back(harness: Harness) {
+    let text = "nul \u{0} private \u{f0000}0 \u{f0000}1 \u{f0000}\u{10ffff} \\u0000 'quoted' \u{f0000}";
+    let mut new = new_job(&harness.key);
+    new.spec.request.prompt = Some(text.to_owned());
+    new.input = serde_json::json!({"prompt": text});
+    new.user = Some(text.to_owned());
+    let sent = harness.submit(new).await;
+    let claimed = harness.claim().await;
+    assert_eq!((&claimed.spec, &claimed.input, &claimed.user), (&sent.spec, &sent.input, &sent.user));
+    let mut result = crate::fixtures::result();
+    result.files[0].content_type = text.to_owned();
+    harness.store.succeed(&claimed.lease(&harness.worker), result.clone()).await.unwrap();
+    assert_eq!(harness.job(&sent.id).await.result, Some(result));
+    assert_eq!(harness.store.spending(&harness.key, Some(text)).await.unwrap().jobs, 1);
+}

@@ -85,6 +85,8 @@ CREATE INDEX jobs_awaiting ON jobs (due, seq) WHERE state = 'queued' AND awaits_
 CREATE INDEX jobs_fetching ON jobs (fetch_until) WHERE fetch_until IS NOT NULL;
 CREATE INDEX jobs_ready ON jobs (ready_at) WHERE state = 'queued' AND ready_at IS NOT NULL;
 CREATE INDEX jobs_start_by ON jobs (start_by) WHERE state = 'queued' AND attempt = 0 AND start_by IS NOT NULL;
+-- All of a key that can be cancelled.
+CREATE INDEX jobs_open ON jobs (key_id, seq) WHERE state IN ('queued', 'running');
 -- Not by lease: a renewal would have to write the index. Running jobs are few.
 CREATE INDEX jobs_running ON jobs (key_id) WHERE state = 'running';
 CREATE UNIQUE INDEX jobs_idempotency ON jobs (key_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
