@@ -15,7 +15,7 @@ const CONTENT: Bytes = Bytes::from_static(b"content");
 const TOLD_WITHIN: Duration = Duration::from_secs(10);
 
 /// The error of a start, which has to say all of `named`.
-async fn refused(opened: afterimage_jobs::Result<Blobs>, named: &[&str]) {
+fn refused(opened: afterimage_jobs::Result<Blobs>, named: &[&str]) {
     let error = opened.unwrap_err().to_string();
     assert!(named.iter().all(|text| error.contains(text)), "{named:?} in {error}");
 }
@@ -24,23 +24,23 @@ async fn refused(opened: afterimage_jobs::Result<Blobs>, named: &[&str]) {
 async fn a_missing_bucket_is_told_at_the_start() {
     let Some(server) = S3Server::shared() else { return };
     let endpoint = format!("http://{}", server.address);
-    refused(open_bucket(server.address, "missing").await, &["\"missing\"", &endpoint, "make it"]).await;
+    refused(open_bucket(server.address, "missing").await, &["\"missing\"", &endpoint, "make it"]);
 }
 
 #[tokio::test]
 async fn wrong_credentials_are_told_at_the_start() {
     let Some(server) = S3Server::that_checks_keys() else { return };
     let named = ["\"any\"", "InvalidAccessKeyId", "AWS_SECRET_ACCESS_KEY"];
-    refused(open_bucket(server.address, "any").await, &named).await;
+    refused(open_bucket(server.address, "any").await, &named);
 }
 
 #[tokio::test]
 async fn an_endpoint_that_does_not_answer_is_told_at_the_start() {
     let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let start = Instant::now();
-    refused(open_bucket(nowhere, "any").await, &["\"any\"", &nowhere.to_string()]).await;
+    refused(open_bucket(nowhere, "any").await, &["\"any\"", &nowhere.to_string()]);
     let deaf = TcpListener::bind("127.0.0.1:0").unwrap();
-    refused(open_bucket(deaf.local_addr().unwrap(), "any").await, &["no answer within 5 s", "credentials"]).await;
+    refused(open_bucket(deaf.local_addr().unwrap(), "any").await, &["no answer within 5 s", "credentials"]);
     assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
 }
 

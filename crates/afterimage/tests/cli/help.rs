@@ -4,7 +4,7 @@ use crate::context::{finish, program};
 use insta::assert_snapshot;
 
 /// Every command with a help of its own.
-pub const COMMANDS: [&[&str]; 18] = [
+pub const COMMANDS: [&[&str]; 21] = [
     &[],
     &["vary"],
     &["img2img"],

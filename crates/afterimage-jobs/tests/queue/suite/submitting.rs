@@ -108,7 +108,7 @@ pub async fn any_text_comes_back(harness: Harness) {
     let claimed = harness.claim().await;
     assert_eq!((&claimed.spec, &claimed.input, &claimed.user), (&sent.spec, &sent.input, &sent.user));
     let mut result = crate::fixtures::result();
-    result.files[0].content_type = text.to_owned();
+    text.clone_into(&mut result.files[0].content_type);
     harness.store.succeed(&claimed.lease(&harness.worker), result.clone()).await.unwrap();
     assert_eq!(harness.job(&sent.id).await.result, Some(result));
     assert_eq!(harness.store.spending(&harness.key, Some(text)).await.unwrap().jobs, 1);
