@@ -18,9 +18,9 @@ const PROGRAMS: &str = "AFTERIMAGE_TEST_POSTGRES";
 /// Set where a test that finds no server should fail.
 const REQUIRED: &str = "AFTERIMAGE_REQUIRE_POSTGRES";
 
-/// Servers write as if the machine could not fail: the tests end their processes, not the machine.
+/// Servers write as if the machine could not fail: the tests end processes only. What a server acknowledged outlives it.
 const SETTINGS: &str = "listen_addresses = '127.0.0.1'\nmax_connections = 400\nfsync = off\nfull_page_writes = off\n\
-     synchronous_commit = off\nshared_buffers = 64MB\nautovacuum_naptime = 5s\n";
+     shared_buffers = 64MB\nautovacuum_naptime = 5s\n";
 
 /// A running server.
 pub struct Server {
