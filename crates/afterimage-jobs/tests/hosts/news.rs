@@ -26,13 +26,13 @@ const FOUND: Limits = Limits {
 #[tokio::test(flavor = "multi_thread")]
 async fn news_cross_hosts() {
     let Some(server) = server() else { return };
-    follow_a_job(server, true, &HEARD).await;
+    Box::pin(follow_a_job(server, true, &HEARD)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_hears_is_found() {
     let Some(server) = server() else { return };
-    follow_a_job(server, false, &FOUND).await;
+    Box::pin(follow_a_job(server, false, &FOUND)).await;
 }
 
 /// A job that is accepted by one host, runs on another, is watched by a third and cancelled by a fourth.

@@ -71,7 +71,8 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     // Both listeners first: a port that is taken should be told before anything is made.
     let listeners = Listeners::bind(&options).await?;
-    let (data, _locks) = Data::open(&options).await?;
+    // What opens the data is large and done within a moment; what serves lives as long as the process.
+    let (data, _locks) = Box::pin(Data::open(&options)).await?;
     let first_key = data.first_key.clone();
     let closing = CancellationToken::new();
     let shared = data.shared.clone();
@@ -81,7 +82,8 @@ pub async fn serve(
     } else {
         (Hints::default(), None)
     };
-    let app = App::new(resources(&options, data, hints, listeners.api.as_ref(), closing.clone()).await?);
+    let resources = Box::pin(resources(&options, data, hints, listeners.api.as_ref(), closing.clone())).await?;
+    let app = App::new(resources);
     let routes = routes(&app);
     let announced = listeners.announced(&options, first_key, paths(&routes));
     let background = CancellationToken::new();
