@@ -47,8 +47,13 @@ text_id! {
     KeyId
 }
 text_id! {
-    /// One start of one worker process. Never a host name: a restarted process under an old name would keep the jobs
-    /// of its predecessor alive.
+    /// One start of one process. Never a host name: a restarted process under an old name would be taken for its
+    /// predecessor.
+    ProcessId
+}
+text_id! {
+    /// One slot of one start of a process. Never a name that is used again: a restarted worker would keep the jobs of its
+    /// predecessor alive.
     WorkerId
 }
 text_id! {
@@ -81,10 +86,22 @@ impl UploadId {
     }
 }
 
-impl WorkerId {
+impl ProcessId {
     /// A new random id, to be drawn once per process start.
     pub fn random() -> Self {
         Self(Uuid::new_v4().to_string())
+    }
+}
+
+impl WorkerId {
+    /// A new random id.
+    pub fn random() -> Self {
+        Self(Uuid::new_v4().to_string())
+    }
+
+    /// The worker in slot `slot` of `process`: before the point stands whose it is.
+    pub fn of_slot(process: &ProcessId, slot: usize) -> Self {
+        Self(format!("{process}.{slot}"))
     }
 }
 

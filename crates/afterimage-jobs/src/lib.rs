@@ -33,7 +33,7 @@ pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use data_folder::{DataFolderLock, DatabaseLock, is_open_to_others};
 pub use error::{Error, Result};
 pub use failure::{Failure, FailureKind};
-pub use ids::{JobId, KeyId, UploadId, WorkerId};
+pub use ids::{JobId, KeyId, ProcessId, UploadId, WorkerId};
 pub use job::{FetchLease, Idempotency, Job, JobSpec, JobState, Lease, NewJob, OutputSpec, Priority, Source, Webhook};
 pub use price::Rates;
 pub use queue::{Queue, UNNAMED};
@@ -42,9 +42,9 @@ pub use state::{MAX_ATTEMPTS, MAX_UNCLEAN_ENDS};
 pub use steady_time::SteadyTime;
 pub use storage_claim::StorageClaim;
 pub use store::{
-    ApiKey, CancelOutcome, CancelledAll, Delivery, Due, Ends, Fenced, FetchStore, Fetched, Imported, JobStore,
-    KeyStore, ListFilter, MemoryStore, NewKey, NewUpload, NextTry, Outbox, POSITION_LIMIT, Page, Places,
-    PostgresOptions, PostgresStore, QueueDepth, Removed, Renewed, Secret, SeenJob, SettingsStore, Spending,
+    Announced, ApiKey, CancelOutcome, CancelledAll, Delivery, Due, Ends, Fenced, FetchStore, Fetched, Imported,
+    JobStore, KeyStore, ListFilter, MemoryStore, NewKey, NewUpload, NextTry, Outbox, POSITION_LIMIT, Page, Places,
+    PostgresOptions, PostgresStore, QueueDepth, Removed, Renewed, RunPlace, Secret, SeenJob, SettingsStore, Spending,
     SqliteStore, StorageUse, Store, Submitted, Upkeep, Upload, UploadFacts, UploadState, UploadStore, UsageStore,
 };
 pub use sweeper::Sweeper;

@@ -5,6 +5,7 @@
 use crate::{Clock, JobId, SystemClock, Timestamp};
 use afterimage_core::Stage;
 use bytes::Bytes;
+use futures_util::Stream;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use std::collections::HashMap;
@@ -94,6 +95,8 @@ struct Channel {
     previews: watch::Sender<usize>,
     watchers: usize,
     attempts: usize,
+    /// Number of the attempt that began last.
+    attempt: u32,
     /// For watchers that come late.
     stage: Option<Event>,
     step: Option<Event>,
@@ -106,6 +109,7 @@ impl Channel {
             previews: watch::channel(0).0,
             watchers: 0,
             attempts: 0,
+            attempt: 0,
             stage: None,
             step: None,
         }
@@ -131,11 +135,21 @@ impl Events {
         }
     }
 
-    /// Announces that an attempt at `job` begins; what is published goes to the job's watchers.
-    pub fn begin(&self, job: &JobId) -> Attempt {
+    /// [`Events::watch`] for those who want to hear of one attempt only; `None` while another one runs here.
+    pub fn watch_attempt(&self, job: &JobId, attempt: u32, previews: bool) -> Option<Watcher> {
+        let is_other = |channel: &Channel| channel.attempts > 0 && channel.attempt != attempt;
+        if self.lock().get(job).is_some_and(is_other) {
+            return None;
+        }
+        Some(self.watch(job, previews))
+    }
+
+    /// Announces that attempt `number` at `job` begins; what is published goes to the job's watchers.
+    pub fn begin(&self, job: &JobId, number: u32) -> Attempt {
         let mut channels = self.lock();
         let channel = channels.entry(job.clone()).or_insert_with(Channel::new);
         channel.attempts += 1;
+        channel.attempt = number;
         (channel.stage, channel.step) = (None, None);
         Attempt { hub: self.clone(), job: job.clone(), watched: channel.previews.subscribe() }
     }
@@ -166,23 +180,37 @@ impl Events {
         (ids(here), ids(elsewhere))
     }
 
-    /// Tells the watchers what was heard of a job that runs elsewhere; what they know already is not told again.
-    pub fn relay(&self, job: &JobId, heard: JobProgress) {
+    /// Tells the watchers how far a job is that runs elsewhere.
+    pub fn relay_progress(&self, job: &JobId, heard: JobProgress) {
         let stage = heard.stage.map(Event::Stage);
         let step = heard.step.map(|(done, total)| Event::Step { done, total });
-        for (event, is_stage) in [(stage, true), (step, false)] {
-            let Some(event) = event else { continue };
-            let mut channels = self.lock();
-            let Some(channel) = channels.get_mut(job).filter(|channel| channel.attempts == 0) else { return };
-            let known = if is_stage { &mut channel.stage } else { &mut channel.step };
-            if known.as_ref() == Some(&event) {
-                continue;
+        [stage, step].into_iter().flatten().for_each(|event| self.relay(job, event));
+    }
+
+    /// Tells the watchers what was heard of a job that runs elsewhere; what they know already is not told again.
+    pub fn relay(&self, job: &JobId, event: Event) {
+        let mut channels = self.lock();
+        let Some(channel) = channels.get_mut(job).filter(|channel| channel.attempts == 0) else { return };
+        let known = match event {
+            Event::Stage(_) => &mut channel.stage,
+            Event::Step { .. } => &mut channel.step,
+            Event::Preview(_) => {
+                let _ = channel.events.send(event);
+                return;
             }
-            *known = Some(event.clone());
-            let _ = channel.events.send(event.clone());
-            drop(channels);
-            self.histories.note(job, event);
+        };
+        if known.as_ref() == Some(&event) {
+            return;
         }
+        *known = Some(event.clone());
+        let _ = channel.events.send(event.clone());
+        drop(channels);
+        self.histories.note(job, event);
+    }
+
+    /// How many want previews of a job that is watched here, and when that changes; `None`: nobody watches it.
+    pub fn previews_wanted(&self, job: &JobId) -> Option<watch::Receiver<usize>> {
+        self.lock().get(job).map(|channel| channel.previews.subscribe())
     }
 
     /// Tells the watchers that an attempt elsewhere is over.
@@ -315,6 +343,11 @@ impl Watcher {
             }
         }
     }
+
+    /// All events until the attempt is over.
+    pub fn into_stream(self) -> impl Stream<Item = Event> + Send + 'static {
+        futures_util::stream::unfold(self, async |mut watcher| Some((watcher.next().await?, watcher)))
+    }
 }
 
 impl Drop for Watcher {
@@ -336,7 +369,7 @@ mod tests {
     fn histories_outlive_their_attempts_and_are_bounded() {
         let events = Events::default();
         let first = JobId::random();
-        let attempt = events.begin(&first);
+        let attempt = events.begin(&first, 1);
         attempt.publish(Event::Step { done: 1, total: 2 });
         attempt.publish(Event::Preview(Bytes::new()));
         drop(attempt);
@@ -344,7 +377,7 @@ mod tests {
         assert_eq!(history.len(), 1);
         assert_eq!(history[0].event, Event::Step { done: 1, total: 2 });
         for _ in 0..HISTORIES {
-            let attempt = events.begin(&JobId::random());
+            let attempt = events.begin(&JobId::random(), 1);
             (0..NOTES + 5).for_each(|_| attempt.publish(Event::Step { done: 1, total: 2 }));
         }
         let Histories(histories) = &events.histories;
@@ -358,7 +391,7 @@ mod tests {
     async fn watchers_get_what_happens_and_what_had_happened() {
         let (hub, job) = (Events::default(), JobId::random());
         let mut early = hub.watch(&job, false);
-        let attempt = hub.begin(&job);
+        let attempt = hub.begin(&job, 1);
         attempt.publish(Event::Stage(Stage::Denoise));
         attempt.publish(Event::Step { done: 1, total: 4 });
         let mut late = hub.watch(&job, true);
@@ -382,7 +415,7 @@ mod tests {
     #[tokio::test]
     async fn a_slow_watcher_loses_the_oldest_and_nothing_piles_up() {
         let (hub, job) = (Events::default(), JobId::random());
-        let attempt = hub.begin(&job);
+        let attempt = hub.begin(&job, 1);
         let mut watcher = hub.watch(&job, false);
         for done in 0..1000 {
             attempt.publish(Event::Step { done, total: 1000 });
@@ -396,7 +429,7 @@ mod tests {
     #[tokio::test]
     async fn previews_are_wanted_only_while_somebody_watches_them() {
         let (hub, job) = (Events::default(), JobId::random());
-        let mut attempt = hub.begin(&job);
+        let mut attempt = hub.begin(&job, 1);
         let without = hub.watch(&job, false);
         assert!(!attempt.previews_wanted());
         let with = hub.watch(&job, true);
@@ -412,14 +445,17 @@ mod tests {
     #[tokio::test]
     async fn the_next_attempt_starts_afresh() {
         let (hub, job) = (Events::default(), JobId::random());
-        let first = hub.begin(&job);
+        let first = hub.begin(&job, 1);
         first.publish(Event::Step { done: 3, total: 4 });
         let mut watcher = hub.watch(&job, false);
         drop(first);
         assert_eq!(watcher.next().await, Some(Event::Step { done: 3, total: 4 }));
         assert_eq!(watcher.next().await, None);
         let mut again = hub.watch(&job, false);
-        let second = hub.begin(&job);
+        assert!(hub.watch_attempt(&job, 1, false).is_some(), "nothing runs");
+        let second = hub.begin(&job, 2);
+        assert!(hub.watch_attempt(&job, 1, false).is_none(), "another one runs");
+        assert!(hub.watch_attempt(&job, 2, false).is_some());
         second.publish(Event::Stage(Stage::Load));
         assert_eq!(again.next().await, Some(Event::Stage(Stage::Load)));
     }

@@ -9,6 +9,7 @@ use crate::files::{FileLinks, Media, ResultFiles};
 use crate::follow::{Follower, SyncRunner};
 use crate::http::{BodyReader, PublicUrl, TrustedProxies};
 use crate::intake::Intake;
+use crate::internal::Neighbours;
 use crate::loras::LoraFolders;
 use crate::model_sets::ModelSets;
 use crate::operations::load::LoadSources;
@@ -22,7 +23,7 @@ use crate::submit::Submitter;
 use afterimage_core::PictureLimits;
 use afterimage_jobs::progress::Events;
 use afterimage_jobs::worker::{Engines, Hints};
-use afterimage_jobs::{Blobs, PostgresStore, StorageClaim, Store};
+use afterimage_jobs::{Blobs, StorageClaim, Store};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -39,8 +40,8 @@ pub struct Resources {
     pub store: Arc<dyn Store>,
     /// News of this process, and of others that use the same store.
     pub hints: Arc<Hints>,
-    /// The store where other hosts use it, too.
-    pub shared: Option<PostgresStore>,
+    /// Other processes of the same database, where there can be some.
+    pub neighbours: Option<Neighbours>,
     /// Whether this server is to run jobs, or only to accept them.
     pub needs_engines: bool,
     /// Bytes of inputs, results and uploads.
@@ -108,6 +109,7 @@ impl App {
             links,
             public_url,
             stopping,
+            neighbours,
             ..
         } = resources;
         let room = Arc::new(resources.room);
@@ -124,7 +126,8 @@ impl App {
             loras: loras.clone(),
             engines: Arc::clone(&engines),
         };
-        let follower = Follower { store: Arc::clone(&store), hints, events: Events::default(), stopping };
+        let shared = neighbours.as_ref().map(|neighbours| neighbours.store.clone());
+        let follower = Follower { store: Arc::clone(&store), hints, events: Events::default(), stopping, neighbours };
         let media = Media {
             store: Arc::clone(&store),
             blobs: blobs.clone(),
@@ -151,8 +154,7 @@ impl App {
             engines: resources.needs_engines.then(|| Arc::clone(&engines)),
         };
         let loras = LoraSources { folders: loras, models };
-        let status =
-            StatusSources { engines: Arc::clone(&engines), policy: resources.safety, shared: resources.shared };
+        let status = StatusSources { engines: Arc::clone(&engines), policy: resources.safety, shared };
         let load = LoadSources { store: Arc::clone(&store), engines: Arc::clone(&engines) };
         let metrics = MetricSources { metrics: Arc::default(), store, engines, room };
         Self { dialects, readiness: Arc::new(Readiness::new(needs)), metrics, status, load, loras, storage_claim }

@@ -17,6 +17,7 @@ pub mod follow;
 pub mod free_space;
 pub mod http;
 pub mod intake;
+pub mod internal;
 pub mod listen;
 pub mod loras;
 pub mod model_sets;

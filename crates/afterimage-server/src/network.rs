@@ -1,8 +1,21 @@
 //! Networks of addresses: as operators write them, and as they count for one household.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::str::FromStr;
+
+/// The address of this machine that what is sent to `target` comes from.
+///
+/// # Errors
+/// When there is no way there.
+pub fn sender_towards(target: SocketAddr) -> io::Result<IpAddr> {
+    // Connecting a UDP socket sends nothing; it makes the operating system choose the sender's address.
+    let any: SocketAddr = if target.is_ipv4() { ([0; 4], 0).into() } else { ([0_u16; 8], 0).into() };
+    let socket = UdpSocket::bind(any)?;
+    socket.connect(target)?;
+    Ok(socket.local_addr()?.ip())
+}
 
 /// A network such as `10.0.0.0/8` or `2001:db8::/32`, or a single address.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

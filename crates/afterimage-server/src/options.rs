@@ -57,6 +57,8 @@ pub struct ServeOptions {
     pub redirect_downloads: bool,
     /// Metrics; `None`: nowhere.
     pub admin_listen: Option<SocketAddr>,
+    /// Where other processes of the same database ask how far jobs are; `None`: nowhere.
+    pub internal_listen: Option<SocketAddr>,
     /// Certificate chain and key, both PEM; `None`: plain HTTP.
     pub tls: Option<TlsFiles>,
     /// Proxies whose word about a request's sender is believed.

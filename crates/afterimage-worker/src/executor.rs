@@ -32,7 +32,7 @@ impl Executor for EngineExecutor {
     }
 
     async fn execute(&self, job: &Job, control: &Control) -> Execution {
-        let attempt = self.events.begin(&job.id);
+        let attempt = self.events.begin(&job.id, job.attempt);
         let sources = tokio::select! {
             biased;
             () = control.cancel.cancelled() => return Execution::Cancelled,

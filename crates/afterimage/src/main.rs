@@ -23,6 +23,7 @@ mod logging;
 mod model_sets;
 mod origin;
 mod output;
+mod process_flags;
 mod progress;
 mod pull_progress;
 mod safety_flags;

@@ -1,17 +1,25 @@
 //! What a process does because other hosts work on the same queue: it tells and hears news, looks at jobs that are not
-//! its own, shows that it is there, and takes its turn at what has to be done once a second by somebody.
+//! its own, asks the processes that run them, shows that it is there, and takes its turn at what has to be done once a
+//! second by somebody.
 //!
 //! None of it decides anything. A host that hears nothing finds everything by looking, a little later.
 
+mod ask;
 mod bridge;
+mod database_time;
 mod news;
+mod upstreams;
 mod watch;
+
+pub use ask::{AskProcess, NoAnswer};
+pub use database_time::DatabaseTime;
 
 use crate::progress::Events;
 use crate::worker::{Hints, News};
-use crate::{PostgresStore, WorkerId};
+use crate::{PostgresStore, ProcessId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -28,7 +36,7 @@ const ANNOUNCE_EVERY: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessFacts {
     /// Drawn at its start.
-    pub id: String,
+    pub id: ProcessId,
     /// `serve` or `worker`.
     pub role: String,
     /// Name of its host, as the host says.
@@ -55,22 +63,32 @@ pub struct RemoteHosts {
     pub events: Events,
     /// What the process says of itself, asked each time.
     pub facts: Arc<dyn Fn() -> ProcessFacts + Send + Sync>,
+    /// Asks other processes how far their jobs are; `None`: watchers are told what is in the database.
+    pub ask: Option<Arc<dyn AskProcess>>,
+    /// Host and port where other processes ask this one; `None`: nowhere.
+    pub address: Option<String>,
+    /// What time it is, for those who prove to each other who they are.
+    pub time: DatabaseTime,
 }
 
 impl RemoteHosts {
     /// Works with other hosts until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        let me = WorkerId::random().to_string();
-        let Self { store, hints, outlet, events, facts } = self;
+        let Self { store, hints, outlet, events, facts, ask, address, time } = self;
+        let id = facts().id;
+        let me = id.to_string();
+        // Nobody is looked for who cannot be asked.
+        let can_ask = Arc::<AtomicBool>::default();
         let mut tasks = JoinSet::new();
         tasks.spawn(bridge::tell(store.clone(), me.clone(), outlet));
         tasks.spawn(bridge::listen(store.clone(), me, Arc::clone(&hints)));
-        tasks.spawn(watch::run(store.clone(), Arc::clone(&hints), events));
+        let watch = watch::Watch::new(Arc::clone(&hints), events, ask, Arc::clone(&can_ask));
+        tasks.spawn(watch.run(store.clone()));
         tasks.spawn(keep_house(store.clone(), hints));
-        tasks.spawn(announce(store.clone(), Arc::clone(&facts)));
+        tasks.spawn(Announcement { facts, address, time, can_ask }.repeat(store.clone()));
         stop.cancelled().await;
         tasks.shutdown().await;
-        if let Err(error) = store.withdraw(&facts().id).await {
+        if let Err(error) = store.withdraw(&id).await {
             tracing::debug!(%error, "this process stays on the list until it is forgotten");
         }
     }
@@ -90,17 +108,29 @@ async fn keep_house(store: PostgresStore, hints: Arc<Hints>) {
     }
 }
 
-async fn announce(store: PostgresStore, facts: Arc<dyn Fn() -> ProcessFacts + Send + Sync>) {
-    loop {
-        let facts = facts();
-        match serde_json::to_string(&facts) {
-            Ok(text) => {
-                if let Err(error) = store.announce(&facts.id, text).await {
-                    tracing::debug!(%error, "cannot announce this process");
-                }
+/// What a process says of itself now and then, and what it learns by that.
+struct Announcement {
+    facts: Arc<dyn Fn() -> ProcessFacts + Send + Sync>,
+    address: Option<String>,
+    time: DatabaseTime,
+    can_ask: Arc<AtomicBool>,
+}
+
+impl Announcement {
+    async fn repeat(self, store: PostgresStore) {
+        loop {
+            let facts = (self.facts)();
+            match serde_json::to_string(&facts) {
+                Ok(text) => match store.announce(&facts.id, text, self.address.clone()).await {
+                    Ok(announced) => {
+                        self.time.note(announced.at);
+                        self.can_ask.store(announced.can_ask, Ordering::Relaxed);
+                    }
+                    Err(error) => tracing::debug!(%error, "cannot announce this process"),
+                },
+                Err(error) => tracing::warn!(%error, "cannot say what this process is"),
             }
-            Err(error) => tracing::warn!(%error, "cannot say what this process is"),
+            sleep(ANNOUNCE_EVERY).await;
         }
-        sleep(ANNOUNCE_EVERY).await;
     }
 }

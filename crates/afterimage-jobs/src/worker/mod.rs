@@ -19,7 +19,7 @@ pub use hints::{Hints, News};
 pub use workers::Workers;
 
 use crate::progress::Events;
-use crate::{Backoff, Blobs, Lease, Queue, Store, UNNAMED};
+use crate::{Backoff, Blobs, Lease, ProcessId, Queue, Store, UNNAMED};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -31,6 +31,8 @@ pub struct WorkerOptions {
     /// One for each job at once: the queues that it takes jobs from, the first ones first. It should be those that an
     /// engine of its own serves; a job for an engine that is busy would hold up others meanwhile.
     pub slots: Vec<Vec<Queue>>,
+    /// The process that the slots are in.
+    pub process: ProcessId,
     /// How long a job stays with a worker that is not heard of.
     pub lease: Duration,
     /// How often a lease is renewed; several times per lease, so that a slow renewal loses nothing.
@@ -56,6 +58,7 @@ impl Default for WorkerOptions {
     fn default() -> Self {
         Self {
             slots: vec![UNNAMED.to_vec()],
+            process: ProcessId::random(),
             lease: Duration::from_secs(12),
             renew_every: Duration::from_secs(3),
             poll_every: Duration::from_millis(200),

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 pub(super) async fn run(shared: Arc<WorkerContext>, slot: usize, queues: Vec<Queue>) {
     // Each slot is a worker of its own: when it asks for a job it has none, and a store can tell a claim of which it never
     // heard from one that another slot has in hand.
-    let worker = WorkerId::random();
+    let worker = WorkerId::of_slot(&shared.options.process, slot);
     while !shared.stopping.is_cancelled() {
         let pause = match claim(&shared, slot, &worker, &queues).await {
             Ok(Some(job)) => {

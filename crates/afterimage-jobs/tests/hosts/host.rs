@@ -3,11 +3,11 @@
 use crate::postgres::Server;
 use afterimage_core::{GenerationFacts, GenerationRequest, ModelFacts, OutputFormat, Size, Task};
 use afterimage_jobs::progress::{Event, Events};
-use afterimage_jobs::remote::{ProcessFacts, RemoteHosts};
+use afterimage_jobs::remote::{AskProcess, DatabaseTime, ProcessFacts, RemoteHosts};
 use afterimage_jobs::worker::{Control, Execution, Executor, Hints, Produced, WorkerOptions, Workers};
 use afterimage_jobs::{
     Blobs, Job, JobId, JobSpec, KeyId, KeyStore, NewJob, NewKey, OutputSpec, PostgresOptions, PostgresStore, Priority,
-    Source, Store, UNNAMED,
+    ProcessId, Source, Store, UNNAMED,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -33,12 +33,17 @@ struct WaitingEngine {
 #[async_trait]
 impl Executor for WaitingEngine {
     async fn execute(&self, job: &Job, control: &Control) -> Execution {
-        let attempt = self.events.begin(&job.id);
+        let attempt = self.events.begin(&job.id, job.attempt);
         let total = job.spec.request.steps;
         for done in 1..=total {
             tokio::select! {
                 // Real time: how long a step takes is the engine's pace.
-                () = sleep(Duration::from_millis(10)) => attempt.publish(Event::Step { done, total }),
+                () = sleep(Duration::from_millis(10)) => {
+                    attempt.publish(Event::Step { done, total });
+                    if attempt.previews_wanted() {
+                        attempt.publish(Event::Preview(Bytes::from_static(b"preview")));
+                    }
+                }
                 () = control.cancel.cancelled() => return Execution::Cancelled,
                 () = control.abandon.cancelled() => return Execution::HandedBack,
             }
@@ -78,17 +83,31 @@ impl Host {
     }
 
     pub async fn start_with(address: &str, blobs: &Blobs, slots: usize, options: PostgresOptions) -> Self {
+        Self::start_asking(address, blobs, slots, options, |_| None).await
+    }
+
+    /// One that asks others by what `ask` makes of what happens here, and is asked at its own id.
+    pub async fn start_asking(
+        address: &str,
+        blobs: &Blobs,
+        slots: usize,
+        options: PostgresOptions,
+        ask: impl FnOnce((&ProcessId, &Events)) -> Option<Arc<dyn AskProcess>>,
+    ) -> Self {
         let store = PostgresStore::open(address, options).await.unwrap();
         let (hints, outlet) = Hints::with_outlet();
         let (hints, events) = (Arc::new(hints), Events::default());
+        let id = ProcessId::random();
+        let ask = ask((&id, &events));
         let workers = (slots > 0).then(|| {
-            let options = WorkerOptions { slots: vec![UNNAMED.to_vec(); slots], ..WorkerOptions::default() };
+            let options =
+                WorkerOptions { slots: vec![UNNAMED.to_vec(); slots], process: id.clone(), ..WorkerOptions::default() };
             let engine = Arc::new(WaitingEngine { events: events.clone() });
             let all: Arc<dyn Store> = Arc::new(store.clone());
             Workers::start(all, blobs.clone(), engine, hints.clone(), events.clone(), options)
         });
         let stop = CancellationToken::new();
-        let id = JobId::random().to_string();
+        let internal_address = ask.is_some().then(|| id.to_string());
         let facts = move || ProcessFacts {
             id: id.clone(),
             role: "worker".to_owned(),
@@ -104,6 +123,9 @@ impl Host {
             outlet,
             events: events.clone(),
             facts: Arc::new(facts),
+            ask,
+            address: internal_address,
+            time: DatabaseTime::default(),
         };
         let remote = tokio::spawn(remote.run(stop.clone()));
         Self { store, hints, events, workers, stop, remote }

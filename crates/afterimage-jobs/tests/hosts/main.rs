@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers outside of test functions fail the test too")]
 
+mod asking;
 mod costs;
 mod host;
 mod news;

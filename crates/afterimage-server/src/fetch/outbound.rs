@@ -4,12 +4,13 @@ use super::address::is_public;
 use super::error::FetchError;
 use super::resolve::{Resolve, SystemResolver};
 use super::web_url::parse_web_url;
+use crate::network::sender_towards;
 use afterimage_jobs::KeyId;
 use reqwest::redirect::Policy;
 use reqwest::{Client, header};
 use rustls::ClientConfig;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use url::{Host, Url};
@@ -175,17 +176,10 @@ fn is_elsewhere_and_public(address: SocketAddr) -> bool {
     is_public(address.ip()) && !is_this_machine(address)
 }
 
-/// Whether a public address is one of this machine's own, behind which services may trust the local sender.
-///
-/// Connecting a UDP socket sends nothing; it makes the operating system choose the sender's address, and for an address
-/// of its own it chooses that same one.
+/// Whether a public address is one of this machine's own, behind which services may trust the local sender: what is sent
+/// to an own address comes from that same one.
 fn is_this_machine(address: SocketAddr) -> bool {
-    let any: SocketAddr = if address.is_ipv4() { ([0; 4], 0).into() } else { ([0_u16; 8], 0).into() };
-    let sender = UdpSocket::bind(any).and_then(|socket| {
-        socket.connect(address)?;
-        socket.local_addr()
-    });
-    sender.is_ok_and(|sender| sender.ip() == address.ip())
+    sender_towards(address).is_ok_and(|sender| sender == address.ip())
 }
 
 #[cfg(test)]

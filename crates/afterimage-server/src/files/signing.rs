@@ -27,6 +27,8 @@ pub enum Purpose {
     Send,
     /// Call models in the name of a key.
     Call,
+    /// Ask a process how far its jobs are.
+    Ask,
 }
 
 impl Purpose {
@@ -38,6 +40,7 @@ impl Purpose {
             Self::Parts => "parts",
             Self::Send => "send",
             Self::Call => "call",
+            Self::Ask => "ask",
         }
     }
 }

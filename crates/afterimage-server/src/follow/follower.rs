@@ -1,7 +1,8 @@
 //! What it takes to follow a job, and how its news are heard of.
 
+use crate::internal::Neighbours;
 use crate::refusal::Refusal;
-use afterimage_jobs::progress::{Events, Watcher};
+use afterimage_jobs::progress::{Events, Noted, Watcher};
 use afterimage_jobs::worker::Hints;
 use afterimage_jobs::{Error as StoreError, Job, JobId, JobState, Store};
 use std::sync::Arc;
@@ -31,6 +32,8 @@ pub struct Follower {
     pub events: Events,
     /// The server takes no more connections and starts no more jobs.
     pub stopping: CancellationToken,
+    /// Other processes that run jobs, where there are some.
+    pub neighbours: Option<Neighbours>,
 }
 
 /// What is announced about one job within this process. Each announcement is a reason to look at the store and nothing
@@ -48,6 +51,16 @@ impl Follower {
     /// How often to ask the store even without news.
     pub fn poll(&self) -> Duration {
         if self.hints.reach_hosts() { POLL_BESIDE_HOSTS } else { POLL }
+    }
+
+    /// What happened to `job`, oldest first, as whoever runs or ran it says; what was heard here where that one cannot be
+    /// asked.
+    pub async fn history(&self, job: &JobId) -> Vec<Noted> {
+        let elsewhere = match &self.neighbours {
+            Some(neighbours) => neighbours.history(job).await,
+            None => None,
+        };
+        elsewhere.unwrap_or_else(|| self.events.history(job))
     }
 }
 

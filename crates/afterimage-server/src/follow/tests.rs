@@ -30,6 +30,7 @@ impl World {
             hints: Arc::new(Hints::default()),
             events: Events::default(),
             stopping: CancellationToken::new(),
+            neighbours: None,
         };
         Self { store, follower, key }
     }
@@ -87,7 +88,7 @@ async fn a_store_that_does_not_answer_ends_no_stream() {
     let quiet = timeout(RETRY * 3, next_update(&world.follower, &mut news, &id)).await;
     assert!(quiet.is_err(), "nothing is known about the job");
     // Progress needs no store.
-    let attempt = world.follower.events.begin(&id);
+    let attempt = world.follower.events.begin(&id, 1);
     attempt.publish(Event::Step { done: 1, total: 2 });
     assert!(is_progress(&next_update(&world.follower, &mut news, &id).await));
     drop(attempt);

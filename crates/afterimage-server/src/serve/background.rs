@@ -3,12 +3,13 @@
 use crate::app::App;
 use crate::dialects::{fal, openai, wavespeed};
 use crate::fetchers::run_fetchers;
+use crate::internal::Neighbours;
 use crate::operations::Counted;
 use crate::webhooks::{Deliverer, Render};
 use afterimage_jobs::remote::{ProcessFacts, RemoteHosts};
 use afterimage_jobs::retention::Retention;
 use afterimage_jobs::worker::{News, WorkerOptions, Workers};
-use afterimage_jobs::{PostgresStore, Sweeper, SystemClock, WorkerId};
+use afterimage_jobs::{ProcessId, Sweeper, SystemClock};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +33,7 @@ pub fn start_background(app: &App, kept: Duration, stop: &CancellationToken) -> 
 }
 
 /// Starts workers on the server's engines, a slot for each engine: no job is claimed that has to wait for one that is busy.
-pub fn start_workers(app: &App, finish_within: Duration) -> Workers {
+pub fn start_workers(app: &App, process: ProcessId, finish_within: Duration) -> Workers {
     let slots = app.metrics.engines.statuses().into_iter().map(|engine| engine.queues).collect();
     let sync = &app.dialects.sync;
     let blobs = &sync.submitter.blobs;
@@ -44,14 +45,20 @@ pub fn start_workers(app: &App, finish_within: Duration) -> Workers {
         Arc::new(executor),
         Arc::clone(&sync.submitter.hints),
         sync.follower.events.clone(),
-        WorkerOptions { slots, finish_within, ..WorkerOptions::default() },
+        WorkerOptions { slots, process, finish_within, ..WorkerOptions::default() },
     )
 }
 
-/// What this process does because others use its database.
-pub fn remote_hosts(app: &App, store: PostgresStore, outlet: mpsc::Receiver<News>, is_worker: bool) -> RemoteHosts {
+/// What this process does because others use its database. `address`: where they ask it how far its jobs are.
+pub fn remote_hosts(
+    app: &App,
+    neighbours: Neighbours,
+    outlet: mpsc::Receiver<News>,
+    is_worker: bool,
+    address: Option<String>,
+) -> RemoteHosts {
     let engines = Arc::clone(&app.metrics.engines);
-    let id = WorkerId::random().to_string();
+    let Neighbours { process: id, store, ask, time, passes: _ } = neighbours;
     let role = if is_worker { "worker" } else { "serve" };
     let facts = move || {
         let statuses = engines.statuses();
@@ -73,6 +80,9 @@ pub fn remote_hosts(app: &App, store: PostgresStore, outlet: mpsc::Receiver<News
         outlet,
         events: sync.follower.events.clone(),
         facts: Arc::new(facts),
+        ask: Some(ask),
+        address,
+        time,
     }
 }
 

@@ -2,32 +2,28 @@
 
 mod background;
 mod data;
+mod listeners;
 
 use crate::app::{App, Resources};
 use crate::fetch::{Outbound, OutboundOptions};
 use crate::files::{FileLinks, Signer};
 use crate::free_space::Disks;
 use crate::http::{PublicUrl, TrustedProxies};
-use crate::listen::{ConnectionLimits, ListenError, Listener};
-use crate::operations::health::{healthz, readyz};
-use crate::operations::{load, metrics, status};
+use crate::internal::{HttpAsk, Neighbours, Passes, announced_address};
+use crate::listen::{ListenError, Listener};
 use crate::options::ServeOptions;
-use crate::router::{paths, routes, served};
+use crate::router::paths;
 use crate::storage_room::StorageRoom;
+use afterimage_jobs::remote::DatabaseTime;
 use afterimage_jobs::worker::{Hints, UnusableEngine};
-use afterimage_jobs::{Error as StoreError, Secret};
-use axum::Router;
-use axum::routing::get;
+use afterimage_jobs::{Error as StoreError, PostgresStore, ProcessId};
 use background::{remote_hosts, start_background, start_workers};
 use data::Data;
-use std::io;
-use std::net::SocketAddr;
+pub use listeners::Started;
+use listeners::{Listeners, Routes};
 use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-
-/// Connections to the metrics at once.
-const ADMIN_CONNECTIONS: usize = 64;
 
 /// Why a server did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -46,19 +42,6 @@ pub enum ServeError {
     Authorities(#[from] rustls::Error),
 }
 
-/// What a person should be told when the server is up.
-#[derive(Clone, Debug)]
-pub struct Started {
-    /// Address of the API and the playground, with its scheme; `None` for a worker.
-    pub url: Option<String>,
-    /// Address of the metrics.
-    pub admin_address: Option<SocketAddr>,
-    /// The key that was made because there was none yet.
-    pub first_key: Option<Secret>,
-    /// Paths of all routes of the API, parameters in braces.
-    pub paths: Vec<String>,
-}
-
 /// Runs a server until `stop`, then ends it in good order: no new connections, running jobs finish or go back to the
 /// queue within [`ServeOptions::stop_within`]. `started` is called when requests are answered.
 ///
@@ -75,27 +58,38 @@ pub async fn serve(
     let (data, _locks) = Box::pin(Data::open(&options)).await?;
     let first_key = data.first_key.clone();
     let closing = CancellationToken::new();
-    let shared = data.shared.clone();
-    let (hints, outlet) = if shared.is_some() {
+    let process = ProcessId::random();
+    let signer = Signer::new(data.store.server_secret().await?);
+    let neighbours = match &data.shared {
+        Some(store) => Some(neighbours(process.clone(), store.clone(), signer.clone())?),
+        None => None,
+    };
+    let (hints, outlet) = if neighbours.is_some() {
         let (hints, outlet) = Hints::with_outlet();
         (hints, Some(outlet))
     } else {
         (Hints::default(), None)
     };
-    let resources = Box::pin(resources(&options, data, hints, listeners.api.as_ref(), closing.clone())).await?;
+    let api = listeners.api.as_ref();
+    let resources = resources(&options, data, signer, hints, neighbours.clone(), api, closing.clone())?;
     let app = App::new(resources);
-    let routes = routes(&app);
-    let announced = listeners.announced(&options, first_key, paths(&routes));
+    let routes = Routes::of(&app, neighbours.as_ref());
+    let announced = listeners.announced(&options, first_key, paths(&routes.api));
     let background = CancellationToken::new();
     let mut tasks = match options.listen {
         Some(_) => start_background(&app, options.retention, &background),
         None => JoinSet::new(),
     };
-    if let Some((store, outlet)) = shared.zip(outlet) {
-        tasks.spawn(remote_hosts(&app, store, outlet, options.listen.is_none()).run(background.clone()));
+    if let Some((neighbours, outlet)) = neighbours.zip(outlet) {
+        let address = match &listeners.internal {
+            Some(listener) => Some(announced_address(listener.address(), neighbours.store.host()).await.to_string()),
+            None => None,
+        };
+        let hosts = remote_hosts(&app, neighbours, outlet, options.listen.is_none(), address);
+        tasks.spawn(hosts.run(background.clone()));
     }
-    let workers = start_workers(&app, options.finish_within);
-    let mut servers = listeners.serve(&options, routes, admin_routes(&app), &closing);
+    let workers = start_workers(&app, process, options.finish_within);
+    let mut servers = listeners.serve(&options, routes, &closing);
     started(&announced);
 
     let engines = Arc::clone(&app.metrics.engines);
@@ -117,80 +111,25 @@ pub async fn serve(
     outcome
 }
 
-/// The admin listener's routes: they need no key, so that whatever starts processes can ask a worker, too.
-fn admin_routes(app: &App) -> Router {
-    let health = Router::new()
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .with_state(Arc::clone(&app.readiness));
-    metrics::router(app.metrics.clone())
-        .merge(status::router(app.status.clone()))
-        .merge(load::router(app.load.clone()))
-        .merge(health)
-}
-
-/// The bound addresses of a server.
-struct Listeners {
-    api: Option<Listener>,
-    /// Metrics.
-    admin: Option<Listener>,
-}
-
-impl Listeners {
-    async fn bind(options: &ServeOptions) -> Result<Self, ListenError> {
-        let api = match options.listen {
-            Some(address) => Some(Listener::bind(address, options.tls.as_ref()).await?),
-            None => None,
-        };
-        let admin = match options.admin_listen {
-            Some(address) => Some(Listener::bind(address, None).await?),
-            None => None,
-        };
-        Ok(Self { api, admin })
-    }
-
-    fn announced(&self, options: &ServeOptions, first_key: Option<Secret>, paths: Vec<String>) -> Started {
-        let scheme = if options.tls.is_some() { "https" } else { "http" };
-        Started {
-            url: self.api.as_ref().map(|api| format!("{scheme}://{}", api.address())),
-            admin_address: self.admin.as_ref().map(Listener::address),
-            first_key,
-            paths,
-        }
-    }
-
-    /// Answers requests until `closing`.
-    fn serve(
-        self,
-        options: &ServeOptions,
-        api: Router,
-        admin: Router,
-        closing: &CancellationToken,
-    ) -> JoinSet<io::Result<()>> {
-        let mut servers = JoinSet::new();
-        let proxies = TrustedProxies::from(options.trusted_proxies.clone());
-        let limits = options.connections.granted();
-        let within = options.stop_within;
-        if let Some(listener) = self.api {
-            servers.spawn(listener.serve(served(api), limits, proxies.clone(), closing.clone(), within));
-        }
-        if let Some(listener) = self.admin {
-            let limits = ConnectionLimits { total: limits.total.min(ADMIN_CONNECTIONS), ..limits };
-            servers.spawn(listener.serve(admin, limits, proxies, closing.clone(), within));
-        }
-        servers
-    }
+/// This process among those that use `store`.
+fn neighbours(process: ProcessId, store: PostgresStore, signer: Signer) -> Result<Neighbours, rustls::Error> {
+    let time = DatabaseTime::default();
+    let passes = Passes::new(signer, time.clone());
+    let ask = Arc::new(HttpAsk::new(passes.clone())?);
+    Ok(Neighbours { process, store, ask, time, passes })
 }
 
 /// What the server's parts are made of.
-async fn resources(
+fn resources(
     options: &ServeOptions,
     data: Data,
+    signer: Signer,
     hints: Hints,
+    neighbours: Option<Neighbours>,
     listener: Option<&Listener>,
     stopping: CancellationToken,
 ) -> Result<Resources, ServeError> {
-    let links = FileLinks::new(Signer::new(data.store.server_secret().await?), options.retention);
+    let links = FileLinks::new(signer, options.retention);
     let outbound = Outbound::system(&OutboundOptions {
         allow_private_networks: options.allow_private_networks,
         ..OutboundOptions::default()
@@ -203,7 +142,7 @@ async fn resources(
         redirect_downloads: options.redirect_downloads,
         storage_claim: Arc::new(data.claim),
         store: data.store,
-        shared: data.shared,
+        neighbours,
         hints: Arc::new(hints),
         needs_engines: options.workers > 0,
         room: StorageRoom::new(options.quota, Disks::of(data.folders)),

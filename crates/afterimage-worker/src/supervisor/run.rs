@@ -205,7 +205,7 @@ mod tests {
         let request = GenerationRequest::new(Task::ImageToImage { strength: 0.5 });
         let work = Work { tenant: "t".to_owned(), request, format: OutputFormat::Png, sources: Vec::new() };
         let (reply, mut outcome) = oneshot::channel();
-        let attempt = Events::default().begin(&JobId::random());
+        let attempt = Events::default().begin(&JobId::random(), 1);
         let assignment = Assignment { work, control, attempt, taken: CancellationToken::new(), reply };
         let run = JobRun {
             limits: &limits,

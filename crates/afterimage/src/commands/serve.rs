@@ -3,11 +3,12 @@
 use crate::database_flag::DatabaseFlag;
 use crate::engine_flags::EngineFlags;
 use crate::failure::CommandFailure;
-use crate::logging::{LogFormat, start_logging};
+use crate::logging::start_logging;
 use crate::model_sets::about_set;
 use crate::origin::Origins;
+use crate::process_flags::ProcessFlags;
 use crate::values;
-use afterimage_jobs::worker::{UnusableEngine, WorkerOptions};
+use afterimage_jobs::worker::UnusableEngine;
 use afterimage_jobs::{Error as StoreError, Secret};
 use afterimage_kernels::heap;
 use afterimage_server::cost::Rates;
@@ -37,7 +38,7 @@ const RELEASE_EVERY: Duration = Duration::from_secs(15);
 ///
 /// The first start makes a key and prints the playground's address with it. Jobs are on disk before they are
 /// acknowledged: a server that is killed and started again goes on where it was. Ctrl-C or SIGTERM lets running jobs
-/// finish for up to 30 seconds; what is not finished then waits for the next start.
+/// finish for up to 30 seconds (--finish-within); what is not finished then waits for the next start.
 #[derive(Args, Debug)]
 // A server looks unless it is told otherwise, so its short help says how to tell it.
 #[command(mut_arg("safety", |flag| flag.hide_short_help(false)))]
@@ -71,19 +72,8 @@ pub struct Serve {
     #[command(flatten)]
     database: DatabaseFlag,
 
-    /// Where inputs, uploads and results are kept: `file:FOLDER` or `s3://BUCKET/PREFIX`
-    ///
-    /// An s3: URL may end in `?endpoint=URL&region=NAME&path_style=BOOL&allow_http=BOOL`, each as needed. Credentials are
-    /// never part of it: they are those of the environment (`AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`), or the role
-    /// of the machine or pod. Default: the data folder.
-    #[arg(
-        long,
-        env = "AFTERIMAGE_STORAGE_URL",
-        hide_env_values = true,
-        value_name = "URL",
-        value_parser = values::storage_url
-    )]
-    storage_url: Option<StoragePlace>,
+    #[command(flatten)]
+    process: ProcessFlags,
 
     /// Send whoever asks for a file to the bucket that has it
     ///
@@ -91,19 +81,6 @@ pub struct Serve {
     /// endpoint has to be one that clients reach. Only with --storage-url s3:. By default files pass through this server.
     #[arg(long, env = "AFTERIMAGE_REDIRECT_DOWNLOADS", hide_env_values = true, value_parser = values::switch)]
     redirect_downloads: bool,
-
-    /// Address of the metrics, without a key; `off` for none
-    ///
-    /// Keep it on an address that only operators reach.
-    #[arg(
-        long,
-        env = "AFTERIMAGE_ADMIN_LISTEN",
-        hide_env_values = true,
-        value_name = "ADDR",
-        default_value = "127.0.0.1:9090",
-        value_parser = values::address_or_off
-    )]
-    admin_listen: values::OptionalAddress,
 
     /// Certificate chain for HTTPS, a PEM file
     #[arg(long, env = "AFTERIMAGE_TLS_CERT", hide_env_values = true, value_name = "FILE", requires = "tls_key")]
@@ -189,16 +166,6 @@ pub struct Serve {
     )]
     cost_rate: f64,
 
-    /// Form of the log on standard error; how much is set by `RUST_LOG`
-    #[arg(
-        long,
-        env = "AFTERIMAGE_LOG_FORMAT",
-        hide_env_values = true,
-        value_name = "FORMAT",
-        default_value = "pretty"
-    )]
-    log_format: LogFormat,
-
     #[command(flatten)]
     engines: EngineFlags,
 }
@@ -215,13 +182,13 @@ impl Serve {
     /// Runs the command.
     pub fn run(&self, origins: &Origins) -> Result<(), CommandFailure> {
         keep_private();
-        start_logging(self.log_format)?;
+        start_logging(self.process.log_format)?;
         run_server(self.options(origins)?, origins)
     }
 
     /// Whether downloads are redirected, which needs a bucket.
     fn redirects(&self, origins: &Origins) -> Result<bool, CommandFailure> {
-        if self.redirect_downloads && !matches!(self.storage_url, Some(StoragePlace::Bucket(_))) {
+        if self.redirect_downloads && !matches!(self.process.storage_url, Some(StoragePlace::Bucket(_))) {
             let problem =
                 "files are in a folder, where nobody can be sent to; name a bucket by --storage-url s3://BUCKET/PREFIX";
             return Err(CommandFailure::bad_input(origins.subject("redirect_downloads"), problem));
@@ -232,14 +199,17 @@ impl Serve {
     fn options(&self, origins: &Origins) -> Result<ServeOptions, CommandFailure> {
         let tls = self.tls_cert.clone().zip(self.tls_key.clone());
         let safety = self.engines.safety(origins)?;
+        let database = self.database.address(origins)?;
+        let internal_listen = self.process.internal_listen(database.as_ref(), origins)?;
         Ok(ServeOptions {
             listen: Some(self.listen),
             public_url: self.public_url.clone(),
             data_dir: data_dir(self.data_dir.as_ref())?,
-            database: self.database.address(origins)?,
+            database,
             redirect_downloads: self.redirects(origins)?,
-            storage: self.storage_url.clone(),
-            admin_listen: self.admin_listen.0,
+            storage: self.process.storage_url.clone(),
+            admin_listen: self.process.admin_listen.0,
+            internal_listen,
             tls: tls.map(|(certificate, key)| TlsFiles { certificate, key }),
             trusted_proxies: self.trusted_proxy.clone(),
             connections: ConnectionLimits::default(),
@@ -254,8 +224,8 @@ impl Serve {
             quota: self.quota_gb,
             retention: self.retention_days,
             rates: Rates { dollars: self.cost_rate },
-            finish_within: WorkerOptions::default().finish_within,
-            stop_within: Duration::from_secs(30),
+            finish_within: self.process.finish_within,
+            stop_within: self.process.stop_within(),
         })
     }
 }

@@ -4,18 +4,15 @@ use super::serve::{data_dir, run_server};
 use crate::database_flag::DatabaseFlag;
 use crate::engine_flags::EngineFlags;
 use crate::failure::CommandFailure;
-use crate::logging::{LogFormat, start_logging};
+use crate::logging::start_logging;
 use crate::origin::Origins;
-use crate::values;
+use crate::process_flags::ProcessFlags;
 use afterimage_server::cost::Rates;
 use afterimage_server::listen::ConnectionLimits;
-use afterimage_server::options::{SafetyPolicy, ServeOptions, StoragePlace};
+use afterimage_server::options::{SafetyPolicy, ServeOptions};
 use afterimage_server::private_files::keep_private;
 use clap::Args;
 use std::time::Duration;
-
-/// What a stop takes beyond the time that jobs have to finish: handing back what is left, and ending the engines.
-const ENDING: Duration = Duration::from_secs(10);
 
 /// Run jobs of a database that several hosts share
 ///
@@ -28,49 +25,8 @@ pub struct Worker {
     #[command(flatten)]
     database: DatabaseFlag,
 
-    /// Where inputs, uploads and results are kept, the same for all hosts: `file:FOLDER` or `s3://BUCKET/PREFIX`
-    #[arg(
-        long,
-        env = "AFTERIMAGE_STORAGE_URL",
-        hide_env_values = true,
-        value_name = "URL",
-        value_parser = values::storage_url
-    )]
-    storage_url: Option<StoragePlace>,
-
-    /// Address of health and metrics, without a key; `off` for none
-    ///
-    /// Keep it on an address that only operators reach.
-    #[arg(
-        long,
-        env = "AFTERIMAGE_ADMIN_LISTEN",
-        hide_env_values = true,
-        value_name = "ADDR",
-        default_value = "127.0.0.1:9090",
-        value_parser = values::address_or_off
-    )]
-    admin_listen: values::OptionalAddress,
-
-    /// Seconds that running jobs have to finish when the worker is asked to stop
-    #[arg(
-        long,
-        env = "AFTERIMAGE_FINISH_WITHIN",
-        hide_env_values = true,
-        value_name = "SECONDS",
-        default_value = "20",
-        value_parser = values::seconds
-    )]
-    finish_within: Duration,
-
-    /// Form of the log on standard error; how much is set by `RUST_LOG`
-    #[arg(
-        long,
-        env = "AFTERIMAGE_LOG_FORMAT",
-        hide_env_values = true,
-        value_name = "FORMAT",
-        default_value = "pretty"
-    )]
-    log_format: LogFormat,
+    #[command(flatten)]
+    process: ProcessFlags,
 
     #[command(flatten)]
     engines: EngineFlags,
@@ -80,7 +36,7 @@ impl Worker {
     /// Runs the command.
     pub fn run(&self, origins: &Origins) -> Result<(), CommandFailure> {
         keep_private();
-        start_logging(self.log_format)?;
+        start_logging(self.process.log_format)?;
         run_server(self.options(origins)?, origins)
     }
 
@@ -89,19 +45,22 @@ impl Worker {
             let problem = "a worker runs at least 1 job at once";
             return Err(CommandFailure::bad_input(origins.subject("workers"), problem));
         }
-        let Some(storage) = self.storage_url.clone() else {
+        let Some(storage) = self.process.storage_url.clone() else {
             let problem = "name the storage that all hosts share";
             return Err(CommandFailure::bad_input(origins.subject("storage_url"), problem));
         };
+        let database = self.database.shared(origins)?;
+        let internal_listen = self.process.internal_listen(Some(&database), origins)?;
         let safety = self.engines.safety(origins)?;
         Ok(ServeOptions {
             listen: None,
             public_url: None,
             data_dir: data_dir(None)?,
-            database: Some(self.database.shared(origins)?),
+            database: Some(database),
             storage: Some(storage),
             redirect_downloads: false,
-            admin_listen: self.admin_listen.0,
+            admin_listen: self.process.admin_listen.0,
+            internal_listen,
             tls: None,
             trusted_proxies: Vec::new(),
             connections: ConnectionLimits::default(),
@@ -117,8 +76,8 @@ impl Worker {
             quota: None,
             retention: Duration::MAX,
             rates: Rates { dollars: 0.0 },
-            finish_within: self.finish_within,
-            stop_within: self.finish_within + ENDING,
+            finish_within: self.process.finish_within,
+            stop_within: self.process.stop_within(),
         })
     }
 }

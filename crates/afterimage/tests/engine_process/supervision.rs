@@ -39,7 +39,7 @@ impl Server {
     }
 
     async fn run(&self, work: Work) -> Execution {
-        let attempt = self.events.begin(&JobId::random());
+        let attempt = self.events.begin(&JobId::random(), 1);
         timeout(PATIENCE, self.processes.generate(work, &Control::default(), attempt)).await.unwrap()
     }
 
@@ -47,7 +47,7 @@ impl Server {
     async fn begin(&self, work: Work, control: &Control) -> tokio::task::JoinHandle<Execution> {
         let job = JobId::random();
         let mut watcher = self.events.watch(&job, false);
-        let (processes, attempt, control) = (Arc::clone(&self.processes), self.events.begin(&job), control.clone());
+        let (processes, attempt, control) = (Arc::clone(&self.processes), self.events.begin(&job, 1), control.clone());
         let running = tokio::spawn(async move { processes.generate(work, &control, attempt).await });
         let first_step = async { while !matches!(watcher.next().await, Some(Event::Step { done: 1.., .. })) {} };
         timeout(PATIENCE, first_step).await.unwrap();
@@ -156,7 +156,7 @@ async fn processes_have_the_threads_that_they_are_given() {
 async fn previews_are_made_only_while_somebody_watches_them() {
     let server = Server::start(SupervisorLimits::default()).await;
     let job = JobId::random();
-    let (mut uninterested, attempt) = (server.events.watch(&job, false), server.events.begin(&job));
+    let (mut uninterested, attempt) = (server.events.watch(&job, false), server.events.begin(&job, 1));
     let (processes, control) = (Arc::clone(&server.processes), Control::default());
     let running = tokio::spawn({
         let control = control.clone();
@@ -287,7 +287,7 @@ async fn shutting_down_finishes_what_it_can_and_hands_back_the_rest() {
     let running = server.begin(long(), &Control::default()).await;
     let pid = server.pid();
     let waiting = tokio::spawn({
-        let (processes, attempt) = (Arc::clone(&server.processes), server.events.begin(&JobId::random()));
+        let (processes, attempt) = (Arc::clone(&server.processes), server.events.begin(&JobId::random(), 1));
         async move { processes.generate(small(), &Control::default(), attempt).await }
     });
     server.processes.stop(Duration::from_millis(100)).await;
@@ -319,6 +319,6 @@ async fn models_that_cannot_be_opened_are_told_and_tried_again() {
     // A job that waits for it can still be cancelled.
     let control = Control::default();
     control.cancel.cancel();
-    let attempt = Events::default().begin(&JobId::random());
+    let attempt = Events::default().begin(&JobId::random(), 1);
     assert_eq!(processes.generate(small(), &control, attempt).await, Execution::Cancelled);
 }

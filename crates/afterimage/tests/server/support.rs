@@ -178,6 +178,7 @@ pub fn options(folder: &Path) -> ServeOptions {
         storage: None,
         redirect_downloads: false,
         admin_listen: None,
+        internal_listen: None,
         tls: None,
         trusted_proxies: Vec::new(),
         connections: ConnectionLimits::default(),

@@ -5,6 +5,7 @@ use crate::processes::MARK;
 use crate::requests::wait_for;
 use crate::server::{Client, Installation, KEY, PATIENCE, Server, png};
 use crate::waiting::{eventually, until};
+use futures_util::StreamExt;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions};
@@ -22,6 +23,7 @@ struct Place {
 struct Worker {
     child: Child,
     admin: String,
+    internal: String,
 }
 
 impl Drop for Worker {
@@ -64,16 +66,18 @@ impl Place {
     }
 
     fn worker(&self, name: &str) -> Worker {
-        let admin = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let unused = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let (admin, internal) = (unused(), unused());
         let log: File = OpenOptions::new().create(true).append(true).open(self.folder.path().join(name)).unwrap();
         let child = self
-            .program(&["worker", "--storage-url", &self.storage(), "--admin-listen", &admin])
+            .program(&["worker", "--storage-url", &self.storage()])
+            .args(["--admin-listen", &admin, "--internal-listen", &internal])
             .env(MARK, format!("{}-{name}", self.address))
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .unwrap();
-        Worker { child, admin }
+        Worker { child, admin, internal }
     }
 
     fn log(&self, name: &str) -> String {
@@ -207,6 +211,52 @@ async fn a_request_to_cancel_reaches_another_host() {
     wait_for(&installation, &client, &id, "cancelled").await;
     println!("cancelled after {:.2} s", start.elapsed().as_secs_f64());
     assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn steps_previews_and_logs_cross_hosts() {
+    let Some(place) = Place::new().await else { return };
+    let ((first, _one), (second, _two)) = (place.api(), place.api());
+    let (one, two) = (first.client(), second.client());
+    one.ready().await;
+    two.ready().await;
+    let worker = place.worker("worker");
+    worker.ready(&one).await;
+    let long = json!({"image_url": task(1)["image"], "num_inference_steps": 50,
+        "image_size": {"width": 512, "height": 512}});
+    let answer = one.post("/queue/fal-ai/flux/dev/redux", &long).await.unwrap();
+    let id = answer.body["request_id"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned();
+    // What the playground listens to, at the server that did not accept it.
+    let events = format!("{}/api/v3/predictions/{id}/events", second.address);
+    let mut stream = two.http.get(events).bearer_auth(KEY).send().await.unwrap().bytes_stream();
+    let mut text = String::new();
+    let enough = async {
+        while text.matches("\"step\"").count() < 3 || !text.contains("\"preview\"") {
+            text += std::str::from_utf8(&stream.next().await.unwrap().unwrap()).unwrap();
+        }
+    };
+    tokio::time::timeout(PATIENCE, enough).await.expect("steps and a preview");
+    drop(stream);
+    // A server that never watched it knows its log.
+    let status = format!("/queue/fal-ai/flux/requests/{id}/status?logs=1");
+    let logged = one.get(&status).await.unwrap().body;
+    let lines = logged["logs"].as_array().unwrap();
+    assert!(lines.iter().any(|line| line["message"].as_str().unwrap().starts_with("step 1 of")), "{logged}");
+    // Nobody without a pass is told anything, and clients have no way there.
+    let internal = format!("/internal/jobs/{id}/events?attempt=1");
+    let refused = async |authorization: &str| {
+        let request =
+            one.http.get(format!("http://{}{internal}", worker.internal)).header("authorization", authorization);
+        request.send().await.unwrap().status()
+    };
+    for authorization in ["", "Bearer", &format!("Bearer {KEY}"), "Bearer 9999999999.AAAA", "Bearer 1.AAAA"] {
+        assert_eq!(refused(authorization).await, StatusCode::UNAUTHORIZED, "{authorization}");
+    }
+    assert_eq!(one.get(&internal).await.unwrap().status, StatusCode::NOT_FOUND);
+    wait_for(&first, &one, &id, "completed").await;
+    let logged = two.get(&status).await.unwrap().body;
+    let lines = logged["logs"].as_array().unwrap();
+    assert!(lines.iter().any(|line| line["message"] == "step 50 of 50"), "also when it is over: {logged}");
 }
 
 #[tokio::test]

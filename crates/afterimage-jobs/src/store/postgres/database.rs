@@ -5,7 +5,7 @@ use super::error::{Trouble, unavailable};
 use super::session::Session;
 use crate::backoff::random_part;
 use crate::{Clock, Error, Result};
-use sqlx::postgres::{PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -254,6 +254,11 @@ impl Database {
         let now = clock.now().0.to_string();
         session.execute(sqlx::query("SELECT set_config('afterimage.now', $1, TRUE)").bind(now)).await?;
         Ok(())
+    }
+
+    /// The host that connections are made to now.
+    pub(super) fn host(&self) -> PgConnectOptions {
+        self.hosts.current()
     }
 
     /// Ends all connections.

@@ -3,7 +3,7 @@
 use super::PostgresStore;
 use crate::progress::JobProgress;
 use crate::store::sql::rows::{self, column};
-use crate::{Error, JobId, JobState, Result, Timestamp};
+use crate::{Error, JobId, JobState, ProcessId, Result, Timestamp};
 use sqlx::postgres::{PgListener, PgPoolOptions, PgRow};
 use std::time::Duration;
 
@@ -26,6 +26,26 @@ pub struct SeenJob {
     pub cancel_requested: bool,
     /// How far it is, as of the last renewal of its lease.
     pub progress: JobProgress,
+    /// Where it runs or ran last, if that process can be asked.
+    pub place: Option<RunPlace>,
+}
+
+/// A process that runs jobs and tells other hosts how far they are.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RunPlace {
+    /// Which one.
+    pub process: ProcessId,
+    /// Host and port.
+    pub address: String,
+}
+
+/// What a process learns when it shows that it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announced {
+    /// The database's time.
+    pub at: Timestamp,
+    /// Whether there are processes that tell other hosts how far their jobs are.
+    pub can_ask: bool,
 }
 
 impl PostgresStore {
@@ -63,33 +83,47 @@ impl PostgresStore {
         Err(last)
     }
 
+    /// Name and port of the database's host that is used now; `None` for one that is reached by a socket's path.
+    pub fn host(&self) -> Option<(String, u16)> {
+        let host = self.database.host();
+        host.get_socket().is_none().then(|| (host.get_host().to_owned(), host.get_port()))
+    }
+
     /// Those of `jobs` that there are.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn look_at(&self, jobs: &[JobId]) -> Result<Vec<SeenJob>> {
         let ids: Vec<String> = jobs.iter().map(|id| id.as_str().to_owned()).collect();
-        let query = "SELECT id, state, attempt, cancel_requested, stage, step, steps FROM jobs WHERE id = ANY ($1)";
-        let rows = self.database.read(|session| Box::pin(session.all(sqlx::query(query).bind(ids.clone())))).await?;
+        let query = "SELECT jobs.id, state, attempt, cancel_requested, stage, step, steps, processes.id AS process, \
+                     internal_address FROM jobs LEFT JOIN processes \
+                     ON processes.id = COALESCE(split_part(worker, '.', 1), ran_on) AND seen_at > queue_now() - $2 \
+                     WHERE jobs.id = ANY ($1)";
+        let age = rows::milliseconds(FORGET_PROCESSES_AFTER);
+        let rows =
+            self.database.read(|session| Box::pin(session.all(sqlx::query(query).bind(ids.clone()).bind(age)))).await?;
         rows.iter().map(seen).collect()
     }
 
-    /// Shows that the process `id` is there, and says `facts` (JSON) of it.
+    /// Shows that `process` is there, says `facts` (JSON) of it, and where other hosts can ask it.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn announce(&self, id: &str, facts: String) -> Result<()> {
-        let id = id.to_owned();
+    pub async fn announce(&self, process: &ProcessId, facts: String, address: Option<String>) -> Result<Announced> {
+        let process = process.as_str().to_owned();
         self.database
             .write_statement(move |session| {
-                let (id, facts) = (id.clone(), facts.clone());
+                let (process, facts, address) = (process.clone(), facts.clone(), address.clone());
                 Box::pin(async move {
                     let query = sqlx::query(
-                        "INSERT INTO processes (id, facts, seen_at) VALUES ($1, $2, queue_now()) \
-                         ON CONFLICT (id) DO UPDATE SET facts = excluded.facts, seen_at = excluded.seen_at",
+                        "INSERT INTO processes (id, facts, internal_address, seen_at) VALUES ($1, $2, $3, queue_now()) \
+                         ON CONFLICT (id) DO UPDATE SET facts = excluded.facts, \
+                         internal_address = excluded.internal_address, seen_at = excluded.seen_at \
+                         RETURNING seen_at, EXISTS (SELECT FROM processes others WHERE others.internal_address IS NOT NULL) \
+                         AS can_ask",
                     );
-                    session.execute(query.bind(id).bind(facts)).await?;
-                    Ok(())
+                    let row = session.one(query.bind(process).bind(facts).bind(address)).await?;
+                    Ok(Announced { at: Timestamp(column(&row, "seen_at")?), can_ask: column(&row, "can_ask")? })
                 })
             })
             .await
@@ -106,12 +140,12 @@ impl PostgresStore {
         rows.iter().map(|row| Ok((column(row, "facts")?, Timestamp(column(row, "seen_at")?)))).collect()
     }
 
-    /// Takes the process `id` off the list.
+    /// Takes `process` off the list.
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn withdraw(&self, id: &str) -> Result<()> {
-        let id = id.to_owned();
+    pub async fn withdraw(&self, process: &ProcessId) -> Result<()> {
+        let id = process.as_str().to_owned();
         let age = rows::milliseconds(FORGET_PROCESSES_AFTER);
         self.database
             .write_statement(move |session| {
@@ -144,5 +178,8 @@ fn seen(row: &PgRow) -> Result<SeenJob> {
         cancel_requested: column(row, "cancel_requested")?,
         // A stage that only another version knows is none.
         progress: JobProgress { stage: stage.and_then(|name| rows::named(name).ok()), step },
+        place: column::<Option<String>>(row, "process")?
+            .zip(column::<Option<String>>(row, "internal_address")?)
+            .map(|(process, address)| RunPlace { process: ProcessId::from(process), address }),
     })
 }

@@ -35,7 +35,7 @@ use crate::{Clock, Error, MAX_UNCLEAN_ENDS, Queue, Result, WorkerId};
 use address::PostgresAddress;
 use database::Database;
 use grace::Grace;
-pub use hosts::SeenJob;
+pub use hosts::{Announced, RunPlace, SeenJob};
 pub use import::Imported;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -139,7 +139,8 @@ async fn write(
          unclean_ends = $7, cancel_requested = $8, quarantined = $9, started_at = COALESCE($10, started_at), \
          finished_at = $11, failure_kind = $12, failure_field = $13, failure_message = $14, awaits_sources = $15, \
          fetches = $16, fetch_until = $17, result_bytes = COALESCE($18, result_bytes), \
-         cost_micros = COALESCE($19, cost_micros) WHERE seq = $20",
+         cost_micros = COALESCE($19, cost_micros), ran_on = COALESCE(split_part(worker, '.', 1), ran_on) \
+         WHERE seq = $20",
     )
     .bind(name_of(&after.state())?)
     .bind(ready_at.map(|ready_at| ready_at.0))

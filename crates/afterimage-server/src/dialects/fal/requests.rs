@@ -40,7 +40,8 @@ pub fn wants_logs(query: Option<&str>) -> bool {
 
 /// Its status.
 pub async fn status(follower: &Follower, job: &Job, base: &str, logs: bool) -> Answer {
-    let status = Status::of(follower, job, base, logs).await?;
+    let history = if logs { Some(follower.history(&job.id).await) } else { None };
+    let status = Status::of(follower, job, base, history).await?;
     Ok(with_job((status.http_status(), Json(status)).into_response(), job))
 }
 
@@ -93,7 +94,9 @@ impl StatusStream {
 
     /// The status, if it is another one than was shown, with the log lines that were not.
     async fn changed(&mut self) -> Result<Option<Status>, Refusal> {
-        let mut status = Status::of(&self.follower, &self.job, &self.base, self.logs).await?;
+        // What is heard here is enough: lines are shown as they come, and none twice.
+        let history = self.logs.then(|| self.follower.events.history(&self.job.id));
+        let mut status = Status::of(&self.follower, &self.job, &self.base, history).await?;
         let all = status.logs.as_ref().map_or(0, Vec::len);
         if let Some(lines) = &mut status.logs {
             lines.drain(..self.lines.min(all));

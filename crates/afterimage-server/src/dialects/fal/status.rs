@@ -112,11 +112,11 @@ impl QueuedRequest {
 }
 
 impl Status {
-    /// The status of `job`.
+    /// The status of `job`, with `history` as its log.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn of(follower: &Follower, job: &Job, base: &str, with_logs: bool) -> Result<Self, Refusal> {
+    pub async fn of(follower: &Follower, job: &Job, base: &str, history: Option<Vec<Noted>>) -> Result<Self, Refusal> {
         let (response_url, status_url, cancel_url) = addresses(job, base);
         let failed = Failed::of_job(job);
         Ok(Self {
@@ -130,7 +130,7 @@ impl Status {
                 JobState::Queued => Some(follower.store.position(&job.id).await?.unwrap_or(0)),
                 _ => None,
             },
-            logs: with_logs.then(|| follower.events.history(&job.id).iter().map(log).collect()),
+            logs: history.map(|history| history.iter().map(log).collect()),
             response_url,
             status_url,
             cancel_url,

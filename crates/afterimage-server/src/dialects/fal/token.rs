@@ -95,7 +95,7 @@ const fn prefix(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::Send => "send",
         Purpose::Call => "call",
-        Purpose::Result | Purpose::Upload | Purpose::Put | Purpose::Parts => "none",
+        Purpose::Result | Purpose::Upload | Purpose::Put | Purpose::Parts | Purpose::Ask => "none",
     }
 }
 

@@ -46,6 +46,8 @@ CREATE TABLE jobs (
     cancel_requested BOOLEAN NOT NULL DEFAULT FALSE,
     quarantined BOOLEAN NOT NULL DEFAULT FALSE,
     worker TEXT,
+    -- The process of the last worker, for those who ask it what happened.
+    ran_on TEXT,
     lease_until BIGINT,
     -- What a worker has to understand to run it, see `SPEC_PROTOCOL`.
     protocol BIGINT NOT NULL,
@@ -169,6 +171,8 @@ CREATE INDEX uploads_kept_for ON uploads ((created_at + kept_for)) WHERE kept_fo
 CREATE TABLE processes (
     id TEXT PRIMARY KEY,
     facts TEXT NOT NULL,
+    -- Where other hosts ask it how far its jobs are; NULL where they cannot.
+    internal_address TEXT,
     seen_at BIGINT NOT NULL
 );
 
