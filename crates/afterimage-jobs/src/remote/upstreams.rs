@@ -43,7 +43,7 @@ impl Upstreams {
         }
         let Some(previews) = self.events.previews_wanted(job) else { return };
         let is_live = Arc::<AtomicBool>::default();
-        let source = Source {
+        let source = FollowedAttempt {
             ask: Arc::clone(&self.ask),
             events: self.events.clone(),
             job: job.clone(),
@@ -78,7 +78,7 @@ impl Upstreams {
 }
 
 /// Where the events of one attempt come from.
-struct Source {
+struct FollowedAttempt {
     ask: Arc<dyn AskProcess>,
     events: Events,
     job: JobId,
@@ -87,7 +87,7 @@ struct Source {
     is_live: Arc<AtomicBool>,
 }
 
-impl Source {
+impl FollowedAttempt {
     /// Until it is dropped: whoever looks at the database knows when the attempt is over.
     async fn run(self, mut previews: watch::Receiver<usize>) {
         loop {

@@ -24,7 +24,7 @@ pub(super) const BEAT: Duration = Duration::from_secs(5);
 
 /// What answers are made of.
 #[derive(Clone)]
-struct Asked {
+struct Answering {
     process: ProcessId,
     passes: Passes,
     events: Events,
@@ -40,7 +40,7 @@ struct Which {
 
 /// The routes of `process`, for bearers of a pass that `passes` made for it.
 pub fn router(process: ProcessId, passes: Passes, events: Events) -> Router {
-    let asked = Asked { process, passes, events };
+    let asked = Answering { process, passes, events };
     Router::new()
         .route("/internal/jobs/{id}/events", get(events_of))
         .route("/internal/jobs/{id}/history", get(history_of))
@@ -50,7 +50,7 @@ pub fn router(process: ProcessId, passes: Passes, events: Events) -> Router {
 }
 
 /// Lets bearers of a pass through.
-async fn admit(State(asked): State<Asked>, headers: HeaderMap, request: Request, next: Next) -> Response {
+async fn admit(State(asked): State<Answering>, headers: HeaderMap, request: Request, next: Next) -> Response {
     let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let pass = authorization.and_then(|value| value.strip_prefix("Bearer "));
     if pass.is_some_and(|pass| asked.passes.admits(&asked.process, pass)) {
@@ -61,7 +61,7 @@ async fn admit(State(asked): State<Asked>, headers: HeaderMap, request: Request,
 }
 
 /// Events of one attempt, from what is known of it on, until it is over.
-async fn events_of(State(asked): State<Asked>, Path(id): Path<String>, Query(which): Query<Which>) -> Response {
+async fn events_of(State(asked): State<Answering>, Path(id): Path<String>, Query(which): Query<Which>) -> Response {
     let job = JobId::parse(&id);
     let Some(watcher) = job.and_then(|job| asked.events.watch_attempt(&job, which.attempt, which.previews)) else {
         return StatusCode::NOT_FOUND.into_response();
@@ -80,7 +80,7 @@ fn lines(watcher: Watcher) -> impl stream::Stream<Item = Result<Bytes, Infallibl
     })
 }
 
-async fn history_of(State(asked): State<Asked>, Path(id): Path<String>) -> Response {
+async fn history_of(State(asked): State<Answering>, Path(id): Path<String>) -> Response {
     let Some(job) = JobId::parse(&id) else { return StatusCode::NOT_FOUND.into_response() };
     let history: Vec<SaidBefore> = asked.events.history(&job).iter().map(SaidBefore::from).collect();
     Json(history).into_response()
