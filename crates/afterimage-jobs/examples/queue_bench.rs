@@ -152,6 +152,7 @@ fn new_job(key: &KeyId) -> NewJob {
             output: OutputSpec { format: OutputFormat::Jpeg },
             public_url: String::new(),
             rates: None,
+            trace: None,
         },
         webhook: None,
         idempotency: None,

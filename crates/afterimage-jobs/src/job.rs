@@ -1,5 +1,6 @@
 //! A job, from what was asked for to what came of it.
 
+use crate::trace::TraceParent;
 use crate::{Failure, JobId, JobResult, KeyId, Rates, Timestamp, WorkerId};
 use afterimage_core::{GenerationRequest, OutputFormat, Task};
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,9 @@ pub struct JobSpec {
     /// The rates that the submit promised. Without them the price of the submit holds.
     #[serde(default)]
     pub rates: Option<Rates>,
+    /// Where its submit is in a trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceParent>,
 }
 
 impl JobSpec {
@@ -78,6 +82,7 @@ impl JobSpec {
             output: OutputSpec { format: OutputFormat::Png },
             public_url: String::new(),
             rates: None,
+            trace: None,
         }
     }
 }

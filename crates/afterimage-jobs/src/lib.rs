@@ -24,6 +24,7 @@ mod steady_time;
 mod storage_claim;
 mod store;
 mod sweeper;
+pub mod trace;
 mod unfinished;
 pub mod worker;
 

@@ -2,7 +2,7 @@
 //!
 //! Losing an event is harmless: the store knows how a job ends, and each event supersedes the one before.
 
-use crate::{Clock, JobId, SystemClock, Timestamp};
+use crate::{Clock, JobId, SystemClock, Timestamp, trace};
 use afterimage_core::Stage;
 use bytes::Bytes;
 use futures_util::Stream;
@@ -260,6 +260,9 @@ impl Attempt {
     pub fn publish(&self, event: Event) {
         if !matches!(event, Event::Preview(_)) {
             self.hub.histories.note(&self.job, event.clone());
+        }
+        if let Event::Stage(stage) = &event {
+            tracing::info!(target: trace::TARGET, stage = ?stage, "stage");
         }
         let mut channels = self.hub.lock();
         let Some(channel) = channels.get_mut(&self.job) else { return };

@@ -9,6 +9,7 @@ use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
 use crate::storage_room::StorageRoom;
 use afterimage_core::{Error as CoreError, Field, GenerationRequest, ModelName, OutputFormat, limits};
+use afterimage_jobs::trace::{self, TraceParent};
 use afterimage_jobs::worker::{Engines, Hints};
 use afterimage_jobs::{
     ApiKey, Blobs, Idempotency, Job, JobId, JobSpec, NewJob, OutputSpec, Priority, Queue, Source, Store, Submitted,
@@ -18,6 +19,7 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
+use tracing::{Instrument, Span, field};
 
 /// What it takes to make jobs of requests. Clones share all of it.
 #[derive(Clone)]
@@ -89,6 +91,23 @@ pub type FieldName = fn(Field) -> &'static str;
 pub async fn submit(
     submitter: &Submitter,
     key: &ApiKey,
+    submission: Submission,
+    field_name: FieldName,
+) -> Result<Submitted, Refusal> {
+    let span = tracing::info_span!(
+        target: trace::TARGET,
+        "submit",
+        otel.kind = "producer",
+        model = %submission.model,
+        job.id = field::Empty,
+    );
+    submit_traced(submitter, key, submission, field_name).instrument(span).await
+}
+
+/// [`submit`], in the span that its job belongs to.
+async fn submit_traced(
+    submitter: &Submitter,
+    key: &ApiKey,
     mut submission: Submission,
     field_name: FieldName,
 ) -> Result<Submitted, Refusal> {
@@ -137,6 +156,7 @@ pub async fn submit(
             output: OutputSpec { format: submission.format },
             public_url: submission.public_url,
             rates: Some(submitter.rates),
+            trace: TraceParent::of(&Span::current()),
         },
         webhook: submission.webhook,
         idempotency: submission.idempotency,
@@ -148,6 +168,7 @@ pub async fn submit(
         kept_for: submission.kept_for,
     };
     let submitted = submitter.store.submit(job).await;
+    Span::current().record("job.id", id.as_str());
     match &submitted {
         Ok(Submitted::Created(job)) if job.spec.awaits_sources() => submitter.hints.awaiting(),
         Ok(Submitted::Created(job)) => submitter.hints.submitted(&job.spec.request.model),

@@ -1,9 +1,12 @@
 //! The server's log on standard error, and other commands' warnings.
 
 use crate::failure::CommandFailure;
+use crate::telemetry::{Traces, without_traces};
 use clap::ValueEnum;
 use std::io::{self, IsTerminal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, registry};
 
 /// Values of `--log-format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -17,14 +20,16 @@ pub enum LogFormat {
 /// What is logged when `RUST_LOG` is not set.
 const USUAL: &str = "warn,afterimage=info,afterimage_server=info,afterimage_jobs=info";
 
-/// Starts logging to standard error.
-pub fn start_logging(format: LogFormat) -> Result<(), CommandFailure> {
+/// Starts logging to standard error, and what sends traces if they are wanted.
+pub fn start_logging(format: LogFormat, traces: Option<&Traces>) -> Result<(), CommandFailure> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(USUAL));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    let started = match format {
-        LogFormat::Pretty => log.with_target(false).with_ansi(io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => log.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
+    let filter = without_traces(filter);
+    let log = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let log = match format {
+        LogFormat::Pretty => log.with_target(false).with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => log.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed(),
     };
+    let started = registry().with(log.with_filter(filter)).with(traces.map(Traces::layer)).try_init();
     started.map_err(|error| CommandFailure::other(format!("cannot start the log: {error}")))
 }
 

@@ -27,6 +27,7 @@ mod process_flags;
 mod progress;
 mod pull_progress;
 mod safety_flags;
+mod telemetry;
 mod usage;
 mod values;
 

@@ -2,13 +2,16 @@
 //! they end.
 
 use crate::failure::CommandFailure;
-use crate::logging::LogFormat;
+use crate::logging::{LogFormat, start_logging};
 use crate::origin::Origins;
+use crate::telemetry::Traces;
 use crate::values;
 use afterimage_server::options::{DatabaseAddress, StoragePlace};
 use clap::Args;
 use std::net::SocketAddr;
 use std::time::Duration;
+use tokio::runtime::Runtime;
+use url::Url;
 
 /// What a stop takes beyond the time that jobs have to finish: handing back what is left, and ending the engines.
 const ENDING: Duration = Duration::from_secs(10);
@@ -76,6 +79,21 @@ pub struct ProcessFlags {
     )]
     pub finish_within: Duration,
 
+    /// Collector that traces are sent to by OTLP over HTTP, such as `http://collector:4318`
+    ///
+    /// One trace goes from a request by the queue to the worker and the webhook, on whichever hosts they are; a client's
+    /// `traceparent` is taken up. Name, headers and sampling are set by the variables of OpenTelemetry: `OTEL_SERVICE_NAME`,
+    /// `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_TRACES_SAMPLER`. Default: no traces.
+    #[arg(
+        long,
+        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
+        hide_env_values = true,
+        value_name = "URL",
+        hide_short_help = true,
+        value_parser = values::web_url
+    )]
+    otlp_endpoint: Option<Url>,
+
     /// Form of the log on standard error; how much is set by `RUST_LOG`
     #[arg(
         long,
@@ -84,10 +102,21 @@ pub struct ProcessFlags {
         value_name = "FORMAT",
         default_value = "pretty"
     )]
-    pub log_format: LogFormat,
+    log_format: LogFormat,
 }
 
 impl ProcessFlags {
+    /// Starts the log, and traces of a process that is a `role`, if they are wanted.
+    ///
+    /// # Errors
+    /// When traces cannot be sent.
+    pub fn start_logging(&self, role: &'static str, runtime: &Runtime) -> Result<Option<Traces>, CommandFailure> {
+        let start = |collector| Traces::start(collector, role, runtime.handle().clone());
+        let traces = self.otlp_endpoint.as_ref().map(start).transpose()?;
+        start_logging(self.log_format, traces.as_ref())?;
+        Ok(traces)
+    }
+
     /// Where other hosts of `database` ask this one.
     ///
     /// # Errors

@@ -38,6 +38,8 @@ mod starting;
 mod stopping;
 #[path = "server_failures/storage.rs"]
 mod storage;
+#[path = "server_failures/traces.rs"]
+mod traces;
 #[path = "../../afterimage-jobs/tests/support/unsteady_proxy.rs"]
 mod unsteady_proxy;
 #[path = "../../afterimage-jobs/tests/support/waiting.rs"]

@@ -132,7 +132,7 @@ async fn discard(shared: &WorkerContext, lease: &Lease, result: &JobResult) {
     }
 }
 
-const fn name_of(ending: &Ending) -> &'static str {
+pub(super) const fn name_of(ending: &Ending) -> &'static str {
     match ending {
         Ending::Succeeded(_) => "succeeded",
         Ending::Failed(_) => "failed",

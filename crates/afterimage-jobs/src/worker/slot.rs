@@ -3,10 +3,12 @@
 use super::recorder::{self, Ending};
 use super::{Control, Execution, News, WorkerContext, heartbeat};
 use crate::backoff::random_part;
-use crate::{Job, Queue, Result, WorkerId};
+use crate::trace;
+use crate::{Job, Lease, Queue, Result, WorkerId};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
+use tracing::{Instrument, Span, field};
 
 /// Runs jobs of `queues` until the workers stop.
 pub(super) async fn run(shared: Arc<WorkerContext>, slot: usize, queues: Vec<Queue>) {
@@ -56,18 +58,50 @@ async fn run_job(shared: &Arc<WorkerContext>, slot: usize, worker: &WorkerId, jo
     let lease = job.lease(worker);
     let job = Arc::new(job);
     tracing::info!(job_id = %job.id, attempt = job.attempt, slot, "job started");
+    let span = attempt_span(&job, worker);
+    run_attempt(shared, slot, job, lease, claimed).instrument(span).await;
+}
+
+/// The span of an attempt. The first one is part of what the submit began; a later one begins a trace of its own, since that
+/// may be long after, and names the first.
+fn attempt_span(job: &Job, worker: &WorkerId) -> Span {
+    let waited = job.started_at.map(|started| started.0 - job.created_at.0);
+    let span = tracing::info_span!(
+        target: trace::TARGET,
+        parent: None,
+        "attempt",
+        otel.kind = "consumer",
+        job.id = %job.id,
+        job.attempt = job.attempt,
+        job.waited_ms = waited,
+        worker.id = %worker,
+        job.end = field::Empty,
+    );
+    if let Some(submitted) = &job.spec.trace {
+        if job.attempt == 1 { submitted.adopt(&span) } else { submitted.link(&span) }
+    }
+    span
+}
+
+async fn run_attempt(shared: &Arc<WorkerContext>, slot: usize, job: Arc<Job>, lease: Lease, claimed: Instant) {
     shared.held().insert(slot, lease.clone());
     let control = Control { abandon: shared.abandoning.child_token(), ..Control::default() };
     let heartbeat = heartbeat::start(shared, &lease, &control);
-    let ending = match execute(shared, &job, &control).await {
-        Execution::Succeeded(produced) => recorder::store_pictures(shared, &lease, &job, *produced, claimed).await,
+    let engine = tracing::info_span!(target: trace::TARGET, "engine");
+    let ending = match execute(shared, &job, &control).instrument(engine).await {
+        Execution::Succeeded(produced) => {
+            let storing = tracing::info_span!(target: trace::TARGET, "store", otel.kind = "client");
+            recorder::store_pictures(shared, &lease, &job, *produced, claimed).instrument(storing).await
+        }
         Execution::Failed(failure) => recorder::failed(shared, &job, failure),
         Execution::Cancelled if control.cancel.is_cancelled() => Ending::Cancelled,
         Execution::Cancelled => Ending::Crashed("it stopped without having been asked to".to_owned()),
         Execution::Crashed { message } => Ending::Crashed(message),
         Execution::HandedBack => Ending::Released,
     };
-    recorder::record(shared, &lease, &job, ending).await;
+    let recording = tracing::info_span!(target: trace::TARGET, "record", otel.kind = "client");
+    Span::current().record("job.end", recorder::name_of(&ending));
+    recorder::record(shared, &lease, &job, ending).instrument(recording).await;
     heartbeat.stop();
     shared.held().remove(&slot);
     shared.hints.ended(&job.id);
@@ -76,7 +110,7 @@ async fn run_job(shared: &Arc<WorkerContext>, slot: usize, worker: &WorkerId, jo
 /// Runs the executor in a task of its own, so that its panic ends this job only.
 async fn execute(shared: &Arc<WorkerContext>, job: &Arc<Job>, control: &Control) -> Execution {
     let (executor, job, control) = (Arc::clone(&shared.executor), Arc::clone(job), control.clone());
-    let task = tokio::spawn(async move { executor.execute(&job, &control).await });
+    let task = tokio::spawn(async move { executor.execute(&job, &control).await }.in_current_span());
     // When the slot is cut off at shutdown, so is what it runs.
     let abort = tokio_util::task::AbortOnDropHandle::new(task);
     match abort.await {

@@ -168,6 +168,7 @@ pub fn job(key: &KeyId, steps: u32) -> NewJob {
             output: OutputSpec { format: OutputFormat::Jpeg },
             public_url: String::new(),
             rates: None,
+            trace: None,
         },
         webhook: None,
         idempotency: None,

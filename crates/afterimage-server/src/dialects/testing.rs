@@ -28,6 +28,7 @@ pub fn job() -> Job {
             output: OutputSpec { format: OutputFormat::Png },
             public_url: "http://h".to_owned(),
             rates: None,
+            trace: None,
         },
         webhook: None,
         priority: Priority::Normal,

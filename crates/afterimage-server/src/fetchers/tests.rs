@@ -78,6 +78,7 @@ impl Setup {
                 output: OutputSpec { format: OutputFormat::Png },
                 public_url: String::new(),
                 rates: Some(Rates::default()),
+                trace: None,
             },
             webhook: None,
             idempotency: None,

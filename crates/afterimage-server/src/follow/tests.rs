@@ -48,6 +48,7 @@ impl World {
                 output: OutputSpec { format: OutputFormat::Png },
                 public_url: String::new(),
                 rates: None,
+                trace: None,
             },
             webhook: None,
             idempotency: None,

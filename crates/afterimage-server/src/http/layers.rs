@@ -4,6 +4,7 @@ use crate::error_shape::{Neutral, catching_panics};
 use crate::files;
 use crate::http::normal_path;
 use crate::text::cut;
+use afterimage_jobs::trace::{self, TraceParent};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, Version, header};
@@ -16,6 +17,13 @@ use tracing::{Instrument, Span, field, info};
 
 /// Carries the id of a request in both directions.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Carries the place of a request in a trace, see [`TraceParent`].
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Method and pattern of the route that answered, in the extensions of the answer.
+#[derive(Clone, Debug)]
+pub struct RouteName(pub String);
 
 /// The id of a request, in its extensions.
 #[derive(Clone, Debug)]
@@ -34,6 +42,30 @@ pub fn wrap(router: Router) -> Router {
         .layer(SetResponseHeaderLayer::if_not_present(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")))
         .layer(middleware::from_fn(close_after_chunks))
         .layer(middleware::from_fn(identify_and_log))
+        .layer(middleware::from_fn(trace_request))
+}
+
+/// Puts a request in the trace that its client named, or begins one. Only where traces are exported.
+async fn trace_request(request: Request, next: Next) -> Response {
+    let span = tracing::info_span!(
+        target: trace::TARGET,
+        "request",
+        otel.name = field::Empty,
+        otel.kind = "server",
+        http.response.status_code = field::Empty,
+    );
+    if span.is_disabled() {
+        return next.run(request).await;
+    }
+    let named = request.headers().get(TRACEPARENT).and_then(|text| TraceParent::parse(text.to_str().ok()?).ok());
+    if let Some(place) = named {
+        place.adopt(&span);
+    }
+    let response = next.run(request).instrument(span.clone()).await;
+    // Names of routes, never paths: those are as many as there are jobs, and may hold signatures.
+    span.record("otel.name", response.extensions().get().map_or("unmatched", |RouteName(name)| name));
+    span.record("http.response.status_code", response.status().as_u16());
+    response
 }
 
 /// Browsers may call from any page: requests authenticate by a header that no page gets without its user, never by a

@@ -1,6 +1,7 @@
 //! Counters and histograms, served as OpenMetrics text on the admin listener only.
 
 use super::checks::CheckCounters;
+use crate::http::layers::RouteName;
 use crate::refusal::Refusal;
 use crate::storage_room::StorageRoom;
 use afterimage_jobs::worker::{EngineStatus, Engines, RecordedEnd};
@@ -220,7 +221,8 @@ pub async fn measure(State(metrics): State<Arc<Metrics>>, request: Request, next
         .get::<MatchedPath>()
         .map_or_else(|| "unmatched".to_owned(), |path| format!("{} {}", method_name(request.method()), path.as_str()));
     let start = Instant::now();
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
+    response.extensions_mut().insert(RouteName(route.clone()));
     metrics.request_seconds.get_or_create(&RouteLabels { route: route.clone() }).observe(start.elapsed().as_secs_f64());
     metrics.requests.get_or_create(&RequestLabels { route, status: response.status().as_u16() }).inc();
     response

@@ -4,7 +4,9 @@ use super::message::{Message, Render};
 use super::receiver_queues::{ReceiverQueue, ReceiverQueues};
 use super::schedule::{Schedule, random_jitter};
 use crate::fetch::{FetchError, Outbound, parse_web_url};
-use afterimage_jobs::{Clock, Delivery, Fenced, KeyId, NextTry, Places, Store, SystemClock};
+use crate::http::layers::TRACEPARENT;
+use afterimage_jobs::trace::{self, TraceParent};
+use afterimage_jobs::{Clock, Delivery, Fenced, Job, KeyId, NextTry, Places, Store, SystemClock};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use reqwest::Response;
@@ -13,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span, field};
 use url::Url;
 
 /// Webhooks of one key sent to one receiver at once.
@@ -89,6 +92,23 @@ enum DeliveryFailure {
     /// Asking again would change nothing.
     #[error("{0}")]
     Hopeless(&'static str),
+}
+
+/// The span of an attempt to deliver, in the trace of the job.
+fn span_of(job: &Job, delivery: &Delivery) -> Span {
+    let span = tracing::info_span!(
+        target: trace::TARGET,
+        parent: None,
+        "webhook",
+        otel.kind = "client",
+        job.id = %job.id,
+        webhook.attempt = delivery.attempt,
+        http.response.status_code = field::Empty,
+    );
+    if let Some(submitted) = &job.spec.trace {
+        submitted.adopt(&span);
+    }
+    span
 }
 
 impl Deliverer {
@@ -187,11 +207,17 @@ impl Sender {
             Err(error) => return Err(super::RenderError(error.to_string()).into()),
         };
         let job = job.filter(|job| !job.deleted).ok_or(DeliveryFailure::Hopeless("the job was deleted"))?;
-        let message = renderer.render(&job, delivery, SystemClock.now()).await?;
+        let span = span_of(&job, delivery);
+        let mut message = renderer.render(&job, delivery, SystemClock.now()).await?;
+        if let Some(Ok(place)) = TraceParent::of(&span).map(|place| place.to_string().parse()) {
+            message.headers.insert(TRACEPARENT, place);
+        }
         let limit = renderer.schedule().response_limit;
-        let answer = tokio::time::timeout(limit, self.post(&job.key, url, message, limit)).await;
+        let answer =
+            tokio::time::timeout(limit, self.post(&job.key, url, message, limit)).instrument(span.clone()).await;
         let answer = answer.map_err(|_| DeliveryFailure::TooSlow(limit))??;
         let status = answer.status();
+        span.record("http.response.status_code", status.as_u16());
         read_away(answer).await;
         match status {
             _ if status.is_success() => Ok(()),

@@ -3,10 +3,10 @@
 use crate::database_flag::DatabaseFlag;
 use crate::engine_flags::EngineFlags;
 use crate::failure::CommandFailure;
-use crate::logging::start_logging;
 use crate::model_sets::about_set;
 use crate::origin::Origins;
 use crate::process_flags::ProcessFlags;
+use crate::telemetry::Traces;
 use crate::values;
 use afterimage_jobs::worker::UnusableEngine;
 use afterimage_jobs::{Error as StoreError, Secret};
@@ -23,6 +23,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use tokio::runtime::Runtime;
 use tokio::signal;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -182,8 +183,9 @@ impl Serve {
     /// Runs the command.
     pub fn run(&self, origins: &Origins) -> Result<(), CommandFailure> {
         keep_private();
-        start_logging(self.process.log_format)?;
-        run_server(self.options(origins)?, origins)
+        let runtime = runtime()?;
+        let traces = self.process.start_logging("serve", &runtime)?;
+        run_server(runtime, traces, self.options(origins)?, origins)
     }
 
     /// Whether downloads are redirected, which needs a bucket.
@@ -230,22 +232,37 @@ impl Serve {
     }
 }
 
-/// Runs a server or a worker until a signal.
+/// What a server or a worker runs on.
+///
+/// # Errors
+/// When the system grants no threads.
+pub fn runtime() -> Result<Runtime, CommandFailure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CommandFailure::other(format!("cannot start the runtime: {error}")))
+}
+
+/// Runs a server or a worker until a signal, and sends what is left of `traces` then.
 ///
 /// # Errors
 /// When it cannot start, or its models cannot be opened.
-pub fn run_server(options: ServeOptions, origins: &Origins) -> Result<(), CommandFailure> {
+pub fn run_server(
+    runtime: Runtime,
+    traces: Option<Traces>,
+    options: ServeOptions,
+    origins: &Origins,
+) -> Result<(), CommandFailure> {
     heap::limit_arenas(ARENAS);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CommandFailure::other(format!("cannot start the runtime: {error}")))?;
     let outcome = runtime.block_on(async {
         let stop = CancellationToken::new();
         tokio::spawn(watch_signals(stop.clone()));
         tokio::spawn(release_memory());
         serve(options, stop, announce).await
     });
+    if let Some(traces) = traces {
+        traces.finish();
+    }
     // Blocking work that is left (a decode of an abandoned request) must not hold up the end.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome.map_err(|error| failure(&error, origins))

@@ -1,10 +1,9 @@
 //! `afterimage worker`: runs jobs of a database that hosts share.
 
-use super::serve::{data_dir, run_server};
+use super::serve::{data_dir, run_server, runtime};
 use crate::database_flag::DatabaseFlag;
 use crate::engine_flags::EngineFlags;
 use crate::failure::CommandFailure;
-use crate::logging::start_logging;
 use crate::origin::Origins;
 use crate::process_flags::ProcessFlags;
 use afterimage_server::cost::Rates;
@@ -36,8 +35,9 @@ impl Worker {
     /// Runs the command.
     pub fn run(&self, origins: &Origins) -> Result<(), CommandFailure> {
         keep_private();
-        start_logging(self.process.log_format)?;
-        run_server(self.options(origins)?, origins)
+        let runtime = runtime()?;
+        let traces = self.process.start_logging("worker", &runtime)?;
+        run_server(runtime, traces, self.options(origins)?, origins)
     }
 
     fn options(&self, origins: &Origins) -> Result<ServeOptions, CommandFailure> {

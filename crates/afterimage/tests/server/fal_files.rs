@@ -191,6 +191,7 @@ async fn failed_request(store: &SqliteStore, url: &str) -> JobId {
         output: OutputSpec { format: OutputFormat::Png },
         public_url: String::new(),
         rates: None,
+        trace: None,
     };
     let job = NewJob {
         id: id.clone(),

@@ -14,13 +14,15 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A database and a folder, both shared.
-struct Place {
+pub struct Place {
     address: String,
     folder: tempfile::TempDir,
+    /// For all its processes.
+    pub environment: Vec<(&'static str, String)>,
 }
 
 /// A worker process. Dropping it kills it.
-struct Worker {
+pub struct Worker {
     child: Child,
     admin: String,
     internal: String,
@@ -35,10 +37,11 @@ impl Drop for Worker {
 
 impl Place {
     /// `None` where there is no PostgreSQL.
-    async fn new() -> Option<Self> {
+    pub async fn new() -> Option<Self> {
         let server = postgres::server()?;
         let database = server.create_database("template1").await;
-        let place = Self { address: server.address(&database), folder: tempfile::tempdir().unwrap() };
+        let place =
+            Self { address: server.address(&database), folder: tempfile::tempdir().unwrap(), environment: Vec::new() };
         let migrated = place.program(&["migrate"]).output().unwrap();
         assert!(migrated.status.success(), "{migrated:?}");
         Some(place)
@@ -47,6 +50,7 @@ impl Place {
     fn program(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_afterimage"));
         command.args(words).env("AFTERIMAGE_DATABASE_URL", &self.address).env("RUST_LOG", "info");
+        command.envs(self.environment.clone());
         command
     }
 
@@ -55,17 +59,18 @@ impl Place {
     }
 
     /// A server that only answers requests.
-    fn api(&self) -> (Installation, Server) {
+    pub fn api(&self) -> (Installation, Server) {
         let installation = Installation::new();
         let mut command = installation.command();
         command
             .args(["--workers", "0", "--storage-url", &self.storage()])
-            .env("AFTERIMAGE_DATABASE_URL", &self.address);
+            .env("AFTERIMAGE_DATABASE_URL", &self.address)
+            .envs(self.environment.clone());
         let server = installation.start_by(command);
         (installation, server)
     }
 
-    fn worker(&self, name: &str) -> Worker {
+    pub fn worker(&self, name: &str) -> Worker {
         let unused = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let (admin, internal) = (unused(), unused());
         let log: File = OpenOptions::new().create(true).append(true).open(self.folder.path().join(name)).unwrap();
@@ -92,21 +97,21 @@ impl Worker {
         Some((status, serde_json::from_slice(&answer.bytes().await.ok()?).unwrap_or_default()))
     }
 
-    async fn ready(&self, client: &Client) {
+    pub async fn ready(&self, client: &Client) {
         let ready = async || matches!(self.get(client, "/readyz").await, Some((StatusCode::OK, _)));
         until("the worker is ready", PATIENCE, ready).await;
     }
 }
 
 /// A small task.
-fn task(steps: u32) -> Value {
+pub fn task(steps: u32) -> Value {
     use base64::Engine;
     let picture = base64::engine::general_purpose::STANDARD.encode(png());
     let image = format!("data:image/png;base64,{picture}");
     json!({"image": image, "size": "256*256", "num_inference_steps": steps, "output_format": "png"})
 }
 
-const REDUX: &str = "/api/v3/wavespeed-ai/flux-redux-dev";
+pub const REDUX: &str = "/api/v3/wavespeed-ai/flux-redux-dev";
 
 async fn submit(client: &Client, steps: u32) -> String {
     submit_task(client, &task(steps)).await
@@ -227,8 +232,8 @@ async fn steps_previews_and_logs_cross_hosts() {
     let answer = one.post("/queue/fal-ai/flux/dev/redux", &long).await.unwrap();
     let id = answer.body["request_id"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned();
     // What the playground listens to, at the server that did not accept it.
-    let events = format!("{}/api/v3/predictions/{id}/events", second.address);
-    let mut stream = two.http.get(events).bearer_auth(KEY).send().await.unwrap().bytes_stream();
+    let events = format!("http://{}/api/v3/predictions/{id}/events", second.address);
+    let mut stream = two.http.get(events).bearer_auth(KEY).timeout(PATIENCE).send().await.unwrap().bytes_stream();
     let mut text = String::new();
     let enough = async {
         while text.matches("\"step\"").count() < 3 || !text.contains("\"preview\"") {

@@ -79,6 +79,7 @@ impl World {
                 output: OutputSpec { format: OutputFormat::Png },
                 public_url: String::new(),
                 rates: None,
+                trace: None,
             },
             webhook: Some(webhook),
             idempotency: None,
