@@ -13,6 +13,7 @@ mod error;
 mod failure;
 mod ids;
 mod job;
+mod measures;
 mod price;
 pub mod progress;
 mod queue;
@@ -36,6 +37,7 @@ pub use error::{Error, Result};
 pub use failure::{Failure, FailureKind};
 pub use ids::{JobId, KeyId, ProcessId, UploadId, WorkerId};
 pub use job::{FetchLease, Idempotency, Job, JobSpec, JobState, Lease, NewJob, OutputSpec, Priority, Source, Webhook};
+pub use measures::Measures;
 pub use price::Rates;
 pub use queue::{Queue, UNNAMED};
 pub use result::{JobResult, ResultFile};
@@ -45,7 +47,7 @@ pub use storage_claim::StorageClaim;
 pub use store::{
     Announced, ApiKey, CancelOutcome, CancelledAll, Delivery, Due, Ends, Fenced, FetchStore, Fetched, Imported,
     JobStore, KeyStore, ListFilter, MemoryStore, NewKey, NewUpload, NextTry, Outbox, POSITION_LIMIT, Page, Places,
-    PostgresOptions, PostgresStore, QueueDepth, Removed, Renewed, RunPlace, Secret, SeenJob, SettingsStore, Spending,
+    PostgresOptions, PostgresStore, QueueDepth, QueueLoad, Removed, Renewed, RunPlace, Secret, SeenJob, SettingsStore, Spending,
     SqliteStore, StorageUse, Store, Submitted, Upkeep, Upload, UploadFacts, UploadState, UploadStore, UsageStore,
 };
 pub use sweeper::Sweeper;

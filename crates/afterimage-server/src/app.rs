@@ -23,7 +23,7 @@ use crate::submit::Submitter;
 use afterimage_core::PictureLimits;
 use afterimage_jobs::progress::Events;
 use afterimage_jobs::worker::{Engines, Hints};
-use afterimage_jobs::{Blobs, StorageClaim, Store};
+use afterimage_jobs::{Blobs, Measures, StorageClaim, Store};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -42,6 +42,8 @@ pub struct Resources {
     pub hints: Arc<Hints>,
     /// Other processes of the same database, where there can be some.
     pub neighbours: Option<Neighbours>,
+    /// What the queue counts and times.
+    pub measures: Measures,
     /// Whether this server is to run jobs, or only to accept them.
     pub needs_engines: bool,
     /// Bytes of inputs, results and uploads.

@@ -5,6 +5,7 @@ use super::bucket::Bucket;
 use super::hard_links::touch;
 use super::media_types::media_type;
 use super::paths::{MARK, checked};
+use crate::measures::{Measures, StorageCall};
 use crate::{Error, Result, Timestamp};
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
@@ -19,7 +20,7 @@ use sha2::{Digest, Sha256};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 /// How long a bucket may take to answer, all tries together. Whoever submits is told within ten seconds.
@@ -33,6 +34,7 @@ const READ_WITHIN: Duration = Duration::from_secs(20);
 pub struct Blobs {
     store: Arc<dyn ObjectStore>,
     place: BlobPlace,
+    measures: Measures,
 }
 
 /// What kind of place that is.
@@ -70,7 +72,13 @@ pub struct StoredFile {
 impl Blobs {
     /// Files in `store`, which is the one of `place`.
     pub(super) fn over(store: Arc<dyn ObjectStore>, place: BlobPlace) -> Self {
-        Self { store, place }
+        Self { store, place, measures: Measures::default() }
+    }
+
+    /// The same files, whose calls `measures` counts and times.
+    #[must_use]
+    pub fn measured_by(self, measures: Measures) -> Self {
+        Self { measures, ..self }
     }
 
     /// Files in memory, for tests.
@@ -102,7 +110,7 @@ impl Blobs {
             options.attributes = Attributes::from_iter([(Attribute::ContentType, media_type)]);
         }
         let stored = self.store.put_opts(location, PutPayload::from(bytes), options);
-        match self.ask(path, ANSWER_WITHIN, stored).await? {
+        match self.ask(StorageCall::Put, path, ANSWER_WITHIN, stored).await? {
             Some(_) => Ok(()),
             None => Err(Error::unavailable(self.name_of(path), "there is no such place")),
         }
@@ -125,7 +133,7 @@ impl Blobs {
             self.store.copy(&source, &target).await?;
             self.store.head(&target).await
         };
-        Ok(self.ask(from, ANSWER_WITHIN, copied).await?.map(|file| file.size))
+        Ok(self.ask(StorageCall::Copy, from, ANSWER_WITHIN, copied).await?.map(|file| file.size))
     }
 
     /// The file, or `None` when there is none.
@@ -137,7 +145,7 @@ impl Blobs {
     }
 
     async fn read(&self, path: &str, location: &BlobPath) -> Result<Option<Bytes>> {
-        self.ask(path, READ_WITHIN, async { self.store.get(location).await?.bytes().await }).await
+        self.ask(StorageCall::Get, path, READ_WITHIN, async { self.store.get(location).await?.bytes().await }).await
     }
 
     /// What marks the place as somebody's; see [`crate::StorageClaim`].
@@ -158,7 +166,7 @@ impl Blobs {
     pub async fn open(&self, path: &str, range: Option<Range<u64>>) -> Result<Option<StoredFile>> {
         let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
         let location = checked(path)?;
-        let Some(found) = self.ask(path, ANSWER_WITHIN, self.store.get_opts(&location, options)).await? else {
+        let Some(found) = self.ask(StorageCall::Get, path, ANSWER_WITHIN, self.store.get_opts(&location, options)).await? else {
             return Ok(None);
         };
         let (bytes, range) = (found.meta.size, found.range.clone());
@@ -173,7 +181,7 @@ impl Blobs {
     /// [`Error::BlobPath`], [`Error::Unavailable`].
     pub async fn length(&self, path: &str) -> Result<Option<u64>> {
         let location = checked(path)?;
-        Ok(self.ask(path, ANSWER_WITHIN, self.store.head(&location)).await?.map(|file| file.size))
+        Ok(self.ask(StorageCall::Head, path, ANSWER_WITHIN, self.store.head(&location)).await?.map(|file| file.size))
     }
 
     /// Removes a file; one that is not there is removed already.
@@ -193,7 +201,7 @@ impl Blobs {
         let locations = paths.iter().map(|path| checked(path)).collect::<Result<Vec<_>>>()?;
         let mut removed = self.store.delete_stream(stream::iter(locations.into_iter().map(Ok)).boxed());
         // What is not there counts as removed, what is no answer any more ends it.
-        while !matches!(self.ask(&first, ANSWER_WITHIN, removed.try_next()).await?, Some(None)) {}
+        while !matches!(self.ask(StorageCall::Delete, &first, ANSWER_WITHIN, removed.try_next()).await?, Some(None)) {}
         Ok(())
     }
 
@@ -212,7 +220,7 @@ impl Blobs {
     pub fn listing(&self, folder: &str) -> Result<BoxStream<'static, Result<StoredBlob>>> {
         let entries = self.store.list(Some(&checked(folder)?));
         let next = |(blobs, folder, mut entries): (Self, String, BoxStream<'static, _>)| async move {
-            let entry = blobs.ask(&folder, ANSWER_WITHIN, entries.try_next()).await?.flatten();
+            let entry = blobs.ask(StorageCall::List, &folder, ANSWER_WITHIN, entries.try_next()).await?.flatten();
             Ok(entry.map(|entry: ObjectMeta| (StoredBlob::from(entry), (blobs, folder, entries))))
         };
         Ok(stream::try_unfold((self.clone(), folder.to_owned(), entries), next).boxed())
@@ -220,6 +228,19 @@ impl Blobs {
 
     /// What came of a request about `path`, of which a bucket may take so long; `None` when there is no such file.
     async fn ask<T>(
+        &self,
+        call: StorageCall,
+        path: &str,
+        limit: Duration,
+        request: impl Future<Output = Result<T, StorageError>>,
+    ) -> Result<Option<T>> {
+        let start = Instant::now();
+        let answer = self.answer(path, limit, request).await;
+        self.measures.called_storage(call, start, answer.is_err());
+        answer
+    }
+
+    async fn answer<T>(
         &self,
         path: &str,
         limit: Duration,

@@ -3,6 +3,7 @@
 //! Whoever listens may be deaf without knowing: a pooler in between, a connection that died silently. So each process says
 //! something to itself now and then; while it does not hear that, it looks at the store more often.
 
+use super::last_heard::LastHeard;
 use super::news::{self, Notice};
 use crate::PostgresStore;
 use crate::worker::{Hints, News};
@@ -52,7 +53,7 @@ pub(super) async fn tell(store: PostgresStore, me: String, mut outlet: mpsc::Rec
 }
 
 /// Listens to other hosts, for ever.
-pub(super) async fn listen(store: PostgresStore, me: String, hints: Arc<Hints>) {
+pub(super) async fn listen(store: PostgresStore, me: String, hints: Arc<Hints>, heard: LastHeard) {
     hints.set_look_every(LOOK_WHEN_DEAF);
     loop {
         let error = match store.listen().await {
@@ -60,7 +61,7 @@ pub(super) async fn listen(store: PostgresStore, me: String, hints: Arc<Hints>) 
                 // What was said meanwhile is not known.
                 hints.submitted_somewhere();
                 hints.hear(&News::Awaiting);
-                let error = hear(&store, &me, &hints, &mut listener).await;
+                let error = hear(&store, &me, &hints, &heard, &mut listener).await;
                 tracing::warn!(%error, "news of other hosts are not heard; jobs and ends are found by looking");
                 error
             }
@@ -73,13 +74,19 @@ pub(super) async fn listen(store: PostgresStore, me: String, hints: Arc<Hints>) 
 }
 
 /// Hears until that does not work any more; why.
-async fn hear(store: &PostgresStore, me: &str, hints: &Hints, listener: &mut sqlx::postgres::PgListener) -> String {
+async fn hear(
+    store: &PostgresStore,
+    me: &str,
+    hints: &Hints,
+    heard: &LastHeard,
+    listener: &mut sqlx::postgres::PgListener,
+) -> String {
     let mut count: u64 = 0;
     let mut next_echo = Instant::now();
     let mut awaited: Option<Instant> = None;
     loop {
         tokio::select! {
-            heard = listener.try_recv() => match heard {
+            said = listener.try_recv() => match said {
                 Ok(Some(notification)) => {
                     let Notice { from, echo, news } = news::read(notification.payload());
                     if from != me {
@@ -88,6 +95,7 @@ async fn hear(store: &PostgresStore, me: &str, hints: &Hints, listener: &mut sql
                         }
                     } else if echo == Some(count.to_string()) {
                         awaited = None;
+                        heard.note();
                         hints.set_look_every(LOOK_WHEN_HEARING);
                     }
                 }

@@ -7,12 +7,14 @@
 mod ask;
 mod bridge;
 mod database_time;
+mod last_heard;
 mod news;
 mod upstreams;
 mod watch;
 
 pub use ask::{AskProcess, NoAnswer};
 pub use database_time::DatabaseTime;
+pub use last_heard::LastHeard;
 
 use crate::progress::Events;
 use crate::worker::{Hints, News};
@@ -69,19 +71,21 @@ pub struct RemoteHosts {
     pub address: Option<String>,
     /// What time it is, for those who prove to each other who they are.
     pub time: DatabaseTime,
+    /// When news were last known to arrive.
+    pub heard: LastHeard,
 }
 
 impl RemoteHosts {
     /// Works with other hosts until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { store, hints, outlet, events, facts, ask, address, time } = self;
+        let Self { store, hints, outlet, events, facts, ask, address, time, heard } = self;
         let id = facts().id;
         let me = id.to_string();
         // Nobody is looked for who cannot be asked.
         let can_ask = Arc::<AtomicBool>::default();
         let mut tasks = JoinSet::new();
         tasks.spawn(bridge::tell(store.clone(), me.clone(), outlet));
-        tasks.spawn(bridge::listen(store.clone(), me, Arc::clone(&hints)));
+        tasks.spawn(bridge::listen(store.clone(), me, Arc::clone(&hints), heard));
         let watch = watch::Watch::new(Arc::clone(&hints), events, ask, Arc::clone(&can_ask));
         tasks.spawn(watch.run(store.clone()));
         tasks.spawn(keep_house(store.clone(), hints));

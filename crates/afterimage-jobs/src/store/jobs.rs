@@ -132,6 +132,19 @@ pub struct QueueDepth {
     pub running: u64,
 }
 
+/// What there is to do in a queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QueueLoad {
+    /// Which.
+    pub queue: Queue,
+    /// Jobs that a worker could take now if their key had none running.
+    pub waiting: u64,
+    /// In [`JobState::Running`].
+    pub running: u64,
+    /// How long the job of [`QueueLoad::waiting`] has waited that was accepted first.
+    pub oldest_wait: Option<Duration>,
+}
+
 /// Jobs of all keys that ended, by their end, whether or not they are still kept. Each counts once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ends {
@@ -243,15 +256,12 @@ pub trait JobStore: Send + Sync + 'static {
     /// Fails waiting jobs that no worker took in time; returns them.
     async fn time_out_starts(&self) -> Result<Vec<JobId>>;
 
-    /// How long the job has waited that a worker could take and that was accepted first; `None` when there is none.
-    async fn oldest_wait(&self) -> Result<Option<Duration>>;
-
     /// Jobs waiting and running.
     async fn queue_depth(&self) -> Result<QueueDepth>;
 
-    /// Jobs that a worker could take now if it served their queue and their key had none running, by queue. Where many hosts
-    /// share a store, no more than 10,000 of each are counted.
-    async fn due_by_queue(&self) -> Result<Vec<(Queue, u64)>>;
+    /// What there is to do in each queue in which anything is. Where many hosts share a store, no more than 10,000 waiting
+    /// jobs of each are counted.
+    async fn loads(&self) -> Result<Vec<QueueLoad>>;
 
     /// How jobs ended since the database was made.
     async fn ends(&self) -> Result<Ends>;

@@ -35,6 +35,7 @@ async fn run(shared: Arc<WorkerContext>, lease: Lease, control: Control, mut req
             Ok(Renewed::Held { cancel_requested: true }) => control.cancel.cancel(),
             Ok(Renewed::Held { cancel_requested: false }) => {}
             Ok(Renewed::Lost) => {
+                shared.options.measures.leases_lost.inc();
                 tracing::warn!(job_id = %lease.job, attempt = lease.attempt, "lease lost");
                 control.abandon.cancel();
                 return;

@@ -19,7 +19,7 @@ pub use hints::{Hints, News};
 pub use workers::Workers;
 
 use crate::progress::Events;
-use crate::{Backoff, Blobs, Lease, ProcessId, Queue, Store, UNNAMED};
+use crate::{Backoff, Blobs, Lease, Measures, ProcessId, Queue, Store, UNNAMED};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -33,6 +33,8 @@ pub struct WorkerOptions {
     pub slots: Vec<Vec<Queue>>,
     /// The process that the slots are in.
     pub process: ProcessId,
+    /// Counts and times what the slots do.
+    pub measures: Measures,
     /// How long a job stays with a worker that is not heard of.
     pub lease: Duration,
     /// How often a lease is renewed; several times per lease, so that a slow renewal loses nothing.
@@ -59,6 +61,7 @@ impl Default for WorkerOptions {
         Self {
             slots: vec![UNNAMED.to_vec()],
             process: ProcessId::random(),
+            measures: Measures::default(),
             lease: Duration::from_secs(12),
             renew_every: Duration::from_secs(3),
             poll_every: Duration::from_millis(200),

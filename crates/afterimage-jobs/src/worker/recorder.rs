@@ -62,6 +62,9 @@ pub(super) async fn record(shared: &WorkerContext, lease: &Lease, job: &Job, end
         }
     };
     tracing::info!(job_id = %lease.job, attempt = lease.attempt, end = name_of(&ending), ?fenced, "job left the worker");
+    if fenced == Fenced::Lost {
+        shared.options.measures.leases_lost.inc();
+    }
     match (fenced, &ending) {
         (Fenced::Done, Ending::Succeeded(result)) => shared.executor.recorded(job, RecordedEnd::Succeeded(result)),
         (Fenced::Done, Ending::Failed(failure)) => shared.executor.recorded(job, RecordedEnd::Failed(failure)),

@@ -25,7 +25,10 @@ pub(super) async fn run(shared: Arc<WorkerContext>) {
 
 async fn look(shared: &WorkerContext) -> bool {
     let ended = match (shared.store.rescue().await, shared.store.time_out_starts().await) {
-        (Ok(rescued), Ok(late)) => [rescued, late].concat(),
+        (Ok(rescued), Ok(late)) => {
+            shared.options.measures.leases_expired.inc_by(rescued.len() as u64);
+            [rescued, late].concat()
+        }
         (Err(error), _) | (_, Err(error)) => {
             tracing::warn!(%error, "cannot look for lost jobs");
             return false;

@@ -58,6 +58,9 @@ async fn run_job(shared: &Arc<WorkerContext>, slot: usize, worker: &WorkerId, jo
     let lease = job.lease(worker);
     let job = Arc::new(job);
     tracing::info!(job_id = %job.id, attempt = job.attempt, slot, "job started");
+    if let (1, Some(started)) = (job.attempt, job.started_at) {
+        shared.options.measures.waited(started.since(job.created_at));
+    }
     let span = attempt_span(&job, worker);
     run_attempt(shared, slot, job, lease, claimed).instrument(span).await;
 }
@@ -65,7 +68,7 @@ async fn run_job(shared: &Arc<WorkerContext>, slot: usize, worker: &WorkerId, jo
 /// The span of an attempt. The first one is part of what the submit began; a later one begins a trace of its own, since that
 /// may be long after, and names the first.
 fn attempt_span(job: &Job, worker: &WorkerId) -> Span {
-    let waited = job.started_at.map(|started| started.0 - job.created_at.0);
+    let waited = job.started_at.map(|started| started.since(job.created_at).as_millis() as u64);
     let span = tracing::info_span!(
         target: trace::TARGET,
         parent: None,

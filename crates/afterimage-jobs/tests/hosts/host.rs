@@ -3,7 +3,7 @@
 use crate::postgres::Server;
 use afterimage_core::{GenerationFacts, GenerationRequest, ModelFacts, OutputFormat, Size, Task};
 use afterimage_jobs::progress::{Event, Events};
-use afterimage_jobs::remote::{AskProcess, DatabaseTime, ProcessFacts, RemoteHosts};
+use afterimage_jobs::remote::{AskProcess, DatabaseTime, LastHeard, ProcessFacts, RemoteHosts};
 use afterimage_jobs::worker::{Control, Execution, Executor, Hints, Produced, WorkerOptions, Workers};
 use afterimage_jobs::{
     Blobs, Job, JobId, JobSpec, KeyId, KeyStore, NewJob, NewKey, OutputSpec, PostgresOptions, PostgresStore, Priority,
@@ -126,6 +126,7 @@ impl Host {
             ask,
             address: internal_address,
             time: DatabaseTime::default(),
+            heard: LastHeard::default(),
         };
         let remote = tokio::spawn(remote.run(stop.clone()));
         Self { store, hints, events, workers, stop, remote }

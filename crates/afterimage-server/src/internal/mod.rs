@@ -14,7 +14,7 @@ pub use routes::router;
 
 use crate::network::sender_towards;
 use afterimage_jobs::progress::Noted;
-use afterimage_jobs::remote::{AskProcess, DatabaseTime};
+use afterimage_jobs::remote::{AskProcess, DatabaseTime, LastHeard};
 use afterimage_jobs::{JobId, PostgresStore, ProcessId};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -33,6 +33,8 @@ pub struct Neighbours {
     pub time: DatabaseTime,
     /// Makes and checks passes.
     pub passes: Passes,
+    /// When news of the others were last known to arrive.
+    pub heard: LastHeard,
 }
 
 impl Neighbours {

@@ -1,15 +1,18 @@
 //! How much there is to do: the figure by which workers are started and stopped.
 
+use super::queue_gauges::name_of;
 use crate::refusal::Refusal;
-use afterimage_jobs::Store;
 use afterimage_jobs::worker::Engines;
+use afterimage_jobs::{Queue, QueueLoad, Store};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What the load is read from. Clones share all of it.
 #[derive(Clone)]
@@ -20,12 +23,13 @@ pub struct LoadSources {
     pub engines: Arc<dyn Engines>,
 }
 
-/// The whole queue's load, whichever process is asked.
+/// What there is to do for processes like the one that is asked: in the queues that it serves, or in all of them where it
+/// runs no jobs.
 #[derive(Debug, PartialEq, Serialize)]
-struct QueueLoad {
+struct ShownLoad {
     /// Jobs waiting and running. What consumers hold must count: a figure that forgets it stops them at work.
     load: u64,
-    /// Jobs waiting.
+    /// Jobs waiting that could start.
     waiting: u64,
     /// Jobs running.
     running: u64,
@@ -33,19 +37,51 @@ struct QueueLoad {
     slots: usize,
     /// Seconds that the job has waited that waits longest; 0 when none does.
     oldest_wait_s: f64,
+    /// The same by set of models.
+    models: Vec<ModelLoad>,
+}
+
+/// What there is to do for one set of models.
+#[derive(Debug, PartialEq, Serialize)]
+struct ModelLoad {
+    /// Its name; `default` for the one without.
+    model: String,
+    waiting: u64,
+    running: u64,
+    oldest_wait_s: f64,
+}
+
+/// The load in the queues `served`, or in all of them if there are none.
+fn shown(loads: &[QueueLoad], served: &BTreeSet<Queue>, slots: usize) -> ShownLoad {
+    let counts = |load: &&QueueLoad| served.is_empty() || served.contains(&load.queue);
+    let counted: Vec<&QueueLoad> = loads.iter().filter(counts).collect();
+    let seconds = |wait: Option<Duration>| wait.map_or(0.0, |wait| wait.as_secs_f64());
+    let (waiting, running) =
+        counted.iter().fold((0, 0), |(waiting, running), load| (waiting + load.waiting, running + load.running));
+    ShownLoad {
+        load: waiting + running,
+        waiting,
+        running,
+        slots,
+        oldest_wait_s: seconds(counted.iter().filter_map(|load| load.oldest_wait).max()),
+        models: counted
+            .iter()
+            .map(|load| ModelLoad {
+                model: name_of(&load.queue).to_owned(),
+                waiting: load.waiting,
+                running: load.running,
+                oldest_wait_s: seconds(load.oldest_wait),
+            })
+            .collect(),
+    }
 }
 
 impl LoadSources {
-    async fn load(&self) -> Result<QueueLoad, Refusal> {
-        let depth = self.store.queue_depth().await?;
-        let oldest = self.store.oldest_wait().await?;
-        Ok(QueueLoad {
-            load: depth.queued + depth.running,
-            waiting: depth.queued,
-            running: depth.running,
-            slots: self.engines.statuses().len(),
-            oldest_wait_s: oldest.map_or(0.0, |wait| wait.as_secs_f64()),
-        })
+    async fn load(&self) -> Result<ShownLoad, Refusal> {
+        let loads = self.store.loads().await?;
+        let engines = self.engines.statuses();
+        let served = engines.iter().flat_map(|engine| engine.queues.clone()).collect();
+        Ok(shown(&loads, &served, engines.len()))
     }
 }
 
@@ -58,5 +94,28 @@ async fn autoscale(State(sources): State<LoadSources>) -> Response {
     match sources.load().await {
         Ok(load) => Json(load).into_response(),
         Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_counts_what_it_could_run_and_others_count_all() {
+        let queue = |name: &str| -> Queue { Some(name.parse().unwrap()) };
+        let load = |queue, waiting, running, wait| QueueLoad {
+            queue,
+            waiting,
+            running,
+            oldest_wait: Some(Duration::from_secs(wait)),
+        };
+        let loads = [load(queue("dev"), 3, 1, 9), load(queue("srpo"), 10, 0, 20)];
+        let of_dev = shown(&loads, &BTreeSet::from([queue("dev"), None]), 2);
+        assert_eq!((of_dev.load, of_dev.waiting, of_dev.running, of_dev.slots), (4, 3, 1, 2));
+        assert_eq!((of_dev.oldest_wait_s, of_dev.models.len()), (9.0, 1));
+        let of_all = shown(&loads, &BTreeSet::new(), 0);
+        assert_eq!((of_all.load, of_all.oldest_wait_s, of_all.models.len()), (14, 20.0, 2));
+        assert_eq!(shown(&[], &BTreeSet::new(), 0).load, 0);
     }
 }

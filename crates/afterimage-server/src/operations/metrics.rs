@@ -1,11 +1,14 @@
 //! Counters and histograms, served as OpenMetrics text on the admin listener only.
 
 use super::checks::CheckCounters;
+use super::host_gauges::HostGauges;
+use super::queue_gauges::QueueGauges;
 use crate::http::layers::RouteName;
+use crate::internal::Neighbours;
 use crate::refusal::Refusal;
 use crate::storage_room::StorageRoom;
 use afterimage_jobs::worker::{EngineStatus, Engines, RecordedEnd};
-use afterimage_jobs::{Job, Store};
+use afterimage_jobs::{Job, Measures, Store};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{Method, StatusCode, header};
@@ -21,7 +24,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// All metrics of one server.
@@ -33,7 +36,8 @@ pub struct Metrics {
     jobs: Family<StateLabels, Counter>,
     inference_seconds: Histogram,
     queue: Family<StateLabels, Gauge>,
-    oldest_wait: Gauge<f64, AtomicU64>,
+    queues: QueueGauges,
+    hosts: HostGauges,
     open_webhooks: Gauge,
     ready_engines: Gauge,
     engine_restarts: Gauge,
@@ -87,9 +91,13 @@ struct StateLabels {
     state: &'static str,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
+impl Metrics {
+    /// Metrics of a process that is a `role` (see [`super::host_gauges::role`]), with those of the queue; `shared`: others use its database.
+    pub fn new(measures: &Measures, role: &'static str, shared: bool) -> Self {
         let mut registry = Registry::with_prefix("afterimage");
+        measures.register(&mut registry, shared);
+        let hosts = HostGauges::registered(&mut registry, role, shared);
+        let queues = QueueGauges::registered(&mut registry);
         let requests = Family::default();
         registry.register("http_requests", "Answered requests", requests.clone());
         let request_seconds: Family<RouteLabels, Histogram, fn() -> Histogram> =
@@ -106,13 +114,6 @@ impl Default for Metrics {
         registry.register_with_unit("inference", "Time in the engine", Unit::Seconds, inference_seconds.clone());
         let queue = Family::default();
         registry.register("queue_jobs", "Jobs waiting and running", queue.clone());
-        let oldest_wait = Gauge::default();
-        registry.register_with_unit(
-            "queue_oldest_wait",
-            "How long the job has waited that may start and was accepted first",
-            Unit::Seconds,
-            oldest_wait.clone(),
-        );
         let open_webhooks = Gauge::default();
         registry.register("webhooks_open", "Webhooks neither delivered nor given up", open_webhooks.clone());
         let ready_engines = Gauge::default();
@@ -152,7 +153,8 @@ impl Default for Metrics {
             jobs,
             inference_seconds,
             queue,
-            oldest_wait,
+            queues,
+            hosts,
             open_webhooks,
             ready_engines,
             engine_restarts,
@@ -165,9 +167,7 @@ impl Default for Metrics {
             disk_kept_free,
         }
     }
-}
 
-impl Metrics {
     /// Notes the end of `job`.
     pub fn ended(&self, job: &Job, end: RecordedEnd<'_>) {
         if let RecordedEnd::Succeeded(result) = end {
@@ -239,6 +239,8 @@ pub struct MetricSources {
     pub engines: Arc<dyn Engines>,
     /// The disks.
     pub room: Arc<StorageRoom>,
+    /// Other processes of the same database, where there can be some.
+    pub neighbours: Option<Neighbours>,
 }
 
 impl MetricSources {
@@ -248,14 +250,17 @@ impl MetricSources {
         for (state, count) in [("queued", depth.queued), ("running", depth.running)] {
             self.metrics.queue.get_or_create(&StateLabels { state }).set(count as i64);
         }
-        let oldest = self.store.oldest_wait().await?;
-        self.metrics.oldest_wait.set(oldest.map_or(0.0, |wait| wait.as_secs_f64()));
         // The store counts them where it records them: once each, whoever ends a job and however often that is told.
         let ends = self.store.ends().await?;
         for (state, count) in [("succeeded", ends.succeeded), ("failed", ends.failed), ("cancelled", ends.cancelled)] {
             self.metrics.jobs.get_or_create(&StateLabels { state }).inner().store(count, Ordering::Relaxed);
         }
         let engines = self.engines.statuses();
+        let served = engines.iter().flat_map(|engine| engine.queues.clone());
+        self.metrics.queues.show(&self.store.loads().await?, served);
+        if let Some(neighbours) = &self.neighbours {
+            self.metrics.hosts.read(neighbours).await;
+        }
         self.metrics.ready_engines.set(engines.iter().filter(|engine| engine.is_open).count() as i64);
         self.metrics.engine_restarts.set(engines.iter().map(|engine| engine.restarts).sum::<u64>() as i64);
         self.metrics.count_engines(&engines);

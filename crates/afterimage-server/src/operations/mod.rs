@@ -3,9 +3,11 @@
 mod checks;
 mod counted;
 pub mod health;
+pub mod host_gauges;
 pub mod load;
 pub mod loras;
 pub mod metrics;
+mod queue_gauges;
 mod readiness;
 pub mod status;
 

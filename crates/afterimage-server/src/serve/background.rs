@@ -9,7 +9,7 @@ use crate::webhooks::{Deliverer, Render};
 use afterimage_jobs::remote::{ProcessFacts, RemoteHosts};
 use afterimage_jobs::retention::Retention;
 use afterimage_jobs::worker::{News, WorkerOptions, Workers};
-use afterimage_jobs::{ProcessId, Sweeper, SystemClock};
+use afterimage_jobs::{Sweeper, SystemClock};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub fn start_background(app: &App, kept: Duration, stop: &CancellationToken) -> 
 }
 
 /// Starts workers on the server's engines, a slot for each engine: no job is claimed that has to wait for one that is busy.
-pub fn start_workers(app: &App, process: ProcessId, finish_within: Duration) -> Workers {
+pub fn start_workers(app: &App, options: WorkerOptions) -> Workers {
     let slots = app.metrics.engines.statuses().into_iter().map(|engine| engine.queues).collect();
     let sync = &app.dialects.sync;
     let blobs = &sync.submitter.blobs;
@@ -45,7 +45,7 @@ pub fn start_workers(app: &App, process: ProcessId, finish_within: Duration) -> 
         Arc::new(executor),
         Arc::clone(&sync.submitter.hints),
         sync.follower.events.clone(),
-        WorkerOptions { slots, process, finish_within, ..WorkerOptions::default() },
+        WorkerOptions { slots, ..options },
     )
 }
 
@@ -58,7 +58,7 @@ pub fn remote_hosts(
     address: Option<String>,
 ) -> RemoteHosts {
     let engines = Arc::clone(&app.metrics.engines);
-    let Neighbours { process: id, store, ask, time, passes: _ } = neighbours;
+    let Neighbours { process: id, store, ask, time, passes: _, heard } = neighbours;
     let role = if is_worker { "worker" } else { "serve" };
     let facts = move || {
         let statuses = engines.statuses();
@@ -83,6 +83,7 @@ pub fn remote_hosts(
         ask: Some(ask),
         address,
         time,
+        heard,
     }
 }
 

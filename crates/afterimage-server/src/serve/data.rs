@@ -2,7 +2,7 @@
 
 use crate::options::{DatabaseAddress, ServeOptions, StoragePlace};
 use afterimage_jobs::{
-    Blobs, DataFolderLock, DatabaseLock, NewKey, PostgresOptions, PostgresStore, Queue, Result, Secret, SqliteStore,
+    Blobs, DataFolderLock, DatabaseLock, Measures, NewKey, PostgresOptions, PostgresStore, Queue, QueueLoad, Result, Secret, SqliteStore,
     StorageClaim, Store, SystemClock, is_open_to_others,
 };
 use std::collections::BTreeSet;
@@ -53,7 +53,7 @@ impl Data {
     ///
     /// # Errors
     /// When another server has it, or it cannot be used.
-    pub async fn open(options: &ServeOptions) -> Result<(Self, Locks)> {
+    pub async fn open(options: &ServeOptions, measures: &Measures) -> Result<(Self, Locks)> {
         let Opened { store, shared, folder, locks } = match &options.database {
             Some(DatabaseAddress::Postgres { address, direct, expired_leases }) => {
                 let connections = CONNECTIONS + options.workers.div_ceil(SLOTS_PER_CONNECTION);
@@ -61,6 +61,7 @@ impl Data {
                     connections: connections as u32,
                     expired_leases: *expired_leases,
                     direct_address: direct.clone(),
+                    measures: measures.clone(),
                     ..PostgresOptions::default()
                 };
                 open_shared(address, options).await?
@@ -76,6 +77,7 @@ impl Data {
         let in_data_folder = StoragePlace::Folder(options.data_dir.clone());
         let storage = options.storage.as_ref().unwrap_or(&in_data_folder);
         let (blobs, claim) = open_storage(storage, store.as_ref(), shared.is_some()).await?;
+        let blobs = blobs.measured_by(measures.clone());
         let storage_folder = match storage {
             StoragePlace::Folder(folder) => Some(folder.as_path()),
             // How full it is is somebody else's business.
@@ -120,8 +122,8 @@ async fn open_shared(address: &str, options: PostgresOptions) -> Result<Opened> 
 
 /// What was accepted for a set of models that is not there any more is kept, in case that was a mistake.
 async fn warn_of_unserved_jobs(store: &dyn Store, served: &[Queue]) -> Result<()> {
-    for (queue, jobs) in store.due_by_queue().await? {
-        if !served.contains(&queue) {
+    for QueueLoad { queue, waiting: jobs, .. } in store.loads().await? {
+        if !served.contains(&queue) && jobs > 0 {
             tracing::warn!(
                 model = queue.as_ref().map(tracing::field::display),
                 jobs,

@@ -14,9 +14,9 @@ use crate::listen::{ListenError, Listener};
 use crate::options::ServeOptions;
 use crate::router::paths;
 use crate::storage_room::StorageRoom;
-use afterimage_jobs::remote::DatabaseTime;
-use afterimage_jobs::worker::{Hints, UnusableEngine};
-use afterimage_jobs::{Error as StoreError, PostgresStore, ProcessId};
+use afterimage_jobs::remote::{DatabaseTime, LastHeard};
+use afterimage_jobs::worker::{Hints, UnusableEngine, WorkerOptions};
+use afterimage_jobs::{Error as StoreError, Measures, PostgresStore, ProcessId};
 use background::{remote_hosts, start_background, start_workers};
 use data::Data;
 pub use listeners::Started;
@@ -55,7 +55,8 @@ pub async fn serve(
     // Both listeners first: a port that is taken should be told before anything is made.
     let listeners = Listeners::bind(&options).await?;
     // What opens the data is large and done within a moment; what serves lives as long as the process.
-    let (data, _locks) = Box::pin(Data::open(&options)).await?;
+    let measures = Measures::default();
+    let (data, _locks) = Box::pin(Data::open(&options, &measures)).await?;
     let first_key = data.first_key.clone();
     let closing = CancellationToken::new();
     let process = ProcessId::random();
@@ -71,7 +72,7 @@ pub async fn serve(
         (Hints::default(), None)
     };
     let api = listeners.api.as_ref();
-    let resources = resources(&options, data, signer, hints, neighbours.clone(), api, closing.clone())?;
+    let resources = resources(&options, data, signer, hints, neighbours.clone(), measures.clone(), api, closing.clone())?;
     let app = App::new(resources);
     let routes = Routes::of(&app, neighbours.as_ref());
     let announced = listeners.announced(&options, first_key, paths(&routes.api));
@@ -88,7 +89,7 @@ pub async fn serve(
         let hosts = remote_hosts(&app, neighbours, outlet, options.listen.is_none(), address);
         tasks.spawn(hosts.run(background.clone()));
     }
-    let workers = start_workers(&app, process, options.finish_within);
+    let workers = start_workers(&app, WorkerOptions { process, measures, finish_within: options.finish_within, ..WorkerOptions::default() });
     let mut servers = listeners.serve(&options, routes, &closing);
     started(&announced);
 
@@ -116,7 +117,7 @@ fn neighbours(process: ProcessId, store: PostgresStore, signer: Signer) -> Resul
     let time = DatabaseTime::default();
     let passes = Passes::new(signer, time.clone());
     let ask = Arc::new(HttpAsk::new(passes.clone())?);
-    Ok(Neighbours { process, store, ask, time, passes })
+    Ok(Neighbours { process, store, ask, time, passes, heard: LastHeard::default() })
 }
 
 /// What the server's parts are made of.
@@ -126,6 +127,7 @@ fn resources(
     signer: Signer,
     hints: Hints,
     neighbours: Option<Neighbours>,
+    measures: Measures,
     listener: Option<&Listener>,
     stopping: CancellationToken,
 ) -> Result<Resources, ServeError> {
@@ -143,6 +145,7 @@ fn resources(
         storage_claim: Arc::new(data.claim),
         store: data.store,
         neighbours,
+        measures,
         hints: Arc::new(hints),
         needs_engines: options.workers > 0,
         room: StorageRoom::new(options.quota, Disks::of(data.folders)),

@@ -6,7 +6,7 @@ use crate::store::endings::{self, Payload};
 use crate::store::order;
 use crate::{
     CancelOutcome, CancelledAll, Due, Ends, Error, Failure, Fenced, Idempotency, Job, JobId, JobResult, JobSpec,
-    JobState, JobStore, KeyId, Lease, ListFilter, NewJob, POSITION_LIMIT, Page, Queue, QueueDepth, Removed, Renewed,
+    JobState, JobStore, KeyId, Lease, ListFilter, NewJob, POSITION_LIMIT, Page, Queue, QueueDepth, QueueLoad, Removed, Renewed,
     Result, Spending, Submitted, Timestamp, WorkerId,
 };
 use async_trait::async_trait;
@@ -147,28 +147,30 @@ impl JobStore for MemoryStore {
         Ok(self.reach()?.time_out_starts(now))
     }
 
-    async fn oldest_wait(&self) -> Result<Option<Duration>> {
-        let now = self.clock.now();
-        let tables = self.reach()?;
-        let waiting =
-            tables.jobs.values().filter(|stored| stored.lifecycle.phase == (Phase::Queued { ready_at: None }));
-        Ok(waiting.map(|stored| now.since(stored.job.created_at)).max())
-    }
-
     async fn queue_depth(&self) -> Result<QueueDepth> {
         let tables = self.reach()?;
         let count = |state| tables.jobs.values().filter(|stored| stored.job.state == state).count() as u64;
         Ok(QueueDepth { queued: count(JobState::Queued), running: count(JobState::Running) })
     }
 
-    async fn due_by_queue(&self) -> Result<Vec<(Queue, u64)>> {
-        let mut due = BTreeMap::<Queue, u64>::new();
+    async fn loads(&self) -> Result<Vec<QueueLoad>> {
+        let now = self.clock.now();
+        let mut loads = BTreeMap::<Queue, QueueLoad>::new();
         for stored in self.reach()?.jobs.values() {
-            if stored.lifecycle.phase == (Phase::Queued { ready_at: None }) {
-                *due.entry(stored.queue().clone()).or_default() += 1;
+            let is_due = stored.lifecycle.phase == (Phase::Queued { ready_at: None });
+            if !is_due && stored.job.state != JobState::Running {
+                continue;
+            }
+            let load = loads.entry(stored.queue().clone()).or_default();
+            load.queue.clone_from(stored.queue());
+            if is_due {
+                load.waiting += 1;
+                load.oldest_wait = load.oldest_wait.max(Some(now.since(stored.job.created_at)));
+            } else {
+                load.running += 1;
             }
         }
-        Ok(due.into_iter().collect())
+        Ok(loads.into_values().collect())
     }
 
     async fn ends(&self) -> Result<Ends> {

@@ -9,7 +9,7 @@ use crate::store::endings::{self, Payload};
 use crate::store::sql::rows::{self, column, select_jobs};
 use crate::{
     CancelOutcome, CancelledAll, Due, Ends, Failure, Fenced, Idempotency, Job, JobId, JobResult, JobState, JobStore,
-    KeyId, Lease, ListFilter, NewJob, POSITION_LIMIT, Page, Queue, QueueDepth, Removed, Renewed, Result, Spending,
+    KeyId, Lease, ListFilter, NewJob, POSITION_LIMIT, Page, QueueDepth, QueueLoad, Removed, Renewed, Result, Spending,
     Submitted, Timestamp, WorkerId,
 };
 use async_trait::async_trait;
@@ -34,14 +34,16 @@ const DEPTH: &str = "SELECT \
       - COUNT(*) FILTER (WHERE NOT deleted))::BIGINT AS queued, COUNT(*) AS running FROM jobs WHERE state = 'running'";
 
 /// The order of each queue is not that of time, so the first few of each are looked at: a key's burst waits in order.
-const OLDEST_WAIT: &str = "SELECT queue_now() - MIN(first.created_at) AS wait FROM queue_times CROSS JOIN LATERAL ( \
-     SELECT created_at FROM jobs WHERE jobs.engine_model = queue_times.engine_model AND state = 'queued' \
-     AND ready_at IS NULL AND NOT awaits_sources ORDER BY due, seq LIMIT 1000) AS first";
-
-const DUE_BY_QUEUE: &str = "SELECT engine_model, waiting.jobs FROM queue_times CROSS JOIN LATERAL ( \
-     SELECT COUNT(*) AS jobs FROM (SELECT 1 FROM jobs WHERE jobs.engine_model = queue_times.engine_model \
-     AND state = 'queued' AND ready_at IS NULL AND NOT awaits_sources LIMIT $1) AS first) AS waiting \
-     WHERE waiting.jobs > 0 ORDER BY engine_model";
+const LOADS: &str = "SELECT queue_times.engine_model, waiting.jobs AS waiting, oldest.wait, \
+     COALESCE(running.jobs, 0) AS running FROM queue_times \
+     CROSS JOIN LATERAL (SELECT COUNT(*) AS jobs FROM (SELECT 1 FROM jobs WHERE jobs.engine_model = queue_times.engine_model \
+         AND state = 'queued' AND ready_at IS NULL AND NOT awaits_sources LIMIT $1) AS first) AS waiting \
+     CROSS JOIN LATERAL (SELECT queue_now() - MIN(created_at) AS wait FROM (SELECT created_at FROM jobs \
+         WHERE jobs.engine_model = queue_times.engine_model AND state = 'queued' AND ready_at IS NULL \
+         AND NOT awaits_sources ORDER BY due, seq LIMIT 1000) AS first) AS oldest \
+     LEFT JOIN (SELECT engine_model, COUNT(*) AS jobs FROM jobs WHERE state = 'running' GROUP BY engine_model) AS running \
+         ON running.engine_model = queue_times.engine_model \
+     WHERE waiting.jobs > 0 OR running.jobs > 0 ORDER BY queue_times.engine_model";
 
 const ENDS: &str = "SELECT state, SUM(jobs)::BIGINT AS jobs FROM (SELECT state, jobs FROM job_ends \
      UNION ALL SELECT ended, 1 FROM journal WHERE ended IS NOT NULL) AS all_ends GROUP BY state";
@@ -194,22 +196,19 @@ impl JobStore for PostgresStore {
         self.database.write(|session| Box::pin(transition::time_out_starts(session))).await
     }
 
-    async fn oldest_wait(&self) -> Result<Option<Duration>> {
-        // In a transaction, where the time of a test has to be told.
-        let row = self.database.write_statement(|session| Box::pin(session.one(sqlx::query(OLDEST_WAIT)))).await?;
-        rows::duration(&row, "wait")
-    }
-
     async fn queue_depth(&self) -> Result<QueueDepth> {
         let row = self.database.read(|session| Box::pin(session.one(sqlx::query(DEPTH)))).await?;
         let count = |name| column::<i64>(&row, name).map(|count| count.max(0).unsigned_abs());
         Ok(QueueDepth { queued: count("queued")?, running: count("running")? })
     }
 
-    async fn due_by_queue(&self) -> Result<Vec<(Queue, u64)>> {
-        let limit = Self::DUE_LIMIT;
-        let rows = self.database.read(|session| Box::pin(session.all(sqlx::query(DUE_BY_QUEUE).bind(limit)))).await?;
-        rows.iter().map(|row| Ok((rows::queue(row)?, column::<i64>(row, "jobs")?.unsigned_abs()))).collect()
+    async fn loads(&self) -> Result<Vec<QueueLoad>> {
+        // In a transaction, where the time of a test has to be told.
+        let rows = self
+            .database
+            .write_statement(|session| Box::pin(session.all(sqlx::query(LOADS).bind(Self::LOAD_LIMIT))))
+            .await?;
+        rows.iter().map(rows::load).collect()
     }
 
     async fn ends(&self) -> Result<Ends> {
@@ -259,8 +258,8 @@ impl JobStore for PostgresStore {
 }
 
 impl PostgresStore {
-    /// Most jobs of a queue that [`JobStore::due_by_queue`] counts.
-    pub(super) const DUE_LIMIT: i64 = 10_000;
+    /// Most jobs of a queue that [`JobStore::loads`] counts.
+    pub(super) const LOAD_LIMIT: i64 = 10_000;
 
     /// A worker's last word on a claim.
     async fn end(

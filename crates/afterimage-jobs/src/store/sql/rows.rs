@@ -5,7 +5,7 @@ pub(in crate::store) use super::row::column;
 use crate::state::{Lifecycle, Phase};
 use crate::store::order;
 use crate::{
-    ApiKey, Delivery, Error, Failure, FailureKind, Job, JobResult, JobSpec, JobState, KeyId, Priority, Queue, Result,
+    ApiKey, Delivery, Error, Failure, FailureKind, Job, JobResult, JobSpec, JobState, KeyId, Priority, Queue, QueueLoad, Result,
     Timestamp, Upload, UploadFacts, UploadState, Webhook, WorkerId,
 };
 use afterimage_core::ModelName;
@@ -23,6 +23,17 @@ macro_rules! select_jobs {
     };
 }
 pub(in crate::store) use select_jobs;
+
+/// What there is to do in a queue.
+pub(in crate::store) fn load(row: &impl StoredRow) -> Result<QueueLoad> {
+    let count = |name| column::<i64>(row, name).map(i64::unsigned_abs);
+    Ok(QueueLoad {
+        queue: queue(row)?,
+        waiting: count("waiting")?,
+        running: count("running")?,
+        oldest_wait: duration(row, "wait")?,
+    })
+}
 
 /// A time that may be absent.
 pub(in crate::store) fn time(row: &impl StoredRow, name: &str) -> Result<Option<Timestamp>> {

@@ -7,12 +7,17 @@ use crate::state::{Lifecycle, Transition};
 use crate::store::endings::{self, Payload};
 use crate::{
     CancelOutcome, CancelledAll, Due, Ends, Failure, Fenced, Idempotency, Job, JobId, JobResult, JobState, JobStore,
-    KeyId, Lease, ListFilter, NewJob, POSITION_LIMIT, Page, Queue, QueueDepth, Removed, Renewed, Result, Spending,
+    KeyId, Lease, ListFilter, NewJob, POSITION_LIMIT, Page, QueueDepth, QueueLoad, Removed, Renewed, Result, Spending,
     Submitted, Timestamp, WorkerId,
 };
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
 use std::time::Duration;
+
+const LOADS: &str = "SELECT engine_model, SUM(is_due) AS waiting, SUM(state = 'running') AS running, \
+     ?1 - MIN(CASE WHEN is_due THEN created_at END) AS wait FROM (SELECT *, state = 'queued' AND ready_at IS NULL \
+     AND NOT awaits_sources AS is_due FROM jobs WHERE state IN ('queued', 'running')) AS open GROUP BY engine_model \
+     HAVING SUM(is_due) > 0 OR SUM(state = 'running') > 0 ORDER BY engine_model";
 
 #[async_trait]
 impl JobStore for SqliteStore {
@@ -146,21 +151,6 @@ impl JobStore for SqliteStore {
         self.writer.write(|connection, now| Box::pin(transition::time_out_starts(connection, now))).await
     }
 
-    async fn oldest_wait(&self) -> Result<Option<Duration>> {
-        self.writer
-            .write(|connection, now| {
-                Box::pin(async move {
-                    let query = sqlx::query(
-                        "SELECT MIN(created_at) AS oldest FROM jobs \
-                         WHERE state = 'queued' AND ready_at IS NULL AND NOT awaits_sources",
-                    );
-                    let row = query.fetch_one(connection).await.map_err(unavailable)?;
-                    Ok(rows::time(&row, "oldest")?.map(|oldest| now.since(oldest)))
-                })
-            })
-            .await
-    }
-
     async fn queue_depth(&self) -> Result<QueueDepth> {
         let query = sqlx::query(
             "SELECT (SELECT COUNT(*) FROM jobs WHERE state = 'queued') AS queued, \
@@ -171,15 +161,16 @@ impl JobStore for SqliteStore {
         Ok(QueueDepth { queued: count("queued")?, running: count("running")? })
     }
 
-    async fn due_by_queue(&self) -> Result<Vec<(Queue, u64)>> {
-        let rows = sqlx::query(
-            "SELECT engine_model, COUNT(*) AS jobs FROM jobs WHERE state = 'queued' AND ready_at IS NULL \
-             AND NOT awaits_sources GROUP BY engine_model ORDER BY engine_model",
-        )
-        .fetch_all(&self.readers)
-        .await
-        .map_err(unavailable)?;
-        rows.iter().map(|row| Ok((rows::queue(row)?, column::<i64>(row, "jobs")?.unsigned_abs()))).collect()
+    async fn loads(&self) -> Result<Vec<QueueLoad>> {
+        self.writer
+            .write(|connection, now| {
+                Box::pin(async move {
+                    let query = sqlx::query(LOADS).bind(now.0);
+                    let rows = query.fetch_all(connection).await.map_err(unavailable)?;
+                    rows.iter().map(rows::load).collect()
+                })
+            })
+            .await
     }
 
     async fn ends(&self) -> Result<Ends> {

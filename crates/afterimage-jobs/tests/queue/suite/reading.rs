@@ -89,7 +89,10 @@ pub async fn depth_counts(harness: Harness) {
 }
 
 pub async fn the_longest_wait_is_known(harness: Harness) {
-    let longest = async || harness.store.oldest_wait().await.unwrap();
+    let longest = async || {
+        let loads = harness.store.loads().await.unwrap();
+        loads.into_iter().filter_map(|load| load.oldest_wait).max()
+    };
     assert_eq!(longest().await, None);
     harness.submit(remote_job(&harness.key)).await;
     assert_eq!(longest().await, None, "it awaits its pictures, not a worker");
