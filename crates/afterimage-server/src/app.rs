@@ -14,7 +14,7 @@ use crate::loras::LoraFolders;
 use crate::model_sets::ModelSets;
 use crate::operations::load::LoadSources;
 use crate::operations::loras::LoraSources;
-use crate::operations::metrics::MetricSources;
+use crate::operations::metrics::{MetricSources, Metrics};
 use crate::operations::status::{SafetyPolicy, StatusSources};
 use crate::operations::{Needs, Readiness};
 use crate::picture_check::PictureChecker;
@@ -42,6 +42,8 @@ pub struct Resources {
     pub hints: Arc<Hints>,
     /// Other processes of the same database, where there can be some.
     pub neighbours: Option<Neighbours>,
+    /// What this process does, see [`crate::operations::host_gauges::role`].
+    pub role: &'static str,
     /// What the queue counts and times.
     pub measures: Measures,
     /// Whether this server is to run jobs, or only to accept them.
@@ -128,6 +130,7 @@ impl App {
             loras: loras.clone(),
             engines: Arc::clone(&engines),
         };
+        let others = neighbours.clone();
         let shared = neighbours.as_ref().map(|neighbours| neighbours.store.clone());
         let follower = Follower { store: Arc::clone(&store), hints, events: Events::default(), stopping, neighbours };
         let media = Media {
@@ -156,9 +159,10 @@ impl App {
             engines: resources.needs_engines.then(|| Arc::clone(&engines)),
         };
         let loras = LoraSources { folders: loras, models };
-        let status = StatusSources { engines: Arc::clone(&engines), policy: resources.safety, shared };
+        let status = StatusSources { engines: Arc::clone(&engines), policy: resources.safety, shared: shared.clone() };
         let load = LoadSources { store: Arc::clone(&store), engines: Arc::clone(&engines) };
-        let metrics = MetricSources { metrics: Arc::default(), store, engines, room };
+        let metrics = Metrics::new(&resources.measures, resources.role, shared.is_some());
+        let metrics = MetricSources { metrics: Arc::new(metrics), store, engines, room, neighbours: others };
         Self { dialects, readiness: Arc::new(Readiness::new(needs)), metrics, status, load, loras, storage_claim }
     }
 

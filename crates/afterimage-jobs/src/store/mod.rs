@@ -24,7 +24,7 @@ pub use jobs::{
 pub use keys::{ApiKey, KeyStore, NewKey, Secret};
 pub use memory::MemoryStore;
 pub use outbox::{Delivery, NextTry, Outbox, Places};
-pub use postgres::{Announced, Imported, PostgresOptions, PostgresStore, RunPlace, SeenJob};
+pub use postgres::{Announced, DatabaseHealth, Imported, PostgresOptions, PostgresStore, RunPlace, SeenJob};
 pub use settings::SettingsStore;
 pub use sqlite::SqliteStore;
 pub use upkeep::Upkeep;

@@ -11,6 +11,7 @@ use crate::free_space::Disks;
 use crate::http::{PublicUrl, TrustedProxies};
 use crate::internal::{HttpAsk, Neighbours, Passes, announced_address};
 use crate::listen::{ListenError, Listener};
+use crate::operations::host_gauges::role;
 use crate::options::ServeOptions;
 use crate::router::paths;
 use crate::storage_room::StorageRoom;
@@ -147,6 +148,7 @@ fn resources(
         neighbours,
         measures,
         hints: Arc::new(hints),
+        role: role(options.listen.is_some(), options.workers > 0),
         needs_engines: options.workers > 0,
         room: StorageRoom::new(options.quota, Disks::of(data.folders)),
         models: Arc::new(options.models.clone()),

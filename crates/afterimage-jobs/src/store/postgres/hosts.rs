@@ -30,6 +30,15 @@ pub struct SeenJob {
     pub place: Option<RunPlace>,
 }
 
+/// How the database is, beyond its answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DatabaseHealth {
+    /// Age of the oldest snapshot that somebody holds. Of other roles' sessions a role sees it only with `pg_read_all_stats`.
+    pub oldest_snapshot: Option<Duration>,
+    /// Rows of the table of jobs that died and are not removed yet, as the database estimates them.
+    pub dead_rows: u64,
+}
+
 /// A process that runs jobs and tells other hosts how far they are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RunPlace {
@@ -138,6 +147,19 @@ impl PostgresStore {
         let query = "SELECT facts, seen_at FROM processes WHERE seen_at > queue_now() - $1 ORDER BY id";
         let rows = self.database.read(|session| Box::pin(session.all(sqlx::query(query).bind(age)))).await?;
         rows.iter().map(|row| Ok((column(row, "facts")?, Timestamp(column(row, "seen_at")?)))).collect()
+    }
+
+    /// How the database is.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn health(&self) -> Result<DatabaseHealth> {
+        let query = "SELECT (SELECT (EXTRACT(EPOCH FROM MAX(clock_timestamp() - xact_start)) * 1000)::BIGINT FROM pg_stat_activity \
+                     WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid()) AS age, \
+                     COALESCE(pg_stat_get_dead_tuples('jobs'::REGCLASS), 0) AS dead";
+        let row = self.database.read(|session| Box::pin(session.one(sqlx::query(query)))).await?;
+        let dead_rows = column::<i64>(&row, "dead")?.unsigned_abs();
+        Ok(DatabaseHealth { oldest_snapshot: rows::duration(&row, "age")?, dead_rows })
     }
 
     /// Takes `process` off the list.

@@ -35,7 +35,7 @@ use crate::{Clock, Error, MAX_UNCLEAN_ENDS, Queue, Result, WorkerId};
 use address::PostgresAddress;
 use database::Database;
 use grace::Grace;
-pub use hosts::{Announced, RunPlace, SeenJob};
+pub use hosts::{Announced, DatabaseHealth, RunPlace, SeenJob};
 pub use import::Imported;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -70,6 +70,8 @@ pub struct PostgresOptions {
     pub expired_leases: u32,
     /// An address of the same database that leads past a pooler, for listening.
     pub direct_address: Option<String>,
+    /// Times the calls.
+    pub measures: Measures,
     /// Takes the place of the database's clock, its grace and its regular housekeeping: for tests of one store by
     /// one caller. The database has to have been prepared for it.
     pub test_clock: Option<Arc<dyn Clock>>,
@@ -83,6 +85,7 @@ impl Default for PostgresOptions {
             longest_lease: Duration::from_secs(12),
             expired_leases: MAX_UNCLEAN_ENDS,
             direct_address: None,
+            measures: Measures::default(),
             test_clock: None,
         }
     }
