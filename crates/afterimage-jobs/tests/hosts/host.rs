@@ -7,7 +7,7 @@ use afterimage_jobs::remote::{ProcessFacts, RemoteHosts};
 use afterimage_jobs::worker::{Control, Execution, Executor, Hints, Produced, WorkerOptions, Workers};
 use afterimage_jobs::{
     Blobs, Job, JobId, JobSpec, KeyId, KeyStore, NewJob, NewKey, OutputSpec, PostgresOptions, PostgresStore, Priority,
-    Source, Store, UNNAMED,
+    Result, Source, Store, UNNAMED,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -51,8 +51,13 @@ impl Executor for WaitingEngine {
             checkers: Vec::new(),
         };
         let facts = GenerationFacts { steps_run: total, ..GenerationFacts::new(1, Size::new(64, 64), 1, model) };
-        Execution::Succeeded(Box::new(Produced { facts, files: vec![Bytes::from_static(b"picture")] }))
+        Execution::Succeeded(Box::new(Produced { facts, files: vec![picture_of(&job.id)] }))
     }
+}
+
+/// What comes of a job.
+pub fn picture_of(job: &JobId) -> Bytes {
+    Bytes::from(format!("picture of {job}"))
 }
 
 /// A process with connections of its own. Dropping it is its sudden end.
@@ -78,7 +83,12 @@ impl Host {
     }
 
     pub async fn start_with(address: &str, blobs: &Blobs, slots: usize, options: PostgresOptions) -> Self {
-        let store = PostgresStore::open(address, options).await.unwrap();
+        Self::try_start(address, blobs, slots, options).await.unwrap()
+    }
+
+    /// [`Host::start_with`], unless the database is away.
+    pub async fn try_start(address: &str, blobs: &Blobs, slots: usize, options: PostgresOptions) -> Result<Self> {
+        let store = PostgresStore::open(address, options).await?;
         let (hints, outlet) = Hints::with_outlet();
         let (hints, events) = (Arc::new(hints), Events::default());
         let workers = (slots > 0).then(|| {
@@ -106,7 +116,7 @@ impl Host {
             facts: Arc::new(facts),
         };
         let remote = tokio::spawn(remote.run(stop.clone()));
-        Self { store, hints, events, workers, stop, remote }
+        Ok(Self { store, hints, events, workers, stop, remote })
     }
 
     /// Makes a key.
