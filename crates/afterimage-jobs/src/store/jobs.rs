@@ -179,6 +179,9 @@ pub trait JobStore: Send + Sync + 'static {
     /// The job, whosever it is: callers compare [`Job::key`].
     async fn job(&self, id: &JobId) -> Result<Option<Job>>;
 
+    /// Those of these jobs that there are, in any order.
+    async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Job>>;
+
     /// The key's jobs that are not deleted, newest first.
     async fn list(&self, key: &KeyId, filter: &ListFilter) -> Result<Page>;
 

@@ -18,5 +18,6 @@ mod throughput;
 mod unreadable;
 #[path = "../support/unsteady_proxy.rs"]
 mod unsteady_proxy;
+mod upkeep;
 #[path = "../support/waiting.rs"]
 mod waiting;

@@ -69,6 +69,18 @@ impl JobStore for PostgresStore {
         row.as_ref().map(rows::job).transpose()
     }
 
+    async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Job>> {
+        let ids: Vec<String> = ids.iter().map(|id| id.as_str().to_owned()).collect();
+        let rows = self
+            .database
+            .read(|session| {
+                let query = sqlx::query(select_jobs!("WHERE jobs.id = ANY ($1)")).bind(ids.clone());
+                Box::pin(session.all(query))
+            })
+            .await?;
+        rows.iter().map(rows::job).collect()
+    }
+
     async fn list(&self, key: &KeyId, filter: &ListFilter) -> Result<Page> {
         listing::list(&self.database, key, filter).await
     }

@@ -7,9 +7,9 @@ use crate::store::sql::rows;
 use crate::{JobId, Result, Timestamp, Upkeep};
 use async_trait::async_trait;
 use std::time::Duration;
+use uuid::Uuid;
 
 const NOTED_TIME: &str = "noted_time";
-const WRITE_CHECK: &str = "write_check";
 
 /// The newest of the times that rows are made and ended.
 const NEWEST_TIME: &str = "SELECT MAX(newest) AS newest FROM ( \
@@ -102,9 +102,10 @@ impl Upkeep for PostgresStore {
         self.database
             .write(|session| {
                 Box::pin(async move {
-                    // Rolled back: that it could be written is all there is to know, and the row would be everybody's.
+                    // Rolled back: that it could be written is all there is to know. A name of its own, or processes that check
+                    // at once would wait for each other, and all of them for one that vanished in the middle.
                     session.undo();
-                    write(session, WRITE_CHECK, "").await
+                    write(session, &format!("write check {}", Uuid::new_v4()), "").await
                 })
             })
             .await
