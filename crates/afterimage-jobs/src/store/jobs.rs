@@ -211,6 +211,12 @@ pub trait JobStore: Send + Sync + 'static {
     /// One that awaits its pictures is not due, see [`crate::FetchStore`].
     async fn claim(&self, worker: &WorkerId, queues: &[Queue], lease: Duration) -> Result<Option<Job>>;
 
+    /// Hands back the job of a claim of which `worker`, which has nothing in hand and claims no more, never heard, where that can be.
+    /// Whether all is known: `false` means that something may still show, and to ask again.
+    async fn release_unheard(&self, _worker: &WorkerId) -> Result<bool> {
+        Ok(true)
+    }
+
     /// Prolongs a lease to `duration` from now.
     async fn renew(&self, lease: &Lease, duration: Duration) -> Result<Renewed>;
 

@@ -15,6 +15,7 @@ mod postgres;
 mod rescues;
 mod schemas;
 mod throughput;
+mod unheard;
 mod unreadable;
 #[path = "../support/unsteady_proxy.rs"]
 mod unsteady_proxy;

@@ -2,7 +2,7 @@
 
 use super::session::Session;
 use super::text::stored;
-use super::{PostgresStore, claim, listing, rescue, retention, submit, transition};
+use super::{PostgresStore, claim, listing, rescue, retention, submit, transition, unheard};
 use crate::progress::JobProgress;
 use crate::state::{Lifecycle, Transition};
 use crate::store::endings::{self, Payload};
@@ -154,6 +154,10 @@ impl JobStore for PostgresStore {
 
     async fn claim(&self, worker: &WorkerId, queues: &[Queue], lease: Duration) -> Result<Option<Job>> {
         claim::claim(self, worker, queues, lease).await
+    }
+
+    async fn release_unheard(&self, worker: &WorkerId) -> Result<bool> {
+        unheard::release(self, worker).await
     }
 
     async fn renew(&self, lease: &Lease, duration: Duration) -> Result<Renewed> {

@@ -27,6 +27,7 @@ mod submit;
 mod text;
 mod transition;
 mod turns;
+mod unheard;
 mod unreadable;
 mod upkeep;
 mod uploads;
