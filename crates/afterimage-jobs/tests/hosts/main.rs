@@ -12,6 +12,8 @@ mod outages;
 mod poolers;
 #[path = "../support/postgres.rs"]
 mod postgres;
+mod promotion;
+mod replicas;
 mod rescues;
 mod schemas;
 mod throughput;

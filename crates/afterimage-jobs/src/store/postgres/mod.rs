@@ -18,6 +18,7 @@ mod keys;
 mod listing;
 mod migrations;
 mod outbox;
+mod primary;
 mod rescue;
 mod retention;
 mod row;
