@@ -5,10 +5,12 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers outside of test functions fail the test too")]
 
+mod clocks;
 mod costs;
 mod host;
 mod news;
 mod outages;
+mod pooler;
 mod poolers;
 #[path = "../support/postgres.rs"]
 mod postgres;
