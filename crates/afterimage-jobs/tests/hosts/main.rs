@@ -7,6 +7,7 @@
 
 mod clocks;
 mod costs;
+mod faults;
 mod host;
 mod news;
 mod outages;
@@ -17,6 +18,8 @@ mod postgres;
 mod promotion;
 mod replicas;
 mod rescues;
+#[path = "../support/s3_server.rs"]
+mod s3_server;
 mod schemas;
 mod throughput;
 mod unheard;
