@@ -28,7 +28,8 @@ impl Server {
 
     /// Makes a replica the one that takes changes.
     pub fn promote(&self) {
-        let promoted = run(self.user, &self.programs.join("pg_ctl")).args(["promote", "-w", "-D"]).arg(self.data()).output();
+        let promoted =
+            run(self.user, &self.programs.join("pg_ctl")).args(["promote", "-w", "-D"]).arg(self.data()).output();
         succeeded(&promoted.unwrap());
     }
 
@@ -49,10 +50,9 @@ impl Server {
     pub async fn set_read_only(&self, is_read_only: bool) {
         let value = if is_read_only { "on" } else { "off" };
         // The session that turns it off would be read-only, too.
-        for statement in [
-            format!("ALTER SYSTEM SET default_transaction_read_only = {value}"),
-            "SELECT pg_reload_conf()".to_owned(),
-        ] {
+        for statement in
+            [format!("ALTER SYSTEM SET default_transaction_read_only = {value}"), "SELECT pg_reload_conf()".to_owned()]
+        {
             self.execute("postgres", statement).await;
         }
     }

@@ -5,7 +5,8 @@ use crate::postgres::server;
 use crate::waiting::until;
 use afterimage_jobs::worker::WorkerOptions;
 use afterimage_jobs::{
-    FailureKind, JobState, JobStore, ListFilter, NewJob, NewKey, Places, Source, SqliteStore, Store, SystemClock, UNNAMED, Webhook, WorkerId,
+    FailureKind, JobState, JobStore, ListFilter, NewJob, NewKey, Places, Source, SqliteStore, Store, SystemClock,
+    UNNAMED, Webhook, WorkerId,
 };
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
@@ -15,8 +16,8 @@ use std::time::Duration;
 /// What makes requests unreadable in either database.
 const SPOIL: &str = "UPDATE job_inputs SET spec = '{\"request\": 3}'";
 
-fn webhook() -> Option<Webhook> {
-    Some(Webhook { url: "http://127.0.0.1:9/".to_owned(), dialect: "wavespeed".to_owned() })
+fn webhook() -> Webhook {
+    Webhook { url: "http://127.0.0.1:9/".to_owned(), dialect: "wavespeed".to_owned() }
 }
 
 /// A job in each way that it can wait, each with a good one behind it once `spoil` has spoiled what there is.
@@ -27,8 +28,8 @@ async fn unreadable_jobs_fail(store: &dyn Store, spoil: impl AsyncFnOnce()) {
         new
     };
     let spoiled = [
-        store.submit(NewJob { webhook: webhook(), ..job(&key, 1) }).await.unwrap().into_job().id,
-        store.submit(fetched(NewJob { webhook: webhook(), ..job(&key, 1) })).await.unwrap().into_job().id,
+        store.submit(NewJob { webhook: Some(webhook()), ..job(&key, 1) }).await.unwrap().into_job().id,
+        store.submit(fetched(NewJob { webhook: Some(webhook()), ..job(&key, 1) })).await.unwrap().into_job().id,
     ];
     spoil().await;
     let good = store.submit(job(&key, 1)).await.unwrap().into_job().id;

@@ -4,8 +4,8 @@ use crate::host::{Host, blobs, database, job};
 use crate::postgres::{Server, server};
 use afterimage_jobs::retention::{Retention, sweep_orphans};
 use afterimage_jobs::{
-    Blobs, Clock, JobId, JobStore, NewUpload, PostgresOptions, PostgresStore, SystemClock, UploadFacts, UploadId,
-    UploadStore, Upkeep,
+    Blobs, Clock, JobId, JobStore, NewUpload, PostgresOptions, PostgresStore, SystemClock, Upkeep, UploadFacts,
+    UploadId, UploadStore,
 };
 use bytes::Bytes;
 use sqlx::{Connection, Executor, Row};

@@ -8,8 +8,8 @@
 //! counts again, and takes the claim back when it is one too many.
 
 use super::session::Session;
-use super::{unreadable, upkeep};
 use super::{Claims, PostgresStore, SPEC_PROTOCOL};
+use super::{unreadable, upkeep};
 use crate::store::sql::rows::{self, column, select_jobs};
 use crate::{Job, Lease, Queue, Result, WorkerId};
 use sqlx::postgres::PgRow;
@@ -163,11 +163,8 @@ async fn try_claim(
         session.undo();
         return Ok(Claimed::Full(column(&row, "key_id")?));
     }
-    let lease = Lease {
-        job: column::<String>(&row, "id")?.into(),
-        attempt: column(&row, "attempt")?,
-        worker: worker.clone(),
-    };
+    let lease =
+        Lease { job: column::<String>(&row, "id")?.into(), attempt: column(&row, "attempt")?, worker: worker.clone() };
     let due = column(&row, "due")?;
     let job = unreadable::job_or_end(session, &row, |job, kind| job.fail(&lease, kind)).await?;
     Ok(job.map_or(Claimed::Unreadable, |job| Claimed::Job(Box::new(job), due)))

@@ -2,7 +2,7 @@
 
 use super::address::PostgresAddress;
 use super::error::{Trouble, unavailable};
-use super::primary::Hosts;
+use super::primary::{Hosts, refuse_replica, writes};
 use super::session::Session;
 use crate::backoff::random_part;
 use crate::{Clock, Error, Result};
@@ -291,21 +291,6 @@ impl Database {
     pub(super) async fn close(&self) {
         self.pool.close().await;
     }
-}
-
-/// Replicas are readable and behind; a server that works on one shows what is no longer so, and can change nothing.
-pub(super) async fn refuse_replica(connection: &mut sqlx::PgConnection) -> Result<(), sqlx::Error> {
-    if writes(connection).await? {
-        return Ok(());
-    }
-    Err(sqlx::Error::Protocol("this server is a replica or read-only".to_owned()))
-}
-
-/// Whether the server at the other end takes changes.
-pub(super) async fn writes(connection: &mut sqlx::PgConnection) -> Result<bool, sqlx::Error> {
-    let asked = sqlx::raw_sql("SHOW transaction_read_only");
-    let row = sqlx::Executor::fetch_one(connection, asked).await?;
-    Ok(sqlx::Row::try_get::<String, _>(&row, 0)? == "off")
 }
 
 /// Finds out whether there is a pooler in transaction mode in between that nobody named: two connections that do nothing

@@ -1,7 +1,7 @@
 //! What hosts tell each other through the database: news, and which processes there are.
 
 use super::PostgresStore;
-use super::database::refuse_replica;
+use super::primary::refuse_replica;
 use crate::progress::JobProgress;
 use crate::store::sql::rows::{self, column};
 use crate::{Error, JobId, JobState, Result, Timestamp};

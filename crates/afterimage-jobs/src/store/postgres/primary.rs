@@ -4,7 +4,6 @@
 //! connection to a replica.
 
 use super::address::PostgresAddress;
-use super::database::writes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use sqlx::ConnectOptions;
@@ -75,4 +74,19 @@ impl Hosts {
 async fn ask((index, host): (usize, &PgConnectOptions)) -> (usize, bool) {
     let answer = timeout(ANSWERS_WITHIN, async { writes(&mut host.connect().await?).await });
     (index, matches!(answer.await, Ok(Ok(true))))
+}
+
+/// Replicas are readable and behind; a server that works on one shows what is no longer so, and can change nothing.
+pub(super) async fn refuse_replica(connection: &mut sqlx::PgConnection) -> Result<(), sqlx::Error> {
+    if writes(connection).await? {
+        return Ok(());
+    }
+    Err(sqlx::Error::Protocol("this server is a replica or read-only".to_owned()))
+}
+
+/// Whether the server at the other end takes changes.
+pub(super) async fn writes(connection: &mut sqlx::PgConnection) -> Result<bool, sqlx::Error> {
+    let asked = sqlx::raw_sql("SHOW transaction_read_only");
+    let row = sqlx::Executor::fetch_one(connection, asked).await?;
+    Ok(sqlx::Row::try_get::<String, _>(&row, 0)? == "off")
 }

@@ -31,8 +31,7 @@ impl UploadStore for SqliteStore {
 
     async fn uploads(&self, ids: &[UploadId]) -> Result<Vec<Upload>> {
         let ids: Vec<&str> = ids.iter().map(UploadId::as_str).collect();
-        let query =
-            sqlx::query("SELECT * FROM uploads WHERE id IN (SELECT value FROM json_each(?1)) AND NOT expired");
+        let query = sqlx::query("SELECT * FROM uploads WHERE id IN (SELECT value FROM json_each(?1)) AND NOT expired");
         let rows = query.bind(to_json(&ids)?).fetch_all(&self.readers).await.map_err(unavailable)?;
         rows.iter().map(upload).collect()
     }

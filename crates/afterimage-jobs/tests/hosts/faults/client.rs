@@ -51,7 +51,8 @@ impl Client {
 
     /// Waits until everybody was told.
     pub async fn all_are_told(&self, jobs: &HashSet<JobId>) -> Duration {
-        until("webhooks are sent", Duration::from_secs(60), async || self.notes.lock().unwrap().told.is_superset(jobs)).await
+        until("webhooks are sent", Duration::from_mins(1), async || self.notes.lock().unwrap().told.is_superset(jobs))
+            .await
     }
 }
 

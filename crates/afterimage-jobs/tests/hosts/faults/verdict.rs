@@ -72,8 +72,7 @@ pub async fn judge(lab: &Lab, notes: &Notes, blobs: &Blobs) -> Verdict {
     assert_eq!(counted, (verdict.succeeded, verdict.cancelled, verdict.given_up), "sums");
     let later = SystemClock.now().plus(Duration::from_hours(48));
     verdict.orphans = sweep_orphans(&lab.direct, blobs, &Retention::default(), later).await.unwrap();
-    let left: BTreeSet<String> =
-        blobs.list("results").await.unwrap().into_iter().map(|file| file.path).collect();
+    let left: BTreeSet<String> = blobs.list("results").await.unwrap().into_iter().map(|file| file.path).collect();
     assert_eq!(left, kept, "files are those of results");
     verdict
 }
