@@ -4,9 +4,9 @@
 //! and pass, unless `AFTERIMAGE_REQUIRE_FAKETIME` is set.
 
 use crate::host::{Host, blobs, database, job};
-use crate::postgres::{Server, unprivileged};
+use crate::postgres::{Server, server, unprivileged};
 use crate::waiting::until;
-use afterimage_jobs::{JobState, JobStore};
+use afterimage_jobs::{FetchStore, JobState, JobStore, Source};
 use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -122,4 +122,22 @@ async fn a_jump_does_not_keep_the_jobs_of_a_dead_worker() {
         assert_eq!(api.store.job(&id).await.unwrap().unwrap().unclean_ends, 1);
         other.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_was_ahead_does_not_keep_pictures_from_being_fetched() {
+    let Some(server) = server() else { return };
+    let name = database(server).await;
+    let host = Host::start(&server.address(&name), &blobs(), 0).await;
+    let mut new = job(&host.key().await, 1);
+    new.spec.sources = vec![Source::Url { url: "http://127.0.0.1:9/picture".to_owned() }];
+    host.store.submit(new).await.unwrap();
+    let lease = Duration::from_secs(12);
+    // By somebody who died, five minutes ahead.
+    assert!(host.store.claim_fetch(&[], lease + Duration::from_mins(5)).await.unwrap().is_some());
+    let again = async || host.store.claim_fetch(&[], lease).await.unwrap().is_some();
+    until("somebody else fetches", Duration::from_secs(10), again).await;
+    // One that is as it should be stays with who has it.
+    host.store.keep_house().await.unwrap();
+    assert!(host.store.claim_fetch(&[], lease).await.unwrap().is_none());
 }

@@ -89,8 +89,9 @@ impl Server {
     /// Starts it, after [`Server::kill`] again.
     pub fn run(&self) {
         let log = File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
-        let script =
-            r#""$@" < /dev/null & server=$!; cat > /dev/null; kill -QUIT $server; wait $server; rm -rf "$FOLDER""#;
+        // Not by `$server` alone: `runuser` hears no QUIT in the background.
+        let script = r#""$@" < /dev/null & server=$!; cat > /dev/null; kill -QUIT "$(head -n 1 "$FOLDER/data/postmaster.pid")"
+            kill -TERM $server; wait $server; rm -rf "$FOLDER""#;
         let keeper = Command::new("sh")
             .args(["-c", script, "keeper"])
             .args(words(self.user, &self.programs.join("postgres")))

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::random::Random;
 
-/// Clients that submit at once: together they keep all workers busy.
+/// Clients that submit at once: together about half of what the workers can do while nothing fails.
 const SUBMITTERS: u64 = 4;
 
 /// The API server that there is at the moment.
@@ -73,7 +73,7 @@ impl Submitter {
     async fn run(self, mut random: Random) {
         loop {
             let webhook = Webhook { url: "http://127.0.0.1:9/".to_owned(), dialect: "wavespeed".to_owned() };
-            let new = NewJob { webhook: Some(webhook), ..job(&self.key, 50 + random.below(250) as u32) };
+            let new = NewJob { webhook: Some(webhook), ..job(&self.key, 50 + random.below(150) as u32) };
             // One of eight clients does not ask again.
             let most_tries = if random.below(8) == 0 { 1 } else { 1000 };
             self.submit(&new, most_tries).await;
@@ -81,7 +81,7 @@ impl Submitter {
                 self.cancel(&new.id).await;
             }
             // Real time: so many requests a second.
-            sleep(random.between(300, 900)).await;
+            sleep(random.between(400, 1400)).await;
         }
     }
 
