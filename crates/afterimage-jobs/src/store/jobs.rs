@@ -192,6 +192,9 @@ pub trait JobStore: Send + Sync + 'static {
     /// The job, whosever it is: callers compare [`Job::key`].
     async fn job(&self, id: &JobId) -> Result<Option<Job>>;
 
+    /// Those of these jobs that there are, in any order.
+    async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Job>>;
+
     /// The key's jobs that are not deleted, newest first.
     async fn list(&self, key: &KeyId, filter: &ListFilter) -> Result<Page>;
 
@@ -220,6 +223,12 @@ pub trait JobStore: Send + Sync + 'static {
     /// Takes the job that is due next, of a key below its limit of running jobs, from the first of `queues` that has one.
     /// One that awaits its pictures is not due, see [`crate::FetchStore`].
     async fn claim(&self, worker: &WorkerId, queues: &[Queue], lease: Duration) -> Result<Option<Job>>;
+
+    /// Hands back the job of a claim of which `worker`, which has nothing in hand and claims no more, never heard, where that can be.
+    /// Whether all is known: `false` means that something may still show, and to ask again.
+    async fn release_unheard(&self, _worker: &WorkerId) -> Result<bool> {
+        Ok(true)
+    }
 
     /// Prolongs a lease to `duration` from now.
     async fn renew(&self, lease: &Lease, duration: Duration) -> Result<Renewed>;

@@ -79,6 +79,9 @@ pub trait UploadStore: Send + Sync + 'static {
     /// The upload, whosever it is, unless it has expired.
     async fn upload(&self, id: &UploadId) -> Result<Option<Upload>>;
 
+    /// [`UploadStore::upload`] of several, in any order.
+    async fn uploads(&self, ids: &[UploadId]) -> Result<Vec<Upload>>;
+
     /// Hides at most `limit` uploads that the general rule makes due, and as many whose [`Upload::kept_for`] is over;
     /// returns how many in all.
     async fn expire_uploads(&self, due: Due, limit: u32) -> Result<u64>;

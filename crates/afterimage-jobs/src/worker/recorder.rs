@@ -117,15 +117,16 @@ async fn store_picture(
 }
 
 /// Removes files that no job points to. "Lost" may also mean that an earlier try was written although its answer did
-/// not arrive; then this very claim succeeded and its files stay. What cannot be decided or removed is an orphan for
-/// the sweeper.
+/// not arrive; then this very claim succeeded and its files stay. Or a database that took another one's place never had
+/// the claim, and gave its number to another worker: of the same request comes the same picture, under the same name, and that worker may
+/// be about to point to it. What cannot be decided or removed is an orphan for the sweeper.
 async fn discard(shared: &WorkerContext, lease: &Lease, result: &JobResult) {
-    let written = match shared.store.job(&lease.job).await {
-        Ok(Some(job)) => job.state == JobState::Succeeded && job.attempt == lease.attempt,
+    let is_named = match shared.store.job(&lease.job).await {
+        Ok(Some(job)) => job.attempt == lease.attempt && matches!(job.state, JobState::Succeeded | JobState::Running),
         Ok(None) => false,
         Err(_) => return,
     };
-    if written {
+    if is_named {
         return;
     }
     for file in &result.files {

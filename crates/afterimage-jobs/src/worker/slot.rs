@@ -7,8 +7,15 @@ use crate::trace;
 use crate::{Job, Lease, Queue, Result, WorkerId};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{Instrument, Span, field};
+
+/// How long a slot that stops waits for what a claim may have taken of which it never heard: longer than a database works on a
+/// transaction whose client has given up. What shows later is for the rescuer.
+const UNHEARD_WITHIN: Duration = Duration::from_secs(5);
+
+/// How often it asks.
+const UNHEARD_EVERY: Duration = Duration::from_millis(500);
 
 /// Runs jobs of `queues` until the workers stop.
 pub(super) async fn run(shared: Arc<WorkerContext>, slot: usize, queues: Vec<Queue>) {
@@ -36,6 +43,21 @@ pub(super) async fn run(shared: Arc<WorkerContext>, slot: usize, queues: Vec<Que
             () = sleep(pause) => {}
             () = shared.stopping.cancelled() => {}
         }
+    }
+    release_unheard(&shared, &worker).await;
+}
+
+/// Hands back what a claim took of which this slot never heard: without a word it would wait until its lease has run out, and be
+/// counted as an unclean end.
+async fn release_unheard(shared: &WorkerContext, worker: &WorkerId) {
+    let until = Instant::now() + UNHEARD_WITHIN;
+    loop {
+        match timeout_at(until, shared.store.release_unheard(worker)).await {
+            Ok(Ok(true)) | Err(_) => return,
+            Ok(Ok(false)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "cannot ask for a job whose claim was not heard of"),
+        }
+        sleep(UNHEARD_EVERY).await;
     }
 }
 

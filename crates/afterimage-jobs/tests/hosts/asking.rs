@@ -86,7 +86,7 @@ async fn hosts() -> Option<Hosts> {
     let (files, neighbours) = (blobs(), Neighbours::default());
     let start = async |slots| {
         let ask = |host: (&ProcessId, &Events)| Some(neighbours.join(host));
-        Host::start_asking(&address, &files, slots, PostgresOptions::default(), ask).await
+        Host::start_asking(&address, &files, slots, PostgresOptions::default(), ask).await.unwrap()
     };
     let (worker, api) = (start(1).await, start(0).await);
     // Whoever announced itself after the worker did knows that there is somebody to ask.

@@ -7,7 +7,7 @@ use afterimage_jobs::remote::{AskProcess, DatabaseTime, LastHeard, ProcessFacts,
 use afterimage_jobs::worker::{Control, Execution, Executor, Hints, Produced, WorkerOptions, Workers};
 use afterimage_jobs::{
     Blobs, Job, JobId, JobSpec, KeyId, KeyStore, NewJob, NewKey, OutputSpec, PostgresOptions, PostgresStore, Priority,
-    ProcessId, Source, Store, UNNAMED,
+    ProcessId, Result, Source, Store, UNNAMED,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -56,8 +56,13 @@ impl Executor for WaitingEngine {
             checkers: Vec::new(),
         };
         let facts = GenerationFacts { steps_run: total, ..GenerationFacts::new(1, Size::new(64, 64), 1, model) };
-        Execution::Succeeded(Box::new(Produced { facts, files: vec![Bytes::from_static(b"picture")] }))
+        Execution::Succeeded(Box::new(Produced { facts, files: vec![picture_of(&job.id)] }))
     }
+}
+
+/// What comes of a job.
+pub fn picture_of(job: &JobId) -> Bytes {
+    Bytes::from(format!("picture of {job}"))
 }
 
 /// A process with connections of its own. Dropping it is its sudden end.
@@ -83,6 +88,11 @@ impl Host {
     }
 
     pub async fn start_with(address: &str, blobs: &Blobs, slots: usize, options: PostgresOptions) -> Self {
+        Self::try_start(address, blobs, slots, options).await.unwrap()
+    }
+
+    /// [`Host::start_with`], unless the database is away.
+    pub async fn try_start(address: &str, blobs: &Blobs, slots: usize, options: PostgresOptions) -> Result<Self> {
         Self::start_asking(address, blobs, slots, options, |_| None).await
     }
 
@@ -93,8 +103,8 @@ impl Host {
         slots: usize,
         options: PostgresOptions,
         ask: impl FnOnce((&ProcessId, &Events)) -> Option<Arc<dyn AskProcess>>,
-    ) -> Self {
-        let store = PostgresStore::open(address, options).await.unwrap();
+    ) -> Result<Self> {
+        let store = PostgresStore::open(address, options).await?;
         let (hints, outlet) = Hints::with_outlet();
         let (hints, events) = (Arc::new(hints), Events::default());
         let id = ProcessId::random();
@@ -129,7 +139,7 @@ impl Host {
             heard: LastHeard::default(),
         };
         let remote = tokio::spawn(remote.run(stop.clone()));
-        Self { store, hints, events, workers, stop, remote }
+        Ok(Self { store, hints, events, workers, stop, remote })
     }
 
     /// Makes a key.

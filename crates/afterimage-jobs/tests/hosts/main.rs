@@ -6,17 +6,27 @@
 #![expect(clippy::unwrap_used, reason = "helpers outside of test functions fail the test too")]
 
 mod asking;
+mod clocks;
 mod costs;
+mod faults;
 mod host;
 mod news;
 mod outages;
+mod pooler;
 mod poolers;
 #[path = "../support/postgres.rs"]
 mod postgres;
+mod promotion;
+mod replicas;
 mod rescues;
+#[path = "../support/s3_server.rs"]
+mod s3_server;
 mod schemas;
 mod throughput;
+mod unheard;
+mod unreadable;
 #[path = "../support/unsteady_proxy.rs"]
 mod unsteady_proxy;
+mod upkeep;
 #[path = "../support/waiting.rs"]
 mod waiting;

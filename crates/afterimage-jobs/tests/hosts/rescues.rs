@@ -106,3 +106,44 @@ async fn a_host_that_stops_in_good_order_costs_its_jobs_nothing() {
     assert!(page.jobs.iter().all(|job| job.unclean_ends == 0));
     last.stop().await;
 }
+
+/// A replica that nobody waited for lacks the last claims. What it knows of them when it is promoted:
+const FORGET_CLAIMS: &str =
+    "UPDATE jobs SET state = 'queued', attempt = 0, worker = NULL, lease_until = NULL, started_at = NULL";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_a_failover_forgot_takes_no_file_from_its_successor() {
+    let Some(server) = server() else { return };
+    let name = database(server).await;
+    let files = blobs();
+    let api = Host::start(&server.address(&name), &files, 0).await;
+    let key = api.key().await;
+    let id = api.store.submit(job(&key, 200)).await.unwrap().into_job().id;
+    let runs = async || api.store.job(&id).await.unwrap().unwrap().state == JobState::Running;
+    let mut both = Vec::new();
+    for _ in 0..2 {
+        let line = UnsteadyProxy::before(([127, 0, 0, 1], server.port).into()).await;
+        let by_line = server.address(&name).replace(&server.port.to_string(), &line.address.port().to_string());
+        let host = Host::start(&by_line, &files, 1).await;
+        until("it runs", Duration::from_secs(10), runs).await;
+        // It cannot record its end, and the next one gets the same number.
+        line.set(Line::Stalled);
+        if both.is_empty() {
+            server.execute(&name, FORGET_CLAIMS.to_owned()).await;
+        }
+        both.push((host, line));
+    }
+    let (second, first) = (both.pop().unwrap(), both.pop().unwrap());
+    // Real time: both have stored their picture, which is the same.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    first.1.set(Line::Steady);
+    let is_idle = async || first.0.workers.as_ref().unwrap().busy() == 0;
+    until("the first has given up", Duration::from_secs(10), is_idle).await;
+    second.1.set(Line::Steady);
+    let done = async || api.store.job(&id).await.unwrap().unwrap().state == JobState::Succeeded;
+    until("the second has recorded its end", Duration::from_secs(15), done).await;
+    let ended = api.store.job(&id).await.unwrap().unwrap();
+    assert_eq!(ended.attempt, 1);
+    let file = &ended.result.unwrap().files[0].blob;
+    assert!(files.get(file).await.unwrap().is_some(), "the file of the result is gone");
+}

@@ -24,9 +24,11 @@ const SETTINGS: &str = "listen_addresses = '127.0.0.1'\nmax_connections = 400\nf
 
 /// A running server.
 pub struct Server {
-    folder: TempDir,
-    programs: PathBuf,
-    user: Option<&'static str>,
+    pub folder: TempDir,
+    pub programs: PathBuf,
+    pub user: Option<&'static str>,
+    /// Set for the server's process.
+    environment: Vec<(String, String)>,
     /// Where it listens.
     pub port: u16,
     #[allow(dead_code, reason = "as below")]
@@ -49,6 +51,11 @@ pub fn server() -> Option<&'static Server> {
 impl Server {
     /// A server of one's own, for those who end it; `None` where none can be had.
     pub fn start() -> Option<Self> {
+        Self::start_in(Vec::new())
+    }
+
+    /// One with these variables in its environment.
+    pub fn start_in(environment: Vec<(String, String)>) -> Option<Self> {
         let programs = programs()?;
         let folder = tempfile::Builder::new().prefix("afterimage-postgres").tempdir().unwrap();
         let data = folder.path().join("data");
@@ -59,28 +66,39 @@ impl Server {
             .output()
             .unwrap();
         assert!(initdb.status.success(), "{}", String::from_utf8_lossy(&initdb.stderr));
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let settings = format!("{SETTINGS}port = {port}\nunix_socket_directories = '{}'\n", folder.path().display());
-        let file = data.join("postgresql.conf");
-        let text = std::fs::read_to_string(&file).unwrap() + &settings;
-        std::fs::write(file, text).unwrap();
-        let server =
-            Self { folder, programs, user: as_user, port, databases: AtomicU32::new(0), keepers: Mutex::default() };
+        let server = Self::of(folder, programs, as_user, environment);
         server.run();
         Some(server)
+    }
+
+    /// A server whose data lies in `folder`, not yet running.
+    pub fn of(
+        folder: TempDir,
+        programs: PathBuf,
+        user: Option<&'static str>,
+        environment: Vec<(String, String)>,
+    ) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let settings = format!("{SETTINGS}port = {port}\nunix_socket_directories = '{}'\n", folder.path().display());
+        let file = folder.path().join("data/postgresql.conf");
+        let text = std::fs::read_to_string(&file).unwrap() + &settings;
+        std::fs::write(file, text).unwrap();
+        Self { folder, programs, user, environment, port, databases: AtomicU32::new(0), keepers: Mutex::default() }
     }
 
     /// Starts it, after [`Server::kill`] again.
     pub fn run(&self) {
         let log = File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
-        let script =
-            r#""$@" < /dev/null & server=$!; cat > /dev/null; kill -QUIT $server; wait $server; rm -rf "$FOLDER""#;
+        // Not by `$server` alone: `runuser` hears no QUIT in the background.
+        let script = r#""$@" < /dev/null & server=$!; cat > /dev/null; kill -QUIT "$(head -n 1 "$FOLDER/data/postmaster.pid")"
+            kill -TERM $server; wait $server; rm -rf "$FOLDER""#;
         let keeper = Command::new("sh")
             .args(["-c", script, "keeper"])
             .args(words(self.user, &self.programs.join("postgres")))
             .arg("-D")
             .arg(self.data())
             .env("FOLDER", self.folder.path())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -102,7 +120,8 @@ impl Server {
         assert!(stopped.status.success(), "{}", String::from_utf8_lossy(&stopped.stderr));
     }
 
-    fn data(&self) -> PathBuf {
+    /// Where its data lies.
+    pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
@@ -134,10 +153,15 @@ impl Server {
 
     /// Runs statements in a database.
     pub async fn execute(&self, database: &str, statements: String) {
+        self.try_execute(database, statements).await.unwrap();
+    }
+
+    /// Runs statements that may fail.
+    pub async fn try_execute(&self, database: &str, statements: String) -> sqlx::Result<()> {
         use sqlx::{Connection, Executor};
-        let mut connection = sqlx::PgConnection::connect(&self.address(database)).await.unwrap();
-        connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(statements))).await.unwrap();
-        connection.close().await.unwrap();
+        let mut connection = sqlx::PgConnection::connect(&self.address(database)).await?;
+        connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(statements))).await?;
+        connection.close().await
     }
 }
 
@@ -159,7 +183,7 @@ fn programs() -> Option<PathBuf> {
 }
 
 /// The server refuses to run for root; then it runs for its own user or for nobody, whose the folder has to be.
-fn unprivileged(folder: &Path) -> Option<&'static str> {
+pub fn unprivileged(folder: &Path) -> Option<&'static str> {
     let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
     if !is_root {
         return None;
@@ -171,7 +195,8 @@ fn unprivileged(folder: &Path) -> Option<&'static str> {
     Some(user)
 }
 
-fn run(user: Option<&'static str>, program: &Path) -> Command {
+/// A program of the server, run as who owns the data.
+pub fn run(user: Option<&'static str>, program: &Path) -> Command {
     let mut words = words(user, program).into_iter();
     let mut command = Command::new(words.next().unwrap());
     command.args(words).current_dir("/");

@@ -17,6 +17,10 @@ pub enum Line {
     Steady,
     /// They stay on the way, and nobody is told.
     Stalled,
+    /// What the client says arrives, answers stay on the way.
+    Deaf,
+    /// What the client says stays on the way.
+    Unheard,
     /// Connections break, new ones at once.
     Cut,
 }
@@ -68,7 +72,10 @@ async fn pass(mut client: TcpStream, target: SocketAddr, line: watch::Receiver<L
     let both_ways = async {
         let Ok(mut server) = TcpStream::connect(target).await else { return };
         let ((from_client, to_client), (from_server, to_server)) = (client.split(), server.split());
-        tokio::join!(pump(from_client, to_server, line.clone()), pump(from_server, to_client, line.clone()),);
+        tokio::join!(
+            pump(from_client, to_server, line.clone(), [Line::Steady, Line::Deaf]),
+            pump(from_server, to_client, line.clone(), [Line::Steady, Line::Unheard]),
+        );
     };
     let mut watched = line.clone();
     tokio::select! {
@@ -78,10 +85,15 @@ async fn pass(mut client: TcpStream, target: SocketAddr, line: watch::Receiver<L
     }
 }
 
-async fn pump(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, mut line: watch::Receiver<Line>) {
+async fn pump(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut line: watch::Receiver<Line>,
+    passes: [Line; 2],
+) {
     let mut piece = vec![0; 16 << 10];
     while let Ok(read @ 1..) = from.read(&mut piece).await {
-        if line.wait_for(|line| *line == Line::Steady).await.is_err() || to.write_all(&piece[..read]).await.is_err() {
+        if line.wait_for(|line| passes.contains(line)).await.is_err() || to.write_all(&piece[..read]).await.is_err() {
             break;
         }
     }

@@ -24,6 +24,11 @@ impl JobStore for MemoryStore {
         Ok(self.reach()?.stored(id).map(|stored| stored.job.clone()))
     }
 
+    async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Job>> {
+        let mut tables = self.reach()?;
+        Ok(ids.iter().filter_map(|id| tables.stored(id).map(|stored| stored.job.clone())).collect())
+    }
+
     async fn list(&self, key: &KeyId, filter: &ListFilter) -> Result<Page> {
         let tables = self.reach()?;
         let mut matching: Vec<(u64, &Job)> = tables

@@ -38,6 +38,12 @@ impl UploadStore for MemoryStore {
         Ok(tables.uploads.get(id).filter(|stored| !stored.expired).map(|stored| stored.upload.clone()))
     }
 
+    async fn uploads(&self, ids: &[UploadId]) -> Result<Vec<Upload>> {
+        let tables = self.tables();
+        let found = ids.iter().filter_map(|id| tables.uploads.get(id)).filter(|stored| !stored.expired);
+        Ok(found.map(|stored| stored.upload.clone()).collect())
+    }
+
     async fn expire_uploads(&self, due: Due, limit: u32) -> Result<u64> {
         let mut tables = self.tables();
         let mut expired = 0;

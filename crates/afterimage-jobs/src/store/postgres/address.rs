@@ -1,11 +1,8 @@
 //! Where a database is, as an address says it: `postgres://user@host:port,host:port/name?pooler=transaction&sslmode=…`.
 
 use crate::{Error, Result};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgSslMode};
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use std::str::FromStr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 /// What is set for every connection unless a pooler is in between, which lets it through for roles only. A host that
 /// vanishes within a transaction must not keep rows locked: others wait for 5 s at most.
@@ -78,8 +75,8 @@ impl PostgresAddress {
         &self.hosts
     }
 
-    /// How to connect to each host, for work.
-    fn for_work(&self) -> Vec<PgConnectOptions> {
+    /// How to connect to each host, for work; at least one.
+    pub(super) fn for_work(&self) -> Vec<PgConnectOptions> {
         let hosts = self.hosts.iter().cloned();
         if self.is_pooled {
             hosts.map(|host| host.statement_cache_capacity(0)).collect()
@@ -111,41 +108,6 @@ fn is_here(options: &PgConnectOptions) -> bool {
     let host = options.get_host();
     let is_loopback = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
     options.get_socket().is_some() || host.starts_with('/') || host == "localhost" || is_loopback
-}
-
-/// Which host is asked now.
-pub(super) struct Hosts {
-    options: Vec<PgConnectOptions>,
-    current: AtomicUsize,
-    turned_at: Mutex<Option<Instant>>,
-}
-
-/// Pause between two turns: all connections of a host that went fail at the same time, which is one reason to turn.
-const TURN_AT_MOST_EVERY: Duration = Duration::from_millis(250);
-
-impl Hosts {
-    pub(super) fn of(address: &PostgresAddress) -> Self {
-        Self { options: address.for_work(), current: AtomicUsize::new(0), turned_at: Mutex::new(None) }
-    }
-
-    /// The host that new connections go to.
-    pub(super) fn current(&self) -> PgConnectOptions {
-        self.options[self.current.load(Ordering::Relaxed) % self.options.len()].clone()
-    }
-
-    /// Sends new connections to the next one.
-    pub(super) fn turn(&self, pool: &PgPool) {
-        if self.options.len() < 2 {
-            return;
-        }
-        let mut turned_at = self.turned_at.lock().unwrap_or_else(PoisonError::into_inner);
-        if turned_at.is_some_and(|turned| turned.elapsed() < TURN_AT_MOST_EVERY) {
-            return;
-        }
-        *turned_at = Some(Instant::now());
-        self.current.fetch_add(1, Ordering::Relaxed);
-        pool.set_connect_options(self.current());
-    }
 }
 
 #[cfg(test)]

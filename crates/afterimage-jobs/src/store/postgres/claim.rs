@@ -8,10 +8,10 @@
 //! counts again, and takes the claim back when it is one too many.
 
 use super::session::Session;
-use super::upkeep;
 use super::{Claims, PostgresStore, SPEC_PROTOCOL};
+use super::{unreadable, upkeep};
 use crate::store::sql::rows::{self, column, select_jobs};
-use crate::{Job, Queue, Result, WorkerId};
+use crate::{Job, Lease, Queue, Result, WorkerId};
 use sqlx::postgres::PgRow;
 use std::time::Duration;
 
@@ -74,6 +74,8 @@ enum Claimed {
     Nothing,
     /// The job was of a key that has become full meanwhile; nothing was claimed.
     Full(String),
+    /// The job could not be read and has failed; there may be others.
+    Unreadable,
 }
 
 /// Takes the job that is due next in the first of `queues` that has one.
@@ -96,6 +98,7 @@ pub(super) async fn claim(
                     return Ok(Some(*job));
                 }
                 Claimed::Full(key) => full.push(key),
+                Claimed::Unreadable => {}
                 Claimed::Nothing if floor.is_none() => break,
                 // What was put back lies below the floor.
                 Claimed::Nothing => store.claims.forget_floor(queue),
@@ -160,7 +163,11 @@ async fn try_claim(
         session.undo();
         return Ok(Claimed::Full(column(&row, "key_id")?));
     }
-    Ok(Claimed::Job(Box::new(rows::job(&row)?), column(&row, "due")?))
+    let lease =
+        Lease { job: column::<String>(&row, "id")?.into(), attempt: column(&row, "attempt")?, worker: worker.clone() };
+    let due = column(&row, "due")?;
+    let job = unreadable::job_or_end(session, &row, |job, kind| job.fail(&lease, kind)).await?;
+    Ok(job.map_or(Claimed::Unreadable, |job| Claimed::Job(Box::new(job), due)))
 }
 
 /// Whether the job just claimed is more than its key may run.

@@ -1,16 +1,19 @@
 //! Transactions: where they run, how long they may take, and which of them are tried again.
 
-use super::address::{Hosts, PostgresAddress};
+use super::address::PostgresAddress;
 use super::error::{Trouble, unavailable};
+use super::primary::{Hosts, refuse_replica, writes};
 use super::session::Session;
 use crate::backoff::random_part;
 use crate::{Clock, Error, Result};
+use sqlx::Postgres;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// How long an operation may take, connecting included. A server that does not answer must not hold up whoever waits;
 /// trying again is for the caller, who knows what for.
@@ -27,6 +30,12 @@ const LONGEST_STEP_ASIDE: Duration = Duration::from_millis(10);
 
 /// Connections that were idle for longer are asked first whether their server still writes.
 const ASK_AFTER: Duration = Duration::from_secs(1);
+
+/// How long that may take. One that does not answer is to a host that is gone, and so are the others.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+
+/// When a connection has not come about for so long, the other hosts are asked whether they take changes.
+const LOOK_AROUND_AFTER: Duration = Duration::from_millis(250);
 
 /// What an operation does in its transaction. It may be run several times; only the last one counts.
 pub(super) type Step<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
@@ -75,12 +84,17 @@ impl Database {
             .test_before_acquire(false)
             .after_connect(|connection, _| Box::pin(refuse_replica(connection)))
             .before_acquire(move |connection, metadata| {
-                let is_trusted = trusted.allows(metadata.age);
+                let trusted = Arc::clone(&trusted);
                 Box::pin(async move {
+                    let is_trusted = trusted.allows(metadata.age);
                     if !is_trusted || metadata.idle_for <= ASK_AFTER {
                         return Ok(is_trusted);
                     }
-                    writes(connection).await
+                    if let Ok(answer) = timeout(ANSWERS_WITHIN, writes(connection)).await {
+                        return answer;
+                    }
+                    trusted.distrust_all();
+                    Ok(false)
                 })
             })
             .connect_lazy_with(hosts.current());
@@ -138,17 +152,8 @@ impl Database {
             };
             let again = match Trouble::of(&error) {
                 Trouble::Answer => false,
-                Trouble::Busy => {
-                    self.turn_if_unreachable();
-                    false
-                }
                 Trouble::InTheWay => undone && tries < MOST_TRIES,
-                Trouble::Connection => {
-                    self.trust.distrust_all();
-                    self.hosts.turn(&self.pool);
-                    // A connection that was open for long may have been dead all the while.
-                    undone && tries < 2
-                }
+                trouble => self.may_pass(trouble, until).await && undone && self.is_worth(tries),
             };
             if !again {
                 return Err(error);
@@ -222,30 +227,56 @@ impl Database {
                 Ok(Err((error, _))) => error,
                 Err(_) => Error::unavailable("database", "it did not answer in time"),
             };
-            if Trouble::of(&error) == Trouble::Busy {
-                self.turn_if_unreachable();
+            if !self.may_pass(Trouble::of(&error), until).await || !self.is_worth(tries) {
+                return Err(error);
             }
-            if Trouble::of(&error) == Trouble::Connection {
-                self.trust.distrust_all();
-                self.hosts.turn(&self.pool);
-                if tries < 2 {
-                    continue;
-                }
-            }
-            return Err(error);
+            sleep(LONGEST_STEP_ASIDE.mul_f64(random_part())).await;
         }
     }
 
-    /// Tries another host where new connections to this one do not come about. When all that there may be are busy, it is the
-    /// load that is too much.
-    fn turn_if_unreachable(&self) {
-        if self.pool.size() < self.pool.options().get_max_connections() {
-            self.hosts.turn(&self.pool);
+    /// Whether the same may work on another connection, which there is time for until `until`.
+    async fn may_pass(&self, trouble: Trouble, until: Instant) -> bool {
+        match trouble {
+            Trouble::Answer | Trouble::InTheWay => return false,
+            Trouble::Busy if self.is_full() => return false,
+            Trouble::Busy => {}
+            Trouble::Connection => self.trust.distrust_all(),
         }
+        timeout_at(until, self.hosts.find(&self.pool)).await.is_ok()
+    }
+
+    /// A connection that was open for long may have been dead all the while; and one host may be about to take over from
+    /// another.
+    fn is_worth(&self, tries: u32) -> bool {
+        tries < 2 || self.hosts.are_several()
+    }
+
+    /// Whether all connections that there may be are there: then it is the load that is too much, and no other host.
+    fn is_full(&self) -> bool {
+        self.pool.size() >= self.pool.options().get_max_connections()
     }
 
     async fn session(&self) -> Result<Session> {
-        Ok(Session::new(self.pool.acquire().await.map_err(unavailable)?, self.prepares))
+        let connection = self.connection().await.map_err(unavailable)?;
+        Ok(Session::new(connection, self.prepares))
+    }
+
+    async fn connection(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+        let host = self.hosts.index();
+        let mut acquired = std::pin::pin!(self.pool.acquire());
+        if self.hosts.are_several() {
+            if let Ok(connection) = timeout(LOOK_AROUND_AFTER, acquired.as_mut()).await {
+                return connection;
+            }
+            if !self.is_full() {
+                self.hosts.find(&self.pool).await;
+            }
+            if self.hosts.index() != host {
+                // The host that it waits for may not even refuse.
+                acquired.set(self.pool.acquire());
+            }
+        }
+        acquired.await
     }
 
     /// Tells this transaction the time of a test, see `tests/queue/postgres`.
@@ -265,21 +296,6 @@ impl Database {
     pub(super) async fn close(&self) {
         self.pool.close().await;
     }
-}
-
-/// Replicas are readable and behind; a server that works on one shows what is no longer so, and can change nothing.
-async fn refuse_replica(connection: &mut sqlx::PgConnection) -> Result<(), sqlx::Error> {
-    if writes(connection).await? {
-        return Ok(());
-    }
-    Err(sqlx::Error::Protocol("this server is a replica or read-only".to_owned()))
-}
-
-/// Whether the server at the other end takes changes.
-async fn writes(connection: &mut sqlx::PgConnection) -> Result<bool, sqlx::Error> {
-    let asked = sqlx::raw_sql("SHOW transaction_read_only");
-    let row = sqlx::Executor::fetch_one(connection, asked).await?;
-    Ok(sqlx::Row::try_get::<String, _>(&row, 0)? == "off")
 }
 
 /// Finds out whether there is a pooler in transaction mode in between that nobody named: two connections that do nothing

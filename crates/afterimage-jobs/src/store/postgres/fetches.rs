@@ -2,9 +2,9 @@
 
 use super::session::Session;
 use super::text::stored;
-use super::{PostgresStore, SPEC_PROTOCOL, transition, turns, upkeep};
+use super::{PostgresStore, SPEC_PROTOCOL, transition, turns, unreadable, upkeep};
 use crate::state::{Lifecycle, Transition};
-use crate::store::endings::Payload;
+use crate::store::endings::{MOST_UNREADABLE, Payload};
 use crate::store::sql::rows::{self, column, priority_numbered, select_jobs};
 use crate::{Error, Failure, Fenced, FetchLease, FetchStore, Fetched, Job, JobId, JobSpec, KeyId, Result, Timestamp};
 use async_trait::async_trait;
@@ -109,14 +109,20 @@ async fn claim_fetch(
     passed_over: Vec<String>,
     lease: Duration,
 ) -> Result<Option<(Job, FetchLease)>> {
-    let Some(row) = session.optional(sqlx::query(NEXT).bind(passed_over).bind(SPEC_PROTOCOL)).await? else {
-        return Ok(None);
-    };
-    let id = JobId::from(column::<String>(&row, "id")?);
-    let step = |job: Lifecycle, now: Timestamp| job.claim_fetch(now, now.plus(lease));
-    let Some(after) = transition::apply(session, &id, &Payload::Nothing, step).await? else { return Ok(None) };
-    let row = session.one(sqlx::query(select_jobs!("WHERE jobs.id = $1")).bind(id.as_str())).await?;
-    Ok(Some((rows::job(&row)?, FetchLease { job: id, number: after.fetches })))
+    for _ in 0..MOST_UNREADABLE {
+        let next = sqlx::query(NEXT).bind(&passed_over).bind(SPEC_PROTOCOL);
+        let Some(row) = session.optional(next).await? else { return Ok(None) };
+        let id = JobId::from(column::<String>(&row, "id")?);
+        let step = |job: Lifecycle, now: Timestamp| job.claim_fetch(now, now.plus(lease));
+        let Some(after) = transition::apply(session, &id, &Payload::Nothing, step).await? else { return Ok(None) };
+        let row = session.one(sqlx::query(select_jobs!("WHERE jobs.id = $1")).bind(id.as_str())).await?;
+        let held = FetchLease { job: id, number: after.fetches };
+        let fail = |job: Lifecycle, kind| job.sources_failed(&held, kind);
+        if let Some(job) = unreadable::job_or_end(session, &row, fail).await? {
+            return Ok(Some((job, held)));
+        }
+    }
+    Ok(None)
 }
 
 async fn sources_ready(session: &mut Session, lease: &FetchLease, fetched: Fetched) -> Result<Fenced> {

@@ -1,14 +1,20 @@
 //! What hosts tell each other through the database: news, and which processes there are.
 
 use super::PostgresStore;
+use super::primary::refuse_replica;
 use crate::progress::JobProgress;
 use crate::store::sql::rows::{self, column};
 use crate::{Error, JobId, JobState, ProcessId, Result, Timestamp};
+use sqlx::ConnectOptions;
 use sqlx::postgres::{PgListener, PgPoolOptions, PgRow};
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// The channel of all news.
 const CHANNEL: &str = "afterimage";
+
+/// How long a host may take to be listened to.
+const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 
 /// A process that has not been heard of for as long is gone.
 const FORGET_PROCESSES_AFTER: Duration = Duration::from_mins(1);
@@ -84,9 +90,10 @@ impl PostgresStore {
         };
         let mut last = Error::unavailable("database", "the address names no host");
         for host in address.hosts() {
-            match connect(host.clone()).await {
-                Ok(listener) => return Ok(listener),
-                Err(error) => last = Error::unavailable("database", error),
+            match timeout(CONNECT_WITHIN, connect(host.clone())).await {
+                Ok(Ok(listener)) => return Ok(listener),
+                Ok(Err(error)) => last = Error::unavailable("database", error),
+                Err(_) => last = Error::unavailable("database", "it did not answer in time"),
             }
         }
         Err(last)
@@ -183,6 +190,8 @@ impl PostgresStore {
 }
 
 async fn connect(host: sqlx::postgres::PgConnectOptions) -> Result<PgListener, sqlx::Error> {
+    // A server that was demoted lets listen and stays silent. Asked apart from the pool, which would try again for long.
+    refuse_replica(&mut host.connect().await?).await?;
     let pool =
         PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(3)).connect_with(host).await?;
     let mut listener = PgListener::connect_with(&pool).await?;

@@ -2,7 +2,7 @@
 
 use super::session::Session;
 use super::text::stored;
-use super::{PostgresStore, claim, listing, rescue, retention, submit, transition};
+use super::{PostgresStore, claim, listing, rescue, retention, submit, transition, unheard};
 use crate::progress::JobProgress;
 use crate::state::{Lifecycle, Transition};
 use crate::store::endings::{self, Payload};
@@ -69,6 +69,18 @@ impl JobStore for PostgresStore {
             })
             .await?;
         row.as_ref().map(rows::job).transpose()
+    }
+
+    async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Job>> {
+        let ids: Vec<String> = ids.iter().map(|id| id.as_str().to_owned()).collect();
+        let rows = self
+            .database
+            .read(|session| {
+                let query = sqlx::query(select_jobs!("WHERE jobs.id = ANY ($1)")).bind(ids.clone());
+                Box::pin(session.all(query))
+            })
+            .await?;
+        rows.iter().map(rows::job).collect()
     }
 
     async fn list(&self, key: &KeyId, filter: &ListFilter) -> Result<Page> {
@@ -144,6 +156,10 @@ impl JobStore for PostgresStore {
 
     async fn claim(&self, worker: &WorkerId, queues: &[Queue], lease: Duration) -> Result<Option<Job>> {
         claim::claim(self, worker, queues, lease).await
+    }
+
+    async fn release_unheard(&self, worker: &WorkerId) -> Result<bool> {
+        unheard::release(self, worker).await
     }
 
     async fn renew(&self, lease: &Lease, duration: Duration) -> Result<Renewed> {

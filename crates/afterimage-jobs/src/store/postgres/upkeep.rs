@@ -7,9 +7,9 @@ use crate::store::sql::rows;
 use crate::{JobId, Result, Timestamp, Upkeep};
 use async_trait::async_trait;
 use std::time::Duration;
+use uuid::Uuid;
 
 const NOTED_TIME: &str = "noted_time";
-const WRITE_CHECK: &str = "write_check";
 
 /// The newest of the times that rows are made and ended.
 const NEWEST_TIME: &str = "SELECT MAX(newest) AS newest FROM ( \
@@ -30,9 +30,14 @@ const HOUSEKEEPING: &str = "SELECT pg_try_advisory_xact_lock(7204117320421) AS i
 const WAKE: &str = "UPDATE jobs SET ready_at = NULL WHERE seq IN (SELECT seq FROM jobs WHERE state = 'queued' \
      AND ready_at IS NOT NULL AND ready_at <= queue_now() ORDER BY seq LIMIT 10000 FOR NO KEY UPDATE SKIP LOCKED)";
 
-/// Frees fetches whose lease ran out.
+/// Frees fetches whose lease ran out, or ends later than any was ever given: by a clock that was ahead. The fetcher of such a one begins
+/// again if it is still there; nothing is counted.
 const FREE: &str = "UPDATE jobs SET fetch_until = NULL WHERE seq IN (SELECT seq FROM jobs \
-     WHERE fetch_until IS NOT NULL AND fetch_until < queue_now() ORDER BY seq LIMIT 10000 FOR NO KEY UPDATE SKIP LOCKED)";
+     WHERE fetch_until IS NOT NULL AND (fetch_until < queue_now() OR fetch_until > queue_now() + $1) \
+     ORDER BY seq LIMIT 10000 FOR NO KEY UPDATE SKIP LOCKED)";
+
+/// Longer than any lease of a fetch.
+const NO_FETCH_LEASE: Duration = Duration::from_mins(1);
 
 /// Adds up what the journal holds, as much as one transaction should.
 const FOLD: &str = "WITH noted AS (DELETE FROM journal WHERE ctid = ANY (ARRAY(SELECT ctid FROM journal LIMIT 10000)) RETURNING *), \
@@ -63,7 +68,7 @@ async fn free_and_fold(session: &mut Session) -> Result<()> {
     if !is_mine(session).await? {
         return Ok(());
     }
-    session.execute(sqlx::query(FREE)).await?;
+    session.execute(sqlx::query(FREE).bind(rows::milliseconds(NO_FETCH_LEASE))).await?;
     session.execute(sqlx::query(FOLD)).await?;
     Ok(())
 }
@@ -102,9 +107,10 @@ impl Upkeep for PostgresStore {
         self.database
             .write(|session| {
                 Box::pin(async move {
-                    // Rolled back: that it could be written is all there is to know, and the row would be everybody's.
+                    // Rolled back: that it could be written is all there is to know. A name of its own, or processes that check
+                    // at once would wait for each other, and all of them for one that vanished in the middle.
                     session.undo();
-                    write(session, WRITE_CHECK, "").await
+                    write(session, &format!("write check {}", Uuid::new_v4()), "").await
                 })
             })
             .await

@@ -49,6 +49,18 @@ impl UploadStore for PostgresStore {
         row.as_ref().map(upload).transpose()
     }
 
+    async fn uploads(&self, ids: &[UploadId]) -> Result<Vec<Upload>> {
+        let ids: Vec<String> = ids.iter().map(|id| id.as_str().to_owned()).collect();
+        let rows = self
+            .database
+            .read(|session| {
+                let query = sqlx::query("SELECT * FROM uploads WHERE id = ANY ($1) AND NOT expired");
+                Box::pin(session.all(query.bind(ids.clone())))
+            })
+            .await?;
+        rows.iter().map(upload).collect()
+    }
+
     async fn expire_uploads(&self, due: Due, limit: u32) -> Result<u64> {
         self.database.write(move |session| Box::pin(expire(session, due, limit))).await
     }

@@ -6,9 +6,9 @@
 
 use super::rows::{self, column, select_jobs};
 use super::transition;
-use super::{due, turns, unavailable};
-use crate::store::endings::Payload;
-use crate::{Job, JobId, Queue, Result, Timestamp, WorkerId};
+use super::{due, turns, unavailable, unreadable};
+use crate::store::endings::{MOST_UNREADABLE, Payload};
+use crate::{Job, JobId, Lease, Queue, Result, Timestamp, WorkerId};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use std::time::Duration;
@@ -47,19 +47,26 @@ pub(super) async fn claim(
 ) -> Result<Option<Job>> {
     transition::time_out_starts(connection, now).await?;
     due::wake_delayed(connection, now).await?;
-    let Some(row) = next(connection, queues).await? else { return Ok(None) };
-    let id = JobId::from(column::<String>(&row, "id")?);
-    let step = |job: crate::state::Lifecycle| job.claim(worker, now, now.plus(lease));
-    if transition::apply(connection, now, &id, Payload::Nothing, step).await?.is_none() {
-        return Ok(None);
+    for _ in 0..MOST_UNREADABLE {
+        let Some(row) = next(connection, queues).await? else { return Ok(None) };
+        let id = JobId::from(column::<String>(&row, "id")?);
+        let step = |job: crate::state::Lifecycle| job.claim(worker, now, now.plus(lease));
+        let Some(after) = transition::apply(connection, now, &id, Payload::Nothing, step).await? else {
+            return Ok(None);
+        };
+        let row = sqlx::query(select_jobs!("WHERE jobs.id = ?1"))
+            .bind(id.as_str())
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(unavailable)?;
+        turns::note(connection, &row).await?;
+        let held = Lease { job: id, attempt: after.attempt, worker: worker.clone() };
+        let job = unreadable::job_or_end(connection, now, &row, |job, kind| job.fail(&held, kind)).await?;
+        if job.is_some() {
+            return Ok(job);
+        }
     }
-    let row = sqlx::query(select_jobs!("WHERE jobs.id = ?1"))
-        .bind(id.as_str())
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(unavailable)?;
-    turns::note(connection, &row).await?;
-    rows::job(&row).map(Some)
+    Ok(None)
 }
 
 async fn next(connection: &mut SqliteConnection, queues: &[Queue]) -> Result<Option<SqliteRow>> {

@@ -2,9 +2,9 @@
 
 use super::rows::{self, column, priority_numbered, select_jobs};
 use super::transition;
-use super::{SqliteStore, due, turns, unavailable};
+use super::{SqliteStore, due, turns, unavailable, unreadable};
 use crate::state::{Lifecycle, TransitionRefusal};
-use crate::store::endings::Payload;
+use crate::store::endings::{MOST_UNREADABLE, Payload};
 use crate::{Error, Failure, Fenced, FetchLease, FetchStore, Fetched, Job, JobId, JobSpec, KeyId, Result, Timestamp};
 use async_trait::async_trait;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
@@ -101,23 +101,27 @@ async fn claim_fetch(
     transition::time_out_starts(connection, now).await?;
     due::wake_delayed(connection, now).await?;
     due::free_fetches(connection, now).await?;
-    let Some(row) = next_query(NEXT_OF_EACH_KEY, passed_over)
-        .build()
-        .fetch_optional(&mut *connection)
-        .await
-        .map_err(unavailable)?
-    else {
-        return Ok(None);
-    };
-    let id = JobId::from(column::<String>(&row, "id")?);
-    let step = |job: Lifecycle| job.claim_fetch(now, now.plus(lease));
-    let Some(after) = transition::apply(connection, now, &id, Payload::Nothing, step).await? else { return Ok(None) };
-    let row = sqlx::query(select_jobs!("WHERE jobs.id = ?1"))
-        .bind(id.as_str())
-        .fetch_one(connection)
-        .await
-        .map_err(unavailable)?;
-    Ok(Some((rows::job(&row)?, FetchLease { job: id, number: after.fetches })))
+    for _ in 0..MOST_UNREADABLE {
+        let mut query = next_query(NEXT_OF_EACH_KEY, passed_over);
+        let row = query.build().fetch_optional(&mut *connection).await.map_err(unavailable)?;
+        let Some(row) = row else { return Ok(None) };
+        let id = JobId::from(column::<String>(&row, "id")?);
+        let step = |job: Lifecycle| job.claim_fetch(now, now.plus(lease));
+        let Some(after) = transition::apply(connection, now, &id, Payload::Nothing, step).await? else {
+            return Ok(None);
+        };
+        let row = sqlx::query(select_jobs!("WHERE jobs.id = ?1"))
+            .bind(id.as_str())
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(unavailable)?;
+        let held = FetchLease { job: id, number: after.fetches };
+        let fail = |job: Lifecycle, kind| job.sources_failed(&held, kind);
+        if let Some(job) = unreadable::job_or_end(connection, now, &row, fail).await? {
+            return Ok(Some((job, held)));
+        }
+    }
+    Ok(None)
 }
 
 fn next_query(start: &str, passed_over: &[KeyId]) -> QueryBuilder<Sqlite> {

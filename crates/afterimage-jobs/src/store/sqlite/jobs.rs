@@ -33,6 +33,13 @@ impl JobStore for SqliteStore {
         row.as_ref().map(rows::job).transpose()
     }
 
+    async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Job>> {
+        let ids: Vec<&str> = ids.iter().map(JobId::as_str).collect();
+        let query = sqlx::query(select_jobs!("WHERE jobs.id IN (SELECT value FROM json_each(?1))"));
+        let rows = query.bind(rows::to_json(&ids)?).fetch_all(&self.readers).await.map_err(unavailable)?;
+        rows.iter().map(rows::job).collect()
+    }
+
     async fn list(&self, key: &KeyId, filter: &ListFilter) -> Result<Page> {
         listing::list(&self.readers, key, filter).await
     }

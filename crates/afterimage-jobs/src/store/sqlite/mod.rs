@@ -20,6 +20,7 @@ mod settings;
 mod submit;
 mod transition;
 mod turns;
+mod unreadable;
 mod upkeep;
 mod uploads;
 mod usage;

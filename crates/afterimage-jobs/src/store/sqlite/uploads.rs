@@ -1,6 +1,6 @@
 //! [`UploadStore`] in SQLite.
 
-use super::rows::{column, milliseconds, upload};
+use super::rows::{column, milliseconds, to_json, upload};
 use super::{SqliteStore, submit, unavailable};
 use crate::{Due, NewUpload, Result, Timestamp, Upload, UploadFacts, UploadId, UploadState, UploadStore};
 use async_trait::async_trait;
@@ -27,6 +27,13 @@ impl UploadStore for SqliteStore {
     async fn upload(&self, id: &UploadId) -> Result<Option<Upload>> {
         let query = sqlx::query("SELECT * FROM uploads WHERE id = ?1 AND NOT expired").bind(id.as_str());
         query.fetch_optional(&self.readers).await.map_err(unavailable)?.as_ref().map(upload).transpose()
+    }
+
+    async fn uploads(&self, ids: &[UploadId]) -> Result<Vec<Upload>> {
+        let ids: Vec<&str> = ids.iter().map(UploadId::as_str).collect();
+        let query = sqlx::query("SELECT * FROM uploads WHERE id IN (SELECT value FROM json_each(?1)) AND NOT expired");
+        let rows = query.bind(to_json(&ids)?).fetch_all(&self.readers).await.map_err(unavailable)?;
+        rows.iter().map(upload).collect()
     }
 
     async fn expire_uploads(&self, due: Due, limit: u32) -> Result<u64> {
