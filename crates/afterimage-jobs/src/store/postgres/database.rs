@@ -5,10 +5,11 @@ use super::error::{Trouble, unavailable};
 use super::primary::{Hosts, refuse_replica, writes};
 use super::session::Session;
 use crate::backoff::random_part;
-use crate::{Clock, Error, Result};
+use crate::{Clock, Error, Measures, Result};
 use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,6 +50,7 @@ pub(super) struct Database {
     /// Takes the place of the database's clock in tests.
     clock: Option<Arc<dyn Clock>>,
     trust: Arc<ConnectionTrust>,
+    measures: Measures,
 }
 
 /// Which connections are too old to be used: those from before a server turned out not to write any more.
@@ -72,9 +74,20 @@ impl ConnectionTrust {
     }
 }
 
+/// The part of the store that a call comes from: the name of its file.
+fn part_of(caller: &'static Location<'static>) -> &'static str {
+    let name = caller.file().rsplit(['/', '\\']).next().unwrap_or_default();
+    name.strip_suffix(".rs").unwrap_or(name)
+}
+
 impl Database {
     /// Makes the pool; nothing is connected yet.
-    pub(super) fn new(address: &PostgresAddress, connections: u32, clock: Option<Arc<dyn Clock>>) -> Self {
+    pub(super) fn new(
+        address: &PostgresAddress,
+        connections: u32,
+        clock: Option<Arc<dyn Clock>>,
+        measures: Measures,
+    ) -> Self {
         let hosts = Arc::new(Hosts::of(address));
         let trust = Arc::new(ConnectionTrust { start: Instant::now(), distrusted_before: AtomicU64::new(0) });
         let trusted = Arc::clone(&trust);
@@ -98,29 +111,31 @@ impl Database {
                 })
             })
             .connect_lazy_with(hosts.current());
-        Self { pool, hosts, prepares: !address.is_pooled, clock, trust }
+        Self { pool, hosts, prepares: !address.is_pooled, clock, trust, measures }
     }
 
     /// Runs `work` in a transaction; returns after the commit. It goes on when the caller stops listening.
     ///
     /// # Errors
     /// What `work` says; [`Error::Unavailable`] also when it is unknown whether the transaction was committed.
-    pub(super) async fn write<T, W>(&self, work: W) -> Result<T>
+    #[track_caller]
+    pub(super) fn write<T, W>(&self, work: W) -> impl Future<Output = Result<T>>
     where
         T: Send + 'static,
         W: for<'c> Fn(&'c mut Session) -> Step<'c, T> + Send + Sync + 'static,
     {
-        self.detached(Some("BEGIN"), work).await
+        self.timed(Location::caller(), self.detached(Some("BEGIN"), work))
     }
 
     /// [`Database::write`] for a single statement, which is a transaction by itself.
-    pub(super) async fn write_statement<T, W>(&self, work: W) -> Result<T>
+    #[track_caller]
+    pub(super) fn write_statement<T, W>(&self, work: W) -> impl Future<Output = Result<T>>
     where
         T: Send + 'static,
         W: for<'c> Fn(&'c mut Session) -> Step<'c, T> + Send + Sync + 'static,
     {
         let begin = if self.prepares && self.clock.is_none() { None } else { Some("BEGIN") };
-        self.detached(begin, work).await
+        self.timed(Location::caller(), self.detached(begin, work))
     }
 
     async fn detached<T, W>(&self, begin: Option<&'static str>, work: W) -> Result<T>
@@ -196,21 +211,32 @@ impl Database {
     }
 
     /// Runs statements that change nothing, each on its own.
-    pub(super) async fn read<T, W>(&self, work: W) -> Result<T>
+    #[track_caller]
+    pub(super) fn read<T, W>(&self, work: W) -> impl Future<Output = Result<T>>
     where
         W: for<'c> Fn(&'c mut Session) -> Step<'c, T>,
     {
         // Behind a pooler a statement that is not in a transaction may get another one's answer.
         let begin = if self.prepares { None } else { Some("BEGIN READ ONLY") };
-        self.read_in(begin, work).await
+        self.timed(Location::caller(), self.read_in(begin, work))
     }
 
     /// Runs statements that change nothing, all of one moment.
-    pub(super) async fn read_snapshot<T, W>(&self, work: W) -> Result<T>
+    #[track_caller]
+    pub(super) fn read_snapshot<T, W>(&self, work: W) -> impl Future<Output = Result<T>>
     where
         W: for<'c> Fn(&'c mut Session) -> Step<'c, T>,
     {
-        self.read_in(Some("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"), work).await
+        let begin = Some("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+        self.timed(Location::caller(), self.read_in(begin, work))
+    }
+
+    /// Notes how long `call` takes, under the name of the file that makes it.
+    async fn timed<T>(&self, caller: &'static Location<'static>, call: impl Future<Output = Result<T>>) -> Result<T> {
+        let start = std::time::Instant::now();
+        let outcome = call.await;
+        self.measures.called_database(part_of(caller), start);
+        outcome
     }
 
     async fn read_in<T, W>(&self, begin: Option<&'static str>, work: W) -> Result<T>
@@ -257,7 +283,9 @@ impl Database {
     }
 
     async fn session(&self) -> Result<Session> {
+        let start = std::time::Instant::now();
         let connection = self.connection().await.map_err(unavailable)?;
+        self.measures.connected(start);
         Ok(Session::new(connection, self.prepares))
     }
 

@@ -34,7 +34,7 @@ mod upkeep;
 mod uploads;
 mod usage;
 
-use crate::{Clock, Error, MAX_UNCLEAN_ENDS, Queue, Result, WorkerId};
+use crate::{Clock, Error, MAX_UNCLEAN_ENDS, Measures, Queue, Result, WorkerId};
 use address::PostgresAddress;
 use database::Database;
 use grace::Grace;
@@ -187,7 +187,7 @@ impl PostgresStore {
         let is_test = options.test_clock.is_some();
         Ok(Self {
             direct: address.direct(options.direct_address.as_deref())?,
-            database: Database::new(address, options.connections, options.test_clock),
+            database: Database::new(address, options.connections, options.test_clock, options.measures),
             claims: Arc::new(Claims { exact: is_test, ..Claims::default() }),
             grace: Arc::default(),
             keeps_house_at_each_call: is_test,
