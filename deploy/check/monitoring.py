@@ -1,5 +1,5 @@
-"""Dashboard and alert rules: expressions that can be parsed, metrics that there are or that are planned, and no sum over what
-every process tells alike."""
+"""Dashboard and alert rules: expressions that can be parsed, metrics that there are, and no sum over what every process tells
+alike."""
 
 import json
 import re
@@ -11,14 +11,23 @@ import yaml
 from common import DEPLOY, REPOSITORY, OnceLoader
 
 MONITORING = DEPLOY / "monitoring"
-# What the program reads from the database when it is asked, besides what the table of planned metrics calls so.
-FROM_DATABASE = {"afterimage_queue_jobs", "afterimage_jobs_ended_total", "afterimage_webhooks_open", "afterimage_stored_bytes"}
+# What the program reads from the database when it is asked.
+FROM_DATABASE = {
+    "afterimage_database_dead_rows",
+    "afterimage_database_oldest_snapshot_seconds",
+    "afterimage_jobs_ended_total",
+    "afterimage_queue_jobs",
+    "afterimage_queue_oldest_wait_seconds",
+    "afterimage_queue_running_jobs",
+    "afterimage_queue_waiting_jobs",
+    "afterimage_stored_bytes",
+    "afterimage_webhooks_open",
+}
 SUFFIXES = {"Counter": ("_total",), "Gauge": ("",), "Histogram": ("_bucket", "_sum", "_count")}
 
 
 def check(problems, work):
     exported = exported_metrics()
-    planned, planned_from_database = planned_metrics()
     problems.unless(FROM_DATABASE <= exported, f"the program no longer exports {FROM_DATABASE - exported}")
     expressions = [*alerts(), *panels(problems)]
     used = set()
@@ -30,21 +39,13 @@ def check(problems, work):
             continue
         for name, summed in metrics_in(tree):
             used.add(name)
-            problems.unless(name in exported | planned, f"{where}: {name} is neither exported nor planned")
-            alike = name in FROM_DATABASE | planned_from_database
+            problems.unless(name in exported, f"{where}: {name} is not exported")
+            alike = name in FROM_DATABASE
             problems.unless(not (alike and summed), f"{where}: {name} is the same in every process, take max")
-    idle = {base(name) for name in planned} - {base(name) for name in used}
-    problems.unless(not idle, f"planned, but nothing uses them: {sorted(idle)}")
     rules = [{"record": f"panel:{number}", "expr": expression} for number, (_, expression) in enumerate(expressions)]
     path = Path(work) / "expressions.yaml"
     path.write_text(yaml.safe_dump({"groups": [{"name": "all", "rules": rules}]}))
-    done = sorted({base(name) for name in planned & exported})
-    note = f"; exported by now, take them off the planned ones: {', '.join(done)}" if done else ""
-    return f"monitoring: {len(expressions)} expressions, {len(used)} metrics, {len(used - exported)} of them planned{note}"
-
-
-def base(name):
-    return re.sub(r"_(bucket|sum|count)$", "", name)
+    return f"monitoring: {len(expressions)} expressions, {len(used)} metrics"
 
 
 def exported_metrics():
@@ -67,19 +68,6 @@ def exported_metrics():
             kinds = [kind] if kind else list(SUFFIXES)
             names.update(full + suffix for kind in kinds for suffix in SUFFIXES[kind])
     return names
-
-
-def planned_metrics():
-    """Samples of the table of planned metrics, and those that every process reads from the database."""
-    names, from_database = set(), set()
-    rows = re.findall(r"^\| `(afterimage_\w+)` \| (\w+)[^|]*\|[^|]*\| ([^|]*) \|", (MONITORING / "README.md").read_text(), re.M)
-    for name, kind, exporter in rows:
-        # The table has the counters' names as they are exported.
-        suffixes = ("_bucket", "_sum", "_count") if kind == "histogram" else ("",)
-        names.update(name + suffix for suffix in suffixes)
-        if "from the database" in exporter:
-            from_database.add(name)
-    return names, from_database
 
 
 def alerts():
