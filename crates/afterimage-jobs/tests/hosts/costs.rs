@@ -68,7 +68,7 @@ impl Counters {
     }
 }
 
-fn facts() -> afterimage_core::GenerationFacts {
+pub fn facts() -> afterimage_core::GenerationFacts {
     let size = afterimage_core::Size::new(64, 64);
     let model = afterimage_core::ModelFacts {
         name: "waiting".to_owned(),

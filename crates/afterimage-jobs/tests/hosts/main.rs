@@ -6,7 +6,12 @@
 #![expect(clippy::unwrap_used, reason = "helpers outside of test functions fail the test too")]
 
 mod costs;
+mod depth;
+mod filling;
 mod host;
+#[path = "../support/latencies.rs"]
+mod latencies;
+mod mixture;
 mod news;
 mod outages;
 mod poolers;
@@ -14,6 +19,7 @@ mod poolers;
 mod postgres;
 mod rescues;
 mod schemas;
+mod snapshots;
 mod throughput;
 #[path = "../support/unsteady_proxy.rs"]
 mod unsteady_proxy;

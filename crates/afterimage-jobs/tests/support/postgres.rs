@@ -49,6 +49,11 @@ pub fn server() -> Option<&'static Server> {
 impl Server {
     /// A server of one's own, for those who end it; `None` where none can be had.
     pub fn start() -> Option<Self> {
+        Self::start_with("")
+    }
+
+    /// One with further lines of settings, which have the last word.
+    pub fn start_with(further: &str) -> Option<Self> {
         let programs = programs()?;
         let folder = tempfile::Builder::new().prefix("afterimage-postgres").tempdir().unwrap();
         let data = folder.path().join("data");
@@ -60,7 +65,8 @@ impl Server {
             .unwrap();
         assert!(initdb.status.success(), "{}", String::from_utf8_lossy(&initdb.stderr));
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let settings = format!("{SETTINGS}port = {port}\nunix_socket_directories = '{}'\n", folder.path().display());
+        let settings =
+            format!("{SETTINGS}port = {port}\nunix_socket_directories = '{}'\n{further}", folder.path().display());
         let file = data.join("postgresql.conf");
         let text = std::fs::read_to_string(&file).unwrap() + &settings;
         std::fs::write(file, text).unwrap();

@@ -18,20 +18,26 @@ use std::time::Duration;
 /// Claims are taken back at most this often in one call; each time one more key is passed over.
 const MOST_TRIES: usize = 16;
 
-/// What both statements begin with: keys that run as many jobs as they may.
-macro_rules! with_busy_keys {
-    ($($rest:literal),+) => {
+/// One claim in one statement: the first few of what waits, and of those the first whose key may run one more. Keys at their
+/// limit are looked for among the keys of `$of` only: there may be thousands elsewhere.
+macro_rules! claim_one {
+    ($before:literal, $of:literal, $after:literal) => {
         concat!(
-            "WITH RECURSIVE busy AS MATERIALIZED (SELECT limited.id FROM keys AS limited \
-             WHERE limited.concurrency IS NOT NULL AND (SELECT COUNT(*) FROM (SELECT 1 FROM jobs AS held \
+            "WITH RECURSIVE ",
+            $before,
+            "busy AS MATERIALIZED (SELECT limited.id FROM keys AS limited \
+             WHERE limited.id IN (SELECT key_id FROM ",
+            $of,
+            ") AND limited.concurrency IS NOT NULL AND (SELECT COUNT(*) FROM (SELECT 1 FROM jobs AS held \
                  WHERE held.state = 'running' AND held.key_id = limited.id LIMIT limited.concurrency) AS held) \
                  >= limited.concurrency), ",
-            $($rest),+,
+            $after,
             // A CTE, or the planner may run it several times and take several jobs. What was read before is read again,
-            // since somebody may have changed it.
-            "picked AS (SELECT jobs.seq FROM candidates JOIN jobs USING (seq) WHERE jobs.state = 'queued' \
-                 AND jobs.ready_at IS NULL AND NOT jobs.awaits_sources \
-                 AND jobs.protocol <= $5 AND (jobs.start_by IS NULL OR jobs.attempt > 0 OR jobs.start_by > queue_now()) \
+            // since somebody may have changed it. In a CASE, or a plan that was made while nothing waited would look the
+            // few up in an index of all that wait, which is a million rows later on.
+            "picked AS (SELECT jobs.seq FROM candidates JOIN jobs USING (seq) WHERE CASE WHEN jobs.state = 'queued' \
+                 AND jobs.ready_at IS NULL AND NOT jobs.awaits_sources AND jobs.protocol <= $5 \
+                 THEN jobs.start_by IS NULL OR jobs.attempt > 0 OR jobs.start_by > queue_now() END \
                  AND NOT EXISTS (SELECT 1 FROM busy WHERE busy.id = jobs.key_id) AND jobs.key_id <> ALL ($4) \
                  ORDER BY jobs.due, jobs.seq LIMIT 1 FOR NO KEY UPDATE OF jobs SKIP LOCKED) \
              UPDATE jobs SET state = 'running', attempt = attempt + 1, worker = $2, started_at = queue_now(), \
@@ -44,13 +50,15 @@ macro_rules! with_busy_keys {
 }
 
 /// Parameters: queue, worker, length of the lease, keys to pass over, what the worker understands, smallest tag.
-const FIRST_FEW: &str = with_busy_keys!(
-    "candidates AS MATERIALIZED (SELECT seq FROM jobs WHERE engine_model = $1 AND state = 'queued' \
-         AND ready_at IS NULL AND NOT awaits_sources AND protocol <= $5 AND due >= $6 ORDER BY due, seq LIMIT 64), "
+const FIRST_FEW: &str = claim_one!(
+    "candidates AS MATERIALIZED (SELECT seq, key_id FROM jobs WHERE engine_model = $1 AND state = 'queued' \
+         AND ready_at IS NULL AND NOT awaits_sources AND protocol <= $5 AND due >= $6 ORDER BY due, seq LIMIT 64), ",
+    "candidates",
+    ""
 );
 
 /// Parameters as before, without the tag.
-const FIRST_OF_EACH_KEY: &str = with_busy_keys!(
+const FIRST_OF_EACH_KEY: &str = claim_one!(
     "waiting (key_id) AS ( \
          (SELECT key_id FROM jobs WHERE engine_model = $1 AND state = 'queued' AND ready_at IS NULL \
           AND NOT awaits_sources ORDER BY key_id LIMIT 1) \
@@ -59,6 +67,7 @@ const FIRST_OF_EACH_KEY: &str = with_busy_keys!(
                  AND jobs.ready_at IS NULL AND NOT jobs.awaits_sources AND jobs.key_id > waiting.key_id \
                  ORDER BY jobs.key_id LIMIT 1) \
          FROM waiting WHERE waiting.key_id IS NOT NULL), ",
+    "waiting",
     "candidates AS MATERIALIZED (SELECT first.seq FROM waiting CROSS JOIN LATERAL ( \
              SELECT jobs.seq, jobs.due FROM jobs WHERE jobs.engine_model = $1 AND jobs.state = 'queued' \
              AND jobs.ready_at IS NULL AND NOT jobs.awaits_sources AND jobs.key_id = waiting.key_id AND jobs.protocol <= $5 \
