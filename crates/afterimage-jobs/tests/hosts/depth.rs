@@ -109,7 +109,7 @@ async fn compare_depths(server: &Server) {
 }
 
 /// Keys at their limit beside the one that half of the queue is of.
-const LIMITED_KEYS: usize = 500;
+const LIMITED_KEYS: usize = 100;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_at_their_limit_hold_nobody_up() {

@@ -9,7 +9,7 @@
 
 use super::session::Session;
 use super::upkeep;
-use super::{Claims, PostgresStore, SPEC_PROTOCOL};
+use super::{PostgresStore, SPEC_PROTOCOL};
 use crate::store::sql::rows::{self, column, select_jobs};
 use crate::{Job, Queue, Result, WorkerId};
 use sqlx::postgres::PgRow;
@@ -98,16 +98,16 @@ pub(super) async fn claim(
     for queue in queues {
         let mut full = Vec::new();
         for _ in 0..MOST_TRIES {
-            let floor = store.claims.floor(queue);
-            match claim_from(store, worker, queue, lease, full.clone(), floor).await? {
+            let beginning = store.claims.floors.begin(queue);
+            match claim_from(store, worker, queue, lease, full.clone(), beginning.due).await? {
                 Claimed::Job(job, due) => {
-                    store.claims.claimed(queue, due);
+                    store.claims.floors.claimed(queue, beginning, due);
                     return Ok(Some(*job));
                 }
                 Claimed::Full(key) => full.push(key),
-                Claimed::Nothing if floor.is_none() => break,
+                Claimed::Nothing if beginning.due.is_none() => break,
                 // What was put back lies below the floor.
-                Claimed::Nothing => store.claims.forget_floor(queue),
+                Claimed::Nothing => store.claims.floors.forget(queue),
             }
         }
     }
@@ -162,6 +162,7 @@ async fn try_claim(
     let mut row = session.optional(bound(FIRST_FEW).bind(floor.unwrap_or(i64::MIN))).await?;
     // Below a floor there may be some that come first; the caller asks again.
     if row.is_none() && floor.is_none() {
+        session.plan_anew();
         row = session.optional(bound(FIRST_OF_EACH_KEY)).await?;
     }
     let Some(row) = row else { return Ok(Claimed::Nothing) };
@@ -199,29 +200,4 @@ async fn resume(store: &PostgresStore, worker: &WorkerId) -> Result<Option<Job>>
         })
         .await?;
     row.as_ref().map(rows::job).transpose()
-}
-
-impl Claims {
-    /// The smallest tag worth looking at. Entries of what was claimed stay in the index for as long as some transaction
-    /// may see them, and every claim would walk past them.
-    fn floor(&self, queue: &Queue) -> Option<i64> {
-        if self.exact {
-            return None;
-        }
-        let floors = self.floors();
-        floors.get(queue).filter(|floor| floor.since.elapsed() < Self::FLOOR_FOR).map(|floor| floor.due)
-    }
-
-    fn claimed(&self, queue: &Queue, due: i64) {
-        let mut floors = self.floors();
-        let floor = floors.entry(queue.clone()).or_insert_with(|| super::Floor::new(due));
-        if floor.since.elapsed() >= Self::FLOOR_FOR {
-            *floor = super::Floor::new(due);
-        }
-        floor.due = floor.due.max(due);
-    }
-
-    fn forget_floor(&self, queue: &Queue) {
-        self.floors().remove(queue);
-    }
 }

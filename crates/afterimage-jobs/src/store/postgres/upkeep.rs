@@ -63,6 +63,7 @@ async fn free_and_fold(session: &mut Session) -> Result<()> {
     if !is_mine(session).await? {
         return Ok(());
     }
+    session.plan_anew();
     session.execute(sqlx::query(FREE)).await?;
     session.execute(sqlx::query(FOLD)).await?;
     Ok(())
@@ -78,6 +79,7 @@ pub(super) async fn wake(session: &mut Session) -> Result<Vec<JobId>> {
         return Ok(Vec::new());
     }
     let failed = transition::time_out_starts(session).await?;
+    session.plan_anew();
     session.execute(sqlx::query(WAKE)).await?;
     Ok(failed)
 }
