@@ -5,7 +5,9 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers outside of test functions fail the test too")]
 
+mod capacity;
 mod costs;
+mod counters;
 mod depth;
 mod filling;
 mod host;
