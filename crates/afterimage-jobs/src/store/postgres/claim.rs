@@ -21,10 +21,10 @@ const MOST_TRIES: usize = 16;
 /// One claim in one statement: the first few of what waits, and of those the first whose key may run one more. Keys at their
 /// limit are looked for among the keys of `$of` only: there may be thousands elsewhere.
 macro_rules! claim_one {
-    ($before:literal, $of:literal, $after:literal) => {
+    ($($before:literal),+; $of:literal; $after:literal) => {
         concat!(
             "WITH RECURSIVE ",
-            $before,
+            $($before,)+
             "busy AS MATERIALIZED (SELECT limited.id FROM keys AS limited \
              WHERE limited.id IN (SELECT key_id FROM ",
             $of,
@@ -49,13 +49,33 @@ macro_rules! claim_one {
     };
 }
 
-/// Parameters: queue, worker, length of the lease, keys to pass over, what the worker understands, smallest tag.
-const FIRST_FEW: &str = claim_one!(
-    "candidates AS MATERIALIZED (SELECT seq, key_id FROM jobs WHERE engine_model = $1 AND state = 'queued' \
-         AND ready_at IS NULL AND NOT awaits_sources AND protocol <= $5 AND due >= $6 ORDER BY due, seq LIMIT 64), ",
-    "candidates",
-    ""
-);
+/// The first so many from a tag on. Parameters: queue, worker, length of the lease, keys to pass over, what the worker understands,
+/// smallest tag.
+macro_rules! claim_first {
+    ($window:literal) => {
+        claim_one!(
+            "candidates AS MATERIALIZED (SELECT seq, key_id FROM jobs WHERE engine_model = $1 AND state = 'queued' \
+                 AND ready_at IS NULL AND NOT awaits_sources AND protocol <= $5 AND due >= $6 ORDER BY due, seq LIMIT ",
+            $window,
+            "), ";
+            "candidates";
+            ""
+        )
+    };
+}
+
+/// Mostly one of these can be had, and each more that is looked at costs as much as it does.
+const FIRST_FEW: &str = claim_first!("8");
+const FEW: i64 = 8;
+
+/// More than processes that claim at the same moment.
+const FIRST_MORE: &str = claim_first!("64");
+const MORE: i64 = 64;
+
+/// Whether so many are there, from a tag on. An idle worker asks, so it has to cost little. Parameters: queue, tag, all but one
+/// of them.
+const ARE_THERE: &str = "SELECT 1 FROM jobs WHERE engine_model = $1 AND state = 'queued' AND ready_at IS NULL \
+     AND NOT awaits_sources AND due >= $2 ORDER BY due, seq LIMIT 1 OFFSET $3";
 
 /// Parameters as before, without the tag.
 const FIRST_OF_EACH_KEY: &str = claim_one!(
@@ -66,8 +86,8 @@ const FIRST_OF_EACH_KEY: &str = claim_one!(
          SELECT (SELECT jobs.key_id FROM jobs WHERE jobs.engine_model = $1 AND jobs.state = 'queued' \
                  AND jobs.ready_at IS NULL AND NOT jobs.awaits_sources AND jobs.key_id > waiting.key_id \
                  ORDER BY jobs.key_id LIMIT 1) \
-         FROM waiting WHERE waiting.key_id IS NOT NULL), ",
-    "waiting",
+         FROM waiting WHERE waiting.key_id IS NOT NULL), ";
+    "waiting";
     "candidates AS MATERIALIZED (SELECT first.seq FROM waiting CROSS JOIN LATERAL ( \
              SELECT jobs.seq, jobs.due FROM jobs WHERE jobs.engine_model = $1 AND jobs.state = 'queued' \
              AND jobs.ready_at IS NULL AND NOT jobs.awaits_sources AND jobs.key_id = waiting.key_id AND jobs.protocol <= $5 \
@@ -159,11 +179,15 @@ async fn try_claim(
             .bind(full.to_vec())
             .bind(SPEC_PROTOCOL)
     };
-    let mut row = session.optional(bound(FIRST_FEW).bind(floor.unwrap_or(i64::MIN))).await?;
-    // Below a floor there may be some that come first; the caller asks again.
-    if row.is_none() && floor.is_none() {
-        session.plan_anew();
-        row = session.optional(bound(FIRST_OF_EACH_KEY)).await?;
+    let beginning = floor.unwrap_or(i64::MIN);
+    let mut row = session.optional(bound(FIRST_FEW).bind(beginning)).await?;
+    if row.is_none() && are_there(session, queue, beginning, FEW).await? {
+        row = session.optional(bound(FIRST_MORE).bind(beginning)).await?;
+        // Below a floor there may be some that come first; the caller asks again.
+        if row.is_none() && floor.is_none() && are_there(session, queue, beginning, MORE).await? {
+            session.plan_anew();
+            row = session.optional(bound(FIRST_OF_EACH_KEY)).await?;
+        }
     }
     let Some(row) = row else { return Ok(Claimed::Nothing) };
     if is_one_too_many(session, &row).await? {
@@ -171,6 +195,12 @@ async fn try_claim(
         return Ok(Claimed::Full(column(&row, "key_id")?));
     }
     Ok(Claimed::Job(Box::new(rows::job(&row)?), column(&row, "due")?))
+}
+
+/// Whether at least so many wait in `queue`: otherwise a claim has looked at all of them.
+async fn are_there(session: &mut Session, queue: &Queue, beginning: i64, count: i64) -> Result<bool> {
+    let query = sqlx::query(ARE_THERE).bind(rows::queue_name(queue)).bind(beginning).bind(count - 1);
+    Ok(session.optional(query).await?.is_some())
 }
 
 /// Whether the job just claimed is more than its key may run.
