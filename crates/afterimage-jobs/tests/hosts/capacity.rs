@@ -1,8 +1,8 @@
 //! How much one database carries: as many workers as there are cards, which only sleep, and as many submits as those can work off.
 //!
 //! A measurement, not a test: `bench/README.md` has the command. It prints one line of JSON. Settings by the environment:
-//! `CAPACITY_CARDS` (1000), `CAPACITY_SECONDS` (60), `CAPACITY_WAITING` (0), `CAPACITY_FSYNC` (off), `CAPACITY_SUBMITS` (each
-//! second; one for each card every 3 seconds).
+//! `CAPACITY_CARDS` (1000), `CAPACITY_SECONDS` (60), `CAPACITY_WAITING` (0), `CAPACITY_FSYNC` (off),
+//! `CAPACITY_PICTURE_MS` (3000, give or take a tenth), `CAPACITY_SUBMITS` (each second; as many as the cards can work off).
 
 use crate::costs::facts;
 use crate::counters::Counters;
@@ -11,13 +11,13 @@ use crate::host::{Host, blobs, database, job};
 use crate::latencies::{Latencies, Quantiles};
 use crate::postgres::Server;
 use afterimage_jobs::worker::{News, WorkerOptions};
-use afterimage_jobs::{Fenced, Job, JobResult, JobStore, KeyId, PostgresOptions, Renewed, UNNAMED, WorkerId};
+use afterimage_jobs::{Fenced, JobResult, JobStore, KeyId, Lease, PostgresOptions, Renewed, UNNAMED, WorkerId};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval, sleep, timeout};
+use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// Cards of one host: a process with as many slots.
@@ -29,9 +29,6 @@ const APIS: usize = 4;
 /// Keys that share the queue.
 const KEYS: usize = 20;
 
-/// How long a picture takes, and by how much that differs, in milliseconds.
-const PICTURE: (u64, u64) = (3_000, 300);
-
 /// How long everything runs before it is measured: until slots are not all at the same point of a picture.
 const WARM_UP: Duration = Duration::from_secs(20);
 
@@ -40,6 +37,7 @@ struct Settings {
     seconds: u64,
     waiting: usize,
     submits: usize,
+    picture: Duration,
     fsync: String,
 }
 
@@ -47,11 +45,13 @@ impl Settings {
     fn read() -> Self {
         let number = |name: &str, usual: usize| std::env::var(name).map_or(usual, |text| text.parse().unwrap());
         let cards = number("CAPACITY_CARDS", 1000);
+        let picture = number("CAPACITY_PICTURE_MS", 3000);
         Self {
             cards,
             seconds: number("CAPACITY_SECONDS", 60) as u64,
             waiting: number("CAPACITY_WAITING", 0),
-            submits: number("CAPACITY_SUBMITS", cards * 1000 / PICTURE.0 as usize),
+            submits: number("CAPACITY_SUBMITS", cards * 1000 / picture),
+            picture: Duration::from_millis(picture as u64),
             fsync: std::env::var("CAPACITY_FSYNC").unwrap_or_else(|_| "off".to_owned()),
         }
     }
@@ -91,7 +91,7 @@ async fn measure(settings: Settings) {
         let options = PostgresOptions { connections: 4 + SLOTS as u32 / 8, ..options.clone() };
         let host = Arc::new(Host::start_with(&address, &blobs(), 0, options).await);
         for _ in first..settings.cards.min(first + SLOTS) {
-            running.spawn(slot(host.clone(), latencies.clone(), stop.clone()));
+            running.spawn(slot(host.clone(), settings.picture, latencies.clone(), stop.clone()));
         }
         hosts.push(host);
     }
@@ -107,7 +107,7 @@ async fn measure(settings: Settings) {
     let depth = apis[0].store.queue_depth().await.unwrap();
     let jobs = measured.get("end").map_or(0, |ends| ends.count) as f64;
     let line = json!({
-        "cards": settings.cards, "hosts": hosts.len(), "seconds_of_a_picture": PICTURE.0 as f64 / 1e3,
+        "cards": settings.cards, "hosts": hosts.len(), "seconds_of_a_picture": settings.picture.as_secs_f64(),
         "submits_asked_per_s": settings.submits, "measured_s": rounded(took), "fsync": settings.fsync,
         "waiting_before": settings.waiting, "waiting_after": depth.queued, "running_after": depth.running,
         "jobs_per_s": rounded(jobs / took), "connections": after.connections,
@@ -163,7 +163,7 @@ async fn submit(
 }
 
 /// One card: what `worker/slot.rs` and `worker/heartbeat.rs` ask of the store, with a picture that is only waited for.
-async fn slot(host: Arc<Host>, latencies: Arc<Latencies>, stop: CancellationToken) {
+async fn slot(host: Arc<Host>, picture: Duration, latencies: Arc<Latencies>, stop: CancellationToken) {
     let worker = WorkerId::random();
     let options = WorkerOptions::default();
     while !stop.is_cancelled() {
@@ -173,7 +173,7 @@ async fn slot(host: Arc<Host>, latencies: Arc<Latencies>, stop: CancellationToke
             Ok(Some(job)) => {
                 latencies.note("claim", start.elapsed());
                 host.hints.hear(&News::Submitted(None));
-                run(&host, &worker, &job, &latencies, &options).await;
+                run(&host, &job.lease(&worker), picture, &latencies, &options).await;
                 continue;
             }
             Ok(None) => latencies.note("claim of nothing", start.elapsed()),
@@ -189,33 +189,29 @@ async fn slot(host: Arc<Host>, latencies: Arc<Latencies>, stop: CancellationToke
     }
 }
 
-async fn run(host: &Host, worker: &WorkerId, job: &Job, latencies: &Latencies, options: &WorkerOptions) {
-    let lease = job.lease(worker);
-    let (usual, spread) = PICTURE;
-    let done = Instant::now() + Duration::from_millis(usual - spread) + spread_by(spread);
-    let _running = host.events.begin(&job.id);
+async fn run(host: &Host, lease: &Lease, picture: Duration, latencies: &Latencies, options: &WorkerOptions) {
+    let done = Instant::now() + picture.mul_f64(0.9 + 0.2 * random_part());
+    let _running = host.events.begin(&lease.job);
     loop {
         let renewal = Instant::now() + options.renew_every;
         if renewal >= done {
             break;
         }
-        tokio::time::sleep_until(renewal).await;
+        // Real time: the pace of renewals.
+        sleep_until(renewal).await;
         let start = Instant::now();
-        let progress = host.events.latest(&job.id);
-        let renewed = host.store.renew_with_progress(&lease, options.lease, progress).await;
+        let progress = host.events.latest(&lease.job);
+        let renewed = host.store.renew_with_progress(lease, options.lease, progress).await;
         let is_held = matches!(renewed, Ok(Renewed::Held { .. }));
         latencies.note(if is_held { "renew" } else { "failed renewal" }, start.elapsed());
     }
-    tokio::time::sleep_until(done).await;
+    // Real time: the pace of the card.
+    sleep_until(done).await;
     let start = Instant::now();
     let result = JobResult { facts: facts(), files: Vec::new(), run_ms: None };
-    let ended = host.store.succeed(&lease, result).await;
+    let ended = host.store.succeed(lease, result).await;
     latencies.note(if matches!(ended, Ok(Fenced::Done)) { "end" } else { "failed end" }, start.elapsed());
-    host.hints.ended(&job.id);
-}
-
-fn spread_by(spread: u64) -> Duration {
-    Duration::from_millis(2 * spread).mul_f64(random_part())
+    host.hints.ended(&lease.job);
 }
 
 /// From 0 to 1, from a job's random name.

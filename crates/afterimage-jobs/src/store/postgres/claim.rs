@@ -117,8 +117,8 @@ pub(super) async fn claim(
     }
     for queue in queues {
         let mut full = Vec::new();
+        let mut beginning = store.claims.floors.begin(queue);
         for _ in 0..MOST_TRIES {
-            let beginning = store.claims.floors.begin(queue);
             match claim_from(store, worker, queue, lease, full.clone(), beginning.due).await? {
                 Claimed::Job(job, due) => {
                     store.claims.floors.claimed(queue, beginning, due);
@@ -127,7 +127,10 @@ pub(super) async fn claim(
                 Claimed::Full(key) => full.push(key),
                 Claimed::Nothing if beginning.due.is_none() => break,
                 // What was put back lies below the floor.
-                Claimed::Nothing => store.claims.floors.forget(queue),
+                Claimed::Nothing => {
+                    store.claims.floors.forget(queue);
+                    beginning = store.claims.floors.begin(queue);
+                }
             }
         }
     }
