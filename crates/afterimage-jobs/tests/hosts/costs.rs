@@ -1,10 +1,10 @@
 //! What a job costs the database. The limits are what was counted, and a little: who raises them should know why.
 
+use crate::counters::Counters;
 use crate::host::{Host, blobs, database, job};
 use crate::postgres::Server;
 use afterimage_jobs::worker::WorkerOptions;
 use afterimage_jobs::{JobResult, JobStore, PostgresOptions, PostgresStore, UNNAMED, WorkerId};
-use sqlx::{Connection, Row};
 
 const JOBS: u64 = 50;
 
@@ -48,27 +48,7 @@ async fn a_job_costs_what_it_did() {
     assert!(bytes <= 9_000.0, "{bytes} bytes of log a job");
 }
 
-struct Counters {
-    commits: i64,
-    log_bytes: i64,
-}
-
-impl Counters {
-    async fn of(server: &Server, name: &str) -> Self {
-        let mut connection = sqlx::PgConnection::connect(&server.address("postgres")).await.unwrap();
-        let row = sqlx::query(
-            "SELECT xact_commit AS commits, pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::BIGINT AS bytes \
-             FROM pg_stat_database WHERE datname = $1",
-        )
-        .bind(name)
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
-        Self { commits: row.get("commits"), log_bytes: row.get("bytes") }
-    }
-}
-
-fn facts() -> afterimage_core::GenerationFacts {
+pub fn facts() -> afterimage_core::GenerationFacts {
     let size = afterimage_core::Size::new(64, 64);
     let model = afterimage_core::ModelFacts {
         name: "waiting".to_owned(),

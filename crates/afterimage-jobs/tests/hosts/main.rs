@@ -6,10 +6,17 @@
 #![expect(clippy::unwrap_used, reason = "helpers outside of test functions fail the test too")]
 
 mod asking;
+mod capacity;
 mod clocks;
 mod costs;
+mod counters;
+mod depth;
 mod faults;
+mod filling;
 mod host;
+#[path = "../support/latencies.rs"]
+mod latencies;
+mod mixture;
 mod news;
 mod outages;
 mod pooler;
@@ -22,6 +29,7 @@ mod rescues;
 #[path = "../support/s3_server.rs"]
 mod s3_server;
 mod schemas;
+mod snapshots;
 mod throughput;
 mod unheard;
 mod unreadable;

@@ -51,11 +51,22 @@ pub fn server() -> Option<&'static Server> {
 impl Server {
     /// A server of one's own, for those who end it; `None` where none can be had.
     pub fn start() -> Option<Self> {
-        Self::start_in(Vec::new())
+        Self::start_as("", Vec::new())
+    }
+
+    /// One with further lines of settings, which have the last word.
+    #[allow(dead_code, reason = "not every test that has this module does")]
+    pub fn start_with(further: &str) -> Option<Self> {
+        Self::start_as(further, Vec::new())
     }
 
     /// One with these variables in its environment.
+    #[allow(dead_code, reason = "as above")]
     pub fn start_in(environment: Vec<(String, String)>) -> Option<Self> {
+        Self::start_as("", environment)
+    }
+
+    fn start_as(further: &str, environment: Vec<(String, String)>) -> Option<Self> {
         let programs = programs()?;
         let folder = tempfile::Builder::new().prefix("afterimage-postgres").tempdir().unwrap();
         let data = folder.path().join("data");
@@ -66,7 +77,7 @@ impl Server {
             .output()
             .unwrap();
         assert!(initdb.status.success(), "{}", String::from_utf8_lossy(&initdb.stderr));
-        let server = Self::of(folder, programs, as_user, environment);
+        let server = Self::of(folder, programs, as_user, further, environment);
         server.run();
         Some(server)
     }
@@ -76,10 +87,12 @@ impl Server {
         folder: TempDir,
         programs: PathBuf,
         user: Option<&'static str>,
+        further: &str,
         environment: Vec<(String, String)>,
     ) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let settings = format!("{SETTINGS}port = {port}\nunix_socket_directories = '{}'\n", folder.path().display());
+        let settings =
+            format!("{SETTINGS}port = {port}\nunix_socket_directories = '{}'\n{further}", folder.path().display());
         let file = folder.path().join("data/postgresql.conf");
         let text = std::fs::read_to_string(&file).unwrap() + &settings;
         std::fs::write(file, text).unwrap();
@@ -118,6 +131,13 @@ impl Server {
             .output()
             .unwrap();
         assert!(stopped.status.success(), "{}", String::from_utf8_lossy(&stopped.stderr));
+    }
+
+    /// The number of the server's own process, whose children serve the connections.
+    #[allow(dead_code, reason = "as above")]
+    pub fn process(&self) -> u32 {
+        let file = std::fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
+        file.lines().next().unwrap().trim().parse().unwrap()
     }
 
     /// Where its data lies.

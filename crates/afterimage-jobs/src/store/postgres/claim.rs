@@ -8,8 +8,7 @@
 //! counts again, and takes the claim back when it is one too many.
 
 use super::session::Session;
-use super::{Claims, PostgresStore, SPEC_PROTOCOL};
-use super::{unreadable, upkeep};
+use super::{PostgresStore, SPEC_PROTOCOL, unreadable, upkeep};
 use crate::store::sql::rows::{self, column, select_jobs};
 use crate::{Job, Lease, Queue, Result, WorkerId};
 use sqlx::postgres::PgRow;
@@ -18,20 +17,26 @@ use std::time::Duration;
 /// Claims are taken back at most this often in one call; each time one more key is passed over.
 const MOST_TRIES: usize = 16;
 
-/// What both statements begin with: keys that run as many jobs as they may.
-macro_rules! with_busy_keys {
-    ($($rest:literal),+) => {
+/// One claim in one statement: the first few of what waits, and of those the first whose key may run one more. Keys at their
+/// limit are looked for among the keys of `$of` only: there may be thousands elsewhere.
+macro_rules! claim_one {
+    ($($before:literal),+; $of:literal; $after:literal) => {
         concat!(
-            "WITH RECURSIVE busy AS MATERIALIZED (SELECT limited.id FROM keys AS limited \
-             WHERE limited.concurrency IS NOT NULL AND (SELECT COUNT(*) FROM (SELECT 1 FROM jobs AS held \
+            "WITH RECURSIVE ",
+            $($before,)+
+            "busy AS MATERIALIZED (SELECT limited.id FROM keys AS limited \
+             WHERE limited.id IN (SELECT key_id FROM ",
+            $of,
+            ") AND limited.concurrency IS NOT NULL AND (SELECT COUNT(*) FROM (SELECT 1 FROM jobs AS held \
                  WHERE held.state = 'running' AND held.key_id = limited.id LIMIT limited.concurrency) AS held) \
                  >= limited.concurrency), ",
-            $($rest),+,
+            $after,
             // A CTE, or the planner may run it several times and take several jobs. What was read before is read again,
-            // since somebody may have changed it.
-            "picked AS (SELECT jobs.seq FROM candidates JOIN jobs USING (seq) WHERE jobs.state = 'queued' \
-                 AND jobs.ready_at IS NULL AND NOT jobs.awaits_sources \
-                 AND jobs.protocol <= $5 AND (jobs.start_by IS NULL OR jobs.attempt > 0 OR jobs.start_by > queue_now()) \
+            // since somebody may have changed it. In a CASE, or a plan that was made while nothing waited would look the
+            // few up in an index of all that wait, which is a million rows later on.
+            "picked AS (SELECT jobs.seq FROM candidates JOIN jobs USING (seq) WHERE CASE WHEN jobs.state = 'queued' \
+                 AND jobs.ready_at IS NULL AND NOT jobs.awaits_sources AND jobs.protocol <= $5 \
+                 THEN jobs.start_by IS NULL OR jobs.attempt > 0 OR jobs.start_by > queue_now() END \
                  AND NOT EXISTS (SELECT 1 FROM busy WHERE busy.id = jobs.key_id) AND jobs.key_id <> ALL ($4) \
                  ORDER BY jobs.due, jobs.seq LIMIT 1 FOR NO KEY UPDATE OF jobs SKIP LOCKED) \
              UPDATE jobs SET state = 'running', attempt = attempt + 1, worker = $2, started_at = queue_now(), \
@@ -43,14 +48,36 @@ macro_rules! with_busy_keys {
     };
 }
 
-/// Parameters: queue, worker, length of the lease, keys to pass over, what the worker understands, smallest tag.
-const FIRST_FEW: &str = with_busy_keys!(
-    "candidates AS MATERIALIZED (SELECT seq FROM jobs WHERE engine_model = $1 AND state = 'queued' \
-         AND ready_at IS NULL AND NOT awaits_sources AND protocol <= $5 AND due >= $6 ORDER BY due, seq LIMIT 64), "
-);
+/// The first so many from a tag on. Parameters: queue, worker, length of the lease, keys to pass over, what the worker understands,
+/// smallest tag.
+macro_rules! claim_first {
+    ($window:literal) => {
+        claim_one!(
+            "candidates AS MATERIALIZED (SELECT seq, key_id FROM jobs WHERE engine_model = $1 AND state = 'queued' \
+                 AND ready_at IS NULL AND NOT awaits_sources AND protocol <= $5 AND due >= $6 ORDER BY due, seq LIMIT ",
+            $window,
+            "), ";
+            "candidates";
+            ""
+        )
+    };
+}
+
+/// Mostly one of these can be had, and each more that is looked at costs as much as it does.
+const FIRST_FEW: &str = claim_first!("8");
+const FEW: i64 = 8;
+
+/// More than processes that claim at the same moment.
+const FIRST_MORE: &str = claim_first!("64");
+const MORE: i64 = 64;
+
+/// Whether so many are there, from a tag on. An idle worker asks, so it has to cost little. Parameters: queue, tag, all but one
+/// of them.
+const ARE_THERE: &str = "SELECT 1 FROM jobs WHERE engine_model = $1 AND state = 'queued' AND ready_at IS NULL \
+     AND NOT awaits_sources AND due >= $2 ORDER BY due, seq LIMIT 1 OFFSET $3";
 
 /// Parameters as before, without the tag.
-const FIRST_OF_EACH_KEY: &str = with_busy_keys!(
+const FIRST_OF_EACH_KEY: &str = claim_one!(
     "waiting (key_id) AS ( \
          (SELECT key_id FROM jobs WHERE engine_model = $1 AND state = 'queued' AND ready_at IS NULL \
           AND NOT awaits_sources ORDER BY key_id LIMIT 1) \
@@ -58,7 +85,8 @@ const FIRST_OF_EACH_KEY: &str = with_busy_keys!(
          SELECT (SELECT jobs.key_id FROM jobs WHERE jobs.engine_model = $1 AND jobs.state = 'queued' \
                  AND jobs.ready_at IS NULL AND NOT jobs.awaits_sources AND jobs.key_id > waiting.key_id \
                  ORDER BY jobs.key_id LIMIT 1) \
-         FROM waiting WHERE waiting.key_id IS NOT NULL), ",
+         FROM waiting WHERE waiting.key_id IS NOT NULL), ";
+    "waiting";
     "candidates AS MATERIALIZED (SELECT first.seq FROM waiting CROSS JOIN LATERAL ( \
              SELECT jobs.seq, jobs.due FROM jobs WHERE jobs.engine_model = $1 AND jobs.state = 'queued' \
              AND jobs.ready_at IS NULL AND NOT jobs.awaits_sources AND jobs.key_id = waiting.key_id AND jobs.protocol <= $5 \
@@ -90,18 +118,21 @@ pub(super) async fn claim(
     }
     for queue in queues {
         let mut full = Vec::new();
+        let mut beginning = store.claims.floors.begin(queue);
         for _ in 0..MOST_TRIES {
-            let floor = store.claims.floor(queue);
-            match claim_from(store, worker, queue, lease, full.clone(), floor).await? {
+            match claim_from(store, worker, queue, lease, full.clone(), beginning.due).await? {
                 Claimed::Job(job, due) => {
-                    store.claims.claimed(queue, due);
+                    store.claims.floors.claimed(queue, beginning, due);
                     return Ok(Some(*job));
                 }
                 Claimed::Full(key) => full.push(key),
                 Claimed::Unreadable => {}
-                Claimed::Nothing if floor.is_none() => break,
+                Claimed::Nothing if beginning.due.is_none() => break,
                 // What was put back lies below the floor.
-                Claimed::Nothing => store.claims.forget_floor(queue),
+                Claimed::Nothing => {
+                    store.claims.floors.forget(queue);
+                    beginning = store.claims.floors.begin(queue);
+                }
             }
         }
     }
@@ -153,10 +184,15 @@ async fn try_claim(
             .bind(full.to_vec())
             .bind(SPEC_PROTOCOL)
     };
-    let mut row = session.optional(bound(FIRST_FEW).bind(floor.unwrap_or(i64::MIN))).await?;
-    // Below a floor there may be some that come first; the caller asks again.
-    if row.is_none() && floor.is_none() {
-        row = session.optional(bound(FIRST_OF_EACH_KEY)).await?;
+    let beginning = floor.unwrap_or(i64::MIN);
+    let mut row = session.optional(bound(FIRST_FEW).bind(beginning)).await?;
+    if row.is_none() && are_there(session, queue, beginning, FEW).await? {
+        row = session.optional(bound(FIRST_MORE).bind(beginning)).await?;
+        // Below a floor there may be some that come first; the caller asks again.
+        if row.is_none() && floor.is_none() && are_there(session, queue, beginning, MORE).await? {
+            session.plan_anew();
+            row = session.optional(bound(FIRST_OF_EACH_KEY)).await?;
+        }
     }
     let Some(row) = row else { return Ok(Claimed::Nothing) };
     if is_one_too_many(session, &row).await? {
@@ -168,6 +204,12 @@ async fn try_claim(
     let due = column(&row, "due")?;
     let job = unreadable::job_or_end(session, &row, |job, kind| job.fail(&lease, kind)).await?;
     Ok(job.map_or(Claimed::Unreadable, |job| Claimed::Job(Box::new(job), due)))
+}
+
+/// Whether at least so many wait in `queue`: otherwise a claim has looked at all of them.
+async fn are_there(session: &mut Session, queue: &Queue, beginning: i64, count: i64) -> Result<bool> {
+    let query = sqlx::query(ARE_THERE).bind(rows::queue_name(queue)).bind(beginning).bind(count - 1);
+    Ok(session.optional(query).await?.is_some())
 }
 
 /// Whether the job just claimed is more than its key may run.
@@ -197,29 +239,4 @@ async fn resume(store: &PostgresStore, worker: &WorkerId) -> Result<Option<Job>>
         })
         .await?;
     row.as_ref().map(rows::job).transpose()
-}
-
-impl Claims {
-    /// The smallest tag worth looking at. Entries of what was claimed stay in the index for as long as some transaction
-    /// may see them, and every claim would walk past them.
-    fn floor(&self, queue: &Queue) -> Option<i64> {
-        if self.exact {
-            return None;
-        }
-        let floors = self.floors();
-        floors.get(queue).filter(|floor| floor.since.elapsed() < Self::FLOOR_FOR).map(|floor| floor.due)
-    }
-
-    fn claimed(&self, queue: &Queue, due: i64) {
-        let mut floors = self.floors();
-        let floor = floors.entry(queue.clone()).or_insert_with(|| super::Floor::new(due));
-        if floor.since.elapsed() >= Self::FLOOR_FOR {
-            *floor = super::Floor::new(due);
-        }
-        floor.due = floor.due.max(due);
-    }
-
-    fn forget_floor(&self, queue: &Queue) {
-        self.floors().remove(queue);
-    }
 }

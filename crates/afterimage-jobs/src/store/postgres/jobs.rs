@@ -25,7 +25,7 @@ const POSITION: &str = "SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM jobs AS ahea
      CASE WHEN mine.awaits_sources THEN (SELECT COUNT(*) FROM (SELECT 1 FROM jobs AS ahead \
      WHERE ahead.state = 'queued' AND ahead.awaits_sources \
      AND (ahead.due, ahead.seq) < (mine.due, mine.seq) LIMIT $1) AS awaiting) ELSE 0 END AS position \
-     FROM jobs AS mine WHERE mine.id = $2 AND mine.state = 'queued'";
+     FROM jobs AS mine WHERE mine.id = $2 AND CASE WHEN mine.state = 'queued' THEN TRUE END";
 
 /// Those that wait are the open ones that do not run. Deleted jobs that still run are not among the open ones.
 const DEPTH: &str = "SELECT \
@@ -341,8 +341,10 @@ async fn delete(session: &mut Session, key: &KeyId, id: &JobId) -> Result<Option
 
 /// Row and state of a job of this key that is not deleted, locked.
 async fn find(session: &mut Session, key: &KeyId, id: &JobId) -> Result<Option<(i64, JobState)>> {
-    let query =
-        sqlx::query("SELECT seq, state FROM jobs WHERE id = $1 AND key_id = $2 AND NOT deleted FOR NO KEY UPDATE");
+    // A CASE, so that a plan which was made on a small table goes by the id and not through all jobs of the key.
+    let query = sqlx::query(
+        "SELECT seq, state FROM jobs WHERE id = $1 AND CASE WHEN NOT deleted THEN key_id = $2 END FOR NO KEY UPDATE",
+    );
     let row = session.optional(query.bind(id.as_str()).bind(key.as_str())).await?;
     row.map(|row| Ok((column(&row, "seq")?, rows::named(column(&row, "state")?)?))).transpose()
 }

@@ -10,6 +10,7 @@ mod claim;
 mod database;
 mod error;
 mod fetches;
+mod floors;
 mod grace;
 mod hosts;
 mod import;
@@ -34,14 +35,15 @@ mod upkeep;
 mod uploads;
 mod usage;
 
-use crate::{Clock, Error, MAX_UNCLEAN_ENDS, Measures, Queue, Result, WorkerId};
+use crate::{Clock, Error, MAX_UNCLEAN_ENDS, Measures, Result, WorkerId};
 use address::PostgresAddress;
 use database::Database;
+use floors::Floors;
 use grace::Grace;
 pub use hosts::{Announced, DatabaseHealth, RunPlace, SeenJob};
 pub use import::Imported;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -101,38 +103,15 @@ const SPEC_PROTOCOL: i64 = 1;
 /// What this process knows of its claims.
 #[derive(Debug, Default)]
 struct Claims {
-    /// Floors lead past what was put back for a moment; with this none are used.
-    exact: bool,
-    floors: Mutex<HashMap<Queue, Floor>>,
+    floors: Floors,
     /// Workers, and when a claim of theirs last had an unknown outcome.
     doubtful: Mutex<HashMap<WorkerId, Instant>>,
 }
 
-/// The tag that a queue was claimed up to.
-#[derive(Debug)]
-struct Floor {
-    due: i64,
-    since: Instant,
-}
-
-impl Floor {
-    fn new(due: i64) -> Self {
-        Self { due, since: Instant::now() }
-    }
-}
-
 impl Claims {
-    /// How long a floor is used before everything is looked at again: jobs of high priority and those put back wait
-    /// for no longer.
-    const FLOOR_FOR: Duration = Duration::from_secs(1);
-
     /// How long after an unknown outcome a worker asks what it holds. A commit that waits for a standby shows late; what shows
     /// later than this has been rescued.
     const DOUBT_FOR: Duration = Duration::from_secs(15);
-
-    fn floors(&self) -> MutexGuard<'_, HashMap<Queue, Floor>> {
-        self.floors.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 
     fn doubt(&self, worker: WorkerId) {
         self.doubtful.lock().unwrap_or_else(PoisonError::into_inner).insert(worker, Instant::now());
@@ -188,7 +167,7 @@ impl PostgresStore {
         Ok(Self {
             direct: address.direct(options.direct_address.as_deref())?,
             database: Database::new(address, options.connections, options.test_clock, options.measures),
-            claims: Arc::new(Claims { exact: is_test, ..Claims::default() }),
+            claims: Arc::new(Claims { floors: Floors::new(is_test), ..Claims::default() }),
             grace: Arc::default(),
             keeps_house_at_each_call: is_test,
             expired_leases: options.expired_leases.max(MAX_UNCLEAN_ENDS),

@@ -71,10 +71,10 @@ pub(super) async fn mark_jobs_swept(session: &mut Session, jobs: Vec<String>) ->
 /// Forgets deleted jobs, with their deliveries.
 pub(super) async fn prune_jobs(session: &mut Session, finished_before: Timestamp, limit: u32) -> Result<u64> {
     let pruned = sqlx::query(
-        "DELETE FROM jobs WHERE seq IN (SELECT seq FROM jobs WHERE finished_at IS NOT NULL AND deleted \
+        "DELETE FROM jobs WHERE seq = ANY (ARRAY(SELECT seq FROM jobs WHERE finished_at IS NOT NULL AND deleted \
          AND swept = TRUE AND finished_at < $1 AND NOT EXISTS \
          (SELECT 1 FROM deliveries WHERE deliveries.job_seq = jobs.seq AND deliveries.finished_at IS NULL) \
-         ORDER BY finished_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
+         ORDER BY finished_at LIMIT $2 FOR UPDATE SKIP LOCKED)) \
          RETURNING engine_model, key_id, priority, due, work, started_at",
     );
     let rows = session.all(pruned.bind(finished_before.0).bind(i64::from(limit))).await?;

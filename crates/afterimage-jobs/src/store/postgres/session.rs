@@ -26,6 +26,12 @@ impl Session {
         Self { connection, prepares, is_finished: false, is_undone: false }
     }
 
+    /// Has what follows planned with what is known of the tables now. For what is seldom done and reads much: a plan that
+    /// was made while tables were small would be kept until the server has looked at them again, up to a minute.
+    pub(super) const fn plan_anew(&mut self) {
+        self.prepares = false;
+    }
+
     /// All rows of the answer.
     pub(super) async fn all(&mut self, statement: Statement<'_>) -> Result<Vec<PgRow>> {
         statement.persistent(self.prepares).fetch_all(&mut *self.connection).await.map_err(unavailable)

@@ -54,7 +54,7 @@ pub(super) async fn apply_fenced(
 }
 
 /// Prolongs a lease: [`Lifecycle::renew`] in one statement, since it is the most frequent of all changes. It writes no
-/// column that is in an index.
+/// column that is in an index. The CASE keeps plans that were made while nothing ran from going through all that run.
 pub(super) async fn renew(
     session: &mut Session,
     lease: &Lease,
@@ -63,7 +63,7 @@ pub(super) async fn renew(
 ) -> Result<Renewed> {
     let renewed = sqlx::query(
         "UPDATE jobs SET lease_until = queue_now() + $1, stage = $5, step = $6, steps = $7 \
-         WHERE id = $2 AND attempt = $3 AND worker = $4 AND state = 'running' RETURNING cancel_requested",
+         WHERE id = $2 AND CASE WHEN state = 'running' THEN attempt = $3 AND worker = $4 END RETURNING cancel_requested",
     )
     .bind(rows::milliseconds(duration))
     .bind(lease.job.as_str())

@@ -68,6 +68,7 @@ async fn free_and_fold(session: &mut Session) -> Result<()> {
     if !is_mine(session).await? {
         return Ok(());
     }
+    session.plan_anew();
     session.execute(sqlx::query(FREE).bind(rows::milliseconds(NO_FETCH_LEASE))).await?;
     session.execute(sqlx::query(FOLD)).await?;
     Ok(())
@@ -83,6 +84,7 @@ pub(super) async fn wake(session: &mut Session) -> Result<Vec<JobId>> {
         return Ok(Vec::new());
     }
     let failed = transition::time_out_starts(session).await?;
+    session.plan_anew();
     session.execute(sqlx::query(WAKE)).await?;
     Ok(failed)
 }
