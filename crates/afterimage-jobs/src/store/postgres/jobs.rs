@@ -15,8 +15,9 @@ use crate::{
 use async_trait::async_trait;
 use std::time::Duration;
 
-/// Jobs that one transaction ends: others wait for the rows that it has locked.
-const BATCH: i64 = 200;
+/// Jobs that one transaction ends: others wait for the rows that it has locked, and it has to be done within the patience for one, also where
+/// each of some hundred statements takes 20 ms.
+const BATCH: i64 = 50;
 
 const POSITION: &str = "SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM jobs AS ahead \
      WHERE ahead.engine_model = mine.engine_model \
