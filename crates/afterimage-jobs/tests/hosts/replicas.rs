@@ -16,7 +16,7 @@ impl Server {
             .arg(folder.path().join("data"))
             .output();
         succeeded(&copied.unwrap());
-        let replica = Self::of(folder, self.programs.clone(), user, Vec::new());
+        let replica = Self::of(folder, self.programs.clone(), user, "", Vec::new());
         let file = replica.data().join("postgresql.conf");
         let follows = format!("primary_conninfo = 'host=127.0.0.1 port={port} user=postgres'\n");
         std::fs::write(&file, std::fs::read_to_string(&file).unwrap() + &follows).unwrap();
