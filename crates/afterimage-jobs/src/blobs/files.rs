@@ -166,7 +166,9 @@ impl Blobs {
     pub async fn open(&self, path: &str, range: Option<Range<u64>>) -> Result<Option<StoredFile>> {
         let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
         let location = checked(path)?;
-        let Some(found) = self.ask(StorageCall::Get, path, ANSWER_WITHIN, self.store.get_opts(&location, options)).await? else {
+        let Some(found) =
+            self.ask(StorageCall::Get, path, ANSWER_WITHIN, self.store.get_opts(&location, options)).await?
+        else {
             return Ok(None);
         };
         let (bytes, range) = (found.meta.size, found.range.clone());

@@ -18,8 +18,8 @@ mod usage;
 
 pub use fetches::{FetchStore, Fetched};
 pub use jobs::{
-    CancelOutcome, CancelledAll, Due, Ends, Fenced, JobStore, ListFilter, POSITION_LIMIT, Page, QueueDepth, QueueLoad, Removed,
-    Renewed, Spending, Submitted,
+    CancelOutcome, CancelledAll, Due, Ends, Fenced, JobStore, ListFilter, POSITION_LIMIT, Page, QueueDepth, QueueLoad,
+    Removed, Renewed, Spending, Submitted,
 };
 pub use keys::{ApiKey, KeyStore, NewKey, Secret};
 pub use memory::MemoryStore;

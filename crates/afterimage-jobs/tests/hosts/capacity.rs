@@ -192,7 +192,7 @@ async fn slot(host: Arc<Host>, picture: Duration, latencies: Arc<Latencies>, sto
 
 async fn run(host: &Host, lease: &Lease, picture: Duration, latencies: &Latencies, options: &WorkerOptions) {
     let done = Instant::now() + picture.mul_f64(0.9 + 0.2 * random_part());
-    let _running = host.events.begin(&lease.job);
+    let _running = host.events.begin(&lease.job, lease.attempt);
     loop {
         let renewal = Instant::now() + options.renew_every;
         if renewal >= done {

@@ -41,8 +41,14 @@ impl HostGauges {
         if shared {
             let help = "Time since this process last heard its own word on the database's channel";
             registry.register_with_unit("listener_echo_age", help, Unit::Seconds, gauges.echo_age.clone());
-            let help = "Age of the oldest snapshot that somebody holds in the database: what died since then stays in the way";
-            registry.register_with_unit("database_oldest_snapshot", help, Unit::Seconds, gauges.oldest_snapshot.clone());
+            let help =
+                "Age of the oldest snapshot that somebody holds in the database: what died since then stays in the way";
+            registry.register_with_unit(
+                "database_oldest_snapshot",
+                help,
+                Unit::Seconds,
+                gauges.oldest_snapshot.clone(),
+            );
             let help = "Dead rows of the table of jobs, as the database estimates them";
             registry.register("database_dead_rows", help, gauges.dead_rows.clone());
         }

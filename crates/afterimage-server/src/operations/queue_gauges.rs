@@ -79,8 +79,7 @@ mod tests {
             text
         };
         let dev: Queue = Some("dev".parse().unwrap());
-        let load =
-            QueueLoad { queue: dev, waiting: 3, running: 1, oldest_wait: Some(Duration::from_millis(1500)) };
+        let load = QueueLoad { queue: dev, waiting: 3, running: 1, oldest_wait: Some(Duration::from_millis(1500)) };
         gauges.show(&[load], [None]);
         for line in [
             "queue_waiting_jobs{model=\"dev\"} 3",

@@ -2,8 +2,8 @@
 
 use crate::options::{DatabaseAddress, ServeOptions, StoragePlace};
 use afterimage_jobs::{
-    Blobs, DataFolderLock, DatabaseLock, Measures, NewKey, PostgresOptions, PostgresStore, Queue, QueueLoad, Result, Secret, SqliteStore,
-    StorageClaim, Store, SystemClock, is_open_to_others,
+    Blobs, DataFolderLock, DatabaseLock, Measures, NewKey, PostgresOptions, PostgresStore, Queue, QueueLoad, Result,
+    Secret, SqliteStore, StorageClaim, Store, SystemClock, is_open_to_others,
 };
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -73,7 +73,8 @@ pub async fn serve(
         (Hints::default(), None)
     };
     let api = listeners.api.as_ref();
-    let resources = resources(&options, data, signer, hints, neighbours.clone(), measures.clone(), api, closing.clone())?;
+    let resources =
+        resources(&options, data, signer, hints, neighbours.clone(), measures.clone(), api, closing.clone())?;
     let app = App::new(resources);
     let routes = Routes::of(&app, neighbours.as_ref());
     let announced = listeners.announced(&options, first_key, paths(&routes.api));
@@ -90,7 +91,10 @@ pub async fn serve(
         let hosts = remote_hosts(&app, neighbours, outlet, options.listen.is_none(), address);
         tasks.spawn(hosts.run(background.clone()));
     }
-    let workers = start_workers(&app, WorkerOptions { process, measures, finish_within: options.finish_within, ..WorkerOptions::default() });
+    let workers = start_workers(
+        &app,
+        WorkerOptions { process, measures, finish_within: options.finish_within, ..WorkerOptions::default() },
+    );
     let mut servers = listeners.serve(&options, routes, &closing);
     started(&announced);
 

@@ -6,8 +6,8 @@ use crate::store::endings::{self, Payload};
 use crate::store::order;
 use crate::{
     CancelOutcome, CancelledAll, Due, Ends, Error, Failure, Fenced, Idempotency, Job, JobId, JobResult, JobSpec,
-    JobState, JobStore, KeyId, Lease, ListFilter, NewJob, POSITION_LIMIT, Page, Queue, QueueDepth, QueueLoad, Removed, Renewed,
-    Result, Spending, Submitted, Timestamp, WorkerId,
+    JobState, JobStore, KeyId, Lease, ListFilter, NewJob, POSITION_LIMIT, Page, Queue, QueueDepth, QueueLoad, Removed,
+    Renewed, Result, Spending, Submitted, Timestamp, WorkerId,
 };
 use async_trait::async_trait;
 use std::collections::BTreeMap;

@@ -5,8 +5,8 @@ pub(in crate::store) use super::row::column;
 use crate::state::{Lifecycle, Phase};
 use crate::store::order;
 use crate::{
-    ApiKey, Delivery, Error, Failure, FailureKind, Job, JobResult, JobSpec, JobState, KeyId, Priority, Queue, QueueLoad, Result,
-    Timestamp, Upload, UploadFacts, UploadState, Webhook, WorkerId,
+    ApiKey, Delivery, Error, Failure, FailureKind, Job, JobResult, JobSpec, JobState, KeyId, Priority, Queue,
+    QueueLoad, Result, Timestamp, Upload, UploadFacts, UploadState, Webhook, WorkerId,
 };
 use afterimage_core::ModelName;
 use serde::{Serialize, de::DeserializeOwned};

@@ -7,8 +7,8 @@ use crate::state::{Lifecycle, Transition};
 use crate::store::endings::{self, Payload};
 use crate::{
     CancelOutcome, CancelledAll, Due, Ends, Failure, Fenced, Idempotency, Job, JobId, JobResult, JobState, JobStore,
-    KeyId, Lease, ListFilter, NewJob, POSITION_LIMIT, Page, QueueDepth, QueueLoad, Removed, Renewed, Result, Spending,
-    Submitted, Timestamp, WorkerId,
+    KeyId, Lease, ListFilter, NewJob, POSITION_LIMIT, Page, Queue, QueueDepth, QueueLoad, Removed, Renewed, Result,
+    Spending, Submitted, Timestamp, WorkerId,
 };
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
