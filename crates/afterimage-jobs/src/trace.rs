@@ -13,6 +13,12 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 /// The target of spans and events that belong to traces, and of nothing else. Logs leave them out.
 pub const TARGET: &str = "otel";
 
+/// Gives `span` the name that only its end tells.
+pub fn rename(span: &Span, name: &str) {
+    // `otel.name` is heard of at a span's beginning only.
+    span.context().span().update_name(name.to_owned());
+}
+
 /// A place in a trace, as the header `traceparent` has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -50,7 +50,6 @@ async fn trace_request(request: Request, next: Next) -> Response {
     let span = tracing::info_span!(
         target: trace::TARGET,
         "request",
-        otel.name = field::Empty,
         otel.kind = "server",
         http.response.status_code = field::Empty,
     );
@@ -63,7 +62,7 @@ async fn trace_request(request: Request, next: Next) -> Response {
     }
     let response = next.run(request).instrument(span.clone()).await;
     // Names of routes, never paths: those are as many as there are jobs, and may hold signatures.
-    span.record("otel.name", response.extensions().get().map_or("unmatched", |RouteName(name)| name));
+    trace::rename(&span, response.extensions().get().map_or("unmatched", |RouteName(name)| name));
     span.record("http.response.status_code", response.status().as_u16());
     response
 }

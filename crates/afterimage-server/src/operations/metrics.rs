@@ -304,7 +304,7 @@ mod tests {
 
     #[tokio::test]
     async fn clients_make_no_labels() {
-        let metrics = Arc::new(Metrics::default());
+        let metrics = Arc::new(Metrics::new(&Measures::default(), "both", false));
         let routes = Router::new()
             .route("/item/{id}", get(|| async {}))
             .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&metrics), measure));

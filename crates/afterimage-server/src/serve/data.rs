@@ -19,6 +19,8 @@ pub struct Data {
     pub blobs: Blobs,
     /// Whose files those are.
     pub claim: StorageClaim,
+    /// What both count and time.
+    pub measures: Measures,
     /// The key that was made because there was none yet.
     pub first_key: Option<Secret>,
     /// Folders whose disks must not fill up, by what they are called in metrics.
@@ -53,7 +55,8 @@ impl Data {
     ///
     /// # Errors
     /// When another server has it, or it cannot be used.
-    pub async fn open(options: &ServeOptions, measures: &Measures) -> Result<(Self, Locks)> {
+    pub async fn open(options: &ServeOptions) -> Result<(Self, Locks)> {
+        let measures = Measures::default();
         let Opened { store, shared, folder, locks } = match &options.database {
             Some(DatabaseAddress::Postgres { address, direct, expired_leases }) => {
                 let connections = CONNECTIONS + options.workers.div_ceil(SLOTS_PER_CONNECTION);
@@ -89,7 +92,7 @@ impl Data {
         for folder in folders.iter().map(|(_, folder)| folder).collect::<BTreeSet<_>>() {
             warn_of_open_folder(folder);
         }
-        Ok((Self { store, shared, blobs, claim, first_key, folders }, locks))
+        Ok((Self { store, shared, blobs, claim, measures, first_key, folders }, locks))
     }
 }
 

@@ -17,7 +17,7 @@ use crate::router::paths;
 use crate::storage_room::StorageRoom;
 use afterimage_jobs::remote::{DatabaseTime, LastHeard};
 use afterimage_jobs::worker::{Hints, UnusableEngine, WorkerOptions};
-use afterimage_jobs::{Error as StoreError, Measures, PostgresStore, ProcessId};
+use afterimage_jobs::{Error as StoreError, PostgresStore, ProcessId};
 use background::{remote_hosts, start_background, start_workers};
 use data::Data;
 pub use listeners::Started;
@@ -56,8 +56,8 @@ pub async fn serve(
     // Both listeners first: a port that is taken should be told before anything is made.
     let listeners = Listeners::bind(&options).await?;
     // What opens the data is large and done within a moment; what serves lives as long as the process.
-    let measures = Measures::default();
-    let (data, _locks) = Box::pin(Data::open(&options, &measures)).await?;
+    let (data, _locks) = Box::pin(Data::open(&options)).await?;
+    let measures = data.measures.clone();
     let first_key = data.first_key.clone();
     let closing = CancellationToken::new();
     let process = ProcessId::random();
@@ -73,8 +73,7 @@ pub async fn serve(
         (Hints::default(), None)
     };
     let api = listeners.api.as_ref();
-    let resources =
-        resources(&options, data, signer, hints, neighbours.clone(), measures.clone(), api, closing.clone())?;
+    let resources = resources(&options, data, signer, hints, neighbours.clone(), api, closing.clone())?;
     let app = App::new(resources);
     let routes = Routes::of(&app, neighbours.as_ref());
     let announced = listeners.announced(&options, first_key, paths(&routes.api));
@@ -132,7 +131,6 @@ fn resources(
     signer: Signer,
     hints: Hints,
     neighbours: Option<Neighbours>,
-    measures: Measures,
     listener: Option<&Listener>,
     stopping: CancellationToken,
 ) -> Result<Resources, ServeError> {
@@ -150,7 +148,7 @@ fn resources(
         storage_claim: Arc::new(data.claim),
         store: data.store,
         neighbours,
-        measures,
+        measures: data.measures,
         hints: Arc::new(hints),
         role: role(options.listen.is_some(), options.workers > 0),
         needs_engines: options.workers > 0,

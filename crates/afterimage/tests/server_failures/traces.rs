@@ -3,7 +3,7 @@
 use crate::hosts::{Place, REDUX, task};
 use crate::requests::wait_for;
 use crate::server::{Client, Installation, KEY, PATIENCE, Server};
-use crate::waiting::until;
+use crate::waiting::{eventually, until};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -49,8 +49,11 @@ impl Collector {
     }
 
     async fn has(&self, names: &[&str]) {
-        let all = async || names.iter().all(|name| self.span(name).is_some());
-        until("all spans have come", PATIENCE, all).await;
+        let all = async || {
+            let come: Vec<String> = self.spans.lock().unwrap().iter().map(|(_, span)| span.name.clone()).collect();
+            if names.iter().all(|name| self.span(name).is_some()) { Ok(()) } else { Err(format!("spans: {come:?}")) }
+        };
+        eventually(PATIENCE, all).await;
     }
 }
 
