@@ -72,7 +72,7 @@ bench:
 storage:
     .ci/run storage
 
-# many hosts on one database: PostgreSQL 15 and 18, a pooler, hosts that vanish
+# many hosts on one database: PostgreSQL 15 and 18, a pooler, hosts and databases that fail, clocks that jump
 hosts:
     .ci/run hosts
 

@@ -11,6 +11,7 @@ use moka::sync::Cache;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{broadcast, watch};
+use tracing::Span;
 
 /// Events that a slow watcher may be behind before it loses the oldest: a few steps' worth.
 const BACKLOG: usize = 16;
@@ -151,7 +152,8 @@ impl Events {
         channel.attempts += 1;
         channel.attempt = number;
         (channel.stage, channel.step) = (None, None);
-        Attempt { hub: self.clone(), job: job.clone(), watched: channel.previews.subscribe() }
+        let watched = channel.previews.subscribe();
+        Attempt { hub: self.clone(), job: job.clone(), watched, span: Span::current() }
     }
 
     /// What happened to `job` so far, oldest first; empty for one that has not begun, ran elsewhere or is long over.
@@ -253,6 +255,8 @@ pub struct Attempt {
     hub: Events,
     job: JobId,
     watched: watch::Receiver<usize>,
+    /// Where it began: stages are told from elsewhere, too.
+    span: Span,
 }
 
 impl Attempt {
@@ -262,7 +266,7 @@ impl Attempt {
             self.hub.histories.note(&self.job, event.clone());
         }
         if let Event::Stage(stage) = &event {
-            tracing::info!(target: trace::TARGET, stage = ?stage, "stage");
+            tracing::info!(target: trace::TARGET, parent: &self.span, stage = ?stage, "stage");
         }
         let mut channels = self.hub.lock();
         let Some(channel) = channels.get_mut(&self.job) else { return };

@@ -8,6 +8,7 @@ use crate::telemetry::Traces;
 use crate::values;
 use afterimage_server::options::{DatabaseAddress, StoragePlace};
 use clap::Args;
+use std::env;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -83,10 +84,11 @@ pub struct ProcessFlags {
     ///
     /// One trace goes from a request by the queue to the worker and the webhook, on whichever hosts they are; a client's
     /// `traceparent` is taken up. Name, headers and sampling are set by the variables of OpenTelemetry: `OTEL_SERVICE_NAME`,
-    /// `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_TRACES_SAMPLER`. Default: no traces.
+    /// `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_TRACES_SAMPLER`. Default: what `OTEL_EXPORTER_OTLP_ENDPOINT` says; without it no
+    /// traces.
     #[arg(
         long,
-        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
+        env = "AFTERIMAGE_OTLP_ENDPOINT",
         hide_env_values = true,
         value_name = "URL",
         hide_short_help = true,
@@ -105,6 +107,14 @@ pub struct ProcessFlags {
     log_format: LogFormat,
 }
 
+/// The variable that every program with OpenTelemetry knows.
+const USUAL_VARIABLE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
+fn usual_collector() -> Result<Option<Url>, CommandFailure> {
+    let Some(text) = env::var(USUAL_VARIABLE).ok().filter(|text| !text.is_empty()) else { return Ok(None) };
+    values::web_url(&text).map(Some).map_err(|problem| CommandFailure::bad_input(USUAL_VARIABLE, problem))
+}
+
 impl ProcessFlags {
     /// Starts the log, and traces of a process that is a `role`, if they are wanted.
     ///
@@ -112,7 +122,10 @@ impl ProcessFlags {
     /// When traces cannot be sent.
     pub fn start_logging(&self, role: &'static str, runtime: &Runtime) -> Result<Option<Traces>, CommandFailure> {
         let start = |collector| Traces::start(collector, role, runtime.handle().clone());
-        let traces = self.otlp_endpoint.as_ref().map(start).transpose()?;
+        let traces = match &self.otlp_endpoint {
+            Some(collector) => Some(start(collector)?),
+            None => usual_collector()?.as_ref().map(start).transpose()?,
+        };
         start_logging(self.log_format, traces.as_ref())?;
         Ok(traces)
     }

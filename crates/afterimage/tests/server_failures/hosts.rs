@@ -241,6 +241,9 @@ async fn steps_previews_and_logs_cross_hosts() {
     };
     tokio::time::timeout(PATIENCE, enough).await.expect("steps and a preview");
     drop(stream);
+    // The worker does one after the other.
+    let cancel = format!("/api/v3/predictions/{id}/cancel");
+    one.request(reqwest::Method::POST, &cancel, &[], &Value::Null).await.unwrap();
     // A log is known to servers that never watched the job.
     let request = json!({"image_url": long["image"], "num_inference_steps": 20,
         "image_size": {"width": 512, "height": 512}});

@@ -169,7 +169,7 @@ async fn one_process_traces_itself_and_sends_the_rest_when_it_stops() {
 async fn a_dead_collector_costs_nothing() {
     let installation = Installation::new();
     let mut command = installation.command();
-    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9").env("OTEL_BSP_SCHEDULE_DELAY", "50");
+    command.env("AFTERIMAGE_OTLP_ENDPOINT", "http://127.0.0.1:9").env("OTEL_BSP_SCHEDULE_DELAY", "50");
     let mut server = installation.start_by(command);
     let client = installation.client();
     client.ready().await;
