@@ -218,7 +218,7 @@ impl Database {
     {
         // Behind a pooler a statement that is not in a transaction may get another one's answer.
         let begin = if self.prepares { None } else { Some("BEGIN READ ONLY") };
-        self.timed(Location::caller(), self.read_in(begin, work))
+        self.timed(Location::caller(), Box::pin(self.read_in(begin, work)))
     }
 
     /// Runs statements that change nothing, all of one moment.
@@ -228,11 +228,12 @@ impl Database {
         W: for<'c> Fn(&'c mut Session) -> Step<'c, T>,
     {
         let begin = Some("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-        self.timed(Location::caller(), self.read_in(begin, work))
+        self.timed(Location::caller(), Box::pin(self.read_in(begin, work)))
     }
 
     /// Notes how long `call` takes, under the name of the file that makes it.
     async fn timed<T>(&self, caller: &'static Location<'static>, call: impl Future<Output = Result<T>>) -> Result<T> {
+        // Boxed by its makers where it is large: those who await it hold it beside their own things.
         let start = std::time::Instant::now();
         let outcome = call.await;
         self.measures.called_database(part_of(caller), start);
@@ -268,7 +269,7 @@ impl Database {
             Trouble::Busy => {}
             Trouble::Connection => self.trust.distrust_all(),
         }
-        timeout_at(until, self.hosts.find(&self.pool)).await.is_ok()
+        timeout_at(until, Box::pin(self.hosts.find(&self.pool))).await.is_ok()
     }
 
     /// A connection that was open for long may have been dead all the while; and one host may be about to take over from
