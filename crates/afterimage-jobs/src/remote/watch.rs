@@ -18,7 +18,7 @@ const LOOK_FOR_BEGINNINGS_EVERY: Duration = Duration::from_millis(250);
 /// Every how many of these all jobs are looked at: a request to cancel that nobody told is found within a second.
 const ALL_EVERY: u32 = 4;
 
-/// Jobs that are looked at between looks at all: a statement with as many costs half a millisecond. Others wait a second.
+/// Jobs that are looked at between looks at all. Others wait a second.
 const MOST_BEGINNINGS: usize = 64;
 
 pub(super) struct Watch {
