@@ -35,7 +35,8 @@ impl SkewedDatabase {
         let server = Server::start_in(vec![
             variable("LD_PRELOAD", library.display().to_string()),
             variable("FAKETIME_TIMESTAMP_FILE", folder.path().join("clock").display().to_string()),
-            variable("FAKETIME_CACHE_DURATION", "1".to_owned()),
+            // A machine has one clock: with the setting kept for a second, each of the server's processes has its own.
+            variable("FAKETIME_NO_CACHE", "1".to_owned()),
             variable("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
         ])?;
         let address = server.address(&database(&server).await);
@@ -44,7 +45,10 @@ impl SkewedDatabase {
 
     /// Sets the clock so many seconds ahead of what it should be, and waits until the server has it.
     async fn set_ahead(&self, seconds: i64) {
-        std::fs::write(self.folder.path().join("clock"), format!("{seconds:+}\n")).unwrap();
+        // At once: half a file would be no setting at all.
+        let next = self.folder.path().join("next");
+        std::fs::write(&next, format!("{seconds:+}\n")).unwrap();
+        std::fs::rename(next, self.folder.path().join("clock")).unwrap();
         let limit = 60;
         let off = format!("abs(extract(epoch FROM clock_timestamp()) - {} - {seconds})", hosts_seconds());
         let check = format!("SELECT 1 / (({off}) < {limit})::INT");
