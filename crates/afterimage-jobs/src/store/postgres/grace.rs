@@ -34,13 +34,16 @@ impl Grace {
     pub(super) fn allows(&self, server: Server, at: Reading, lease: Duration) -> bool {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let since_start = at.wall.since(Timestamp(server.started_at));
+        // Whoever holds a lease has renewed it by then.
+        let renewal = lease / 3 + JUMP;
         let not_before = match &*seen {
-            // Just started: whoever holds a lease may not have come back to it.
-            None => at.monotonic + lease.saturating_sub(since_start),
+            // A first look cannot tell whether the clock jumped a moment ago; and where the server just started, whoever holds
+            // a lease may not have come back to it.
+            None => at.monotonic + lease.saturating_sub(since_start).max(renewal),
             Some(before) if before.server != server => at.monotonic + lease,
             // It was away, or this process was: who was not asked for so long may not have been renewed either.
             Some(before) if at.monotonic - before.at.monotonic >= lease => at.monotonic + lease,
-            Some(before) if at.jumped_since(&before.at) => before.not_before.max(at.monotonic + lease / 3 + JUMP),
+            Some(before) if at.jumped_since(&before.at) => before.not_before.max(at.monotonic + renewal),
             Some(before) => before.not_before,
         };
         *seen = Some(Seen { server, at, not_before });
@@ -74,33 +77,38 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_has_run_for_long_is_believed_at_once() {
-        assert_eq!(allowed(&[(0, LONG_AGO, 0), (2, LONG_AGO, 0)]), [0, 2]);
+    fn a_server_that_has_run_for_long_is_believed_when_its_clock_was_seen_to_run() {
+        let times = [0, 2, 4, 6, 8].map(|second| (second, LONG_AGO, 0));
+        assert_eq!(allowed(&times), [6, 8]);
+        // It may have jumped before the first look.
+        let times = [0, 2, 4, 6, 8].map(|second| (second, LONG_AGO, 300));
+        assert_eq!(allowed(&times), [6, 8]);
     }
 
     #[test]
     fn after_a_restart_or_a_promotion_a_whole_lease_passes() {
-        let restarted = Server { started_at: 1_767_225_602_000, ..LONG_AGO };
+        let restarted = Server { started_at: 1_767_225_606_000, ..LONG_AGO };
         let promoted = Server { timeline: 2, ..LONG_AGO };
         for server in [restarted, promoted] {
-            let times = [0, 2, 4, 8, 13, 14, 16].map(|second| (second, if second < 2 { LONG_AGO } else { server }, 0));
-            assert_eq!(allowed(&times), [0, 14, 16]);
+            let times = [0, 6, 8, 12, 17, 20, 22].map(|second| (second, if second < 7 { LONG_AGO } else { server }, 0));
+            assert_eq!(allowed(&times), [6, 20, 22]);
         }
         // A process that starts after the database did asks the same of it.
-        assert_eq!(allowed(&[(4, restarted, 0), (8, restarted, 0), (14, restarted, 0)]), [14]);
+        assert_eq!(allowed(&[(8, restarted, 0), (14, restarted, 0), (18, restarted, 0)]), [18]);
     }
 
     #[test]
     fn a_database_that_was_away_gives_its_holders_time() {
-        let times = [0, 2, 30, 32, 40, 42].map(|second| (second, LONG_AGO, 0));
-        assert_eq!(allowed(&times), [0, 2, 42]);
+        let times = [0, 6, 36, 38, 46, 48].map(|second| (second, LONG_AGO, 0));
+        assert_eq!(allowed(&times), [6, 48]);
     }
 
     #[test]
     fn a_clock_that_jumps_is_believed_when_holders_have_renewed() {
         for ahead in [300, -300] {
-            let times = [0, 2, 4, 6, 8, 10].map(|second| (second, LONG_AGO, if second < 4 { 0 } else { ahead }));
-            assert_eq!(allowed(&times), [0, 2, 10]);
+            let times =
+                [0, 2, 4, 6, 8, 10, 12, 14].map(|second| (second, LONG_AGO, if second < 8 { 0 } else { ahead }));
+            assert_eq!(allowed(&times), [6, 14]);
         }
     }
 }
