@@ -47,9 +47,9 @@ pub fn attention(shape: &AttentionShape, q: Tokens, k: Tokens, v: Tokens, bias: 
     out
 }
 
-/// `x` with every group of 32 numbers rounded to integers of 8 bits, as the largest of the group allows.
-pub fn rounded_to_integers(x: &[f32]) -> Vec<f32> {
-    let groups = x.chunks(32).flat_map(|group| {
+/// `x` with every span of 512 numbers of a row of `cols` rounded to integers of 8 bits, as the largest of the span allows.
+pub fn rounded_to_integers(x: &[f32], cols: usize) -> Vec<f32> {
+    let groups = x.chunks(cols).flat_map(|row| row.chunks(512)).flat_map(|group| {
         let largest = group.iter().fold(0.0_f32, |largest, number| largest.max(number.abs()));
         let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
         group.iter().map(move |number| (number * inverse).round_ties_even() * (largest / 127.0))

@@ -154,10 +154,10 @@ mod tests {
     struct Units<'a>(&'a [i8], &'a [i8]);
 
     impl Kernel for Units<'_> {
-        type Output = (usize, Vec<f32>);
+        type Output = (usize, i32, Vec<f32>);
 
         #[inline(always)]
-        unsafe fn run<S: Simd>(self) -> (usize, Vec<f32>) {
+        unsafe fn run<S: Simd>(self) -> (usize, i32, Vec<f32>) {
             let unit = |integers: &[i8], shift: i32| {
                 let wide = integers.iter().map(|integer| i32::from(*integer) + shift);
                 wide.rev().fold(0, |unit, integer| match S::UNIT {
@@ -165,17 +165,17 @@ mod tests {
                     _ => unit << 16 | u32::from(integer as u16),
                 })
             };
-            let numbers = unit(&self.1[..S::UNIT], 0);
-            let weights: Vec<u32> = self.0.chunks(S::UNIT).take(S::LANES).map(|w| unit(w, S::WEIGHT_SHIFT)).collect();
-            let sum: i32 = self.1[..S::UNIT].iter().map(|number| i32::from(*number)).sum();
+            let numbers = unit(&self.1[..S::UNIT], S::NUMBER_SHIFT);
+            let of_weights = self.0.chunks(S::UNIT).take(S::LANES);
+            let weights: Vec<u32> = of_weights.map(|weights| unit(weights, 0)).collect();
             let mut out = vec![0.0; S::LANES];
             // SAFETY: the test hands over 64 weights, `4 × LANES` at most.
             unsafe {
                 let weights = S::load_units(weights.as_ptr());
-                let dots = S::dot(weights, S::splat_unit(numbers), S::splat_sum(1000 - S::WEIGHT_SHIFT * sum));
+                let dots = S::dot(weights, S::splat_unit(numbers), S::splat_sum(1000));
                 S::store(out.as_mut_ptr(), S::sum_to_float(dots));
             }
-            (S::UNIT, out)
+            (S::UNIT, S::NUMBER_SHIFT, out)
         }
     }
 
@@ -186,10 +186,12 @@ mod tests {
         weights[8..16].fill(127);
         for numbers in [[127_i8; 4], [-127; 4], [127, -127, 127, -127], [-127, -127, 127, 1]] {
             for isa in Isa::available() {
-                let (unit, sums) = dispatch_on(isa, Units(&weights, &numbers));
+                let (unit, raised, sums) = dispatch_on(isa, Units(&weights, &numbers));
                 for (sum, weights) in sums.iter().zip(weights.chunks(unit)) {
-                    let products =
-                        weights.iter().zip(numbers).map(|(weight, number)| i32::from(*weight) * i32::from(number));
+                    let products = weights
+                        .iter()
+                        .zip(numbers)
+                        .map(|(weight, number)| i32::from(*weight) * (i32::from(number) + raised));
                     let expected = 1000 + products.sum::<i32>();
                     assert_eq!(*sum as i32, expected, "{isa:?} {weights:?} · {numbers:?}");
                 }

@@ -17,9 +17,6 @@ pub(super) trait Operands: Copy + Send + Sync {
     const DOTS: bool;
     /// Slabs are cut at multiples of it.
     const GRAIN: usize;
-    /// Whether a task goes down all rows with one panel of columns before it takes the next: where a panel of columns
-    /// fits the first-level cache and panels of rows are too short to hide loading it again.
-    const COLUMNS_FIRST: bool;
 
     /// Rows of the register tile.
     fn tile_rows<S: Simd>() -> usize;
@@ -39,7 +36,6 @@ pub(super) trait Operands: Copy + Send + Sync {
 impl<N: PanelNumbers> Operands for N {
     const DOTS: bool = <N as PanelNumbers>::DOTS;
     const GRAIN: usize = N::PER_UNIT;
-    const COLUMNS_FIRST: bool = false;
 
     #[inline(always)]
     fn tile_rows<S: Simd>() -> usize {

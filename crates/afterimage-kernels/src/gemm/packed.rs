@@ -7,15 +7,29 @@ use super::write::Writing;
 use crate::panel::{Floats, Halves};
 use crate::scratch;
 use crate::simd::{Kernel, Simd, dispatch_on};
-use crate::tile::{self, MAX_COLUMNS, TileOutput};
+use crate::tile::{self, MAX_COLUMNS, MAX_ROWS, SharedOutput, TileOutput};
 use rayon::prelude::*;
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// Depth of one slab. A panel of `x` (12 × 512 × 4 bytes) fits the first-level cache.
-const SLAB: usize = 512;
-/// Column panels that one task keeps packed: 4 × 32 × 512 × 4 bytes is a quarter of a 1 MB second-level cache.
+/// Depth of one slab, at most: with short vectors a panel of `x` (6 × 512 × 4 bytes) fits the first-level cache. With long ones
+/// panels are read slowly enough to come from the second level, and every slab but the first reads the output again, which is
+/// far larger than the caches (decision 28 has the times).
+struct SlabDepth;
+
+impl Kernel for SlabDepth {
+    type Output = usize;
+
+    #[inline(always)]
+    unsafe fn run<S: Simd>(self) -> usize {
+        if S::LANES > 8 { 3072 } else { 512 }
+    }
+}
+
+/// Column panels that one task keeps packed: in bf16 4 × 32 × 3072 × 2 bytes are three quarters of a 1 MB second-level cache.
 const PANELS: usize = 4;
+/// Numbers of four bytes that rows are packed into at once (32 MB); the weight is packed again for the rows that follow.
+const PACKED: usize = 8 << 20;
 
 /// A part of the depth of one of the products that are summed.
 struct Slab<'a> {
@@ -26,6 +40,19 @@ struct Slab<'a> {
 }
 
 pub(super) fn run(product: &Product) {
+    let deepest = product.terms.iter().map(|term| term.weight.cols()).max().unwrap_or(0);
+    let deepest = deepest.clamp(1, dispatch_on(product.isa, SlabDepth));
+    let at_once = (PACKED / deepest).next_multiple_of(MAX_ROWS);
+    for first in (0..product.rows).step_by(at_once) {
+        let rows = at_once.min(product.rows - first);
+        let terms: Vec<_> = product.terms.iter().map(|term| term.rows_from(first, rows)).collect();
+        let out = SharedOutput(product.out.0.wrapping_add(first * product.out_stride));
+        run_rows(&Product { rows, terms: &terms, out, ..*product });
+    }
+}
+
+/// A product of rows that are packed at once.
+fn run_rows(product: &Product) {
     let slabs = slabs(product);
     for slab in &slabs {
         match way(product, slab.term) {
@@ -55,6 +82,7 @@ fn way(product: &Product, term: Term) -> Way {
 
 /// The terms' depths in equal slabs, one after the other; at least one, which writes the bias where there is no depth.
 fn slabs<'a>(product: &Product<'a>) -> Vec<Slab<'a>> {
+    let most = dispatch_on(product.isa, SlabDepth);
     let mut slabs = Vec::new();
     for term in product.terms {
         let grain = match way(product, *term) {
@@ -63,7 +91,7 @@ fn slabs<'a>(product: &Product<'a>) -> Vec<Slab<'a>> {
             Way::Integers(_) => GroupedIntegers::GRAIN,
         };
         let depth = term.weight.cols();
-        let slab = depth.div_ceil(depth.div_ceil(SLAB).max(1)).next_multiple_of(grain).max(grain);
+        let slab = depth.div_ceil(depth.div_ceil(most).max(1)).next_multiple_of(grain).max(grain);
         for start in (0..depth).step_by(slab) {
             slabs.push(Slab { term: *term, depth: start..(start + slab).min(depth), first: false, last: false });
         }
@@ -204,12 +232,7 @@ impl<O: Operands> Kernel for PanelBlock<'_, O> {
         };
         let (start, tile_rows) = (self.row_panels.start, O::tile_rows::<S>());
         for step in 0..self.row_panels.len() * panels {
-            let (index, panel) = if O::COLUMNS_FIRST {
-                (step % self.row_panels.len(), step / self.row_panels.len())
-            } else {
-                (step / panels, step % panels)
-            };
-            let row_index = start + index;
+            let (row_index, panel) = (start + step / panels, step % panels);
             let first_row = row_index * tile_rows;
             let first_column = self.columns.start + panel * width;
             // SAFETY: the packed panels have their lengths; the tile's rows and columns lie inside the output (checked in

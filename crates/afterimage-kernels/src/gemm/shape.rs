@@ -33,6 +33,14 @@ pub struct Term<'a> {
     pub weight: &'a Matrix,
 }
 
+impl Term<'_> {
+    /// The term of `rows` rows from `first` on.
+    pub(super) fn rows_from(self, first: usize, rows: usize) -> Self {
+        let Rows { data, stride, .. } = self.x;
+        Self { x: Rows { data: &data[first * stride..], rows, stride }, ..self }
+    }
+}
+
 /// What happens to `y = x · weightᵀ + bias`.
 #[derive(Clone, Copy, Debug)]
 pub enum Finish<'a> {
@@ -51,7 +59,7 @@ pub enum Finish<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Narrow {
     /// Weights in blocks are multiplied as the integers that they are, with the exact factors of the blocks, by rows that
-    /// are rounded to 8 bits in groups of 32.
+    /// are rounded to 8 bits in spans of 512.
     pub integers: bool,
     /// Other weights, and the rows that they are multiplied with, are rounded to bf16. Faster than f32 where
     /// [`Isa::has_fast_bf16`] only.

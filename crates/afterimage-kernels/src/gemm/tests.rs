@@ -35,6 +35,8 @@ fn odd_sizes_agree_with_the_plain_product() {
             (25, 513, 97),
             (129, 130, 257),
             (65, 1025, 160),
+            (14, 3073, 33),
+            (5, 6200, 40),
         ] {
             let x = noise(rows * cols, 1);
             let weight = Matrix::from_f32(&noise(columns * cols, 2), columns, cols);
@@ -52,6 +54,18 @@ fn odd_sizes_agree_with_the_plain_product() {
             );
         }
     }
+}
+
+/// So many that their panels are packed in two goes.
+#[test]
+fn very_many_rows_agree_with_the_plain_product() {
+    let (rows, cols, columns) = (262_161, 32, 3);
+    let x = noise(rows * cols, 13);
+    let weight = Matrix::from_f32(&noise(columns * cols, 14), columns, cols);
+    let mut out = vec![f32::NAN; rows * columns];
+    let x_rows = Rows { data: &x, rows, stride: cols };
+    linear_into(x_rows, &weight, None, Finish::Store, RowsMut { data: &mut out, stride: columns });
+    assert_close(&out, &plain::linear(&x, &weight, None), 1e-5, "very many rows");
 }
 
 #[test]
@@ -131,7 +145,7 @@ fn quantised_weights_are_multiplied_as_the_numbers_they_stand_for() {
     for element in Element::ALL.into_iter().filter(|element| element.block_bytes() == 1 || element.block() > 1) {
         // Widths whose slabs end inside a block, of whole slabs and of a single block; few rows and many.
         for (rows, cols, columns) in
-            [(1, 32, 7), (3, 544, 33), (5, 32, 40), (13, 544, 65), (29, 1056, 70), (40, 512, 33)]
+            [(1, 32, 7), (3, 544, 33), (5, 32, 40), (13, 544, 65), (29, 1056, 70), (40, 512, 33), (6, 3136, 34)]
         {
             let cols = usize::next_multiple_of(cols, element.block());
             let matrix = |rows: usize, seed| {
@@ -166,7 +180,9 @@ fn quantised_weights_are_multiplied_as_the_numbers_they_stand_for() {
 fn narrow_products_are_those_of_the_rounded_numbers() {
     let blocks = Element::ALL.into_iter().filter(|element| element.block() > 1);
     for element in blocks.chain([Element::F32]) {
-        for (rows, cols, columns) in [(4, 32, 7), (5, 32, 40), (13, 544, 65), (29, 1056, 70), (40, 512, 33)] {
+        for (rows, cols, columns) in
+            [(4, 32, 7), (5, 32, 40), (13, 544, 65), (29, 1056, 70), (40, 512, 33), (7, 3136, 34)]
+        {
             let cols = usize::next_multiple_of(cols, element.block());
             let matrix = |rows: usize, seed| {
                 let values: Vec<u8> = noise(rows * cols, seed).iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -181,7 +197,7 @@ fn narrow_products_are_those_of_the_rounded_numbers() {
                 let weight = Matrix::from_f32(&to_bf16(&weight.to_f32()), columns, cols);
                 plain::linear(&to_bf16(&x), &weight, Some(&bias))
             } else {
-                plain::linear(&plain::rounded_to_integers(&x), &weight, Some(&bias))
+                plain::linear(&plain::rounded_to_integers(&x, cols), &weight, Some(&bias))
             };
             let expected: Vec<f32> =
                 before.iter().zip(&product).zip(gate.iter().cycle()).map(|((x, y), gate)| x + gate * y).collect();

@@ -76,7 +76,7 @@ impl<const DOTS: u8> Simd for Neon<DOTS> {
     type N = f32;
     type I = [int32x4_t; 2];
     const UNIT: usize = 4;
-    const WEIGHT_SHIFT: i32 = 0;
+    const NUMBER_SHIFT: i32 = 0;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Registers {

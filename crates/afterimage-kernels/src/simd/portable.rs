@@ -26,7 +26,7 @@ impl Simd for Portable {
     type I = [i32; 8];
     // As AVX-512's VNNI has it, so that this way is tried on every machine.
     const UNIT: usize = 4;
-    const WEIGHT_SHIFT: i32 = 128;
+    const NUMBER_SHIFT: i32 = 128;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self::V {
@@ -85,7 +85,7 @@ impl Simd for Portable {
     unsafe fn dot(weights: Self::U, numbers: u32, sum: Self::I) -> Self::I {
         std::array::from_fn(|lane| {
             let pairs = weights[lane].to_le_bytes().into_iter().zip(numbers.to_le_bytes());
-            sum[lane] + pairs.map(|(weight, number)| i32::from(weight) * i32::from(number.cast_signed())).sum::<i32>()
+            sum[lane] + pairs.map(|(weight, number)| i32::from(weight.cast_signed()) * i32::from(number)).sum::<i32>()
         })
     }
 

@@ -48,8 +48,8 @@ pub trait Simd: Copy + 'static {
     type I: Copy;
     /// Integers in a unit: 4 of 8 bits, or 2 of 16.
     const UNIT: usize;
-    /// What is added to a weight of 8 bits in a unit: 128 where the instruction takes weights without sign, else 0.
-    const WEIGHT_SHIFT: i32;
+    /// What is added to the numbers of 8 bits of a single unit: 128 where the instruction takes them without sign, else 0.
+    const NUMBER_SHIFT: i32;
 
     /// All lanes `value`.
     unsafe fn splat(value: f32) -> Self::V;
@@ -81,7 +81,7 @@ pub trait Simd: Copy + 'static {
     unsafe fn splat_unit(unit: u32) -> Self::N;
     /// The same sum in all lanes.
     unsafe fn splat_sum(sum: i32) -> Self::I;
-    /// `sum + weights · numbers`, unit by unit; weights shifted by [`Simd::WEIGHT_SHIFT`]. Exact: weights are −128..=127,
+    /// `sum + weights · numbers`, unit by unit; numbers raised by [`Simd::NUMBER_SHIFT`]. Exact: weights are −128..=127,
     /// numbers −127..=127.
     unsafe fn dot(weights: Self::U, numbers: Self::N, sum: Self::I) -> Self::I;
     /// Sums as floating-point numbers, rounded to the nearest.

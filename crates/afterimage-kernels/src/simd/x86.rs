@@ -92,7 +92,7 @@ impl<const DOTS: u8> Simd for Avx2<DOTS> {
     type N = __m256i;
     type I = __m256i;
     const UNIT: usize = if DOTS >= VNNI { 4 } else { 2 };
-    const WEIGHT_SHIFT: i32 = if DOTS >= VNNI { 128 } else { 0 };
+    const NUMBER_SHIFT: i32 = if DOTS >= VNNI { 128 } else { 0 };
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> __m256 {
@@ -208,7 +208,7 @@ impl<const DOTS: u8> Simd for Avx2<DOTS> {
         // SAFETY: the trait's contract; with `DOTS` there is the instruction for it.
         unsafe {
             if DOTS >= VNNI {
-                _mm256_dpbusd_avx_epi32(sum, weights, numbers)
+                _mm256_dpbusd_avx_epi32(sum, numbers, weights)
             } else {
                 _mm256_add_epi32(sum, _mm256_madd_epi16(weights, numbers))
             }
@@ -236,7 +236,7 @@ impl<const DOTS: u8> Simd for Avx512<DOTS> {
     type N = __m512i;
     type I = __m512i;
     const UNIT: usize = if DOTS >= VNNI { 4 } else { 2 };
-    const WEIGHT_SHIFT: i32 = if DOTS >= VNNI { 128 } else { 0 };
+    const NUMBER_SHIFT: i32 = if DOTS >= VNNI { 128 } else { 0 };
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> __m512 {
@@ -400,7 +400,7 @@ impl<const DOTS: u8> Simd for Avx512<DOTS> {
         // SAFETY: the trait's contract; with `DOTS` there are the instructions for it.
         unsafe {
             if DOTS >= VNNI {
-                _mm512_dpbusd_epi32(sum, weights, numbers)
+                _mm512_dpbusd_epi32(sum, numbers, weights)
             } else {
                 _mm512_add_epi32(sum, _mm512_madd_epi16(weights, numbers))
             }

@@ -14,7 +14,9 @@ const STOP_WITHIN: Duration = Duration::from_secs(30);
 async fn jobs_that_run_at_a_stop_run_again_without_a_mark() {
     let installation = Installation::new();
     let client = installation.client();
-    let mut server = installation.start();
+    let mut command = installation.command();
+    command.args(["--finish-within", "10"]);
+    let mut server = installation.start_by(command);
     client.ready().await;
     let picture = client.upload(&png()).await;
     // Longer than a stop may take, on any machine.
