@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub enum Rounding {
     /// bf16, every tensor of f32 or f16.
     Bf16,
-    /// 8-bit integers in blocks of 32 with a factor each ([`Element::Q8_0`]), the matrices of a transformer's blocks that are
+    /// 8-bit integers in blocks of 32 ([`Element::Q8_0`]) of which four that follow each other have one factor, the matrices of a transformer's blocks that are
     /// f32, f16 or bf16. What stands before and behind the blocks is small, and its errors reach everything.
     Int8,
     /// The same of the same matrices with one factor for all blocks of a row, for devices that multiply whole rows of integers.
@@ -88,11 +88,14 @@ impl Rounding {
     fn round(self, name: &str, tensor: StoredTensor) -> Option<StoredTensor> {
         /// Numbers converted by one task.
         const NUMBERS: usize = 1 << 16;
+        /// Numbers with one factor: as far as the products of a processor can sum integers before they multiply (decision 28).
+        const TOGETHER: usize = 128;
         let Some(target) = self.target(name, &tensor) else { return Some(tensor) };
         let element = tensor.element();
         let mut rounded = vec![0_u8; target.row_bytes(tensor.numbers())?];
         let factor = if self == Self::Fp8 { fp8_factor(&tensor) } else { 1.0 };
-        let numbers = if self == Self::RowsOfInt8 { *tensor.shape().last()? } else { NUMBERS };
+        let cols = *tensor.shape().last()?;
+        let numbers = if self == Self::RowsOfInt8 { cols } else { NUMBERS };
         let parts = tensor.bytes().par_chunks(element.block_bytes() * numbers.max(1));
         rounded.par_chunks_mut(target.row_bytes(numbers)?.max(1)).zip(parts).for_each(|(rounded, stored)| {
             let mut values = vec![0.0; stored.len() / element.block_bytes()];
@@ -104,16 +107,13 @@ impl Rounding {
                     }
                 }
                 Self::Int8 => {
-                    for (target, values) in rounded.as_chunks_mut::<34>().0.iter_mut().zip(values.as_chunks::<32>().0) {
-                        *target = q8_0(values, factor_of(values));
+                    // Blocks of one row, or what is left of it.
+                    let together = if cols.is_multiple_of(TOGETHER) { TOGETHER } else { 32 };
+                    for (targets, values) in rounded.chunks_mut(together / 32 * 34).zip(values.chunks(together)) {
+                        to_blocks(values, targets);
                     }
                 }
-                Self::RowsOfInt8 => {
-                    let factor = factor_of(&values);
-                    for (target, values) in rounded.as_chunks_mut::<34>().0.iter_mut().zip(values.as_chunks::<32>().0) {
-                        *target = q8_0(values, factor);
-                    }
-                }
+                Self::RowsOfInt8 => to_blocks(&values, rounded),
                 Self::Fp8 => {
                     for (target, value) in rounded.iter_mut().zip(values) {
                         *target = to_e4m3(value / factor);
@@ -156,15 +156,26 @@ fn factor_of(values: &[f32]) -> f16 {
     f16::from_f32(if values.iter().any(|value| value.is_nan()) { f32::NAN } else { largest / 127.0 })
 }
 
+/// Numbers as blocks with one factor for all.
+fn to_blocks(values: &[f32], blocks: &mut [u8]) {
+    let factor = factor_of(values);
+    for (target, values) in blocks.as_chunks_mut::<34>().0.iter_mut().zip(values.as_chunks::<32>().0) {
+        *target = q8_0(values, factor);
+    }
+}
+
 /// 32 numbers as a block: the factor, and the nearest integers for it.
 fn q8_0(values: &[f32; 32], factor: f16) -> [u8; 34] {
+    /// Added to a small number and taken away again, leaves the nearest integer, halves to even; without a call for each.
+    const ROUND: f32 = 12_582_912.0;
     let worth = factor.to_f32();
     let mut block = [0; 34];
     block[..2].copy_from_slice(&factor.to_le_bytes());
     // A factor of 0 stands for numbers too small for f16.
     if worth > 0.0 {
         for (target, value) in block[2..].iter_mut().zip(values) {
-            *target = ((value / worth).round_ties_even().clamp(-127.0, 127.0) as i8).cast_unsigned();
+            let nearest = ((value / worth).clamp(-127.0, 127.0) + ROUND) - ROUND;
+            *target = (nearest as i8).cast_unsigned();
         }
     }
     block
@@ -248,6 +259,17 @@ mod tests {
         for (found, value) in found.iter().zip(&values) {
             assert!((found - value).abs() <= 0.5 * largest / 127.0 + largest / 2048.0, "{found}, {value}");
         }
+        // Four blocks of a row have one factor where rows are of whole fours.
+        let factors_of = |cols: usize| {
+            let bytes: Vec<u8> = (0..2 * cols).flat_map(|index| (index as f32).to_le_bytes()).collect();
+            let tensor = StoredTensor::new(name, vec![2, cols], Element::F32, SharedBytes::new(bytes)).unwrap();
+            let rounded = Rounding::Int8.round(name, tensor).unwrap();
+            rounded.bytes().chunks_exact(34).map(|block| [block[0], block[1]]).collect::<Vec<_>>()
+        };
+        let factors = factors_of(256);
+        assert!(factors.chunks(4).all(|four| four.iter().all(|factor| *factor == four[0])), "{factors:?}");
+        assert!(factors.chunks(4).is_sorted_by(|one, next| one[0] != next[0]), "{factors:?}");
+        assert!(factors_of(96).is_sorted_by(|one, next| one != next));
         for (name, shape) in [("img_in.weight", [2, 32]), (name, [4, 16])] {
             assert_eq!(Rounding::Int8.round(name, tensor(name, &shape)).unwrap().element(), Element::F32, "{name}");
         }

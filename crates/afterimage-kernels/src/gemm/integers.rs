@@ -25,6 +25,9 @@ use std::ops::Range;
 /// Numbers of a row of `x` that share a factor: at their end the sums are brought to memory, which takes 5 % of the time here,
 /// and took 10 with half as many.
 const SPAN: usize = 16 * GROUP;
+/// Groups of a weight that are summed as integers together where all columns of a panel have one factor for them, as those of
+/// `--dtype int8` do: a conversion and a multiply-add for 32 dot products in place of eight.
+const JOINED: usize = 4;
 /// Numbers of a weight's row that are packed at once.
 const CHUNK: usize = 2 * GROUP;
 /// Distance of rows in a staging block for so many numbers, in units: a cache line more than the most units that they fill.
@@ -34,6 +37,10 @@ const fn stage(numbers: usize) -> usize {
 /// Rows of the tile with vectors of 16 lanes, and with shorter ones: sums of integers and of floats fit the registers.
 const WIDE_ROWS: usize = 6;
 const NARROW_ROWS: usize = 3;
+
+/// Panels of so many rows that are multiplied by a span of the weight before its next one: a span of 32 columns (16 KB) then comes from
+/// the first-level cache.
+const BANDS: usize = 4;
 
 /// How integers with factors are multiplied.
 #[derive(Clone, Copy)]
@@ -62,6 +69,8 @@ struct ColumnPlaces {
     factors: usize,
     offsets: usize,
     starts: usize,
+    /// One number: see [`JOINED`].
+    joined: usize,
     end: usize,
 }
 
@@ -70,7 +79,8 @@ impl ColumnPlaces {
     fn new<S: Simd>(depth: usize, width: usize) -> Self {
         let (factors, parts) = (depth / S::UNIT * width, depth / GROUP * 2 * width);
         let starts = factors + 2 * parts;
-        Self { factors, offsets: factors + parts, starts, end: starts + depth.div_ceil(SPAN) * width }
+        let joined = starts + depth.div_ceil(SPAN) * width;
+        Self { factors, offsets: factors + parts, starts, joined, end: joined + width }
     }
 }
 
@@ -132,12 +142,12 @@ impl Operands for GroupedIntegers {
 
     #[inline(always)]
     fn tile_rows<S: Simd>() -> usize {
-        if S::LANES > 8 { WIDE_ROWS } else { NARROW_ROWS }
+        BANDS * band_rows::<S>()
     }
 
     #[inline(always)]
     fn row_panel<S: Simd>(depth: usize) -> usize {
-        RowPlaces::new::<S>(depth, Self::tile_rows::<S>()).end
+        BANDS * RowPlaces::new::<S>(depth, band_rows::<S>()).end
     }
 
     #[inline(always)]
@@ -147,40 +157,11 @@ impl Operands for GroupedIntegers {
 
     #[inline(always)]
     unsafe fn pack_rows<S: Simd>(self, x: Rows, rows: Range<usize>, cols: Range<usize>, panel: &mut [f32]) {
-        const STAGE: usize = stage(SPAN);
-        let (width, count, parts) = (Self::tile_rows::<S>(), rows.len(), self.parts());
-        let places = RowPlaces::new::<S>(cols.len(), width);
-        assert!(
-            count <= width && panel.len() >= places.end && cols.len().is_multiple_of(GROUP),
-            "panel of {count} rows"
-        );
-        panel[places.factors..places.end].fill(0.0);
-        let mut stage = [0_u32; WIDE_ROWS * STAGE];
-        for (span, start) in cols.clone().step_by(SPAN).enumerate() {
-            let length = SPAN.min(cols.end - start);
-            for (index, row) in rows.clone().enumerate() {
-                let numbers = &x.data[row * x.stride + start..][..length];
-                let (inverse, factor) = factors(numbers);
-                panel[places.factors + span * width + index] = factor;
-                let staged = stage[index * STAGE..][..length / S::UNIT].chunks_exact_mut(GROUP / S::UNIT);
-                for (number, (group, out)) in numbers.as_chunks::<GROUP>().0.iter().zip(staged).enumerate() {
-                    let bits = rounded(group, inverse);
-                    units::<S>(&bits, S::NUMBER_SHIFT, out);
-                    if self.0.offsets {
-                        let first = (span * SPAN / GROUP + number) * parts;
-                        for (part, bits) in bits.chunks_exact(GROUP / parts).enumerate() {
-                            let sum: i32 = bits.iter().map(|bits| i32::from(*bits)).sum();
-                            panel[places.sums + (first + part) * width + index] = sum as f32;
-                        }
-                    }
-                }
-            }
-            // SAFETY: the stage has `width` rows of a span's units, the panel was checked above; this instruction set is
-            // the caller's promise.
-            unsafe {
-                let to = panel.as_mut_ptr().add(span * SPAN / S::UNIT * width);
-                transpose::<S>(stage.as_ptr().cast(), STAGE, count, length / S::UNIT, to, width);
-            }
+        let width = band_rows::<S>();
+        let length = RowPlaces::new::<S>(cols.len(), width).end;
+        for (first, band) in rows.clone().step_by(width).zip(panel.chunks_exact_mut(length.max(1))) {
+            // SAFETY: the caller's promise.
+            unsafe { self.pack_band::<S>(x, first..(first + width).min(rows.end), cols.clone(), band) };
         }
     }
 
@@ -226,12 +207,18 @@ impl Operands for GroupedIntegers {
                 }
             }
         }
+        let joined = parts == 1 && !self.0.offsets && cols.len().is_multiple_of(JOINED * GROUP) && {
+            let factors = &panel[places.factors..][..cols.len() / GROUP * width];
+            factors.chunks_exact(JOINED * width).all(|groups| groups[width..] == groups[..(JOINED - 1) * width])
+        };
+        panel[places.joined] = if joined { 1.0 } else { 0.0 };
     }
 
     #[inline(always)]
     unsafe fn tile<S: Simd>(self, depth: usize, a: *const f32, b: *const f32, writing: Writing, out: TileOutput) {
         // SAFETY: the caller's promise.
         unsafe {
+            prefetch::<S>(out);
             if S::LANES > 8 {
                 self.tile_of_rows::<S, WIDE_ROWS>(depth, a, b, writing, out);
             } else {
@@ -242,8 +229,51 @@ impl Operands for GroupedIntegers {
 }
 
 impl GroupedIntegers {
+    /// Packs up to [`band_rows`] rows.
+    ///
     /// # Safety
-    /// As [`Operands::tile`], with panels of `COUNT` rows.
+    /// As [`Operands::pack_rows`].
+    #[inline(always)]
+    unsafe fn pack_band<S: Simd>(self, x: Rows, rows: Range<usize>, cols: Range<usize>, panel: &mut [f32]) {
+        const STAGE: usize = stage(SPAN);
+        let (width, count, parts) = (band_rows::<S>(), rows.len(), self.parts());
+        let places = RowPlaces::new::<S>(cols.len(), width);
+        assert!(
+            count <= width && panel.len() >= places.end && cols.len().is_multiple_of(GROUP),
+            "panel of {count} rows"
+        );
+        panel[places.factors..if self.0.offsets { places.end } else { places.sums }].fill(0.0);
+        let mut stage = [0_u32; WIDE_ROWS * STAGE];
+        for (span, start) in cols.clone().step_by(SPAN).enumerate() {
+            let length = SPAN.min(cols.end - start);
+            for (index, row) in rows.clone().enumerate() {
+                let numbers = &x.data[row * x.stride + start..][..length];
+                let (inverse, factor) = factors(numbers);
+                panel[places.factors + span * width + index] = factor;
+                let staged = stage[index * STAGE..][..length / S::UNIT].chunks_exact_mut(GROUP / S::UNIT);
+                for (number, (group, out)) in numbers.as_chunks::<GROUP>().0.iter().zip(staged).enumerate() {
+                    let bits = rounded(group, inverse);
+                    units::<S>(&bits, S::NUMBER_SHIFT, out);
+                    if self.0.offsets {
+                        let first = (span * SPAN / GROUP + number) * parts;
+                        for (part, bits) in bits.chunks_exact(GROUP / parts).enumerate() {
+                            let sum: i32 = bits.iter().map(|bits| i32::from(*bits)).sum();
+                            panel[places.sums + (first + part) * width + index] = sum as f32;
+                        }
+                    }
+                }
+            }
+            // SAFETY: the stage has `width` rows of a span's units, the panel was checked above; this instruction set is
+            // the caller's promise.
+            unsafe {
+                let to = panel.as_mut_ptr().add(span * SPAN / S::UNIT * width);
+                transpose::<S>(stage.as_ptr().cast(), STAGE, count, length / S::UNIT, to, width);
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`Operands::tile`], with bands of `COUNT` rows.
     #[inline(always)]
     unsafe fn tile_of_rows<S: Simd, const COUNT: usize>(
         self,
@@ -255,16 +285,23 @@ impl GroupedIntegers {
     ) {
         // SAFETY: the caller's promise.
         unsafe {
-            prefetch::<S>(out);
-            let sums = match (self.0.halves, self.0.offsets) {
-                (false, false) => multiply::<S, COUNT, 1, false>(depth, a, b),
-                (false, true) => multiply::<S, COUNT, 1, true>(depth, a, b),
-                (true, false) => multiply::<S, COUNT, 2, false>(depth, a, b),
-                (true, true) => multiply::<S, COUNT, 2, true>(depth, a, b),
-            };
-            write::<S, COUNT>(&sums, writing, out);
+            match (self.0.halves, self.0.offsets) {
+                (false, false) if *b.add(ColumnPlaces::new::<S>(depth, tile::columns::<S>()).joined) > 0.0 => {
+                    multiply::<S, COUNT, 1, JOINED, false>(depth, a, b, writing, out);
+                }
+                (false, false) => multiply::<S, COUNT, 1, 1, false>(depth, a, b, writing, out),
+                (false, true) => multiply::<S, COUNT, 1, 1, true>(depth, a, b, writing, out),
+                (true, false) => multiply::<S, COUNT, 2, 1, false>(depth, a, b, writing, out),
+                (true, true) => multiply::<S, COUNT, 2, 1, true>(depth, a, b, writing, out),
+            }
         }
     }
+}
+
+/// Rows of a band.
+#[inline(always)]
+const fn band_rows<S: Simd>() -> usize {
+    if S::LANES > 8 { WIDE_ROWS } else { NARROW_ROWS }
 }
 
 /// Adds to `starts` what a span's sums have to begin with: the negative of what raising `x` adds, by so many `parts` of groups.
@@ -293,64 +330,95 @@ unsafe fn begin_sums<S: Simd>(units: *const f32, factors: *const f32, parts: usi
     }
 }
 
-/// The sums of a tile, with `PARTS` factors a group.
+/// Multiplies and writes a tile, with `PARTS` factors a group, or one for `JOIN` groups.
 ///
 /// # Safety
-/// `a` and `b` are panels of `depth` integers with `COUNT` rows and a tile's columns.
+/// `a` holds [`BANDS`] panels of `COUNT` rows and `b` one of a tile's columns, of `depth` integers; else as
+/// [`Operands::tile`].
 #[inline(always)]
-unsafe fn multiply<S: Simd, const COUNT: usize, const PARTS: usize, const OFFSETS: bool>(
+unsafe fn multiply<S: Simd, const COUNT: usize, const PARTS: usize, const JOIN: usize, const OFFSETS: bool>(
     depth: usize,
     a: *const f32,
     b: *const f32,
-) -> Sums<S, COUNT> {
+    writing: Writing,
+    out: TileOutput,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let length = RowPlaces::new::<S>(depth, COUNT).end;
+        let bands = out.rows.div_ceil(COUNT);
+        let mut totals: [Sums<S, COUNT>; BANDS] = [[[S::splat(0.0); 2]; COUNT]; BANDS];
+        // Kept in memory: the registers are needed for what follows.
+        let totals = &mut *std::hint::black_box(&raw mut totals);
+        for span in 0..depth.div_ceil(SPAN) {
+            for (band, totals) in totals.iter_mut().enumerate().take(bands) {
+                add_span::<S, COUNT, PARTS, JOIN, OFFSETS>(depth, span, a.add(band * length), b, totals);
+            }
+        }
+        for (band, totals) in totals.iter().enumerate().take(bands) {
+            let first = band * COUNT;
+            let (start, rows) = (out.start.add(first * out.stride), (out.rows - first).min(COUNT));
+            write::<S, COUNT>(totals, writing, TileOutput { start, rows, ..out });
+        }
+    }
+}
+
+/// Adds a span's products to the totals of a band.
+///
+/// # Safety
+/// As [`multiply`], with the panel of one band.
+#[inline(always)]
+unsafe fn add_span<S: Simd, const COUNT: usize, const PARTS: usize, const JOIN: usize, const OFFSETS: bool>(
+    depth: usize,
+    span: usize,
+    a: *const f32,
+    b: *const f32,
+    totals: &mut Sums<S, COUNT>,
+) {
     let width = tile::columns::<S>();
-    let units = GROUP / PARTS / S::UNIT;
+    let units = JOIN * GROUP / PARTS / S::UNIT;
     // SAFETY: the caller's promise.
     unsafe {
         let (a_places, b_places) = (RowPlaces::new::<S>(depth, COUNT), ColumnPlaces::new::<S>(depth, width));
         let (mut numbers, mut weights) = (a.cast::<u32>(), b.cast::<u32>());
-        let mut totals = [[S::splat(0.0); 2]; COUNT];
-        // Kept in memory: the registers are needed for what follows.
-        let totals = &mut *std::hint::black_box(&raw mut totals);
-        for span in 0..depth.div_ceil(SPAN) {
-            let starts = b.add(b_places.starts + span * width);
-            let mut sums = [[S::load(starts), S::load(starts.add(S::LANES))]; COUNT];
-            let first = span * SPAN / GROUP * PARTS;
-            let parts = (depth - span * SPAN).min(SPAN) / GROUP * PARTS;
-            for part in first..first + parts {
-                let mut dots = [[S::splat_sum(0); 2]; COUNT];
-                for _ in 0..units {
-                    let (left, right) = (S::load_units(weights), S::load_units(weights.add(S::LANES)));
-                    for (row, dots) in dots.iter_mut().enumerate() {
-                        let number = S::splat_unit(*numbers.add(row));
-                        dots[0] = S::dot(left, number, dots[0]);
-                        dots[1] = S::dot(right, number, dots[1]);
-                    }
-                    numbers = numbers.add(COUNT);
-                    weights = weights.add(width);
+        numbers = numbers.add(span * SPAN / S::UNIT * COUNT);
+        weights = weights.add(span * SPAN / S::UNIT * width);
+        let starts = b.add(b_places.starts + span * width);
+        let mut sums = [[S::load(starts), S::load(starts.add(S::LANES))]; COUNT];
+        let first = span * SPAN / GROUP * PARTS;
+        let parts = (depth - span * SPAN).min(SPAN) / GROUP * PARTS;
+        for part in (first..first + parts).step_by(JOIN) {
+            let mut dots = [[S::splat_sum(0); 2]; COUNT];
+            for _ in 0..units {
+                let (left, right) = (S::load_units(weights), S::load_units(weights.add(S::LANES)));
+                for (row, dots) in dots.iter_mut().enumerate() {
+                    let number = S::splat_unit(*numbers.add(row));
+                    dots[0] = S::dot(left, number, dots[0]);
+                    dots[1] = S::dot(right, number, dots[1]);
                 }
-                let factors = b.add(b_places.factors + part * width);
-                let (left, right) = (S::load(factors), S::load(factors.add(S::LANES)));
-                for (sums, dots) in sums.iter_mut().zip(&dots) {
-                    sums[0] = S::fma(S::sum_to_float(dots[0]), left, sums[0]);
-                    sums[1] = S::fma(S::sum_to_float(dots[1]), right, sums[1]);
-                }
-                if OFFSETS {
-                    let offsets = b.add(b_places.offsets + part * width);
-                    let (left, right) = (S::load(offsets), S::load(offsets.add(S::LANES)));
-                    for (row, sums) in sums.iter_mut().enumerate() {
-                        let sum = S::splat(*a.add(a_places.sums + part * COUNT + row));
-                        sums[0] = S::fma(left, sum, sums[0]);
-                        sums[1] = S::fma(right, sum, sums[1]);
-                    }
-                }
+                numbers = numbers.add(COUNT);
+                weights = weights.add(width);
             }
-            for (row, (totals, sums)) in totals.iter_mut().zip(&sums).enumerate() {
-                let factor = S::splat(*a.add(a_places.factors + span * COUNT + row));
-                totals[0] = S::fma(sums[0], factor, totals[0]);
-                totals[1] = S::fma(sums[1], factor, totals[1]);
+            let factors = b.add(b_places.factors + part * width);
+            let (left, right) = (S::load(factors), S::load(factors.add(S::LANES)));
+            for (sums, dots) in sums.iter_mut().zip(&dots) {
+                sums[0] = S::fma(S::sum_to_float(dots[0]), left, sums[0]);
+                sums[1] = S::fma(S::sum_to_float(dots[1]), right, sums[1]);
+            }
+            if OFFSETS {
+                let offsets = b.add(b_places.offsets + part * width);
+                let (left, right) = (S::load(offsets), S::load(offsets.add(S::LANES)));
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    let sum = S::splat(*a.add(a_places.sums + part * COUNT + row));
+                    sums[0] = S::fma(left, sum, sums[0]);
+                    sums[1] = S::fma(right, sum, sums[1]);
+                }
             }
         }
-        *totals
+        for (row, (totals, sums)) in totals.iter_mut().zip(&sums).enumerate() {
+            let factor = S::splat(*a.add(a_places.factors + span * COUNT + row));
+            totals[0] = S::fma(sums[0], factor, totals[0]);
+            totals[1] = S::fma(sums[1], factor, totals[1]);
+        }
     }
 }

@@ -16,6 +16,7 @@
 //! | `packed.rs` | slabs, panels and tasks for more |
 //! | `operands.rs` | packing and multiplying: what every type of numbers has to offer; f32 and bf16 by their panels |
 //! | `integers.rs` | the same for integers of 8 bits in groups |
+//! | `tiles.rs` | the same for bf16 in whole tiles (AMX) |
 //! | `ceiling.rs` | how fast products are on this machine now |
 //! | `write.rs` | from sums to the output |
 
@@ -25,6 +26,7 @@ mod integers;
 mod operands;
 mod packed;
 mod shape;
+mod tiles;
 mod write;
 
 pub use ceiling::{Ceilings, measure_ceilings};

@@ -3,9 +3,11 @@
 use super::integers::GroupedIntegers;
 use super::operands::Operands;
 use super::shape::{Finish, Narrow, Product, Term};
+use super::tiles::Tiled;
 use super::write::Writing;
 use crate::panel::{Floats, Halves};
 use crate::scratch;
+use crate::simd::tiles::{NativeTiles, TileUnit};
 use crate::simd::{Kernel, Simd, dispatch_on};
 use crate::tile::{self, MAX_COLUMNS, MAX_ROWS, SharedOutput, TileOutput};
 use rayon::prelude::*;
@@ -40,6 +42,11 @@ struct Slab<'a> {
 }
 
 pub(super) fn run(product: &Product) {
+    run_with::<NativeTiles>(product, product.isa.has_tiles());
+}
+
+/// `tiled`: bf16 is multiplied by `T`.
+pub(super) fn run_with<T: TileUnit>(product: &Product, tiled: bool) {
     let deepest = product.terms.iter().map(|term| term.weight.cols()).max().unwrap_or(0);
     let deepest = deepest.clamp(1, dispatch_on(product.isa, SlabDepth));
     let at_once = (PACKED / deepest).next_multiple_of(MAX_ROWS);
@@ -47,17 +54,18 @@ pub(super) fn run(product: &Product) {
         let rows = at_once.min(product.rows - first);
         let terms: Vec<_> = product.terms.iter().map(|term| term.rows_from(first, rows)).collect();
         let out = SharedOutput(product.out.0.wrapping_add(first * product.out_stride));
-        run_rows(&Product { rows, terms: &terms, out, ..*product });
+        run_rows::<T>(&Product { rows, terms: &terms, out, ..*product }, tiled);
     }
 }
 
 /// A product of rows that are packed at once.
-fn run_rows(product: &Product) {
-    let slabs = slabs(product);
-    for slab in &slabs {
-        match way(product, slab.term) {
+fn run_rows<T: TileUnit>(product: &Product, tiled: bool) {
+    let way = |term: Term| way(product.narrow, term, tiled);
+    for slab in &slabs(product, way) {
+        match way(slab.term) {
             Way::Floats => run_slab(product, slab, Floats),
             Way::Halves => run_slab(product, slab, Halves),
+            Way::Tiles => run_slab(product, slab, Tiled::<T>::NEW),
             Way::Integers(integers) => run_slab(product, slab, integers),
         }
     }
@@ -68,26 +76,29 @@ fn run_rows(product: &Product) {
 enum Way {
     Floats,
     Halves,
+    Tiles,
     Integers(GroupedIntegers),
 }
 
-fn way(product: &Product, term: Term) -> Way {
-    let Narrow { integers, bf16 } = product.narrow;
+fn way(Narrow { integers, bf16 }: Narrow, term: Term, tiled: bool) -> Way {
     match term.weight.integers() {
         Some(kind) if integers => Way::Integers(GroupedIntegers::of(kind)),
+        None if bf16 && tiled => Way::Tiles,
         None if bf16 => Way::Halves,
         _ => Way::Floats,
     }
 }
 
 /// The terms' depths in equal slabs, one after the other; at least one, which writes the bias where there is no depth.
-fn slabs<'a>(product: &Product<'a>) -> Vec<Slab<'a>> {
+fn slabs<'a>(product: &Product<'a>, way: impl Fn(Term) -> Way) -> Vec<Slab<'a>> {
     let most = dispatch_on(product.isa, SlabDepth);
     let mut slabs = Vec::new();
     for term in product.terms {
-        let grain = match way(product, *term) {
+        let grain = match way(*term) {
             Way::Floats => Floats::GRAIN,
             Way::Halves => Halves::GRAIN,
+            // That of the tiles, whatever multiplies them.
+            Way::Tiles => Tiled::<NativeTiles>::GRAIN,
             Way::Integers(_) => GroupedIntegers::GRAIN,
         };
         let depth = term.weight.cols();

@@ -1,5 +1,6 @@
 use super::*;
 use crate::plain;
+use crate::simd::tiles::PlainTiles;
 use afterimage_tensors::{Element, SharedBytes};
 use half::{bf16, f16};
 use proptest::prelude::*;
@@ -210,6 +211,62 @@ fn narrow_products_are_those_of_the_rounded_numbers() {
                 let what = format!("{element:?} {isa:?} {rows}x{cols}x{columns}");
                 assert_close(&out, &expected, 4e-6 * (cols as f32).sqrt(), &what);
             }
+        }
+    }
+}
+
+/// Blocks of which some that follow each other have one factor, everywhere or but for a single one.
+#[test]
+fn blocks_with_one_factor_are_multiplied_as_the_others() {
+    let (rows, cols, columns) = (29, 3200, 70);
+    let x = noise(rows * cols, 50);
+    for odd in [None, Some(37)] {
+        let mut bytes = stored(Element::Q8_0, columns * cols, 51);
+        for (block, bytes) in bytes.chunks_exact_mut(34).enumerate() {
+            bytes[0] = (block / 4) as u8;
+            if odd == Some(block) {
+                bytes[0] ^= 0x80;
+            }
+        }
+        let weight = Matrix::new(SharedBytes::new(bytes), Element::Q8_0, columns, cols).unwrap();
+        let expected = plain::linear(&plain::rounded_to_integers(&x, cols), &weight, None);
+        for isa in Isa::available() {
+            let term = Term { x: Rows { data: &x, rows, stride: cols }, weight: &weight };
+            let mut out = vec![f32::NAN; rows * columns];
+            let target = RowsMut { data: &mut out, stride: columns };
+            sum_on(isa, Narrow { integers: true, bf16: false }, &[term], None, Finish::Store, target);
+            assert_close(&out, &expected, 4e-6 * (cols as f32).sqrt(), &format!("{isa:?} {odd:?}"));
+        }
+    }
+}
+
+/// Whole tiles of bf16 by the twin of their instructions: every instruction set's columns, ragged sizes, several slabs.
+#[test]
+fn tiles_multiply_as_the_rounded_numbers() {
+    for (rows, cols, columns) in [(4, 1, 7), (5, 33, 40), (33, 64, 65), (70, 129, 31), (35, 3140, 33)] {
+        let to_bf16 = |x: &[f32]| x.iter().map(|x| bf16::from_f32(*x).to_f32()).collect::<Vec<_>>();
+        let (x, weights) = (noise(rows * cols, 40), noise(columns * cols, 41));
+        let (bias, gate, before) = (noise(columns, 42), noise(columns, 43), noise(rows * columns, 44));
+        let rounded = Matrix::from_f32(&to_bf16(&weights), columns, cols);
+        let product = plain::linear(&to_bf16(&x), &rounded, Some(&bias));
+        let expected: Vec<f32> =
+            before.iter().zip(&product).zip(gate.iter().cycle()).map(|((x, y), gate)| x + gate * y).collect();
+        let weight = Matrix::from_f32(&weights, columns, cols);
+        for isa in Isa::available() {
+            let mut out = before.clone();
+            let product = Product {
+                isa,
+                narrow: Narrow { integers: false, bf16: true },
+                terms: &[Term { x: Rows { data: &x, rows, stride: cols }, weight: &weight }],
+                rows,
+                columns,
+                bias: Some(&bias),
+                finish: Finish::AddGated(&gate),
+                out: SharedOutput(out.as_mut_ptr()),
+                out_stride: columns,
+            };
+            packed::run_with::<PlainTiles>(&product, true);
+            assert_close(&out, &expected, 4e-6 * (cols as f32).sqrt(), &format!("{isa:?} {rows}x{cols}x{columns}"));
         }
     }
 }

@@ -156,12 +156,22 @@ impl Isa {
 
     /// Whether products of bf16 numbers are faster than those of f32. AMD's cores begin a `vdpbf16ps` of 512 bits a cycle, twice
     /// the work of their f32 units. Intel's begin one in two cycles, half the work of theirs: on Emerald Rapids (2 cores)
-    /// products ran at 156 GFLOP/s, in f32 at 272. What is fast in bf16 there is AMX.
+    /// products ran at 156 GFLOP/s, in f32 at 272. What is fast in bf16 there are tiles.
     pub fn has_fast_bf16(self) -> bool {
+        self.has_fast_bf16_vectors() || self.has_tiles()
+    }
+
+    /// Whether products of vectors of bf16 numbers are faster than those of f32: what attention multiplies.
+    pub fn has_fast_bf16_vectors(self) -> bool {
         #[cfg(all(target_arch = "x86_64", not(miri)))]
         return self.has_bf16() && !made_by_intel();
         #[cfg(not(all(target_arch = "x86_64", not(miri))))]
         self.has_bf16()
+    }
+
+    /// Whether bf16 numbers are multiplied in whole tiles: AMX, which only Linux is asked for.
+    pub fn has_tiles(self) -> bool {
+        self.has_bf16() && super::tiles::available()
     }
 
     pub(super) fn unit(self) -> Unit {
@@ -195,7 +205,7 @@ mod tests {
         for isa in &available {
             assert_eq!(Isa::pick(Some(isa.name())), *isa);
             assert_eq!(isa.has_bf16(), ["avx512bf16", "neonbf16"].contains(&isa.name()), "{isa:?}");
-            assert!(isa.has_bf16() || !isa.has_fast_bf16(), "{isa:?}");
+            assert!(isa.has_bf16() || !isa.has_fast_bf16() && !isa.has_tiles(), "{isa:?}");
         }
         let best = *available.last().unwrap();
         for other in [None, Some(""), Some("avx1024"), Some("AVX2")] {
