@@ -198,7 +198,7 @@ impl Device for Cpu {
         let out = gemm::RowsMut { data: out.numbers(), stride };
         // Where bf16 is fast in tiles alone, vectors of it are slower than those of f32.
         let bf16 = self.narrow.bf16 && (self.isa.has_fast_bf16_vectors() || !self.isa.has_tiles());
-        let narrow = gemm::Narrow { bf16, ..self.narrow };
+        let narrow = Narrow { bf16, ..self.narrow };
         attention::attention_on(self.isa, narrow, &shape, inputs, &bias, out);
         Ok(())
     }

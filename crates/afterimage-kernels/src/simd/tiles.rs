@@ -190,7 +190,7 @@ mod amx {
         let saved: u32;
         // SAFETY: OSXSAVE says that the instruction is there; it writes these two registers only.
         unsafe {
-            asm!("xgetbv", in("ecx") 0, out("eax") saved, out("edx") _, options(nomem, nostack, preserves_flags))
+            asm!("xgetbv", in("ecx") 0, out("eax") saved, out("edx") _, options(nomem, nostack, preserves_flags));
         };
         features & FEATURES == FEATURES && saved & SAVED == SAVED
     }
