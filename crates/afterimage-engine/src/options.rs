@@ -190,7 +190,8 @@ pub enum DtypeChoice {
     /// 8-bit integers.
     ///
     /// A quarter of the transformer's memory in f32, half of bf16. Matrices of the transformer's blocks, and what files hold in
-    /// GGUF's types, are multiplied as integers in groups of 32, each with its factor; the rest is as with bf16.
+    /// GGUF's types, are multiplied as integers, with factors for 128 numbers of the former, for each block of the latter, and
+    /// for 512 numbers of what both are multiplied with; the rest is as with bf16.
     Int8,
     /// 8-bit floats, on NVIDIA's cards.
     ///
