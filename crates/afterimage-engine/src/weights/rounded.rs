@@ -13,8 +13,8 @@ use std::sync::Arc;
 pub enum Rounding {
     /// bf16, every tensor of f32 or f16.
     Bf16,
-    /// 8-bit integers in blocks of 32 ([`Element::Q8_0`]) of which four that follow each other have one factor, the matrices of a transformer's blocks that are
-    /// f32, f16 or bf16. What stands before and behind the blocks is small, and its errors reach everything.
+    /// 8-bit integers in blocks of 32 ([`Element::Q8_0`]), four of a row with one factor where its length allows: the matrices
+    /// of a transformer's blocks that are f32, f16 or bf16. What stands before and behind the blocks is small, and its errors reach everything.
     Int8,
     /// The same of the same matrices with one factor for all blocks of a row, for devices that multiply whole rows of integers.
     RowsOfInt8,
@@ -94,7 +94,8 @@ impl Rounding {
         let element = tensor.element();
         let mut rounded = vec![0_u8; target.row_bytes(tensor.numbers())?];
         let factor = if self == Self::Fp8 { fp8_factor(&tensor) } else { 1.0 };
-        let cols = *tensor.shape().last()?;
+        // A single number has no columns.
+        let cols = tensor.shape().last().copied().unwrap_or(1);
         let numbers = if self == Self::RowsOfInt8 { cols } else { NUMBERS };
         let parts = tensor.bytes().par_chunks(element.block_bytes() * numbers.max(1));
         rounded.par_chunks_mut(target.row_bytes(numbers)?.max(1)).zip(parts).for_each(|(rounded, stored)| {
@@ -107,7 +108,7 @@ impl Rounding {
                     }
                 }
                 Self::Int8 => {
-                    // Blocks of one row, or what is left of it.
+                    // Never blocks of two rows.
                     let together = if cols.is_multiple_of(TOGETHER) { TOGETHER } else { 32 };
                     for (targets, values) in rounded.chunks_mut(together / 32 * 34).zip(values.chunks(together)) {
                         to_blocks(values, targets);
@@ -289,6 +290,13 @@ mod tests {
             // Half of the last of three bits, and half of the smallest number.
             assert!((found - value).abs() <= value.abs() / 16.0 + 1.75 / 448.0 / 1024.0, "{found}, {value}");
         }
+    }
+
+    #[test]
+    fn a_single_number_is_rounded_like_any_other() {
+        let tensor = StoredTensor::new("x", Vec::new(), Element::F32, SharedBytes::new(1.0_f32.to_le_bytes().to_vec()));
+        let rounded = Rounding::Bf16.round("x", tensor.unwrap()).unwrap();
+        assert_eq!((rounded.element(), rounded.shape(), rounded.bytes().len()), (Element::Bf16, &[][..], 2));
     }
 
     #[test]

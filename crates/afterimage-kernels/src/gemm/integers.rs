@@ -22,8 +22,8 @@ use crate::tile::{self, MAX_COLUMNS, Sums, TileOutput};
 use afterimage_tensors::{GROUP, Matrix};
 use std::ops::Range;
 
-/// Numbers of a row of `x` that share a factor: at their end the sums are brought to memory, which takes 5 % of the time here,
-/// and took 10 with half as many.
+/// Numbers of a row of `x` that share a factor: at their end the sums are brought to memory, which took 5 % of the time before
+/// there were bands, and 10 with half as many.
 const SPAN: usize = 16 * GROUP;
 /// Groups of a weight that are summed as integers together where all columns of a panel have one factor for them, as those of
 /// `--dtype int8` do: a conversion and a multiply-add for 32 dot products in place of eight.
