@@ -6,6 +6,7 @@ use afterimage_engine::EngineOptions;
 use afterimage_jobs::progress::{Event, Events};
 use afterimage_jobs::worker::{Control, Engines, Execution};
 use afterimage_jobs::{FailureKind, JobId};
+use afterimage_kernels::simd::Isa;
 use afterimage_worker::child::ChildSettings;
 use afterimage_worker::{EngineCommand, EngineGroup, EngineProcesses, ProcessState, SupervisorLimits, Work};
 use bytes::Bytes;
@@ -30,7 +31,9 @@ impl Server {
         command.program = env!("CARGO_BIN_EXE_afterimage").into();
         let processes = Arc::new(EngineProcesses::start(vec![EngineGroup::unnamed(&command, 1)], limits));
         let facts = processes.opened().await.unwrap().remove(0);
-        assert_eq!((facts.device.as_str(), facts.dtype.as_str()), ("cpu", "f32"));
+        // `auto`: what is fast on this machine.
+        let dtype = if Isa::detect().has_fast_bf16() { "bf16" } else { "f32" };
+        assert_eq!((facts.device.as_str(), facts.dtype.as_str()), ("cpu", dtype));
         Self { processes, events: Events::default() }
     }
 
