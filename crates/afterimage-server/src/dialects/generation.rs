@@ -1,6 +1,7 @@
 //! From checked values to a generation request. Settings of the same name mean the same in all dialects.
 
 use crate::parameters::Values;
+use crate::parameters::common::IMAGE_WEIGHTS;
 use afterimage_core::{Field, GenerationRequest, Size, Task, VariationSettings};
 
 /// What a model does with its parameters.
@@ -20,7 +21,7 @@ const WITHOUT_PICTURE: Size = Size::new(1024, 1024);
 /// without the last are checked.
 pub fn generation(flow: Flow, values: &Values, size: Option<Size>, with_picture: bool) -> GenerationRequest {
     let (task, size) = match (flow, with_picture) {
-        (Flow::Variation, _) => (Task::Variation(VariationSettings::default()), size),
+        (Flow::Variation, _) => (Task::Variation(variation(values)), size),
         (Flow::ImageToImage, true) => (Task::ImageToImage { strength: values.number("strength").unwrap_or(0.8) }, size),
         (Flow::ImageToImage, false) => (Task::TextToImage, Some(size.unwrap_or(WITHOUT_PICTURE))),
     };
@@ -43,13 +44,24 @@ pub fn generation(flow: Flow, values: &Values, size: Option<Size>, with_picture:
     request
 }
 
+/// `redux_strength`, `redux_downsample` and `image_weights`, where a model has them.
+fn variation(values: &Values) -> VariationSettings {
+    let default = VariationSettings::default();
+    VariationSettings {
+        image_weights: values.numbers(IMAGE_WEIGHTS).to_vec(),
+        redux_strength: values.number("redux_strength").unwrap_or(default.redux_strength),
+        redux_downsample: values.number("redux_downsample").unwrap_or(default.redux_downsample),
+        ..default
+    }
+}
+
 /// The engine's fields as all dialects call them, for [`crate::submit::FieldName`].
 pub const fn field_name(field: Field) -> &'static str {
     match field {
         Field::Steps => "num_inference_steps",
         Field::Guidance => "guidance_scale",
+        Field::ImageWeight => IMAGE_WEIGHTS,
         Field::Image
-        | Field::ImageWeight
         | Field::Prompt
         | Field::Size
         | Field::NumImages
@@ -70,6 +82,29 @@ mod tests {
     use crate::dialects::{fal, wavespeed};
     use crate::parameters::{Numbers, parse_with};
     use serde_json::json;
+
+    #[test]
+    fn every_dialects_variations_take_what_redux_can_do() {
+        let fields = json!({
+            "image": "x", "image_url": "x", "images": ["y"], "image_urls": ["y"], "image_weights": [0.25, 1],
+            "redux_strength": 0.5, "redux_downsample": 3, "prompt": "p", "image_prompt_strength": 0.5,
+        });
+        let models = wavespeed::MODELS.iter().chain(&fal::MODELS);
+        for model in models.filter(|model| model.flow == Flow::Variation) {
+            let values = parse_with(Numbers::OrText, &model.parameters(), fields.as_object().unwrap()).unwrap();
+            let request = generation(model.flow, &values, None, true);
+            // The ultra model has a name of the service's own for it.
+            let has_own_strength = model.parameters().iter().any(|it| it.name == "image_prompt_strength");
+            let expected = VariationSettings {
+                image_weights: vec![0.25, 1.0],
+                redux_strength: if has_own_strength { 1.0 } else { 0.5 },
+                redux_downsample: 3.0,
+                ..VariationSettings::default()
+            };
+            assert_eq!(request.task, Task::Variation(expected), "{}", model.id);
+            assert_eq!(values.texts("images").len() + values.texts("image_urls").len(), 1, "{}", model.id);
+        }
+    }
 
     #[test]
     fn only_a_model_that_has_the_switch_can_go_without_a_check() {

@@ -79,21 +79,41 @@ pub enum JobUpdate {
     Over(Box<Job>),
 }
 
-/// The next thing that happens to a job. A store that does not answer says nothing about it, so that is waited out.
+/// What a look at a job that is followed can find.
+pub enum Look {
+    /// Something happened.
+    Update(JobUpdate),
+    /// Nothing that would have been told: the job as the store has it.
+    Same(Box<Job>),
+}
+
+/// The next thing that happens to a job, or the job when the store was asked and has nothing new. A store that does not answer says nothing about it, so that is waited out.
 ///
 /// # Errors
 /// [`Refusal::NotFound`] when there is no such job.
-pub async fn next_update(follower: &Follower, news: &mut JobListener, id: &JobId) -> Result<JobUpdate, Refusal> {
+pub async fn next_look(follower: &Follower, news: &mut JobListener, id: &JobId) -> Result<Look, Refusal> {
     let mut patience = follower.poll();
     loop {
         match news.next(patience).await {
-            Signal::Progress(event) => return Ok(JobUpdate::Progress(event)),
+            Signal::Progress(event) => return Ok(Look::Update(JobUpdate::Progress(event))),
             Signal::Reread => match seen(follower, id).await? {
-                Some(job) if is_over_here(follower, &job) => return Ok(JobUpdate::Over(Box::new(job))),
-                Some(_) => patience = follower.poll(),
+                Some(job) if is_over_here(follower, &job) => return Ok(Look::Update(JobUpdate::Over(Box::new(job)))),
+                Some(job) => return Ok(Look::Same(Box::new(job))),
                 None if follower.stopping.is_cancelled() => return Err(Refusal::Unavailable),
                 None => patience = RETRY,
             },
+        }
+    }
+}
+
+/// [`next_look`] until something happens.
+///
+/// # Errors
+/// Those of [`next_look`].
+pub async fn next_update(follower: &Follower, news: &mut JobListener, id: &JobId) -> Result<JobUpdate, Refusal> {
+    loop {
+        if let Look::Update(update) = next_look(follower, news, id).await? {
+            return Ok(update);
         }
     }
 }

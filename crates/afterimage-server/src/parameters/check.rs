@@ -1,5 +1,6 @@
 //! One value against what its parameter takes.
 
+use super::list_text::list_from_text;
 use super::lora_list;
 use super::parameter::{Kind, Parameter};
 use super::values::Checked;
@@ -41,6 +42,11 @@ pub(super) fn check(numbers: Numbers, parameter: &Parameter, value: &Value) -> R
         Kind::Choice { options, aliases, .. } => check.choice(options, aliases).map(Checked::Text).map(Some),
         Kind::Text { max_bytes } => check.bounded_text(*max_bytes).map(Checked::Text).map(Some),
         Kind::Picture => check.picture().map(Checked::Text).map(Some),
+        Kind::Pictures { most } => check.list(*most, &Kind::Picture, Checked::into_text).map(Checked::Texts).map(Some),
+        Kind::NumberList { range, most } => {
+            let number = Kind::Number { range: range.clone(), default: 0.0 };
+            check.list(*most, &number, Checked::into_number).map(Checked::Numbers).map(Some)
+        }
         Kind::Size { side, default, .. } => check.size(side, default.is_none()).map(|size| size.map(Checked::Size)),
         Kind::NamedSize { presets, side, absent_side, .. } => {
             check.named_size(presets, side, *absent_side).map(Checked::Size).map(Some)
@@ -59,6 +65,10 @@ pub(super) fn expected(kind: &Kind) -> String {
         Kind::Choice { options, .. } => format!("one of {}", options.join(", ")),
         Kind::Text { .. } => "a text".to_owned(),
         Kind::Picture => "a picture as URL, data URI or base64".to_owned(),
+        Kind::Pictures { most } => format!("a list of at most {most} pictures, each as URL, data URI or base64"),
+        Kind::NumberList { range, most } => {
+            format!("a list of at most {most} numbers from {} to {}", range.start(), range.end())
+        }
         Kind::Size { side, separator, default } => format!(
             "{}WIDTH{separator}HEIGHT with {} to {} pixels per side, such as 1024{separator}768",
             if default.is_some() { "" } else { "auto, or " },
@@ -88,8 +98,8 @@ pub(super) fn preset(presets: &[(&str, Size)], name: &str) -> Option<Size> {
 /// The number, switch or list that a text stands for, or `None` when it is none; the check of the text then says so.
 fn from_text(kind: &Kind, value: &Value) -> Option<Value> {
     let text = value.as_str()?;
-    if matches!(kind, Kind::Loras) {
-        return lora_list::from_text(text);
+    if matches!(kind, Kind::Loras | Kind::NumberList { .. }) {
+        return list_from_text(text);
     }
     let text = Some(text).filter(|text| text.len() <= WORD_BYTES)?.trim();
     match kind {
@@ -233,17 +243,35 @@ impl ParameterCheck<'_> {
         }
     }
 
-    fn loras(&self) -> Result<Vec<LoraChoice>, Problem> {
+    /// The items of the list that the value is, of which there may be `most`.
+    fn items(&self, most: usize) -> Result<&[Value], Problem> {
         // Absent, as the text that a form has.
         if self.value.is_null() {
-            return Ok(Vec::new());
+            return Ok(&[]);
         }
         let items = self.value.as_array().ok_or_else(|| self.wrong_type())?;
-        let most = *limits::LORAS.end();
         if items.len() > most {
             let message = format!("{} are too many; at most {most} are accepted", items.len());
             return Err(self.problem(ProblemKind::TooLong, message));
         }
+        Ok(items)
+    }
+
+    /// A list whose items are of one `kind`; problems name an item's place, as `images[0]`.
+    fn list<T>(&self, most: usize, kind: &Kind, item_of: fn(Checked) -> Option<T>) -> Result<Vec<T>, Problem> {
+        let parameter = Parameter::optional(self.parameter.name, kind.clone(), "");
+        let item = |(index, value)| {
+            let place = || format!("{}[{index}]", self.parameter.name);
+            let checked =
+                check(self.numbers, &parameter, value).map_err(|problem| Problem { field: place(), ..problem })?;
+            let wrong_type = || Problem::new(place(), ProblemKind::WrongType, format!("expected {}", expected(kind)));
+            checked.and_then(item_of).ok_or_else(wrong_type)
+        };
+        self.items(most)?.iter().enumerate().map(item).collect()
+    }
+
+    fn loras(&self) -> Result<Vec<LoraChoice>, Problem> {
+        let items = self.items(*limits::LORAS.end())?;
         items.iter().enumerate().map(|(index, item)| self.lora(index, item)).collect()
     }
 

@@ -86,6 +86,43 @@ pub fn loras() -> Parameter {
     )
 }
 
+/// `redux_strength`, which no service has.
+pub fn redux_strength() -> Parameter {
+    Parameter::optional(
+        "redux_strength",
+        Kind::Number { range: limits::REDUX_STRENGTH, default: 1.0 },
+        "An addition: weight of the picture against the prompt in attention. 0 leaves the picture out.",
+    )
+}
+
+/// `redux_downsample`, which no service has.
+pub fn redux_downsample() -> Parameter {
+    Parameter::optional(
+        "redux_downsample",
+        Kind::Number { range: limits::REDUX_DOWNSAMPLE, default: 1.0 },
+        "An addition: how much coarser the model sees the picture. 3 keeps colours and mood and leaves the composition free.",
+    )
+}
+
+/// Pictures beside the first one under `name`, and what each counts, which no service has.
+pub fn further_pictures(name: &'static str) -> [Parameter; 2] {
+    [
+        Parameter::optional(
+            name,
+            Kind::Pictures { most: limits::SOURCES.end() - 1 },
+            "An addition: further pictures that are mixed with the first.",
+        ),
+        Parameter::optional(
+            IMAGE_WEIGHTS,
+            Kind::NumberList { range: limits::IMAGE_WEIGHT, most: *limits::SOURCES.end() },
+            "An addition: what each picture counts, the first one's number first. Without it all count alike, 1 together.",
+        ),
+    ]
+}
+
+/// What each picture counts.
+pub const IMAGE_WEIGHTS: &str = "image_weights";
+
 /// A range of the engine's as parameters have it.
 fn whole(range: RangeInclusive<u32>) -> RangeInclusive<i64> {
     let (low, high) = range.into_inner();

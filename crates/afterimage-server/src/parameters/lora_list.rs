@@ -1,5 +1,6 @@
 //! How requests write a list of `LoRA`s: `[{"path", "scale"}]` as fal has it, in a form as JSON text.
 
+use super::list_text::list_from_text;
 use serde_json::{Map, Value};
 
 /// Which one. Services take an address here; this server takes a name.
@@ -11,20 +12,12 @@ pub(super) const SCALE: &str = "scale";
 /// What absence of that means.
 pub(super) const DEFAULT_SCALE: f64 = 1.0;
 
-/// Bytes of a list as text: several times what the longest one needs.
-const TEXT_BYTES: usize = 8192;
-
 /// What a list looks like, for messages.
 pub(super) const EXPECTED: &str = r#"a list such as [{"path": "NAME", "scale": 1}]"#;
 
-/// The list that a text stands for, or `None` when it is no JSON.
-pub(super) fn from_text(text: &str) -> Option<Value> {
-    if text.len() > TEXT_BYTES { None } else { serde_json::from_str(text).ok() }
-}
-
 /// A checked list as results show it: what was read of it, and nothing that came beside.
 pub(super) fn shown(list: &Value) -> Value {
-    let parsed = list.as_str().and_then(from_text);
+    let parsed = list.as_str().and_then(list_from_text);
     let items = parsed.as_ref().unwrap_or(list).as_array();
     let fields = items.into_iter().flatten().filter_map(Value::as_object);
     fields.map(|fields| Value::Object(known(fields))).collect()
@@ -49,12 +42,5 @@ mod tests {
             expected
         );
         assert_eq!(shown(&json!("no list")), json!([]));
-    }
-
-    #[test]
-    fn texts_are_read_within_bounds() {
-        assert_eq!(from_text("[]"), Some(json!([])));
-        assert_eq!(from_text(&format!("[{}]", " ".repeat(TEXT_BYTES))), None);
-        assert_eq!(from_text(&"[".repeat(4000)), None, "not as deep as it is long");
     }
 }

@@ -4,6 +4,7 @@
 mod check;
 pub mod common;
 mod echo;
+mod list_text;
 mod lora_list;
 mod parameter;
 mod parse;

@@ -59,6 +59,18 @@ pub enum Kind {
     },
     /// A picture: URL, `data:` URI, or plain base64.
     Picture,
+    /// Further pictures, each as a [`Kind::Picture`], at most so many.
+    Pictures {
+        /// Pictures, at most.
+        most: usize,
+    },
+    /// A list of finite numbers; in a form as JSON text.
+    NumberList {
+        /// Accepted values.
+        range: RangeInclusive<f64>,
+        /// Numbers, at most.
+        most: usize,
+    },
     /// `WIDTH*HEIGHT` or `WIDTHxHEIGHT` in pixels; both are read.
     Size {
         /// Accepted pixels per side.

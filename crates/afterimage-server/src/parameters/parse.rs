@@ -47,7 +47,12 @@ fn default(kind: &Kind) -> Option<Checked> {
         Kind::Choice { default, .. } => Some(Checked::Text((*default).to_owned())),
         Kind::Size { default, .. } => default.map(Checked::Size),
         Kind::NamedSize { presets, default, .. } => preset(presets, default).map(Checked::Size),
-        Kind::Seed { .. } | Kind::Text { .. } | Kind::Picture | Kind::Loras => None,
+        Kind::Seed { .. }
+        | Kind::Text { .. }
+        | Kind::Picture
+        | Kind::Pictures { .. }
+        | Kind::NumberList { .. }
+        | Kind::Loras => None,
     }
 }
 
@@ -86,6 +91,8 @@ mod tests {
                 "",
             ),
             Parameter::optional("loras", Kind::Loras, ""),
+            Parameter::optional("images", Kind::Pictures { most: 3 }, ""),
+            Parameter::optional("weights", Kind::NumberList { range: -10.0..=10.0, most: 4 }, ""),
         ]
     }
 
@@ -200,6 +207,18 @@ mod tests {
             (json!({"image": "x", "image_size": [1, 2]}), "image_size", WrongType),
             (json!({"image": "x", "image_size": {"width": 8}}), "image_size.width", TooSmall),
             (json!({"image": "x", "image_size": {"height": "tall"}}), "image_size.height", WrongType),
+            (json!({"image": "x", "images": "y"}), "images", WrongType),
+            (json!({"image": "x", "images": ["y", ["z"]]}), "images[1]", WrongType),
+            (json!({"image": "x", "images": ["y", " "]}), "images[1]", Missing),
+            (json!({"image": "x", "images": [null]}), "images[0]", WrongType),
+            (json!({"image": "x", "images": ["a", "b", "c", "d"]}), "images", TooLong),
+            (json!({"image": "x", "weights": 1}), "weights", WrongType),
+            (json!({"image": "x", "weights": "[1]"}), "weights", WrongType),
+            (json!({"image": "x", "weights": [1, "2"]}), "weights[1]", WrongType),
+            (json!({"image": "x", "weights": [null]}), "weights[0]", WrongType),
+            (json!({"image": "x", "weights": [10.5]}), "weights[0]", TooLarge),
+            (json!({"image": "x", "weights": [1, -11]}), "weights[1]", TooSmall),
+            (json!({"image": "x", "weights": [1, 1, 1, 1, 1]}), "weights", TooLong),
             (json!({"image": "x", "loras": "film"}), "loras", WrongType),
             (json!({"image": "x", "loras": {"path": "film"}}), "loras", WrongType),
             (json!({"image": "x", "loras": r#"[{"path": "film"}]"#}), "loras", WrongType),
@@ -250,6 +269,20 @@ mod tests {
             assert_eq!(read(Numbers::OrText, &json!(bad)), Err("loras".to_owned()), "{bad}");
         }
         assert_eq!(read(Numbers::OrText, &json!(r#"[{"path": "a/b"}]"#)), Err("loras[0].path".to_owned()));
+    }
+
+    #[test]
+    fn further_pictures_and_their_weights_are_lists() {
+        let values = parsed(&json!({"image": "x", "images": ["y", "z"], "weights": [1, -0.5, 10]})).unwrap();
+        assert_eq!(values.texts("images"), ["y", "z"]);
+        assert_eq!(values.numbers("weights"), [1.0, -0.5, 10.0]);
+        for nothing in [json!({"image": "x"}), json!({"image": "x", "images": [], "weights": []})] {
+            let values = parsed(&nothing).unwrap();
+            assert!(values.texts("images").is_empty() && values.numbers("weights").is_empty());
+        }
+        let body = json!({"image": "x", "weights": " [1, \"0.5\"] "});
+        let as_text = parse_with(Numbers::OrText, &parameters(), body.as_object().unwrap()).unwrap();
+        assert_eq!(as_text.numbers("weights"), [1.0, 0.5]);
     }
 
     #[test]
@@ -319,7 +352,7 @@ mod tests {
         #[test]
         fn whatever_is_sent_either_passes_in_range_or_names_a_parameter(
             values in prop::collection::vec((prop::sample::select(vec![
-                "image", "seed", "steps", "guidance", "format", "checked", "prompt", "size", "image_size", "loras", "other",
+                "image", "seed", "steps", "guidance", "format", "checked", "prompt", "size", "image_size", "loras", "images", "weights", "other",
             ]), any_json()), 0..8),
         ) {
             let object: Map<String, Value> = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
@@ -328,6 +361,8 @@ mod tests {
                     prop_assert!((1..=50).contains(&values.integer("steps").unwrap()));
                     prop_assert!((1.0..=5.0).contains(&values.number("guidance").unwrap()));
                     prop_assert!(values.text("image").is_some());
+                    prop_assert!(values.texts("images").len() <= 3);
+                    prop_assert!(values.numbers("weights").iter().all(|weight| (-10.0..=10.0).contains(weight)));
                     prop_assert!(values.loras("loras").iter().all(|lora| (-4.0..=4.0).contains(&lora.scale)));
                 }
                 Err(problem) => {

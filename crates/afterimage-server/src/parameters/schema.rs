@@ -50,6 +50,13 @@ fn property(parameter: &Parameter) -> Value {
         }
         Kind::Text { max_bytes } => json!({"type": "string", "maxLength": max_bytes}),
         Kind::Picture => json!({"type": "string", "minLength": 1}),
+        Kind::Pictures { most } => {
+            json!({"type": "array", "maxItems": most, "items": {"type": "string", "minLength": 1}})
+        }
+        Kind::NumberList { range, most } => json!({
+            "type": "array", "maxItems": most,
+            "items": {"type": "number", "minimum": range.start(), "maximum": range.end()},
+        }),
         Kind::Size { side, default, separator } => json!({
             "type": "string",
             "pattern": if default.is_some() { SIZE_PATTERN } else { SIZE_OR_AUTO_PATTERN },

@@ -17,6 +17,26 @@ pub(super) enum Checked {
     Text(String),
     Size(Size),
     Loras(Vec<LoraChoice>),
+    Texts(Vec<String>),
+    Numbers(Vec<f64>),
+}
+
+impl Checked {
+    /// The text, if it is one.
+    pub(super) fn into_text(self) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The number, if it is one.
+    pub(super) fn into_number(self) -> Option<f64> {
+        match self {
+            Self::Number(number) => Some(number),
+            _ => None,
+        }
+    }
 }
 
 impl Values {
@@ -70,6 +90,22 @@ impl Values {
         match self.0.get(name) {
             Some(Checked::Size(value)) => Some(*value),
             _ => None,
+        }
+    }
+
+    /// The pictures of the list `name`; none for one the model does not have.
+    pub fn texts(&self, name: &str) -> &[String] {
+        match self.0.get(name) {
+            Some(Checked::Texts(list)) => list,
+            _ => &[],
+        }
+    }
+
+    /// The numbers of the list `name`; none for one the model does not have.
+    pub fn numbers(&self, name: &str) -> &[f64] {
+        match self.0.get(name) {
+            Some(Checked::Numbers(list)) => list,
+            _ => &[],
         }
     }
 

@@ -118,11 +118,11 @@ fn absurd() -> Vec<Value> {
 
 /// Whether `value` is one that `parameter` may take after all.
 fn may_be_taken(parameter: &Parameter, value: &Value) -> bool {
-    match parameter.kind {
+    match &parameter.kind {
         Kind::Text { .. } => value.is_string(),
         Kind::NamedSize { .. } => value.is_object(),
-        Kind::Loras => *value == json!([]),
-        Kind::Seed { highest } => value.as_u64().is_some_and(|seed| seed <= highest),
+        Kind::Loras | Kind::Pictures { .. } | Kind::NumberList { .. } => *value == json!([]),
+        Kind::Seed { highest } => value.as_u64().is_some_and(|seed| seed <= *highest),
         _ => false,
     }
 }

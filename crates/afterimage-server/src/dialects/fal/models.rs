@@ -2,11 +2,11 @@
 
 use crate::dialects::{Flow, Model, generation};
 use crate::parameters::common::{
-    guidance, loras, num_images, output_format, required_prompt, restyling_prompt, safety_checker, seed, steps,
-    strength,
+    further_pictures, guidance, loras, num_images, output_format, redux_downsample, redux_strength, required_prompt,
+    restyling_prompt, safety_checker, seed, steps, strength,
 };
 use crate::parameters::{Kind, Parameter, Values};
-use afterimage_core::{Enlarge, Field, GenerationRequest, Size, Task, VariationSettings};
+use afterimage_core::{Enlarge, Field, GenerationRequest, Size, Task};
 
 /// All models.
 pub static MODELS: [Model; 6] = [
@@ -93,18 +93,21 @@ const RAW_GUIDANCE: f64 = 2.5;
 fn dev(format: &'static str) -> Vec<Parameter> {
     let mut parameters = vec![picture(), image_size(), steps(28), seed(u64::MAX), guidance(1.0..=20.0)];
     parameters.extend([sync_mode(), num_images(), safety_checker(), output_format(format), acceleration(), loras()]);
+    parameters.extend([redux_strength(), redux_downsample()]);
+    parameters.extend(further_pictures("image_urls"));
     parameters
 }
 
 fn pro() -> Vec<Parameter> {
     let mut parameters = vec![restyling_prompt(), image_size(), steps(28), seed(u64::MAX), guidance(1.0..=20.0)];
     parameters.extend([sync_mode(), num_images(), output_format("jpeg"), safety_tolerance(), enhance_prompt()]);
-    parameters.extend([picture(), loras()]);
+    parameters.extend([picture(), loras(), redux_strength(), redux_downsample()]);
+    parameters.extend(further_pictures("image_urls"));
     parameters
 }
 
 fn ultra() -> Vec<Parameter> {
-    vec![
+    let mut parameters = vec![
         restyling_prompt(),
         seed(u64::MAX),
         sync_mode(),
@@ -134,7 +137,10 @@ fn ultra() -> Vec<Parameter> {
             "A less processed look: guidance 2.5 instead of 3.5.",
         ),
         loras(),
-    ]
+        redux_downsample(),
+    ];
+    parameters.extend(further_pictures("image_urls"));
+    parameters
 }
 
 fn image_to_image() -> Vec<Parameter> {
@@ -200,9 +206,8 @@ pub fn request(model: &Model, values: &Values) -> GenerationRequest {
     if request.prompt_text().is_some() {
         if strength >= 1.0 {
             request.prompt = None;
-        } else {
-            let settings = VariationSettings { redux_strength: strength, ..VariationSettings::default() };
-            request.task = Task::Variation(settings);
+        } else if let Task::Variation(settings) = &mut request.task {
+            settings.redux_strength = strength;
         }
     }
     request

@@ -5,8 +5,8 @@ use super::error::{Failed, HandlerError};
 use crate::dialects::Flow;
 use crate::model_sets::ModelSets;
 use crate::parameters::common::{
-    guidance, loras, num_images, num_images_called, output_format, required_prompt, restyling_prompt, seed, steps,
-    strength,
+    guidance, loras, num_images, num_images_called, output_format, redux_downsample, redux_strength, required_prompt,
+    restyling_prompt, seed, steps, strength,
 };
 use crate::parameters::{Kind, Parameter};
 use afterimage_core::{Size, limits};
@@ -148,6 +148,8 @@ pub fn form_parameters(flow: Flow, base: Base) -> Vec<Parameter> {
                 Kind::Size { side: SIDE, default: Some(SIZE), separator: 'x' },
                 "Pixels of the results, WIDTHxHEIGHT; rounded down to multiples of 16.",
             ),
+            redux_strength(),
+            redux_downsample(),
         ],
         Flow::ImageToImage => vec![
             required_prompt(),
@@ -230,6 +232,8 @@ pub fn native_parameters() -> Vec<Parameter> {
         guidance(1.0..=20.0),
         seed(u64::MAX),
         loras(),
+        redux_strength(),
+        redux_downsample(),
         output_format("png"),
         Parameter::optional(
             "webhook",

@@ -5,10 +5,10 @@ use super::prediction::{Envelope, Prediction};
 use super::tasks::{own_task, render};
 use crate::cancel::cancel;
 use crate::files::ResultFiles;
-use crate::follow::{Follower, JobListener, JobUpdate, event_stream, next_update};
+use crate::follow::{Follower, JobListener, JobUpdate, Look, event_stream, next_look};
 use crate::http::PublicUrl;
-use afterimage_jobs::ApiKey;
 use afterimage_jobs::progress::Event as Progress;
+use afterimage_jobs::{ApiKey, JobId};
 use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::HeaderMap;
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 /// Progress as server-sent events
 ///
-/// `stage`, `step` and `preview` events until the task ends. An addition to the service's interface.
+/// `queue` events while it waits (`place`: how many are before it), then `stage`, `step` and `preview`, until the task ends. An addition to the service's interface.
 #[utoipa::path(get, path = "/api/v3/predictions/{id}/events", tag = "wavespeed", params(("id" = String, Path, description = "Id of the task")), responses((status = 200, description = "Events", content_type = "text/event-stream")))]
 pub async fn events(
     State(follower): State<Follower>,
@@ -29,15 +29,34 @@ pub async fn events(
 ) -> Answer {
     let job = own_task(follower.store.as_ref(), &key, &id).await?;
     let news = JobListener::of(&follower, &job.id, true);
-    let stream = unfold((follower, news, job.id), |(follower, mut news, id)| async move {
-        match next_update(&follower, &mut news, &id).await {
-            Ok(JobUpdate::Progress(event)) => {
-                Some((Event::default().data(rendered(event).to_string()), (follower, news, id)))
-            }
-            Ok(JobUpdate::Over(_)) | Err(_) => None,
-        }
+    let stream = unfold((follower, news, job.id, None), |(follower, mut news, id, mut place)| async move {
+        let event = next_event(&follower, &mut news, &id, &mut place).await.ok().flatten()?;
+        Some((Event::default().data(event.to_string()), (follower, news, id, place)))
     });
     Ok(event_stream(stream))
+}
+
+/// The next event of the task `id`, whose `place` in the queue was told before; `None` when it is over.
+async fn next_event(
+    follower: &Follower,
+    news: &mut JobListener,
+    id: &JobId,
+    place: &mut Option<u64>,
+) -> Answer<Option<Value>> {
+    loop {
+        match next_look(follower, news, id).await? {
+            Look::Update(JobUpdate::Progress(event)) => return Ok(Some(rendered(event))),
+            Look::Update(JobUpdate::Over(_)) => return Ok(None),
+            Look::Same(_) => {
+                let now = follower.store.position(id).await?;
+                if std::mem::replace(place, now) != now
+                    && let Some(place) = now
+                {
+                    return Ok(Some(json!({"type": "queue", "place": place})));
+                }
+            }
+        }
+    }
 }
 
 fn rendered(event: Progress) -> Value {

@@ -2,8 +2,8 @@
 
 use crate::dialects::{Flow, Model};
 use crate::parameters::common::{
-    guidance, loras, num_images, output_format, required_prompt, restyling_prompt, safety_checker, seed, steps,
-    strength,
+    further_pictures, guidance, loras, num_images, output_format, redux_downsample, redux_strength, required_prompt,
+    restyling_prompt, safety_checker, seed, steps, strength,
 };
 use crate::parameters::{Kind, Parameter};
 use afterimage_core::Size;
@@ -52,6 +52,8 @@ fn redux(highest_guidance: f64) -> Vec<Parameter> {
         num_images(),
         loras(),
     ];
+    parameters.extend([redux_strength(), redux_downsample()]);
+    parameters.extend(further_pictures("images"));
     parameters.extend(delivery());
     parameters
 }

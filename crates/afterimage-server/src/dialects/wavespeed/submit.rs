@@ -11,7 +11,7 @@ use crate::follow::SyncRunner;
 use crate::http::idempotency;
 use crate::http::json::{Fields, read_object};
 use crate::http::layers::note_job;
-use crate::intake::{Intake, take_text};
+use crate::intake::{Intake, take_texts};
 use crate::parameters::{echo, parse};
 use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
@@ -59,16 +59,14 @@ pub async fn submit_task(
     if webhook.is_some() && values.switch("enable_base64_output") {
         return Ok(base64_with_webhook());
     }
-    let picture = match values.text("image") {
-        Some(text) => Some(take_text(&intake, &key.id, "image", text).await?.holding(&bytes)),
-        None => None,
-    };
+    let first = values.text("image").map(|text| ("image".to_owned(), text));
+    let pictures = take_texts(&intake, &key.id, first, ("images", values.texts("images")), &bytes).await?;
     let submission = Submission {
         dialect: DIALECT,
         model: model.id.to_owned(),
         input: echo(&parameters, &object),
-        request: generation(model.flow, &values, values.size("size"), picture.is_some()),
-        pictures: picture.into_iter().collect(),
+        request: generation(model.flow, &values, values.size("size"), !pictures.is_empty()),
+        pictures,
         format: if values.text("output_format") == Some("png") { OutputFormat::Png } else { OutputFormat::Jpeg },
         public_url: base.clone(),
         webhook: webhook.map(|url| Webhook { url, dialect: DIALECT.to_owned() }),
