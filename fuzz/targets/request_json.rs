@@ -47,6 +47,8 @@ fn check_kept(parameters: &[Parameter], kept: &Value) {
             Kind::Picture => 6 * 2048 + 2,
             // Names of 80 characters with a scale of f64's digits.
             Kind::Loras => 200 * limits::LORAS.end(),
+            Kind::Pictures { most } => most * (6 * 2048 + 3) + 2,
+            Kind::NumberList { most, .. } => most * 30 + 2,
             _ => 600,
         };
         let length = kept.get(parameter.name).map_or(0, |value| value.to_string().len());
@@ -80,6 +82,14 @@ fn check(parameter: &Parameter, values: &Values) {
             let text = values.text(name);
             assert!(text.is_some() || !parameter.required, "{name}");
             assert!(text.is_none_or(|text| text.len() <= *max_bytes), "{name}");
+        }
+        Kind::Pictures { most } => {
+            let pictures = values.texts(name);
+            assert!(pictures.len() <= *most && pictures.iter().all(|text| !text.trim().is_empty()), "{name}");
+        }
+        Kind::NumberList { range, most } => {
+            let numbers = values.numbers(name);
+            assert!(numbers.len() <= *most && numbers.iter().all(|number| range.contains(number)), "{name}");
         }
         Kind::Loras => {
             let loras = values.loras(name);

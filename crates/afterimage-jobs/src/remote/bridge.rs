@@ -42,7 +42,8 @@ pub(super) async fn tell(store: PostgresStore, me: String, mut outlet: mpsc::Rec
             gathered.push(more);
         }
         let mut seen = std::collections::HashSet::new();
-        gathered.retain(|news| seen.insert(news.clone()));
+        // Each job calls on a few of those who wait, so there are as many news as jobs.
+        gathered.retain(|news| matches!(news, News::Submitted(_)) || seen.insert(news.clone()));
         for text in news::texts(&me, &gathered) {
             if let Err(error) = store.notify(text).await {
                 tracing::debug!(%error, "other hosts are not told; they look by themselves");
@@ -91,7 +92,7 @@ async fn hear(
                     let Notice { from, echo, news } = news::read(notification.payload());
                     if from != me {
                         for one in &news {
-                            hints.hear(one);
+                            hints.hear_with_others(one);
                         }
                     } else if echo == Some(count.to_string()) {
                         awaited = None;

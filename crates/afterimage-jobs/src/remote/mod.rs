@@ -34,6 +34,9 @@ const KEEP_HOUSE_EVERY: Duration = Duration::from_secs(1);
 /// How often a process shows that it is there.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(10);
 
+/// Of so many times, it asks once how many others there are: what that costs grows with their number.
+const COUNT_EVERY: u32 = 6;
+
 /// What a process says of itself, for people who look.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessFacts {
@@ -88,8 +91,8 @@ impl RemoteHosts {
         tasks.spawn(bridge::listen(store.clone(), me, Arc::clone(&hints), heard));
         let watch = watch::Watch::new(Arc::clone(&hints), events, ask, Arc::clone(&can_ask));
         tasks.spawn(watch.run(store.clone()));
-        tasks.spawn(keep_house(store.clone(), hints));
-        tasks.spawn(Announcement { facts, address, time, can_ask }.repeat(store.clone()));
+        tasks.spawn(keep_house(store.clone(), Arc::clone(&hints)));
+        tasks.spawn(Announcement { facts, hints, address, time, can_ask }.repeat(store.clone()));
         stop.cancelled().await;
         tasks.shutdown().await;
         if let Err(error) = store.withdraw(&id).await {
@@ -112,9 +115,10 @@ async fn keep_house(store: PostgresStore, hints: Arc<Hints>) {
     }
 }
 
-/// What a process says of itself now and then, and what it learns by that.
+/// What a process says of itself now and then, and what it learns by that: the time, whom it can ask, and how many wait for the same jobs.
 struct Announcement {
     facts: Arc<dyn Fn() -> ProcessFacts + Send + Sync>,
+    hints: Arc<Hints>,
     address: Option<String>,
     time: DatabaseTime,
     can_ask: Arc<AtomicBool>,
@@ -122,7 +126,7 @@ struct Announcement {
 
 impl Announcement {
     async fn repeat(self, store: PostgresStore) {
-        loop {
+        for round in 0_u32.. {
             let facts = (self.facts)();
             match serde_json::to_string(&facts) {
                 Ok(text) => match store.announce(&facts.id, text, self.address.clone()).await {
@@ -133,6 +137,12 @@ impl Announcement {
                     Err(error) => tracing::debug!(%error, "cannot announce this process"),
                 },
                 Err(error) => tracing::warn!(%error, "cannot say what this process is"),
+            }
+            if facts.slots > 0 && round % COUNT_EVERY == 0 {
+                match store.slots_of(&facts.models).await {
+                    Ok(all) => self.hints.set_slots(facts.slots, all),
+                    Err(error) => tracing::debug!(%error, "cannot count who waits for jobs"),
+                }
             }
             sleep(ANNOUNCE_EVERY).await;
         }

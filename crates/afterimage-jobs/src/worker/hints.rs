@@ -1,6 +1,7 @@
 //! News within one process, and from and to other hosts where there are some. Losing one costs time (the next poll or
 //! renewal), never correctness; nor does one that is wrong: whoever hears of something looks at the store, which decides.
 
+use super::crowd::Crowd;
 use crate::{JobId, Queue};
 use futures_util::future::select_all;
 use std::collections::HashMap;
@@ -21,6 +22,8 @@ pub struct Hints {
     outlet: Option<mpsc::Sender<News>>,
     /// Milliseconds between looks at the store for what nobody told; 0: as within one process.
     look_every: AtomicU64,
+    /// Who else waits for jobs.
+    crowd: Crowd,
 }
 
 /// One piece of news.
@@ -48,6 +51,7 @@ impl Default for Hints {
             ended: broadcast::channel(BACKLOG).0,
             outlet: None,
             look_every: AtomicU64::new(0),
+            crowd: Crowd::default(),
         }
     }
 }
@@ -70,6 +74,13 @@ impl Hints {
         }
     }
 
+    /// Tells this process what another host told all hosts. Of many who wait for jobs a few look for one that was announced.
+    pub fn hear_with_others(&self, news: &News) {
+        if !matches!(news, News::Submitted(_)) || self.crowd.is_called_on() {
+            self.hear(news);
+        }
+    }
+
     fn tell(&self, news: News) {
         self.hear(&news);
         if let Some(outlet) = &self.outlet {
@@ -82,13 +93,18 @@ impl Hints {
     pub fn look_every(&self) -> Option<Duration> {
         match self.look_every.load(Ordering::Relaxed) {
             0 => None,
-            milliseconds => Some(Duration::from_millis(milliseconds)),
+            milliseconds => Some(self.crowd.look_every(Duration::from_millis(milliseconds))),
         }
     }
 
     /// Sets [`Hints::look_every`].
     pub fn set_look_every(&self, pause: Duration) {
         self.look_every.store(pause.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Says how many jobs can run at once, `own` of them in this process and `all` in those that share the queue.
+    pub fn set_slots(&self, own: usize, all: usize) {
+        self.crowd.set(own, all);
     }
 
     /// Whether other hosts have a part in the queue.

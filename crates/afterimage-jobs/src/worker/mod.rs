@@ -4,6 +4,7 @@
 //! rescuer finds jobs whose worker is gone. Everything is told at once by [`Hints`]; where a hint is missing (another
 //! process, a full channel), polling finds the same thing a little later.
 
+mod crowd;
 mod engines;
 mod executor;
 mod heartbeat;

@@ -29,8 +29,9 @@ const APIS: usize = 4;
 /// Keys that share the queue.
 const KEYS: usize = 20;
 
-/// How long everything runs before it is measured: until slots are not all at the same point of a picture.
-const WARM_UP: Duration = Duration::from_secs(20);
+/// How long everything runs before it is measured: until slots are not all at the same point of a picture, and every process has
+/// counted the others, which it does once a minute.
+const WARM_UP: Duration = Duration::from_secs(75);
 
 struct Settings {
     cards: usize,
@@ -89,8 +90,9 @@ async fn measure(settings: Settings) {
     let mut hosts = Vec::new();
     for first in (0..settings.cards).step_by(SLOTS) {
         let options = PostgresOptions { connections: 4 + SLOTS as u32 / 8, ..options.clone() };
-        let host = Arc::new(Host::start_with(&address, &blobs(), 0, options).await);
-        for _ in first..settings.cards.min(first + SLOTS) {
+        let slots = settings.cards.min(first + SLOTS) - first;
+        let host = Arc::new(Host::announcing(&address, &blobs(), slots, options).await);
+        for _ in 0..slots {
             running.spawn(slot(host.clone(), settings.picture, latencies.clone(), stop.clone()));
         }
         hosts.push(host);

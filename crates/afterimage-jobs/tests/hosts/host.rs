@@ -96,11 +96,27 @@ impl Host {
         Self::start_asking(address, blobs, slots, options, |_| None).await
     }
 
+    /// One that says that it runs `slots` jobs at once; somebody else claims and ends them.
+    pub async fn announcing(address: &str, blobs: &Blobs, slots: usize, options: PostgresOptions) -> Self {
+        Self::start_saying(address, blobs, (0, slots), options, |_| None).await.unwrap()
+    }
+
     /// One that asks others by what `ask` makes of what happens here, and is asked at its own id.
     pub async fn start_asking(
         address: &str,
         blobs: &Blobs,
         slots: usize,
+        options: PostgresOptions,
+        ask: impl FnOnce((&ProcessId, &Events)) -> Option<Arc<dyn AskProcess>>,
+    ) -> Result<Self> {
+        Self::start_saying(address, blobs, (slots, slots), options, ask).await
+    }
+
+    /// The same, which runs so many jobs at once and says that it were so many.
+    async fn start_saying(
+        address: &str,
+        blobs: &Blobs,
+        (slots, said): (usize, usize),
         options: PostgresOptions,
         ask: impl FnOnce((&ProcessId, &Events)) -> Option<Arc<dyn AskProcess>>,
     ) -> Result<Self> {
@@ -123,9 +139,9 @@ impl Host {
             role: "worker".to_owned(),
             host: "here".to_owned(),
             version: "0".to_owned(),
-            models: Vec::new(),
-            slots,
-            ready: slots,
+            models: vec!["default".to_owned()],
+            slots: said,
+            ready: said,
         };
         let remote = RemoteHosts {
             store: store.clone(),

@@ -10,7 +10,10 @@ mod capacity;
 mod clocks;
 mod costs;
 mod counters;
+mod crowds;
+mod cuts;
 mod depth;
+mod draining;
 mod faults;
 mod filling;
 mod host;
@@ -31,6 +34,7 @@ mod s3_server;
 mod schemas;
 mod snapshots;
 mod throughput;
+mod twins;
 mod unheard;
 mod unreadable;
 #[path = "../support/unsteady_proxy.rs"]

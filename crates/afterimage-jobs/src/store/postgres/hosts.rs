@@ -156,6 +156,19 @@ impl PostgresStore {
         rows.iter().map(|row| Ok((column(row, "facts")?, Timestamp(column(row, "seen_at")?)))).collect()
     }
 
+    /// Jobs that all processes together can run at once that run one of `models`, as they last said.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn slots_of(&self, models: &[String]) -> Result<usize> {
+        let (age, models) = (rows::milliseconds(FORGET_PROCESSES_AFTER), models.to_vec());
+        let query = "SELECT COALESCE(SUM((facts::JSONB ->> 'slots')::BIGINT), 0)::BIGINT AS slots FROM processes \
+                     WHERE seen_at > queue_now() - $1 AND facts::JSONB -> 'models' ?| $2";
+        let row =
+            self.database.read(|session| Box::pin(session.one(sqlx::query(query).bind(age).bind(models.clone()))));
+        Ok(column::<i64>(&row.await?, "slots")?.max(0) as usize)
+    }
+
     /// How the database is.
     ///
     /// # Errors
