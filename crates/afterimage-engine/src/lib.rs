@@ -40,6 +40,6 @@ pub use intact::check_weights;
 pub use memory::{MemoryPlan, PlannedPart, Residency, usable_memory};
 pub use observer::{Observer, Silent};
 pub use options::{CacheThreshold, DeviceChoice, DtypeChoice, EngineOptions, LoraFile};
-pub use provenance::{MetadataLevel, encode_pictures};
+pub use provenance::{MetadataLevel, Recorded, encode_pictures};
 pub use safety::{CheckerChoice, SafetyOptions, SafetyPreviews, StandaloneChecker, Verdict};
 pub use threads::{usable_cores, use_threads};

@@ -139,10 +139,68 @@ fn quoted(value: &str) -> Cow<'_, str> {
     if value.contains([',', ':', '\n', '"']) { serde_json::json!(value).to_string().into() } else { value.into() }
 }
 
+/// What a file says of how it was made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recorded {
+    /// What was asked for, with the seed and the size that were used. The LoRAs are among it by their names.
+    pub request: GenerationRequest,
+    /// What the models were called.
+    pub model: String,
+    /// The numbers that were multiplied, as [`ModelFacts::dtype`] has it.
+    pub dtype: String,
+    /// Up to which change steps were reused.
+    pub cache_threshold: Option<f64>,
+}
+
+impl Recorded {
+    /// Reads the parameters, JSON, that [`encode_pictures`] wrote at [`MetadataLevel::Full`].
+    ///
+    /// # Errors
+    /// What is missing or cannot be read.
+    pub fn read(json: &str) -> std::result::Result<Self, String> {
+        let mut value: serde_json::Value = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        let fields = value.as_object_mut().ok_or("they are no object")?;
+        let mut text = |name: &str| match fields.remove(name) {
+            Some(serde_json::Value::String(text)) => Ok(text),
+            _ => Err(format!("{name} is missing")),
+        };
+        // Not the set of models that a server calls so.
+        let (model, dtype) = (text("model")?, text("dtype")?);
+        let cache_threshold =
+            fields.get("cache").and_then(|cache| cache.get("threshold")).and_then(serde_json::Value::as_f64);
+        let request = serde_json::from_value(value).map_err(|error| error.to_string())?;
+        Ok(Self { request, model, dtype, cache_threshold })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use afterimage_core::{Size, VariationSettings};
+
+    #[test]
+    fn what_is_recorded_is_read() {
+        for task in [
+            Task::Variation(VariationSettings {
+                image_weights: vec![0.5, 0.25],
+                redux_strength: 0.1,
+                ..VariationSettings::default()
+            }),
+            Task::ImageToImage { strength: 1.0 / 3.0 },
+            Task::TextToImage,
+        ] {
+            let request = request(task, Some("雪山"));
+            let cache = Some(CacheRecord { threshold: 0.1, cached_steps: 3 });
+            let written =
+                Parameters { request: &request, model: "a, b", device: "cpu", dtype: "bf16", cache, safety: None };
+            let read = Recorded::read(&serde_json::to_string(&written).unwrap()).unwrap();
+            let expected = Recorded { request, model: "a, b".into(), dtype: "bf16".into(), cache_threshold: Some(0.1) };
+            assert_eq!(read, expected);
+        }
+        for bad in ["", "{}", "[]", "{\"model\": 1, \"dtype\": \"f32\"}", "{\"model\": \"a\", \"dtype\": \"f32\"}"] {
+            assert!(Recorded::read(bad).is_err(), "{bad}");
+        }
+    }
 
     fn request(task: Task, prompt: Option<&str>) -> GenerationRequest {
         GenerationRequest {

@@ -3,6 +3,7 @@
 use super::exif::exif_block;
 use super::output_metadata::OutputMetadata;
 use super::xmp::xmp_packet;
+use crate::recorded::KEYWORD;
 use afterimage_core::Picture;
 use png::{BitDepth, ColorType, Compression, Encoder, EncodingError, Info};
 
@@ -36,6 +37,6 @@ pub(super) fn encode(picture: &Picture, metadata: Option<&OutputMetadata>) -> Re
 fn texts(metadata: &OutputMetadata) -> Vec<(&'static str, &str)> {
     let mut texts = vec![("Software", metadata.software.as_str()), ("Description", metadata.description.as_str())];
     texts.extend(metadata.text.as_deref().map(|text| ("parameters", text)));
-    texts.extend(metadata.parameters.as_deref().map(|json| ("afterimage", json)));
+    texts.extend(metadata.parameters.as_deref().map(|json| (KEYWORD, json)));
     texts
 }
