@@ -18,7 +18,11 @@ pub fn read_parameters(bytes: &[u8], source_name: &str) -> Result<Option<String>
     let text = if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
         in_png(bytes).map_err(|error| refuse(&format!("not a PNG file that can be read: {error}")))?
     } else if bytes.starts_with(b"\xff\xd8\xff") {
-        in_jpeg(bytes).ok_or_else(|| refuse("not a JPEG file that can be read: it ends before its picture"))?
+        let comment = comment_of_jpeg(bytes);
+        String::from_utf8(
+            comment.ok_or_else(|| refuse("not a JPEG file that can be read: it ends before its picture"))?,
+        )
+        .ok()
     } else {
         return Err(refuse("neither PNG nor JPEG, which results are"));
     };
@@ -35,8 +39,8 @@ fn in_png(bytes: &[u8]) -> std::result::Result<Option<String>, png::DecodingErro
     Ok(latin.or_else(|| unicode.and_then(|chunk| chunk.get_text().ok())))
 }
 
-/// The comments before the picture, which hold the parameters in pieces; `None` when the file ends within them.
-fn in_jpeg(bytes: &[u8]) -> Option<Option<String>> {
+/// The comments before the picture, which hold the parameters in pieces, as one; `None` when the file ends within them.
+fn comment_of_jpeg(bytes: &[u8]) -> Option<Vec<u8>> {
     const COMMENT: u8 = 0xfe;
     const START_OF_SCAN: u8 = 0xda;
     let mut comment = Vec::new();
@@ -44,7 +48,7 @@ fn in_jpeg(bytes: &[u8]) -> Option<Option<String>> {
     loop {
         let [0xff, marker, high, low, ..] = rest else { return None };
         if *marker == START_OF_SCAN {
-            return Some(String::from_utf8(comment).ok().filter(|text| !text.is_empty()));
+            return Some(comment);
         }
         // The length counts its own two bytes.
         let end = 2 + usize::from(u16::from_be_bytes([*high, *low]));

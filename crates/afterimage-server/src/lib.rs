@@ -20,6 +20,7 @@ pub mod intake;
 pub mod internal;
 pub mod listen;
 pub mod loras;
+pub mod mcp;
 pub mod model_sets;
 pub mod network;
 pub mod operations;

@@ -7,7 +7,7 @@ use crate::http::{layers, without_extra_slashes};
 use crate::operations::{self, health, metrics};
 use crate::refusal::Refusal;
 use crate::text::cut;
-use crate::{docs, files, playground};
+use crate::{docs, files, mcp, playground};
 use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::get;
@@ -22,6 +22,7 @@ pub fn routes(app: &App) -> Router {
         .merge(operations::router_behind_key(&app.dialects.auth, app.status.clone(), app.loras.clone()))
         .merge(docs::router())
         .merge(playground::router())
+        .merge(mcp::router(&app.dialects))
         .nest("/media", enclosed::<Neutral, ()>(files::router(app.dialects.media.clone())))
         .nest("/api/v3", wavespeed::router(app.dialects.clone()))
         .nest("/api/v2", wavespeed::router(app.dialects.clone()))

@@ -3,8 +3,8 @@
 #[cfg(feature = "gpu")]
 use crate::commands::Doctor;
 use crate::commands::{
-    Bench, Check, EngineProcess, Img2Img, Import, Keys, KeysCommand, Licences, Migrate, Models, ModelsCommand, Serve,
-    Vary, Worker,
+    Again, Bench, Check, Completions, EngineProcess, Img2Img, Import, Keys, KeysCommand, Licences, Mcp, Migrate,
+    Models, ModelsCommand, Serve, Vary, Worker,
 };
 use crate::config::Config;
 use crate::definition::{adapted, check_values_are_there};
@@ -43,6 +43,7 @@ pub enum CliCommand {
     Vary(Vary),
     #[command(name = "img2img")]
     Img2Img(Img2Img),
+    Again(Again),
     Models(Models),
     Check(Check),
     Bench(Bench),
@@ -50,11 +51,13 @@ pub enum CliCommand {
     Doctor(Doctor),
     Serve(Box<Serve>),
     Worker(Box<Worker>),
+    Mcp(Mcp),
     Migrate(Migrate),
     Import(Import),
     Keys(Keys),
     #[command(visible_alias = "licenses")]
     Licences(Licences),
+    Completions(Completions),
     #[command(hide = true)]
     EngineProcess(EngineProcess),
 }
@@ -70,6 +73,7 @@ impl CliCommand {
         match self {
             Self::Vary(command) => command.run(origins),
             Self::Img2Img(command) => command.run(origins),
+            Self::Again(command) => command.run(origins),
             Self::Models(Models { command: ModelsCommand::List(command) }) => command.run(origins),
             Self::Models(Models { command: ModelsCommand::Inspect(command) }) => command.run(origins),
             Self::Models(Models { command: ModelsCommand::Synth(command) }) => command.run(origins),
@@ -82,12 +86,14 @@ impl CliCommand {
             Self::Doctor(command) => command.run(origins),
             Self::Serve(command) => command.run(origins),
             Self::Worker(command) => command.run(origins),
+            Self::Mcp(command) => command.run(),
             Self::Migrate(command) => command.run(origins),
             Self::Import(command) => command.run(origins),
             Self::Keys(Keys { command: KeysCommand::Create(command) }) => command.run(origins),
             Self::Keys(Keys { command: KeysCommand::List(command) }) => command.run(origins),
             Self::Keys(Keys { command: KeysCommand::Revoke(command) }) => command.run(origins),
             Self::Licences(Licences {}) => Licences::run(),
+            Self::Completions(command) => command.run(&Cli::command()),
             Self::EngineProcess(command) => command.run(origins),
         }
     }

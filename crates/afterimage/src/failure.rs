@@ -82,6 +82,11 @@ impl CommandFailure {
         Self { code: if error.is_bad_input() { BAD_INPUT } else { OTHER }, message }
     }
 
+    /// Whether the user's input is to blame.
+    pub const fn is_bad_input(&self) -> bool {
+        self.code == BAD_INPUT
+    }
+
     /// 2 for bad usage or input, 1 for anything else.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.code)

@@ -23,7 +23,7 @@ const USUAL: &str = "warn,afterimage=info,afterimage_server=info,afterimage_jobs
 /// Starts logging to standard error, and what sends traces if they are wanted.
 pub fn start_logging(format: LogFormat, traces: Option<&Traces>) -> Result<(), CommandFailure> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(USUAL));
-    let filter = without_traces(filter);
+    let filter = without_messages(without_traces(filter));
     let log = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     let log = match format {
         LogFormat::Pretty => log.with_target(false).with_ansi(io::stderr().is_terminal()).boxed(),
@@ -31,6 +31,15 @@ pub fn start_logging(format: LogFormat, traces: Option<&Traces>) -> Result<(), C
     };
     let started = registry().with(log.with_filter(filter)).with(traces.map(Traces::layer)).try_init();
     started.map_err(|error| CommandFailure::other(format!("cannot start the log: {error}")))
+}
+
+/// `filter` without what the crate says that speaks MCP: however much is asked for, no log holds what clients send and are
+/// sent, and one that hangs up is no error.
+fn without_messages(filter: EnvFilter) -> EnvFilter {
+    match "rmcp=off".parse() {
+        Ok(directive) => filter.add_directive(directive),
+        Err(_) => filter,
+    }
 }
 
 /// Has what the engine warns of, such as a card that is there and cannot be used, printed to standard error: for commands that

@@ -20,6 +20,8 @@ mod generate;
 mod hub_connection;
 mod hub_files;
 mod logging;
+mod many_flags;
+mod mcp;
 mod model_sets;
 mod origin;
 mod output;

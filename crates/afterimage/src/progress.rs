@@ -13,6 +13,8 @@ pub struct Progress {
     quiet: bool,
     /// Whether what fits is told, too.
     tells_memory: bool,
+    /// Which of several generations this is.
+    title: String,
 }
 
 impl Progress {
@@ -24,12 +26,17 @@ impl Progress {
         if shown {
             bar.enable_steady_tick(Duration::from_millis(120));
         }
-        Self { bar, quiet, tells_memory: false }
+        Self { bar, quiet, tells_memory: false, title: String::new() }
     }
 
     /// Tells how memory is used even when everything stays there, if `tells_memory`.
     pub fn telling_memory(self, tells_memory: bool) -> Self {
         Self { tells_memory, ..self }
+    }
+
+    /// Says which of several generations this is, in front of everything else.
+    pub fn titled(self, title: impl Into<String>) -> Self {
+        Self { title: title.into(), ..self }
     }
 
     /// Removes the bar, so that what is printed next starts on a clean line.
@@ -57,7 +64,8 @@ impl Observer for Progress {
             Stage::Safety => "checking the result",
         };
         self.bar.set_style(if stage == Stage::Denoise { steps_style() } else { ProgressStyle::default_spinner() });
-        self.bar.set_message(name);
+        let title = &self.title;
+        self.bar.set_message(if title.is_empty() { name.to_owned() } else { format!("{title}: {name}") });
     }
 
     fn step(&self, done: u32, total: u32) {

@@ -18,6 +18,8 @@ mod examples;
 mod fal;
 #[path = "support/lora_files.rs"]
 mod lora_files;
+#[path = "sdk/mcp.rs"]
+mod mcp;
 #[path = "sdk/openai.rs"]
 mod openai;
 #[path = "sdk/openapi.rs"]

@@ -138,6 +138,6 @@ mod tests {
         canvas.paste_centred(&picture, [15, 8], Size::new(1, 1));
         let drawn = canvas.into_picture();
         assert_eq!(drawn.size(), Size::new(20, 10));
-        assert_eq!(drawn.rgb().iter().filter(|level| **level == 7).count(), 5 * 2 * 3);
+        assert_eq!(drawn.rgb().iter().map(|level| usize::from(*level == 7)).sum::<usize>(), 5 * 2 * 3);
     }
 }

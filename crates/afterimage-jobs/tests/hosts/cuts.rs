@@ -55,11 +55,15 @@ async fn cut_off(server: &'static Server, count: usize) -> Vec<Duration> {
     }
     let all_run = async || api.store.queue_depth().await.unwrap().running == count as u64;
     until("all run", Duration::from_secs(10), all_run).await;
-    lines.iter().for_each(|line| line.set(Line::Stalled));
+    for line in &lines {
+        line.set(Line::Stalled);
+    }
     let cut = Instant::now();
     let other = Host::start(&address, &files, count).await;
     let waits = waits(&api, &ids, cut).await;
-    lines.iter().for_each(|line| line.set(Line::Steady));
+    for line in &lines {
+        line.set(Line::Steady);
+    }
     let done = async || api.store.ends().await.unwrap().succeeded == count as u64;
     until("all jobs are done", Duration::from_secs(30), done).await;
     let idle = async || hosts.iter().all(|host| host.workers.as_ref().is_some_and(|workers| workers.busy() == 0));

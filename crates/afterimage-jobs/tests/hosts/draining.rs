@@ -57,7 +57,7 @@ async fn workers_are_replaced_one_after_the_other() {
     let stop = CancellationToken::new();
     let submitting = load(&api, &key, 30, stop.clone());
     let mut longest = Duration::ZERO;
-    for worker in workers.drain(..).collect::<Vec<_>>() {
+    for worker in std::mem::take(&mut workers) {
         workers.push(start(1).await);
         let asked = Instant::now();
         worker.stop().await;
@@ -106,7 +106,7 @@ async fn throughput_follows_the_number_of_workers() {
     let ids = submitting.await.unwrap();
     println!("{with_sixteen:.1} jobs/s with {WORKERS} workers, {with_two:.1} with two");
     // Five a second each at most; a machine that is busy does less.
-    assert!(with_two <= 10.5 && with_two >= 6.0, "{with_two}");
+    assert!((6.0..=10.5).contains(&with_two), "{with_two}");
     assert!(with_sixteen >= 4.0 * with_two, "{with_sixteen} against {with_two}");
     // What waits is nobody's any more.
     for id in &ids {

@@ -1,5 +1,6 @@
-//! What every route shares: reading bodies within limits, the address results start with, layers.
+//! What every route shares: reading bodies within limits, the address results start with, layers, files of the program.
 
+mod asset;
 pub mod body;
 mod body_error;
 pub mod bounded_json;
@@ -13,6 +14,7 @@ mod off_thread;
 pub mod public_url;
 mod slashes;
 
+pub use asset::Asset;
 pub use body::BodyReader;
 pub use body_error::{BodyError, KNOWN_CODINGS};
 pub use forwarded::TrustedProxies;

@@ -4,6 +4,7 @@ use crate::failure::CommandFailure;
 use crate::flags::{ModelFlags, OutputFlags, RequestFlags};
 use crate::generate::GenerationRun;
 use crate::hub_files::HubFlags;
+use crate::many_flags::ManyFlags;
 use crate::origin::Origins;
 use crate::safety_flags::CheckerFlags;
 use crate::values;
@@ -17,12 +18,12 @@ use std::path::PathBuf;
 /// guidance. Composition and colours survive more the lower --strength is.
 #[derive(Args, Debug)]
 pub struct Img2Img {
-    /// Picture to start from: JPEG, PNG, WebP, GIF (first frame), BMP or TIFF; `-` is standard input
+    /// Picture to start from: JPEG, PNG, WebP, GIF (first frame), BMP or TIFF; a folder of them; `-` is standard input
     ///
-    /// At most 50 MB and 100 megapixels. Orientation from EXIF or XMP is applied, colours of an ICC profile become sRGB,
+    /// Several are taken each by itself, with --each or as a folder or a pattern. At most 50 MB and 100 megapixels. Orientation from EXIF or XMP is applied, colours of an ICC profile become sRGB,
     /// transparency becomes white. It is resized to --size; when that has another aspect ratio, the picture is stretched.
-    #[arg(value_name = "IMAGE")]
-    image: PathBuf,
+    #[arg(value_name = "IMAGE", required = true, num_args = 1..)]
+    images: Vec<PathBuf>,
 
     /// How far to move away from the picture, 0 to 1
     ///
@@ -52,6 +53,9 @@ pub struct Img2Img {
 
     #[command(flatten)]
     output: OutputFlags,
+
+    #[command(flatten)]
+    many: ManyFlags,
 }
 
 impl Img2Img {
@@ -59,7 +63,8 @@ impl Img2Img {
     pub fn run(&self, origins: &Origins) -> Result<(), CommandFailure> {
         GenerationRun {
             task: Task::ImageToImage { strength: self.strength },
-            sources: std::slice::from_ref(&self.image),
+            sources: &self.images,
+            many: &self.many,
             request: &self.request,
             models: &self.models,
             hub: self.hub,

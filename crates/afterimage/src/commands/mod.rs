@@ -1,7 +1,9 @@
 //! One file for each command.
 
+mod again;
 mod bench;
 mod check;
+mod completions;
 #[cfg(feature = "gpu")]
 mod doctor;
 mod engine_process;
@@ -9,6 +11,7 @@ mod img2img;
 mod import;
 mod keys;
 mod licences;
+mod mcp;
 mod migrate;
 mod models;
 mod pull;
@@ -19,8 +22,10 @@ mod vary;
 mod verify;
 mod worker;
 
+pub use again::Again;
 pub use bench::Bench;
 pub use check::Check;
+pub use completions::Completions;
 #[cfg(feature = "gpu")]
 pub use doctor::Doctor;
 pub use engine_process::EngineProcess;
@@ -28,6 +33,7 @@ pub use img2img::Img2Img;
 pub use import::Import;
 pub use keys::{Keys, KeysCommand};
 pub use licences::Licences;
+pub use mcp::Mcp;
 pub use migrate::Migrate;
 pub use models::{Models, ModelsCommand};
 pub use serve::Serve;

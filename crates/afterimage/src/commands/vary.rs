@@ -4,6 +4,7 @@ use crate::failure::CommandFailure;
 use crate::flags::{ModelFlags, OutputFlags, RequestFlags};
 use crate::generate::GenerationRun;
 use crate::hub_files::HubFlags;
+use crate::many_flags::ManyFlags;
 use crate::origin::Origins;
 use crate::safety_flags::CheckerFlags;
 use crate::values;
@@ -17,8 +18,9 @@ use std::path::PathBuf;
 /// a copy of it. With several pictures the tokens are added up, weighted by --image-weight.
 #[derive(Args, Debug)]
 pub struct Vary {
-    /// Picture to vary, or several to mix: JPEG, PNG, WebP, GIF (first frame), BMP or TIFF; `-` is standard input
+    /// Picture to vary, or several to mix: JPEG, PNG, WebP, GIF (first frame), BMP or TIFF; a folder of them; `-` is standard input
     ///
+    /// The pictures of a folder or a pattern are not mixed but taken each by itself, as all are with --each.
     /// At most 50 MB and 100 megapixels each. Orientation from EXIF or XMP is applied, colours of an ICC profile become
     /// sRGB, transparency becomes white. The aspect ratio does not matter: the picture is seen as a square.
     #[arg(value_name = "IMAGE", required = true, num_args = 1..)]
@@ -89,6 +91,9 @@ pub struct Vary {
 
     #[command(flatten)]
     output: OutputFlags,
+
+    #[command(flatten)]
+    many: ManyFlags,
 }
 
 impl Vary {
@@ -103,6 +108,7 @@ impl Vary {
         GenerationRun {
             task: Task::Variation(settings),
             sources: &self.images,
+            many: &self.many,
             request: &self.request,
             models: &self.models,
             hub: self.hub,

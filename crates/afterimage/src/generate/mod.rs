@@ -1,20 +1,38 @@
 //! What `vary` and `img2img` have in common: from flags to files.
+//!
+//! | file | what |
+//! |---|---|
+//! | `sources.rs`, `read.rs` | which pictures a command is about; reading them |
+//! | `grid.rs` | tables over one setting or two |
+//! | `wanted.rs`, `items.rs` | what is made of which pictures, and where it goes |
+//! | `maker.rs` | making it |
+//! | `report.rs` | saying so |
 
-use crate::cancel;
+pub mod grid;
+mod items;
+mod maker;
+mod read;
+mod report;
+mod sources;
+mod wanted;
+
+pub use read::{check_standard_input, read_picture};
+pub use sources::Sources;
+pub use wanted::WantedPictures;
+
 use crate::failure::CommandFailure;
 use crate::flags::{ModelFlags, OutputFlags, RequestFlags};
 use crate::hub_files::HubFlags;
+use crate::many_flags::ManyFlags;
 use crate::origin::Origins;
-use crate::output::{OutputPlan, print_text, write_pictures};
-use crate::progress::Progress;
 use crate::safety_flags::CheckerFlags;
-use afterimage_core::{Error, GenerationFacts, GenerationRequest, PictureLimits, Size, Task, Timings};
-use afterimage_engine::{Engine, EngineOptions, encode_pictures};
-use afterimage_imaging::{SourcePicture, read_file, read_stream};
-use serde::Serialize;
-use std::collections::BTreeMap;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use afterimage_core::{GenerationRequest, Task};
+use afterimage_engine::{Engine, EngineOptions};
+use grid::{GridAxis, SettingsGrid};
+use items::Items;
+use maker::PictureMaker;
+use sources::sources;
+use std::path::PathBuf;
 
 /// One run of a command that makes pictures.
 pub struct GenerationRun<'a> {
@@ -22,6 +40,8 @@ pub struct GenerationRun<'a> {
     pub task: Task,
     /// Input pictures; `-` is standard input.
     pub sources: &'a [PathBuf],
+    /// Tables, folders, sheets.
+    pub many: &'a ManyFlags,
     /// Common settings.
     pub request: &'a RequestFlags,
     /// Models and device.
@@ -36,89 +56,106 @@ pub struct GenerationRun<'a> {
     pub origins: &'a Origins,
 }
 
-/// The object of `--json`.
-#[derive(Serialize)]
-struct JsonReport<'a> {
-    outputs: Vec<String>,
-    inputs: Vec<InputFacts>,
-    seed: u64,
-    width: u32,
-    height: u32,
-    steps: u32,
-    enlarged_from: Option<Size>,
-    timings: Timings,
-    model: &'a str,
-    device: &'a str,
-    dtype: &'a str,
-    pictures: Vec<PictureReport<'a>>,
+/// How pictures are made, whatever is asked for.
+pub struct Making<'a> {
+    /// Folders, sheets.
+    pub many: &'a ManyFlags,
+    /// Where the result goes.
+    pub output: &'a OutputFlags,
+    /// Models and device.
+    pub models: &'a ModelFlags,
+    /// What becomes of models that are missing.
+    pub hub: HubFlags,
+    /// Who looks at the results.
+    pub safety: &'a CheckerFlags,
+    /// Where each flag's value came from.
+    pub origins: &'a Origins,
 }
 
-/// What is known of one result.
-#[derive(Serialize)]
-struct PictureReport<'a> {
-    /// Whether a safety checker objects to it; null: nobody looked.
-    flagged: Option<bool>,
-    /// What each checker said, by its name.
-    scores: BTreeMap<&'a str, f64>,
-    /// Steps that were not computed to the end.
-    cached_steps: u32,
-}
-
-impl<'a> PictureReport<'a> {
-    fn of(facts: &'a GenerationFacts, index: usize) -> Self {
-        let scores = facts.safety.as_ref().and_then(|safety| safety.scores.get(index)).into_iter().flatten();
-        let names = facts.model.checkers.iter().map(String::as_str);
-        let picture = facts.pictures.get(index);
-        Self {
-            flagged: picture.and_then(|picture| picture.flagged),
-            scores: names.zip(scores.copied()).collect(),
-            cached_steps: picture.map_or(0, |picture| picture.cached_steps),
+impl Making<'_> {
+    /// Makes what is `wanted` of `sources`, and calls it `kind`; `open` opens the models that flags ask for.
+    ///
+    /// # Errors
+    /// Whatever can be known to be wrong before the models run, then everything else.
+    pub fn run(
+        &self,
+        sources: Sources,
+        wanted: &WantedPictures,
+        kind: &str,
+        open: &dyn Fn(EngineOptions) -> Result<Engine, CommandFailure>,
+    ) -> Result<(), CommandFailure> {
+        let count = match &sources {
+            Sources::Together { paths, .. } => paths.len(),
+            Sources::Each(_) => 1,
+        };
+        for request in &wanted.requests {
+            let checked = request.check(&vec![None; count]);
+            checked.map_err(|error| CommandFailure::from_error(&error, self.origins))?;
         }
+        let items = Items::plan(sources, (wanted.results(), kind), self.output, self.many, self.origins)?;
+        // Before pictures are read: their decoders compute on all threads that there are.
+        self.models.take_threads()?;
+        let maker = PictureMaker {
+            wanted,
+            output: self.output,
+            names_memory: self.models.names_memory(),
+            origins: self.origins,
+        };
+        maker.run(items, &|| {
+            let safety = self.safety.options(&[], self.origins)?;
+            open(EngineOptions { safety, ..self.models.engine_options(self.origins)? })
+        })
     }
-}
 
-/// What was done to a picture on the way in.
-#[derive(Serialize)]
-struct InputFacts {
-    /// `PROFILE → sRGB` when colours were converted.
-    icc: Option<String>,
-}
-
-impl InputFacts {
-    fn of(source: &SourcePicture) -> Self {
-        Self { icc: source.converted_from.as_ref().map(|from| format!("{from} → sRGB")) }
+    /// Opens the models of `options`, fetched if need be.
+    ///
+    /// # Errors
+    /// When they cannot be opened.
+    pub fn open(&self, options: EngineOptions) -> Result<Engine, CommandFailure> {
+        let options = self.hub.resolved(options, self.output.quiet, &|flag| self.origins.of_flag(flag))?;
+        Engine::open(&options).map_err(|error| CommandFailure::from_error(&error, self.origins))
     }
 }
 
 impl GenerationRun<'_> {
     /// Checks everything that can be checked first, then generates and writes.
     pub fn run(self) -> Result<(), CommandFailure> {
-        let failed = |error: Error| CommandFailure::from_error(&error, self.origins);
+        let (named, axes) = self.sources_and_axes();
+        let sources = sources(&named, self.many.each)?;
+        let wanted = self.wanted(&axes)?;
+        let kind = if wanted.grid.is_some() { "grid" } else { "variation" };
+        let Self { many, output, models, hub, safety, origins, .. } = self;
+        let making = Making { many, output, models, hub, safety, origins };
+        making.run(sources, &wanted, kind, &|options| making.open(options))
+    }
+
+    /// Of what stands where pictures do, `--grid strength=0.3,0.6 seed=1..4` means the second setting, too, unless there is
+    /// such a file.
+    fn sources_and_axes(&self) -> (Vec<PathBuf>, Vec<GridAxis>) {
+        let mut axes = self.many.grid.clone();
+        let mut pictures = Vec::new();
+        for path in self.sources {
+            let axis =
+                path.to_str().filter(|_| !axes.is_empty() && !path.exists()).and_then(|text| grid::axis(text).ok());
+            match axis {
+                Some(axis) => axes.push(axis),
+                None => pictures.push(path.clone()),
+            }
+        }
+        (pictures, axes)
+    }
+
+    fn wanted(&self, axes: &[GridAxis]) -> Result<WantedPictures, CommandFailure> {
+        let refuse = |problem: String| CommandFailure::bad_input(self.origins.subject("grid"), problem);
         let request = self.request();
-        request.check(&vec![None; self.sources.len()]).map_err(failed)?;
-        let first_source = self.sources.first().map_or(Path::new("-"), PathBuf::as_path);
-        let plan = OutputPlan::new(self.output, first_source, request.num_images, self.origins)?;
-        // Before pictures are read: their decoders compute on all threads that there are.
-        self.models.take_threads()?;
-        let sources = read_pictures(self.sources, self.origins)?;
-        let inputs = sources.iter().map(InputFacts::of).collect();
-        let pictures: Vec<_> = sources.into_iter().map(|source| source.picture).collect();
-
-        cancel::install()?;
-        let safety = self.safety.options(&[], self.origins)?;
-        let options = EngineOptions { safety, ..self.models.engine_options(self.origins)? };
-        let options = self.hub.resolved(options, self.output.quiet, &|flag| self.origins.of_flag(flag))?;
-        let engine = Engine::open(&options).map_err(failed)?;
-        let progress = Progress::new(self.output.quiet).telling_memory(self.models.names_memory());
-        let outcome = engine.generate(&request, &pictures, &progress);
-        progress.clear();
-        let generation = outcome.map_err(failed)?;
-
-        let files =
-            encode_pictures(&request, &generation, plan.format, self.output.metadata.metadata).map_err(failed)?;
-        write_pictures(&plan.targets, &files)?;
-        warn_of_flags(&generation.facts);
-        self.report(&plan, inputs, &generation.facts)
+        let Some(grid) = SettingsGrid::new(axes).map_err(refuse)? else {
+            return Ok(WantedPictures { requests: vec![request], grid: None });
+        };
+        if request.num_images > 1 {
+            let problem = format!("a cell is one picture; --num-images is {}", request.num_images);
+            return Err(refuse(problem));
+        }
+        Ok(WantedPictures { requests: grid.requests(&request).map_err(refuse)?, grid: Some(grid) })
     }
 
     fn request(&self) -> GenerationRequest {
@@ -135,81 +172,5 @@ impl GenerationRun<'_> {
             loras: Vec::new(),
             check_safety: true,
         }
-    }
-
-    /// File names (or JSON) on standard output for the next program, the summary on standard error for the person.
-    fn report(
-        &self,
-        plan: &OutputPlan,
-        inputs: Vec<InputFacts>,
-        facts: &GenerationFacts,
-    ) -> Result<(), CommandFailure> {
-        let outputs: Vec<String> = plan.targets.iter().map(|target| target.shown().display().to_string()).collect();
-        if !self.output.quiet && !self.output.json {
-            let seconds = facts.timings.total_ms / 1000.0;
-            let (size, seed, steps) = (facts.size, facts.seed, facts.steps_run);
-            let plural = if steps == 1 { "" } else { "s" };
-            let from = facts.enlarged_from.map_or(String::new(), |from| format!(" enlarged from {from}"));
-            let _ = writeln!(io::stderr().lock(), "{size}{from}, seed {seed}, {steps} step{plural} in {seconds:.1} s");
-        }
-        if self.output.json {
-            let report = JsonReport {
-                outputs,
-                inputs,
-                seed: facts.seed,
-                width: facts.size.width,
-                height: facts.size.height,
-                steps: facts.steps_run,
-                enlarged_from: facts.enlarged_from,
-                timings: facts.timings,
-                model: &facts.model.name,
-                device: &facts.model.device,
-                dtype: &facts.model.dtype,
-                pictures: (0..facts.pictures.len()).map(|index| PictureReport::of(facts, index)).collect(),
-            };
-            let text = serde_json::to_string(&report).map_err(|error| CommandFailure::other(error.to_string()))?;
-            return print_text(&text);
-        }
-        let to_files = self.output.output.as_deref() != Some(Path::new("-"));
-        if to_files && !self.output.quiet { print_text(&outputs.join("\n")) } else { Ok(()) }
-    }
-}
-
-/// Says on standard error which results are not what was made, whatever else is said.
-fn warn_of_flags(facts: &GenerationFacts) {
-    let Some(safety) = &facts.safety else { return };
-    let mut errors = io::stderr().lock();
-    for index in (0..facts.pictures.len()).filter(|index| facts.is_hidden(*index)) {
-        let said: Vec<String> =
-            PictureReport::of(facts, index).scores.iter().map(|(name, score)| format!("{name} {score:.3}")).collect();
-        let number = index + 1;
-        let _ = writeln!(errors, "warning: picture {number} was flagged ({}) and is black instead", said.join(", "));
-    }
-    if let Some(problem) = &safety.failure {
-        let _ = writeln!(errors, "warning: a picture could not be checked: {problem}");
-    }
-}
-
-fn read_pictures(sources: &[PathBuf], origins: &Origins) -> Result<Vec<SourcePicture>, CommandFailure> {
-    check_standard_input(sources)?;
-    let pictures = sources.iter().map(|source| read_picture(source)).collect::<Result<_, _>>();
-    pictures.map_err(|error| CommandFailure::from_error(&error, origins))
-}
-
-/// Refuses standard input for more than one picture.
-pub fn check_standard_input(sources: &[PathBuf]) -> Result<(), CommandFailure> {
-    if sources.iter().filter(|source| *source == Path::new("-")).count() > 1 {
-        return Err(CommandFailure::bad_input("IMAGE", "standard input can be read only once; give - for one picture"));
-    }
-    Ok(())
-}
-
-/// Reads a picture from a file, or from standard input for `-`.
-pub fn read_picture(source: &Path) -> afterimage_core::Result<SourcePicture> {
-    let limits = PictureLimits::default();
-    if source == Path::new("-") {
-        read_stream(io::stdin().lock(), "standard input", &limits)
-    } else {
-        read_file(source, &limits)
     }
 }

@@ -3,5 +3,5 @@
 mod plan;
 mod write;
 
-pub use plan::OutputPlan;
+pub use plan::{OutputPlan, OutputTarget, ResultName, folder_of};
 pub use write::{ignore_file_size_signal, print_json, print_text, write_pictures};

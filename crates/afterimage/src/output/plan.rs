@@ -50,11 +50,16 @@ pub struct OutputPlan {
 }
 
 impl OutputPlan {
-    /// Decides where `count` pictures made from `source` go, and checks that they can be written there.
+    /// Decides where `count` results called `name` go, and checks that they can be written there.
     ///
     /// # Errors
     /// A failure with exit code 2 that names `--output` or `--format`.
-    pub fn new(flags: &OutputFlags, source: &Path, count: u32, origins: &Origins) -> Result<Self, CommandFailure> {
+    pub fn new(
+        flags: &OutputFlags,
+        name: ResultName<'_>,
+        count: u32,
+        origins: &Origins,
+    ) -> Result<Self, CommandFailure> {
         let refuse = |problem: String| CommandFailure::bad_input(origins.subject("output"), problem);
         let output = flags.output.as_deref();
         if output == Some(Path::new("-")) {
@@ -77,11 +82,11 @@ impl OutputPlan {
                 if ends_with_separator(path) {
                     return Err(refuse(format!("{} is not an existing folder", path.display())));
                 }
-                (path.to_path_buf(), format_of(path, flags.format, origins)?)
+                (path.to_path_buf(), format_of(path, flags.format, "output", origins)?)
             }
             folder => {
                 let format = flags.format.unwrap_or_default();
-                (folder.unwrap_or(Path::new("")).join(default_name(source, format)), format)
+                (folder.unwrap_or(Path::new("")).join(name.with_extension(format)), format)
             }
         };
         let targets = if count == 1 {
@@ -91,10 +96,66 @@ impl OutputPlan {
         };
         Ok(Self { format, targets })
     }
+
+    /// The same for one picture at `path`, the value of the flag `name`.
+    ///
+    /// # Errors
+    /// A failure with exit code 2 that names the flag.
+    pub fn file(path: &Path, name: &str, origins: &Origins) -> Result<Self, CommandFailure> {
+        if path == Path::new("-") {
+            return Err(CommandFailure::bad_input(
+                origins.subject(name),
+                "standard output is for results; expected a file",
+            ));
+        }
+        let format = format_of(path, None, name, origins)?;
+        let target = check(path.to_path_buf());
+        let target = target.map_err(|problem| CommandFailure::bad_input(origins.subject(name), problem))?;
+        Ok(Self { format, targets: vec![target] })
+    }
+
+    /// Whether all of it is there.
+    pub fn is_there(&self) -> bool {
+        self.targets.iter().all(|target| matches!(target, OutputTarget::File { real, .. } if real.is_file()))
+    }
 }
 
-/// The format that `--format` or the extension of `path` asks for.
-fn format_of(path: &Path, flag: Option<OutputFormat>, origins: &Origins) -> Result<OutputFormat, CommandFailure> {
+/// What results are called where nobody names the file.
+#[derive(Clone, Copy, Debug)]
+pub struct ResultName<'a> {
+    /// After what: the input's name without its extension; may be empty.
+    pub stem: &'a OsStr,
+    /// What they are: `variation`, `grid`.
+    pub kind: &'a str,
+}
+
+impl<'a> ResultName<'a> {
+    /// After the file `source`; standard input, `-`, has no name.
+    pub fn after(source: &'a Path, kind: &'a str) -> Self {
+        let stem = source.file_stem().filter(|_| source != Path::new("-"));
+        Self { stem: stem.unwrap_or_default(), kind }
+    }
+
+    /// `photo-variation.png`; `variation.png` where there is no name.
+    fn with_extension(self, format: OutputFormat) -> OsString {
+        let mut name = self.stem.to_os_string();
+        if !name.is_empty() {
+            name.push("-");
+        }
+        name.push(self.kind);
+        name.push(".");
+        name.push(format.extension());
+        name
+    }
+}
+
+/// The format that `--format` or the extension of `path`, the value of the flag `name`, asks for.
+fn format_of(
+    path: &Path,
+    flag: Option<OutputFormat>,
+    name: &str,
+    origins: &Origins,
+) -> Result<OutputFormat, CommandFailure> {
     let extension = path.extension().and_then(OsStr::to_str).map(str::to_lowercase).unwrap_or_default();
     let by_extension = match extension.as_str() {
         "png" => Some(OutputFormat::Png),
@@ -117,23 +178,11 @@ fn format_of(path: &Path, flag: Option<OutputFormat>, origins: &Origins) -> Resu
             ))
         }
         None if is_picture && by_extension.is_none() => Err(CommandFailure::bad_input(
-            origins.subject("output"),
+            origins.subject(name),
             format_args!("{}: .{extension} cannot be written; .png, .jpg and .jpeg can", path.display()),
         )),
         _ => Ok(flag.or(by_extension).unwrap_or_default()),
     }
-}
-
-/// `photo-variation.png` for `photo.jpg`, `variation.png` for standard input.
-fn default_name(source: &Path, format: OutputFormat) -> OsString {
-    let mut name = OsString::new();
-    if let Some(stem) = source.file_stem().filter(|_| source != Path::new("-")) {
-        name.push(stem);
-        name.push("-");
-    }
-    name.push("variation.");
-    name.push(format.extension());
-    name
 }
 
 /// `image-2.png` for `image.png`.
@@ -201,14 +250,20 @@ mod tests {
     }
 
     fn names(output: &Path, format: Option<OutputFormat>, count: u32) -> Vec<String> {
-        let plan = OutputPlan::new(&flags(Some(output), format), Path::new("in/photo.jpg"), count, &Origins::default())
-            .unwrap_or_else(|failure| panic!("{failure:?}"));
+        let plan = OutputPlan::new(
+            &flags(Some(output), format),
+            ResultName::after(Path::new("in/photo.jpg"), "variation"),
+            count,
+            &Origins::default(),
+        )
+        .unwrap_or_else(|failure| panic!("{failure:?}"));
         let name = |target: &OutputTarget| target.shown().file_name().unwrap().to_string_lossy().into_owned();
         plan.targets.iter().map(name).collect()
     }
 
     fn problem(output: &Path, format: Option<OutputFormat>) -> String {
-        format!("{:?}", OutputPlan::new(&flags(Some(output), format), Path::new("photo.jpg"), 1, &Origins::default()))
+        let name = ResultName::after(Path::new("photo.jpg"), "variation");
+        format!("{:?}", OutputPlan::new(&flags(Some(output), format), name, 1, &Origins::default()))
     }
 
     #[test]
@@ -219,13 +274,13 @@ mod tests {
         assert_eq!(names(folder.path(), None, 2), ["photo-variation-1.png", "photo-variation-2.png"]);
         assert_eq!(names(&folder.path().join("a.b.jpeg"), None, 2), ["a.b-1.jpeg", "a.b-2.jpeg"]);
         assert_eq!(names(&folder.path().join("plain"), None, 2), ["plain-1", "plain-2"]);
-        assert_eq!(default_name(Path::new("-"), OutputFormat::Png), "variation.png");
+        assert_eq!(ResultName::after(Path::new("-"), "grid").with_extension(OutputFormat::Png), "grid.png");
     }
 
     #[test]
     fn the_extension_decides_and_may_not_contradict() {
         let folder = tempfile::tempdir().unwrap();
-        let format = |name: &str, flag| format_of(&folder.path().join(name), flag, &Origins::default());
+        let format = |name: &str, flag| format_of(&folder.path().join(name), flag, "output", &Origins::default());
         assert!(matches!(format("a.JPG", None), Ok(OutputFormat::Jpeg)));
         assert!(matches!(format("a", None), Ok(OutputFormat::Png)));
         assert!(matches!(format("a.tmp", Some(OutputFormat::Jpeg)), Ok(OutputFormat::Jpeg)));

@@ -4,7 +4,7 @@ use crate::context::{finish, program};
 use insta::assert_snapshot;
 
 /// Every command with a help of its own.
-pub const COMMANDS: [&[&str]; 21] = [
+pub const COMMANDS: [&[&str]; 22] = [
     &[],
     &["vary"],
     &["img2img"],
@@ -23,6 +23,7 @@ pub const COMMANDS: [&[&str]; 21] = [
     &["keys", "list"],
     &["keys", "revoke"],
     &["worker"],
+    &["mcp"],
     &["migrate"],
     &["import"],
     &["licences"],

@@ -5,6 +5,7 @@
     reason = "a failure anywhere in a test should end it; clippy's exception covers only the test functions"
 )]
 
+mod again;
 mod bad_models;
 mod bad_pictures;
 mod bench;
@@ -13,6 +14,7 @@ mod card;
 mod check;
 #[path = "../support/checkpoints.rs"]
 mod checkpoints;
+mod completions;
 mod config;
 mod context;
 mod documents;
@@ -24,6 +26,7 @@ mod hub_models;
 mod keys;
 mod links;
 mod lora;
+mod many;
 mod memory;
 mod model_sets;
 mod models;

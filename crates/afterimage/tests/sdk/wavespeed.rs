@@ -59,6 +59,7 @@ fn lock_files_name_digests_and_no_hosts() {
         "python/requirements.txt",
         "python/requirements-1.0.8.txt",
         "python/requirements-fal.txt",
+        "python/requirements-mcp.txt",
         "python/requirements-openai.txt",
         "javascript/package-lock.json",
     ] {

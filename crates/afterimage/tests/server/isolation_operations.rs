@@ -104,8 +104,10 @@ const OPERATIONS: &[(&str, &str, Takes)] = &[
     ("POST", "/media/files/{expires}/{signature}/{file}/multipart/{ticket}/complete", PartsBehind),
 ];
 
-/// Paths that are served and in no document: pages for people, and the document.
-const PAGES: [&str; 6] = ["/", "/playground.js", "/playground.css", "/docs", "/docs.js", "/openapi.json"];
+/// Paths that are served and in no document: pages for people, the document, and what describes itself to assistants
+/// (`mcp.rs` gives its tools what is somebody else's).
+const PAGES: [&str; 9] =
+    ["/mcp", "/", "/playground.js", "/playground.css", "/icon.svg", "/docs", "/docs.js", "/docs.css", "/openapi.json"];
 
 /// Where groups of routes begin: what is there and nowhere in the group is answered as unknown.
 const GROUPS: [&str; 6] = ["/api/v3", "/fal-ai", "/queue/fal-ai", "/gateway/fal-ai", "/v1", "/v1/inference"];

@@ -26,6 +26,8 @@ mod jobs;
 #[path = "../support/lora_files.rs"]
 mod lora_files;
 mod loras;
+mod mcp;
+mod mcp_lines;
 #[cfg(target_os = "linux")]
 mod models;
 mod openai;

@@ -53,6 +53,20 @@ async fn keys_tokens_signatures_and_queries_are_not_logged() {
             }
         }
     }
+    // Assistants: what a tool is called with and answers, and whatever else may stand in their messages.
+    let arguments = json!({"image": picture, "prompt": format!("the password is {SECRET}"), "wait_seconds": 0});
+    for (method, params) in [
+        ("tools/call", json!({"name": "vary_picture", "arguments": arguments, "_meta": {"progressToken": SECRET}})),
+        ("tools/call", json!({"name": "list_tasks"})),
+        ("tools/call", json!({"name": SECRET})),
+        (SECRET, json!({})),
+    ] {
+        let message = json!({"jsonrpc": "2.0", "id": SECRET, "method": method, "params": params}).to_string();
+        let request = client.http.post(format!("{base}/mcp")).bearer_auth(KEY).body(message);
+        let answer = request.header("accept", "application/json, text/event-stream").send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert!(answer.text().await.unwrap().contains(SECRET), "{method} {params}");
+    }
     let token =
         client.post("/storage/auth/token", &json!({})).await.unwrap().body["token"].as_str().unwrap().to_owned();
     let sent = client.http.post(format!("{base}/files/upload")).bearer_auth(&token).body(png()).send().await.unwrap();

@@ -7,6 +7,7 @@ mod models;
 mod prediction;
 pub(crate) mod predictions;
 mod routes;
+mod submission;
 mod submit;
 mod tasks;
 pub(crate) mod uploads;
@@ -16,6 +17,7 @@ pub use error::{ErrorBody, Shape};
 pub use models::MODELS;
 pub use prediction::{Envelope, Prediction};
 pub use routes::router;
+pub use submission::{CheckedFields, submission_of};
 pub use webhook::WebhookRenderer;
 
 /// The dialect's name in the store.

@@ -129,7 +129,8 @@ pub fn delete_schema() -> Value {
     })
 }
 
-fn list_parameters() -> [Parameter; 6] {
+/// What a list can be narrowed down to.
+pub fn list_parameters() -> [Parameter; 6] {
     [
         Parameter::optional("page", Kind::Integer { range: 1..=1_000_000, default: Some(1) }, "Page, from 1."),
         Parameter::optional("page_size", Kind::Integer { range: 1..=100, default: Some(20) }, "Tasks on a page."),
@@ -140,7 +141,11 @@ fn list_parameters() -> [Parameter; 6] {
     ]
 }
 
-fn filter(object: &Map<String, Value>) -> Result<ListFilter, Refusal> {
+/// What the fields of a list's request narrow it down to.
+///
+/// # Errors
+/// [`Refusal::Field`] for one that cannot be used.
+pub fn filter(object: &Map<String, Value>) -> Result<ListFilter, Refusal> {
     let values = parse(&list_parameters(), object)?;
     let number = |name: &str| values.integer(name).and_then(|value| u32::try_from(value).ok()).unwrap_or(1);
     let status = |text: &str| {

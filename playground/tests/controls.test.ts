@@ -1,0 +1,86 @@
+import { describe, expect, test } from "vitest";
+import { controlsOf, find, isAdvanced, mostPictures, requestSchema } from "../src/model/controls";
+import { catalogueItem, IMAGE_TO_IMAGE, OLD_REDUX, REDUX, reduxControls, reshapeControls } from "./models";
+
+describe("controls of a schema", () => {
+  test("come in the schema's order, without how answers travel", () => {
+    expect(reduxControls.map((control) => [control.name, control.kind])).toEqual([
+      ["image", "picture"],
+      ["prompt", "prompt"],
+      ["size", "size"],
+      ["seed", "seed"],
+      ["num_inference_steps", "number"],
+      ["guidance_scale", "number"],
+      ["num_images", "number"],
+      ["loras", "loras"],
+      ["redux_strength", "number"],
+      ["redux_downsample", "number"],
+      ["images", "pictures"],
+      ["image_weights", "weights"],
+      ["enable_safety_checker", "switch"],
+      ["output_format", "choice"],
+    ]);
+  });
+
+  test("have the schema's ranges, defaults and descriptions", () => {
+    expect(reduxControls.find(({ name }) => name === "num_inference_steps")).toEqual({
+      name: "num_inference_steps",
+      description: "Sampling steps.",
+      required: false,
+      kind: "number",
+      whole: true,
+      minimum: 1,
+      maximum: 50,
+      step: 1,
+      fallback: 28,
+    });
+    const guidance = reduxControls.find(({ name }) => name === "guidance_scale");
+    expect(guidance).toMatchObject({ whole: false, step: 0.1, fallback: 3.5, maximum: 20 });
+    expect(reshapeControls.find(({ name }) => name === "strength")).toMatchObject({ step: 0.01, fallback: 0.8 });
+    expect(find(reduxControls, "size")).toMatchObject({
+      minimum: 256,
+      maximum: 1536,
+      fallback: { width: 1024, height: 1024 },
+      separator: "*",
+    });
+    expect(find(reduxControls, "choice")).toMatchObject({ options: ["jpeg", "png"], fallback: "jpeg" });
+    expect(find(reduxControls, "switch")).toMatchObject({ fallback: true });
+    expect(find(reduxControls, "loras")).toMatchObject({ most: 8, minimum: -4, maximum: 4, fallback: 1 });
+    expect(find(reduxControls, "weights")).toMatchObject({ minimum: -10, maximum: 10 });
+  });
+
+  test("know what is required", () => {
+    const required = (controls: typeof reduxControls) =>
+      controls.filter((control) => control.required).map(({ name }) => name);
+    expect(required(reduxControls)).toEqual(["image"]);
+    expect(required(reshapeControls)).toEqual(["prompt"]);
+  });
+
+  test("say how many pictures a model takes, also of a server without further pictures", () => {
+    expect(mostPictures(reduxControls)).toBe(8);
+    expect(mostPictures(reshapeControls)).toBe(1);
+    expect(mostPictures(controlsOf(OLD_REDUX))).toBe(1);
+    expect(mostPictures([])).toBe(0);
+  });
+
+  test("leave out kinds that nobody knows", () => {
+    const schema = { properties: { a: { type: "object" }, b: { type: "array" }, c: {}, d: { type: "string" } } };
+    expect(controlsOf(schema).map(({ name, kind }) => [name, kind])).toEqual([["d", "text"]]);
+  });
+
+  test("hide what most people leave alone", () => {
+    const hidden = reduxControls.filter(isAdvanced).map(({ name }) => name);
+    expect(hidden).toContain("num_inference_steps");
+    expect(hidden).toContain("output_format");
+    expect(hidden).not.toContain("prompt");
+    expect(hidden).not.toContain("redux_strength");
+  });
+
+  test("are found in the catalogue", () => {
+    expect(requestSchema(catalogueItem("x", REDUX))).toBe(REDUX);
+    expect(requestSchema(catalogueItem("x", IMAGE_TO_IMAGE))).toBe(IMAGE_TO_IMAGE);
+    expect(requestSchema({ ...catalogueItem("x", REDUX), api_schema: { api_schemas: [] } })).toEqual({
+      properties: {},
+    });
+  });
+});

@@ -1,0 +1,31 @@
+import { defineConfig } from "vitest/config";
+
+/** Where `npm run dev` finds a server that runs. */
+const server = process.env["AFTERIMAGE_ADDRESS"] ?? "http://127.0.0.1:8080";
+const paths = ["/api", "/loras", "/media", "/docs", "/openapi.json", "/healthz"];
+
+export default defineConfig({
+  // The page may lie below a path prefix of a proxy: every address is relative.
+  base: "./",
+  build: {
+    // Those that know `light-dark()`; older ones would need the style sheet twice as long.
+    target: ["chrome123", "edge123", "firefox120", "safari17.5"],
+    outDir: "../crates/afterimage-server/src/playground/built",
+    emptyOutDir: true,
+    // The preload helper and inlined assets are for pages of many parts; this is one script and one style sheet.
+    modulePreload: false,
+    cssCodeSplit: false,
+    assetsInlineLimit: 0,
+    rollupOptions: {
+      output: {
+        // The server names the files, so their names do not change with their contents.
+        entryFileNames: "playground.js",
+        assetFileNames: (asset) =>
+          asset.names.some((name) => name.endsWith(".css")) ? "playground.css" : "[name][extname]",
+        codeSplitting: false,
+      },
+    },
+  },
+  server: { proxy: Object.fromEntries(paths.map((path) => [path, { target: server }])) },
+  test: { environment: "node", include: ["tests/**/*.test.ts"] },
+});
