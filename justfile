@@ -24,6 +24,14 @@ structure:
 licences:
     .ci/run licences
 
+# links and anchors of all documents, spelling, and the site that mdBook makes of them
+documents:
+    .ci/run documents
+
+# workflows, forms and proposals of GitHub, YAML, the image's Dockerfile, scripts, the systemd unit: linted; nothing is started
+workflows:
+    .ci/run workflows
+
 # the compose file, the chart for three sets of values, dashboard and alert rules: linted, rendered, validated; nothing is started
 deploy:
     .ci/run deploy
@@ -43,6 +51,10 @@ neon:
 # the documentation of the sources builds, warnings are errors
 rustdoc:
     .ci/run rustdoc
+
+# the playground: types, unit tests, the committed build, and the page in a real browser
+playground:
+    .ci/run playground
 
 # random JPEG files as Pillow reads them
 jpeg:
@@ -93,7 +105,7 @@ avx512 *tests:
     .ci/emulate/kernels.sh {{ tests }}
 
 # writes what is generated in the documents anew: help, keys of the configuration, parameters of the services
-documents:
+renew-documents:
     AFTERIMAGE_UPDATE_DOCS=1 cargo test --release -p afterimage --test cli documents::
     AFTERIMAGE_UPDATE_DOCS=1 cargo test --release -p afterimage-server --test documentation
 
@@ -101,3 +113,11 @@ documents:
 snapshots:
     INSTA_UPDATE=always cargo test --release -p afterimage --test cli
     INSTA_UPDATE=always cargo test --release -p afterimage-server --lib
+
+# the documents as a site, shown on port 3000 while they are edited; needs mdBook
+site:
+    mdbook serve
+
+# the package for Python, built, installed into a fresh environment and run
+wheel:
+    .ci/wheel.sh
