@@ -13,6 +13,8 @@ interface Style {
   variable: (name: string) => string;
   /** Whether the last item of a broken list has a comma, too. */
   lastComma: boolean;
+  /** Spaces of a level. */
+  step: number;
 }
 
 const JSON_STYLE: Style = {
@@ -21,6 +23,7 @@ const JSON_STYLE: Style = {
   key: (name) => JSON.stringify(name),
   variable: (name) => name,
   lastComma: false,
+  step: 2,
 };
 
 const PYTHON: Style = {
@@ -28,6 +31,7 @@ const PYTHON: Style = {
   // Every escape that JSON writes means the same in Python.
   constant: (value) => (value === null ? "None" : value ? "True" : "False"),
   lastComma: true,
+  step: 4,
 };
 
 const JAVASCRIPT: Style = {
@@ -43,10 +47,12 @@ function write(value: unknown, style: Style, indent: number): string {
   const flat = writeFlat(value, style);
   const isList = typeof value === "object" && value !== null && !(value instanceof Variable);
   if (!isList || flat.length + indent <= LINE) return flat;
-  const inner = " ".repeat(indent + 2);
+  const inner = " ".repeat(indent + style.step);
   const items = Array.isArray(value)
-    ? value.map((item) => write(item, style, indent + 2))
-    : Object.entries(value as object).map(([key, item]) => `${style.key(key)}: ${write(item, style, indent + 2)}`);
+    ? value.map((item) => write(item, style, indent + style.step))
+    : Object.entries(value as object).map(
+        ([key, item]) => `${style.key(key)}: ${write(item, style, indent + style.step)}`,
+      );
   const [open, close] = Array.isArray(value) ? "[]" : "{}";
   const end = style.lastComma ? "," : "";
   return `${open}\n${items.map((item) => inner + item).join(",\n")}${end}\n${" ".repeat(indent)}${close}`;
