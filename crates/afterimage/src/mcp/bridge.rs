@@ -1,6 +1,6 @@
 //! Messages over HTTP to the server that runs.
 
-use super::client_line::{Outgoing, error_line, header_value};
+use super::client_line::{NO_ANSWER, Outgoing, error_line, header_value};
 use super::events::EventSplitter;
 use crate::failure::CommandFailure;
 use afterimage_jobs::Secret;
@@ -21,9 +21,6 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// How often a connection on which nothing happens is asked whether it lives: an answer may take minutes.
 const KEEPALIVE: Duration = Duration::from_secs(30);
-
-/// JSON-RPC's range for errors of a server's own begins here.
-const NO_ANSWER: i32 = -32000;
 
 /// The way to one server in the name of one key.
 #[derive(Debug)]

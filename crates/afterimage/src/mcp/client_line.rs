@@ -12,6 +12,9 @@ const UNREADABLE: i32 = -32700;
 /// JSON-RPC's code for JSON that is no message.
 const NO_MESSAGE: i32 = -32600;
 
+/// The first of JSON-RPC's codes for errors of a program's own: the server did not answer.
+pub const NO_ANSWER: i32 = -32000;
+
 /// A line of an assistant.
 #[derive(Debug)]
 pub enum ClientLine {

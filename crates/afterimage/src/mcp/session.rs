@@ -1,7 +1,7 @@
 //! Lines in and out, with several requests under way at once.
 
 use super::bridge::Bridge;
-use super::client_line::ClientLine;
+use super::client_line::{ClientLine, NO_ANSWER, error_line};
 use std::collections::HashMap;
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
@@ -36,7 +36,15 @@ pub async fn carry(bridge: Bridge, input: impl BufRead + Send + 'static, output:
             () = answers.closed() => return,
         }
     }
-    let _ = timeout(LAST_ANSWERS, async { while open.tasks.join_next().await.is_some() {} }).await;
+    let last = async {
+        while let Some(done) = open.tasks.join_next().await {
+            open.forget(done.ok().flatten());
+        }
+    };
+    let _ = timeout(LAST_ANSWERS, last).await;
+    for answer in open.given_up() {
+        let _ = answers.send(answer).await;
+    }
     drop((open, answers));
     let _ = tokio::task::spawn_blocking(|| writing.join()).await;
 }
@@ -102,6 +110,12 @@ impl OpenRequests {
             }
             Some(ClientLine::Answer) | None => {}
         }
+    }
+
+    /// What to answer to the requests that are still open when nobody waits any longer.
+    fn given_up(&self) -> Vec<Vec<u8>> {
+        let ids = self.requests.keys().filter_map(|id| serde_json::from_str(id).ok());
+        ids.map(|id| error_line(&id, NO_ANSWER, "the input ended before there was an answer")).collect()
     }
 
     /// Notes that a task is done, which may have been about a request.

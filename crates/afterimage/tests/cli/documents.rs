@@ -129,10 +129,15 @@ fn printed_commands_are_understood() {
         let lines = blocks.iter().flat_map(|block| block.lines()).filter_map(|line| line.strip_prefix("$ afterimage "));
         for line in lines.filter(|line| !line.ends_with("--help")) {
             let words = words(line);
-            if ["vary", "img2img"].contains(&words[0]) || words.starts_with(&["models", "inspect"]) {
+            if ["vary", "img2img"].contains(&words[0].as_str())
+                || words.starts_with(&["models".into(), "inspect".into()])
+            {
                 let outcome = finish(program().current_dir(context.path("out")).args(&words), &[]);
-                let line = outcome.refused(&["no such file"]);
-                assert!(words.iter().any(|word| line.contains(word)), "{words:?}: {line}");
+                // Of several pictures that are taken each by itself every one is named.
+                let said = outcome.stderr;
+                assert_eq!(outcome.code, Some(2), "{words:?}: {said}");
+                assert!(said.contains("no such file"), "{words:?}: {said}");
+                assert!(words.iter().any(|word| said.contains(word.as_str())), "{words:?}: {said}");
                 count += 1;
             }
         }
@@ -140,10 +145,26 @@ fn printed_commands_are_understood() {
     assert!(count >= 5, "{count} commands are printed");
 }
 
-/// The words of a shell's line; double quotes hold some together.
-fn words(line: &str) -> Vec<&str> {
-    let parts = line.split('"').enumerate();
-    parts
-        .flat_map(|(index, part)| if index % 2 == 0 { part.split_whitespace().collect() } else { vec![part] })
-        .collect()
+/// The words of a shell's line; quotes hold some together, and a comment is none.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for letter in line.chars() {
+        match (quote, letter) {
+            (None, '#') if word.is_none() => break,
+            (None, '\'' | '"') => {
+                quote = Some(letter);
+                word.get_or_insert_default();
+            }
+            (Some(open), _) if open == letter => quote = None,
+            (None, ' ') => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(letter),
+        }
+    }
+    words.into_iter().chain(word).collect()
+}
+
+#[test]
+fn words_are_a_shells() {
+    assert_eq!(words("vary 'a b' c=\"d e\"f  # g"), ["vary", "a b", "c=d ef"]);
+    assert_eq!(words("a#b ''"), ["a#b", ""]);
 }

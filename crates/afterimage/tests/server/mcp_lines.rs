@@ -104,11 +104,15 @@ async fn requests_wait_beside_each_other_and_can_be_given_up() {
     program.call(3, "watch_task", json!({"task_id": id})).await;
     let watched = program.read().await;
     assert_eq!(watched["result"]["content"][0]["text"], format!("Task {id} was cancelled."), "{watched}");
-    // What is under way when the input ends is given up, too.
+    // What is under way when the input ends is given up soon.
     program.call(4, "reshape_picture", arguments).await;
     program.call(5, "list_tasks", json!({})).await;
     assert_eq!(program.read().await["id"], 5);
-    assert_eq!(program.end().await, (Vec::new(), Some(0)));
+    let (lines, code) = program.end().await;
+    let [line] = &lines[..] else { panic!("{lines:?}") };
+    let given_up: Value = serde_json::from_str(line).unwrap();
+    assert_eq!((&given_up["id"], code), (&json!(4), Some(0)), "{given_up}");
+    assert!(given_up["error"]["message"].as_str().unwrap().contains("input ended"), "{given_up}");
 }
 
 #[tokio::test]
