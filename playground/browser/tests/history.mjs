@@ -91,8 +91,8 @@ export const tests = {
       .map(([name, value]) => `${name} ${Math.round(value)}`)
       .join(", ");
     assert.ok(frames.mostRows < 60, `rows in the document: ${told}`);
-    assert.ok(frames.nearlyAll < 50, `19 of 20 frames: ${told} ms`);
-    assert.ok(frames.longest < 200, `longest frame: ${told} ms`);
+    assert.ok(frames.nearlyAll < 100, `19 of 20 frames: ${told} ms`);
+    assert.ok(frames.longest < 500, `longest frame: ${told} ms`);
     await page.getByText(`task number ${MANY - 1}`, { exact: true }).waitFor();
     assert.ok(new Set(asked).size < MANY / 100, "pages that nobody stopped at were read, too");
     await page.locator(".history-row").last().focus();
