@@ -6,10 +6,10 @@ import { texts } from "../i18n";
 import { fileName, settingsText, takeSettings, vary } from "../state/actions";
 import { inputsOf, isFlagged, outputsOf, type Task } from "../state/tasks";
 import { Compare } from "./compare";
+import { DeleteButton } from "./delete-button";
 import { Facts } from "./facts";
 import { Frame } from "./frame";
 import { Icon } from "./icons";
-import { DeleteButton } from "./task-view";
 import { CopyButton, Picture } from "./widgets";
 import { ZoomDialog } from "./zoom-dialog";
 

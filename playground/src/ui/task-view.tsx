@@ -3,13 +3,11 @@
 import { useEffect, useRef } from "preact/hooks";
 import { duration, parameterLabel, texts } from "../i18n";
 import { fieldError } from "../model/fields";
-import { cancel, remove, settingsText, takeSettings } from "../state/actions";
+import { cancel, settingsText, takeSettings } from "../state/actions";
 import { isOffered } from "../state/catalogue";
-import { removeFromGrid } from "../state/grid";
 import { fieldNames } from "../state/run";
-import { showNothing } from "../state/view";
 import type { Task } from "../state/tasks";
-import { confirmed } from "./confirm-dialog";
+import { DeleteButton } from "./delete-button";
 import { Facts } from "./facts";
 import { Icon } from "./icons";
 import { ResultView } from "./result-view";
@@ -137,21 +135,4 @@ function Reason({ error }: { error: string }) {
   const about = fieldError(error, fieldNames());
   const text = about ? texts.value.run.fieldError(parameterLabel(about.field), about.message) : error;
   return <span lang="en">{text}</span>;
-}
-
-export function DeleteButton({ task }: { task: Task }) {
-  const { actions } = texts.value;
-  const ask = async () => {
-    const isSure = await confirmed({ title: actions.deleteTitle, text: actions.deleteText, verb: actions.delete });
-    if (!isSure || !(await remove(task))) return;
-    removeFromGrid(task);
-    showNothing();
-    document.getElementById("stage")?.focus();
-  };
-  return (
-    <button type="button" class="button button-danger" onClick={() => void ask()}>
-      <Icon name="delete" />
-      {actions.delete}
-    </button>
-  );
 }
