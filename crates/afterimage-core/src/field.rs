@@ -12,6 +12,16 @@ pub enum Field {
     Image,
     /// [`crate::VariationSettings::image_weights`].
     ImageWeight,
+    /// The mask of an input picture, [`crate::Role::PictureMask`].
+    ImageMask,
+    /// The picture that a variation starts from, [`crate::Role::Start`].
+    Start,
+    /// The mask of inpainting, [`crate::Role::Mask`].
+    Mask,
+    /// [`crate::InpaintSettings::mask_blur`].
+    MaskBlur,
+    /// [`crate::InpaintSettings::crop_padding`].
+    CropPadding,
     /// [`crate::GenerationRequest::prompt`].
     Prompt,
     /// [`crate::GenerationRequest::size`].
@@ -24,7 +34,9 @@ pub enum Field {
     NumImages,
     /// [`crate::GenerationRequest::enlarge`].
     Enlarge,
-    /// The strength of [`crate::Task::ImageToImage`].
+    /// [`crate::VariationSeed::strength`].
+    VariationStrength,
+    /// [`crate::Task::strength`].
     Strength,
     /// [`crate::VariationSettings::redux_strength`].
     ReduxStrength,
@@ -46,12 +58,18 @@ impl Field {
         match self {
             Self::Image => "image",
             Self::ImageWeight => "image_weight",
+            Self::ImageMask => "image_mask",
+            Self::Start => "start",
+            Self::Mask => "mask",
+            Self::MaskBlur => "mask_blur",
+            Self::CropPadding => "crop_padding",
             Self::Prompt => "prompt",
             Self::Size => "size",
             Self::Steps => "steps",
             Self::Guidance => "guidance",
             Self::NumImages => "num_images",
             Self::Enlarge => "enlarge",
+            Self::VariationStrength => "variation_strength",
             Self::Strength => "strength",
             Self::ReduxStrength => "redux_strength",
             Self::ReduxDownsample => "redux_downsample",

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 pub struct GenerationFacts {
     /// The seed that was used, given or drawn.
     pub seed: u64,
+    /// The second seed that was used, given or drawn, where the request looked near the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variation_seed: Option<u64>,
     /// The size that the request came to: given, or the model's or picture's own, rounded down.
     pub size: Size,
     /// Transformer steps that ran, in both passes together when there were two.
@@ -64,6 +67,7 @@ impl GenerationFacts {
     pub fn new(seed: u64, size: Size, num_images: usize, model: ModelFacts) -> Self {
         Self {
             seed,
+            variation_seed: None,
             size,
             steps_run: 0,
             enlarge: Enlarge::Off,

@@ -19,6 +19,14 @@ pub const PROMPT_BYTES: usize = 64 * 1024;
 pub const STRENGTH: RangeInclusive<f64> = 0.0..=1.0;
 /// Attention weight of a variation's image tokens.
 pub const REDUX_STRENGTH: RangeInclusive<f64> = 0.0..=1.0;
+/// Parts of the run with an attention weight of their own.
+pub const REDUX_SPANS: RangeInclusive<usize> = 0..=8;
+/// Radius in pixels by which a mask is blurred.
+pub const MASK_BLUR: RangeInclusive<f64> = 0.0..=256.0;
+/// Pixels of surroundings that a cropped region is given on each side.
+pub const CROP_PADDING: RangeInclusive<u32> = 0..=4096;
+/// How far a variation seed leads away from the seed.
+pub const VARIATION_STRENGTH: RangeInclusive<f64> = 0.0..=1.0;
 /// Factor by which the side of the image tokens' grid shrinks.
 pub const REDUX_DOWNSAMPLE: RangeInclusive<f64> = 1.0..=9.0;
 /// Weight of one input picture.

@@ -1,9 +1,8 @@
 //! What to generate, independent of who asks and on what it runs.
 
-use crate::{Error, Field, LoraChoice, ModelName, Result, Size, limits};
+use crate::range::{check_range, out_of_range};
+use crate::{Error, Field, LoraChoice, MaskReading, ModelName, Reading, Result, Role, Size, Task, limits};
 use serde::{Deserialize, Serialize};
-use std::fmt::Display;
-use std::ops::RangeInclusive;
 
 /// One request for 1 to 4 pictures. The input pictures travel beside it, decoded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +25,13 @@ pub struct GenerationRequest {
     /// Whether a large picture is made small first, then enlarged and refined.
     #[serde(default)]
     pub enlarge: Enlarge,
+    /// What each input picture is for, in their order; empty: all are pictures.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<Role>,
+    /// Looks for pictures near those of `seed`. The first picture's noise is then every picture's, and the second seed's
+    /// differs from picture to picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variation_seed: Option<VariationSeed>,
     /// Which of the server's sets of models is to run it; `None`: its only or default one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelName>,
@@ -63,59 +69,13 @@ pub enum Enlarge {
     FromPixels(u64),
 }
 
-/// The three things the engine can do.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Task {
-    /// FLUX Redux: new pictures in the likeness of one or several inputs.
-    Variation(VariationSettings),
-    /// Starts from one input picture with noise added.
-    ImageToImage {
-        /// 0..=1: share of the schedule that runs. 1 ignores the input; 0 leaves no step, so that the result is the
-        /// input at the output size.
-        strength: f64,
-    },
-    /// From the prompt alone.
-    TextToImage,
-}
-
-/// How the input pictures of a variation steer it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct VariationSettings {
-    /// Weight of each input, in their order; empty: each 1 for one picture, 1/n for n. The text and image tokens and
-    /// the pooled vectors are multiplied by the weights and summed, as diffusers' `prompt_embeds_scale` does.
-    pub image_weights: Vec<f64>,
-    /// What an absent prompt feeds.
-    pub empty_prompt: EmptyPrompt,
-    /// 0..=1: attention weight of the image tokens against text and latents; 0 drops them.
-    pub redux_strength: f64,
-    /// 1..=9: the image tokens' grid is shrunk to side / factor, rounded half to even.
-    pub redux_downsample: f64,
-}
-
-impl Default for VariationSettings {
-    fn default() -> Self {
-        Self {
-            image_weights: Vec::new(),
-            empty_prompt: EmptyPrompt::Encode,
-            redux_strength: 1.0,
-            redux_downsample: 1.0,
-        }
-    }
-}
-
-/// What an absent prompt feeds into the model.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
-pub enum EmptyPrompt {
-    /// The encoded empty text, as Black Forest Labs and hosted services do.
-    #[default]
-    Encode,
-    /// Zeros, as diffusers without text encoders does; loads no text encoder and is faster.
-    ///
-    /// Both for the text tokens and the pooled vector.
-    Zeros,
+/// A second seed, near which the first one's pictures are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VariationSeed {
+    /// Seed of the other noise; `None` draws one. Only the lower 32 bits matter.
+    pub seed: Option<u64>,
+    /// 0..=1: how far from the request's own noise, along the arc between the two. 0 is the request's own.
+    pub strength: f64,
 }
 
 impl GenerationRequest {
@@ -130,6 +90,8 @@ impl GenerationRequest {
             seed: None,
             num_images: 1,
             enlarge: Enlarge::Auto,
+            roles: Vec::new(),
+            variation_seed: None,
             model: None,
             loras: Vec::new(),
             check_safety: true,
@@ -166,50 +128,136 @@ impl GenerationRequest {
         {
             return Err(out_of_range(Field::Enlarge, format!("{pixels} pixels"), &limits::ENLARGE_PIXELS));
         }
+        if let Some(VariationSeed { strength, .. }) = self.variation_seed {
+            check_range(Field::VariationStrength, strength, &limits::VARIATION_STRENGTH)?;
+        }
         LoraChoice::check(&self.loras)?;
         self.check_task(sources)
     }
 
+    /// What picture `index` of `sources` is for.
+    pub fn role(&self, index: usize) -> Role {
+        self.roles.get(index).copied().unwrap_or_default()
+    }
+
+    /// How the file of picture `index` is to be read.
+    pub fn reading(&self, index: usize) -> Reading {
+        match (self.role(index), &self.task) {
+            (Role::Mask, Task::Inpaint(settings)) => Reading::Mask(settings.mask_reading),
+            (Role::Mask | Role::PictureMask, _) => Reading::Mask(MaskReading::Brightness),
+            (Role::Picture | Role::Start, _) => Reading::Picture,
+        }
+    }
+
+    /// Those of `sources`, one for each input picture, that have `role`, in their order.
+    pub fn in_role<'a, T>(&self, role: Role, sources: &'a [T]) -> impl Iterator<Item = &'a T> {
+        sources.iter().enumerate().filter(move |(index, _)| self.role(*index) == role).map(|(_, source)| source)
+    }
+
+    /// Each picture of `sources` that is to be varied, with its mask if it has one.
+    pub fn pictures_with_masks<'a, T>(&self, sources: &'a [T]) -> Vec<(&'a T, Option<&'a T>)> {
+        let mut pictures: Vec<(&T, Option<&T>)> = Vec::new();
+        for (index, source) in sources.iter().enumerate() {
+            match (self.role(index), pictures.last_mut()) {
+                (Role::Picture, _) => pictures.push((source, None)),
+                (Role::PictureMask, Some((_, mask))) => *mask = Some(source),
+                _ => {}
+            }
+        }
+        pictures
+    }
+
+    /// The one of `sources` whose noised latents the first step starts from.
+    pub fn start<'a, T>(&self, sources: &'a [T]) -> Option<&'a T> {
+        match self.task {
+            Task::Variation(_) => self.in_role(Role::Start, sources).next(),
+            Task::ImageToImage { .. } | Task::Inpaint(_) => self.in_role(Role::Picture, sources).next(),
+            Task::TextToImage => None,
+        }
+    }
+
+    /// Whether the roles are as many as the pictures and such as the task has.
+    fn check_roles(&self, count: usize) -> Result<()> {
+        if !self.roles.is_empty() && self.roles.len() != count {
+            let problem = format!("{} roles for {count} pictures; name one for each or none", self.roles.len());
+            return Err(Error::field(Field::Image, problem));
+        }
+        let mut before = None;
+        for role in &self.roles {
+            let field = match (role, &self.task) {
+                (Role::Picture, _) | (Role::Start, Task::Variation(_)) | (Role::Mask, Task::Inpaint(_)) => None,
+                (Role::PictureMask, Task::Variation(_)) if before == Some(Role::Picture) => None,
+                (Role::PictureMask, _) => Some(Field::ImageMask),
+                (Role::Start, _) => Some(Field::Start),
+                (Role::Mask, _) => Some(Field::Mask),
+            };
+            if let Some(field) = field {
+                return Err(Error::field(field, "there is nothing here that it could belong to"));
+            }
+            before = Some(*role);
+        }
+        let starts = self.roles.iter().filter(|role| **role == Role::Start).count();
+        check_range(Field::Start, starts, &(0..=1))
+    }
+
     fn check_task(&self, sources: &[Option<Size>]) -> Result<()> {
-        let count = sources.len();
+        self.check_roles(sources.len())?;
+        let count = self.in_role(Role::Picture, sources).count();
         match &self.task {
             Task::Variation(settings) => {
-                if !limits::SOURCES.contains(&count) {
-                    return Err(out_of_range(Field::Image, format!("{count} pictures"), &limits::SOURCES));
-                }
-                check_range(Field::ReduxStrength, settings.redux_strength, &limits::REDUX_STRENGTH)?;
-                check_range(Field::ReduxDownsample, settings.redux_downsample, &limits::REDUX_DOWNSAMPLE)?;
-                let weights = &settings.image_weights;
-                if !weights.is_empty() && weights.len() != count {
-                    let weights = weights.len();
-                    let problem = format!("{weights} weights for {count} pictures; give one for each picture or none");
-                    return Err(Error::field(Field::ImageWeight, problem));
-                }
-                weights.iter().try_for_each(|weight| check_range(Field::ImageWeight, *weight, &limits::IMAGE_WEIGHT))
+                let start = self.start(sources);
+                settings.check(count, start.is_some())?;
+                start.map_or(Ok(()), |start| self.check_start(*start))
             }
             Task::ImageToImage { strength } => {
-                let [source] = sources else {
-                    let problem = format!("{count} pictures; image-to-image takes exactly one");
-                    return Err(Error::field(Field::Image, problem));
-                };
+                let source = self.only_picture(sources, "image-to-image")?;
                 check_range(Field::Strength, *strength, &limits::STRENGTH)?;
-                if self.prompt_text().is_none() {
-                    return Err(Error::field(Field::Prompt, "missing; image-to-image needs a text"));
+                self.needs_prompt("image-to-image")?;
+                self.check_start(source)
+            }
+            Task::Inpaint(settings) => {
+                let source = self.only_picture(sources, "inpainting")?;
+                let masks = self.in_role(Role::Mask, sources).count();
+                if masks != 1 {
+                    return Err(Error::field(Field::Mask, format!("{masks} masks; inpainting takes exactly one")));
                 }
-                match source.filter(|size| self.size.is_none() && !is_makeable(*size)) {
-                    Some(size) => Err(Error::SourceSize(size)),
-                    None => Ok(()),
-                }
+                settings.check()?;
+                self.needs_prompt("inpainting")?;
+                self.check_start(source)
             }
             Task::TextToImage => {
                 if count != 0 {
                     return Err(Error::field(Field::Image, "text-to-image takes no picture"));
                 }
-                if self.prompt_text().is_none() {
-                    return Err(Error::field(Field::Prompt, "missing; text-to-image needs a text"));
-                }
-                Ok(())
+                self.needs_prompt("text-to-image")
             }
+        }
+    }
+
+    /// The size of the one picture that the task called `name` takes.
+    fn only_picture(&self, sources: &[Option<Size>], name: &str) -> Result<Option<Size>> {
+        let mut pictures = self.in_role(Role::Picture, sources);
+        match (pictures.next(), pictures.count()) {
+            (Some(picture), 0) => Ok(*picture),
+            (first, others) => {
+                let count = usize::from(first.is_some()) + others;
+                Err(Error::field(Field::Image, format!("{count} pictures; {name} takes exactly one")))
+            }
+        }
+    }
+
+    fn needs_prompt(&self, name: &str) -> Result<()> {
+        match self.prompt_text() {
+            Some(_) => Ok(()),
+            None => Err(Error::field(Field::Prompt, format!("missing; {name} needs a text"))),
+        }
+    }
+
+    /// Whether a picture of the size of `start`, if that is known, can be made where no size is named.
+    fn check_start(&self, start: Option<Size>) -> Result<()> {
+        match start.filter(|size| self.size.is_none() && !is_makeable(*size)) {
+            Some(size) => Err(Error::SourceSize(size)),
+            None => Ok(()),
         }
     }
 }
@@ -218,18 +266,10 @@ fn is_makeable(size: Size) -> bool {
     limits::SIDE.contains(&size.width) && limits::SIDE.contains(&size.height)
 }
 
-fn out_of_range(field: Field, value: impl Display, range: &RangeInclusive<impl Display>) -> Error {
-    Error::field(field, format!("{value} is out of range; {} to {} are accepted", range.start(), range.end()))
-}
-
-/// NaN is in no range.
-fn check_range<T: PartialOrd + Display>(field: Field, value: T, range: &RangeInclusive<T>) -> Result<()> {
-    if range.contains(&value) { Ok(()) } else { Err(out_of_range(field, value, range)) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{InpaintSettings, VariationSettings};
 
     fn field_of(request: &GenerationRequest, sources: usize) -> Option<Field> {
         match request.check(&vec![None; sources]) {
@@ -266,6 +306,8 @@ mod tests {
         assert_eq!(with(|r| r.num_images = 5), Some(Field::NumImages));
         assert_eq!(with(|r| r.prompt = Some("x".repeat(1 << 20))), Some(Field::Prompt));
         assert_eq!(with(|r| r.task = Task::ImageToImage { strength: 0.5 }), Some(Field::Prompt));
+        let near = |r: &mut GenerationRequest| r.variation_seed = Some(VariationSeed { seed: None, strength: 1.5 });
+        assert_eq!(with(near), Some(Field::VariationStrength));
     }
 
     #[test]
@@ -274,6 +316,48 @@ mod tests {
         let request = GenerationRequest::new(Task::Variation(settings));
         assert_eq!(field_of(&request, 2), Some(Field::ImageWeight));
         assert_eq!(field_of(&request, 1), None);
+    }
+
+    #[test]
+    fn every_picture_has_a_role_that_its_task_knows() {
+        use Role::{Mask, Picture, PictureMask, Start};
+        let with = |task: Task, roles: &[Role]| {
+            let request =
+                GenerationRequest { roles: roles.to_vec(), prompt: Some("p".into()), ..GenerationRequest::new(task) };
+            field_of(&request, roles.len())
+        };
+        let vary =
+            |start_strength| Task::Variation(VariationSettings { start_strength, ..VariationSettings::default() });
+        let inpaint = || Task::Inpaint(InpaintSettings::default());
+        assert_eq!(with(vary(None), &[Picture, PictureMask, Picture, Picture, PictureMask]), None);
+        assert_eq!(with(vary(Some(0.5)), &[Picture, PictureMask, Start]), None);
+        assert_eq!(with(vary(None), &[Picture, PictureMask, Start]), Some(Field::Strength));
+        assert_eq!(with(vary(Some(0.5)), &[Picture, Start, Start]), Some(Field::Start));
+        assert_eq!(with(vary(Some(0.5)), &[Start]), Some(Field::Image));
+        assert_eq!(with(vary(None), &[PictureMask, Picture]), Some(Field::ImageMask));
+        assert_eq!(with(vary(None), &[Picture, PictureMask, PictureMask]), Some(Field::ImageMask));
+        assert_eq!(with(vary(None), &[Picture, Mask]), Some(Field::Mask));
+        assert_eq!(with(inpaint(), &[Picture, Mask]), None);
+        assert_eq!(with(inpaint(), &[Mask, Picture]), None);
+        assert_eq!(with(inpaint(), &[Picture]), Some(Field::Mask));
+        assert_eq!(with(inpaint(), &[Picture, Mask, Mask]), Some(Field::Mask));
+        assert_eq!(with(inpaint(), &[Picture, Picture, Mask]), Some(Field::Image));
+        assert_eq!(with(inpaint(), &[Picture, PictureMask]), Some(Field::ImageMask));
+        assert_eq!(with(Task::ImageToImage { strength: 0.5 }, &[Picture, Mask]), Some(Field::Mask));
+        assert_eq!(with(Task::ImageToImage { strength: 0.5 }, &[Picture, Start]), Some(Field::Start));
+        assert_eq!(with(Task::TextToImage, &[]), None);
+        let short = GenerationRequest { roles: vec![Picture], ..variation() };
+        assert_eq!(field_of(&short, 2), Some(Field::Image));
+    }
+
+    #[test]
+    fn masks_go_to_the_picture_before_them() {
+        use Role::{Picture, PictureMask, Start};
+        let request = GenerationRequest { roles: vec![Picture, Picture, PictureMask, Start], ..variation() };
+        let sources = ["a", "b", "mask of b", "start"];
+        assert_eq!(request.pictures_with_masks(&sources), [(&"a", None), (&"b", Some(&"mask of b"))]);
+        assert_eq!(request.start(&sources), Some(&"start"));
+        assert_eq!(variation().pictures_with_masks(&["a"]), [(&"a", None)]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Decoding, resampling and encoding of pictures, and sheets of many.
+//! Decoding, resampling and encoding of pictures, masks over them, and sheets of many.
 //!
 //! Input files come from strangers: every size is checked against [`PictureLimits`] from the header, before memory for
 //! pixels is taken, and anything damaged is refused with an [`Error::Picture`] that says what is wrong. Resampling is
@@ -17,15 +17,17 @@
 mod decode;
 mod encode;
 mod format;
+mod mask;
 mod recorded;
 mod resize;
 mod sheet;
 mod source;
 
 pub use afterimage_core::{Error, Field, OutputFormat, Picture, PictureLimits, Result, Size};
-pub use decode::{PictureHeader, SourcePicture, decode, decode_source, read_header};
+pub use decode::{PictureHeader, SourcePicture, decode, decode_as, decode_source, read_header};
 pub use encode::{OutputMetadata, encode};
 pub use format::PictureFormat;
+pub use mask::{MaskRegion, blend, fill_resize, gaussian_blur, luma, paste};
 pub use recorded::read_parameters;
 pub use resize::{Filter, resize, resize_part};
 pub use sheet::{CaptionedPicture, contact_sheet, picture_table, thumbnail};

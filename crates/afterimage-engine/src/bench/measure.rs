@@ -9,7 +9,7 @@ use crate::devices::{OnDevice, on_device};
 use crate::models::flux::{ConditioningInputs, FluxTransformer, Grid, TokenBias};
 use crate::models::vae::{Autoencoder, Tensor3};
 use crate::options::CacheThreshold;
-use crate::pipeline::{Network, Networks, encode_picture, encode_text, join, usable_size};
+use crate::pipeline::{Network, Networks, PictureTokens, encode_picture, encode_text, join, usable_size};
 use crate::sampling::{TorchGenerator, sigmas, timesteps};
 use afterimage_core::{Error, Field, Picture, Result, Size, VariationSettings};
 use afterimage_device::{CountedDevice, Device, WorkTime};
@@ -72,7 +72,7 @@ fn measure<D: Device>(
         timesteps: &timesteps(&scheduler, &schedule[..options.steps as usize]),
         guidance: GUIDANCE,
         grid,
-        bias: options.context.and_then(|random| bias_of(random, context_tokens)),
+        bias: options.context.and_then(|random| bias_of(random, context_tokens, options.steps as usize)),
     };
     let what = (size, options.engine.cache_threshold);
     for _ in 0..options.repeat {
@@ -177,11 +177,11 @@ struct Times<'a, D> {
 }
 
 /// What makes the first of `tokens` count as often as it stands for others.
-fn bias_of(random: RandomContext, tokens: usize) -> Option<TokenBias> {
+fn bias_of(random: RandomContext, tokens: usize, steps: usize) -> Option<TokenBias> {
     (random.first_stands_for > 1).then(|| {
         let mut for_all = vec![0.0; tokens];
         for_all[0] = (random.first_stands_for as f32).ln();
-        TokenBias { for_all, for_others: vec![0.0; tokens] }
+        TokenBias { for_all, redux: tokens..tokens, for_others: vec![0.0; steps] }
     })
 }
 
@@ -249,14 +249,14 @@ impl<'a, D: Device> Times<'a, D> {
         self.loading(|| networks.image_encoders())?;
         self.loading(|| networks.text_encoders(networks.fixed()))?;
         let watch = Stopwatch::start(self.device);
-        let image = encode_picture(networks, picture, 1.0)?;
+        let image = encode_picture(networks, picture)?;
         watch.stop(&mut self.image_encode);
         let watch = Stopwatch::start(self.device);
         let text =
             encode_text(networks, networks.fixed(), "a red sailing boat on a calm lake, in the style of a woodcut")?;
         watch.stop(&mut self.text_encode);
         let width = networks.files().flux().joint_attention_dim;
-        let context = join(width, text, &[Arc::new(image)], &VariationSettings::default());
+        let context = join(width, text, &[PictureTokens::whole(image)], &VariationSettings::default());
         Ok((context.tokens, context.pooled))
     }
 

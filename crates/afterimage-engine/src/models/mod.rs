@@ -15,6 +15,7 @@ mod redux;
 mod siglip;
 mod siglip_pixels;
 mod t5;
+mod token_mask;
 pub mod vae;
 mod vision;
 
@@ -28,6 +29,7 @@ pub use redux::{ReduxConfig, ReduxEmbedder, downsample, downsampled_side};
 pub use siglip::{SiglipConfig, SiglipVisionModel};
 pub use siglip_pixels::SiglipPreprocessor;
 pub use t5::{T5Config, T5Encoder};
+pub use token_mask::{coverage, downsample_masked};
 pub use vision::{StatedVision, VisionConfig, VisionKind, VisionTransformer};
 
 use afterimage_core::{Error, Result};

@@ -2,12 +2,13 @@
 
 use super::cache::Known;
 use super::clock::StageClock;
+use super::context::PictureTokens;
 use super::encodings::{Encodings, Of, PictureKey, Text, TextKey};
 use super::finite;
 use super::loras::LoraSelection;
 use super::networks::{Networks, TEXT};
-use crate::models::downsample;
-use afterimage_core::{EmptyPrompt, Picture, Result, Stage};
+use crate::models::{coverage, downsample, downsample_masked, downsampled_side};
+use afterimage_core::{EmptyPrompt, Error, Field, Picture, Result, Stage};
 use afterimage_device::Device;
 use afterimage_imaging::{Filter, resize};
 use std::sync::Arc;
@@ -23,14 +24,14 @@ pub(super) struct Encoder<'a, 'o, D: Device> {
 
 impl<D: Device> Encoder<'_, '_, D> {
     /// Redux tokens of a picture; see [`encode_picture`].
-    pub fn picture(&mut self, picture: &Picture, downsample_factor: f64) -> Result<Known<Vec<f32>>> {
+    pub fn picture(&mut self, picture: &Picture) -> Result<Known<Vec<f32>>> {
         let Self { networks, encodings, tenant, .. } = *self;
         self.clock.time(
             Stage::ImageEncode,
             |timings| &mut timings.image_encode_ms,
             || {
-                let key = Of::new(tenant, PictureKey::new(picture, downsample_factor));
-                encodings.pictures.get_or_make(&key, || encode_picture(networks, picture, downsample_factor))
+                let key = Of::new(tenant, PictureKey::new(picture));
+                encodings.pictures.get_or_make(&key, || encode_picture(networks, picture))
             },
         )
     }
@@ -83,16 +84,46 @@ pub(crate) fn encode_text<D: Device>(networks: &Networks<D>, loras: &LoraSelecti
     Ok(Text { tokens, pooled, repeated: 1 })
 }
 
-/// Redux tokens of one picture, on the grid that `downsample_factor` leaves: `[tokens, joint_attention_dim]`.
-pub(crate) fn encode_picture<D: Device>(
-    networks: &Networks<D>,
-    picture: &Picture,
-    downsample_factor: f64,
-) -> Result<Vec<f32>> {
+/// Redux tokens of one picture, on the whole grid of the image encoder: `[tokens, joint_attention_dim]`.
+pub(crate) fn encode_picture<D: Device>(networks: &Networks<D>, picture: &Picture) -> Result<Vec<f32>> {
     let encoders = networks.image_encoders()?;
     let square = resize(picture, encoders.preprocessor.size(), Filter::Bicubic)?;
     let tokens = encoders.siglip.encode(&encoders.preprocessor.planes(&square)?)?;
     let tokens = encoders.redux.embed(&tokens)?;
     finite::check(&tokens, || networks.files().redux_part(), "SigLIP and the Redux embedder")?;
-    Ok(downsample(&tokens, encoders.siglip.config().grid_side(), downsample_factor))
+    Ok(tokens)
+}
+
+/// What a request makes of the `tokens` of one picture, rows of `width` numbers: only what lies under `mask`, on the grid
+/// that `downsample_factor` leaves.
+///
+/// # Errors
+/// [`Error::Field`] `image_mask` when nothing lies under it.
+pub(super) fn as_requested(
+    tokens: Arc<Vec<f32>>,
+    width: usize,
+    mask: Option<&Picture>,
+    downsample_factor: f64,
+) -> Result<PictureTokens> {
+    let from = (tokens.len() / width).isqrt();
+    let to = downsampled_side(from, downsample_factor);
+    let Some(mask) = mask else {
+        return Ok(PictureTokens::whole(if from == to {
+            tokens
+        } else {
+            Arc::new(downsample(&tokens, from, downsample_factor))
+        }));
+    };
+    let weights = coverage(mask, from);
+    if weights.iter().all(|weight| *weight == 0.0) {
+        let problem = "it is black, so that nothing of its picture would speak; white speaks";
+        return Err(Error::field(Field::ImageMask, problem));
+    }
+    let (tokens, weights) = if from == to {
+        (tokens, weights)
+    } else {
+        let (tokens, weights) = downsample_masked(&tokens, &weights, from, to);
+        (Arc::new(tokens), weights)
+    };
+    Ok(PictureTokens { tokens, mask: Some(weights) })
 }

@@ -63,24 +63,17 @@ pub(crate) struct TextKey {
     pub loras: Vec<LoraUse>,
 }
 
-/// A picture as its Redux tokens know it: size, pixels, and how far the grid is averaged. Pixels are compared by their
-/// SHA-256, since a tenant's pictures may come from strangers and nobody must be able to make two collide.
+/// A picture as its Redux tokens know it: size and pixels. Pixels are compared by their SHA-256, since a tenant's pictures may come from strangers and nobody must be able to make two collide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PictureKey {
     width: u32,
     height: u32,
     digest: [u8; 32],
-    downsample_factor: u64,
 }
 
 impl PictureKey {
-    pub fn new(picture: &Picture, downsample_factor: f64) -> Self {
-        Self {
-            width: picture.width(),
-            height: picture.height(),
-            digest: Sha256::digest(picture.rgb()).into(),
-            downsample_factor: downsample_factor.to_bits(),
-        }
+    pub fn new(picture: &Picture) -> Self {
+        Self { width: picture.width(), height: picture.height(), digest: Sha256::digest(picture.rgb()).into() }
     }
 }
 
@@ -93,11 +86,10 @@ mod tests {
     }
 
     #[test]
-    fn pictures_with_equal_bytes_in_another_shape_or_on_another_grid_are_others() {
-        let key = PictureKey::new(&picture(4, 2, 7), 1.0);
-        assert_eq!(key, PictureKey::new(&picture(4, 2, 7), 1.0));
-        assert_ne!(key, PictureKey::new(&picture(2, 4, 7), 1.0));
-        assert_ne!(key, PictureKey::new(&picture(4, 2, 8), 1.0));
-        assert_ne!(key, PictureKey::new(&picture(4, 2, 7), 3.0));
+    fn pictures_with_equal_bytes_in_another_shape_are_others() {
+        let key = PictureKey::new(&picture(4, 2, 7));
+        assert_eq!(key, PictureKey::new(&picture(4, 2, 7)));
+        assert_ne!(key, PictureKey::new(&picture(2, 4, 7)));
+        assert_ne!(key, PictureKey::new(&picture(4, 2, 8)));
     }
 }

@@ -1,26 +1,26 @@
 //! The order of things: encode, condition, sample, decode.
 
 use super::clock::StageClock;
-use super::context::{Context, join};
-use super::encode::Encoder;
-use super::encodings::{Encodings, Text};
+use super::encodings::Encodings;
+use super::inpaint::Painting;
 use super::latents::usable_size;
-use super::loras::LoraSelection;
 use super::model_files::ModelFiles;
 use super::networks::Networks;
-use super::pass::{Pass, Sampling};
+use super::noise::Noise;
 use super::plan::Plan;
-use super::residence::{Extent, Network};
+use super::residence::Extent;
+use super::run::{Made, Run};
 use crate::generation::Generation;
 use crate::observer::Observer;
 use crate::safety::Review;
-use crate::sampling::{TorchGenerator, img2img_start, refining_sigmas, sigmas};
-use afterimage_core::{Error, GenerationFacts, GenerationRequest, Picture, PictureFacts, Result, Size, Stage, Task};
+use crate::sampling::img2img_start;
+use afterimage_core::{
+    Error, GenerationFacts, GenerationRequest, InpaintSettings, Picture, PictureFacts, Result, Role, Size, Stage, Task,
+};
 use afterimage_device::Device;
 use afterimage_imaging::{Filter, resize};
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::sync::Arc;
 use std::time::Instant;
 
 /// What is asked of a pipeline.
@@ -53,27 +53,38 @@ pub(super) fn generate<D: Device>(networks: &Networks<D>, order: &Order) -> Resu
     let observer = veiled.as_ref().map_or(order.observer, |veiled| veiled as &dyn Observer);
     let order = &Order { observer, ..*order };
     let unchanged = unchanged_source(request, sources);
+    let painting = match (&request.task, request.start(sources), request.in_role(Role::Mask, sources).next()) {
+        (Task::Inpaint(settings), Some(picture), Some(mask)) => Some(Painting::new(picture, mask, settings, size)?),
+        _ => None,
+    };
     if unchanged.is_none() {
         let memory = networks.memory_plan(extent(&plan, size, order))?;
         observer.memory(&memory);
         networks.adopt(&memory);
     }
-    let run = Run { networks, order, plan, loras };
+    let run = Run { networks, order, plan, loras, painting };
     let mut clock = StageClock::new(observer);
     let interrupted = || if observer.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) };
     if let Some(review) = review.as_ref().filter(|review| review.wants_inputs()) {
-        clock.time(Stage::Safety, |t| &mut t.safety_ms, || review.inputs(sources, &interrupted))?;
+        let seen: Vec<_> = (0..).zip(sources).filter(|(index, _)| !request.role(*index).is_mask()).collect();
+        let seen = seen.into_iter().map(|(_, picture)| picture);
+        clock.time(Stage::Safety, |t| &mut t.safety_ms, || review.inputs(seen, &interrupted))?;
     }
     let seed = request.seed.unwrap_or_else(draw_seed);
-    let mut generator = TorchGenerator::new(seed);
+    let variation_seed = request.variation_seed.map(|variation| variation.seed.unwrap_or_else(draw_seed));
+    let mut noise = Noise::new(seed, request.variation_seed, variation_seed);
 
     let mut made = match unchanged {
         Some(source) => Made {
-            pictures: vec![resize(source, size, Filter::Lanczos)?; request.num_images as usize],
+            pictures: vec![handed_through(source, request, size)?; request.num_images as usize],
             ..Made::default()
         },
-        None => run.make(&mut generator, &mut clock)?,
+        None => run.make(&mut noise, &mut clock)?,
     };
+    if let Some(painting) = &run.painting {
+        let put_back = |picture: &Picture| painting.put_back(picture);
+        made.pictures = made.pictures.iter().map(put_back).collect::<Result<_>>()?;
+    }
     let look = |review: Review| {
         clock.time(Stage::Safety, |t| &mut t.safety_ms, || review.results(&mut made.pictures, &interrupted))
     };
@@ -87,6 +98,7 @@ pub(super) fn generate<D: Device>(networks: &Networks<D>, order: &Order) -> Resu
     let pictures = made.pictures.iter().enumerate().map(facts_of).collect();
     let facts = GenerationFacts {
         seed,
+        variation_seed,
         size,
         steps_run: made.steps_run,
         enlarge: run.plan.enlarge(),
@@ -117,20 +129,27 @@ fn extent(plan: &Plan, size: Size, order: &Order) -> Extent {
 
 /// The size that `request` ends up with.
 fn output_size(files: &ModelFiles, request: &GenerationRequest, sources: &[Picture]) -> Result<Size> {
-    let size = match (request.size, &request.task, sources.first()) {
-        (Some(size), ..) => size,
-        (None, Task::ImageToImage { .. }, Some(source)) => source.size(),
-        (None, ..) => files.native_size(),
+    let size = match (request.size, request.start(sources)) {
+        (Some(size), _) => size,
+        (None, Some(start)) => start.size(),
+        (None, None) => files.native_size(),
     };
     usable_size(size, files.size_step())
 }
 
-/// The picture that `request` gives back as it is, if it does: the one of image-to-image whose strength leaves no step.
+/// The picture that `request` gives back as it is, if it does: the one to start from when the strength leaves no step.
 /// No model sees it, since even an autoencoder alone would change it.
 fn unchanged_source<'a>(request: &GenerationRequest, sources: &'a [Picture]) -> Option<&'a Picture> {
+    let strength = request.task.strength()?;
+    request.start(sources).filter(|_| img2img_start(request.steps, strength) >= request.steps)
+}
+
+/// `source` at `size`.
+fn handed_through(source: &Picture, request: &GenerationRequest, size: Size) -> Result<Picture> {
     match request.task {
-        Task::ImageToImage { strength } if img2img_start(request.steps, strength) >= request.steps => sources.first(),
-        _ => None,
+        // Whose results have the size of their picture.
+        Task::Inpaint(InpaintSettings { crop_padding: Some(_), .. }) => Ok(source.clone()),
+        _ => resize(source, size, Filter::Lanczos),
     }
 }
 
@@ -138,146 +157,4 @@ fn unchanged_source<'a>(request: &GenerationRequest, sources: &'a [Picture]) -> 
 /// seed of the service is that it speaks for.
 fn draw_seed() -> u64 {
     RandomState::new().hash_one(Instant::now()) & 0x7fff_ffff
-}
-
-/// What came out, and what of its conditions was known before.
-#[derive(Default)]
-struct Made {
-    pictures: Vec<Picture>,
-    steps_run: u32,
-    /// Of each picture; none where all were computed.
-    cached_steps: Vec<u32>,
-    image_cached: bool,
-    text_cached: bool,
-}
-
-/// What a request is conditioned on, and what of it was known before.
-struct Conditions {
-    context: Context,
-    image_cached: bool,
-    text_cached: bool,
-}
-
-/// One request under way.
-struct Run<'a, D: Device> {
-    networks: &'a Networks<D>,
-    order: &'a Order<'a>,
-    plan: Plan,
-    loras: LoraSelection,
-}
-
-impl<D: Device> Run<'_, D> {
-    fn pass(&self, size: Size) -> Pass<'_, D> {
-        Pass { networks: self.networks, loras: &self.loras, observer: self.order.observer, size }
-    }
-
-    fn make(&self, generator: &mut TorchGenerator, clock: &mut StageClock) -> Result<Made> {
-        let conditions = self.conditions(clock)?;
-        self.networks.done_with(Network::Image);
-        self.networks.done_with(Network::Text);
-        let made = self.pictures(&conditions.context, generator, clock)?;
-        let Conditions { image_cached, text_cached, .. } = conditions;
-        Ok(Made { image_cached, text_cached, ..made })
-    }
-
-    fn conditions(&self, clock: &mut StageClock) -> Result<Conditions> {
-        let Order { tenant, request, sources, encodings, .. } = *self.order;
-        let mut encoder = Encoder { networks: self.networks, loras: &self.loras, encodings, tenant, clock };
-        let prompt = request.prompt_text();
-        match &request.task {
-            Task::Variation(settings) => {
-                // Strength 0 means no image tokens at all, so their encoders need not run.
-                let used = if settings.redux_strength > 0.0 { sources } else { &[] };
-                let mut image_cached = !used.is_empty();
-                let mut pictures = Vec::new();
-                for source in used {
-                    let known = encoder.picture(source, settings.redux_downsample)?;
-                    image_cached &= known.cached;
-                    pictures.push(known.value);
-                }
-                let text = encoder.variation_text(prompt, settings.empty_prompt)?;
-                let width = self.networks.files().flux().joint_attention_dim;
-                let context = join(width, Arc::unwrap_or_clone(text.value), &pictures, settings);
-                Ok(Conditions { context, image_cached, text_cached: text.cached })
-            }
-            Task::ImageToImage { .. } | Task::TextToImage => {
-                let text = encoder.text(prompt.unwrap_or_default())?;
-                let Text { tokens, pooled, .. } = Arc::unwrap_or_clone(text.value);
-                let context = Context { tokens, pooled, bias: None };
-                Ok(Conditions { context, image_cached: false, text_cached: text.cached })
-            }
-        }
-    }
-
-    /// The finished pictures and how they were sampled.
-    fn pictures(&self, context: &Context, generator: &mut TorchGenerator, clock: &mut StageClock) -> Result<Made> {
-        let Order { request, sources, .. } = *self.order;
-        let first = self.pass(self.plan.first_size);
-        let last = self.plan.refinement.map(|refinement| (self.pass(refinement.size), refinement));
-        let schedule = self.schedule(&first);
-        let refining = last.as_ref().map_or(Vec::new(), |(_, refinement)| {
-            let tokens = first.grid().tokens();
-            refining_sigmas(self.networks.files().scheduler(), tokens, request.steps, refinement.strength)
-        });
-        let steps = [&schedule, &refining].map(|levels| (levels.len() as u32).saturating_sub(1));
-        let sampling = |schedule, steps_before| Sampling {
-            context,
-            guidance: request.guidance as f32,
-            schedule,
-            steps_before,
-            steps_in_all: steps[0] + steps[1],
-        };
-        if last.is_some() {
-            // The refinement needs the whole autoencoder; built first, its decoder serves the small pictures too.
-            clock.time(Stage::Load, |t| &mut t.load_ms, || self.networks.autoencoder())?;
-        }
-
-        // The posterior's noise, one draw for all pictures, comes before any other.
-        let image = match (&request.task, sources.first()) {
-            (Task::ImageToImage { .. }, Some(source)) => Some(clock.time(
-                Stage::ImageEncode,
-                |t| &mut t.image_encode_ms,
-                || first.encode(&resize(source, first.size, Filter::Lanczos)?, Some(generator)),
-            )?),
-            _ => None,
-        };
-        // One draw for everything else: each picture's passes, then the next picture's, so that the first of several
-        // pictures is the only one of one.
-        let numbers = [first.latent_numbers(), last.as_ref().map_or(0, |(pass, _)| pass.latent_numbers())];
-        let noise = generator.randn_f32(request.num_images as usize * (numbers[0] + numbers[1]));
-        let noise: Vec<_> =
-            noise.chunks_exact(numbers[0] + numbers[1]).map(|noise| noise.split_at(numbers[0])).collect();
-
-        let mut latents: Vec<_> =
-            noise.iter().map(|(noise, _)| first.start(image.as_deref(), noise, schedule[0])).collect();
-        let mut cached_steps = vec![0; latents.len()];
-        let mut pictures = first.run(&sampling(&schedule, 0), &mut latents, &mut cached_steps, clock)?;
-        if let Some((last, _)) = last {
-            let mut latents = clock.time(
-                Stage::ImageEncode,
-                |t| &mut t.image_encode_ms,
-                || {
-                    let starts = pictures.iter().zip(&noise).map(|(picture, (_, noise))| {
-                        // The mean: what the posterior's noise would add, the refinement's covers.
-                        let image = last.encode(&resize(picture, last.size, Filter::Bicubic)?, None)?;
-                        Ok(last.start(Some(&image), noise, refining[0]))
-                    });
-                    starts.collect::<Result<Vec<_>>>()
-                },
-            )?;
-            pictures = last.run(&sampling(&refining, steps[0]), &mut latents, &mut cached_steps, clock)?;
-        }
-        Ok(Made { pictures, steps_run: steps[0] + steps[1], cached_steps, ..Made::default() })
-    }
-
-    /// Noise levels of the first pass.
-    fn schedule(&self, pass: &Pass<D>) -> Vec<f32> {
-        let request = self.order.request;
-        let steps = request.steps;
-        let mut schedule = sigmas(self.networks.files().scheduler(), pass.grid().tokens(), steps);
-        match request.task {
-            Task::ImageToImage { strength } => schedule.split_off(img2img_start(steps, strength) as usize),
-            Task::Variation(_) | Task::TextToImage => schedule,
-        }
-    }
 }

@@ -16,7 +16,10 @@
 //! | `clock.rs` | the stages' times |
 //! | `plan.rs` | one pass, or a small one and a refinement |
 //! | `pass.rs` | once through the sampler, at one size |
-//! | `generate.rs` | the order of things |
+//! | `inpaint.rs` | what inpainting works on and keeps, and its results put back |
+//! | `noise.rs` | the noise that every picture starts from |
+//! | `run.rs` | the order of things between conditions and pictures |
+//! | `generate.rs` | the order of things around it |
 //! | `any_device.rs` | all of it with the device hidden |
 
 mod any_device;
@@ -27,6 +30,7 @@ mod encode;
 mod encodings;
 mod finite;
 mod generate;
+mod inpaint;
 mod latents;
 mod lazy;
 mod load_time;
@@ -34,12 +38,14 @@ mod loras;
 mod memory_use;
 mod model_files;
 mod networks;
+mod noise;
 mod part;
 mod pass;
 mod plan;
 mod preview;
 mod published;
 mod residence;
+mod run;
 
 #[cfg(test)]
 mod narrow_tests;
@@ -53,7 +59,7 @@ mod step_cache_tests;
 mod tests;
 
 pub(crate) use any_device::{Pipeline, open};
-pub(crate) use context::join;
+pub(crate) use context::{PictureTokens, join};
 pub(crate) use encode::{encode_picture, encode_text};
 pub(crate) use encodings::Encodings;
 pub(crate) use generate::Order;

@@ -3,6 +3,7 @@
 use super::clock::StageClock;
 use super::context::Context;
 use super::finite;
+use super::inpaint::{Kept, Painted, Painting};
 use super::latents::{euler_step, noised, pack, picture_of, pixels_of, unpack};
 use super::loras::LoraSelection;
 use super::networks::Networks;
@@ -33,6 +34,14 @@ pub(super) struct Sampling<'a> {
     pub steps_before: u32,
     /// Steps of all passes.
     pub steps_in_all: u32,
+}
+
+/// One picture on its way through a pass.
+pub(super) struct Latents {
+    /// Packed: first at the noise level of the schedule's start, in the end clean.
+    pub now: Vec<f32>,
+    /// What is put back after every step, where only a part is painted.
+    pub kept: Option<Kept>,
 }
 
 impl<D: Device> Pass<'_, D> {
@@ -68,22 +77,45 @@ impl<D: Device> Pass<'_, D> {
         }
     }
 
+    /// What is kept of a picture whose latents, in planes, are `image`.
+    pub fn painted(&self, painting: &Painting, image: &[f32]) -> Result<Painted> {
+        let (grid, channels) = (self.grid(), self.channels());
+        let is_painted = painting.painted(self.size, grid, channels)?.into();
+        Ok(Painted { image: pack(image, channels, grid).into(), is_painted })
+    }
+
+    /// The latents of a picture with `noise`, in planes, at the noise level `sigma`: of `image`, or where there is none
+    /// of nothing but noise, with what is kept of a painted one.
+    pub fn latents(&self, image: Option<&[f32]>, painted: Option<&Painted>, noise: &[f32], sigma: f32) -> Latents {
+        let mut now = self.start(image, noise, sigma);
+        let kept = painted.map(|painted| Kept::new(painted, pack(noise, self.channels(), self.grid())));
+        if let Some(kept) = &kept {
+            kept.put_back(&mut now, sigma);
+        }
+        Latents { now, kept }
+    }
+
     /// Takes the packed latents of every picture to the end of the schedule and decodes them. Adds to `cached_steps` the
     /// steps of each picture that were taken from earlier ones.
     pub fn run(
         &self,
         sampling: &Sampling,
-        latents: &mut [Vec<f32>],
+        latents: &mut [Latents],
         cached_steps: &mut [u32],
         clock: &mut StageClock,
     ) -> Result<Vec<Picture>> {
         clock.time(Stage::Denoise, |t| &mut t.denoise_ms, || self.denoise(sampling, latents, cached_steps))?;
         self.networks.done_with(Network::Transformer);
-        clock.time(Stage::Decode, |t| &mut t.decode_ms, || latents.iter().map(|latents| self.decode(latents)).collect())
+        clock.time(
+            Stage::Decode,
+            |t| &mut t.decode_ms,
+            || latents.iter().map(|latents| self.decode(&latents.now)).collect(),
+        )
     }
 
-    fn denoise(&self, sampling: &Sampling, latents: &mut [Vec<f32>], cached_steps: &mut [u32]) -> Result<()> {
+    fn denoise(&self, sampling: &Sampling, latents: &mut [Latents], cached_steps: &mut [u32]) -> Result<()> {
         let schedule = sampling.schedule;
+        let steps = sampling.steps_before..sampling.steps_before + schedule.len() as u32 - 1;
         let transformer = self.networks.transformer(self.loras)?;
         let conditioning = transformer.condition(&ConditioningInputs {
             context: &sampling.context.tokens,
@@ -91,7 +123,7 @@ impl<D: Device> Pass<'_, D> {
             timesteps: &timesteps(self.networks.files().scheduler(), &schedule[..schedule.len() - 1]),
             guidance: sampling.guidance,
             grid: self.grid(),
-            bias: sampling.context.bias.clone(),
+            bias: sampling.context.bias(steps, sampling.steps_in_all),
         })?;
         let mut workspace = transformer.workspace(&conditioning)?;
         let threshold = self.networks.files().options().cache_threshold.get();
@@ -104,7 +136,7 @@ impl<D: Device> Pass<'_, D> {
         }
         for (step, levels) in schedule.windows(2).enumerate() {
             let (done, mut foreseen) = (sampling.steps_before + step as u32 + 1, None);
-            for (index, latents) in latents.iter_mut().enumerate() {
+            for (index, Latents { now: latents, kept }) in latents.iter_mut().enumerate() {
                 self.check()?;
                 let (conditioning, workspace, velocity) = (&conditioning, &mut workspace, &mut velocity[..]);
                 let cache = caches.as_mut().and_then(|caches| caches.picture(index));
@@ -114,10 +146,14 @@ impl<D: Device> Pass<'_, D> {
                 if index == 0 && done < total && self.observer.wants_preview(done, total) {
                     foreseen = Some(predicted_clean(latents, velocity, levels[1]));
                 }
+                if let Some(kept) = kept {
+                    kept.put_back(latents, levels[1]);
+                    foreseen.iter_mut().filter(|_| index == 0).for_each(|foreseen| kept.put_back(foreseen, 0.0));
+                }
             }
             self.observer.step(done, total);
             // Whatever is no number stays none: the rest of the steps would be for nothing.
-            for latents in latents.iter() {
+            for Latents { now: latents, .. } in latents.iter() {
                 finite::check(latents, || self.networks.files().part("transformer"), "the transformer")?;
             }
             if let Some(latents) = foreseen {

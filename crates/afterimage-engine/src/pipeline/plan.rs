@@ -5,7 +5,7 @@
 //! one. A model that knows squares only makes those, of squashed pictures, and has them stretched to the shape asked for.
 
 use crate::config::EnlargeConfig;
-use afterimage_core::{Enlarge, GenerationRequest, Size, Task};
+use afterimage_core::{Enlarge, GenerationRequest, Size};
 
 /// Image-to-image up to this strength keeps the source's composition at any size.
 const HELD_BY_SOURCE: f64 = 0.4;
@@ -43,7 +43,7 @@ impl Plan {
         let strength = declared.map_or(EnlargeConfig::default_refine_strength(), |declared| declared.refine_strength);
         // The source decides the composition: a small pass would only lose its detail.
         let held = strength.max(HELD_BY_SOURCE);
-        let refines_only = matches!(request.task, Task::ImageToImage { strength: asked } if asked <= held);
+        let refines_only = request.task.strength().is_some_and(|asked| asked <= held);
         let first_size = match Size::square(from_pixels, step as u32) {
             // Smaller pictures are the model's own limit: a first pass above them would enlarge nothing.
             native if square && (size.width > native.width || size.height > native.height) => native,
@@ -64,6 +64,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use afterimage_core::Task;
 
     const DECLARED: EnlargeConfig = EnlargeConfig { from_pixels: 65_536, refine_strength: 0.4, square: false };
 

@@ -1,11 +1,11 @@
 //! The pipeline against what diffusers recorded on its way through the parity cases.
 
 use super::clock::StageClock;
-use super::context::join;
+use super::context::{PictureTokens, join};
 use super::encode::{Encoder, encode_picture};
 use super::encodings::{Encodings, Text};
 use super::latents::{pack, pixels_of, unpack, usable_size};
-use super::pass::{Pass, Sampling};
+use super::pass::{Latents, Pass, Sampling};
 use super::{ModelFiles, Networks};
 use crate::engine::Engine;
 use crate::models::flux::{Conditioning, ConditioningInputs, Grid};
@@ -74,7 +74,7 @@ fn conditioning<D: Device>(case: &Case, networks: &Networks<D>, text: Option<Tex
     let variation = case.flag("--strength").is_none();
     let settings = VariationSettings::default();
     let pictures = if variation && number(case, "--redux-strength", 1.0) > 0.0 {
-        vec![Arc::new(encode_picture(networks, &input(case), 1.0).unwrap())]
+        vec![PictureTokens::whole(encode_picture(networks, &input(case)).unwrap())]
     } else {
         Vec::new()
     };
@@ -85,7 +85,7 @@ fn conditioning<D: Device>(case: &Case, networks: &Networks<D>, text: Option<Tex
         timesteps: &sigmas[..sigmas.len() - 1],
         guidance: number(case, "--guidance", 3.5),
         grid: grid_of(case.tensor("noise").unwrap()),
-        bias: context.bias,
+        bias: context.bias(0..sigmas.len() as u32 - 1, sigmas.len() as u32 - 1),
     };
     networks.transformer(networks.fixed()).unwrap().condition(&inputs).unwrap()
 }
@@ -389,10 +389,11 @@ fn large_pictures_are_made_small_enlarged_and_refined() {
     let image = last.encode(&resize(&small, last.size, Filter::Bicubic).unwrap(), None).unwrap();
     let start = last.start(Some(&image), &noise[last.latent_numbers() / 4..], levels[0]);
     let text = variation_text(&networks, None, EmptyPrompt::Encode);
-    let tokens = [Arc::new(encode_picture(&networks, &source[0], 1.0).unwrap())];
+    let tokens = [PictureTokens::whole(encode_picture(&networks, &source[0]).unwrap())];
     let context = join(networks.files().flux().joint_attention_dim, text, &tokens, &VariationSettings::default());
     let sampling = Sampling { context: &context, guidance: 3.5, schedule: &levels, steps_before: 0, steps_in_all: 2 };
-    let refined = last.run(&sampling, &mut [start], &mut [0], &mut StageClock::new(&Silent)).unwrap();
+    let mut latents = [Latents { now: start, kept: None }];
+    let refined = last.run(&sampling, &mut latents, &mut [0], &mut StageClock::new(&Silent)).unwrap();
     assert_eq!(refined, twice.pictures);
 
     // The first of several is the only one of one.

@@ -83,10 +83,15 @@ impl<'a> Review<'a> {
     /// # Errors
     /// [`Error::Flagged`] for the first one that a checker objects to, [`Error::SafetyChecker`] when looking is required
     /// and fails, and those of `interrupted`.
-    pub fn inputs(&self, sources: &[Picture], interrupted: &dyn Fn() -> Result<()>) -> Result<()> {
-        for (index, source) in sources.iter().enumerate() {
+    pub fn inputs<'p>(
+        &self,
+        sources: impl ExactSizeIterator<Item = &'p Picture>,
+        interrupted: &dyn Fn() -> Result<()>,
+    ) -> Result<()> {
+        let several = sources.len() > 1;
+        for (index, source) in sources.enumerate() {
             if self.look(source, interrupted)?.flagged == Some(true) {
-                let source_name = if sources.len() > 1 { format!("picture {}", index + 1) } else { String::new() };
+                let source_name = if several { format!("picture {}", index + 1) } else { String::new() };
                 return Err(Error::Flagged { source_name });
             }
         }
@@ -223,7 +228,7 @@ mod tests {
             let reviewed = review.results(&mut shown, &go_on).unwrap();
             assert_eq!((reviewed.flagged, reviewed.facts.scores), (vec![Some(true)], vec![vec![]]));
             assert!(reviewed.facts.failure.is_some() && shown[0].rgb().iter().all(|byte| *byte == 0));
-            assert!(matches!(review.inputs(&[picture], &go_on), Err(Error::Flagged { .. })));
+            assert!(matches!(review.inputs([picture].iter(), &go_on), Err(Error::Flagged { .. })));
         }
     }
 
@@ -232,8 +237,8 @@ mod tests {
         let safety = safety(SafetyOptions { check_inputs: true, ..SafetyOptions::default() });
         let (asked, go_on) = (request(true), || Ok(()));
         let review = safety.review(&asked).unwrap();
-        assert!(review.wants_inputs() && review.inputs(&pictures(&[1, 2, 100]), &go_on).is_ok());
-        let message = |sources: &[u8]| review.inputs(&pictures(sources), &go_on).unwrap_err().to_string();
+        assert!(review.wants_inputs() && review.inputs(pictures(&[1, 2, 100]).iter(), &go_on).is_ok());
+        let message = |sources: &[u8]| review.inputs(pictures(sources).iter(), &go_on).unwrap_err().to_string();
         assert_eq!(message(&[1, 255]), "picture 2: rejected by the safety checker");
         assert_eq!(message(&[255]), ": rejected by the safety checker");
         let stopped = review.results(&mut pictures(&[1]), &|| Err(Error::Cancelled)).unwrap_err();

@@ -2,9 +2,11 @@
 
 mod noise;
 mod sigmas;
+mod spherical;
 
 #[cfg(test)]
 mod tests;
 
 pub use noise::TorchGenerator;
 pub use sigmas::{img2img_start, log_shift, refining_sigmas, sigmas, timesteps};
+pub use spherical::spherical_mix;

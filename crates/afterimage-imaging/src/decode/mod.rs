@@ -17,11 +17,12 @@ mod tiff;
 mod webp;
 
 use crate::format::PictureFormat;
-use afterimage_core::{Error, Picture, PictureLimits, Result};
+use afterimage_core::{Error, Picture, PictureLimits, Reading, Result};
 use defect::Defect;
 use header::accepted_format;
 pub use header::{PictureHeader, read_header};
 pub(crate) use limits::too_many_bytes;
+use metadata::Metadata;
 use samples::Decoded;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -54,23 +55,45 @@ pub fn decode(bytes: &[u8], source_name: &str, limits: &PictureLimits) -> Result
 /// As for [`decode`].
 pub fn decode_source(bytes: &[u8], source_name: &str, limits: &PictureLimits) -> Result<SourcePicture> {
     let format = accepted_format(bytes, source_name, limits)?;
-    // The codecs are written not to panic, but their arithmetic on hostile headers is not under our control.
-    let decoded = catch_unwind(AssertUnwindSafe(|| decode_as(format, bytes, limits)))
-        .unwrap_or_else(|_| Err("damaged".to_owned()))
-        .map_err(|problem| Error::picture(source_name, format!("{} file: {problem}", format.name())))?;
+    let decoded = samples_of(format, bytes, source_name, limits)?;
     let metadata = metadata::read(format, bytes);
     let (samples, converted_from) = match &metadata.profile {
         Some(profile) => profile::convert(decoded.samples, profile),
         None => (decoded.samples, None),
     };
-    let (width, height, rgb) =
-        pixels::turn_upright(decoded.width, decoded.height, samples.into_rgb(), metadata.orientation);
-    let picture = Picture::from_rgb(width, height, rgb)
-        .ok_or_else(|| Error::internal("decoded pixels do not fit the picture's size"))?;
+    let picture = upright([decoded.width, decoded.height], samples.into_rgb(), &metadata)?;
     Ok(SourcePicture { picture, converted_from })
 }
 
-fn decode_as(format: PictureFormat, bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Defect> {
+/// [`decode`] of a file that is read as `reading` says. A mask becomes a picture whose brightness is how much of a pixel it
+/// names; its colours are taken as they are, whatever profile they have.
+///
+/// # Errors
+/// As for [`decode`]; also for a mask without the transparency that is to be read.
+pub fn decode_as(bytes: &[u8], source_name: &str, limits: &PictureLimits, reading: Reading) -> Result<Picture> {
+    let reading = match reading {
+        Reading::Picture => return decode(bytes, source_name, limits),
+        Reading::Mask(reading) => reading,
+    };
+    let format = accepted_format(bytes, source_name, limits)?;
+    let decoded = samples_of(format, bytes, source_name, limits)?;
+    let samples = decoded.samples.into_mask(reading).map_err(|problem| Error::picture(source_name, problem))?;
+    upright([decoded.width, decoded.height], samples, &metadata::read(format, bytes))
+}
+
+fn upright([width, height]: [u32; 2], rgb: Vec<u8>, metadata: &Metadata) -> Result<Picture> {
+    let (width, height, rgb) = pixels::turn_upright(width, height, rgb, metadata.orientation);
+    Picture::from_rgb(width, height, rgb).ok_or_else(|| Error::internal("decoded pixels do not fit the picture's size"))
+}
+
+fn samples_of(format: PictureFormat, bytes: &[u8], source_name: &str, limits: &PictureLimits) -> Result<Decoded> {
+    // The codecs are written not to panic, but their arithmetic on hostile headers is not under our control.
+    catch_unwind(AssertUnwindSafe(|| decode_samples(format, bytes, limits)))
+        .unwrap_or_else(|_| Err("damaged".to_owned()))
+        .map_err(|problem| Error::picture(source_name, format!("{} file: {problem}", format.name())))
+}
+
+fn decode_samples(format: PictureFormat, bytes: &[u8], limits: &PictureLimits) -> Result<Decoded, Defect> {
     match format {
         PictureFormat::Jpeg => jpeg::decode(bytes, limits),
         PictureFormat::Png => png::decode(bytes, limits),

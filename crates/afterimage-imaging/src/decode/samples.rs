@@ -1,6 +1,8 @@
 //! Decoded samples before they become RGB, and the ways they do.
 
+use super::defect::Defect;
 use super::pixels::{grey_to_rgb, shrink, widen};
+use afterimage_core::MaskReading;
 use image::ColorType;
 
 /// Decoded pixels as they lie in the file, before they are turned upright.
@@ -54,6 +56,27 @@ impl Samples {
             Self::Cmyk(samples) => shrink(samples, cmyk_to_rgb),
         }
     }
+
+    /// RGB in which white is what a mask names.
+    ///
+    /// # Errors
+    /// When transparency is to be read and there is none.
+    pub(super) fn into_mask(self, reading: MaskReading) -> Result<Vec<u8>, Defect> {
+        Ok(match (reading, self) {
+            (MaskReading::Brightness, Self::GreyAlpha(samples)) => {
+                widen(&samples, |[grey, alpha]| [over_black(grey, alpha); 3])
+            }
+            (MaskReading::Brightness, Self::Rgba(samples)) => {
+                shrink(samples, |[red, green, blue, alpha]| [red, green, blue].map(|value| over_black(value, alpha)))
+            }
+            (MaskReading::Brightness, samples) => samples.into_rgb(),
+            (MaskReading::Transparency, Self::GreyAlpha(samples)) => widen(&samples, |[_, alpha]| [255 - alpha; 3]),
+            (MaskReading::Transparency, Self::Rgba(samples)) => shrink(samples, |[_, _, _, alpha]| [255 - alpha; 3]),
+            (MaskReading::Transparency, _) => {
+                return Err("no transparency; what is fully transparent is painted anew, so a mask needs it".to_owned());
+            }
+        })
+    }
 }
 
 fn upper_bytes(mut samples: Vec<u8>) -> Vec<u8> {
@@ -69,6 +92,11 @@ fn upper_bytes(mut samples: Vec<u8>) -> Vec<u8> {
 fn over_white(value: u8, alpha: u8) -> u8 {
     let sum = u32::from(value) * u32::from(alpha) + 255 * (255 - u32::from(alpha));
     ((sum + 127) / 255) as u8
+}
+
+/// `value` with opacity `alpha` over black, rounded to nearest.
+fn over_black(value: u8, alpha: u8) -> u8 {
+    ((u32::from(value) * u32::from(alpha) + 127) / 255) as u8
 }
 
 /// Without a profile, as Pillow does: each ink takes from the light that black leaves.
@@ -89,6 +117,21 @@ mod tests {
         let rgba = Samples::Rgba(vec![10, 20, 30, 0, 10, 20, 30, 255]);
         assert_eq!(rgba.into_rgb(), [255, 255, 255, 10, 20, 30]);
         assert_eq!(Samples::GreyAlpha(vec![0, 128]).into_rgb(), [127, 127, 127]);
+    }
+
+    #[test]
+    fn masks_are_read_from_brightness_or_transparency() {
+        let rgba = || Samples::Rgba(vec![255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0, 255, 255, 0, 0, 128]);
+        let bright = rgba().into_mask(MaskReading::Brightness).unwrap();
+        assert_eq!(bright, [255, 255, 255, 0, 0, 0, 0, 0, 0, 128, 0, 0], "what is transparent is black");
+        let transparent = rgba().into_mask(MaskReading::Transparency).unwrap();
+        assert_eq!(transparent, [0, 0, 0, 255, 255, 255, 0, 0, 0, 127, 127, 127]);
+        let grey = || Samples::Grey(vec![7]);
+        assert_eq!(grey().into_mask(MaskReading::Brightness).unwrap(), [7, 7, 7]);
+        assert!(grey().into_mask(MaskReading::Transparency).unwrap_err().contains("no transparency"));
+        let pairs = || Samples::GreyAlpha(vec![200, 255, 200, 0]);
+        assert_eq!(pairs().into_mask(MaskReading::Brightness).unwrap(), [200, 200, 200, 0, 0, 0]);
+        assert_eq!(pairs().into_mask(MaskReading::Transparency).unwrap(), [0, 0, 0, 255, 255, 255]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::{FluxTransformer, SINUSOID_WIDTH};
 use crate::layers::Linear;
 use afterimage_core::{Error, Result};
 use afterimage_device::{Activation, Combine, Device, Finish, Precision, View, ViewMut};
+use std::ops::Range;
 
 /// What the encoders and the request give.
 pub struct ConditioningInputs<'a> {
@@ -26,10 +27,12 @@ pub struct ConditioningInputs<'a> {
 /// An attention bias that depends on the context token attended to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenBias {
-    /// Added for every query: ln n for a token that stands for n equal ones. One number a context token.
+    /// Added for every query: ln n for a token that stands for n equal ones, ln of its weight for one that counts less.
+    /// One number a context token.
     pub for_all: Vec<f32>,
-    /// Added for queries that are not Redux tokens: ln strength on Redux tokens. One number a context token; tokens
-    /// with a number other than 0 are the exempt queries.
+    /// The Redux tokens among the context tokens.
+    pub redux: Range<usize>,
+    /// Added on Redux tokens for queries that are none: ln strength. One number a step.
     pub for_others: Vec<f32>,
 }
 
@@ -53,34 +56,57 @@ pub struct Conditioning<D: Device> {
     pub(super) steps: usize,
 }
 
-/// A [`TokenBias`] over all tokens, on the device: a number for each.
+/// A [`TokenBias`] over all tokens, on the device.
 pub(super) struct DeviceBias<D: Device> {
+    /// A number a token.
     pub offset: D::Buffer,
-    pub gated: D::Buffer,
+    /// A number a token, for each strength that any step has.
+    pub gated: Vec<D::Buffer>,
+    /// Which of these is each step's.
+    pub gated_of_step: Vec<usize>,
+    /// A number a token.
     pub gate: D::Buffer,
 }
 
-/// A [`TokenBias`] over all tokens.
+impl<D: Device> DeviceBias<D> {
+    /// What Redux tokens have in `step` for queries that are none.
+    pub fn gated(&self, step: usize) -> Option<&D::Buffer> {
+        self.gated.get(*self.gated_of_step.get(step)?)
+    }
+}
+
+/// A [`TokenBias`] over all tokens; the fields are those of [`DeviceBias`].
 struct ExpandedBias {
     offset: Vec<f32>,
-    gated: Vec<f32>,
+    gated: Vec<Vec<f32>>,
+    gated_of_step: Vec<usize>,
     gate: Vec<f32>,
 }
 
 impl ExpandedBias {
     fn new(bias: &TokenBias, image_tokens: usize) -> Self {
-        let extend = |values: &[f32], fill: f32| {
-            let mut values = values.to_vec();
-            values.resize(values.len() + image_tokens, fill);
-            values
+        let tokens = bias.for_all.len() + image_tokens;
+        let (mut strengths, mut gated_of_step) = (Vec::<f32>::new(), Vec::new());
+        for strength in &bias.for_others {
+            let known = strengths.iter().position(|known| known.to_bits() == strength.to_bits());
+            gated_of_step.push(known.unwrap_or(strengths.len()));
+            if known.is_none() {
+                strengths.push(*strength);
+            }
+        }
+        let on_redux = |inside: f32, outside: f32| {
+            (0..tokens).map(|token| if bias.redux.contains(&token) { inside } else { outside }).collect::<Vec<_>>()
         };
-        let gate: Vec<f32> = bias.for_others.iter().map(|value| if *value == 0.0 { 1.0 } else { 0.0 }).collect();
-        Self { offset: extend(&bias.for_all, 0.0), gated: extend(&bias.for_others, 0.0), gate: extend(&gate, 1.0) }
+        let mut offset = bias.for_all.clone();
+        offset.resize(tokens, 0.0);
+        let gated = strengths.into_iter().map(|strength| on_redux(strength, 0.0)).collect();
+        Self { offset, gated, gated_of_step, gate: on_redux(0.0, 1.0) }
     }
 
     fn upload<D: Device>(self, device: &D) -> Result<DeviceBias<D>> {
-        let [offset, gated, gate] = [self.offset, self.gated, self.gate].map(|values| device.upload(values));
-        Ok(DeviceBias { offset: offset?, gated: gated?, gate: gate? })
+        let Self { offset, gated, gated_of_step, gate } = self;
+        let gated = gated.into_iter().map(|values| device.upload(values)).collect::<Result<_>>()?;
+        Ok(DeviceBias { offset: device.upload(offset)?, gated, gated_of_step, gate: device.upload(gate)? })
     }
 }
 
@@ -88,6 +114,13 @@ impl<D: Device> Conditioning<D> {
     /// Steps it was prepared for.
     pub fn steps(&self) -> usize {
         self.steps
+    }
+
+    /// Whether attention in `step` differs from the step before it in more than what its tokens are.
+    pub(super) fn changes_bias_at(&self, step: usize) -> bool {
+        self.bias
+            .as_ref()
+            .is_some_and(|bias| step > 0 && bias.gated_of_step.get(step) != bias.gated_of_step.get(step - 1))
     }
 
     /// The grid it was prepared for.
@@ -106,10 +139,11 @@ impl<D: Device> FluxTransformer<D> {
         let text_tokens = inputs.context.len() / width;
         let fits = inputs.context.len().is_multiple_of(width)
             && inputs.pooled.len() == self.config.pooled_projection_dim
-            && inputs
-                .bias
-                .as_ref()
-                .is_none_or(|bias| bias.for_all.len() == text_tokens && bias.for_others.len() == text_tokens);
+            && inputs.bias.as_ref().is_none_or(|bias| {
+                bias.for_all.len() == text_tokens
+                    && bias.redux.end <= text_tokens
+                    && bias.for_others.len() == inputs.timesteps.len()
+            });
         if !fits || inputs.grid.tokens() == 0 || inputs.timesteps.is_empty() {
             return Err(Error::internal("conditioning does not fit the transformer's configuration"));
         }
@@ -192,10 +226,11 @@ mod tests {
 
     #[test]
     fn redux_tokens_are_exempt_from_their_own_bias() {
-        let bias = TokenBias { for_all: vec![6.0, 0.0, 0.0], for_others: vec![0.0, -1.0, -1.0] };
+        let bias = TokenBias { for_all: vec![6.0, 0.0, -0.5], redux: 1..3, for_others: vec![-1.0, 0.0, -1.0] };
         let expanded = ExpandedBias::new(&bias, 2);
-        assert_eq!(expanded.offset, [6.0, 0.0, 0.0, 0.0, 0.0]);
-        assert_eq!(expanded.gated, [0.0, -1.0, -1.0, 0.0, 0.0]);
+        assert_eq!(expanded.offset, [6.0, 0.0, -0.5, 0.0, 0.0]);
+        assert_eq!(expanded.gated, [[0.0, -1.0, -1.0, 0.0, 0.0], [0.0; 5]]);
+        assert_eq!(expanded.gated_of_step, [0, 1, 0]);
         assert_eq!(expanded.gate, [1.0, 0.0, 0.0, 1.0, 1.0]);
     }
 }

@@ -264,11 +264,15 @@ impl<D: Device> Evaluation<'_, D> {
         let (hidden, tokens) = (self.hidden, self.tokens);
         let queries = tokens - first;
         let part = |rows, offset| View::new(&workspace.qkv, rows, hidden).strided(3 * hidden).at(offset);
-        let bias = self.conditioning.bias.as_ref().map_or(AttentionBias::None, |bias| AttentionBias::Keys {
-            offset: View::vector(&bias.offset, 0, tokens),
-            gated: View::vector(&bias.gated, 0, tokens),
-            gate: View::vector(&bias.gate, first, queries),
-        });
+        let bias = self.conditioning.bias.as_ref();
+        let bias = match bias.and_then(|bias| Some((bias, bias.gated(self.step)?))) {
+            Some((bias, gated)) => AttentionBias::Keys {
+                offset: View::vector(&bias.offset, 0, tokens),
+                gated: View::vector(gated, 0, tokens),
+                gate: View::vector(&bias.gate, first, queries),
+            },
+            None => AttentionBias::None,
+        };
         let attention = Attention {
             heads: self.flux.config.num_attention_heads,
             scale: 1.0 / (self.flux.config.attention_head_dim as f32).sqrt(),

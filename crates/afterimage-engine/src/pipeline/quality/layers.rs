@@ -6,7 +6,7 @@ use crate::models::flux::{ConditioningInputs, FluxTransformer, Grid};
 use crate::pipeline::context::Context;
 use crate::pipeline::encode::{encode_picture, encode_text};
 use crate::pipeline::latents::{euler_step, pack};
-use crate::pipeline::{Networks, join};
+use crate::pipeline::{Networks, PictureTokens, join};
 use crate::sampling::{TorchGenerator, sigmas, timesteps};
 use afterimage_core::{Picture, VariationSettings};
 use afterimage_device::Cpu;
@@ -81,7 +81,7 @@ macro_rules! conditioned {
             timesteps: &timesteps(networks.files().scheduler(), &levels[..STEPS as usize]),
             guidance: 3.5,
             grid: GRID,
-            bias: context.bias.clone(),
+            bias: context.bias(0..STEPS, STEPS),
         };
         let $conditioning = $transformer.condition(&inputs).unwrap();
         let mut $workspace = $transformer.workspace(&$conditioning).unwrap();
@@ -92,7 +92,7 @@ macro_rules! conditioned {
 impl Subject {
     fn new(exact: &Networks<Cpu>, photo: &Picture) -> Self {
         let text = encode_text(exact, exact.fixed(), "").unwrap();
-        let tokens = [Arc::new(encode_picture(exact, photo, 1.0).unwrap())];
+        let tokens = [PictureTokens::whole(encode_picture(exact, photo).unwrap())];
         let width = exact.files().flux().joint_attention_dim;
         let context = join(width, text, &tokens, &VariationSettings::default());
         let channels = exact.files().vae().latent_channels;
