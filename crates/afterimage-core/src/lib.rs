@@ -2,6 +2,7 @@
 //!
 //! This crate knows nothing of tensors, HTTP or SQL.
 
+mod balance;
 mod error;
 mod field;
 mod generation_facts;
@@ -22,6 +23,7 @@ mod stage;
 mod task;
 mod text;
 
+pub use balance::Balance;
 pub use error::{Error, Result};
 pub use field::Field;
 pub use generation_facts::{GenerationFacts, PictureFacts};

@@ -3,6 +3,7 @@
 use crate::range::{check_range, out_of_range};
 use crate::{Error, Field, MaskReading, Result, limits};
 use serde::{Deserialize, Serialize};
+use std::str::FromStr;
 
 /// The things the engine can do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,6 +67,23 @@ pub struct StrengthSpan {
     pub end: f64,
     /// 0..=1, as [`VariationSettings::redux_strength`].
     pub strength: f64,
+}
+
+impl FromStr for StrengthSpan {
+    type Err = String;
+
+    /// `STRENGTH@START:END`, such as `0.4@0.5:1`.
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let number = |text: &str| text.trim().parse::<f64>().ok().filter(|number| (0.0..=1.0).contains(number));
+        let read = || {
+            let (strength, span) = text.split_once('@')?;
+            let (start, end) = span.split_once(':')?;
+            Some(Self { start: number(start)?, end: number(end)?, strength: number(strength)? })
+        };
+        let span = read().filter(|span| span.start < span.end);
+        let shown = crate::shortened(text);
+        span.ok_or_else(|| format!("{shown:?} is no strength of a part of the run; expected STRENGTH@START:END such as 0.4@0.5:1, all from 0 to 1"))
+    }
 }
 
 /// Which part of the picture is painted anew, and how.
@@ -223,6 +241,16 @@ mod tests {
         assert!(settings.uses_pictures() && settings.check(1, false).is_ok());
         let silent = VariationSettings { redux_strength: 0.0, ..with_spans(&[[0.0, 0.5, 0.0]]) };
         assert!(!silent.uses_pictures());
+    }
+
+    #[test]
+    fn spans_are_written_as_on_the_command_line() {
+        let span = |start, end, strength| Ok(StrengthSpan { start, end, strength });
+        assert_eq!("0.4@0.5:1".parse(), span(0.5, 1.0, 0.4));
+        assert_eq!(" 1 @ 0 : 0.25 ".parse(), span(0.0, 0.25, 1.0));
+        for bad in ["", "0.4", "@0:1", "0.4@1:0", "0.4@0:2", "2@0:1", "a@0:1", "0.4@0.5", "NaN@0:1", "0.4@0:1:2"] {
+            assert!(bad.parse::<StrengthSpan>().is_err(), "{bad}");
+        }
     }
 
     #[test]

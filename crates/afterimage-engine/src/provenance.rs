@@ -1,7 +1,7 @@
 //! From a generation to files that say how they were made, the same for every front end.
 
 use crate::generation::Generation;
-use afterimage_core::{Error, GenerationFacts, GenerationRequest, ModelFacts, Result, Task};
+use afterimage_core::{Error, GenerationFacts, GenerationRequest, ModelFacts, Result, Task, VariationSeed};
 use afterimage_imaging::{OutputFormat, OutputMetadata, encode};
 use serde::Serialize;
 use std::borrow::Cow;
@@ -79,6 +79,9 @@ pub fn encode_pictures(
     // What was drawn or left to the model is recorded as what it became.
     let request = GenerationRequest {
         seed: Some(facts.seed),
+        variation_seed: request
+            .variation_seed
+            .map(|variation| VariationSeed { seed: facts.variation_seed, ..variation }),
         size: Some(facts.size),
         enlarge: facts.enlarge,
         loras: facts.loras.clone(),
@@ -124,8 +127,14 @@ fn parameters_text(request: &GenerationRequest, model: &str, index: usize) -> St
         let loras: Vec<String> = request.loras.iter().map(|lora| format!("{}: {}", lora.name, lora.scale)).collect();
         let _ = write!(text, ", LoRA: {}", quoted(&loras.join(", ")));
     }
-    if let Task::ImageToImage { strength } = request.task {
+    if let Some(VariationSeed { seed: Some(seed), strength }) = request.variation_seed {
+        let _ = write!(text, ", Variation seed: {seed}, Variation seed strength: {strength}");
+    }
+    if let Some(strength) = request.task.strength() {
         let _ = write!(text, ", Denoising strength: {strength}");
+    }
+    if let Task::Inpaint(settings) = &request.task {
+        let _ = write!(text, ", Mask blur: {}", settings.mask_blur);
     }
     if request.num_images > 1 {
         let _ = write!(text, ", Batch size: {}, Batch pos: {index}", request.num_images);
@@ -176,7 +185,7 @@ impl Recorded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use afterimage_core::{Size, VariationSettings};
+    use afterimage_core::{InpaintSettings, Role, Size, VariationSettings};
 
     #[test]
     fn what_is_recorded_is_read() {
@@ -187,9 +196,14 @@ mod tests {
                 ..VariationSettings::default()
             }),
             Task::ImageToImage { strength: 1.0 / 3.0 },
+            Task::Inpaint(InpaintSettings { mask_blur: 1.5, crop_padding: Some(8), ..InpaintSettings::default() }),
             Task::TextToImage,
         ] {
-            let request = request(task, Some("雪山"));
+            let request = GenerationRequest {
+                roles: vec![Role::Picture, Role::Mask],
+                variation_seed: Some(VariationSeed { seed: Some(9), strength: 0.1 }),
+                ..request(task, Some("雪山"))
+            };
             let cache = Some(CacheRecord { threshold: 0.1, cached_steps: 3 });
             let written =
                 Parameters { request: &request, model: "a, b", device: "cpu", dtype: "bf16", cache, safety: None };

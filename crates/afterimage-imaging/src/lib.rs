@@ -23,7 +23,7 @@ mod resize;
 mod sheet;
 mod source;
 
-pub use afterimage_core::{Error, Field, OutputFormat, Picture, PictureLimits, Result, Size};
+pub use afterimage_core::{Error, Field, OutputFormat, Picture, PictureLimits, Reading, Result, Size};
 pub use decode::{PictureHeader, SourcePicture, decode, decode_as, decode_source, read_header};
 pub use encode::{OutputMetadata, encode};
 pub use format::PictureFormat;
@@ -31,4 +31,4 @@ pub use mask::{MaskRegion, blend, fill_resize, gaussian_blur, luma, paste};
 pub use recorded::read_parameters;
 pub use resize::{Filter, resize, resize_part};
 pub use sheet::{CaptionedPicture, contact_sheet, picture_table, thumbnail};
-pub use source::{read_file, read_stream};
+pub use source::{read_file, read_file_as, read_stream};

@@ -1,7 +1,7 @@
 //! Reading picture files and streams without trusting their size.
 
-use crate::decode::{SourcePicture, decode_source, too_many_bytes};
-use afterimage_core::{Error, PictureLimits, Result};
+use crate::decode::{SourcePicture, decode_as, too_many_bytes};
+use afterimage_core::{Error, PictureLimits, Reading, Result};
 use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Read};
 use std::path::Path;
@@ -13,6 +13,14 @@ use std::path::Path;
 /// a folder, a device or pipe (never opened, since opening a pipe waits for its writer), an empty or too large file, and
 /// everything that [`crate::decode`] refuses. [`Error::Io`] when the machine fails.
 pub fn read_file(path: &Path, limits: &PictureLimits) -> Result<SourcePicture> {
+    read_file_as(path, limits, Reading::Picture)
+}
+
+/// [`read_file`] of a file that is read as `reading` says.
+///
+/// # Errors
+/// As for [`read_file`]; also for a mask without the transparency that is to be read.
+pub fn read_file_as(path: &Path, limits: &PictureLimits, reading: Reading) -> Result<SourcePicture> {
     let name = path.display().to_string();
     let metadata = std::fs::metadata(path).map_err(|source| open_error(path, source))?;
     check_kind(&name, &metadata)?;
@@ -26,19 +34,25 @@ pub fn read_file(path: &Path, limits: &PictureLimits) -> Result<SourcePicture> {
     let bytes = read_limited(file, limits)
         .map_err(|source| Error::io(path, source))?
         .ok_or_else(|| too_many_bytes(&name, None, limits))?;
-    decode_source(&bytes, &name, limits)
+    decode_as(&bytes, &name, limits, reading)
 }
 
-/// Reads and decodes a picture from a stream such as standard input. `source_name` is what messages call it.
+/// Reads and decodes a picture from a stream such as standard input, as `reading` says. `source_name` is what messages call
+/// it.
 ///
 /// # Errors
 /// [`Error::Picture`] when the stream is empty, longer than the limit (reading stops there), breaks off, or holds
 /// something that [`crate::decode`] refuses.
-pub fn read_stream(stream: impl Read, source_name: &str, limits: &PictureLimits) -> Result<SourcePicture> {
+pub fn read_stream(
+    stream: impl Read,
+    source_name: &str,
+    limits: &PictureLimits,
+    reading: Reading,
+) -> Result<SourcePicture> {
     let bytes = read_limited(stream, limits)
         .map_err(|source| Error::picture(source_name, format!("cannot be read: {source}")))?
         .ok_or_else(|| too_many_bytes(source_name, None, limits))?;
-    decode_source(&bytes, source_name, limits)
+    decode_as(&bytes, source_name, limits, reading)
 }
 
 /// `None` when the stream is longer than the limit.

@@ -15,7 +15,7 @@ const SIDE_STEP: u32 = 16;
 /// The price of `request` in millionths of a dollar, by what is known of it; `input` is the size of its first picture.
 /// What is due in the end is counted by what was made, see [`afterimage_jobs::JobSpec::rates`].
 pub fn quote(rates: Rates, request: &GenerationRequest, input: Option<Size>) -> i64 {
-    let of_input = input.filter(|_| matches!(request.task, Task::ImageToImage { .. }));
+    let of_input = input.filter(|_| matches!(request.task, Task::ImageToImage { .. } | Task::Inpaint(_)));
     let size = request.size.or(of_input).unwrap_or(UNKNOWN).rounded_down_to(SIDE_STEP);
     rates.micros(size, request.steps, request.num_images)
 }

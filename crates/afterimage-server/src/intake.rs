@@ -122,27 +122,6 @@ pub async fn take_text(intake: &Intake, key: &KeyId, field: &str, text: &str) ->
     take_bytes(intake, key, field, bytes.await?).await
 }
 
-/// Takes the picture `first` of a request, which its body `body` came with, and those of the list `further`; each with the
-/// name of its field.
-///
-/// # Errors
-/// Those of [`take_text`] for the first that cannot be used; it names the place in a list, as `images[0]`.
-pub async fn take_texts(
-    intake: &Intake,
-    key: &KeyId,
-    first: Option<(String, &str)>,
-    further: (&str, &[String]),
-    body: &Bytes,
-) -> Result<Vec<RequestPicture>, Refusal> {
-    let (name, texts) = further;
-    let listed = texts.iter().enumerate().map(|(index, text)| (format!("{name}[{index}]"), text.as_str()));
-    let mut pictures = Vec::with_capacity(texts.len() + 1);
-    for (field, text) in first.into_iter().chain(listed) {
-        pictures.push(take_text(intake, key, &field, text).await?.holding(body));
-    }
-    Ok(pictures)
-}
-
 /// Takes a file that came with a request of `key`.
 ///
 /// # Errors

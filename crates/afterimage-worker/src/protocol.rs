@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Raised whenever a message changes its meaning. Both sides are the same binary, unless somebody replaced it while the
 /// server was running.
-pub const PROTOCOL_VERSION: u32 = 6;
+pub const PROTOCOL_VERSION: u32 = 7;
 
 /// Tells one job from the next within the life of a process.
 pub type JobNumber = u64;

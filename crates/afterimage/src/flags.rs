@@ -1,5 +1,6 @@
 //! Groups of flags that commands share. The doc comments are the help.
 
+use crate::control_flags::NearFlags;
 use crate::devices::{self, DeviceWord};
 use crate::failure::CommandFailure;
 use crate::origin::Origins;
@@ -272,6 +273,9 @@ pub struct RequestFlags {
         value_parser = values::seed
     )]
     pub seed: Seed,
+
+    #[command(flatten)]
+    pub near: NearFlags,
 
     /// Pictures to make, 1 to 4
     ///

@@ -9,6 +9,7 @@ mod cancel;
 mod cli;
 mod commands;
 mod config;
+mod control_flags;
 mod database_flag;
 mod definition;
 mod devices;

@@ -58,7 +58,13 @@ impl Origins {
         match field {
             Field::Image => PICTURES.to_owned(),
             Field::Loras => self.subject("lora"),
+            Field::Start => self.subject("init"),
+            Field::CropPadding => self.subject("mask_crop"),
             Field::ImageWeight
+            | Field::ImageMask
+            | Field::Mask
+            | Field::MaskBlur
+            | Field::VariationStrength
             | Field::Prompt
             | Field::Size
             | Field::Steps

@@ -1,7 +1,7 @@
 //! Parsers of flag values. Their messages follow `FLAG: `.
 
 use crate::failure::shortened;
-use afterimage_core::{Size, limits};
+use afterimage_core::{Size, StrengthSpan, limits};
 use afterimage_engine::{CacheThreshold, DeviceChoice, LoraFile};
 use afterimage_jobs::{BucketUrl, Secret};
 use afterimage_server::network::Cidr;
@@ -46,9 +46,43 @@ pub fn strength(text: &str) -> Result<f64, String> {
     number(text, &limits::STRENGTH)
 }
 
-/// `--redux-strength`.
-pub fn redux_strength(text: &str) -> Result<f64, String> {
-    number(text, &limits::REDUX_STRENGTH)
+/// `--redux-strength`: one for the whole run, and those of parts of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReduxStrength {
+    /// Outside the parts.
+    pub whole: f64,
+    /// The parts.
+    pub spans: Vec<StrengthSpan>,
+}
+
+/// `--redux-strength`: `F`, and `F@START:END` for parts of the run.
+pub fn redux_strength(text: &str) -> Result<ReduxStrength, String> {
+    let (mut whole, mut spans) = (None, Vec::new());
+    for part in text.split(',') {
+        if part.contains('@') {
+            spans.push(part.parse()?);
+        } else if whole.is_some() {
+            return Err("two strengths for the whole run; name one".to_owned());
+        } else {
+            whole = Some(number(part, &limits::REDUX_STRENGTH)?);
+        }
+    }
+    Ok(ReduxStrength { whole: whole.unwrap_or(1.0), spans })
+}
+
+/// `--mask-blur`.
+pub fn mask_blur(text: &str) -> Result<f64, String> {
+    number(text, &limits::MASK_BLUR)
+}
+
+/// `--mask-crop`.
+pub fn crop_padding(text: &str) -> Result<u32, String> {
+    whole_number(text, &limits::CROP_PADDING)
+}
+
+/// `--variation-strength`.
+pub fn variation_strength(text: &str) -> Result<f64, String> {
+    number(text, &limits::VARIATION_STRENGTH)
 }
 
 /// `--redux-downsample`.
@@ -342,6 +376,18 @@ mod tests {
     }
 
     #[test]
+    fn a_strength_may_have_parts() {
+        let parsed = redux_strength("0.8,0.2@0.5:1, 0@0:0.25").unwrap();
+        assert_eq!(parsed.whole, 0.8);
+        let spans: Vec<_> = parsed.spans.iter().map(|span| [span.start, span.end, span.strength]).collect();
+        assert_eq!(spans, [[0.5, 1.0, 0.2], [0.0, 0.25, 0.0]]);
+        assert_eq!(redux_strength("0.5@0:1").unwrap().whole, 1.0);
+        for text in ["", "0.5,0.6", "2", "0.5@1", "0.5@0:2", "0.5@a:b", "@0:1", "0.5@0:1@"] {
+            assert!(redux_strength(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn messages_say_what_would_be_right() {
         assert_eq!(steps("51"), Err("51 is out of range; 1 to 50 are accepted".to_owned()));
         assert_eq!(steps("-3"), Err("-3 is out of range; 1 to 50 are accepted".to_owned()));
@@ -401,7 +447,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_a_parser_panic(text: String) {
-            let _ = (steps(&text), guidance(&text), size(&text), seed(&text), device(&text));
+            let _ = (steps(&text), guidance(&text), size(&text), seed(&text), device(&text), redux_strength(&text));
         }
 
         #[test]

@@ -1,6 +1,6 @@
 //! The program against diffusers: it must reproduce the pictures of the parity kit.
 //!
-//! Each folder of `cases` and `cases-extra` in `crates/afterimage-engine/tests/parity` holds a `case.json` with a command line, the input, and
+//! Each folder of `cases`, `cases-extra` and `cases-inpaint` in `crates/afterimage-engine/tests/parity` holds a `case.json` with a command line, the input, and
 //! the pictures that diffusers made in f32 on the CPU. A case passes when every picture has the right size, differs by at
 //! most `max_diff` of 255 levels anywhere, and reaches `psnr` dB. Some of them run through the stand-in for a card's driver as
 //! well.
@@ -48,9 +48,10 @@ enum Machine<'a> {
 /// What a picture by way of a card has to reach, in dB: sums in another order, and nothing else.
 const ON_A_CARD: f64 = 45.0;
 
-/// Redux with a prompt, another picture's shape, two pictures of one noise, several pictures that are mixed.
+/// Redux with a prompt, another picture's shape, two pictures of one noise, several pictures that are mixed, a painted part.
 #[cfg(target_os = "linux")]
-const CARD_CASES: [&str; 4] = ["cases/vary-prompt", "cases/img2img", "cases/vary-two", "cases-extra/narrow-mix"];
+const CARD_CASES: [&str; 5] =
+    ["cases/vary-prompt", "cases/img2img", "cases/vary-two", "cases-extra/narrow-mix", "cases-inpaint/inpaint-two"];
 
 fn kit() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../afterimage-engine/tests/parity")
@@ -58,7 +59,8 @@ fn kit() -> PathBuf {
 
 #[test]
 fn pictures_are_those_of_diffusers() {
-    let mut folders: Vec<PathBuf> = ["cases", "cases-extra"].iter().flat_map(|kind| cases(&kit().join(kind))).collect();
+    let mut folders: Vec<PathBuf> =
+        ["cases", "cases-extra", "cases-inpaint"].iter().flat_map(|kind| cases(&kit().join(kind))).collect();
     folders.sort();
     check(&folders, Machine::Processor);
 }

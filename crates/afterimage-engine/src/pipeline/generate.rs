@@ -45,7 +45,8 @@ pub(super) fn generate<D: Device>(networks: &Networks<D>, order: &Order) -> Resu
     let files = networks.files();
     let sizes: Vec<_> = sources.iter().map(|source| Some(source.size())).collect();
     request.check(&sizes)?;
-    let size = output_size(files, request, sources)?;
+    let asked_size = asked_size(files, request, sources);
+    let size = usable_size(asked_size, files.size_step())?;
     let loras = networks.select(&request.loras)?;
     let plan = Plan::new(request, size, files.size_step(), files.enlarge());
     let review = networks.safety.review(request);
@@ -54,7 +55,9 @@ pub(super) fn generate<D: Device>(networks: &Networks<D>, order: &Order) -> Resu
     let order = &Order { observer, ..*order };
     let unchanged = unchanged_source(request, sources);
     let painting = match (&request.task, request.start(sources), request.in_role(Role::Mask, sources).next()) {
-        (Task::Inpaint(settings), Some(picture), Some(mask)) => Some(Painting::new(picture, mask, settings, size)?),
+        (Task::Inpaint(settings), Some(picture), Some(mask)) => {
+            Some(Painting::new(picture, mask, settings, [asked_size, size])?)
+        }
         _ => None,
     };
     if unchanged.is_none() {
@@ -127,14 +130,13 @@ fn extent(plan: &Plan, size: Size, order: &Order) -> Extent {
     Extent { size: largest, steps, pictures: num_images, picture_bytes }
 }
 
-/// The size that `request` ends up with.
-fn output_size(files: &ModelFiles, request: &GenerationRequest, sources: &[Picture]) -> Result<Size> {
-    let size = match (request.size, request.start(sources)) {
+/// The size that `request` asks for, before it is rounded.
+fn asked_size(files: &ModelFiles, request: &GenerationRequest, sources: &[Picture]) -> Size {
+    match (request.size, request.start(sources)) {
         (Some(size), _) => size,
         (None, Some(start)) => start.size(),
         (None, None) => files.native_size(),
-    };
-    usable_size(size, files.size_step())
+    }
 }
 
 /// The picture that `request` gives back as it is, if it does: the one to start from when the strength leaves no step.

@@ -27,11 +27,17 @@ pub(super) struct Painting {
 }
 
 impl Painting {
-    /// `size` is that of the results before they are put back.
+    /// `asked` is the size that was asked for, whose shape a cropped part gets as far as it can; `size` is that of the
+    /// results before they are put back.
     ///
     /// # Errors
     /// [`Error::Field`] `mask` when a part is to be cropped and the mask is black.
-    pub fn new(picture: &Picture, mask: &Picture, settings: &InpaintSettings, size: Size) -> Result<Self> {
+    pub fn new(
+        picture: &Picture,
+        mask: &Picture,
+        settings: &InpaintSettings,
+        [asked, size]: [Size; 2],
+    ) -> Result<Self> {
         let mask = gaussian_blur(mask, settings.mask_blur);
         let keep_outside = settings.keep_outside;
         let original = picture.clone();
@@ -41,7 +47,7 @@ impl Painting {
         };
         // The region is one of both.
         let mask = resize(&mask, picture.size(), Filter::Lanczos)?;
-        let region = MaskRegion::around(&mask, size, padding).ok_or_else(|| {
+        let region = MaskRegion::around(&mask, asked, padding).ok_or_else(|| {
             Error::field(Field::Mask, "it is black, so that there is no part to work on; white is painted anew")
         })?;
         let part = fill_resize(&region.of(picture)?, size, Filter::Lanczos)?;
@@ -133,7 +139,7 @@ mod tests {
         // 127 and 128 beside each other, at the first pixel of the second column of latents.
         let mask = grey(32, 16, |x, _| if x < 8 { 127 } else { 128 });
         let settings = InpaintSettings::default();
-        let painting = Painting::new(&grey(32, 16, |_, _| 0), &mask, &settings, size).unwrap();
+        let painting = Painting::new(&grey(32, 16, |_, _| 0), &mask, &settings, [size; 2]).unwrap();
         let painted = painting.painted(size, Grid { rows: 1, columns: 2 }, 1).unwrap();
         assert_eq!(painted, [false, true, false, true, true, true, true, true]);
     }
@@ -145,7 +151,7 @@ mod tests {
         let mask = grey(16, 16, |x, _| [0, 255][usize::from(x >= 8)]);
         let with = |keep_outside| {
             let settings = InpaintSettings { keep_outside, ..InpaintSettings::default() };
-            Painting::new(&picture, &mask, &settings, size).unwrap().put_back(&result).unwrap()
+            Painting::new(&picture, &mask, &settings, [size; 2]).unwrap().put_back(&result).unwrap()
         };
         assert_eq!(with(true), grey(16, 16, |x, y| if x < 8 { (x * 16 + y) as u8 } else { 200 }));
         assert_eq!(with(false), result);
@@ -157,13 +163,13 @@ mod tests {
         let mask = grey(64, 48, |x, y| [0, 255][usize::from((20..28).contains(&x) && (20..28).contains(&y))]);
         let settings = InpaintSettings { crop_padding: Some(4), ..InpaintSettings::default() };
         let size = Size::new(32, 32);
-        let painting = Painting::new(&picture, &mask, &settings, size).unwrap();
+        let painting = Painting::new(&picture, &mask, &settings, [size; 2]).unwrap();
         assert_eq!(painting.picture().size(), size);
         let back = painting.put_back(&grey(32, 32, |_, _| 7)).unwrap();
         let inside = |x, y| (20..28).contains(&x) && (20..28).contains(&y);
         assert_eq!(back, grey(64, 48, |x, y| if inside(x, y) { 7 } else { (x + y) as u8 }));
         let black = grey(8, 8, |_, _| 0);
-        let error = Painting::new(&picture, &black, &settings, size).err().unwrap();
+        let error = Painting::new(&picture, &black, &settings, [size; 2]).err().unwrap();
         assert!(matches!(error, Error::Field { field: Field::Mask, .. }), "{error}");
         assert!(Painting::new(&picture, &black, &InpaintSettings::default(), size).is_ok(), "nothing to paint");
     }

@@ -65,20 +65,21 @@ pub fn decode_source(bytes: &[u8], source_name: &str, limits: &PictureLimits) ->
     Ok(SourcePicture { picture, converted_from })
 }
 
-/// [`decode`] of a file that is read as `reading` says. A mask becomes a picture whose brightness is how much of a pixel it
+/// [`decode_source`] of a file that is read as `reading` says. A mask becomes a picture whose brightness is how much of a pixel it
 /// names; its colours are taken as they are, whatever profile they have.
 ///
 /// # Errors
 /// As for [`decode`]; also for a mask without the transparency that is to be read.
-pub fn decode_as(bytes: &[u8], source_name: &str, limits: &PictureLimits, reading: Reading) -> Result<Picture> {
+pub fn decode_as(bytes: &[u8], source_name: &str, limits: &PictureLimits, reading: Reading) -> Result<SourcePicture> {
     let reading = match reading {
-        Reading::Picture => return decode(bytes, source_name, limits),
+        Reading::Picture => return decode_source(bytes, source_name, limits),
         Reading::Mask(reading) => reading,
     };
     let format = accepted_format(bytes, source_name, limits)?;
     let decoded = samples_of(format, bytes, source_name, limits)?;
     let samples = decoded.samples.into_mask(reading).map_err(|problem| Error::picture(source_name, problem))?;
-    upright([decoded.width, decoded.height], samples, &metadata::read(format, bytes))
+    let picture = upright([decoded.width, decoded.height], samples, &metadata::read(format, bytes))?;
+    Ok(SourcePicture { picture, converted_from: None })
 }
 
 fn upright([width, height]: [u32; 2], rgb: Vec<u8>, metadata: &Metadata) -> Result<Picture> {

@@ -1,8 +1,12 @@
 //! From checked values to a generation request. Settings of the same name mean the same in all dialects.
 
 use crate::parameters::Values;
-use crate::parameters::common::IMAGE_WEIGHTS;
-use afterimage_core::{Field, GenerationRequest, Size, Task, VariationSettings};
+use crate::parameters::common::{
+    BALANCE, IMAGE_WEIGHTS, KEEP_OUTSIDE, MASK_BLUR, MASK_CROP, REDUX_SPANS, VARIATION_SEED, VARIATION_STRENGTH,
+};
+use afterimage_core::{
+    Balance, Field, GenerationRequest, InpaintSettings, MaskReading, Role, Size, Task, VariationSeed, VariationSettings,
+};
 
 /// What a model does with its parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,16 +20,23 @@ pub enum Flow {
 /// Size of text-to-image, which has no picture to take it from.
 const WITHOUT_PICTURE: Size = Size::new(1024, 1024);
 
-/// The request that `values` describe: `prompt`, `strength`, `num_inference_steps`, `guidance_scale`, `num_images`,
+/// The request that `values` describe, of pictures in these roles: `prompt`, `strength`, `num_inference_steps`, `guidance_scale`, `num_images`,
 /// `seed`, `loras` and `enable_safety_checker`. Without a `size` the result of image-to-image has its picture's; results of a model
 /// without the last are checked.
-pub fn generation(flow: Flow, values: &Values, size: Option<Size>, with_picture: bool) -> GenerationRequest {
-    let (task, size) = match (flow, with_picture) {
-        (Flow::Variation, _) => (Task::Variation(variation(values)), size),
-        (Flow::ImageToImage, true) => (Task::ImageToImage { strength: values.number("strength").unwrap_or(0.8) }, size),
-        (Flow::ImageToImage, false) => (Task::TextToImage, Some(size.unwrap_or(WITHOUT_PICTURE))),
+pub fn generation(flow: Flow, values: &Values, size: Option<Size>, roles: &[Role]) -> GenerationRequest {
+    let strength = values.number("strength").unwrap_or(0.8);
+    let (task, size) = match flow {
+        Flow::Variation => (Task::Variation(variation(values, roles.contains(&Role::Start).then_some(strength))), size),
+        Flow::ImageToImage if roles.contains(&Role::Mask) => (Task::Inpaint(inpainting(values, strength)), size),
+        Flow::ImageToImage if !roles.is_empty() => (Task::ImageToImage { strength }, size),
+        Flow::ImageToImage => (Task::TextToImage, Some(size.unwrap_or(WITHOUT_PICTURE))),
     };
     let mut request = GenerationRequest::new(task);
+    if roles.iter().any(|role| *role != Role::Picture) {
+        request.roles = roles.to_vec();
+    }
+    let near = values.number(VARIATION_STRENGTH).filter(|strength| *strength > 0.0);
+    request.variation_seed = near.map(|strength| VariationSeed { seed: values.seed(VARIATION_SEED), strength });
     request.prompt = values.text("prompt").map(str::to_owned);
     request.size = size;
     if let Some(steps) = values.integer("num_inference_steps") {
@@ -44,14 +55,33 @@ pub fn generation(flow: Flow, values: &Values, size: Option<Size>, with_picture:
     request
 }
 
-/// `redux_strength`, `redux_downsample` and `image_weights`, where a model has them.
-fn variation(values: &Values) -> VariationSettings {
+/// What weighs the pictures, where a model has it.
+fn variation(values: &Values, start_strength: Option<f64>) -> VariationSettings {
     let default = VariationSettings::default();
+    let own = (
+        values.number("redux_strength").unwrap_or(default.redux_strength),
+        values.number("redux_downsample").unwrap_or(default.redux_downsample),
+    );
+    let balance = values.text(BALANCE).and_then(Balance::named);
+    let (redux_strength, redux_downsample) = balance.map_or(own, Balance::settings);
     VariationSettings {
         image_weights: values.numbers(IMAGE_WEIGHTS).to_vec(),
-        redux_strength: values.number("redux_strength").unwrap_or(default.redux_strength),
-        redux_downsample: values.number("redux_downsample").unwrap_or(default.redux_downsample),
+        redux_strength,
+        redux_spans: values.spans(REDUX_SPANS).to_vec(),
+        redux_downsample,
+        start_strength,
         ..default
+    }
+}
+
+/// What says how the masked part is painted.
+fn inpainting(values: &Values, strength: f64) -> InpaintSettings {
+    InpaintSettings {
+        strength,
+        mask_reading: MaskReading::Brightness,
+        mask_blur: values.number(MASK_BLUR).unwrap_or(0.0),
+        crop_padding: values.integer(MASK_CROP).map(|padding| padding as u32),
+        keep_outside: values.switch(KEEP_OUTSIDE),
     }
 }
 
@@ -61,6 +91,12 @@ pub const fn field_name(field: Field) -> &'static str {
         Field::Steps => "num_inference_steps",
         Field::Guidance => "guidance_scale",
         Field::ImageWeight => IMAGE_WEIGHTS,
+        Field::ImageMask => wavespeed::PICTURES.masks,
+        Field::Start => wavespeed::PICTURES.start,
+        Field::Mask => wavespeed::PICTURES.mask,
+        Field::CropPadding => MASK_CROP,
+        Field::MaskBlur => MASK_BLUR,
+        Field::VariationStrength => VARIATION_STRENGTH,
         Field::Image
         | Field::Prompt
         | Field::Size
@@ -92,7 +128,7 @@ mod tests {
         let models = wavespeed::MODELS.iter().chain(&fal::MODELS);
         for model in models.filter(|model| model.flow == Flow::Variation) {
             let values = parse_with(Numbers::OrText, &model.parameters(), fields.as_object().unwrap()).unwrap();
-            let request = generation(model.flow, &values, None, true);
+            let request = generation(model.flow, &values, None, &[Role::Picture]);
             // The ultra model has a name of the service's own for it.
             let has_own_strength = model.parameters().iter().any(|it| it.name == "image_prompt_strength");
             let expected = VariationSettings {
@@ -114,7 +150,7 @@ mod tests {
             let is_checked = |switch| {
                 let body = json!({"image": "x", "image_url": "x", "prompt": "p", "enable_safety_checker": switch});
                 let values = parse_with(Numbers::OrText, &parameters, body.as_object().unwrap()).unwrap();
-                generation(model.flow, &values, None, true).check_safety
+                generation(model.flow, &values, None, &[Role::Picture]).check_safety
             };
             assert!(is_checked(json!(null)) && is_checked(json!(true)), "{}", model.id);
             let has_switch = parameters.iter().any(|parameter| parameter.name == "enable_safety_checker");

@@ -7,6 +7,7 @@ mod generation;
 mod model;
 pub mod openai;
 mod parts;
+mod pictures;
 mod safety;
 mod stored;
 #[cfg(test)]
@@ -18,6 +19,7 @@ pub use field_problem::FieldProblem;
 pub use generation::{Flow, field_name, generation};
 pub use model::Model;
 pub use parts::DialectParts;
+pub use pictures::{PictureNames, TakenPictures, take_pictures};
 pub use safety::{flags, is_all_hidden};
 pub use stored::own_job;
 pub use time_text::{rfc3339, rfc3339_with_offset};

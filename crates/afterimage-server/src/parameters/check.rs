@@ -5,7 +5,7 @@ use super::lora_list;
 use super::parameter::{Kind, Parameter};
 use super::values::Checked;
 use crate::problem::{Problem, ProblemKind};
-use afterimage_core::{LoraChoice, LoraName, Size, limits};
+use afterimage_core::{LoraChoice, LoraName, Size, StrengthSpan, limits};
 use serde_json::{Map, Number, Value};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -13,6 +13,9 @@ use std::ops::RangeInclusive;
 /// Bytes of a number, switch or size as text. Without a bound, white space around them could be any amount, which
 /// would be kept with the request.
 const WORD_BYTES: usize = 64;
+
+/// Bytes of strengths of parts of the run: of as many as there may be, with all the digits of their numbers.
+const SPANS_BYTES: usize = 512;
 
 /// From here on, floating-point numbers leave whole numbers out, so that one written as 1e17 may have meant another.
 const FIRST_INEXACT: f64 = 9_007_199_254_740_992.0;
@@ -51,6 +54,7 @@ pub(super) fn check(numbers: Numbers, parameter: &Parameter, value: &Value) -> R
         Kind::NamedSize { presets, side, absent_side, .. } => {
             check.named_size(presets, side, *absent_side).map(Checked::Size).map(Some)
         }
+        Kind::StrengthSpans => check.spans().map(Checked::Spans).map(Some),
         Kind::Loras => check.loras().map(Checked::Loras).map(Some),
     }
 }
@@ -80,6 +84,7 @@ pub(super) fn expected(kind: &Kind) -> String {
             let (low, high) = (side.start(), side.end());
             format!("one of {}, or {{\"width\", \"height\"}} with {low} to {high} pixels each", names.join(", "))
         }
+        Kind::StrengthSpans => "strengths of parts of the run, such as 1@0:0.3,0.4@0.3:1".to_owned(),
         Kind::Loras => lora_list::EXPECTED.to_owned(),
     }
 }
@@ -207,6 +212,15 @@ impl ParameterCheck<'_> {
             return Err(self.problem(ProblemKind::Missing, message));
         }
         Ok(text.to_owned())
+    }
+
+    fn spans(&self) -> Result<Vec<StrengthSpan>, Problem> {
+        let text = self.bounded_text(SPANS_BYTES)?;
+        if text.trim().is_empty() {
+            return Ok(Vec::new());
+        }
+        let spans = text.split(',').map(str::parse).collect::<Result<_, String>>();
+        spans.map_err(|problem| self.problem(ProblemKind::Malformed, problem))
     }
 
     /// `None` for `auto`, where that is accepted.

@@ -71,6 +71,9 @@ pub enum Kind {
         /// Numbers, at most.
         most: usize,
     },
+    /// Strengths of parts of the run as one text, `1@0:0.3,0.4@0.3:1`; at most as many as
+    /// [`afterimage_core::limits::REDUX_SPANS`] says.
+    StrengthSpans,
     /// `WIDTH*HEIGHT` or `WIDTHxHEIGHT` in pixels; both are read.
     Size {
         /// Accepted pixels per side.

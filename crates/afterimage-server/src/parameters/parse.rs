@@ -52,6 +52,7 @@ fn default(kind: &Kind) -> Option<Checked> {
         | Kind::Picture
         | Kind::Pictures { .. }
         | Kind::NumberList { .. }
+        | Kind::StrengthSpans
         | Kind::Loras => None,
     }
 }
@@ -59,7 +60,7 @@ fn default(kind: &Kind) -> Option<Checked> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use afterimage_core::{LoraChoice, Size};
+    use afterimage_core::{LoraChoice, Size, StrengthSpan};
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -92,6 +93,7 @@ mod tests {
             ),
             Parameter::optional("loras", Kind::Loras, ""),
             Parameter::optional("images", Kind::Pictures { most: 3 }, ""),
+            Parameter::optional("spans", Kind::StrengthSpans, ""),
             Parameter::optional("weights", Kind::NumberList { range: -10.0..=10.0, most: 4 }, ""),
         ]
     }
@@ -212,6 +214,10 @@ mod tests {
             (json!({"image": "x", "images": ["y", " "]}), "images[1]", Missing),
             (json!({"image": "x", "images": [null]}), "images[0]", WrongType),
             (json!({"image": "x", "images": ["a", "b", "c", "d"]}), "images", TooLong),
+            (json!({"image": "x", "spans": 1}), "spans", WrongType),
+            (json!({"image": "x", "spans": "0.5"}), "spans", Malformed),
+            (json!({"image": "x", "spans": "0.5@0:1,"}), "spans", Malformed),
+            (json!({"image": "x", "spans": "9".repeat(1000)}), "spans", TooLong),
             (json!({"image": "x", "weights": 1}), "weights", WrongType),
             (json!({"image": "x", "weights": "[1]"}), "weights", WrongType),
             (json!({"image": "x", "weights": [1, "2"]}), "weights[1]", WrongType),
@@ -269,6 +275,14 @@ mod tests {
             assert_eq!(read(Numbers::OrText, &json!(bad)), Err("loras".to_owned()), "{bad}");
         }
         assert_eq!(read(Numbers::OrText, &json!(r#"[{"path": "a/b"}]"#)), Err("loras[0].path".to_owned()));
+    }
+
+    #[test]
+    fn strengths_of_parts_of_the_run_are_one_text() {
+        let spans = |text: &str| parsed(&json!({"image": "x", "spans": text})).unwrap().spans("spans").to_vec();
+        let expected = |start, end, strength| StrengthSpan { start, end, strength };
+        assert_eq!(spans("1@0:0.3, 0.4@0.3:1"), [expected(0.0, 0.3, 1.0), expected(0.3, 1.0, 0.4)]);
+        assert_eq!(spans(" "), []);
     }
 
     #[test]

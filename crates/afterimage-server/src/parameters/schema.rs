@@ -22,6 +22,9 @@ pub fn json_schema(parameters: &[Parameter]) -> Value {
 }
 
 const SIZE_PATTERN: &str = r"^\s*\d+\s*[*xX]\s*\d+\s*$";
+/// Parts of the run with their strengths, or none.
+const SPANS_PATTERN: &str =
+    r"^\s*([0-9.]+\s*@\s*[0-9.]+\s*:\s*[0-9.]+\s*(,\s*[0-9.]+\s*@\s*[0-9.]+\s*:\s*[0-9.]+\s*)*)?$";
 /// [`afterimage_core::LoraName`]'s rule.
 const LORA_NAME_PATTERN: &str = "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,79}$";
 
@@ -57,6 +60,7 @@ fn property(parameter: &Parameter) -> Value {
             "type": "array", "maxItems": most,
             "items": {"type": "number", "minimum": range.start(), "maximum": range.end()},
         }),
+        Kind::StrengthSpans => json!({"type": "string", "pattern": SPANS_PATTERN}),
         Kind::Size { side, default, separator } => json!({
             "type": "string",
             "pattern": if default.is_some() { SIZE_PATTERN } else { SIZE_OR_AUTO_PATTERN },

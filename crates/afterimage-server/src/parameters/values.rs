@@ -1,6 +1,6 @@
 //! What a request's parameters say, once they are checked.
 
-use afterimage_core::{LoraChoice, Size};
+use afterimage_core::{LoraChoice, Size, StrengthSpan};
 use std::collections::BTreeMap;
 
 /// Checked values, defaults filled in.
@@ -19,6 +19,7 @@ pub(super) enum Checked {
     Loras(Vec<LoraChoice>),
     Texts(Vec<String>),
     Numbers(Vec<f64>),
+    Spans(Vec<StrengthSpan>),
 }
 
 impl Checked {
@@ -105,6 +106,14 @@ impl Values {
     pub fn numbers(&self, name: &str) -> &[f64] {
         match self.0.get(name) {
             Some(Checked::Numbers(list)) => list,
+            _ => &[],
+        }
+    }
+
+    /// The strengths of parts of the run `name`; none for a model that does not have them.
+    pub fn spans(&self, name: &str) -> &[StrengthSpan] {
+        match self.0.get(name) {
+            Some(Checked::Spans(list)) => list,
             _ => &[],
         }
     }

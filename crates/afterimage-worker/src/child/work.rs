@@ -4,9 +4,9 @@ use super::outbox::ReportSender;
 use super::pulse::Pulse;
 use crate::frame::Frame;
 use crate::protocol::{JobNumber, Report, Work};
-use afterimage_core::{Error, GenerationFacts, OutputFormat, Picture, PictureLimits, Result, Stage};
+use afterimage_core::{Error, GenerationFacts, OutputFormat, Picture, PictureLimits, Result, Role, Stage};
 use afterimage_engine::{Engine, MetadataLevel, Observer, encode_pictures};
-use afterimage_imaging::{OutputMetadata, decode, encode};
+use afterimage_imaging::{OutputMetadata, decode_as, encode};
 use afterimage_jobs::{Failure, FailureKind};
 use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -62,7 +62,7 @@ pub fn run(work: &Work, engine: &Engine, reporter: &Reporter) -> Frame<Report> {
 
 fn generate(work: &Work, engine: &Engine, reporter: &Reporter) -> Result<(GenerationFacts, Vec<Bytes>)> {
     let start = Instant::now();
-    let sources = decode_sources(&work.sources, reporter)?;
+    let sources = decode_sources(work, reporter)?;
     let decoded = start.elapsed();
     let generation = engine.generate_for(&work.tenant, &work.request, &sources, reporter)?;
     let generated = Instant::now();
@@ -72,16 +72,23 @@ fn generate(work: &Work, engine: &Engine, reporter: &Reporter) -> Result<(Genera
     Ok((facts, files.into_iter().map(Bytes::from).collect()))
 }
 
-fn decode_sources(sources: &[Bytes], reporter: &Reporter) -> Result<Vec<Picture>> {
-    let several = sources.len() > 1;
+fn decode_sources(work: &Work, reporter: &Reporter) -> Result<Vec<Picture>> {
+    let several = work.sources.len() > 1;
     let decode_one = |(index, bytes): (usize, &Bytes)| {
         if reporter.is_cancelled() {
             return Err(Error::Cancelled);
         }
-        let name = if several { format!("picture {}", index + 1) } else { String::new() };
-        decode(bytes, &name, &PictureLimits::default())
+        let name = match work.request.role(index) {
+            Role::Mask => "mask".to_owned(),
+            Role::PictureMask => "image mask".to_owned(),
+            Role::Start => "the picture to start from".to_owned(),
+            Role::Picture if several => format!("picture {}", index + 1),
+            Role::Picture => String::new(),
+        };
+        let reading = work.request.reading(index);
+        Ok(decode_as(bytes, &name, &PictureLimits::default(), reading)?.picture)
     };
-    sources.iter().enumerate().map(decode_one).collect()
+    work.sources.iter().enumerate().map(decode_one).collect()
 }
 
 fn milliseconds(duration: Duration) -> f64 {

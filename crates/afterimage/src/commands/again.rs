@@ -7,7 +7,7 @@ use crate::hub_files::HubFlags;
 use crate::many_flags::ManyFlags;
 use crate::origin::{Origin, Origins};
 use crate::safety_flags::CheckerFlags;
-use afterimage_core::{GenerationRequest, OutputFormat, Task, limits};
+use afterimage_core::{GenerationRequest, OutputFormat, Role, Task, limits};
 use afterimage_engine::{CacheThreshold, DtypeChoice, Engine, EngineOptions, Recorded};
 use afterimage_imaging::{PictureFormat, read_parameters};
 use clap::{Args, ValueEnum};
@@ -26,7 +26,7 @@ pub struct Again {
     #[arg(value_name = "RESULT")]
     result: PathBuf,
 
-    /// The pictures that it was made of, in the same order; none for text-to-image
+    /// The pictures that it was made of, in the same order, each followed by its mask; none for text-to-image
     #[arg(value_name = "IMAGE", num_args = 0..)]
     images: Vec<PathBuf>,
 
@@ -52,6 +52,7 @@ impl Again {
             // LoRAs that flags name belong to the model.
             requests: vec![GenerationRequest { loras: Vec::new(), ..recorded.request.clone() }],
             grid: None,
+            beside: Vec::new(),
         };
         let output = OutputFlags { output: self.output.output.clone(), format: self.format(format), ..self.output };
         let making = Making {
@@ -77,15 +78,11 @@ impl Again {
     fn check(&self, recorded: &Recorded, origins: &Origins) -> Result<(), CommandFailure> {
         let request = &recorded.request;
         let (given, result) = (self.images.len(), self.result.display());
-        let needed = match &request.task {
-            Task::TextToImage => "no picture",
-            Task::ImageToImage { .. } => "one picture",
-            Task::Variation(settings) if settings.image_weights.len() > 1 => "as many pictures as it has weights",
-            Task::Variation(_) => "the picture that it is a variation of",
-        };
+        let needed = needed_pictures(request);
         let fits = match &request.task {
+            _ if !request.roles.is_empty() => given == request.roles.len(),
             Task::TextToImage => given == 0,
-            Task::ImageToImage { .. } => given == 1,
+            Task::ImageToImage { .. } | Task::Inpaint(_) => given == 1,
             Task::Variation(settings) => {
                 limits::SOURCES.contains(&given)
                     && (settings.image_weights.is_empty() || settings.image_weights.len() == given)
@@ -101,6 +98,26 @@ impl Again {
         }
         Ok(())
     }
+}
+
+/// What `request` was made of, for people.
+fn needed_pictures(request: &GenerationRequest) -> String {
+    if !request.roles.is_empty() {
+        let name = |role: &Role| match role {
+            Role::Picture => "a picture",
+            Role::PictureMask => "its mask",
+            Role::Start => "what it started from",
+            Role::Mask => "a mask",
+        };
+        return request.roles.iter().map(name).collect::<Vec<_>>().join(", ");
+    }
+    match &request.task {
+        Task::TextToImage => "no picture",
+        Task::ImageToImage { .. } | Task::Inpaint(_) => "one picture",
+        Task::Variation(settings) if settings.image_weights.len() > 1 => "as many pictures as it has weights",
+        Task::Variation(_) => "the picture that it is a variation of",
+    }
+    .to_owned()
 }
 
 /// Opens the models with the numbers that were used, unless flags name others.

@@ -1,5 +1,6 @@
 //! `afterimage img2img`: image-to-image.
 
+use crate::control_flags::PaintFlags;
 use crate::failure::CommandFailure;
 use crate::flags::{ModelFlags, OutputFlags, RequestFlags};
 use crate::generate::GenerationRun;
@@ -8,14 +9,13 @@ use crate::many_flags::ManyFlags;
 use crate::origin::Origins;
 use crate::safety_flags::CheckerFlags;
 use crate::values;
-use afterimage_core::Task;
 use clap::Args;
 use std::path::PathBuf;
 
 /// Reshape a picture towards a prompt (FLUX.1-dev, FLUX.1-schnell, SRPO)
 ///
 /// The picture is encoded, noise is added, and the last part of the schedule removes it again under the prompt's
-/// guidance. Composition and colours survive more the lower --strength is.
+/// guidance. Composition and colours survive more the lower --strength is. With --mask only a part is changed.
 #[derive(Args, Debug)]
 pub struct Img2Img {
     /// Picture to start from: JPEG, PNG, WebP, GIF (first frame), BMP or TIFF; a folder of them; `-` is standard input
@@ -40,6 +40,9 @@ pub struct Img2Img {
     strength: f64,
 
     #[command(flatten)]
+    paint: PaintFlags,
+
+    #[command(flatten)]
     request: RequestFlags,
 
     #[command(flatten)]
@@ -62,8 +65,9 @@ impl Img2Img {
     /// Runs the command.
     pub fn run(&self, origins: &Origins) -> Result<(), CommandFailure> {
         GenerationRun {
-            task: Task::ImageToImage { strength: self.strength },
+            task: self.paint.task(self.strength),
             sources: &self.images,
+            beside: self.paint.beside(),
             many: &self.many,
             request: &self.request,
             models: &self.models,

@@ -1,5 +1,6 @@
 //! `afterimage vary`: variations with FLUX Redux.
 
+use crate::control_flags::VariationFlags;
 use crate::failure::CommandFailure;
 use crate::flags::{ModelFlags, OutputFlags, RequestFlags};
 use crate::generate::GenerationRun;
@@ -40,32 +41,8 @@ pub struct Vary {
     )]
     image_weight: Vec<f64>,
 
-    /// Weight of the picture against the prompt, 0 to 1
-    ///
-    /// Attention to the image tokens is multiplied by it. 0 drops them: text-to-image, where the picture has no effect.
-    #[arg(
-        long,
-        env = "AFTERIMAGE_REDUX_STRENGTH",
-        hide_env_values = true,
-        value_name = "F",
-        default_value = "1",
-        value_parser = values::redux_strength
-    )]
-    redux_strength: f64,
-
-    /// How coarsely to see the picture, 1 to 9
-    ///
-    /// The side of the token grid (27 for SigLIP 384/14) is divided by it. Higher values keep mood and palette, leave
-    /// composition to the prompt, and make steps faster; 3 is a good start for restyling.
-    #[arg(
-        long,
-        env = "AFTERIMAGE_REDUX_DOWNSAMPLE",
-        hide_env_values = true,
-        value_name = "F",
-        default_value = "1",
-        value_parser = values::downsample
-    )]
-    redux_downsample: f64,
+    #[command(flatten)]
+    controls: VariationFlags,
 
     /// What an absent prompt feeds into the model
     #[arg(
@@ -102,12 +79,12 @@ impl Vary {
         let settings = VariationSettings {
             image_weights: self.image_weight.clone(),
             empty_prompt: self.empty_prompt,
-            redux_strength: self.redux_strength,
-            redux_downsample: self.redux_downsample,
+            ..self.controls.settings()
         };
         GenerationRun {
             task: Task::Variation(settings),
             sources: &self.images,
+            beside: self.controls.beside(),
             many: &self.many,
             request: &self.request,
             models: &self.models,

@@ -1,6 +1,6 @@
 //! `--grid`: a table of pictures over one setting or two.
 
-use afterimage_core::{Error, GenerationRequest, Picture, Task};
+use afterimage_core::{Error, GenerationRequest, Picture, Task, VariationSeed};
 
 /// Values of one setting, at most.
 const MOST_VALUES: usize = 32;
@@ -14,11 +14,21 @@ pub enum GridSetting {
     Strength,
     ReduxStrength,
     ReduxDownsample,
+    VariationSeed,
+    VariationStrength,
 }
 
 impl GridSetting {
-    const ALL: [Self; 6] =
-        [Self::Seed, Self::Steps, Self::Guidance, Self::Strength, Self::ReduxStrength, Self::ReduxDownsample];
+    const ALL: [Self; 8] = [
+        Self::Seed,
+        Self::Steps,
+        Self::Guidance,
+        Self::Strength,
+        Self::ReduxStrength,
+        Self::ReduxDownsample,
+        Self::VariationSeed,
+        Self::VariationStrength,
+    ];
 
     /// The flag's name.
     pub const fn name(self) -> &'static str {
@@ -29,11 +39,13 @@ impl GridSetting {
             Self::Strength => "strength",
             Self::ReduxStrength => "redux-strength",
             Self::ReduxDownsample => "redux-downsample",
+            Self::VariationSeed => "variation-seed",
+            Self::VariationStrength => "variation-strength",
         }
     }
 
     const fn takes_whole_numbers(self) -> bool {
-        matches!(self, Self::Seed | Self::Steps)
+        matches!(self, Self::Seed | Self::Steps | Self::VariationSeed)
     }
 
     /// Sets it in `request`; whether the request has it.
@@ -43,12 +55,23 @@ impl GridSetting {
             (Self::Steps, _) => request.steps = value as u32,
             (Self::Guidance, _) => request.guidance = value,
             (Self::Strength, Task::ImageToImage { strength }) => *strength = value,
+            (Self::Strength, Task::Inpaint(settings)) => settings.strength = value,
+            (Self::Strength, Task::Variation(settings)) if settings.start_strength.is_some() => {
+                settings.start_strength = Some(value);
+            }
             (Self::ReduxStrength, Task::Variation(settings)) => settings.redux_strength = value,
             (Self::ReduxDownsample, Task::Variation(settings)) => settings.redux_downsample = value,
+            (Self::VariationSeed, _) => self::near(request).seed = Some(value as u64),
+            (Self::VariationStrength, _) => self::near(request).strength = value,
             (Self::Strength | Self::ReduxStrength | Self::ReduxDownsample, _) => return false,
         }
         true
     }
+}
+
+/// The second seed of `request`, which so far leads nowhere.
+fn near(request: &mut GenerationRequest) -> &mut VariationSeed {
+    request.variation_seed.get_or_insert(VariationSeed { seed: None, strength: 0.0 })
 }
 
 /// One setting and its values.

@@ -2,6 +2,7 @@
 
 use super::read::check_standard_input;
 use super::sources::{NamedSource, Sources};
+use super::wanted::WantedPictures;
 use crate::failure::{CommandFailure, describe};
 use crate::flags::OutputFlags;
 use crate::many_flags::ManyFlags;
@@ -33,20 +34,20 @@ pub struct Items {
 }
 
 impl Items {
-    /// Decides where so many results of each picture go, which are called so, and checks that they can be written there.
+    /// Decides where the results that are wanted of each picture go, which are called so, and checks that they can be written there.
     ///
     /// # Errors
     /// A failure with exit code 2 that names the flag.
     pub fn plan(
         sources: Sources,
-        (results, kind): (u32, &str),
+        (wanted, kind): (&WantedPictures, &str),
         output: &OutputFlags,
         many: &ManyFlags,
         origins: &Origins,
     ) -> Result<Self, CommandFailure> {
         let sheet =
             many.contact_sheet.as_deref().map(|path| OutputPlan::file(path, "contact_sheet", origins)).transpose()?;
-        let planned = |name: ResultName<'_>| OutputPlan::new(output, name, results, origins);
+        let planned = |name: ResultName<'_>| OutputPlan::new(output, name, wanted.results(), origins);
         let (items, is_batch) = match sources {
             Sources::Together { paths, named_after } => {
                 let plan = planned(ResultName::after(&named_after, kind))?;
@@ -54,12 +55,14 @@ impl Items {
                 (vec![Item { sources: paths, plan, is_done: false }], false)
             }
             Sources::Each(each) => {
-                check_standard_input(&each.iter().map(|source| source.path.clone()).collect::<Vec<_>>())?;
+                let named: Vec<_> = each.iter().map(|source| source.path.clone()).collect();
+                check_standard_input(&[named, wanted.beside.clone()].concat())?;
                 check_folder(&each, output, origins)?;
                 let item = |source: NamedSource| {
                     let plan = planned(ResultName { stem: &source.name, kind })?;
                     let is_done = plan.is_there() && !many.replace;
-                    Ok(Item { sources: vec![source.path], plan, is_done })
+                    let sources = [vec![source.path], wanted.beside.clone()].concat();
+                    Ok(Item { sources, plan, is_done })
                 };
                 (each.into_iter().map(item).collect::<Result<_, _>>()?, true)
             }

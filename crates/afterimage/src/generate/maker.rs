@@ -10,7 +10,7 @@ use crate::flags::OutputFlags;
 use crate::origin::Origins;
 use crate::output::{OutputPlan, OutputTarget, write_pictures};
 use crate::progress::Progress;
-use afterimage_core::{Error, GenerationFacts, GenerationRequest, Picture};
+use afterimage_core::{Error, GenerationFacts, GenerationRequest, Picture, VariationSeed};
 use afterimage_engine::{Engine, Generation, MetadataLevel, encode_pictures};
 use afterimage_imaging::{CaptionedPicture, OutputMetadata, SourcePicture, contact_sheet, encode, thumbnail};
 use std::cell::OnceCell;
@@ -60,7 +60,9 @@ impl PictureMaker<'_> {
                 continue;
             }
             let title = if is_batch { format!("{}/{count} {}", index + 1, name_of(item)) } else { String::new() };
-            let made = match read_pictures(&item.sources, self.origins) {
+            // The cells of a table differ in settings, not in what their pictures are for.
+            let Some(request) = self.wanted.requests.first() else { continue };
+            let made = match read_pictures(&item.sources, request, self.origins) {
                 Ok(sources) => self.make(item, sources, &title, opened(&engine, open)?),
                 Err(failure) => Err(failure),
             };
@@ -128,8 +130,13 @@ impl PictureMaker<'_> {
         let (mut cells, mut facts) = (Vec::new(), Vec::<GenerationFacts>::new());
         let count = self.wanted.requests.len();
         for (index, request) in self.wanted.requests.iter().enumerate() {
-            let drawn = facts.first().map(|first| first.seed);
-            let request = GenerationRequest { seed: request.seed.or(drawn), ..request.clone() };
+            let first = facts.first();
+            let variation_seed = request.variation_seed.map(|variation| VariationSeed {
+                seed: variation.seed.or_else(|| first.and_then(|first| first.variation_seed)),
+                ..variation
+            });
+            let seed = request.seed.or_else(|| first.map(|first| first.seed));
+            let request = GenerationRequest { seed, variation_seed, ..request.clone() };
             let cell = format!("{title}{}cell {}/{count}", if title.is_empty() { "" } else { ", " }, index + 1);
             let progress =
                 Progress::new(self.output.quiet).telling_memory(self.names_memory && index == 0).titled(cell);

@@ -3,11 +3,13 @@
 //! | file | what |
 //! |---|---|
 //! | `sources.rs`, `read.rs` | which pictures a command is about; reading them |
+//! | `beside.rs` | masks, and what a variation starts from |
 //! | `grid.rs` | tables over one setting or two |
 //! | `wanted.rs`, `items.rs` | what is made of which pictures, and where it goes |
 //! | `maker.rs` | making it |
 //! | `report.rs` | saying so |
 
+mod beside;
 pub mod grid;
 mod items;
 mod maker;
@@ -16,6 +18,7 @@ mod report;
 mod sources;
 mod wanted;
 
+pub use beside::BesidePictures;
 pub use read::{check_standard_input, read_picture};
 pub use sources::Sources;
 pub use wanted::WantedPictures;
@@ -26,7 +29,7 @@ use crate::hub_files::HubFlags;
 use crate::many_flags::ManyFlags;
 use crate::origin::Origins;
 use crate::safety_flags::CheckerFlags;
-use afterimage_core::{GenerationRequest, Task};
+use afterimage_core::{GenerationRequest, Role, Task};
 use afterimage_engine::{Engine, EngineOptions};
 use grid::{GridAxis, SettingsGrid};
 use items::Items;
@@ -42,6 +45,8 @@ pub struct GenerationRun<'a> {
     pub sources: &'a [PathBuf],
     /// Tables, folders, sheets.
     pub many: &'a ManyFlags,
+    /// Masks, and what is started from.
+    pub beside: BesidePictures,
     /// Common settings.
     pub request: &'a RequestFlags,
     /// Models and device.
@@ -86,13 +91,13 @@ impl Making<'_> {
     ) -> Result<(), CommandFailure> {
         let count = match &sources {
             Sources::Together { paths, .. } => paths.len(),
-            Sources::Each(_) => 1,
+            Sources::Each(_) => 1 + wanted.beside.len(),
         };
         for request in &wanted.requests {
             let checked = request.check(&vec![None; count]);
             checked.map_err(|error| CommandFailure::from_error(&error, self.origins))?;
         }
-        let items = Items::plan(sources, (wanted.results(), kind), self.output, self.many, self.origins)?;
+        let items = Items::plan(sources, (wanted, kind), self.output, self.many, self.origins)?;
         // Before pictures are read: their decoders compute on all threads that there are.
         self.models.take_threads()?;
         let maker = PictureMaker {
@@ -121,8 +126,8 @@ impl GenerationRun<'_> {
     /// Checks everything that can be checked first, then generates and writes.
     pub fn run(self) -> Result<(), CommandFailure> {
         let (named, axes) = self.sources_and_axes();
-        let sources = sources(&named, self.many.each)?;
-        let wanted = self.wanted(&axes)?;
+        let (sources, roles, beside) = self.beside.laid_out(sources(&named, self.many.each)?, self.origins)?;
+        let wanted = WantedPictures { beside, ..self.wanted(&axes, roles)? };
         let kind = if wanted.grid.is_some() { "grid" } else { "variation" };
         let Self { many, output, models, hub, safety, origins, .. } = self;
         let making = Making { many, output, models, hub, safety, origins };
@@ -145,32 +150,30 @@ impl GenerationRun<'_> {
         (pictures, axes)
     }
 
-    fn wanted(&self, axes: &[GridAxis]) -> Result<WantedPictures, CommandFailure> {
+    fn wanted(&self, axes: &[GridAxis], roles: Vec<Role>) -> Result<WantedPictures, CommandFailure> {
         let refuse = |problem: String| CommandFailure::bad_input(self.origins.subject("grid"), problem);
-        let request = self.request();
+        let request = GenerationRequest { roles, ..self.request() };
         let Some(grid) = SettingsGrid::new(axes).map_err(refuse)? else {
-            return Ok(WantedPictures { requests: vec![request], grid: None });
+            return Ok(WantedPictures { requests: vec![request], grid: None, beside: Vec::new() });
         };
         if request.num_images > 1 {
             let problem = format!("a cell is one picture; --num-images is {}", request.num_images);
             return Err(refuse(problem));
         }
-        Ok(WantedPictures { requests: grid.requests(&request).map_err(refuse)?, grid: Some(grid) })
+        Ok(WantedPictures { requests: grid.requests(&request).map_err(refuse)?, grid: Some(grid), beside: Vec::new() })
     }
 
     fn request(&self) -> GenerationRequest {
         GenerationRequest {
-            task: self.task.clone(),
             prompt: self.request.prompt.clone(),
             size: self.request.size,
             steps: self.request.steps,
             guidance: self.request.guidance,
             seed: self.request.seed.0,
+            variation_seed: self.request.near.variation_seed(),
             num_images: self.request.num_images,
             enlarge: self.request.enlarge,
-            model: None,
-            loras: Vec::new(),
-            check_safety: true,
+            ..GenerationRequest::new(self.task.clone())
         }
     }
 }

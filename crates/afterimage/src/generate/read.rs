@@ -2,18 +2,23 @@
 
 use crate::failure::CommandFailure;
 use crate::origin::Origins;
-use afterimage_core::PictureLimits;
-use afterimage_imaging::{SourcePicture, read_file, read_stream};
+use afterimage_core::{GenerationRequest, PictureLimits, Reading};
+use afterimage_imaging::{SourcePicture, read_file_as, read_stream};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Reads all of `sources`.
+/// Reads all of `sources`, each for what `request` takes it.
 ///
 /// # Errors
 /// A failure that names the first one that cannot be used.
-pub fn read_pictures(sources: &[PathBuf], origins: &Origins) -> Result<Vec<SourcePicture>, CommandFailure> {
+pub fn read_pictures(
+    sources: &[PathBuf],
+    request: &GenerationRequest,
+    origins: &Origins,
+) -> Result<Vec<SourcePicture>, CommandFailure> {
     check_standard_input(sources)?;
-    let pictures = sources.iter().map(|source| read_picture(source)).collect::<Result<_, _>>();
+    let read = |(index, source): (usize, &PathBuf)| read_as(source, request.reading(index));
+    let pictures = sources.iter().enumerate().map(read).collect::<Result<_, _>>();
     pictures.map_err(|error| CommandFailure::from_error(&error, origins))
 }
 
@@ -27,10 +32,14 @@ pub fn check_standard_input(sources: &[PathBuf]) -> Result<(), CommandFailure> {
 
 /// Reads a picture from a file, or from standard input for `-`.
 pub fn read_picture(source: &Path) -> afterimage_core::Result<SourcePicture> {
+    read_as(source, Reading::Picture)
+}
+
+fn read_as(source: &Path, reading: Reading) -> afterimage_core::Result<SourcePicture> {
     let limits = PictureLimits::default();
     if source == Path::new("-") {
-        read_stream(io::stdin().lock(), "standard input", &limits)
+        read_stream(io::stdin().lock(), "standard input", &limits, reading)
     } else {
-        read_file(source, &limits)
+        read_file_as(source, &limits, reading)
     }
 }

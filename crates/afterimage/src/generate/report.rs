@@ -16,6 +16,8 @@ struct JsonReport<'a> {
     outputs: Vec<String>,
     inputs: &'a [InputFacts],
     seed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    variation_seed: Option<u64>,
     width: u32,
     height: u32,
     steps: u32,
@@ -80,7 +82,9 @@ pub fn report(
         let (size, seed, steps) = (facts.size, facts.seed, facts.steps_run);
         let plural = if steps == 1 { "" } else { "s" };
         let from = facts.enlarged_from.map_or(String::new(), |from| format!(" enlarged from {from}"));
-        let _ = writeln!(io::stderr().lock(), "{size}{from}, seed {seed}, {steps} step{plural} in {seconds:.1} s");
+        let near = facts.variation_seed.map_or(String::new(), |other| format!(" towards {other}"));
+        let line = format!("{size}{from}, seed {seed}{near}, {steps} step{plural} in {seconds:.1} s");
+        let _ = writeln!(io::stderr().lock(), "{line}");
     }
     if !output.json {
         return print_names(output, plan);
@@ -89,6 +93,7 @@ pub fn report(
         outputs: names(plan),
         inputs,
         seed: facts.seed,
+        variation_seed: facts.variation_seed,
         width: facts.size.width,
         height: facts.size.height,
         steps: facts.steps_run,

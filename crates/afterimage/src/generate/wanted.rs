@@ -2,6 +2,7 @@
 
 use super::grid::SettingsGrid;
 use afterimage_core::GenerationRequest;
+use std::path::PathBuf;
 
 /// What is to be made of each picture, or mixture of pictures.
 #[derive(Debug)]
@@ -10,6 +11,8 @@ pub struct WantedPictures {
     pub requests: Vec<GenerationRequest>,
     /// The table.
     pub grid: Option<SettingsGrid>,
+    /// What goes with each picture that is taken by itself: its mask, what it starts from.
+    pub beside: Vec<PathBuf>,
 }
 
 impl WantedPictures {

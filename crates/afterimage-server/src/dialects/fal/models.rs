@@ -1,12 +1,13 @@
 //! The models this dialect offers and their parameters.
 
-use crate::dialects::{Flow, Model, generation};
+use crate::dialects::{Flow, Model, PictureNames, generation};
 use crate::parameters::common::{
-    further_pictures, guidance, loras, num_images, output_format, redux_downsample, redux_strength, required_prompt,
-    restyling_prompt, safety_checker, seed, steps, strength,
+    BRIGHT_MASK, balance, further_pictures, guidance, loras, near_seed, num_images, output_format, painting,
+    redux_downsample, redux_spans, redux_strength, required_prompt, restyling_prompt, safety_checker, seed, steps,
+    strength, variation_controls,
 };
 use crate::parameters::{Kind, Parameter, Values};
-use afterimage_core::{Enlarge, Field, GenerationRequest, Size, Task};
+use afterimage_core::{Enlarge, Field, GenerationRequest, Role, Size, Task};
 
 /// All models.
 pub static MODELS: [Model; 6] = [
@@ -56,6 +57,15 @@ pub static MODELS: [Model; 6] = [
     },
 ];
 
+/// How this dialect calls the pictures of a request.
+pub const PICTURES: PictureNames = PictureNames {
+    first: "image_url",
+    further: "image_urls",
+    masks: "image_mask_urls",
+    start: "init_image_url",
+    mask: "mask_url",
+};
+
 /// The query parameter with the address that is told the end.
 pub const WEBHOOK: &str = "fal_webhook";
 
@@ -93,16 +103,24 @@ const RAW_GUIDANCE: f64 = 2.5;
 fn dev(format: &'static str) -> Vec<Parameter> {
     let mut parameters = vec![picture(), image_size(), steps(28), seed(u64::MAX), guidance(1.0..=20.0)];
     parameters.extend([sync_mode(), num_images(), safety_checker(), output_format(format), acceleration(), loras()]);
-    parameters.extend([redux_strength(), redux_downsample()]);
-    parameters.extend(further_pictures("image_urls"));
+    parameters.extend([balance(), redux_strength(), redux_spans(), redux_downsample()]);
+    parameters.extend(controls());
+    parameters
+}
+
+/// What every model of variations takes beside the service's own.
+fn controls() -> Vec<Parameter> {
+    let mut parameters = further_pictures(PICTURES.further).to_vec();
+    parameters.extend(variation_controls(PICTURES.masks, PICTURES.start));
+    parameters.extend(near_seed(u64::MAX));
     parameters
 }
 
 fn pro() -> Vec<Parameter> {
     let mut parameters = vec![restyling_prompt(), image_size(), steps(28), seed(u64::MAX), guidance(1.0..=20.0)];
     parameters.extend([sync_mode(), num_images(), output_format("jpeg"), safety_tolerance(), enhance_prompt()]);
-    parameters.extend([picture(), loras(), redux_strength(), redux_downsample()]);
-    parameters.extend(further_pictures("image_urls"));
+    parameters.extend([picture(), loras(), balance(), redux_strength(), redux_spans(), redux_downsample()]);
+    parameters.extend(controls());
     parameters
 }
 
@@ -139,7 +157,7 @@ fn ultra() -> Vec<Parameter> {
         loras(),
         redux_downsample(),
     ];
-    parameters.extend(further_pictures("image_urls"));
+    parameters.extend(controls());
     parameters
 }
 
@@ -147,6 +165,8 @@ fn image_to_image() -> Vec<Parameter> {
     let mut parameters = vec![picture(), strength(0.95), steps(40), seed(u64::MAX), guidance(1.0..=20.0), sync_mode()];
     parameters.extend([required_prompt(), num_images(), safety_checker(), output_format("jpeg"), acceleration()]);
     parameters.push(loras());
+    parameters.extend(painting(PICTURES.mask, BRIGHT_MASK, false));
+    parameters.extend(near_seed(u64::MAX));
     parameters
 }
 
@@ -190,9 +210,9 @@ fn acceleration() -> Parameter {
     )
 }
 
-/// The request that `values` of `model` describe.
-pub fn request(model: &Model, values: &Values) -> GenerationRequest {
-    let mut request = generation(model.flow, values, values.size("image_size"), true);
+/// The request that `values` of `model` describe, of pictures in these roles.
+pub fn request(model: &Model, values: &Values, roles: &[Role]) -> GenerationRequest {
+    let mut request = generation(model.flow, values, values.size("image_size"), roles);
     if model.id != ULTRA {
         return request;
     }
@@ -216,10 +236,16 @@ pub fn request(model: &Model, values: &Values) -> GenerationRequest {
 /// The engine's fields in this dialect.
 pub const fn field_name(field: Field) -> &'static str {
     match field {
-        Field::Image => "image_url",
+        Field::Image => PICTURES.first,
+        Field::ImageMask => PICTURES.masks,
+        Field::Start => PICTURES.start,
+        Field::Mask => PICTURES.mask,
         Field::Size => "image_size",
         Field::Steps
         | Field::Guidance
+        | Field::MaskBlur
+        | Field::CropPadding
+        | Field::VariationStrength
         | Field::ImageWeight
         | Field::Prompt
         | Field::NumImages
@@ -243,7 +269,7 @@ mod tests {
     fn made(id: &str, body: &Value) -> GenerationRequest {
         let model = Model::find(&MODELS, id).unwrap();
         let values = parse_with(Numbers::OrText, &model.parameters(), body.as_object().unwrap()).unwrap();
-        request(model, &values)
+        request(model, &values, &[Role::Picture])
     }
 
     #[test]

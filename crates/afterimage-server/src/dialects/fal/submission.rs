@@ -3,12 +3,12 @@
 use super::DIALECT;
 use super::error::Failed;
 use super::lifecycle::kept_for;
-use super::models::{MODELS, WEBHOOK, request};
-use crate::dialects::Model;
+use super::models::{MODELS, PICTURES, WEBHOOK, request};
+use crate::dialects::{Model, TakenPictures, take_pictures};
 use crate::follow::SyncRunner;
 use crate::http::idempotency;
 use crate::http::json::{Fields, read_object};
-use crate::intake::{Intake, take_texts};
+use crate::intake::Intake;
 use crate::model_sets::ModelSets;
 use crate::parameters::{Numbers, echo, parse_with};
 use crate::refusal::Refusal;
@@ -64,8 +64,7 @@ pub async fn read(
     let webhook = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
         .find(|(name, value)| name == WEBHOOK && !value.is_empty())
         .map(|(_, url)| Webhook { url: url.into_owned(), dialect: DIALECT.to_owned() });
-    let first = Some(("image_url".to_owned(), values.text("image_url").unwrap_or_default()));
-    let pictures = take_texts(intake, key, first, ("image_urls", values.texts("image_urls")), &bytes).await?;
+    let TakenPictures { pictures, roles } = take_pictures(intake, key, &values, &PICTURES, &bytes).await?;
     let sync_mode = values.switch("sync_mode");
     let is_stored = text(headers, "x-fal-store-io") != Some("0");
     let kept_for = kept_for(headers)?;
@@ -73,7 +72,7 @@ pub async fn read(
         dialect: DIALECT,
         model: model.id.to_owned(),
         input: if is_stored { echo(&parameters, &object) } else { json!({"sync_mode": sync_mode}) },
-        request: request(model, &values),
+        request: request(model, &values, &roles),
         pictures,
         format: if values.text("output_format") == Some("png") { OutputFormat::Png } else { OutputFormat::Jpeg },
         public_url: intake.public_url.for_request(headers),

@@ -1,6 +1,7 @@
 //! Requests with a picture, in a form or, as newer clients send edits, in JSON.
 
-use super::pictures::{Sent, in_json, is_mask, masks_are_refused, sent_in_part};
+use super::pictures::{Sent, in_json, is_mask, mask_in_json, sent_in_part};
+use crate::dialects::TakenPictures;
 use crate::http::body::{BodyReader, JSON_LIMIT};
 use crate::http::json::{Fields, read_object};
 use crate::http::multipart::{FormPart, parts};
@@ -8,6 +9,7 @@ use crate::intake::{Intake, RequestPicture, take_bytes, take_text};
 use crate::parameters::{Kind, Parameter};
 use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
+use afterimage_core::Role;
 use afterimage_jobs::KeyId;
 use axum::body::Body;
 use axum::http::HeaderMap;
@@ -24,6 +26,7 @@ pub struct Form {
     /// digest of the parts; of parts that are not looked at, nothing.
     pub fingerprint: Bytes,
     pictures: Vec<Sent>,
+    mask: Option<Sent>,
     /// What the parts are copies of, with its share of memory.
     body: Bytes,
 }
@@ -62,10 +65,14 @@ impl Form {
         let fields = Fields::of(parameters).with_pictures(&["images", "image", "mask"]);
         let (mut object, body) = read_object(bodies, key, headers, body, fields).await?;
         let pictures = in_json(&mut object)?;
+        let mask = mask_in_json(&mut object)?;
+        if let Some(mask) = &mask {
+            object.insert("mask".to_owned(), Value::from(mask.shown()));
+        }
         if let Some(first) = pictures.first() {
             object.insert("image".to_owned(), Value::from(first.shown()));
         }
-        Ok(Self { object, fingerprint: body.clone(), pictures, body })
+        Ok(Self { object, fingerprint: body.clone(), pictures, mask, body })
     }
 
     fn sort(parts: Vec<FormPart>) -> Result<Self, Problem> {
@@ -74,11 +81,19 @@ impl Form {
             match part.name.as_str() {
                 _ if part.bytes.is_empty() && part.filename.as_deref().unwrap_or_default().is_empty() => {}
                 name if is_picture(name) => {
-                    let sent = sent_in_part(part);
+                    let sent = sent_in_part("image", part);
                     form.object.insert("image".to_owned(), Value::from(sent.shown()));
                     form.pictures.push(sent);
                 }
-                name if is_mask(name) => return Err(masks_are_refused()),
+                name if is_mask(name) => {
+                    if form.mask.is_some() {
+                        let message = "several masks were sent; at most one is taken";
+                        return Err(Problem::new("mask", ProblemKind::TooLong, message));
+                    }
+                    let sent = sent_in_part("mask", part);
+                    form.object.insert("mask".to_owned(), Value::from(sent.shown()));
+                    form.mask = Some(sent);
+                }
                 name if name.contains('[') => {
                     let list = name.split('[').next().unwrap_or_default();
                     let message = "is split up; send the list as JSON text in one field of this name";
@@ -94,11 +109,27 @@ impl Form {
         Ok(form)
     }
 
-    /// The picture that `key` sent, checked.
+    /// The picture that `key` sent and its mask, checked; masks only where `takes_mask` says so.
     ///
     /// # Errors
-    /// [`Refusal::Field`] when there is not exactly one, or when it cannot be used.
-    pub async fn picture(self, intake: &Intake, key: &KeyId) -> Result<RequestPicture, Refusal> {
+    /// [`Refusal::Field`] when there is not exactly one picture, or when one cannot be used.
+    pub async fn pictures(mut self, intake: &Intake, key: &KeyId, takes_mask: bool) -> Result<TakenPictures, Refusal> {
+        let mask = self.mask.take();
+        if mask.is_some() && !takes_mask {
+            let message = "a mask belongs to edits; leave it out, or send the picture there";
+            return Err(Problem::new("mask", ProblemKind::Malformed, message).into());
+        }
+        let body = self.body.clone();
+        let mut taken = TakenPictures { pictures: vec![self.picture(intake, key).await?], roles: vec![Role::Picture] };
+        if let Some(mask) = mask {
+            let mask = take(intake, key, "mask", mask).await?;
+            taken.pictures.push(mask.holding(&body));
+            taken.roles.push(Role::Mask);
+        }
+        Ok(taken)
+    }
+
+    async fn picture(self, intake: &Intake, key: &KeyId) -> Result<RequestPicture, Refusal> {
         let count = self.pictures.len();
         let mut pictures = self.pictures.into_iter();
         let (Some(sent), None) = (pictures.next(), pictures.next()) else {
@@ -106,11 +137,15 @@ impl Form {
             let message = format!("{count} pictures were sent; exactly one is taken");
             return Err(Problem::new("image", kind, message).into());
         };
-        let picture = match sent {
-            Sent::Text { field, text } => take_text(intake, key, &field, &text).await?,
-            Sent::File(bytes) => take_bytes(intake, key, "image", bytes).await?,
-        };
-        Ok(picture.holding(&self.body))
+        Ok(take(intake, key, "image", sent).await?.holding(&self.body))
+    }
+}
+
+/// Takes what was sent; a file as `field`.
+async fn take(intake: &Intake, key: &KeyId, field: &str, sent: Sent) -> Result<RequestPicture, Refusal> {
+    match sent {
+        Sent::Text { field, text } => take_text(intake, key, &field, &text).await,
+        Sent::File(bytes) => take_bytes(intake, key, field, bytes).await,
     }
 }
 
@@ -167,7 +202,8 @@ mod tests {
     fn what_cannot_be_used_is_named() {
         let field = |part: FormPart| Form::sort(vec![part]).unwrap_err().field;
         for name in ["mask", "mask[]", "mask[0]"] {
-            assert_eq!(field(part(name, Some("m.png"), "x")), "mask");
+            let two = vec![part(name, Some("m.png"), "x"), part("mask", Some("n.png"), "y")];
+            assert_eq!(Form::sort(two).unwrap_err().field, "mask");
         }
         assert_eq!(field(part("n", None, [0xff, 0xfe])), "n");
         for name in ["loras[][path]", "loras[0][path]", "loras[0]"] {

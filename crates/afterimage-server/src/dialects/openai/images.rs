@@ -7,7 +7,7 @@ use super::output::Images;
 use super::run::{form_field_name, run};
 use super::stream::stream;
 use super::{Base, DIALECT};
-use crate::dialects::{Flow, generation};
+use crate::dialects::{Flow, TakenPictures, generation};
 use crate::files::ResultFiles;
 use crate::follow::SyncRunner;
 use crate::http::idempotency;
@@ -17,7 +17,7 @@ use crate::model_sets::ModelSets;
 use crate::parameters::{Numbers, Values, echo, parse_with};
 use crate::problem::{Problem, ProblemKind};
 use crate::submit::Submission;
-use afterimage_core::OutputFormat;
+use afterimage_core::{MaskReading, OutputFormat, Task};
 use afterimage_jobs::{ApiKey, KeyId, Priority};
 use axum::Json;
 use axum::extract::{Extension, Request, State};
@@ -103,8 +103,11 @@ async fn read(
         response_format(flow, &values, form.object.get("response_format").is_some_and(|format| !format.is_null()))?;
     let idempotency = idempotency(&head.headers, &head.uri, &form.fingerprint)?;
     let input = echo(&parameters, &form.object);
-    let picture = form.picture(intake, key).await?;
-    let mut generation = generation(flow, &values, values.size("size"), true);
+    let TakenPictures { pictures, roles } = form.pictures(intake, key, flow == Flow::ImageToImage).await?;
+    let mut generation = generation(flow, &values, values.size("size"), &roles);
+    if let Task::Inpaint(settings) = &mut generation.task {
+        settings.mask_reading = MaskReading::Transparency;
+    }
     if let Some(n) = values.integer("n") {
         generation.num_images = n as u32;
     }
@@ -113,7 +116,7 @@ async fn read(
         model: MODEL.to_owned(),
         input,
         request: generation,
-        pictures: vec![picture],
+        pictures,
         format: if values.text("output_format") == Some("jpeg") { OutputFormat::Jpeg } else { OutputFormat::Png },
         public_url: intake.public_url.for_request(&head.headers),
         webhook: None,
@@ -153,13 +156,13 @@ fn response_format(flow: Flow, values: &Values, format_is_given: bool) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use afterimage_core::{Size, Task};
+    use afterimage_core::{Role, Size};
     use serde_json::json;
 
     fn request(flow: Flow, fields: &Value) -> afterimage_core::GenerationRequest {
         let parameters = models::form_parameters(flow, Base::OpenAi);
         let values = parse_with(Numbers::OrText, &parameters, fields.as_object().unwrap()).unwrap();
-        generation(flow, &values, values.size("size"), true)
+        generation(flow, &values, values.size("size"), &[Role::Picture])
     }
 
     #[test]

@@ -5,8 +5,8 @@ use super::error::{Failed, HandlerError};
 use crate::dialects::Flow;
 use crate::model_sets::ModelSets;
 use crate::parameters::common::{
-    guidance, loras, num_images, num_images_called, output_format, redux_downsample, redux_strength, required_prompt,
-    restyling_prompt, seed, steps, strength,
+    balance, guidance, loras, num_images, num_images_called, output_format, painting, redux_downsample, redux_strength,
+    required_prompt, restyling_prompt, seed, steps, strength,
 };
 use crate::parameters::{Kind, Parameter};
 use afterimage_core::{Size, limits};
@@ -130,6 +130,10 @@ fn model_not_found(id: &str, there_is: &str) -> Failed {
     }
 }
 
+/// What a mask means here.
+const MASK: &str = "What is fully transparent in it is changed, what is opaque stays: a file, or as text its URL, data URI \
+                    or base64. A PNG with transparency, of any size; it is laid over the whole picture.";
+
 /// Parameters of `images/variations` and `images/edits` under `base`.
 pub fn form_parameters(flow: Flow, base: Base) -> Vec<Parameter> {
     let mut parameters = vec![
@@ -148,6 +152,7 @@ pub fn form_parameters(flow: Flow, base: Base) -> Vec<Parameter> {
                 Kind::Size { side: SIDE, default: Some(SIZE), separator: 'x' },
                 "Pixels of the results, WIDTHxHEIGHT; rounded down to multiples of 16.",
             ),
+            balance(),
             redux_strength(),
             redux_downsample(),
         ],
@@ -167,6 +172,9 @@ pub fn form_parameters(flow: Flow, base: Base) -> Vec<Parameter> {
             ),
         ],
     });
+    if flow == Flow::ImageToImage {
+        parameters.extend(painting("mask", MASK, true));
+    }
     parameters.extend([
         num_images_called("n"),
         Parameter::optional(
@@ -232,6 +240,7 @@ pub fn native_parameters() -> Vec<Parameter> {
         guidance(1.0..=20.0),
         seed(u64::MAX),
         loras(),
+        balance(),
         redux_strength(),
         redux_downsample(),
         output_format("png"),

@@ -6,7 +6,7 @@ use super::form::Form;
 use super::models::{MODEL, native_parameters, unknown_model};
 use super::output::NativeResult;
 use super::run::{result, run};
-use crate::dialects::{Flow, field_name, generation};
+use crate::dialects::{Flow, TakenPictures, field_name, generation};
 use crate::files::ResultFiles;
 use crate::follow::SyncRunner;
 use crate::http::body::drain;
@@ -14,11 +14,11 @@ use crate::http::idempotency;
 use crate::http::json::{Fields, read_object};
 use crate::http::layers::note_job;
 use crate::http::multipart::is_form;
-use crate::intake::{Intake, RequestPicture, take_text};
+use crate::intake::{Intake, take_text};
 use crate::parameters::{Numbers, Values, echo, parse_with};
 use crate::refusal::Refusal;
 use crate::submit::{Submission, submit};
-use afterimage_core::{OutputFormat, Size};
+use afterimage_core::{OutputFormat, Role, Size};
 use afterimage_jobs::{ApiKey, KeyId, Priority, Webhook};
 use axum::Json;
 use axum::body::Body;
@@ -63,8 +63,8 @@ async fn submission(intake: &Intake, key: &KeyId, head: &Parts, body: Body) -> R
         dialect: DIALECT,
         model: MODEL.to_owned(),
         input: checked.input,
-        request: generation(Flow::Variation, &checked.values, size(&checked.values), true),
-        pictures: vec![checked.picture],
+        request: generation(Flow::Variation, &checked.values, size(&checked.values), &checked.pictures.roles),
+        pictures: checked.pictures.pictures,
         format: if checked.values.text("output_format") == Some("jpeg") {
             OutputFormat::Jpeg
         } else {
@@ -101,7 +101,7 @@ async fn make(
 struct CheckedRequest {
     values: Values,
     input: Value,
-    picture: RequestPicture,
+    pictures: TakenPictures,
     fingerprint: Bytes,
 }
 
@@ -112,14 +112,14 @@ impl CheckedRequest {
             let form = Form::read(&intake.bodies, key, headers, body, &parameters).await?;
             let values = parse_with(Numbers::OrText, &parameters, &form.object)?;
             let (input, fingerprint) = (echo(&parameters, &form.object), form.fingerprint.clone());
-            return Ok(Self { values, input, picture: form.picture(intake, key).await?, fingerprint });
+            return Ok(Self { values, input, pictures: form.pictures(intake, key, false).await?, fingerprint });
         }
         let fields = Fields::of(&parameters).with_pictures(&[]);
         let (object, bytes) = read_object(&intake.bodies, key, headers, body, fields).await?;
         let values = parse_with(Numbers::OrText, &parameters, &object)?;
         let picture = take_text(intake, key, "image", values.text("image").unwrap_or_default()).await?;
-        let picture = picture.holding(&bytes);
-        Ok(Self { input: echo(&parameters, &object), values, picture, fingerprint: bytes })
+        let pictures = TakenPictures { pictures: vec![picture.holding(&bytes)], roles: vec![Role::Picture] };
+        Ok(Self { input: echo(&parameters, &object), values, pictures, fingerprint: bytes })
     }
 }
 

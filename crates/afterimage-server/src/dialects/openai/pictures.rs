@@ -32,11 +32,11 @@ impl Sent {
     }
 }
 
-/// The picture in a part of a form: a file, or a text where the part has no file name.
-pub fn sent_in_part(part: FormPart) -> Sent {
+/// The picture in a part `field` of a form: a file, or a text where the part has no file name.
+pub fn sent_in_part(field: &str, part: FormPart) -> Sent {
     let text = if part.filename.is_none() { std::str::from_utf8(&part.bytes).ok() } else { None };
     match text.map(str::to_owned) {
-        Some(text) => Sent::Text { field: "image".to_owned(), text },
+        Some(text) => Sent::Text { field: field.to_owned(), text },
         None => Sent::File(part.bytes),
     }
 }
@@ -54,23 +54,14 @@ pub fn is_mask(name: &str) -> bool {
     without_index(name) == "mask"
 }
 
-/// Why a mask is not taken: what it leaves out would be changed all the same.
-pub fn masks_are_refused() -> Problem {
-    let message = "masks are not supported: the whole picture is edited; leave the mask out";
-    Problem::new("mask", ProblemKind::Malformed, message)
-}
-
 /// Takes the pictures out of a JSON `object`: `images`, a list of `{"image_url"}`, or `image`, one or a list of the same
 /// or of plain texts.
 ///
 /// # Errors
-/// What is wrong with which field, also that there is none, and a mask.
+/// What is wrong with which field, also that there is none.
 pub fn in_json(object: &mut Map<String, Value>) -> Result<Vec<Sent>, Problem> {
     // As in forms, what is empty is absent.
     object.retain(|_, value| !value.as_str().is_some_and(str::is_empty));
-    if object.get("mask").is_some_and(|mask| !mask.is_null()) {
-        return Err(masks_are_refused());
-    }
     let mut sent = Vec::new();
     for field in ["images", "image"] {
         match object.remove(field) {
@@ -92,6 +83,14 @@ pub fn in_json(object: &mut Map<String, Value>) -> Result<Vec<Sent>, Problem> {
         return Err(Problem::new("images", ProblemKind::Missing, message));
     }
     Ok(sent)
+}
+
+/// Takes the mask out of a JSON `object`: a reference as in [`in_json`], or a plain text.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn mask_in_json(object: &mut Map<String, Value>) -> Result<Option<Sent>, Problem> {
+    object.remove("mask").filter(|mask| !mask.is_null()).map(|mask| in_value("mask".to_owned(), mask)).transpose()
 }
 
 /// The picture that `value` in `field` refers to.
@@ -133,6 +132,31 @@ mod tests {
     }
 
     #[test]
+    fn a_mask_is_a_reference_or_a_text() {
+        let mask = |mask: Value| {
+            let Value::Object(mut object) = json!({"mask": mask}) else { panic!("an object") };
+            match mask_in_json(&mut object) {
+                Ok(Some(Sent::Text { field, text })) => Ok(Some((field, text))),
+                Ok(Some(Sent::File(_))) => panic!("a file in JSON"),
+                Ok(None) => Ok(None),
+                Err(problem) => Err(problem.field),
+            }
+        };
+        let found = |field: &str| Ok(Some((field.to_owned(), "u".to_owned())));
+        assert_eq!(mask(json!({"image_url": "u"})), found("mask.image_url"));
+        assert_eq!(mask(json!("u")), found("mask"));
+        assert_eq!(mask(json!(null)), Ok(None));
+        for (bad, field) in [
+            (json!(7), "mask"),
+            (json!([]), "mask"),
+            (json!({}), "mask.image_url"),
+            (json!({"file_id": "file-1"}), "mask.file_id"),
+        ] {
+            assert_eq!(mask(bad), Err(field.to_owned()));
+        }
+    }
+
+    #[test]
     fn pictures_are_found_wherever_clients_put_them() {
         let one = |field: &str| Ok(vec![(field.to_owned(), "u".to_owned())]);
         assert_eq!(taken(json!({"images": [{"image_url": "u"}], "mask": null})), one("images[0].image_url"));
@@ -156,8 +180,6 @@ mod tests {
             (json!({"images": [{"image_url": 7}]}), "images[0].image_url"),
             (json!({"images": [{"image_url": {}}]}), "images[0].image_url.url"),
             (json!({"images": [{"file_id": "file-1"}]}), "images[0].file_id"),
-            (json!({"images": [{"image_url": "u"}], "mask": {"image_url": "u"}}), "mask"),
-            (json!({"images": [{"image_url": "u"}], "mask": {"file_id": "file-1"}}), "mask"),
         ] {
             assert_eq!(taken(body.clone()), Err(field.to_owned()), "{body}");
         }

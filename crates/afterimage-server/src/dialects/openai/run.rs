@@ -14,11 +14,17 @@ use axum::http::StatusCode;
 pub const fn form_field_name(field: Field) -> &'static str {
     match field {
         Field::NumImages => "n",
+        Field::Mask => "mask",
         Field::Image
         | Field::Size
         | Field::Steps
         | Field::Guidance
         | Field::ImageWeight
+        | Field::ImageMask
+        | Field::Start
+        | Field::MaskBlur
+        | Field::CropPadding
+        | Field::VariationStrength
         | Field::Prompt
         | Field::Enlarge
         | Field::Strength

@@ -173,7 +173,8 @@ async fn price_of_request(
         Some(text) => Some(take_text(intake, &key.id, "image", text).await?),
         None => None,
     };
-    let request = generation(model.flow, &values, values.size("size"), picture.is_some());
+    let request =
+        generation(model.flow, &values, values.size("size"), if picture.is_some() { &[Role::Picture] } else { &[] });
     let size = picture.as_ref().and_then(RequestPicture::size);
     Ok((model, dollars(quote(rates, &request, size))))
 }

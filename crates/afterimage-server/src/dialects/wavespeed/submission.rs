@@ -1,8 +1,9 @@
 //! From the checked fields of a request for one of this dialect's models to a [`Submission`].
 
 use super::DIALECT;
-use crate::dialects::{Model, generation};
-use crate::intake::{Intake, take_texts};
+use super::models::PICTURES;
+use crate::dialects::{Model, TakenPictures, generation, take_pictures};
+use crate::intake::Intake;
 use crate::parameters::{Parameter, Values, echo};
 use crate::refusal::Refusal;
 use crate::submit::Submission;
@@ -28,7 +29,7 @@ pub struct CheckedFields<'a> {
 /// What `fields` of a request of `key` ask for, with the pictures that they name. It has no webhook and no idempotency key.
 ///
 /// # Errors
-/// Those of [`take_texts`].
+/// Those of [`take_pictures`].
 pub async fn submission_of(
     intake: &Intake,
     key: &KeyId,
@@ -36,13 +37,12 @@ pub async fn submission_of(
     public_url: String,
 ) -> Result<Submission, Refusal> {
     let CheckedFields { model, parameters, object, values, body } = fields;
-    let first = values.text("image").map(|text| ("image".to_owned(), text));
-    let pictures = take_texts(intake, key, first, ("images", values.texts("images")), body).await?;
+    let TakenPictures { pictures, roles } = take_pictures(intake, key, values, &PICTURES, body).await?;
     Ok(Submission {
         dialect: DIALECT,
         model: model.id.to_owned(),
         input: echo(parameters, object),
-        request: generation(model.flow, values, values.size("size"), !pictures.is_empty()),
+        request: generation(model.flow, values, values.size("size"), &roles),
         pictures,
         format: if values.text("output_format") == Some("png") { OutputFormat::Png } else { OutputFormat::Jpeg },
         public_url,

@@ -1,0 +1,117 @@
+//! The pictures of a request under a dialect's names for them, each with its role.
+
+use crate::intake::{Intake, RequestPicture, take_text};
+use crate::parameters::Values;
+use crate::refusal::Refusal;
+use afterimage_core::Role;
+use afterimage_jobs::KeyId;
+use bytes::Bytes;
+
+/// How a dialect calls the pictures of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct PictureNames {
+    /// The only one, or the first.
+    pub first: &'static str,
+    /// A list of those that are mixed with it.
+    pub further: &'static str,
+    /// A list of masks: which part of each speaks.
+    pub masks: &'static str,
+    /// What a variation starts from.
+    pub start: &'static str,
+    /// Which part is painted anew.
+    pub mask: &'static str,
+}
+
+/// The pictures of a request.
+#[derive(Debug, Default)]
+pub struct TakenPictures {
+    /// In the order in which the engine wants them.
+    pub pictures: Vec<RequestPicture>,
+    /// What each is for.
+    pub roles: Vec<Role>,
+}
+
+/// Stands for no mask in a list of them.
+const NO_MASK: &str = "none";
+
+/// The texts of a request's pictures, each with its place, `images[0]`, and its role.
+fn named<'a>(values: &'a Values, names: &PictureNames) -> Vec<(String, &'a str, Role)> {
+    let masks = values.texts(names.masks);
+    let first = values.text(names.first).map(|text| (names.first.to_owned(), text));
+    let further = values.texts(names.further).iter().enumerate();
+    let further = further.map(|(index, text)| (format!("{}[{index}]", names.further), text.as_str()));
+    let mut all = Vec::new();
+    let mut count = 0;
+    for (index, (place, text)) in first.into_iter().chain(further).enumerate() {
+        all.push((place, text, Role::Picture));
+        if let Some(mask) = masks.get(index).filter(|mask| mask.trim() != NO_MASK) {
+            all.push((format!("{}[{index}]", names.masks), mask, Role::PictureMask));
+        }
+        count = index + 1;
+    }
+    // One too many belongs to nothing, which the check of the request says.
+    if let Some(mask) = masks.get(count) {
+        let place = format!("{}[{count}]", names.masks);
+        all.extend(vec![(place, mask.as_str(), Role::PictureMask); 2]);
+    }
+    for (name, role) in [(names.start, Role::Start), (names.mask, Role::Mask)] {
+        all.extend(values.text(name).map(|text| (name.to_owned(), text, role)));
+    }
+    all
+}
+
+/// Takes the pictures that `values` of a request of `key` name, which its body `body` came with.
+///
+/// # Errors
+/// Those of [`take_text`] for the first that cannot be used; it names the place in a list, as `images[0]`.
+pub async fn take_pictures(
+    intake: &Intake,
+    key: &KeyId,
+    values: &Values,
+    names: &PictureNames,
+    body: &Bytes,
+) -> Result<TakenPictures, Refusal> {
+    let mut taken = TakenPictures::default();
+    for (place, text, role) in named(values, names) {
+        taken.pictures.push(take_text(intake, key, &place, text).await?.holding(body));
+        taken.roles.push(role);
+    }
+    Ok(taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialects::wavespeed;
+    use crate::parameters::parse;
+    use serde_json::{Value, json};
+
+    fn roles(model: usize, body: &Value) -> Vec<(String, String, Role)> {
+        let parameters = wavespeed::MODELS[model].parameters();
+        let values = parse(&parameters, body.as_object().unwrap()).unwrap();
+        let names = named(&values, &wavespeed::PICTURES);
+        names.into_iter().map(|(place, text, role)| (place, text.to_owned(), role)).collect()
+    }
+
+    fn place(place: &str, text: &str, role: Role) -> (String, String, Role) {
+        (place.to_owned(), text.to_owned(), role)
+    }
+
+    #[test]
+    fn each_picture_is_followed_by_its_mask() {
+        use Role::{Mask, Picture, PictureMask, Start};
+        assert_eq!(roles(0, &json!({"image": "a"})), [place("image", "a", Picture)]);
+        let body = json!({"image": "a", "images": ["b"], "image_masks": ["none", "m"], "init_image": "s"});
+        let expected = [
+            place("image", "a", Picture),
+            place("images[0]", "b", Picture),
+            place("image_masks[1]", "m", PictureMask),
+            place("init_image", "s", Start),
+        ];
+        assert_eq!(roles(0, &body), expected);
+        let painted = roles(2, &json!({"prompt": "p", "image": "a", "mask_image": "m"}));
+        assert_eq!(painted, [place("image", "a", Picture), place("mask_image", "m", Mask)]);
+        let too_many = roles(0, &json!({"image": "a", "image_masks": ["m", "n"]}));
+        assert_eq!(too_many.len(), 4, "the check of the request refuses what follows no picture");
+    }
+}

@@ -1,0 +1,68 @@
+//! Files that stand beside the pictures: masks, and what a variation starts from.
+
+use super::sources::Sources;
+use crate::failure::CommandFailure;
+use crate::origin::Origins;
+use afterimage_core::Role;
+use std::path::{Path, PathBuf};
+
+/// What stands for a picture without a mask.
+const NO_MASK: &str = "none";
+
+/// Files that belong to the pictures of a command.
+#[derive(Clone, Debug, Default)]
+pub struct BesidePictures {
+    /// The masks of pictures that are varied: one for each, in their order.
+    pub image_masks: Vec<PathBuf>,
+    /// What a variation starts from.
+    pub start: Option<PathBuf>,
+    /// What is painted anew.
+    pub mask: Option<PathBuf>,
+}
+
+impl BesidePictures {
+    /// All files of a command in the order in which they are read, what each is for, and those that go with each picture
+    /// that is taken by itself. No role: all are pictures.
+    ///
+    /// # Errors
+    /// When there are not as many masks as pictures.
+    pub fn laid_out(
+        &self,
+        sources: Sources,
+        origins: &Origins,
+    ) -> Result<(Sources, Vec<Role>, Vec<PathBuf>), CommandFailure> {
+        let together = match &sources {
+            Sources::Together { paths, .. } => paths.len(),
+            Sources::Each(_) => 1,
+        };
+        let masks = self.image_masks.len();
+        if masks > 0 && masks != together {
+            let problem =
+                format!("{masks} masks for {together} pictures; name one for each, or `{NO_MASK}` where there is none");
+            return Err(CommandFailure::bad_input(origins.subject("image_mask"), problem));
+        }
+        let mask_of = |index: usize| self.image_masks.get(index).filter(|mask| *mask != Path::new(NO_MASK));
+        let behind = [(&self.start, Role::Start), (&self.mask, Role::Mask)];
+        let behind = || behind.iter().filter_map(|(path, role)| Some((path.clone()?, *role)));
+        let of_picture = |index: usize| mask_of(index).map(|mask| (mask.clone(), Role::PictureMask));
+        Ok(match sources {
+            Sources::Together { paths, named_after } => {
+                let with_mask = |(index, path): (usize, PathBuf)| {
+                    [Some((path, Role::Picture)), of_picture(index)].into_iter().flatten()
+                };
+                let all = paths.into_iter().enumerate().flat_map(with_mask).chain(behind());
+                let (paths, roles) = all.unzip();
+                (Sources::Together { paths, named_after }, needed(roles), Vec::new())
+            }
+            Sources::Each(each) => {
+                let (beside, roles): (Vec<_>, Vec<_>) = of_picture(0).into_iter().chain(behind()).unzip();
+                (Sources::Each(each), needed([vec![Role::Picture], roles].concat()), beside)
+            }
+        })
+    }
+}
+
+/// `roles`, unless they say nothing.
+fn needed(roles: Vec<Role>) -> Vec<Role> {
+    if roles.iter().all(|role| *role == Role::Picture) { Vec::new() } else { roles }
+}
