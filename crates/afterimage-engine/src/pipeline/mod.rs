@@ -48,6 +48,8 @@ mod residence;
 mod run;
 
 #[cfg(test)]
+mod control_tests;
+#[cfg(test)]
 mod narrow_tests;
 #[cfg(test)]
 mod quality;

@@ -32,7 +32,7 @@ fn options(case: &Case) -> EngineOptions {
     EngineOptions { base: folder("base"), redux: folder("redux"), dtype, ..EngineOptions::default() }
 }
 
-fn networks(case: &Case) -> Networks<Cpu> {
+pub(super) fn networks(case: &Case) -> Networks<Cpu> {
     networks_on(Cpu::detect(), case)
 }
 
@@ -40,7 +40,7 @@ fn networks_on<D: Device>(device: D, case: &Case) -> Networks<D> {
     Networks::new(Arc::new(device), ModelFiles::open(&options(case)).unwrap(), Safety::none()).unwrap()
 }
 
-fn engine(case: &Case) -> Engine {
+pub(super) fn engine(case: &Case) -> Engine {
     Engine::open(&options(case)).unwrap()
 }
 
@@ -51,7 +51,7 @@ fn variation_text<D: Device>(networks: &Networks<D>, prompt: Option<&str>, empty
     Arc::unwrap_or_clone(encoder.variation_text(prompt, empty).unwrap().value)
 }
 
-fn input(case: &Case) -> Picture {
+pub(super) fn input(case: &Case) -> Picture {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/cases").join(&case.name);
     let path = ["input.png", "input.jpg"].map(|name| folder.join(name)).into_iter().find(|path| path.exists());
     read_file(&path.unwrap(), &PictureLimits::default()).unwrap().picture
