@@ -171,6 +171,6 @@ mod tests {
         let black = grey(8, 8, |_, _| 0);
         let error = Painting::new(&picture, &black, &settings, [size; 2]).err().unwrap();
         assert!(matches!(error, Error::Field { field: Field::Mask, .. }), "{error}");
-        assert!(Painting::new(&picture, &black, &InpaintSettings::default(), size).is_ok(), "nothing to paint");
+        assert!(Painting::new(&picture, &black, &InpaintSettings::default(), [size; 2]).is_ok(), "nothing to paint");
     }
 }

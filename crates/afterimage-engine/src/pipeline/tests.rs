@@ -470,6 +470,7 @@ fn a_request_counts_only_the_models_it_built() {
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     for timings in later {
-        assert!(timings.load_ms <= 0.0, "{timings:?}");
+        // Looking whether another thread has built it meanwhile takes less than a microsecond.
+        assert!(timings.load_ms < 0.05, "{timings:?}");
     }
 }

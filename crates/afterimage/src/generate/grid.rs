@@ -1,6 +1,6 @@
 //! `--grid`: a table of pictures over one setting or two.
 
-use afterimage_core::{Error, GenerationRequest, Picture, Task, VariationSeed};
+use afterimage_core::{Balance, Error, GenerationRequest, Picture, Task, VariationSeed};
 
 /// Values of one setting, at most.
 const MOST_VALUES: usize = 32;
@@ -16,10 +16,12 @@ pub enum GridSetting {
     ReduxDownsample,
     VariationSeed,
     VariationStrength,
+    /// Its values are places in [`Balance::ALL`].
+    Balance,
 }
 
 impl GridSetting {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Seed,
         Self::Steps,
         Self::Guidance,
@@ -28,6 +30,7 @@ impl GridSetting {
         Self::ReduxDownsample,
         Self::VariationSeed,
         Self::VariationStrength,
+        Self::Balance,
     ];
 
     /// The flag's name.
@@ -41,6 +44,7 @@ impl GridSetting {
             Self::ReduxDownsample => "redux-downsample",
             Self::VariationSeed => "variation-seed",
             Self::VariationStrength => "variation-strength",
+            Self::Balance => "balance",
         }
     }
 
@@ -63,7 +67,11 @@ impl GridSetting {
             (Self::ReduxDownsample, Task::Variation(settings)) => settings.redux_downsample = value,
             (Self::VariationSeed, _) => self::near(request).seed = Some(value as u64),
             (Self::VariationStrength, _) => self::near(request).strength = value,
-            (Self::Strength | Self::ReduxStrength | Self::ReduxDownsample, _) => return false,
+            (Self::Balance, Task::Variation(settings)) => {
+                let Some(level) = Balance::ALL.get(value as usize) else { return false };
+                (settings.redux_strength, settings.redux_downsample) = level.settings();
+            }
+            (Self::Strength | Self::ReduxStrength | Self::ReduxDownsample | Self::Balance, _) => return false,
         }
         true
     }
@@ -84,7 +92,11 @@ pub struct GridAxis {
 impl GridAxis {
     /// `seed 1`, `seed 2`, …
     fn names(&self) -> Vec<String> {
-        self.values.iter().map(|value| format!("{} {value}", self.setting.name())).collect()
+        let shown = |value: &f64| match Balance::ALL.get(*value as usize) {
+            Some(level) if self.setting == GridSetting::Balance => level.name().to_owned(),
+            _ => value.to_string(),
+        };
+        self.values.iter().map(|value| format!("{} {}", self.setting.name(), shown(value))).collect()
     }
 }
 
@@ -101,6 +113,16 @@ pub fn axis(text: &str) -> Result<GridAxis, String> {
     let setting = GridSetting::ALL.into_iter().find(|setting| setting.name() == name);
     let setting = setting.ok_or_else(|| format!("{name:?} is no setting of a table; there are {}", names()))?;
     let mut list = Vec::new();
+    if setting == GridSetting::Balance {
+        let place = |word: &str| Balance::ALL.iter().position(|level| level.name() == word.trim());
+        for word in values.split(',') {
+            let levels = || Balance::ALL.map(Balance::name).join(", ");
+            list.push(
+                place(word).ok_or_else(|| format!("{name}: {word:?} is no level; there are {}", levels()))? as f64
+            );
+        }
+        return Ok(GridAxis { setting, values: list });
+    }
     for part in values.split(',').map(str::trim) {
         list.extend(span(part).ok_or_else(|| {
             format!("{name}: {part:?} is no value; expected numbers such as 1,2,5, or 1..4, or 0.2..1:0.2")
@@ -248,6 +270,23 @@ mod tests {
             SettingsGrid::new(&[seeds.clone(), seeds.clone()]).is_err() && SettingsGrid::new(&vec![seeds; 3]).is_err()
         );
         assert_eq!(SettingsGrid::new(&[]), Ok(None));
+    }
+
+    #[test]
+    fn levels_of_balance_are_words() {
+        let axis = axis("balance=picture, even,prompt").unwrap();
+        assert_eq!(axis.names(), ["balance picture", "balance even", "balance prompt"]);
+        assert!(super::axis("balance=odd").unwrap_err().contains("more-picture"));
+        let request = GenerationRequest::new(Task::Variation(VariationSettings::default()));
+        let cells = SettingsGrid::new(&[axis]).unwrap().unwrap().requests(&request).unwrap();
+        let settings: Vec<_> = cells
+            .into_iter()
+            .map(|cell| match cell.task {
+                Task::Variation(settings) => (settings.redux_strength, settings.redux_downsample),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(settings, [Balance::Picture, Balance::Even, Balance::Prompt].map(Balance::settings));
     }
 
     #[test]
