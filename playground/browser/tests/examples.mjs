@@ -131,6 +131,7 @@ const furthermore = {
 
   async "a picture by its address"(visit) {
     const page = await visit.ready();
+    await chooseModel(page, "flux-redux-dev");
     await addAddress(page, await uploaded(visit));
     await fill(page);
     return runAll(visit, page, ["result-1.jpeg"]);
