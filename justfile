@@ -52,7 +52,7 @@ neon:
 rustdoc:
     .ci/run rustdoc
 
-# the playground: types, unit tests, the committed build, and the page in a real browser
+# the playground: types, unit tests, the committed build, the page in a real browser, its examples with the services' clients, Lighthouse
 playground:
     .ci/run playground
 

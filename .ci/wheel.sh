@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# the package for Python: built by maturin, installed into a fresh environment, run; .ci/wheel.sh [FOLDER]
+# the package for Python: built by maturin, installed into a fresh environment, run; .ci/wheel.sh [FOLDER [PROGRAM]]
 . "$(dirname "$0")/common.sh"
 
 # Leaves the wheel in FOLDER, `wheels` in the target folder unless given. The program is built in the usual target folder, with
-# the profile that everything else uses.
+# the profile that everything else uses; or it is PROGRAM, which was built before.
 target=${CARGO_TARGET_DIR:-target}
 folder=${1:-$target/wheels}
 mkdir -p "$folder" "$target"
@@ -22,6 +22,14 @@ fi
 cp LICENSE-APACHE LICENSE-MIT packaging/pypi
 python3 .ci/notices.py >packaging/pypi/THIRD-PARTY.txt
 maturin=$(programs "$target/maturin")/maturin
+if [ $# -ge 2 ]; then
+    # The command is called as its file is.
+    mkdir "$work/ready"
+    cp "$2" "$work/ready/afterimage"
+    AFTERIMAGE_READY=$work/ready/afterimage
+    CARGO=$PWD/.ci/ready_cargo.py
+    export AFTERIMAGE_READY CARGO
+fi
 (cd packaging/pypi && CARGO_TARGET_DIR=$target "$maturin" build --release --locked --out "$work/wheel")
 wheels=("$work"/wheel/*.whl)
 if [ ${#wheels[@]} -ne 1 ]; then
@@ -37,6 +45,12 @@ version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"$/\1/p' Car
 installed=$("$fresh/afterimage" --version)
 if [ "$installed" != "afterimage $version" ]; then
     echo "the wheel's program says \"$installed\", expected \"afterimage $version\"" >&2
+    exit 1
+fi
+# The demo model is part of it.
+"$fresh/afterimage" vary docs/photos/lake.jpg --size 64x64 --steps 2 -o "$work/made.png"
+if ! cmp -s -n 4 "$work/made.png" <(printf '\211PNG'); then
+    echo "the wheel's program made no picture" >&2
     exit 1
 fi
 mv "${wheels[0]}" "$folder"

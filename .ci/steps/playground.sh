@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# the playground: types, unit tests, the committed build, and the page in a real browser
+# the playground: types, unit tests, the committed build, the page in a real browser, its examples with the services' clients, Lighthouse
 . "$(dirname "$0")/../common.sh"
 
 # Vite needs Node.js 20.19; a distribution's may be older.
@@ -10,6 +10,9 @@ if ! node -e 'const [major, minor] = process.versions.node.split(".").map(Number
     PATH="$work/node/bin:$PATH"
 fi
 if ! command -v chromium >/dev/null; then install chromium; fi
+# The clients, and a certificate for the one that speaks HTTPS only.
+if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then install python3 python3-venv; fi
+if ! command -v openssl >/dev/null; then install openssl; fi
 
 cargo build --locked --release
 afterimage=$(pwd)/${CARGO_TARGET_DIR:-target}/release/afterimage
@@ -38,7 +41,19 @@ for _ in $(seq 100); do
     if curl -sf "http://127.0.0.1:$port/readyz" >/dev/null; then break; fi
     sleep 0.3
 done
-if ! npm run --silent --prefix playground browser -- --server "http://127.0.0.1:$port" --key "$key"; then
+
+# Every example that the page shows is copied from it and run; EVERY_EXAMPLE=1 runs those of other forms, too.
+clients=${CARGO_TARGET_DIR:-target}/tmp/playground-clients
+mkdir -p "$clients"
+clients=$(cd "$clients" && pwd)
+npm run --silent --prefix playground clients -- "$clients"
+options=(--server "http://127.0.0.1:$port" --key "$key")
+examples=(--clients "$clients")
+if [ -n "${EVERY_EXAMPLE:-}" ]; then examples+=(--every-example); fi
+if ! npm run --silent --prefix playground browser -- "${options[@]}" "${examples[@]}"; then
     tail -n 20 "$work/server.log"
     exit 1
 fi
+
+npm ci --silent --prefix playground/lighthouse
+npm run --silent --prefix playground/lighthouse measure -- "${options[@]}" --calibrate --floor 95 --busy-floor 75

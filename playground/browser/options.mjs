@@ -1,8 +1,8 @@
 // What the command line says.
 
-import { accessSync, constants, existsSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { existsSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { findBrowser } from "./find-browser.mjs";
 
 const USAGE = `usage: npm run browser -- --server URL --key KEY [OPTION ...]
 
@@ -10,41 +10,34 @@ const USAGE = `usage: npm run browser -- --server URL --key KEY [OPTION ...]
   --key KEY           a key of it; its tasks are added to and deleted from
   --screenshots DIR   leave pictures of the page there
   --snippets DIR      leave the examples that the page shows there, as DIALECT.LANGUAGE.ENDING
+  --clients DIR       run the examples with the services' clients that are there: npm run clients -- DIR
+  --every-example     all of them, not only those of the plainest form
   --only TEXT         only the tests whose names have TEXT in them
   --built             take the page's files from the folder of built ones, everything else from the server
   --browser PATH      the browser; otherwise a Chromium in PATH`;
 
-const BROWSERS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-
 export function readOptions() {
   const text = { type: "string" };
   const flag = { type: "boolean", default: false };
-  const names = { server: text, key: text, screenshots: text, snippets: text, only: text, browser: text, built: flag };
+  const texts = {
+    server: text,
+    key: text,
+    screenshots: text,
+    snippets: text,
+    clients: text,
+    only: text,
+    browser: text,
+  };
+  const names = { ...texts, "every-example": flag, built: flag };
   const { values } = parseArgs({ options: { ...names, help: flag } });
   if (values.help || !values.server || !values.key) {
     console.error(USAGE);
     process.exit(values.help ? 0 : 2);
   }
-  const browser = values.browser ?? found();
+  const browser = values.browser ?? findBrowser();
   if (!browser || !existsSync(browser)) {
     console.error("no Chromium was found; name one with --browser");
     process.exit(2);
   }
   return { ...values, browser, server: values.server.replace(/\/$/, "") };
-}
-
-function found() {
-  const folders = (process.env.PATH ?? "").split(delimiter);
-  for (const name of BROWSERS) {
-    for (const folder of folders) {
-      const path = join(folder, name);
-      try {
-        accessSync(path, constants.X_OK);
-        return path;
-      } catch {
-        // Not there.
-      }
-    }
-  }
-  return undefined;
 }

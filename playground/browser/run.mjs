@@ -8,12 +8,13 @@ import { Visit } from "./visit.mjs";
 import * as access from "./tests/access.mjs";
 import * as appearance from "./tests/appearance.mjs";
 import * as connection from "./tests/connection.mjs";
+import * as examples from "./tests/examples.mjs";
 import * as forms from "./tests/forms.mjs";
 import * as history from "./tests/history.mjs";
 import * as results from "./tests/results.mjs";
 import * as snippets from "./tests/snippets.mjs";
 
-const GROUPS = { access, forms, results, history, connection, appearance, snippets };
+const GROUPS = { access, forms, results, history, connection, appearance, snippets, examples };
 
 /** Milliseconds that a test may take. */
 const LIMIT = 300_000;
@@ -22,18 +23,25 @@ const options = readOptions();
 const args = ["--no-sandbox", "--disable-gpu", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"];
 const browser = await chromium.launch({ executablePath: options.browser, args });
 let passed = 0;
+let skipped = 0;
 const failed = [];
 for (const [group, { tests }] of Object.entries(GROUPS)) {
   for (const [name, test] of Object.entries(tests)) {
     const full = `${group}: ${name}`;
     if (options.only && !full.includes(options.only)) continue;
-    if (await runs(full, test)) passed++;
+    const reason = test.skippedFor?.(options);
+    if (reason) {
+      console.log(`skipped           ${full}  (${reason})`);
+      skipped++;
+    } else if (await runs(full, test)) passed++;
     else failed.push(full);
   }
 }
 await browser.close();
-console.log(`${passed} passed, ${failed.length} failed${failed.map((name) => `\n  ${name}`).join("")}`);
-process.exit(failed.length === 0 && passed > 0 ? 0 : 1);
+console.log(
+  `${passed} passed, ${failed.length} failed, ${skipped} skipped${failed.map((name) => `\n  ${name}`).join("")}`,
+);
+process.exit(failed.length === 0 && passed + skipped > 0 ? 0 : 1);
 
 async function runs(name, test) {
   const begun = performance.now();

@@ -17,6 +17,9 @@ const POLICY =
 /** The photograph that the documents use, too. */
 export const PHOTO = fileURLToPath(new URL("../../docs/photos/lake.jpg", import.meta.url));
 
+/** Breaks quoting wherever it is wrong. */
+export const AWKWARD_PROMPT = `it's a "lake" at $HOME; \`dusk\` \\ 雪\nand another line`;
+
 /** Milliseconds in which a small picture is made, also by a slow machine with other work. */
 export const PATIENCE = 120_000;
 
@@ -151,6 +154,14 @@ export async function addPhoto(page, file = PHOTO) {
 export async function chooseModel(page, ending) {
   const value = await page.locator(`#model option[value$="${ending}"]`).getAttribute("value");
   await page.locator("#model").selectOption(value);
+}
+
+/** Chooses an example of those that the page shows; null: it has none, and says why. */
+export async function chooseExample(page, dialect, language) {
+  await page.locator(`.code input[name="dialect"][value="${dialect}"]`).check({ force: true });
+  await page.locator(`.code input[name="language"][value="${language}"]`).check({ force: true });
+  const code = page.locator(`.code code[data-dialect="${dialect}"][data-language="${language}"]`);
+  return (await code.count()) === 0 ? null : code.textContent();
 }
 
 export function runButton(page) {

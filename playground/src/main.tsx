@@ -4,4 +4,5 @@ import { App } from "./ui/app";
 
 start();
 const place = document.getElementById("app");
-if (place) render(<App />, place);
+// In a task of its own, after the one that read the script.
+if (place) setTimeout(() => render(<App />, place));

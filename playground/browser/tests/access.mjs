@@ -64,7 +64,8 @@ export const tests = {
   },
 
   async "everything works below a path prefix of a proxy"(visit) {
-    const proxy = await startProxy(visit.options.server, "/studio", visit.options.built ? builtFile : undefined);
+    const files = visit.options.built ? builtFile : undefined;
+    const proxy = await startProxy(visit.options.server, "/studio", { files });
     try {
       visit.address = `${proxy.address}/`;
       const page = await visit.page();

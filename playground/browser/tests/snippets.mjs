@@ -3,33 +3,23 @@
 import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { addPhoto, checkAccessible, makeSmall } from "../visit.mjs";
+import { addPhoto, AWKWARD_PROMPT, checkAccessible, chooseExample, makeSmall } from "../visit.mjs";
 
 const ENDINGS = { curl: "sh", python: "py", javascript: "mjs" };
 const DIALECTS = ["wavespeed", "fal", "openai"];
-
-/** Breaks quoting wherever it is wrong. */
-const PROMPT = `it's a "lake" at $HOME; \`dusk\` \\ 雪\nand another line`;
-
-async function shown(page, dialect, language) {
-  await page.locator(`.code input[name="dialect"][value="${dialect}"]`).check({ force: true });
-  await page.locator(`.code input[name="language"][value="${language}"]`).check({ force: true });
-  const code = page.locator(`.code code[data-dialect="${dialect}"][data-language="${language}"]`);
-  return (await code.textContent()) ?? "";
-}
 
 export const tests = {
   async "there is one for each interface and language, up to date, without the key"(visit) {
     const page = await visit.ready();
     await addPhoto(page);
     await makeSmall(page, { steps: 2 });
-    await page.locator("textarea").fill(PROMPT);
+    await page.locator("textarea").fill(AWKWARD_PROMPT);
     await page.locator("details.code summary").click();
     const folder = visit.options.snippets;
     if (folder) mkdirSync(folder, { recursive: true });
     for (const dialect of DIALECTS) {
       for (const [language, ending] of Object.entries(ENDINGS)) {
-        const code = await shown(page, dialect, language);
+        const code = await chooseExample(page, dialect, language);
         assert.ok(code.includes(new URL(visit.address).host), `${dialect} ${language}`);
         assert.ok(code.includes("lake.jpg"), `${dialect} ${language}: the picture's name`);
         assert.ok(code.includes("AFTERIMAGE_API_KEY") && !code.includes(visit.key), `${dialect} ${language}: the key`);
@@ -40,11 +30,14 @@ export const tests = {
     await visit.shoot("code");
     await checkAccessible(page, "code");
     await page.locator("textarea").fill("another prompt");
-    assert.match(await shown(page, "wavespeed", "python"), /another prompt/);
+    assert.match(await chooseExample(page, "wavespeed", "python"), /another prompt/);
     await page.getByLabel("Show my key").check();
-    assert.ok((await shown(page, "wavespeed", "python")).includes(visit.key));
+    assert.ok((await chooseExample(page, "wavespeed", "python")).includes(visit.key));
     await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
     await page.locator(".code").getByRole("button", { name: "Copy" }).click();
-    assert.equal(await page.evaluate(() => navigator.clipboard.readText()), await shown(page, "wavespeed", "python"));
+    assert.equal(
+      await page.evaluate(() => navigator.clipboard.readText()),
+      await chooseExample(page, "wavespeed", "python"),
+    );
   },
 };

@@ -1,5 +1,7 @@
 /** Texts in English. Its type is what every other language has to fill; explanations of parameters are the server's. */
 
+import { grouped } from "./grouped";
+
 /** What a language says about a parameter, where the server's text is not enough. */
 export interface ParameterText {
   label: string;
@@ -291,7 +293,7 @@ export const en = {
   },
   history: {
     title: "History",
-    count: (count: number) => (count === 1 ? "1 task" : `${count.toLocaleString("en")} tasks`),
+    count: (count: number) => (count === 1 ? "1 task" : `${grouped(count)} tasks`),
     status: "Status",
     model: "Model",
     allStatuses: "All states",

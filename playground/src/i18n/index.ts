@@ -65,8 +65,17 @@ export function duration(seconds: number): string {
 /** A moment as people say it. */
 export function moment(rfc3339: string): string {
   const date = new Date(rfc3339);
-  if (Number.isNaN(date.getTime())) return rfc3339;
+  return Number.isNaN(date.getTime()) ? rfc3339 : momentFormat.value.format(date);
+}
+
+/** Made once: each costs a browser more than all rows of the history together. */
+const momentFormat = computed(() => {
   // The browser's own kind of the language, as British English.
   const own = navigator.languages.find((tag) => tag.toLowerCase().startsWith(language.value));
-  return date.toLocaleString(own ?? texts.value.tag, { dateStyle: "medium", timeStyle: "short" });
+  return new Intl.DateTimeFormat(own ?? texts.value.tag, { dateStyle: "medium", timeStyle: "short" });
+});
+
+/** Makes it in a task of its own, as while the history is read. */
+export function prepareMoments(): void {
+  setTimeout(() => momentFormat.value);
 }

@@ -1,6 +1,7 @@
 /** 简体中文。 */
 
 import type { Texts } from "./en";
+import { grouped } from "./grouped";
 
 export const zh: Texts = {
   name: "简体中文",
@@ -276,7 +277,7 @@ export const zh: Texts = {
   },
   history: {
     title: "历史",
-    count: (count) => `${count.toLocaleString("zh-CN")} 个任务`,
+    count: (count) => `${grouped(count)} 个任务`,
     status: "状态",
     model: "模型",
     allStatuses: "所有状态",

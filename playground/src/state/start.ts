@@ -12,7 +12,7 @@ import { startPreferences } from "./preferences";
 import { startRuns } from "./run";
 import { forgetTasks } from "./tasks";
 import { restoreView, showNothing, view } from "./view";
-import { texts } from "../i18n";
+import { prepareMoments, texts } from "../i18n";
 
 export function start(): void {
   startPreferences();
@@ -32,6 +32,7 @@ export function start(): void {
 async function begin(): Promise<void> {
   if (!(await loadCatalogue())) return;
   reload();
+  prepareMoments();
   await restoreView(restoreGrid());
 }
 

@@ -17,6 +17,7 @@ import { HistoryPanel } from "./history-panel";
 import { Icon } from "./icons";
 import { isDragging, takeFiles } from "./input-panel";
 import { KeyPage } from "./key-form";
+import { Later } from "./later";
 import { SettingsPanel } from "./settings-panel";
 import { Stage } from "./stage";
 import { useTicks } from "./widgets";
@@ -99,10 +100,14 @@ function Workplace() {
       <SettingsPanel />
       <div class="middle">
         <Stage />
-        <CodePanel />
-        <Footer />
+        <Later>
+          <CodePanel />
+          <Footer />
+        </Later>
       </div>
-      <HistoryPanel />
+      <Later>
+        <HistoryPanel />
+      </Later>
     </main>
   );
 }

@@ -24,6 +24,8 @@ import { CopyButton, Segments } from "./widgets";
 const dialect = signal<Dialect>("wavespeed");
 const language = signal<Language>("curl");
 const isKeyShown = signal(false);
+/** What is not seen is not written. */
+const isOpen = signal(false);
 
 /** What has to be installed for an example. */
 const PACKAGES: Record<Dialect, Record<Language, string | null>> = {
@@ -40,32 +42,42 @@ export function CodePanel() {
   const chosen = model.value;
   if (!chosen) return null;
   return (
-    <details class="panel code">
+    <details class="panel code" onToggle={(event) => (isOpen.value = event.currentTarget.open)}>
       <summary>
         <Icon name="code" />
         <h2 class="panel-title">{words.title}</h2>
         <span class="hint">{words.explanation}</span>
+        <span class="code-open">
+          <Icon name="down" />
+        </span>
       </summary>
-      <div class="code-choices">
-        <Segments
-          name="dialect"
-          label={words.dialect}
-          words={DIALECTS}
-          chosen={dialect.value}
-          text={(word) => words.dialects[word]}
-          onChoose={(word) => (dialect.value = word)}
-        />
-        <Segments
-          name="language"
-          label={words.language}
-          words={LANGUAGES}
-          chosen={language.value}
-          text={(word) => words.languages[word]}
-          onChoose={(word) => (language.value = word)}
-        />
-      </div>
-      <Example modelId={chosen.model_id} />
+      {isOpen.value && <Choices />}
+      {isOpen.value && <Example modelId={chosen.model_id} />}
     </details>
+  );
+}
+
+function Choices() {
+  const { code: words } = texts.value;
+  return (
+    <div class="code-choices">
+      <Segments
+        name="dialect"
+        label={words.dialect}
+        words={DIALECTS}
+        chosen={dialect.value}
+        text={(word) => words.dialects[word]}
+        onChoose={(word) => (dialect.value = word)}
+      />
+      <Segments
+        name="language"
+        label={words.language}
+        words={LANGUAGES}
+        chosen={language.value}
+        text={(word) => words.languages[word]}
+        onChoose={(word) => (language.value = word)}
+      />
+    </div>
   );
 }
 

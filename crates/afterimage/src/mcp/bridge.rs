@@ -2,6 +2,8 @@
 
 use super::client_line::{NO_ANSWER, Outgoing, error_line, header_value};
 use super::events::EventSplitter;
+use super::local_pictures::{refused_call, with_folders_told, with_pictures};
+use super::picture_folders::PictureFolders;
 use crate::failure::CommandFailure;
 use afterimage_jobs::Secret;
 use afterimage_server::fetch::platform_tls;
@@ -11,9 +13,10 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
+use tokio::task::spawn_blocking;
 use url::{Host, Url};
 
 /// How long to wait for a connection.
@@ -29,6 +32,8 @@ pub struct Bridge {
     server: String,
     endpoint: String,
     key: Option<Secret>,
+    /// Where pictures of this machine may lie.
+    folders: Arc<PictureFolders>,
     /// The version that both agreed on, for messages that do not say which they follow.
     agreed: Mutex<Option<String>>,
 }
@@ -52,11 +57,11 @@ struct ServerMessage {
 }
 
 impl Bridge {
-    /// The way to the server at `url`.
+    /// The way to the server at `url`, for `key` and for the pictures in `folders`.
     ///
     /// # Errors
     /// When no client can be made.
-    pub fn new(url: &Url, key: Option<Secret>) -> Result<Self, CommandFailure> {
+    pub fn new(url: &Url, key: Option<Secret>, folders: PictureFolders) -> Result<Self, CommandFailure> {
         let failed = |error: &dyn std::fmt::Display| CommandFailure::other(format!("cannot send requests: {error}"));
         let builder = Client::builder();
         // This machine, which no proxy can reach.
@@ -70,7 +75,7 @@ impl Bridge {
             .map_err(|error| failed(&error))?;
         let server = url.as_str().trim_end_matches('/').to_owned();
         let endpoint = if server.ends_with("/mcp") { server.clone() } else { format!("{server}/mcp") };
-        Ok(Self { client, server, endpoint, key, agreed: Mutex::default() })
+        Ok(Self { client, server, endpoint, key, folders: Arc::new(folders), agreed: Mutex::default() })
     }
 
     /// Carries on what needs no answer. Nobody can be told that it did not arrive.
@@ -80,9 +85,16 @@ impl Bridge {
 
     /// Carries on the request `id` and sends each message of the answer to `lines`; an error, when there is no answer.
     pub async fn ask(&self, id: &Value, outgoing: Outgoing, lines: &Sender<Vec<u8>>) {
-        let agrees = outgoing.method == "initialize";
+        let (method, names_version) = (outgoing.method.clone(), outgoing.version.is_some());
+        let outgoing = match self.with_pictures(outgoing).await {
+            Ok(outgoing) => outgoing,
+            Err(problem) => {
+                let _ = lines.send(refused_call(id, &problem, names_version)).await;
+                return;
+            }
+        };
         let problem = match self.request(outgoing).send().await {
-            Ok(response) if response.status().is_success() => self.pass_on(response, agrees, lines).await.err(),
+            Ok(response) if response.status().is_success() => self.pass_on(response, &method, lines).await.err(),
             Ok(response) => {
                 let _ = lines.send(self.refused(id, response).await).await;
                 return;
@@ -96,6 +108,13 @@ impl Bridge {
         if let Some(problem) = problem {
             let _ = lines.send(error_line(id, NO_ANSWER, &problem)).await;
         }
+    }
+
+    /// See [`with_pictures`]; files are read beside the other messages.
+    async fn with_pictures(&self, outgoing: Outgoing) -> Result<Outgoing, String> {
+        let folders = Arc::clone(&self.folders);
+        let read = spawn_blocking(move || with_pictures(outgoing, &folders));
+        read.await.unwrap_or_else(|_| Err("the picture's file cannot be read".to_owned()))
     }
 
     fn request(&self, outgoing: Outgoing) -> RequestBuilder {
@@ -117,11 +136,11 @@ impl Bridge {
         request.body(outgoing.text)
     }
 
-    /// Sends what `response` says to `lines`.
+    /// Sends what `response` to a message of `method` says to `lines`.
     ///
     /// # Errors
     /// What to say when it does not end in an answer.
-    async fn pass_on(&self, mut response: Response, agrees: bool, lines: &Sender<Vec<u8>>) -> Result<(), String> {
+    async fn pass_on(&self, mut response: Response, method: &str, lines: &Sender<Vec<u8>>) -> Result<(), String> {
         let broken = |_| format!("the connection to {} broke before the answer was complete", self.server);
         if is_of_type(&response, "text/event-stream") {
             let mut splitter = EventSplitter::default();
@@ -140,9 +159,13 @@ impl Bridge {
         if !is_answer(&answer) {
             return Err(format!("{} does not answer as an Afterimage server does", self.server));
         }
-        if agrees && let Ok(Agreement { result }) = serde_json::from_slice(&answer) {
+        if method == "initialize"
+            && let Ok(Agreement { result }) = serde_json::from_slice(&answer)
+        {
             *self.agreed.lock().unwrap_or_else(PoisonError::into_inner) = Some(result.protocol_version);
         }
+        let answer: Vec<u8> = answer.into();
+        let answer = if method == "tools/list" { with_folders_told(answer, &self.folders) } else { answer };
         // Line breaks in JSON are spaces.
         let line = answer.iter().map(|byte| if *byte == b'\n' { b' ' } else { *byte }).collect();
         let _ = lines.send(line).await;
@@ -188,6 +211,10 @@ fn is_loopback(address: &Url) -> bool {
 mod tests {
     use super::*;
 
+    fn bridge(url: &str) -> Bridge {
+        Bridge::new(&url.parse().unwrap(), None, PictureFolders::default()).unwrap()
+    }
+
     #[test]
     fn the_endpoint_is_found_from_the_servers_address() {
         for (url, endpoint) in [
@@ -195,7 +222,7 @@ mod tests {
             ("https://pictures.example/behind/", "https://pictures.example/behind/mcp"),
             ("http://h/mcp", "http://h/mcp"),
         ] {
-            assert_eq!(Bridge::new(&url.parse().unwrap(), None).unwrap().endpoint, endpoint);
+            assert_eq!(bridge(url).endpoint, endpoint);
         }
     }
 

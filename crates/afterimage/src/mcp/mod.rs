@@ -4,7 +4,10 @@
 mod bridge;
 mod client_line;
 mod events;
+mod local_pictures;
+mod picture_folders;
 mod session;
 
 pub use bridge::Bridge;
+pub use picture_folders::PictureFolders;
 pub use session::carry;

@@ -128,6 +128,7 @@ impl OpenRequests {
 
 #[cfg(test)]
 mod tests {
+    use super::super::picture_folders::PictureFolders;
     use super::*;
     use serde_json::{Value, json};
     use std::io::Cursor;
@@ -157,7 +158,7 @@ mod tests {
         let input = "{\"id\": 1, \"method\": \"initialize\"}\n\n{\"method\": \"notifications/initialized\"}\r\nnonsense\n\
                      {\"id\": \"b\", \"method\": \"tools/list\"}";
         let written = Written::default();
-        let bridge = Bridge::new(&url.parse().unwrap(), None).unwrap();
+        let bridge = Bridge::new(&url.parse().unwrap(), None, PictureFolders::default()).unwrap();
         carry(bridge, Cursor::new(input), written.clone()).await;
         let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
         let mut answers: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -20,8 +20,12 @@ struct Program {
 
 impl Program {
     fn start(url: &str, key: &str) -> Self {
+        Self::start_with(url, key, &[])
+    }
+
+    fn start_with(url: &str, key: &str, more: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_afterimage"));
-        command.args(["mcp", "--url", url]).env("AFTERIMAGE_API_KEY", key).kill_on_drop(true);
+        command.args(["mcp", "--url", url]).args(more).env("AFTERIMAGE_API_KEY", key).kill_on_drop(true);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         Self { child, input, output: BufReader::new(output).lines() }
@@ -81,6 +85,45 @@ async fn lines_are_carried_to_a_server_and_back() {
     assert_eq!((&made["id"], &made["result"]["content"][1]["type"]), (&json!(3), &json!("image")), "{made}");
     assert!(notes > 0);
     assert_eq!(program.end().await, (Vec::new(), Some(0)));
+}
+
+#[tokio::test]
+async fn files_are_read_below_the_folders_that_are_allowed() {
+    let server = Server::with_worker().await;
+    let place = tempfile::tempdir().unwrap();
+    let (allowed, secret) = (place.path().join("pictures"), place.path().join("secret.png"));
+    std::fs::create_dir(&allowed).unwrap();
+    for file in [&allowed.join("lake.png"), &secret] {
+        std::fs::write(file, picture(64, 48)).unwrap();
+    }
+    let mut program = Program::start_with(&server.url, KEY, &["--allow-folder", allowed.to_str().unwrap()]);
+    program.request(1, "tools/list", json!({})).await;
+    let listed = program.read().await;
+    let description = listed["result"]["tools"][0]["description"].as_str().unwrap();
+    assert!(description.contains(" full path of a file below "), "{description}");
+
+    let settings = json!({"size": "256*256", "num_inference_steps": 2});
+    let of = |path: &std::path::Path| {
+        let mut arguments = settings.clone();
+        arguments["image"] = json!(path);
+        arguments
+    };
+    program.call(2, "vary_picture", of(&allowed.join("lake.png"))).await;
+    let made = program.read().await;
+    assert_eq!(made["result"]["content"][1]["type"], "image", "{made}");
+
+    program.call(3, "vary_picture", of(&secret)).await;
+    let refused = program.read().await;
+    assert_eq!((&refused["id"], &refused["result"]["isError"]), (&json!(3), &json!(true)), "{refused}");
+    let text = refused["result"]["content"][0]["text"].as_str().unwrap();
+    assert!(text.starts_with("image: no such file in "), "{text}");
+    assert_eq!(program.end().await, (Vec::new(), Some(0)));
+
+    let mut program = Program::start(&server.url, KEY);
+    program.call(4, "vary_picture", of(&allowed.join("lake.png"))).await;
+    let refused = program.read().await;
+    let text = refused["result"]["content"][0]["text"].as_str().unwrap();
+    assert!(text.contains("--allow-folder"), "{text}");
 }
 
 #[tokio::test]
