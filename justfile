@@ -88,6 +88,10 @@ storage:
 hosts:
     .ci/run hosts
 
+# servers and workers are replaced one at a time by another version while clients go on, there and back
+upgrade:
+    .ci/run upgrade
+
 # the README's second command: all tests, with a summary at the end
 tests:
     .ci/run tests
