@@ -46,7 +46,7 @@ function Head() {
     <header class="header">
       <h1 class="brand">
         <Mark />
-        Afterimage <span class="brand-part">{words.title}</span>
+        <span class="brand-name">Afterimage</span> <span class="brand-part">{words.title}</span>
       </h1>
       <nav class="header-tools status-links" aria-label={words.playground}>
         <a class="header-link" href={addressOf("./")}>
@@ -150,24 +150,26 @@ interface FiguresProps {
 function Figures({ status, readAt, trouble }: FiguresProps) {
   const words = statusTexts.value;
   return (
-    <main class="status-main" id="figures" tabIndex={-1}>
-      <div role="status">
+    <>
+      <div role="status" class="status-news">
         {trouble && (
           <p class="status-trouble">
             <Icon name="alert" /> {trouble === "unreachable" ? words.paused : words.refused}
           </p>
         )}
       </div>
-      <Tiles status={status} />
-      <Updated readAt={readAt} />
-      <div class="status-columns">
-        <Queues queues={status.queues} />
-        <Engines engines={status.server.engines} />
-      </div>
-      <Processes processes={status.server.processes} at={status.at} />
-      <UsageSection usage={status.usage} />
-      <Failures failures={status.failures} />
-    </main>
+      <main class="status-main" id="figures" tabIndex={-1}>
+        <Tiles status={status} />
+        <Updated readAt={readAt} />
+        <div class="status-columns">
+          <Queues queues={status.queues} />
+          <Engines engines={status.server.engines} />
+        </div>
+        <Processes processes={status.server.processes} at={status.at} />
+        <UsageSection usage={status.usage} />
+        <Failures failures={status.failures} />
+      </main>
+    </>
   );
 }
 

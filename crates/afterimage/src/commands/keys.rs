@@ -30,7 +30,7 @@ pub enum KeysCommand {
     Create(Create),
     List(ListKeys),
     Revoke(Revoke),
-    Role(Role),
+    Role(ChangeRole),
 }
 
 /// Make a key and print it, alone, on standard output
@@ -87,7 +87,7 @@ pub struct Revoke {
 ///
 /// Takes effect within seconds, also on a server that runs.
 #[derive(Args, Debug)]
-pub struct Role {
+pub struct ChangeRole {
     /// The key's id, as `keys list` shows it
     #[arg(value_name = "ID")]
     id: String,
@@ -189,7 +189,7 @@ fn line(key: &ApiKey) -> String {
     format!("{}  {state:<8} {:<8} {concurrency:>4}  {}", key.id, key.role.name(), key.name)
 }
 
-impl Role {
+impl ChangeRole {
     /// Runs the command.
     pub fn run(&self, origins: &Origins) -> Result<(), CommandFailure> {
         let (id, role) = (KeyId::from(self.id.as_str()), self.role);

@@ -1,9 +1,8 @@
 //! [`ActivityStore`] in PostgreSQL: the sums, with what their journal still holds.
 
 use super::PostgresStore;
-use super::session::Session;
 use crate::store::sql::activity::{day_uses, failed_job};
-use crate::{ActivityStore, Day, DayUse, FAILURES_AMONG, FailedJob, Result, UseCounts};
+use crate::{ActivityStore, Day, DayUse, FAILURES_AMONG, FailedJob, Result};
 use async_trait::async_trait;
 
 const DAILY: &str = "WITH recent AS (SELECT * FROM usage_days WHERE day >= $1 UNION ALL \
@@ -20,15 +19,6 @@ const FAILURES: &str = "SELECT ended.*, keys.name AS key_name FROM (SELECT seq, 
      ORDER BY finished_at DESC, seq DESC LIMIT $1) AS ended JOIN keys ON keys.id = ended.key_id \
      WHERE ended.state = 'failed' ORDER BY ended.finished_at DESC, ended.seq DESC LIMIT $2";
 
-/// Adds up what the journal holds, as much as one transaction should.
-const FOLD: &str = "WITH noted AS (DELETE FROM usage_journal \
-         WHERE ctid = ANY (ARRAY(SELECT ctid FROM usage_journal LIMIT 10000)) RETURNING *) \
-     INSERT INTO usage_days (day, key_id, jobs, pictures, failures, cost_micros) \
-     SELECT day, key_id, SUM(jobs), SUM(pictures), SUM(failures), SUM(cost_micros) FROM noted GROUP BY day, key_id \
-     ON CONFLICT (day, key_id) DO UPDATE SET jobs = usage_days.jobs + excluded.jobs, \
-         pictures = usage_days.pictures + excluded.pictures, failures = usage_days.failures + excluded.failures, \
-         cost_micros = usage_days.cost_micros + excluded.cost_micros";
-
 #[async_trait]
 impl ActivityStore for PostgresStore {
     async fn daily_use(&self, since: Day, most_keys: u32) -> Result<Vec<DayUse>> {
@@ -44,25 +34,4 @@ impl ActivityStore for PostgresStore {
             self.database.read(|session| Box::pin(session.all(sqlx::query(FAILURES).bind(among).bind(most)))).await?;
         rows.iter().map(failed_job).collect()
     }
-}
-
-/// Notes that `counts` belong to what the key `key` had made on `day`.
-pub(super) async fn note(session: &mut Session, day: Day, key: &str, counts: UseCounts) -> Result<()> {
-    let insert = sqlx::query(
-        "INSERT INTO usage_journal (day, key_id, jobs, pictures, failures, cost_micros) VALUES ($1, $2, $3, $4, $5, $6)",
-    )
-    .bind(day.0)
-    .bind(key)
-    .bind(counts.jobs as i64)
-    .bind(counts.pictures as i64)
-    .bind(counts.failures as i64)
-    .bind(counts.cost_micros);
-    session.execute(insert).await?;
-    Ok(())
-}
-
-/// Adds up what was noted.
-pub(super) async fn fold(session: &mut Session) -> Result<()> {
-    session.execute(sqlx::query(FOLD)).await?;
-    Ok(())
 }

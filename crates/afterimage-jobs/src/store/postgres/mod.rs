@@ -9,6 +9,7 @@ mod activity;
 mod address;
 mod claim;
 mod database;
+mod day_sums;
 mod error;
 mod fetches;
 mod floors;

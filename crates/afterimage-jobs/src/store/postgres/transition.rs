@@ -4,7 +4,7 @@
 //! The lock is what keeps a change that was made between reading and writing from being overwritten: a request to
 //! cancel, or to delete. It is the weak one, which lets others refer to the row meanwhile.
 
-use super::activity;
+use super::day_sums;
 use super::session::Session;
 use super::text::stored;
 use crate::progress::JobProgress;
@@ -176,7 +176,7 @@ async fn conclude(
 ) -> Result<()> {
     let seq: i64 = column(before, "seq")?;
     if let Some(counts) = UseCounts::of_end(state, payload.result(), cost_micros) {
-        activity::note(session, Day::of(now), &column::<String>(before, "key_id")?, counts).await?;
+        day_sums::note(session, Day::of(now), &column::<String>(before, "key_id")?, counts).await?;
     }
     if let Some(result) = payload.result() {
         let insert = sqlx::query("INSERT INTO job_results (seq, result) VALUES ($1, $2)");

@@ -2,9 +2,8 @@
 
 use super::{SqliteStore, unavailable};
 use crate::store::sql::activity::{day_uses, failed_job};
-use crate::{ActivityStore, Day, DayUse, FAILURES_AMONG, FailedJob, KeyId, Result, UseCounts};
+use crate::{ActivityStore, Day, DayUse, FAILURES_AMONG, FailedJob, Result};
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
 
 const DAILY: &str = "WITH recent AS (SELECT * FROM usage_days WHERE day >= ?1), \
      busiest AS (SELECT key_id FROM recent GROUP BY key_id ORDER BY SUM(jobs + failures) DESC, key_id LIMIT ?2) \
@@ -30,23 +29,4 @@ impl ActivityStore for SqliteStore {
         let query = sqlx::query(FAILURES).bind(FAILURES_AMONG).bind(most);
         query.fetch_all(&self.readers).await.map_err(unavailable)?.iter().map(failed_job).collect()
     }
-}
-
-/// Adds `counts` to what `key` had made on `day`.
-pub(super) async fn note(connection: &mut SqliteConnection, day: Day, key: &KeyId, counts: UseCounts) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO usage_days (day, key_id, jobs, pictures, failures, cost_micros) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
-         ON CONFLICT (day, key_id) DO UPDATE SET jobs = jobs + excluded.jobs, pictures = pictures + excluded.pictures, \
-         failures = failures + excluded.failures, cost_micros = cost_micros + excluded.cost_micros",
-    )
-    .bind(day.0)
-    .bind(key.as_str())
-    .bind(counts.jobs as i64)
-    .bind(counts.pictures as i64)
-    .bind(counts.failures as i64)
-    .bind(counts.cost_micros)
-    .execute(connection)
-    .await
-    .map_err(unavailable)?;
-    Ok(())
 }

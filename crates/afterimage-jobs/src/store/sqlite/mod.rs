@@ -6,6 +6,7 @@
 mod activity;
 mod checkpoints;
 mod claim;
+mod day_sums;
 mod due;
 mod error;
 mod fetches;

@@ -2,7 +2,7 @@
 //! those that were read. What ends a job also writes its webhook and its cost here.
 
 use super::rows::{self, column, name_of};
-use super::{activity, due, unavailable};
+use super::{day_sums, due, unavailable};
 use crate::state::{Lifecycle, Phase, TransitionRefusal};
 use crate::store::endings::{self, Payload};
 use crate::{
@@ -230,7 +230,7 @@ async fn conclude(
     }
     if let Some(counts) = UseCounts::of_end(state, payload.result(), cost_micros) {
         let key = KeyId::from(column::<String>(before, "key_id")?);
-        activity::note(connection, Day::of(now), &key, counts).await?;
+        day_sums::note(connection, Day::of(now), &key, counts).await?;
     }
     if let Some(url) = column::<Option<String>>(before, "webhook_url")? {
         sqlx::query(
