@@ -9,6 +9,6 @@ export type EngineProcess = Schemas["EngineProcess"];
 export type HostProcess = Schemas["HostProcess"];
 export type ModelLoad = Schemas["ModelLoad"];
 export type RecentFailure = Schemas["RecentFailure"];
-export type Usage = Schemas["Usage"];
+export type Usage = Schemas["ServerUsage"];
 export type KeyUsage = Schemas["KeyUsage"];
 export type DayUsage = Schemas["DayUsage"];

@@ -67,7 +67,7 @@ struct ShownFailure {
 
 /// What keys had made in the last 30 days, by the day of UTC on which it ended.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
-#[schema(as = Usage)]
+#[schema(as = ServerUsage)]
 struct ShownUse {
     /// The first day.
     since: String,

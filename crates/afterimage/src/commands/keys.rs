@@ -15,7 +15,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Create, list and revoke API keys, and say what they may see
+/// Create, list and revoke API keys
 ///
 /// They take effect at once, also on a server that runs.
 #[derive(Args, Debug)]
@@ -51,7 +51,14 @@ pub struct Create {
     /// What it may see: `user` what is its own, `operator` also the page at /status
     ///
     /// That page tells of all keys how much they had made, what failed and why, but no prompts and pictures.
-    #[arg(long, env = "AFTERIMAGE_ROLE", hide_env_values = true, value_name = "ROLE", value_parser = values::role, default_value = "user")]
+    #[arg(
+        long,
+        env = "AFTERIMAGE_ROLE",
+        hide_env_values = true,
+        value_name = "ROLE",
+        value_parser = values::role,
+        default_value = "user"
+    )]
     role: KeyRole,
 
     #[command(flatten)]

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 impl ActivityStore for MemoryStore {
     async fn daily_use(&self, since: Day, most_keys: u32) -> Result<Vec<DayUse>> {
         let tables = self.tables();
-        let recent = || tables.uses.iter().filter(|((day, _), _)| *day >= since);
+        let recent = || tables.uses.iter().filter(move |((day, _), _)| *day >= since);
         let mut ends = BTreeMap::<&KeyId, u64>::new();
         for ((_, key), counts) in recent() {
             *ends.entry(key).or_default() += counts.jobs + counts.failures;

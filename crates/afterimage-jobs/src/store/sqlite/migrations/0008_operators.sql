@@ -1,6 +1,6 @@
--- What keys may see: an 'operator' also how the server is, a 'user', or one that is not here, what is its own. Of the keys that there are, those become
--- operators' that a server made for whoever started it: the first of all, and those that were given by a flag or a
--- variable. Whoever was given one of the others must not see more than before.
+-- What keys may see: an 'operator' also how the server is, a 'user', or one that is not here, what is its own. Of the
+-- keys that there are, those become operators' that a server made for whoever started it: the first of all, and those
+-- that were given by a flag or a variable. Whoever was given one of the others must not see more than before.
 
 -- A table of its own, as in PostgreSQL.
 CREATE TABLE key_roles (
