@@ -4,28 +4,38 @@ import { defineConfig } from "vitest/config";
 const server = process.env["AFTERIMAGE_ADDRESS"] ?? "http://127.0.0.1:8080";
 const paths = ["/api", "/loras", "/media", "/docs", "/openapi.json", "/healthz"];
 
-export default defineConfig({
+/** The two pages, each built by itself: none loads anything of the other. */
+const PAGES = { playground: "index.html", status: "status.html" };
+
+export default defineConfig(({ mode }) => ({
   // The page may lie below a path prefix of a proxy: every address is relative.
   base: "./",
   build: {
     // Those that know `light-dark()`; older ones would need the style sheet twice as long.
     target: ["chrome123", "edge123", "firefox120", "safari17.5"],
     outDir: "../crates/afterimage-server/src/playground/built",
-    emptyOutDir: true,
+    // The status page comes second and joins what is there.
+    emptyOutDir: mode !== "status",
+    copyPublicDir: mode !== "status",
     // The preload helper and inlined assets are for pages of many parts; this is one script and one style sheet.
     modulePreload: false,
     cssCodeSplit: false,
     assetsInlineLimit: 0,
     rollupOptions: {
+      input: mode === "status" ? PAGES.status : PAGES.playground,
       output: {
         // The server names the files, so their names do not change with their contents.
-        entryFileNames: "playground.js",
+        entryFileNames: mode === "status" ? "status.js" : "playground.js",
         assetFileNames: (asset) =>
-          asset.names.some((name) => name.endsWith(".css")) ? "playground.css" : "[name][extname]",
+          asset.names.some((name) => name.endsWith(".css"))
+            ? mode === "status"
+              ? "status.css"
+              : "playground.css"
+            : "[name][extname]",
         codeSplitting: false,
       },
     },
   },
   server: { proxy: Object.fromEntries(paths.map((path) => [path, { target: server }])) },
   test: { environment: "node", include: ["tests/**/*.test.ts"] },
-});
+}));

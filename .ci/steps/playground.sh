@@ -24,6 +24,7 @@ afterimage=$(pwd)/${CARGO_TARGET_DIR:-target}/release/afterimage
     npm test --silent
     # As `npm run build` does, to another place.
     npx vite build --logLevel warn --emptyOutDir --outDir "$work/built"
+    npx vite build --logLevel warn --mode status --outDir "$work/built"
     node scripts/sizes.mjs
     if ! diff -r "$work/built" ../crates/afterimage-server/src/playground/built; then
         echo 'the committed build is not the one of these sources: npm run build' >&2

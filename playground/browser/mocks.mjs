@@ -113,3 +113,81 @@ export const REDUX_SETTINGS = {
     description: "An addition: weights.",
   },
 };
+
+/** What operators are told of a busy server. */
+export function operatorStatus(more = {}) {
+  const until = new Date();
+  const dayBefore = (days) => new Date(until.getTime() - days * 86_400_000).toISOString().slice(0, 10);
+  const days = (weight, first = 29) =>
+    Array.from({ length: first + 1 }, (_, index) => {
+      const jobs = Math.round(weight * (3 + 2 * Math.sin(index)));
+      return {
+        day: dayBefore(first - index),
+        jobs,
+        pictures: 2 * jobs,
+        failures: index % 9 === 0 ? 1 : 0,
+        cost: jobs * 0.024,
+      };
+    });
+  const engine = { model: "dev", device: "cuda:0", open: true, given_up: false, restarts: 0, checkers: ["open_nsfw"] };
+  const memory = "at most 21.3 GB of 24.0 GB: text encoders 9.8 GB released after use, transformer 12.1 GB kept";
+  return {
+    at: Date.now(),
+    server: {
+      engines: [
+        { ...engine, memory },
+        { ...engine, device: "cuda:1", open: false, restarts: 12, checkers: null, memory: null, given_up: true },
+        { ...engine, model: "default", device: "cpu", checkers: [], memory: "at most 41 MB" },
+      ],
+      processes: [
+        {
+          role: "worker",
+          host: "worker-7f9c.pictures.example",
+          version: "0.2.0",
+          models: ["dev", "default"],
+          slots: 3,
+          ready: 2,
+          devices: ["cpu", "cuda:0", "cuda:1"],
+          seen_at: Date.now() - 4000,
+        },
+      ],
+      safety: { on_flag: "withhold", required: false },
+    },
+    queues: [
+      { model: "default", waiting: 0, running: 1, oldest_wait_s: 0 },
+      { model: "dev", waiting: 1234, running: 2, oldest_wait_s: 4210.5 },
+    ],
+    failures: [
+      {
+        id: "11111111-2222-4333-8444-555555555555",
+        model: "wavespeed-ai/flux-redux-dev",
+        dialect: "wavespeed",
+        key: "a1b2c3d4e5f6",
+        key_name: "shop",
+        kind: "engine",
+        message: "<b>internal error</b>: the device lacks memory",
+        finished_at: Date.now() - 60_000,
+      },
+      {
+        id: "21111111-2222-4333-8444-555555555555",
+        model: "fal-ai/flux/dev/redux",
+        dialect: "fal",
+        key: "0a1b2c3d4e5f",
+        key_name: "",
+        kind: "of_a_later_version",
+        message: `${"a long word without an end".replaceAll(" ", "")}`.repeat(8),
+        finished_at: Date.now() - 7_200_000,
+      },
+    ],
+    usage: {
+      since: dayBefore(29),
+      until: dayBefore(0),
+      keys: [
+        { key: "a1b2c3d4e5f6", name: "shop", days: days(9) },
+        { key: "0a1b2c3d4e5f", name: "", days: days(3, 12) },
+      ],
+      others: days(1, 3),
+    },
+    ...more,
+  };
+}

@@ -105,21 +105,23 @@ export class Visit {
   }
 }
 
-const FILES = ["index.html", "playground.js", "playground.css", "icon.svg"];
+const FILES = ["playground.js", "playground.css", "status.js", "status.css", "icon.svg"];
+/** Pages by their paths. */
+const PAGES = { "": "index.html", status: "status.html" };
 
 /** The built file that a server has at `path`, with its headers; null: none. */
 export async function builtFile(path) {
-  const name = path === "" ? "index.html" : path;
-  if (!FILES.includes(name)) return null;
+  const name = PAGES[path] ?? path;
+  if (!FILES.includes(name) && !(path in PAGES)) return null;
   const headers = { "content-type": TYPES[name.split(".").at(-1)] };
-  if (name === "index.html") headers["content-security-policy"] = POLICY;
+  if (path in PAGES) headers["content-security-policy"] = POLICY;
   return { headers, body: await readFile(new URL(name, BUILT)) };
 }
 
 /** Answers for the page's own files from the folder of built ones, as the server would. */
 async function serveBuilt(context, server) {
   const pathOf = (url) => url.href.split(/[?#]/)[0].slice(server.length + 1);
-  const isOurs = (url) => url.href.startsWith(`${server}/`) && ["", ...FILES].includes(pathOf(url));
+  const isOurs = (url) => url.href.startsWith(`${server}/`) && [...Object.keys(PAGES), ...FILES].includes(pathOf(url));
   await context.route(isOurs, async (route) => route.fulfill(await builtFile(pathOf(new URL(route.request().url())))));
 }
 

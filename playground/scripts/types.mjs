@@ -15,6 +15,7 @@ const USED = [
   "/api/v3/predictions/{id}",
   "/api/v3/predictions/{id}/cancel",
   "/api/v3/media/upload/binary",
+  "/api/status",
   "/loras",
 ];
 const HEADER = `// Generated from the server's /openapi.json by \`npm run types\`; do not edit.\n\n`;

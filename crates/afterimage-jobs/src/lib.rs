@@ -45,10 +45,11 @@ pub use state::{MAX_ATTEMPTS, MAX_UNCLEAN_ENDS};
 pub use steady_time::SteadyTime;
 pub use storage_claim::StorageClaim;
 pub use store::{
-    Announced, ApiKey, CancelOutcome, CancelledAll, DatabaseHealth, Delivery, Due, Ends, Fenced, FetchStore, Fetched,
-    Imported, JobStore, KeyStore, ListFilter, MemoryStore, NewKey, NewUpload, NextTry, Outbox, POSITION_LIMIT, Page,
-    Places, PostgresOptions, PostgresStore, QueueDepth, QueueLoad, Removed, Renewed, RunPlace, Secret, SeenJob,
-    SettingsStore, Spending, SqliteStore, StorageUse, Store, Submitted, Upkeep, Upload, UploadFacts, UploadState,
-    UploadStore, UsageStore,
+    ActivityStore, Announced, ApiKey, CancelOutcome, CancelledAll, DatabaseHealth, Day, DayUse, Delivery, Due, Ends,
+    FAILURES_AMONG, FailedJob, Fenced, FetchStore, Fetched, Imported, JobStore, KeyRole, KeyStore, ListFilter,
+    MemoryStore, NamedKey, NewKey, NewUpload, NextTry, Outbox, POSITION_LIMIT, Page, Places, PostgresOptions,
+    PostgresStore, QueueDepth, QueueLoad, Removed, Renewed, RunPlace, Secret, SeenJob, SettingsStore, Spending,
+    SqliteStore, StorageUse, Store, Submitted, Upkeep, Upload, UploadFacts, UploadState, UploadStore, UsageStore,
+    UseCounts,
 };
 pub use sweeper::Sweeper;

@@ -15,6 +15,7 @@ use crate::model_sets::ModelSets;
 use crate::operations::load::LoadSources;
 use crate::operations::loras::LoraSources;
 use crate::operations::metrics::{MetricSources, Metrics};
+use crate::operations::operator::OperatorSources;
 use crate::operations::status::{SafetyPolicy, StatusSources};
 use crate::operations::{Needs, Readiness};
 use crate::picture_check::PictureChecker;
@@ -88,8 +89,8 @@ pub struct App {
     pub readiness: Arc<Readiness>,
     /// Counters, histograms, and what is read besides them.
     pub metrics: MetricSources,
-    /// What runs jobs, for those who ask.
-    pub status: StatusSources,
+    /// What runs jobs, and what came of them, for those who ask.
+    pub operator: OperatorSources,
     /// How much there is to do, for what starts and stops workers.
     pub load: LoadSources,
     /// Which LoRAs requests can name, for those who ask.
@@ -160,10 +161,11 @@ impl App {
         };
         let loras = LoraSources { folders: loras, models };
         let status = StatusSources { engines: Arc::clone(&engines), policy: resources.safety, shared: shared.clone() };
+        let operator = OperatorSources { status, store: Arc::clone(&store) };
         let load = LoadSources { store: Arc::clone(&store), engines: Arc::clone(&engines) };
         let metrics = Metrics::new(&resources.measures, resources.role, shared.is_some());
         let metrics = MetricSources { metrics: Arc::new(metrics), store, engines, room, neighbours: others };
-        Self { dialects, readiness: Arc::new(Readiness::new(needs)), metrics, status, load, loras, storage_claim }
+        Self { dialects, readiness: Arc::new(Readiness::new(needs)), metrics, operator, load, loras, storage_claim }
     }
 
     /// What fetches the pictures of jobs that lie elsewhere.

@@ -3,7 +3,7 @@
 use crate::http::{BodyError, KNOWN_CODINGS};
 use crate::problem::Problem;
 use afterimage_core::bounded;
-use afterimage_jobs::Error as StoreError;
+use afterimage_jobs::{Error as StoreError, KeyId};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 
@@ -17,6 +17,12 @@ pub enum Refusal {
     /// Too many wrong keys from one address.
     #[error("too many wrong keys; try again later")]
     TooManyWrongKeys,
+    /// A key of another role.
+    #[error(
+        "only an operator's key may see this, and this one is a user's; `afterimage keys role {0} operator` on the server \
+         changes that"
+    )]
+    NotOperator(KeyId),
     /// A parameter that cannot be used.
     #[error(transparent)]
     Field(#[from] Problem),
@@ -88,7 +94,7 @@ impl Refusal {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::IdempotencyConflict => StatusCode::UNPROCESSABLE_ENTITY,
             // No 5xx or 429, which clients repeat at once, nor a 413: the same request passes when there is room.
-            Self::OverQuota { .. } => StatusCode::FORBIDDEN,
+            Self::OverQuota { .. } | Self::NotOperator(_) => StatusCode::FORBIDDEN,
             Self::Unavailable | Self::GivenUp | Self::DiskFull | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }

@@ -19,7 +19,10 @@ pub fn routes(app: &App) -> Router {
     Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz).with_state(Arc::clone(&app.readiness)))
-        .merge(operations::router_behind_key(&app.dialects.auth, app.status.clone(), app.loras.clone()))
+        .merge(
+            operations::router_behind_key(&app.dialects.auth, app.operator.clone(), app.loras.clone())
+                .route_layer(middleware::from_fn(playground::status_page)),
+        )
         .merge(docs::router())
         .merge(playground::router())
         .merge(mcp::router(&app.dialects))

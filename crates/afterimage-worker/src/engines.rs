@@ -34,14 +34,18 @@ impl Engines for EngineProcesses {
     }
 
     fn statuses(&self) -> Vec<EngineStatus> {
-        let seen = |(group, process): (&EngineGroup, ProcessStatus)| EngineStatus {
-            model: group.label().to_owned(),
-            device: process.state.model().map_or_else(|| group.device(), |model| model.device.clone()),
-            queues: group.queues.clone(),
-            is_open: process.state.is_open(),
-            is_given_up: matches!(process.state, ProcessState::GivenUp { .. }),
-            restarts: process.restarts,
-            checkers: process.state.model().map_or_else(Vec::new, |model| model.checkers.clone()),
+        let seen = |(group, process): (&EngineGroup, ProcessStatus)| {
+            let open = process.state.open();
+            EngineStatus {
+                model: group.label().to_owned(),
+                device: open.map_or_else(|| group.device(), |open| open.model.device.clone()),
+                queues: group.queues.clone(),
+                is_open: open.is_some(),
+                is_given_up: matches!(process.state, ProcessState::GivenUp { .. }),
+                restarts: process.restarts,
+                checkers: open.map_or_else(Vec::new, |open| open.model.checkers.clone()),
+                memory: open.map(|open| open.memory.clone()),
+            }
         };
         self.with_groups().map(seen).collect()
     }

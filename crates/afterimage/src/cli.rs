@@ -92,6 +92,7 @@ impl CliCommand {
             Self::Keys(Keys { command: KeysCommand::Create(command) }) => command.run(origins),
             Self::Keys(Keys { command: KeysCommand::List(command) }) => command.run(origins),
             Self::Keys(Keys { command: KeysCommand::Revoke(command) }) => command.run(origins),
+            Self::Keys(Keys { command: KeysCommand::Role(command) }) => command.run(origins),
             Self::Licences(Licences {}) => Licences::run(),
             Self::Completions(command) => command.run(&Cli::command()),
             Self::EngineProcess(command) => command.run(origins),

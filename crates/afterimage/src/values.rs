@@ -3,7 +3,7 @@
 use crate::failure::shortened;
 use afterimage_core::{Size, StrengthSpan, limits};
 use afterimage_engine::{CacheThreshold, DeviceChoice, LoraFile};
-use afterimage_jobs::{BucketUrl, Secret};
+use afterimage_jobs::{BucketUrl, KeyRole, Secret};
 use afterimage_server::network::Cidr;
 use afterimage_server::options::StoragePlace;
 use bytesize::ByteSize;
@@ -148,6 +148,11 @@ pub fn threads(text: &str) -> Result<NonZeroUsize, String> {
 /// `--concurrency`.
 pub fn concurrency(text: &str) -> Result<u32, String> {
     whole_number(text, &(1..=10_000))
+}
+
+/// `keys create --role`.
+pub fn role(text: &str) -> Result<KeyRole, String> {
+    text.parse().map_err(|problem: String| format!("{} {problem}", quoted(text)))
 }
 
 /// `--public-url`.

@@ -177,7 +177,7 @@ async fn strike(installation: &Installation, mut server: Server, rounds: u64, se
 async fn make_second_key(installation: &Installation) {
     let store = SqliteStore::open(&installation.data(), Arc::new(SystemClock)).await.unwrap();
     let secret = Some(Secret::new(SECOND_KEY));
-    store.create_key(NewKey { name: NAMES[1].to_owned(), concurrency: None, secret }).await.unwrap();
+    store.create_key(NewKey { name: NAMES[1].to_owned(), secret, ..NewKey::default() }).await.unwrap();
 }
 
 fn number_from(variable: &str) -> Option<u64> {

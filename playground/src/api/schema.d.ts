@@ -346,6 +346,15 @@ export interface components {
              */
             stages?: unknown;
         };
+        /** @description What ended on a day. */
+        DayUsage: { cost: number; day: string; failures: number; jobs: number; pictures: number };
+        EngineProcess: { checkers?: string[] | null; device: string; given_up: boolean; memory?: string | null; model: string; open: boolean; restarts: number };
+        HostProcess: { devices: string[]; host: string; models: string[]; ready: number; role: string; seen_at: number; slots: number; version: string };
+        KeyUsage: { days: components["schemas"]["DayUsage"][]; key: string; name: string };
+        ModelLoad: { model: string; oldest_wait_s: number; running: number; waiting: number };
+        OperatorStatus: { at: number; failures: components["schemas"]["RecentFailure"][]; queues: components["schemas"]["ModelLoad"][]; server: { engines: components["schemas"]["EngineProcess"][]; processes: components["schemas"]["HostProcess"][]; safety: { on_flag: string; required: boolean } }; usage: components["schemas"]["ServerUsage"] };
+        RecentFailure: { dialect: string; finished_at: number; id: string; key: string; key_name: string; kind: string; message: string; model: string };
+        ServerUsage: { keys: components["schemas"]["KeyUsage"][]; others: components["schemas"]["DayUsage"][]; since: string; until: string };
         /** @description The names that requests can give in `loras`. */
         ServerLoras: {
             /** @description Of each set of models that takes any. */

@@ -2,13 +2,11 @@
 
 import { useState } from "preact/hooks";
 import { addressOf } from "../api/address";
-import { language, LANGUAGES, texts, type LanguageCode } from "../i18n";
+import { texts } from "../i18n";
 import { catalogueState } from "../state/catalogue";
-import { setLanguage, setTheme, theme, THEMES, type Theme } from "../state/preferences";
-import { Icon, Mark, type IconName } from "./icons";
+import { Icon, Mark } from "./icons";
 import { KeyDialog } from "./key-form";
-
-const THEME_ICONS: Record<Theme, IconName> = { auto: "system", light: "sun", dark: "moon" };
+import { LanguageChoice, ThemeButton } from "./preference-controls";
 
 export function Header() {
   const { header } = texts.value;
@@ -30,35 +28,6 @@ export function Header() {
         <KeyButton />
       </div>
     </header>
-  );
-}
-
-function LanguageChoice() {
-  return (
-    <select
-      class="header-select"
-      aria-label={texts.value.header.language}
-      value={language.value}
-      onChange={(event) => setLanguage(event.currentTarget.value as LanguageCode)}
-    >
-      {Object.entries(LANGUAGES).map(([code, { name, tag }]) => (
-        <option key={code} value={code} lang={tag}>
-          {name}
-        </option>
-      ))}
-    </select>
-  );
-}
-
-/** Each press is the next theme. */
-function ThemeButton() {
-  const { header } = texts.value;
-  const next = THEMES[(THEMES.indexOf(theme.value) + 1) % THEMES.length] ?? "auto";
-  const label = `${header.theme}: ${header.themes[theme.value]}`;
-  return (
-    <button type="button" class="icon-button" aria-label={label} title={label} onClick={() => setTheme(next)}>
-      <Icon name={THEME_ICONS[theme.value]} />
-    </button>
   );
 }
 

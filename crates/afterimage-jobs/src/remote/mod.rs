@@ -54,6 +54,9 @@ pub struct ProcessFacts {
     pub slots: usize,
     /// Of these, how many have an engine that takes jobs.
     pub ready: usize,
+    /// What they compute on, each once. Programs of before do not say.
+    #[serde(default)]
+    pub devices: Vec<String>,
 }
 
 /// What a process needs to work with other hosts.

@@ -10,6 +10,16 @@ pub(super) enum Payload {
     Failure(Failure),
 }
 
+impl Payload {
+    /// The result, where there is one.
+    pub(super) fn result(&self) -> Option<&JobResult> {
+        match self {
+            Self::Result(result) => Some(result),
+            Self::Nothing | Self::Failure(_) => None,
+        }
+    }
+}
+
 /// The end of a job whose workers died.
 pub(super) fn quarantine(message: &str) -> Failure {
     Failure::new(

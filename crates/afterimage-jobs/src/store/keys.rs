@@ -3,6 +3,39 @@
 use crate::{KeyId, Result, Timestamp};
 use async_trait::async_trait;
 use std::fmt;
+use std::str::FromStr;
+
+/// What a key may see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyRole {
+    /// What is its own.
+    #[default]
+    User,
+    /// Also how the server is, and what all keys make of it.
+    Operator,
+}
+
+impl KeyRole {
+    /// Every role.
+    pub const ALL: [Self; 2] = [Self::User, Self::Operator];
+
+    /// How it is called in the database, in answers and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+impl FromStr for KeyRole {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let named = Self::ALL.into_iter().find(|role| role.name() == text);
+        named.ok_or_else(|| "is no role; the roles are `user` and `operator`".to_owned())
+    }
+}
 
 /// A key to create.
 #[derive(Clone, Debug, Default)]
@@ -11,6 +44,8 @@ pub struct NewKey {
     pub name: String,
     /// Jobs of this key that may run at once; `None`: as many as there are workers.
     pub concurrency: Option<u32>,
+    /// What it may see.
+    pub role: KeyRole,
     /// A text to use instead of a random one, at least [`Secret::MIN_BYTES`] long.
     pub secret: Option<Secret>,
 }
@@ -24,6 +59,8 @@ pub struct ApiKey {
     pub name: String,
     /// Jobs of this key that may run at once.
     pub concurrency: Option<u32>,
+    /// What it may see.
+    pub role: KeyRole,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was withdrawn; from then on no request may use it.
@@ -82,4 +119,7 @@ pub trait KeyStore: Send + Sync + 'static {
     /// Withdraws a key; false when there is none or it was withdrawn before. Its jobs go on, see
     /// [`crate::JobStore::cancel_all`].
     async fn revoke_key(&self, id: &KeyId) -> Result<bool>;
+
+    /// Gives a key another role; false when there is none, or it was withdrawn.
+    async fn set_key_role(&self, id: &KeyId, role: KeyRole) -> Result<bool>;
 }

@@ -1,5 +1,6 @@
 //! What the queue needs of a database, as traits: one test suite runs against every implementation.
 
+mod activity;
 mod credentials;
 mod endings;
 mod fetches;
@@ -16,12 +17,13 @@ mod upkeep;
 mod uploads;
 mod usage;
 
+pub use activity::{ActivityStore, Day, DayUse, FAILURES_AMONG, FailedJob, NamedKey, UseCounts};
 pub use fetches::{FetchStore, Fetched};
 pub use jobs::{
     CancelOutcome, CancelledAll, Due, Ends, Fenced, JobStore, ListFilter, POSITION_LIMIT, Page, QueueDepth, QueueLoad,
     Removed, Renewed, Spending, Submitted,
 };
-pub use keys::{ApiKey, KeyStore, NewKey, Secret};
+pub use keys::{ApiKey, KeyRole, KeyStore, NewKey, Secret};
 pub use memory::MemoryStore;
 pub use outbox::{Delivery, NextTry, Outbox, Places};
 pub use postgres::{Announced, DatabaseHealth, Imported, PostgresOptions, PostgresStore, RunPlace, SeenJob};
@@ -32,6 +34,12 @@ pub use uploads::{NewUpload, Upload, UploadFacts, UploadState, UploadStore};
 pub use usage::{StorageUse, UsageStore};
 
 /// Everything at once: what a server holds as `Arc<dyn Store>`.
-pub trait Store: JobStore + FetchStore + KeyStore + UploadStore + UsageStore + Outbox + SettingsStore + Upkeep {}
+pub trait Store:
+    JobStore + FetchStore + KeyStore + UploadStore + UsageStore + ActivityStore + Outbox + SettingsStore + Upkeep
+{
+}
 
-impl<T: JobStore + FetchStore + KeyStore + UploadStore + UsageStore + Outbox + SettingsStore + Upkeep> Store for T {}
+impl<T> Store for T where
+    T: JobStore + FetchStore + KeyStore + UploadStore + UsageStore + ActivityStore + Outbox + SettingsStore + Upkeep
+{
+}

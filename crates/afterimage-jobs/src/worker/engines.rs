@@ -64,6 +64,8 @@ pub struct EngineStatus {
     pub restarts: u64,
     /// Names of the safety checkers that look at results; none while it is not open.
     pub checkers: Vec<String>,
+    /// What becomes of its networks' memory, for people; none while it is not open, or where that is not known.
+    pub memory: Option<String>,
 }
 
 /// Why an engine will not run.

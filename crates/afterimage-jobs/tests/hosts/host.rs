@@ -142,6 +142,7 @@ impl Host {
             models: vec!["default".to_owned()],
             slots: said,
             ready: said,
+            devices: Vec::new(),
         };
         let remote = RemoteHosts {
             store: store.clone(),

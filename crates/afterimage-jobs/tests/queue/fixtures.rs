@@ -203,7 +203,7 @@ impl Harness {
 }
 
 pub async fn create_key(store: &dyn Store, name: &str, concurrency: Option<u32>) -> KeyId {
-    let new = NewKey { name: name.to_owned(), concurrency, secret: None };
+    let new = NewKey { name: name.to_owned(), concurrency, ..NewKey::default() };
     KeyStore::create_key(store, new).await.unwrap().0.id
 }
 

@@ -2,8 +2,8 @@
 
 use crate::fixtures::{Harness, Kind, LEASE, failure, fetched, new_job, queue, remote_job, result, with_webhook};
 use afterimage_jobs::{
-    Delivery, Due, Error, FailureKind, Fenced, FetchLease, Idempotency, Job, JobId, KeyId, Lease, ListFilter, NewJob,
-    NextTry, Places, Priority, Queue, Rates, Submitted, Timestamp,
+    Day, Delivery, Due, Error, FailureKind, Fenced, FetchLease, Idempotency, Job, JobId, KeyId, Lease, ListFilter,
+    NamedKey, NewJob, NextTry, Places, Priority, Queue, Rates, Submitted, Timestamp,
 };
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -286,6 +286,16 @@ impl Side {
             let bytes = store.stored_bytes(key).await.unwrap();
             seen.push(format!("{} {ids:?} {:?} {bytes}", page.total, store.spending(key, None).await.unwrap()));
         }
+        for failed in store.recent_failures(100).await.unwrap() {
+            seen.push(format!("{} {:?} {} at {}", failed.id, failed.kind, failed.message, failed.finished_at));
+        }
+        // Ids of keys, by which they are sorted, are each store's own.
+        let uses = store.daily_use(Day(0), 3).await.unwrap();
+        let place = |key: &Option<NamedKey>| key.as_ref().map(|key| self.keys.iter().position(|own| *own == key.id));
+        let mut uses: Vec<String> =
+            uses.iter().map(|used| format!("{:?} {:?} {:?}", used.day, place(&used.key), used.counts)).collect();
+        uses.sort();
+        seen.extend(uses);
         seen
     }
 

@@ -1,9 +1,9 @@
 //! What only a database on disk can get wrong: crashes, files that vanish or are no database, processes beside it.
 
-use crate::fixtures::{Harness, Kind, LEASE, START, create_key, new_job, result};
+use crate::fixtures::{Harness, Kind, LEASE, START, create_key, failure, new_job, result};
 use afterimage_jobs::{
-    CancelOutcome, DataFolderLock, DatabaseLock, Error, Fenced, FetchStore, JobId, JobState, JobStore, KeyStore,
-    ManualClock, NewKey, SqliteStore, SystemClock, UNNAMED, WorkerId,
+    ActivityStore, CancelOutcome, DataFolderLock, DatabaseLock, Day, Error, FailureKind, Fenced, FetchStore, JobId,
+    JobState, JobStore, KeyRole, KeyStore, ManualClock, NewKey, SqliteStore, SystemClock, UNNAMED, UseCounts, WorkerId,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -333,4 +333,45 @@ async fn jobs_of_the_version_before_keep_their_places_and_await_their_pictures()
         let (job, _) = store.claim_fetch(&[], LEASE).await.unwrap().unwrap();
         assert_eq!((job.id.as_str(), job.state), (name, JobState::Queued));
     }
+}
+
+/// Keys of before the roles, and jobs of before days were counted.
+#[tokio::test]
+async fn what_a_database_of_before_has_is_taken_over_for_operators() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let key = create_key(&store, "one", None).await;
+    let worker = WorkerId::random();
+    let done = store.submit(new_job(&key)).await.unwrap().into_job().id;
+    let lease = store.claim(&worker, &UNNAMED, LEASE).await.unwrap().unwrap().lease(&worker);
+    store.succeed(&lease, result()).await.unwrap();
+    store.submit(new_job(&key)).await.unwrap();
+    let lease = store.claim(&worker, &UNNAMED, LEASE).await.unwrap().unwrap().lease(&worker);
+    store.fail(&lease, failure(FailureKind::Engine)).await.unwrap();
+    store.close().await;
+    drop(store);
+    // As the version before left it.
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join(SqliteStore::FILE_NAME));
+    let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    let before = "DROP TABLE key_roles; DROP TABLE usage_days; DELETE FROM _sqlx_migrations WHERE version > 7; \
+         INSERT INTO keys (id, name, secret_sha256, created_at, revoked_at) VALUES ('a', 'first', 'a', 1, NULL), \
+         ('b', 'first', 'b', 2, NULL), ('c', 'from the command line', 'c', 3, NULL), \
+         ('d', 'from the command line', 'd', 4, 5), ('e', 'shop', 'e', 5, NULL); \
+         INSERT INTO jobs (id, key_id, dialect, model, priority, cost_micros, due, state, created_at, finished_at) \
+         VALUES ('broken', 'e', 'd', 'm', 0, 5, 0, 'succeeded', 1, 1); \
+         INSERT INTO job_results (seq, result) SELECT seq, 'no JSON' FROM jobs WHERE id = 'broken'";
+    sqlx::raw_sql(before).execute(&mut connection).await.unwrap();
+    sqlx::Connection::close(connection).await.unwrap();
+
+    let store = open(folder.path()).await;
+    let keys = store.keys().await.unwrap();
+    let operators: Vec<&str> =
+        keys.iter().filter(|key| key.role == KeyRole::Operator).map(|key| key.id.as_str()).collect();
+    assert_eq!(operators, ["a", "c"], "the first of all, and what was given to a server");
+    let uses = store.daily_use(Day(0), 10).await.unwrap();
+    let told: Vec<(i64, &str, UseCounts)> =
+        uses.iter().map(|used| (used.day.0, used.key.as_ref().unwrap().name.as_str(), used.counts)).collect();
+    let counts = |pictures, failures, cost_micros| UseCounts { jobs: 1, pictures, failures, cost_micros };
+    assert_eq!(told, [(0, "shop", counts(0, 0, 5)), (Day::of(START).0, "one", counts(1, 1, 12_000))]);
+    assert!(store.job(&done).await.unwrap().is_some());
 }

@@ -150,7 +150,7 @@ fn digest(secret: &str) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use afterimage_jobs::Timestamp;
+    use afterimage_jobs::{KeyRole, Timestamp};
 
     fn address(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -202,6 +202,7 @@ mod tests {
             id: id.into(),
             name: String::new(),
             concurrency: None,
+            role: KeyRole::User,
             created_at: Timestamp(0),
             revoked_at: None,
         };

@@ -12,7 +12,7 @@ mod safety;
 mod stored;
 #[cfg(test)]
 pub(crate) mod testing;
-mod time_text;
+pub(crate) mod time_text;
 pub mod wavespeed;
 
 pub use field_problem::FieldProblem;

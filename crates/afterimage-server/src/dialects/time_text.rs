@@ -22,6 +22,11 @@ pub fn rfc3339_with_offset(timestamp: Timestamp) -> String {
     rfc3339(timestamp).replace('Z', "+00:00")
 }
 
+/// The day of `timestamp` in UTC, such as `2026-11-30`; empty where [`rfc3339`] is.
+pub fn date(timestamp: Timestamp) -> String {
+    rfc3339(timestamp).split('T').next().unwrap_or_default().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

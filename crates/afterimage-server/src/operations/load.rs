@@ -13,6 +13,7 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+use utoipa::ToSchema;
 
 /// What the load is read from. Clones share all of it.
 #[derive(Clone)]
@@ -42,20 +43,37 @@ struct ShownLoad {
 }
 
 /// What there is to do for one set of models.
-#[derive(Debug, PartialEq, Serialize)]
-struct ModelLoad {
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+pub struct ModelLoad {
     /// Its name; `default` for the one without.
     model: String,
+    /// Jobs waiting that could start; where hosts share a database at most 10,000 are counted.
     waiting: u64,
+    /// Jobs running.
     running: u64,
+    /// Seconds that the job has waited that waits longest; 0 when none does.
     oldest_wait_s: f64,
+}
+
+impl From<&QueueLoad> for ModelLoad {
+    fn from(load: &QueueLoad) -> Self {
+        Self {
+            model: name_of(&load.queue).to_owned(),
+            waiting: load.waiting,
+            running: load.running,
+            oldest_wait_s: seconds(load.oldest_wait),
+        }
+    }
+}
+
+fn seconds(wait: Option<Duration>) -> f64 {
+    wait.map_or(0.0, |wait| wait.as_secs_f64())
 }
 
 /// The load in the queues `served`, or in all of them if there are none.
 fn shown(loads: &[QueueLoad], served: &BTreeSet<Queue>, slots: usize) -> ShownLoad {
     let counts = |load: &&QueueLoad| served.is_empty() || served.contains(&load.queue);
     let counted: Vec<&QueueLoad> = loads.iter().filter(counts).collect();
-    let seconds = |wait: Option<Duration>| wait.map_or(0.0, |wait| wait.as_secs_f64());
     let (waiting, running) =
         counted.iter().fold((0, 0), |(waiting, running), load| (waiting + load.waiting, running + load.running));
     ShownLoad {
@@ -64,15 +82,7 @@ fn shown(loads: &[QueueLoad], served: &BTreeSet<Queue>, slots: usize) -> ShownLo
         running,
         slots,
         oldest_wait_s: seconds(counted.iter().filter_map(|load| load.oldest_wait).max()),
-        models: counted
-            .iter()
-            .map(|load| ModelLoad {
-                model: name_of(&load.queue).to_owned(),
-                waiting: load.waiting,
-                running: load.running,
-                oldest_wait_s: seconds(load.oldest_wait),
-            })
-            .collect(),
+        models: counted.into_iter().map(ModelLoad::from).collect(),
     }
 }
 

@@ -28,6 +28,14 @@ pub fn name_of(queue: &Queue) -> &str {
     queue.as_ref().map_or(DEFAULT, ModelName::as_str)
 }
 
+/// `loads`, and that there is nothing to do in the others of `served`.
+pub fn with_idle(loads: &[QueueLoad], served: impl IntoIterator<Item = Queue>) -> BTreeMap<Queue, QueueLoad> {
+    let idle = served.into_iter().map(|queue| (queue.clone(), QueueLoad { queue, ..QueueLoad::default() }));
+    let mut all: BTreeMap<Queue, QueueLoad> = idle.collect();
+    all.extend(loads.iter().map(|load| (load.queue.clone(), load.clone())));
+    all
+}
+
 impl QueueGauges {
     /// Gauges that `registry` tells.
     pub fn registered(registry: &mut Registry) -> Self {
@@ -46,9 +54,7 @@ impl QueueGauges {
 
     /// Shows `loads`, and that there is nothing to do in the others of `served`.
     pub fn show(&self, loads: &[QueueLoad], served: impl IntoIterator<Item = Queue>) {
-        let idle = served.into_iter().map(|queue| (queue.clone(), QueueLoad { queue, ..QueueLoad::default() }));
-        let mut all: BTreeMap<Queue, QueueLoad> = idle.collect();
-        all.extend(loads.iter().map(|load| (load.queue.clone(), load.clone())));
+        let all = with_idle(loads, served);
         // Cleared, because queues come and go.
         self.waiting.clear();
         self.running.clear();

@@ -47,6 +47,8 @@ struct ShownEngine {
     restarts: u64,
     /// Names of the safety checkers that look at its results; empty: none does. Null while it is not open.
     checkers: Option<Vec<String>>,
+    /// What becomes of its networks' memory, a line for people. Null while it is not open, or where that is not known.
+    memory: Option<String>,
 }
 
 /// A server or worker.
@@ -65,6 +67,8 @@ struct ShownProcess {
     slots: usize,
     /// Of these, how many have an engine that takes jobs.
     ready: usize,
+    /// What they compute on, each once; empty where an older program does not say.
+    devices: Vec<String>,
     /// When it was last heard of: milliseconds since 1970 by the database's clock.
     seen_at: i64,
 }
@@ -81,15 +85,17 @@ struct ShownPolicy {
 
 impl From<EngineStatus> for ShownEngine {
     fn from(status: EngineStatus) -> Self {
-        let EngineStatus { model, device, queues: _, is_open, is_given_up, restarts, checkers } = status;
-        Self { model, device, open: is_open, given_up: is_given_up, restarts, checkers: is_open.then_some(checkers) }
+        let EngineStatus { model, device, queues: _, is_open, is_given_up, restarts, checkers, memory } = status;
+        let checkers = is_open.then_some(checkers);
+        Self { model, device, open: is_open, given_up: is_given_up, restarts, checkers, memory }
     }
 }
 
 /// What another version says in another way is left out.
 fn shown_process(facts: &str, seen: Timestamp) -> Option<ShownProcess> {
-    let ProcessFacts { id: _, role, host, version, models, slots, ready } = serde_json::from_str(facts).ok()?;
-    Some(ShownProcess { role, host, version, models, slots, ready, seen_at: seen.0 })
+    let ProcessFacts { id: _, role, host, version, models, slots, ready, devices } =
+        serde_json::from_str(facts).ok()?;
+    Some(ShownProcess { role, host, version, models, slots, ready, devices, seen_at: seen.0 })
 }
 
 /// What the status is read from. Clones share all of it.
@@ -114,7 +120,8 @@ impl StatusSources {
         listed.into_iter().filter_map(|(facts, seen)| shown_process(&facts, seen)).collect()
     }
 
-    async fn status(&self) -> ServerStatus {
+    /// What the server runs now.
+    pub async fn status(&self) -> ServerStatus {
         let on_flag = match self.policy.on_flag {
             OnFlag::Withhold => "withhold",
             OnFlag::Blur => "blur",
@@ -154,9 +161,14 @@ mod tests {
             is_given_up: false,
             restarts: 2,
             checkers: checkers.iter().map(|name| (*name).to_owned()).collect(),
+            memory: is_open.then(|| "at most 6.1 GB".to_owned()),
         };
         let shown = |status: EngineStatus| serde_json::to_value(ShownEngine::from(status)).unwrap();
-        let with = |open: bool, checkers| json!({"model": "dev", "device": "cuda:1", "open": open, "given_up": false, "restarts": 2, "checkers": checkers});
+        let with = |open: bool, checkers| {
+            let memory = open.then_some("at most 6.1 GB");
+            json!({"model": "dev", "device": "cuda:1", "open": open, "given_up": false, "restarts": 2, "checkers": checkers,
+                "memory": memory})
+        };
         assert_eq!(shown(engine(true, &["open_nsfw", "falconsai"])), with(true, json!(["open_nsfw", "falconsai"])));
         assert_eq!(shown(engine(true, &[])), with(true, json!([])));
         assert_eq!(shown(engine(false, &[])), with(false, json!(null)));

@@ -63,6 +63,7 @@ pub fn remote_hosts(
     let facts = move || {
         let statuses = engines.statuses();
         let models: BTreeSet<String> = statuses.iter().map(|engine| engine.model.clone()).collect();
+        let devices: BTreeSet<String> = statuses.iter().map(|engine| engine.device.clone()).collect();
         ProcessFacts {
             id: id.clone(),
             role: role.to_owned(),
@@ -71,6 +72,7 @@ pub fn remote_hosts(
             models: models.into_iter().collect(),
             slots: statuses.len(),
             ready: statuses.iter().filter(|engine| engine.is_open).count(),
+            devices: devices.into_iter().collect(),
         }
     };
     let sync = &app.dialects.sync;

@@ -2,8 +2,8 @@
 
 use crate::options::{DatabaseAddress, ServeOptions, StoragePlace};
 use afterimage_jobs::{
-    Blobs, DataFolderLock, DatabaseLock, Measures, NewKey, PostgresOptions, PostgresStore, Queue, QueueLoad, Result,
-    Secret, SqliteStore, StorageClaim, Store, SystemClock, is_open_to_others,
+    Blobs, DataFolderLock, DatabaseLock, KeyRole, Measures, NewKey, PostgresOptions, PostgresStore, Queue, QueueLoad,
+    Result, Secret, SqliteStore, StorageClaim, Store, SystemClock, is_open_to_others,
 };
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -138,15 +138,16 @@ async fn warn_of_unserved_jobs(store: &dyn Store, served: &[Queue]) -> Result<()
     Ok(())
 }
 
-/// Adds the key that was named, or makes one when there is none at all; returns the latter.
+/// Adds the key that was named, or makes one when there is none at all; returns the latter. Both are for whoever starts the
+/// server. The names are those by which a migration of the database knows keys of before the roles.
 async fn provide_key(store: &dyn Store, named: Option<Secret>) -> Result<Option<Secret>> {
-    if let Some(secret) = named {
-        store
-            .create_key(NewKey { name: "from the command line".to_owned(), concurrency: None, secret: Some(secret) })
-            .await?;
+    let of_operator =
+        |name: &str, secret| NewKey { name: name.to_owned(), concurrency: None, role: KeyRole::Operator, secret };
+    if named.is_some() {
+        store.create_key(of_operator("from the command line", named)).await?;
         return Ok(None);
     }
-    store.create_first_key(NewKey { name: "first".to_owned(), ..NewKey::default() }).await
+    store.create_first_key(of_operator("first", None)).await
 }
 
 /// Opens the storage and takes it for this database; a folder for this server alone, unless other hosts share the database.

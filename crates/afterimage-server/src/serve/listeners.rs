@@ -27,7 +27,7 @@ fn admin_routes(app: &App) -> Router {
         .route("/readyz", get(readyz))
         .with_state(Arc::clone(&app.readiness));
     metrics::router(app.metrics.clone())
-        .merge(status::router(app.status.clone()))
+        .merge(status::router(app.operator.status.clone()))
         .merge(load::router(app.load.clone()))
         .merge(health)
 }

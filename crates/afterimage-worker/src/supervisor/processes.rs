@@ -162,7 +162,7 @@ impl EngineProcesses {
 async fn opened(mut status: watch::Receiver<ProcessStatus>) -> Result<ModelFacts, OpenFailure> {
     loop {
         match &status.borrow_and_update().state {
-            ProcessState::Ready(model) | ProcessState::Busy(model) => return Ok(model.clone()),
+            ProcessState::Ready(open) | ProcessState::Busy(open) => return Ok(open.model.clone()),
             ProcessState::Dead { failure, .. } | ProcessState::GivenUp { failure } => return Err(failure.clone()),
             ProcessState::Stopped => return Err(OpenFailure::death("the engine processes are stopped")),
             ProcessState::Starting => {}

@@ -5,7 +5,7 @@ use super::limits::SupervisorLimits;
 use super::losses::DeviceLosses;
 use super::process::{End, EndCause, RunningEngine};
 use super::run::{Assignment, JobRun};
-use super::state::{OpenFailure, ProcessState, ProcessStatus};
+use super::state::{OpenEngine, OpenFailure, ProcessState, ProcessStatus};
 use crate::launch::EngineCommand;
 use afterimage_jobs::JobId;
 use afterimage_jobs::worker::Execution;
@@ -101,22 +101,22 @@ impl Restarter {
                 return Life::stopped(finished_jobs);
             }
         };
-        let (model, memory) = match opened {
-            Ok(opened) => opened,
+        let open = match opened {
+            Ok((model, memory)) => OpenEngine { model, memory },
             Err(cause) => return Life::ended(finished_jobs, has_worked, process.end(cause).await, None),
         };
         tracing::info!(
             process = self.index,
             model = self.label,
             pid = process.pid(),
-            weights = model.name,
-            device = model.device,
-            checkers = ?model.checkers,
-            memory,
+            weights = open.model.name,
+            device = open.model.device,
+            checkers = ?open.model.checkers,
+            memory = open.memory,
             "engine process is ready"
         );
         loop {
-            self.status.send_modify(|status| status.state = ProcessState::Ready(model.clone()));
+            self.status.send_modify(|status| status.state = ProcessState::Ready(open.clone()));
             let assignment = tokio::select! {
                 biased;
                 () = self.stopping.cancelled() => {
@@ -133,7 +133,7 @@ impl Restarter {
             if assignment.reply.is_closed() {
                 continue;
             }
-            self.status.send_modify(|status| status.state = ProcessState::Busy(model.clone()));
+            self.status.send_modify(|status| status.state = ProcessState::Busy(open.clone()));
             let mut run = JobRun::begin(&mut process, assignment, &self.limits, &self.hand_back);
             match run.follow(&mut process).await {
                 Ok(outcome) => {

@@ -14,15 +14,24 @@ pub struct ProcessStatus {
     pub state: ProcessState,
 }
 
+/// Models that are open.
+#[derive(Clone, Debug)]
+pub struct OpenEngine {
+    /// What they are.
+    pub model: ModelFacts,
+    /// What becomes of their memory, for people.
+    pub memory: String,
+}
+
 /// What an engine process does.
 #[derive(Clone, Debug)]
 pub enum ProcessState {
     /// Opens the models.
     Starting,
     /// Waits for a job.
-    Ready(ModelFacts),
+    Ready(OpenEngine),
     /// Runs a job.
-    Busy(ModelFacts),
+    Busy(OpenEngine),
     /// Died or could not start; it is started again after a pause.
     Dead {
         /// Since when.
@@ -42,13 +51,13 @@ pub enum ProcessState {
 impl ProcessState {
     /// Whether it takes a job now or after the one that it runs.
     pub fn is_open(&self) -> bool {
-        self.model().is_some()
+        self.open().is_some()
     }
 
     /// What it runs, once that is known.
-    pub const fn model(&self) -> Option<&ModelFacts> {
+    pub const fn open(&self) -> Option<&OpenEngine> {
         match self {
-            Self::Ready(model) | Self::Busy(model) => Some(model),
+            Self::Ready(open) | Self::Busy(open) => Some(open),
             Self::Starting | Self::Dead { .. } | Self::GivenUp { .. } | Self::Stopped => None,
         }
     }

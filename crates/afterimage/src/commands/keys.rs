@@ -7,7 +7,7 @@ use crate::origin::Origins;
 use crate::output::print_text;
 use crate::values;
 use afterimage_jobs::{
-    ApiKey, CancelledAll, KeyId, NewKey, PostgresOptions, PostgresStore, SqliteStore, Store, SystemClock,
+    ApiKey, CancelledAll, KeyId, KeyRole, NewKey, PostgresOptions, PostgresStore, SqliteStore, Store, SystemClock,
 };
 use afterimage_server::options::DatabaseAddress;
 use clap::{Args, Subcommand};
@@ -30,6 +30,7 @@ pub enum KeysCommand {
     Create(Create),
     List(ListKeys),
     Revoke(Revoke),
+    Role(ChangeRole),
 }
 
 /// Make a key and print it, alone, on standard output
@@ -47,11 +48,24 @@ pub struct Create {
     #[arg(long, env = "AFTERIMAGE_CONCURRENCY", hide_env_values = true, value_name = "N", value_parser = values::concurrency)]
     concurrency: Option<u32>,
 
+    /// What it may see: `user` what is its own, `operator` also the page at /status
+    ///
+    /// That page tells of all keys how much they had made, what failed and why, but no prompts and pictures.
+    #[arg(
+        long,
+        env = "AFTERIMAGE_ROLE",
+        hide_env_values = true,
+        value_name = "ROLE",
+        value_parser = values::role,
+        default_value = "user"
+    )]
+    role: KeyRole,
+
     #[command(flatten)]
     place: KeysLocation,
 }
 
-/// List the keys, oldest first: id, name, state
+/// List the keys, oldest first: id, state, role, concurrency, name
 #[derive(Args, Debug)]
 pub struct ListKeys {
     #[command(flatten)]
@@ -71,6 +85,23 @@ pub struct Revoke {
     /// Let its jobs go on, for the webhooks that report them
     #[arg(long, env = "AFTERIMAGE_KEEP_JOBS", hide_env_values = true, value_parser = values::switch)]
     keep_jobs: bool,
+
+    #[command(flatten)]
+    place: KeysLocation,
+}
+
+/// Give a key another role
+///
+/// Takes effect within seconds, also on a server that runs.
+#[derive(Args, Debug)]
+pub struct ChangeRole {
+    /// The key's id, as `keys list` shows it
+    #[arg(value_name = "ID")]
+    id: String,
+
+    /// `user` or `operator`, as in `keys create --role`
+    #[arg(value_name = "ROLE", value_parser = values::role)]
+    role: KeyRole,
 
     #[command(flatten)]
     place: KeysLocation,
@@ -144,7 +175,7 @@ async fn open(address: &DatabaseAddress) -> afterimage_jobs::Result<Arc<dyn Stor
 impl Create {
     /// Runs the command.
     pub fn run(&self, origins: &Origins) -> Result<(), CommandFailure> {
-        let key = NewKey { name: self.name.clone(), concurrency: self.concurrency, secret: None };
+        let key = NewKey { name: self.name.clone(), concurrency: self.concurrency, role: self.role, secret: None };
         let (_, secret) = self.place.with_store(origins, |store| async move { store.create_key(key).await })?;
         print_text(secret.expose())
     }
@@ -162,7 +193,20 @@ impl ListKeys {
 fn line(key: &ApiKey) -> String {
     let state = if key.revoked_at.is_some() { "revoked" } else { "active" };
     let concurrency = key.concurrency.map_or_else(|| "-".to_owned(), |limit| limit.to_string());
-    format!("{}  {state:<8} {concurrency:>4}  {}", key.id, key.name)
+    format!("{}  {state:<8} {:<8} {concurrency:>4}  {}", key.id, key.role.name(), key.name)
+}
+
+impl ChangeRole {
+    /// Runs the command.
+    pub fn run(&self, origins: &Origins) -> Result<(), CommandFailure> {
+        let (id, role) = (KeyId::from(self.id.as_str()), self.role);
+        let changed =
+            self.place.with_existing_store(origins, |store| async move { store.set_key_role(&id, role).await })?;
+        if !changed {
+            return Err(CommandFailure::bad_input("ID", "no such key, or it was revoked; see `afterimage keys list`"));
+        }
+        print_text(&format!("the key's role is {} now", role.name()))
+    }
 }
 
 impl Revoke {

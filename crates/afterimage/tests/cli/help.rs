@@ -4,7 +4,7 @@ use crate::context::{finish, program};
 use insta::assert_snapshot;
 
 /// Every command with a help of its own.
-pub const COMMANDS: [&[&str]; 22] = [
+pub const COMMANDS: [&[&str]; 23] = [
     &[],
     &["vary"],
     &["img2img"],
@@ -22,6 +22,7 @@ pub const COMMANDS: [&[&str]; 22] = [
     &["keys", "create"],
     &["keys", "list"],
     &["keys", "revoke"],
+    &["keys", "role"],
     &["worker"],
     &["mcp"],
     &["migrate"],

@@ -43,6 +43,8 @@ const OPERATIONS: &[(&str, &str, Takes)] = &[
     ("GET", "/readyz", Nothing),
     // For operators; every key may read it.
     ("GET", "/status", Nothing),
+    // For keys with an operator's role, who see all; `operators.rs` has the others refused.
+    ("GET", "/api/status", Nothing),
     // The operator's folder is for all keys.
     ("GET", "/loras", Nothing),
     // WaveSpeed.
@@ -106,8 +108,19 @@ const OPERATIONS: &[(&str, &str, Takes)] = &[
 
 /// Paths that are served and in no document: pages for people, the document, and what describes itself to assistants
 /// (`mcp.rs` gives its tools what is somebody else's).
-const PAGES: [&str; 9] =
-    ["/mcp", "/", "/playground.js", "/playground.css", "/icon.svg", "/docs", "/docs.js", "/docs.css", "/openapi.json"];
+const PAGES: [&str; 11] = [
+    "/mcp",
+    "/",
+    "/playground.js",
+    "/playground.css",
+    "/status.js",
+    "/status.css",
+    "/icon.svg",
+    "/docs",
+    "/docs.js",
+    "/docs.css",
+    "/openapi.json",
+];
 
 /// Where groups of routes begin: what is there and nowhere in the group is answered as unknown.
 const GROUPS: [&str; 6] = ["/api/v3", "/fal-ai", "/queue/fal-ai", "/gateway/fal-ai", "/v1", "/v1/inference"];

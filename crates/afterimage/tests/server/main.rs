@@ -31,6 +31,7 @@ mod mcp_lines;
 #[cfg(target_os = "linux")]
 mod models;
 mod openai;
+mod operators;
 #[path = "../support/picture_host.rs"]
 mod picture_host;
 mod requests;

@@ -294,7 +294,7 @@ async fn operators_see_what_looks_and_what_it_said() {
         options.safety.required = true;
     })
     .await;
-    let engine = json!({"model": "default", "device": "none", "open": true, "given_up": false, "restarts": 0, "checkers": ["scripted"]});
+    let engine = json!({"model": "default", "device": "none", "open": true, "given_up": false, "restarts": 0, "checkers": ["scripted"], "memory": null});
     let status = json!({"engines": [engine, engine], "processes": [], "safety": {"on_flag": "blur", "required": true}});
     assert_eq!(server.get("/status").await, (StatusCode::OK, status.clone()));
     let without_key = answer(server.client.get(format!("{}/status", server.url)).send().await.unwrap()).await;

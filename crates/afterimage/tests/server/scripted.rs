@@ -80,6 +80,7 @@ impl Engines for Scripted {
             is_given_up: false,
             restarts: 0,
             checkers: vec!["scripted".to_owned()],
+            memory: None,
         };
         vec![engine; 2]
     }

@@ -4,7 +4,7 @@ use super::Tables;
 use crate::state::{Lifecycle, Phase, TransitionRefusal};
 use crate::store::endings::{self, Payload};
 use crate::store::order;
-use crate::{Fenced, Job, JobId, JobState, KeyId, Lease, Priority, Queue, Timestamp, WorkerId};
+use crate::{Day, Fenced, Job, JobId, JobState, KeyId, Lease, Priority, Queue, Timestamp, UseCounts, WorkerId};
 
 impl Tables {
     /// Applies `step` to a job with all that follows from it; `None` when there is no such job or the step refused.
@@ -58,6 +58,9 @@ impl Tables {
         }
         if let Some(count) = self.ends.count_of(job.state) {
             *count += 1;
+        }
+        if let Some(counts) = UseCounts::of_end(job.state, job.result.as_ref(), job.cost_micros) {
+            self.uses.entry((Day::of(now), job.key.clone())).or_default().add(&counts);
         }
         self.note_delivery(now, &job);
     }

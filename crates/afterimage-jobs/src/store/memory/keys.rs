@@ -2,7 +2,7 @@
 
 use super::MemoryStore;
 use crate::store::credentials;
-use crate::{ApiKey, KeyId, KeyStore, NewKey, Result, Secret};
+use crate::{ApiKey, KeyId, KeyRole, KeyStore, NewKey, Result, Secret};
 use async_trait::async_trait;
 
 #[async_trait]
@@ -19,7 +19,8 @@ impl KeyStore for MemoryStore {
                 Err(credentials::revoked())
             };
         }
-        let created = ApiKey { id, name: key.name, concurrency: key.concurrency, created_at: now, revoked_at: None };
+        let NewKey { name, concurrency, role, secret: _ } = key;
+        let created = ApiKey { id, name, concurrency, role, created_at: now, revoked_at: None };
         tables.keys.push((created.clone(), digest));
         Ok((created, secret))
     }
@@ -57,6 +58,15 @@ impl KeyStore for MemoryStore {
             return Ok(false);
         };
         key.revoked_at = Some(now);
+        Ok(true)
+    }
+
+    async fn set_key_role(&self, id: &KeyId, role: KeyRole) -> Result<bool> {
+        let mut tables = self.tables();
+        let Some((key, _)) = tables.keys.iter_mut().find(|(key, _)| key.id == *id && key.revoked_at.is_none()) else {
+            return Ok(false);
+        };
+        key.role = role;
         Ok(true)
     }
 }

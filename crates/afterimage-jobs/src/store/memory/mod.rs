@@ -1,6 +1,7 @@
 //! The store in memory: the plainest implementation, and the oracle that the others are tested against. It applies the
 //! state machine directly and looks through everything to find anything.
 
+mod activity;
 mod claims;
 mod fetches;
 mod jobs;
@@ -13,8 +14,8 @@ mod usage;
 use super::credentials;
 use crate::state::Lifecycle;
 use crate::{
-    ApiKey, Clock, Ends, Error, Idempotency, Job, JobId, KeyId, Priority, Queue, Result, SettingsStore, Spending,
-    Timestamp, Upload, UploadId,
+    ApiKey, Clock, Day, Ends, Error, Idempotency, Job, JobId, KeyId, Priority, Queue, Result, SettingsStore, Spending,
+    Timestamp, Upload, UploadId, UseCounts,
 };
 use async_trait::async_trait;
 use std::collections::{BTreeMap, HashMap};
@@ -42,6 +43,7 @@ struct Tables {
     turns: HashMap<(Queue, KeyId, Priority), i64>,
     spending: HashMap<(KeyId, String), Spending>,
     ends: Ends,
+    uses: BTreeMap<(Day, KeyId), UseCounts>,
     deliveries: Vec<StoredDelivery>,
     uploads: BTreeMap<UploadId, StoredUpload>,
     server_secret: Option<[u8; 32]>,

@@ -12,7 +12,8 @@ pub(super) fn unavailable(error: sqlx::Error) -> Error {
 pub(super) enum Trouble {
     /// Another transaction was in the way; nothing was changed, the same again at once may work.
     InTheWay,
-    /// The connection is of no use any more: lost, or to a server that stopped, is full, or does not write.
+    /// The connection is of no use any more: lost, to a server that stopped, is full, or does not write, or one that prepared
+    /// statements before a migration changed what they answer.
     Connection,
     /// All connections are busy, or new ones are not to be had.
     Busy,
@@ -44,6 +45,8 @@ impl Trouble {
             // read_only_sql_transaction: a primary that became a replica. The rest: shutdown, crash, starting up, too
             // many connections, connection exceptions.
             Some("25006" | "57P01" | "57P02" | "57P03" | "53300") => Self::Connection,
+            // feature_not_supported: nothing else that is asked here is.
+            Some("0A000") if answer.message().contains("cached plan") => Self::Connection,
             Some(code) if code.starts_with("08") => Self::Connection,
             _ => Self::Answer,
         }

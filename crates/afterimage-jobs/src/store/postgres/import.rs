@@ -49,6 +49,8 @@ const KEYS: Columns = &[
     ("revoked_at", Number),
 ];
 
+const KEY_ROLES: Columns = &[("key_id", Text), ("role", Text)];
+
 const JOBS: Columns = &[
     ("id", Text),
     ("key_id", Text),
@@ -135,6 +137,8 @@ impl PostgresStore {
         let mut imported = Imported::default();
         let keys = source.rows_of("SELECT * FROM keys ORDER BY created_at, id", 0, i64::MAX).await?;
         imported.keys = self.insert_all("keys", KEYS, &keys).await?;
+        let roles = source.rows_of("SELECT * FROM key_roles ORDER BY key_id", 0, i64::MAX).await?;
+        self.insert_all("key_roles", KEY_ROLES, &roles).await?;
         let mut after = 0;
         loop {
             let jobs = source.rows_of(SqliteStore::JOBS_TO_MOVE, after, BATCH).await?;
@@ -204,7 +208,7 @@ impl PostgresStore {
             .await
     }
 
-    /// Sums that outlive their rows: what keys spent, how jobs ended, where queues stand. Once.
+    /// Sums that outlive their rows: what keys spent and had made, how jobs ended, where queues stand. Once.
     async fn adopt_sums(&self, source: &SqliteStore) -> Result<()> {
         let mut statements: Vec<(&'static str, Vec<Value>)> = Vec::new();
         let all = [
@@ -220,6 +224,19 @@ impl PostgresStore {
                 "INSERT INTO job_ends (state, jobs) VALUES ($1, $2) \
                  ON CONFLICT (state) DO UPDATE SET jobs = job_ends.jobs + excluded.jobs",
                 &[("state", Text), ("jobs", Number)],
+            ),
+            (
+                "SELECT * FROM usage_days",
+                "INSERT INTO usage_journal (day, key_id, jobs, pictures, failures, cost_micros) \
+                 VALUES ($1, $2, $3, $4, $5, $6)",
+                &[
+                    ("day", Number),
+                    ("key_id", Text),
+                    ("jobs", Number),
+                    ("pictures", Number),
+                    ("failures", Number),
+                    ("cost_micros", Number),
+                ],
             ),
             (
                 "SELECT * FROM queue_times",

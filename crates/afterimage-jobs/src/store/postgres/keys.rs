@@ -4,8 +4,8 @@ use super::PostgresStore;
 use super::session::Session;
 use super::text::stored;
 use crate::store::credentials;
-use crate::store::sql::rows::{api_key, column};
-use crate::{ApiKey, Error, KeyId, KeyStore, NewKey, Result, Secret};
+use crate::store::sql::rows::{api_key, column, select_keys};
+use crate::{ApiKey, Error, KeyId, KeyRole, KeyStore, NewKey, Result, Secret};
 use async_trait::async_trait;
 
 #[async_trait]
@@ -49,7 +49,7 @@ impl KeyStore for PostgresStore {
         let row = self
             .database
             .read(|session| {
-                let query = sqlx::query("SELECT * FROM keys WHERE secret_sha256 = $1 AND revoked_at IS NULL");
+                let query = sqlx::query(select_keys!("WHERE secret_sha256 = $1 AND revoked_at IS NULL"));
                 Box::pin(session.optional(query.bind(digest.clone())))
             })
             .await?;
@@ -64,7 +64,7 @@ impl KeyStore for PostgresStore {
         let row = self
             .database
             .read(|session| {
-                let query = sqlx::query("SELECT * FROM keys WHERE id = $1 AND revoked_at IS NULL");
+                let query = sqlx::query(select_keys!("WHERE id = $1 AND revoked_at IS NULL"));
                 Box::pin(session.optional(query.bind(id.as_str().to_owned())))
             })
             .await?;
@@ -72,7 +72,7 @@ impl KeyStore for PostgresStore {
     }
 
     async fn keys(&self) -> Result<Vec<ApiKey>> {
-        let query = "SELECT * FROM keys ORDER BY created_at, id";
+        let query = select_keys!("ORDER BY created_at, id");
         self.database.read(|session| Box::pin(session.all(sqlx::query(query)))).await?.iter().map(api_key).collect()
     }
 
@@ -89,22 +89,40 @@ impl KeyStore for PostgresStore {
             })
             .await
     }
+
+    async fn set_key_role(&self, id: &KeyId, role: KeyRole) -> Result<bool> {
+        let id = id.clone();
+        self.database
+            .write(move |session| {
+                let id = id.clone();
+                Box::pin(async move { set_role(session, &id, role).await })
+            })
+            .await
+    }
 }
 
 async fn create(session: &mut Session, key: &NewKey, id: &KeyId, digest: &str) -> Result<ApiKey> {
     let insert = sqlx::query(
         "INSERT INTO keys (id, name, concurrency, secret_sha256, created_at) VALUES ($1, $2, $3, $4, queue_now()) \
-         ON CONFLICT (secret_sha256) DO NOTHING RETURNING *",
+         ON CONFLICT (secret_sha256) DO NOTHING",
     )
     .bind(id.as_str())
     .bind(stored(&key.name))
     .bind(key.concurrency.map(i64::from))
     .bind(digest);
-    if let Some(row) = session.optional(insert).await? {
-        return api_key(&row);
+    if session.execute(insert).await? == 1 && key.role != KeyRole::default() {
+        set_role(session, id, key.role).await?;
     }
-    let existing = session.optional(sqlx::query("SELECT * FROM keys WHERE secret_sha256 = $1").bind(digest)).await?;
-    let existing = existing.ok_or_else(|| Error::unavailable("database", "the key was removed meanwhile"))?;
-    let existing = api_key(&existing)?;
-    if existing.revoked_at.is_none() { Ok(existing) } else { Err(credentials::revoked()) }
+    let found = session.optional(sqlx::query(select_keys!("WHERE secret_sha256 = $1")).bind(digest)).await?;
+    let found = found.ok_or_else(|| Error::unavailable("database", "the key was removed meanwhile"))?;
+    let found = api_key(&found)?;
+    if found.revoked_at.is_none() { Ok(found) } else { Err(credentials::revoked()) }
+}
+
+async fn set_role(session: &mut Session, id: &KeyId, role: KeyRole) -> Result<bool> {
+    let query = sqlx::query(
+        "INSERT INTO key_roles (key_id, role) SELECT id, $1 FROM keys WHERE id = $2 AND revoked_at IS NULL \
+         ON CONFLICT (key_id) DO UPDATE SET role = excluded.role",
+    );
+    Ok(session.execute(query.bind(role.name()).bind(id.as_str())).await? == 1)
 }

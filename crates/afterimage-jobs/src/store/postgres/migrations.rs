@@ -14,10 +14,13 @@ use std::borrow::Cow;
 use std::time::Duration;
 use tokio::time::sleep;
 
-const HISTORY: &[(i64, &str, &str)] = &[(1, "queue", include_str!("migrations/0001_queue.sql"))];
+const HISTORY: &[(i64, &str, &str)] = &[
+    (1, "queue", include_str!("migrations/0001_queue.sql")),
+    (2, "operators", include_str!("migrations/0002_operators.sql")),
+];
 
 /// The version that this program was made for.
-pub(super) const OURS: i64 = 1;
+pub(super) const OURS: i64 = 2;
 
 /// Tries of a migration that waits for tables in use.
 const MOST_TRIES: u32 = 10;

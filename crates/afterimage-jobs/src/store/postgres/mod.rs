@@ -5,9 +5,11 @@
 //! to take ([`claim`]), sums are added up later (`journal` in the schema), and the database's clock is the only one
 //! that counts.
 
+mod activity;
 mod address;
 mod claim;
 mod database;
+mod day_sums;
 mod error;
 mod fetches;
 mod floors;

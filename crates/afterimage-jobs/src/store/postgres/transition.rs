@@ -4,13 +4,14 @@
 //! The lock is what keeps a change that was made between reading and writing from being overwritten: a request to
 //! cancel, or to delete. It is the weak one, which lets others refer to the row meanwhile.
 
+use super::day_sums;
 use super::session::Session;
 use super::text::stored;
 use crate::progress::JobProgress;
 use crate::state::{Lifecycle, Phase, Transition};
 use crate::store::endings::{self, Payload};
 use crate::store::sql::rows::{self, column, name_of};
-use crate::{Fenced, JobId, JobSpec, Lease, Renewed, Result, Timestamp};
+use crate::{Day, Fenced, JobId, JobSpec, JobState, Lease, Renewed, Result, Timestamp, UseCounts};
 use afterimage_core::Field;
 use sqlx::postgres::PgRow;
 use std::time::Duration;
@@ -35,9 +36,9 @@ pub(super) async fn apply(
     let now = Timestamp(column(&row, "now")?);
     let before = rows::lifecycle(&row)?;
     let Ok(after) = step(before.clone(), now) else { return Ok(None) };
-    write(session, now, &row, &before, &after, payload).await?;
+    let cost = write(session, now, &row, &before, &after, payload).await?;
     if after.state().is_terminal() {
-        conclude(session, now, &row, payload).await?;
+        conclude(session, now, &row, after.state(), cost, payload).await?;
     }
     Ok(Some(after))
 }
@@ -106,6 +107,7 @@ pub(super) async fn scrub(session: &mut Session, seqs: &[i64]) -> Result<()> {
     Ok(())
 }
 
+/// Returns what the job costs from now on, in millionths of a dollar.
 async fn write(
     session: &mut Session,
     now: Timestamp,
@@ -113,7 +115,7 @@ async fn write(
     before: &Lifecycle,
     after: &Lifecycle,
     payload: &Payload,
-) -> Result<()> {
+) -> Result<i64> {
     let (ready_at, awaits_sources, fetch_until) = match &after.phase {
         Phase::AwaitsSources { ready_at, fetch_until } => (*ready_at, true, *fetch_until),
         Phase::Queued { ready_at } => (*ready_at, false, None),
@@ -127,10 +129,7 @@ async fn write(
         (Phase::Failed(kind), Payload::Failure(failure)) => Some((*kind, failure)),
         _ => None,
     };
-    let result = match payload {
-        Payload::Result(result) => Some(result),
-        _ => None,
-    };
+    let result = payload.result();
     let spec = result.map(|_| rows::from_json::<JobSpec>(row, "spec")).transpose()?.flatten();
     let cost = result.and_then(|result| spec?.cost_of(result));
     // One statement, so that the journal has one entry with the final price.
@@ -163,13 +162,23 @@ async fn write(
     .bind(cost)
     .bind(column::<i64>(row, "seq")?);
     session.execute(update).await?;
-    Ok(())
+    cost.map_or_else(|| column(row, "cost_micros"), Ok)
 }
 
-/// What an ended job leaves: result and webhook.
-async fn conclude(session: &mut Session, now: Timestamp, before: &PgRow, payload: &Payload) -> Result<()> {
+/// What an ended job leaves: result, webhook, and its part of the day's sums.
+async fn conclude(
+    session: &mut Session,
+    now: Timestamp,
+    before: &PgRow,
+    state: JobState,
+    cost_micros: i64,
+    payload: &Payload,
+) -> Result<()> {
     let seq: i64 = column(before, "seq")?;
-    if let Payload::Result(result) = payload {
+    if let Some(counts) = UseCounts::of_end(state, payload.result(), cost_micros) {
+        day_sums::note(session, Day::of(now), &column::<String>(before, "key_id")?, counts).await?;
+    }
+    if let Some(result) = payload.result() {
         let insert = sqlx::query("INSERT INTO job_results (seq, result) VALUES ($1, $2)");
         session.execute(insert.bind(seq).bind(stored(&rows::to_json(result)?).into_owned())).await?;
     }

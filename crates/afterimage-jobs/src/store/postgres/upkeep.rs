@@ -2,7 +2,7 @@
 
 use super::session::Session;
 use super::settings::{read, write};
-use super::{PostgresStore, transition};
+use super::{PostgresStore, day_sums, transition};
 use crate::store::sql::rows;
 use crate::{JobId, Result, Timestamp, Upkeep};
 use async_trait::async_trait;
@@ -71,7 +71,7 @@ async fn free_and_fold(session: &mut Session) -> Result<()> {
     session.plan_anew();
     session.execute(sqlx::query(FREE).bind(rows::milliseconds(NO_FETCH_LEASE))).await?;
     session.execute(sqlx::query(FOLD)).await?;
-    Ok(())
+    day_sums::fold(session).await
 }
 
 async fn is_mine(session: &mut Session) -> Result<bool> {

@@ -1,5 +1,6 @@
 //! What the stores in SQL databases have in common: the names of columns and what is in them.
 
+pub(super) mod activity;
 mod row;
 pub(super) mod rows;
 

@@ -5,7 +5,7 @@ pub(in crate::store) use super::row::column;
 use crate::state::{Lifecycle, Phase};
 use crate::store::order;
 use crate::{
-    ApiKey, Delivery, Error, Failure, FailureKind, Job, JobResult, JobSpec, JobState, KeyId, Priority, Queue,
+    ApiKey, Delivery, Error, Failure, FailureKind, Job, JobResult, JobSpec, JobState, KeyId, KeyRole, Priority, Queue,
     QueueLoad, Result, Timestamp, Upload, UploadFacts, UploadState, Webhook, WorkerId,
 };
 use afterimage_core::ModelName;
@@ -23,6 +23,18 @@ macro_rules! select_jobs {
     };
 }
 pub(in crate::store) use select_jobs;
+
+/// A statement that selects whole keys.
+macro_rules! select_keys {
+    ($condition:literal) => {
+        concat!(
+            "SELECT keys.*, COALESCE(key_roles.role, 'user') AS role FROM keys \
+             LEFT JOIN key_roles ON key_roles.key_id = keys.id ",
+            $condition
+        )
+    };
+}
+pub(in crate::store) use select_keys;
 
 /// What there is to do in a queue.
 pub(in crate::store) fn load(row: &impl StoredRow) -> Result<QueueLoad> {
@@ -179,12 +191,14 @@ pub(in crate::store) fn chain_end(row: &impl StoredRow, priority: Priority) -> R
     Ok(order::end(column(row, "due")?, column(row, "work")?, priority))
 }
 
-/// The key in a row.
+/// The key in a row of [`select_keys`].
 pub(in crate::store) fn api_key(row: &impl StoredRow) -> Result<ApiKey> {
     Ok(ApiKey {
         id: column::<String>(row, "id")?.into(),
         name: column(row, "name")?,
         concurrency: column(row, "concurrency")?,
+        // One that only another version knows sees no more than its own.
+        role: column::<String>(row, "role")?.parse().unwrap_or(KeyRole::User),
         created_at: Timestamp(column(row, "created_at")?),
         revoked_at: time(row, "revoked_at")?,
     })

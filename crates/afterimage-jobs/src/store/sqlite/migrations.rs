@@ -13,6 +13,7 @@ const HISTORY: &[(i64, &str, &str)] = &[
     (5, "storage", include_str!("migrations/0005_storage.sql")),
     (6, "tenants", include_str!("migrations/0006_tenants.sql")),
     (7, "models", include_str!("migrations/0007_models.sql")),
+    (8, "operators", include_str!("migrations/0008_operators.sql")),
 ];
 
 /// Brings the schema to this program's version; one that is newer or was changed is refused.

@@ -3,8 +3,10 @@
 //! One connection writes (see [`writer`]), a few read. The state machine of `crate::state` decides every transition;
 //! [`transition`] reads a job's state, asks it, and writes the answer on condition that nothing changed meanwhile.
 
+mod activity;
 mod checkpoints;
 mod claim;
+mod day_sums;
 mod due;
 mod error;
 mod fetches;

@@ -2,10 +2,13 @@
 //! those that were read. What ends a job also writes its webhook and its cost here.
 
 use super::rows::{self, column, name_of};
-use super::{due, unavailable};
+use super::{day_sums, due, unavailable};
 use crate::state::{Lifecycle, Phase, TransitionRefusal};
 use crate::store::endings::{self, Payload};
-use crate::{Fenced, JobId, JobResult, JobSpec, JobState, Lease, MAX_UNCLEAN_ENDS, Renewed, Result, Timestamp};
+use crate::{
+    Day, Fenced, JobId, JobResult, JobSpec, JobState, KeyId, Lease, MAX_UNCLEAN_ENDS, Renewed, Result, Timestamp,
+    UseCounts,
+};
 use afterimage_core::Field;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
@@ -187,7 +190,7 @@ async fn write(
     Ok(changed.rows_affected() == 1)
 }
 
-/// What an ended job leaves: result, cost, webhook.
+/// What an ended job leaves: result, cost, webhook, and its part of the day's sums.
 async fn conclude(
     connection: &mut SqliteConnection,
     now: Timestamp,
@@ -224,6 +227,10 @@ async fn conclude(
         .execute(&mut *connection)
         .await
         .map_err(unavailable)?;
+    }
+    if let Some(counts) = UseCounts::of_end(state, payload.result(), cost_micros) {
+        let key = KeyId::from(column::<String>(before, "key_id")?);
+        day_sums::note(connection, Day::of(now), &key, counts).await?;
     }
     if let Some(url) = column::<Option<String>>(before, "webhook_url")? {
         sqlx::query(

@@ -1,8 +1,8 @@
 use crate::fixtures::{Harness, new_job, result, with_webhook};
-use afterimage_jobs::{CancelledAll, Error, Fenced, JobState, KeyId, NewKey, Secret};
+use afterimage_jobs::{CancelledAll, Error, Fenced, JobState, KeyId, KeyRole, NewKey, Secret};
 
 fn given(text: &str) -> NewKey {
-    NewKey { name: "given".to_owned(), concurrency: Some(3), secret: Some(Secret::new(text)) }
+    NewKey { name: "given".to_owned(), concurrency: Some(3), secret: Some(Secret::new(text)), ..NewKey::default() }
 }
 
 pub async fn a_key_is_found_by_its_text_only(mut harness: Harness) {
@@ -43,6 +43,27 @@ pub async fn revoked_keys_are_not_found(harness: Harness) {
     assert!(listed.revoked_at.is_some());
     // A script that still passes it at start must not bring it back.
     assert!(matches!(harness.store.create_key(given("hunter2-hunter2")).await, Err(Error::UnusableKey { .. })));
+}
+
+pub async fn roles_are_kept(mut harness: Harness) {
+    let of_operator = || NewKey { role: KeyRole::Operator, ..given("hunter2-hunter2") };
+    let (key, secret) = harness.store.create_key(of_operator()).await.unwrap();
+    let (user, _) = harness.store.create_key(NewKey::default()).await.unwrap();
+    assert_eq!((key.role, user.role), (KeyRole::Operator, KeyRole::User));
+    harness.restart().await;
+    let role = async |harness: &Harness, id: &KeyId| harness.store.key(id).await.unwrap().unwrap().role;
+    assert_eq!(role(&harness, &key.id).await, KeyRole::Operator);
+    assert_eq!(harness.store.find_key(secret.expose()).await.unwrap().unwrap().role, KeyRole::Operator);
+    let listed: Vec<KeyRole> = harness.store.keys().await.unwrap().iter().map(|key| key.role).collect();
+    assert_eq!(listed.iter().filter(|role| **role == KeyRole::Operator).count(), 1);
+    assert!(harness.store.set_key_role(&user.id, KeyRole::Operator).await.unwrap());
+    assert!(harness.store.set_key_role(&key.id, KeyRole::User).await.unwrap());
+    assert_eq!((role(&harness, &user.id).await, role(&harness, &key.id).await), (KeyRole::Operator, KeyRole::User));
+    // A start with the same text gives nothing back that was taken away.
+    assert_eq!(harness.store.create_key(of_operator()).await.unwrap().0.role, KeyRole::User);
+    harness.store.revoke_key(&user.id).await.unwrap();
+    assert!(!harness.store.set_key_role(&user.id, KeyRole::User).await.unwrap());
+    assert!(!harness.store.set_key_role(&KeyId::from("nobody"), KeyRole::Operator).await.unwrap());
 }
 
 pub async fn the_server_secret_stays(mut harness: Harness) {

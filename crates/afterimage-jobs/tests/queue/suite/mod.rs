@@ -1,5 +1,6 @@
 //! The suite that every store must pass.
 
+mod activity;
 mod claiming;
 mod endings;
 mod fetching;
@@ -67,9 +68,10 @@ for_every_store! {
     outbox: every_ending_writes_its_webhook_once, leases_keep_two_senders_apart, failures_are_tried_again_or_given_up,
         deliveries_survive_a_restart, keys_take_turns, a_postponed_webhook_comes_first_and_loses_no_try;
     keys: a_key_is_found_by_its_text_only, given_texts_work_and_are_kept_once, revoked_keys_are_not_found,
-        the_server_secret_stays, a_keys_jobs_can_all_be_cancelled;
+        roles_are_kept, the_server_secret_stays, a_keys_jobs_can_all_be_cancelled;
     uploads: an_upload_is_completed_once, an_upload_can_come_complete, uploads_expire,
         uploads_can_expire_earlier, revoked_keys_send_nothing;
+    activity: what_keys_had_made_is_summed_by_day, the_busiest_keys_are_told_apart, failures_are_told_the_last_first;
     usage: uploads_count_until_their_files_are_gone, results_count_until_they_are_swept,
         a_job_deleted_while_it_runs_counts_its_files, pictures_count_when_they_were_fetched, each_key_has_its_own_sum;
 }

@@ -8,7 +8,7 @@ mod files;
 mod openai;
 mod wavespeed;
 
-use crate::operations::{health, loras, status};
+use crate::operations::{health, loras, operator, status};
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
@@ -18,7 +18,7 @@ use utoipa::OpenApi;
         title = "Afterimage",
         description = "Variations of pictures with FLUX.1 Redux, and image-to-image. Send a key as `Authorization: Bearer KEY`.",
     ),
-    paths(health::healthz, health::readyz, status::status, loras::loras)
+    paths(health::healthz, health::readyz, status::status, operator::operator_status, loras::loras)
 )]
 struct Common;
 
@@ -43,6 +43,7 @@ pub fn document() -> Value {
     fal_files::complete(&mut document);
     files::complete(&mut document);
     edit::add_refusals(&mut document, &["/status", "/loras"], &[], files::ERROR);
+    edit::add_refusals(&mut document, &["/api/status"], &[("403", "The key is not an operator's")], files::ERROR);
     for (path, method, operation) in operations(&mut document) {
         let id = || Value::from(format!("{method}{}", path.replace('/', "-").replace(['{', '}'], "")));
         operation.entry("operationId").or_insert_with(id);

@@ -1,0 +1,32 @@
+//! [`ActivityStore`] in SQLite.
+
+use super::{SqliteStore, unavailable};
+use crate::store::sql::activity::{day_uses, failed_job};
+use crate::{ActivityStore, Day, DayUse, FAILURES_AMONG, FailedJob, Result};
+use async_trait::async_trait;
+
+const DAILY: &str = "WITH recent AS (SELECT * FROM usage_days WHERE day >= ?1), \
+     busiest AS (SELECT key_id FROM recent GROUP BY key_id ORDER BY SUM(jobs + failures) DESC, key_id LIMIT ?2) \
+     SELECT recent.day, busiest.key_id, MIN(keys.name) AS name, CAST(SUM(recent.jobs) AS BIGINT) AS jobs, \
+     CAST(SUM(recent.pictures) AS BIGINT) AS pictures, CAST(SUM(recent.failures) AS BIGINT) AS failures, \
+     CAST(SUM(recent.cost_micros) AS BIGINT) AS cost_micros \
+     FROM recent LEFT JOIN busiest ON busiest.key_id = recent.key_id LEFT JOIN keys ON keys.id = busiest.key_id \
+     GROUP BY recent.day, busiest.key_id";
+
+const FAILURES: &str = "SELECT ended.*, keys.name AS key_name FROM (SELECT seq, id, key_id, dialect, model, state, \
+     failure_kind, failure_message, finished_at FROM jobs WHERE finished_at IS NOT NULL AND NOT deleted \
+     ORDER BY finished_at DESC, seq DESC LIMIT ?1) AS ended JOIN keys ON keys.id = ended.key_id \
+     WHERE ended.state = 'failed' ORDER BY ended.finished_at DESC, ended.seq DESC LIMIT ?2";
+
+#[async_trait]
+impl ActivityStore for SqliteStore {
+    async fn daily_use(&self, since: Day, most_keys: u32) -> Result<Vec<DayUse>> {
+        let query = sqlx::query(DAILY).bind(since.0).bind(most_keys);
+        day_uses(&query.fetch_all(&self.readers).await.map_err(unavailable)?)
+    }
+
+    async fn recent_failures(&self, most: u32) -> Result<Vec<FailedJob>> {
+        let query = sqlx::query(FAILURES).bind(FAILURES_AMONG).bind(most);
+        query.fetch_all(&self.readers).await.map_err(unavailable)?.iter().map(failed_job).collect()
+    }
+}
