@@ -91,6 +91,10 @@ fn check(parameter: &Parameter, values: &Values) {
             let numbers = values.numbers(name);
             assert!(numbers.len() <= *most && numbers.iter().all(|number| range.contains(number)), "{name}");
         }
+        Kind::StrengthSpans => {
+            let mut spans = values.spans(name).iter();
+            assert!(spans.all(|span| 0.0 <= span.start && span.start < span.end && span.end <= 1.0), "{name}");
+        }
         Kind::Loras => {
             let loras = values.loras(name);
             assert!(loras.len() <= *limits::LORAS.end(), "{name}");

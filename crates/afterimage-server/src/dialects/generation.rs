@@ -1,5 +1,6 @@
 //! From checked values to a generation request. Settings of the same name mean the same in all dialects.
 
+use super::pictures::PLAIN_NAMES;
 use crate::parameters::Values;
 use crate::parameters::common::{
     BALANCE, IMAGE_WEIGHTS, KEEP_OUTSIDE, MASK_BLUR, MASK_CROP, REDUX_SPANS, VARIATION_SEED, VARIATION_STRENGTH,
@@ -91,9 +92,9 @@ pub const fn field_name(field: Field) -> &'static str {
         Field::Steps => "num_inference_steps",
         Field::Guidance => "guidance_scale",
         Field::ImageWeight => IMAGE_WEIGHTS,
-        Field::ImageMask => wavespeed::PICTURES.masks,
-        Field::Start => wavespeed::PICTURES.start,
-        Field::Mask => wavespeed::PICTURES.mask,
+        Field::ImageMask => PLAIN_NAMES.masks,
+        Field::Start => PLAIN_NAMES.start,
+        Field::Mask => PLAIN_NAMES.mask,
         Field::CropPadding => MASK_CROP,
         Field::MaskBlur => MASK_BLUR,
         Field::VariationStrength => VARIATION_STRENGTH,

@@ -19,7 +19,7 @@ pub use field_problem::FieldProblem;
 pub use generation::{Flow, field_name, generation};
 pub use model::Model;
 pub use parts::DialectParts;
-pub use pictures::{PictureNames, TakenPictures, take_pictures};
+pub use pictures::{PLAIN_NAMES, PictureNames, TakenPictures, take_pictures};
 pub use safety::{flags, is_all_hidden};
 pub use stored::own_job;
 pub use time_text::{rfc3339, rfc3339_with_offset};

@@ -22,6 +22,10 @@ pub struct PictureNames {
     pub mask: &'static str,
 }
 
+/// As most dialects have them: fields of the service's own without an ending that says that they are addresses.
+pub const PLAIN_NAMES: PictureNames =
+    PictureNames { first: "image", further: "images", masks: "image_masks", start: "init_image", mask: "mask_image" };
+
 /// The pictures of a request.
 #[derive(Debug, Default)]
 pub struct TakenPictures {
@@ -89,7 +93,7 @@ mod tests {
     fn roles(model: usize, body: &Value) -> Vec<(String, String, Role)> {
         let parameters = wavespeed::MODELS[model].parameters();
         let values = parse(&parameters, body.as_object().unwrap()).unwrap();
-        let names = named(&values, &wavespeed::PICTURES);
+        let names = named(&values, &PLAIN_NAMES);
         names.into_iter().map(|(place, text, role)| (place, text.to_owned(), role)).collect()
     }
 

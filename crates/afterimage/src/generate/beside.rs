@@ -42,8 +42,10 @@ impl BesidePictures {
             return Err(CommandFailure::bad_input(origins.subject("image_mask"), problem));
         }
         let mask_of = |index: usize| self.image_masks.get(index).filter(|mask| *mask != Path::new(NO_MASK));
-        let behind = [(&self.start, Role::Start), (&self.mask, Role::Mask)];
-        let behind = || behind.iter().filter_map(|(path, role)| Some((path.clone()?, *role)));
+        let behind = || {
+            let named = [(self.start.clone(), Role::Start), (self.mask.clone(), Role::Mask)];
+            named.into_iter().filter_map(|(path, role)| Some((path?, role)))
+        };
         let of_picture = |index: usize| mask_of(index).map(|mask| (mask.clone(), Role::PictureMask));
         Ok(match sources {
             Sources::Together { paths, named_after } => {

@@ -65,8 +65,8 @@ impl GridSetting {
             }
             (Self::ReduxStrength, Task::Variation(settings)) => settings.redux_strength = value,
             (Self::ReduxDownsample, Task::Variation(settings)) => settings.redux_downsample = value,
-            (Self::VariationSeed, _) => self::near(request).seed = Some(value as u64),
-            (Self::VariationStrength, _) => self::near(request).strength = value,
+            (Self::VariationSeed, _) => near(request).seed = Some(value as u64),
+            (Self::VariationStrength, _) => near(request).strength = value,
             (Self::Balance, Task::Variation(settings)) => {
                 let Some(level) = Balance::ALL.get(value as usize) else { return false };
                 (settings.redux_strength, settings.redux_downsample) = level.settings();

@@ -12,6 +12,7 @@ use crate::model_sets::ModelSets;
 use crate::parameters::{Parameter, json_schema, parse};
 use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
+use afterimage_core::Role;
 use afterimage_jobs::{ApiKey, Store};
 use axum::Json;
 use axum::extract::{Extension, Request, State};

@@ -1,6 +1,6 @@
 //! The models this dialect offers and their parameters.
 
-use crate::dialects::{Flow, Model, PictureNames};
+use crate::dialects::{Flow, Model, PLAIN_NAMES};
 use crate::parameters::common::{
     BRIGHT_MASK, balance, further_pictures, guidance, loras, near_seed, num_images, output_format, painting,
     redux_downsample, redux_spans, redux_strength, required_prompt, restyling_prompt, safety_checker, seed, steps,
@@ -11,10 +11,6 @@ use afterimage_core::Size;
 
 /// The service's documents end there.
 const HIGHEST_SEED: u64 = 0x7fff_ffff;
-
-/// How this dialect calls the pictures of a request.
-pub const PICTURES: PictureNames =
-    PictureNames { first: "image", further: "images", masks: "image_masks", start: "init_image", mask: "mask_image" };
 
 /// All models, in the catalogue's order.
 pub static MODELS: [Model; 3] = [
@@ -59,7 +55,7 @@ fn redux(highest_guidance: f64) -> Vec<Parameter> {
     ];
     parameters.extend([balance(), redux_strength(), redux_spans(), redux_downsample()]);
     parameters.extend(further_pictures("images"));
-    parameters.extend(variation_controls(PICTURES.masks, PICTURES.start));
+    parameters.extend(variation_controls(PLAIN_NAMES.masks, PLAIN_NAMES.start));
     parameters.extend(near_seed(HIGHEST_SEED));
     parameters.extend(delivery());
     parameters
@@ -81,7 +77,7 @@ fn image_to_image() -> Vec<Parameter> {
         num_images(),
         loras(),
     ];
-    parameters.extend(painting(PICTURES.mask, BRIGHT_MASK, false));
+    parameters.extend(painting(PLAIN_NAMES.mask, BRIGHT_MASK, false));
     parameters.extend(near_seed(HIGHEST_SEED));
     parameters.extend(delivery());
     parameters

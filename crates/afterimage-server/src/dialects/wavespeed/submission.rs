@@ -1,8 +1,7 @@
 //! From the checked fields of a request for one of this dialect's models to a [`Submission`].
 
 use super::DIALECT;
-use super::models::PICTURES;
-use crate::dialects::{Model, TakenPictures, generation, take_pictures};
+use crate::dialects::{Model, PLAIN_NAMES, TakenPictures, generation, take_pictures};
 use crate::intake::Intake;
 use crate::parameters::{Parameter, Values, echo};
 use crate::refusal::Refusal;
@@ -37,7 +36,7 @@ pub async fn submission_of(
     public_url: String,
 ) -> Result<Submission, Refusal> {
     let CheckedFields { model, parameters, object, values, body } = fields;
-    let TakenPictures { pictures, roles } = take_pictures(intake, key, values, &PICTURES, body).await?;
+    let TakenPictures { pictures, roles } = take_pictures(intake, key, values, &PLAIN_NAMES, body).await?;
     Ok(Submission {
         dialect: DIALECT,
         model: model.id.to_owned(),
