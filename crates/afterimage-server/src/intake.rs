@@ -8,7 +8,7 @@ use crate::http::{BodyReader, PublicUrl, off_thread};
 use crate::picture_check::PictureChecker;
 use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
-use afterimage_core::Size;
+use afterimage_core::{Reading, Size};
 use afterimage_jobs::{KeyId, Store, UploadState};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -91,6 +91,20 @@ impl RequestPicture {
 /// # Errors
 /// [`Refusal::Field`] for everything that can be known to be unusable without waiting for another host.
 pub async fn take_text(intake: &Intake, key: &KeyId, field: &str, text: &str) -> Result<RequestPicture, Refusal> {
+    take_text_as(intake, key, field, text, Reading::Picture).await
+}
+
+/// [`take_text`] of a file that is to be read as `reading` says.
+///
+/// # Errors
+/// As for [`take_text`].
+pub async fn take_text_as(
+    intake: &Intake,
+    key: &KeyId,
+    field: &str,
+    text: &str,
+    reading: Reading,
+) -> Result<RequestPicture, Refusal> {
     let text = text.trim();
     let malformed = |message: String| Refusal::Field(Problem::new(field, ProblemKind::Malformed, message));
     if data_uri::is_data_uri(text) {
@@ -99,7 +113,7 @@ pub async fn take_text(intake: &Intake, key: &KeyId, field: &str, text: &str) ->
             data_uri::parse(&text, PICTURE_BYTES)
                 .map_err(|error| Problem::new(named, ProblemKind::Malformed, error.to_string()).into())
         });
-        return take_bytes(intake, key, field, bytes.await?).await;
+        return take_bytes(intake, key, field, bytes.await?, reading).await;
     }
     if let Some(file) = intake.links.recognise(text) {
         return own_file(intake, field, file).await;
@@ -119,17 +133,23 @@ pub async fn take_text(intake: &Intake, key: &KeyId, field: &str, text: &str) ->
             Problem::new(named, ProblemKind::Malformed, message).into()
         })
     });
-    take_bytes(intake, key, field, bytes.await?).await
+    take_bytes(intake, key, field, bytes.await?, reading).await
 }
 
-/// Takes a file that came with a request of `key`.
+/// Takes a file that came with a request of `key` and is to be read as `reading` says.
 ///
 /// # Errors
-/// [`Refusal::Field`] when it is no picture that can be read within the limits.
-pub async fn take_bytes(intake: &Intake, key: &KeyId, field: &str, bytes: Bytes) -> Result<RequestPicture, Refusal> {
+/// [`Refusal::Field`] when it is no such picture that can be read within the limits.
+pub async fn take_bytes(
+    intake: &Intake,
+    key: &KeyId,
+    field: &str,
+    bytes: Bytes,
+    reading: Reading,
+) -> Result<RequestPicture, Refusal> {
     let checked = intake
         .pictures
-        .check(key, bytes.clone())
+        .check_as(key, bytes.clone(), reading)
         .await
         .map_err(|error| Refusal::Field(Problem::new(field, ProblemKind::Malformed, error.to_string())))?;
     Ok(RequestPicture::Inline { bytes, size: Size::new(checked.width, checked.height) })

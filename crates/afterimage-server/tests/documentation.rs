@@ -82,6 +82,7 @@ fn columns(kind: &Kind) -> (&'static str, String, String) {
         Kind::Text { max_bytes } => ("string", format!("up to {} KiB", max_bytes / 1024), String::new()),
         Kind::Picture => ("string", String::new(), String::new()),
         Kind::Pictures { most } => ("array", format!("up to {most} pictures"), String::new()),
+        Kind::StrengthSpans => ("string", "`STRENGTH@START:END`, separated by commas".to_owned(), String::new()),
         Kind::NumberList { range, most } => ("array", format!("up to {most} numbers, {}", span(range)), String::new()),
         Kind::Size { side, default, separator } => {
             let values = format!("`W{separator}H`, {} each", span(side));

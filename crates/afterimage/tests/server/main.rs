@@ -7,6 +7,7 @@ mod account;
 mod checkpoints;
 mod confidential;
 mod connections;
+mod controls;
 mod dialects;
 mod fal;
 mod fal_clients;

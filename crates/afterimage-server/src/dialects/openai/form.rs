@@ -5,11 +5,11 @@ use crate::dialects::TakenPictures;
 use crate::http::body::{BodyReader, JSON_LIMIT};
 use crate::http::json::{Fields, read_object};
 use crate::http::multipart::{FormPart, parts};
-use crate::intake::{Intake, RequestPicture, take_bytes, take_text};
+use crate::intake::{Intake, RequestPicture, take_bytes, take_text_as};
 use crate::parameters::{Kind, Parameter};
 use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
-use afterimage_core::Role;
+use afterimage_core::{MaskReading, Reading, Role};
 use afterimage_jobs::KeyId;
 use axum::body::Body;
 use axum::http::HeaderMap;
@@ -122,7 +122,7 @@ impl Form {
         let body = self.body.clone();
         let mut taken = TakenPictures { pictures: vec![self.picture(intake, key).await?], roles: vec![Role::Picture] };
         if let Some(mask) = mask {
-            let mask = take(intake, key, "mask", mask).await?;
+            let mask = take(intake, key, "mask", mask, Reading::Mask(MaskReading::Transparency)).await?;
             taken.pictures.push(mask.holding(&body));
             taken.roles.push(Role::Mask);
         }
@@ -137,15 +137,21 @@ impl Form {
             let message = format!("{count} pictures were sent; exactly one is taken");
             return Err(Problem::new("image", kind, message).into());
         };
-        Ok(take(intake, key, "image", sent).await?.holding(&self.body))
+        Ok(take(intake, key, "image", sent, Reading::Picture).await?.holding(&self.body))
     }
 }
 
 /// Takes what was sent; a file as `field`.
-async fn take(intake: &Intake, key: &KeyId, field: &str, sent: Sent) -> Result<RequestPicture, Refusal> {
+async fn take(
+    intake: &Intake,
+    key: &KeyId,
+    field: &str,
+    sent: Sent,
+    reading: Reading,
+) -> Result<RequestPicture, Refusal> {
     match sent {
-        Sent::Text { field, text } => take_text(intake, key, &field, &text).await,
-        Sent::File(bytes) => take_bytes(intake, key, field, bytes).await,
+        Sent::Text { field, text } => take_text_as(intake, key, &field, &text, reading).await,
+        Sent::File(bytes) => take_bytes(intake, key, field, bytes, reading).await,
     }
 }
 

@@ -254,6 +254,8 @@ async fn bad_fields_are_named_before_anything_runs() {
         ("edits", vec![image, text("prompt", "")], "prompt"),
         ("edits", vec![text("prompt", "p")], "image"),
         ("edits", vec![image, text("prompt", "p"), file("mask", &png)], "mask"),
+        ("edits", vec![image, text("prompt", "p"), file("mask", b"no mask")], "mask"),
+        ("variations", vec![image, file("mask", &png)], "mask"),
         ("variations", vec![image, text("stream", "true")], "stream"),
         ("edits", vec![image, text("prompt", "p"), text("stream", "maybe")], "stream"),
         (

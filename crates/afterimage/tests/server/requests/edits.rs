@@ -40,9 +40,11 @@ async fn unknown_parts_of_a_form_are_ignored_whatever_is_in_them() {
         }
     }
     for name in ["mask", "mask[]", "mask[0]"] {
+        // Nothing of it is transparent.
         let parts = [&needed[..], &[file(name, &png)]].concat();
         let (status, refused) = send(&server, EDITS[0], &parts).await;
         assert_eq!((status.as_u16(), &refused["error"]["param"]), (400, &json!("mask")), "{name}: {refused}");
+        assert!(refused["error"]["message"].as_str().unwrap().contains("no transparency"), "{name}: {refused}");
     }
     // The upload route passes over what is not its file, too.
     let parts = [file("thumbnail", &junk), file("file", &png), text("purpose", "x")];
@@ -157,8 +159,10 @@ async fn edits_in_json_name_what_they_cannot_use() {
         (json!({"prompt": "p", "images": [{"image_url": "http://127.0.0.1/a.png"}]}), "images[0].image_url"),
         (json!({"prompt": "p", "images": [{"image_url": "data:image/png;base64,AAAA"}]}), "images[0].image_url"),
         (json!({"prompt": "p", "images": [reference, reference]}), "image"),
-        (json!({"prompt": "p", "images": [reference], "mask": {"image_url": image}}), "mask"),
-        (json!({"prompt": "p", "images": [reference], "mask": {"file_id": "file-abc"}}), "mask"),
+        (json!({"prompt": "p", "images": [reference], "mask": {"image_url": image}}), "mask.image_url"),
+        (json!({"prompt": "p", "images": [reference], "mask": {"file_id": "file-abc"}}), "mask.file_id"),
+        (json!({"prompt": "p", "images": [reference], "mask": 7}), "mask"),
+        (json!({"prompt": "p", "images": [reference], "mask_blur": -1}), "mask_blur"),
         (json!({"images": [reference]}), "prompt"),
         (json!({"prompt": "p", "images": [reference], "n": 5}), "n"),
         (json!({"prompt": "p", "images": [reference], "size": "4097x16"}), "size"),
