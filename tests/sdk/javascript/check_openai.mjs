@@ -31,6 +31,17 @@ for (const [base, shape] of [["/v1/openai", "b64_json"], ["/v1", "url"]]) {
   const edit = await client.images.edit({ image: [image], prompt: "a lake", num_inference_steps: 2 });
   assert.equal((await file(edit.data[0])).subarray(1, 4).toString(), "PNG");
 
+  // All of it is transparent: a mask that changes everything.
+  const clear = Buffer.from(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAAC0lEQVR4nGNgAAIAAAUAAXpeqz8AAAAASUVORK5CYII=",
+    "base64",
+  );
+  const mask = await toFile(clear, "mask.png");
+  const masked = await client.images.edit({ image, mask, prompt: "a lake", num_inference_steps: 2 });
+  assert.equal((await file(masked.data[0])).subarray(1, 4).toString(), "PNG");
+  // A mask without transparency says nothing.
+  await assert.rejects(client.images.edit({ image, mask: image, prompt: "a lake" }), { status: 400, param: "mask" });
+
   const events = [];
   const prompt = "a lake";
   const stream = { image, prompt, stream: true, partial_images: 2, num_inference_steps: 50 };

@@ -6,10 +6,12 @@ Usage: check_openai.py ADDRESS STRICT_ADDRESS KEY PICTURE; the first server has 
 
 import base64
 import json
+import struct
 import sys
 import time
 import urllib.request
 import warnings
+import zlib
 
 import openai
 
@@ -42,6 +44,51 @@ def check_pictures(client, by_address):
     edited = of(client.images.edit(image=[pictures[0]], prompt="a lake", extra_body={"num_inference_steps": 2}))
     assert len(edited) == 1 and edited[0].startswith(PNG)
     return pictures
+
+
+def mask_of(width, height, is_clear):
+    """A PNG that is transparent where `is_clear` says so, else opaque."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = (b"\0" + b"".join(b"\0\0\0\0" if is_clear(x) else b"\0\0\0\xff" for x in range(width)) for _ in range(height))
+    header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
+    return PNG + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"".join(rows))) + chunk(b"IEND", b"")
+
+
+def pixels_of(png):
+    """The rows of an RGB file as bytes."""
+    width, height = struct.unpack(">II", png[16:24])
+    assert png[24:26] == b"\x08\x02", "8-bit RGB"
+    data, at = b"", 8
+    while at < len(png):
+        length, kind = struct.unpack(">I4s", png[at : at + 8])
+        data += png[at + 8 : at + 8 + length] if kind == b"IDAT" else b""
+        at += 12 + length
+    raw, stride = zlib.decompress(data), 3 * width
+    rows, before = [], bytearray(stride)
+    for y in range(height):
+        start = y * (stride + 1)
+        kind, row = raw[start], bytearray(raw[start + 1 : start + 1 + stride])
+        for i in range(stride):
+            left, above, corner = row[i - 3] if i >= 3 else 0, before[i], before[i - 3] if i >= 3 else 0
+            nearest = min((left, above, corner), key=lambda value: abs(left + above - corner - value))
+            row[i] = (row[i] + (0, left, above, (left + above) // 2, nearest)[kind]) % 256
+        rows.append(bytes(row))
+        before = row
+    return rows
+
+
+def check_masks(client, picture):
+    """What is opaque in the mask stays to the pixel, and the rest changes."""
+    mask = mask_of(256, 256, lambda x: x >= 128)
+    body = {"num_inference_steps": 2, "response_format": "b64_json"}
+    answer = client.images.edit(image=picture, mask=mask, prompt="red", extra_body=body)
+    before, after = pixels_of(picture), pixels_of(base64.b64decode(answer.data[0].b64_json))
+    half = 3 * 128
+    assert all(a[:half] == b[:half] for a, b in zip(before, after, strict=True)), "the outside changed"
+    assert any(a[half:] != b[half:] for a, b in zip(before, after, strict=True)), "nothing was painted"
 
 
 def check_loras(client, picture):
@@ -142,6 +189,7 @@ def main():
         assert client.models.retrieve(MODEL).id == MODEL
         made.append(check_pictures(client, by_address))
         check_loras(client, made[-1][0])
+        check_masks(client, made[-1][0])
         check_stream(client, made[-1][0])
         check_errors(client, made[-1][0])
     assert made[0] == made[1], "the same seed makes the same pictures"

@@ -4,9 +4,9 @@ use super::client_line::Outgoing;
 use super::picture_folders::PictureFolders;
 use serde_json::{Value, json};
 
-/// The arguments of tools that are pictures: one, and several.
-const ONE: &str = "image";
-const SEVERAL: &str = "images";
+/// The arguments of tools that are one picture, and those that are several.
+const ONE: [&str; 3] = ["image", "init_image", "mask_image"];
+const SEVERAL: [&str; 2] = ["images", "image_masks"];
 
 /// `outgoing` with the pictures themselves in place of paths of files.
 ///
@@ -19,12 +19,14 @@ pub fn with_pictures(outgoing: Outgoing, folders: &PictureFolders) -> Result<Out
     let Ok(mut message) = serde_json::from_slice::<Value>(&outgoing.text) else { return Ok(outgoing) };
     let mut is_changed = false;
     if let Some(arguments) = message.pointer_mut("/params/arguments").and_then(Value::as_object_mut) {
-        if let Some(one) = arguments.get_mut(ONE) {
-            is_changed |= replace(one, ONE, folders)?;
+        for field in ONE {
+            if let Some(one) = arguments.get_mut(field) {
+                is_changed |= replace(one, field, folders)?;
+            }
         }
-        if let Some(Value::Array(several)) = arguments.get_mut(SEVERAL) {
-            for one in several {
-                is_changed |= replace(one, SEVERAL, folders)?;
+        for field in SEVERAL {
+            for one in arguments.get_mut(field).and_then(Value::as_array_mut).into_iter().flatten() {
+                is_changed |= replace(one, field, folders)?;
             }
         }
     }
@@ -88,11 +90,17 @@ mod tests {
         let path = place.path().join("a.gif");
         fs::write(&path, b"GIF89a").unwrap();
         let folders = PictureFolders::new(&[place.path().to_path_buf()]).unwrap();
-        let arguments = json!({"image": path, "images": ["https://h/b.png", path], "prompt": path});
+        let arguments = json!({
+            "image": path, "images": ["https://h/b.png", path], "prompt": path, "init_image": path, "mask_image": path,
+            "image_masks": ["none", path],
+        });
         let sent = with_pictures(call(&arguments), &folders).unwrap();
         let sent: Value = serde_json::from_slice(&sent.text).unwrap();
         let picture = "data:image/gif;base64,R0lGODlh";
-        let expected = json!({"image": picture, "images": ["https://h/b.png", picture], "prompt": path});
+        let expected = json!({
+            "image": picture, "images": ["https://h/b.png", picture], "prompt": path, "init_image": picture,
+            "mask_image": picture, "image_masks": ["none", picture],
+        });
         assert_eq!(sent["params"]["arguments"], expected);
         let missing = json!({"images": [place.path().join("b.gif")]});
         let problem = with_pictures(call(&missing), &folders).unwrap_err();

@@ -2,8 +2,9 @@
 
 use crate::hostile_dialects::{QUEUE, REDUX as FAL, stored_requests};
 use crate::openai::{self, file, inlined, text};
-use crate::support::{REDUX, Server, data_uri, picture};
+use crate::support::{REDUX, Server, answer, data_uri, picture};
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage, Rgba};
+use reqwest::Method;
 use serde_json::{Value, json};
 use std::io::Cursor;
 
@@ -71,7 +72,8 @@ async fn only_what_is_masked_is_painted_in_every_dialect() {
         "images": [{"image_url": data_uri(&source)}], "mask": mask, "prompt": "red", "num_inference_steps": 2,
         "response_format": "b64_json",
     });
-    let (status, made) = server.post(EDITS[0], &body).await;
+    let request = server.request(Method::POST, EDITS[0]).header("content-type", "application/json");
+    let (status, made) = answer(request.body(body.to_string()).send().await.unwrap()).await;
     assert_eq!(status, 200, "{made}");
     assert!(changes_the_right_half_only(&decoded(&inlined(&made)[0]), &expected), "JSON");
 
