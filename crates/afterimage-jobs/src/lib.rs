@@ -23,6 +23,7 @@ pub mod retention;
 pub mod state;
 mod steady_time;
 mod storage_claim;
+mod storage_gate;
 mod store;
 mod sweeper;
 pub mod trace;
@@ -44,6 +45,7 @@ pub use result::{JobResult, ResultFile};
 pub use state::{MAX_ATTEMPTS, MAX_UNCLEAN_ENDS};
 pub use steady_time::SteadyTime;
 pub use storage_claim::StorageClaim;
+pub use storage_gate::StorageGate;
 pub use store::{
     ActivityStore, Announced, ApiKey, CancelOutcome, CancelledAll, DatabaseHealth, Day, DayUse, Delivery, Due, Ends,
     FAILURES_AMONG, FailedJob, Fenced, FetchStore, Fetched, Imported, JobStore, KeyRole, KeyStore, ListFilter,

@@ -24,7 +24,7 @@ use crate::submit::Submitter;
 use afterimage_core::PictureLimits;
 use afterimage_jobs::progress::Events;
 use afterimage_jobs::worker::{Engines, Hints};
-use afterimage_jobs::{Blobs, Measures, StorageClaim, Store};
+use afterimage_jobs::{Blobs, Measures, StorageClaim, StorageGate, Store};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -175,6 +175,7 @@ impl App {
         FetchParts {
             store: Arc::clone(&submitter.store),
             blobs: submitter.blobs.clone(),
+            storage: StorageGate::new(submitter.blobs.clone()),
             hints: Arc::clone(&submitter.hints),
             room: Arc::clone(&submitter.room),
             pictures: self.dialects.intake.pictures.clone(),

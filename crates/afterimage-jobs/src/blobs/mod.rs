@@ -23,6 +23,7 @@ mod media_types;
 mod moving;
 mod named;
 mod paths;
+mod probe;
 mod removal;
 mod s3;
 

@@ -3,8 +3,8 @@
 use super::bucket::Bucket;
 use super::bucket_url::BucketUrl;
 use super::files::{BlobPlace, Blobs};
-use crate::{Error, Result, UploadId};
-use bytes::Bytes;
+use super::probe::Probe;
+use crate::{Error, Result};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::prefix::PrefixStore;
 use object_store::signer::Method;
@@ -29,8 +29,11 @@ impl fmt::Debug for BucketCredentials {
     }
 }
 
-/// How long the first requests may take together.
+/// How long the first request may take.
 const PROBED_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long the others may take together, of a store that answers. A server that is started while it is slow should come up.
+const PROBED_FURTHER_WITHIN: Duration = Duration::from_secs(20);
 
 /// Of the client, in its own form: to connect; to answer, and between two pieces of an answer; all of an answer, which as
 /// a download goes at its receiver's pace.
@@ -58,8 +61,11 @@ impl Blobs {
         let store = Arc::new(PrefixStore::new(store, url.prefix.as_str()));
         let bucket = Bucket { url: url.clone(), signer: Arc::clone(&store) as _ };
         let blobs = Self::over(store, BlobPlace::Bucket(Arc::new(bucket)));
-        let probed = timeout(PROBED_WITHIN, blobs.probe()).await;
-        probed.unwrap_or_else(|_| Err(no_answer(url))).map_err(|error| at_endpoint(url, error))?;
+        let probe = Probe::new();
+        let written = timeout(PROBED_WITHIN, probe.write(&blobs)).await;
+        written.unwrap_or_else(|_| Err(no_answer(url, PROBED_WITHIN))).map_err(|error| at_endpoint(url, error))?;
+        let read = timeout(PROBED_FURTHER_WITHIN, probe.read(&blobs)).await;
+        read.unwrap_or_else(|_| Err(no_answer(url, PROBED_FURTHER_WITHIN))).map_err(|error| at_endpoint(url, error))?;
         Ok(blobs)
     }
 
@@ -75,19 +81,6 @@ impl Blobs {
         let unavailable = |error: String| Error::unavailable(format!("credentials for {bucket}"), error);
         let signed = signed.map_err(|_| unavailable("no answer".to_owned()))?;
         signed.map(|url| Some(url.into())).map_err(|error| unavailable(error.to_string()))
-    }
-
-    /// Does what a server does, with a file that would count as the part of an upload if it stayed.
-    async fn probe(&self) -> Result<()> {
-        let upload = UploadId::random();
-        let path = Self::part_path(&upload, 1);
-        let content = Bytes::copy_from_slice(upload.as_str().as_bytes());
-        self.put(&path, content.clone()).await?;
-        let listed = self.list(&Self::parts_path(&upload)).await?;
-        if listed.len() != 1 || self.get(&path).await? != Some(content) {
-            return Err(Error::unavailable(path, "a file that was just written is not there, or is another one"));
-        }
-        self.delete(&path).await
     }
 }
 
@@ -117,10 +110,13 @@ fn client(url: &BucketUrl, credentials: Option<BucketCredentials>) -> Result<Ama
     builder.build()
 }
 
-fn no_answer(url: &BucketUrl) -> Error {
-    let reason = "no answer within 5 s: see whether the endpoint is right and can be reached from here, and whether the \
-                  environment has credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role; without any, the \
-                  machine's metadata service is asked, which may be nowhere)";
+fn no_answer(url: &BucketUrl, within: Duration) -> Error {
+    let reason = format!(
+        "no answer within {} s: see whether the endpoint is right and can be reached from here, and whether the environment \
+         has credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role; without any, the machine's metadata \
+         service is asked, which may be nowhere)",
+        within.as_secs()
+    );
     Error::unavailable(url.to_string(), reason)
 }
 

@@ -20,7 +20,7 @@ pub use hints::{Hints, News};
 pub use workers::Workers;
 
 use crate::progress::Events;
-use crate::{Backoff, Blobs, Lease, Measures, ProcessId, Queue, Store, UNNAMED};
+use crate::{Backoff, Blobs, Lease, Measures, ProcessId, Queue, StorageGate, Store, UNNAMED};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -87,6 +87,8 @@ impl WorkerOptions {
 struct WorkerContext {
     store: Arc<dyn Store>,
     blobs: Blobs,
+    /// Whether those can be used.
+    storage: StorageGate,
     executor: Arc<dyn Executor>,
     hints: Arc<Hints>,
     /// What running jobs tell of themselves.

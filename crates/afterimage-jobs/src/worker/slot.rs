@@ -23,6 +23,11 @@ pub(super) async fn run(shared: Arc<WorkerContext>, slot: usize, queues: Vec<Que
     // heard from one that another slot has in hand.
     let worker = WorkerId::of_slot(&shared.options.process, slot);
     while !shared.stopping.is_cancelled() {
+        tokio::select! {
+            biased;
+            () = shared.storage.opened() => {}
+            () = shared.stopping.cancelled() => break,
+        }
         let pause = match claim(&shared, slot, &worker, &queues).await {
             Ok(Some(job)) => {
                 if shared.hints.reach_hosts() {
@@ -124,6 +129,9 @@ async fn run_attempt(shared: &Arc<WorkerContext>, slot: usize, job: Arc<Job>, le
         Execution::Crashed { message } => Ending::Crashed(message),
         Execution::HandedBack => Ending::Released,
     };
+    if matches!(ending, Ending::PutBack(..)) {
+        shared.storage.shut();
+    }
     let recording = tracing::info_span!(target: trace::TARGET, "record", otel.kind = "client");
     Span::current().record("job.end", recorder::name_of(&ending));
     recorder::record(shared, &lease, &job, ending).instrument(recording).await;

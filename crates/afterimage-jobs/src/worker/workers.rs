@@ -2,7 +2,7 @@
 
 use super::{Executor, Hints, WorkerContext, WorkerOptions, rescuer, slot};
 use crate::progress::Events;
-use crate::{Blobs, Lease, Store};
+use crate::{Blobs, Lease, StorageGate, Store};
 use std::sync::{Arc, Mutex};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -27,6 +27,7 @@ impl Workers {
     ) -> Self {
         let shared = Arc::new(WorkerContext {
             store,
+            storage: StorageGate::new(blobs.clone()),
             blobs,
             executor,
             hints,

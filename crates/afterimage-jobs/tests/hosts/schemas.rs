@@ -1,8 +1,11 @@
 //! Programs and schemas of different versions, several that migrate, several that want to be first.
 
-use crate::host::database;
+use crate::host::{database, job};
 use crate::postgres::server;
-use afterimage_jobs::{Error, KeyStore, NewKey, PostgresOptions, PostgresStore, Upkeep};
+use afterimage_jobs::{
+    Error, Fenced, JobStore, KeyStore, ListFilter, NewKey, PostgresOptions, PostgresStore, Renewed, UNNAMED, Upkeep,
+    WorkerId,
+};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -84,6 +87,35 @@ async fn statements_that_servers_of_before_prepared_are_answered_after_the_migra
         sqlx::query_scalar("SELECT key_id FROM key_roles ORDER BY key_id").fetch_all(&mut connection).await.unwrap();
     assert_eq!(operators, ["a", "c"], "the first of all, and what was given to a server");
     connection.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_goes_on_while_a_later_one_adds_columns() {
+    let Some(server) = server() else { return };
+    let name = database(server).await;
+    let store = open(&server.address(&name)).await.unwrap();
+    let (key, secret) = store.create_key(NewKey::default()).await.unwrap();
+    let worker = WorkerId::random();
+    // All that a program does often, several times, so that all of its connections know the statements.
+    let round = async || {
+        let known = futures_util::future::join_all((0..8).map(|_| store.find_key(secret.expose()))).await;
+        assert!(known.into_iter().all(|key| key.unwrap().is_some()));
+        let id = store.submit(job(&key.id, 1)).await.unwrap().into_job().id;
+        let claimed = store.claim(&worker, &UNNAMED, Duration::from_mins(1)).await.unwrap().unwrap();
+        assert_eq!(claimed.id, id);
+        let renewed = store.renew(&claimed.lease(&worker), Duration::from_mins(1)).await.unwrap();
+        assert_eq!(renewed, Renewed::Held { cancel_requested: false });
+        store.cancel(&key.id, &id).await.unwrap();
+        assert_eq!(store.cancelled(&claimed.lease(&worker)).await.unwrap(), Fenced::Done);
+        store.list(&key.id, &ListFilter::default()).await.unwrap();
+    };
+    for number in 0..3 {
+        round().await;
+        for table in ["keys", "jobs", "job_inputs", "job_results", "uploads", "deliveries"] {
+            server.execute(&name, format!("ALTER TABLE {table} ADD COLUMN later_{number} TEXT")).await;
+        }
+    }
+    round().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -338,6 +338,35 @@ async fn storage_that_stays_away_ends_the_job_after_five_attempts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn jobs_that_wait_are_left_alone_while_the_storage_is_away() {
+    let setup = Setup::new().await;
+    let folder = setup.blob_folder.path();
+    // A file in place of the whole folder.
+    let elsewhere = folder.with_extension("elsewhere");
+    std::fs::rename(folder, &elsewhere).unwrap();
+    std::fs::write(folder, "").unwrap();
+    let workers = setup.start(fast());
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        ids.push(setup.submit("picture").await);
+    }
+    setup.until(&ids[0], |job| job.retries == 1).await;
+    // Long enough for all to be given up.
+    sleep(Duration::from_mins(10)).await;
+    for id in &ids {
+        let job = setup.job(id).await;
+        // Each slot had met one when it was found out.
+        assert!(job.state == JobState::Queued && job.retries <= 1, "{job:?}");
+    }
+    std::fs::remove_file(folder).unwrap();
+    std::fs::rename(&elsewhere, folder).unwrap();
+    for id in &ids {
+        assert_eq!(setup.ended(id).await.state, JobState::Succeeded);
+    }
+    workers.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_result_waits_for_the_database_to_come_back() {
     let setup = Setup::new().await;
     let workers = setup.start(fast());

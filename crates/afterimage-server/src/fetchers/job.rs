@@ -6,7 +6,7 @@ use crate::picture_check::PictureChecker;
 use crate::storage_room::StorageRoom;
 use afterimage_jobs::worker::Hints;
 use afterimage_jobs::{
-    Backoff, Blobs, Failure, FailureKind, Fenced, FetchLease, Fetched, Job, JobId, Result, Source, Store,
+    Backoff, Blobs, Failure, FailureKind, Fenced, FetchLease, Fetched, Job, JobId, Result, Source, StorageGate, Store,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +30,8 @@ pub struct FetchParts {
     pub store: Arc<dyn Store>,
     /// Where the pictures go.
     pub blobs: Blobs,
+    /// Whether it can be used.
+    pub storage: StorageGate,
     /// News of jobs.
     pub hints: Arc<Hints>,
     /// Who may store how much.
@@ -128,6 +130,7 @@ impl Fetching {
             fetched.bytes += file.len() as u64;
             if let Err(error) = self.parts.blobs.put(&path, file).await {
                 tracing::error!(job_id = %self.job.id, %error, "a fetched picture could not be stored");
+                self.parts.storage.shut();
                 return Outcome::PutBack(Failure::new(FailureKind::Storage, "the picture could not be stored"));
             }
             fetched.sources.push(Source::Blob { path });

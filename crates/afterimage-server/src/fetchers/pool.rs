@@ -18,6 +18,11 @@ pub async fn run_fetchers(parts: FetchParts, stop: CancellationToken) {
     let (parts, slots) = (Arc::new(parts), FetchSlots::new(POOL));
     let mut tasks = JoinSet::new();
     while !stop.is_cancelled() {
+        tokio::select! {
+            biased;
+            () = parts.storage.opened() => {}
+            () = stop.cancelled() => break,
+        }
         let pause = fill(&parts, &slots, &mut tasks, &stop).await;
         tokio::select! {
             () = stop.cancelled() => {}

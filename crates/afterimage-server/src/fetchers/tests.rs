@@ -13,8 +13,8 @@ use afterimage_core::{GenerationRequest, OutputFormat, OutputFormat as Format, T
 use afterimage_imaging::{OutputMetadata, Picture, encode};
 use afterimage_jobs::worker::Hints;
 use afterimage_jobs::{
-    Blobs, Job, JobId, JobSpec, JobState, KeyStore, MemoryStore, NewJob, NewKey, OutputSpec, Priority, Source, Store,
-    SystemClock,
+    Blobs, Job, JobId, JobSpec, JobState, KeyStore, MemoryStore, NewJob, NewKey, OutputSpec, Priority, Source,
+    StorageGate, Store, SystemClock,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +54,7 @@ impl Setup {
         let outbound = outbound_to(Names::new([]), &[self.host.address]);
         let parts = FetchParts {
             store: Arc::clone(&self.store),
+            storage: StorageGate::new(Blobs::local(self.folder.path()).unwrap()),
             blobs: Blobs::local(self.folder.path()).unwrap(),
             hints: Arc::clone(&self.hints),
             room: Arc::new(StorageRoom::new(self.quota, Disks::of(Vec::new()))),

@@ -53,7 +53,8 @@ pub(super) struct Database {
     measures: Measures,
 }
 
-/// Which connections are too old to be used: those from before a server turned out not to write any more.
+/// Which connections are too old to be used: those from before a server turned out not to write any more, or a table to be
+/// another one.
 struct ConnectionTrust {
     start: Instant,
     /// Milliseconds after `start`.
@@ -168,6 +169,7 @@ impl Database {
             let again = match Trouble::of(&error) {
                 Trouble::Answer => false,
                 Trouble::InTheWay => undone && tries < MOST_TRIES,
+                Trouble::Outdated => self.may_pass(Trouble::Outdated, until).await && tries < MOST_TRIES,
                 trouble => self.may_pass(trouble, until).await && undone && self.is_worth(tries),
             };
             if !again {
@@ -186,12 +188,12 @@ impl Database {
         let mut session = self.session().await.map_err(undone)?;
         let Some(begin) = begin else {
             let outcome = work(&mut session).await;
-            let is_lost = outcome.as_ref().err().is_some_and(|error| Trouble::of(error) == Trouble::Connection);
-            if !is_lost {
+            let trouble = outcome.as_ref().err().map(Trouble::of);
+            if !trouble.is_some_and(Trouble::is_of_connection) {
                 session.finish();
             }
             // What was on its way when the connection broke may have been done.
-            return outcome.map_err(|error| (error, !is_lost));
+            return outcome.map_err(|error| (error, trouble != Some(Trouble::Connection)));
         };
         session.say(begin).await.map_err(undone)?;
         self.set_clock(&mut session).await.map_err(undone)?;
@@ -202,7 +204,7 @@ impl Database {
                 Ok(value)
             }
             Err(error) => {
-                if Trouble::of(&error) != Trouble::Connection && session.say("ROLLBACK").await.is_ok() {
+                if !Trouble::of(&error).is_of_connection() && session.say("ROLLBACK").await.is_ok() {
                     session.finish();
                 }
                 Err((error, true))
@@ -254,7 +256,9 @@ impl Database {
                 Ok(Err((error, _))) => error,
                 Err(_) => Error::unavailable("database", "it did not answer in time"),
             };
-            if !self.may_pass(Trouble::of(&error), until).await || !self.is_worth(tries) {
+            let trouble = Trouble::of(&error);
+            let is_worth = self.is_worth(tries) || (trouble == Trouble::Outdated && tries < MOST_TRIES);
+            if !self.may_pass(trouble, until).await || !is_worth {
                 return Err(error);
             }
             sleep(LONGEST_STEP_ASIDE.mul_f64(random_part())).await;
@@ -265,6 +269,11 @@ impl Database {
     async fn may_pass(&self, trouble: Trouble, until: Instant) -> bool {
         match trouble {
             Trouble::Answer | Trouble::InTheWay => return false,
+            // The other connections have prepared the same.
+            Trouble::Outdated => {
+                self.trust.distrust_all();
+                return true;
+            }
             Trouble::Busy if self.is_full() => return false,
             Trouble::Busy => {}
             Trouble::Connection => self.trust.distrust_all(),

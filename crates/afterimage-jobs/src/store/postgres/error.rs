@@ -1,6 +1,7 @@
 //! What an error of the database means for whoever tries again.
 
 use crate::Error;
+use sqlx::postgres::PgDatabaseError;
 
 /// Whatever goes wrong below is a reason to come back later; the log has the details.
 pub(super) fn unavailable(error: sqlx::Error) -> Error {
@@ -15,6 +16,9 @@ pub(super) enum Trouble {
     /// The connection is of no use any more: lost, to a server that stopped, is full, or does not write, or one that prepared
     /// statements before a migration changed what they answer.
     Connection,
+    /// A table has other columns now than when the connection prepared a statement, which it refuses from then on; nothing was
+    /// changed.
+    Outdated,
     /// All connections are busy, or new ones are not to be had.
     Busy,
     /// The server answered and the connection is good.
@@ -22,6 +26,11 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
+    /// Whether the connection is to be closed.
+    pub(super) const fn is_of_connection(self) -> bool {
+        matches!(self, Self::Connection | Self::Outdated)
+    }
+
     pub(super) fn of(error: &Error) -> Self {
         let Error::Unavailable { source, .. } = error else { return Self::Answer };
         source.downcast_ref().map_or(Self::Answer, Self::of_sqlx)
@@ -39,6 +48,12 @@ impl Trouble {
             );
             return if is_about_values { Self::Answer } else { Self::Connection };
         };
+        // The text is in the server's language, the name of the function is not.
+        if let Some(answer) = answer.try_downcast_ref::<PgDatabaseError>()
+            && (answer.code(), answer.routine()) == ("0A000", Some("RevalidateCachedQuery"))
+        {
+            return Self::Outdated;
+        }
         match answer.code().as_deref() {
             // serialization_failure, deadlock_detected, lock_not_available
             Some("40001" | "40P01" | "55P03") => Self::InTheWay,
