@@ -1,6 +1,8 @@
 //! Flags that say which part of a picture counts, where a run starts, and how picture and prompt are weighed.
 
+use crate::failure::CommandFailure;
 use crate::generate::BesidePictures;
+use crate::origin::{Origin, Origins};
 use crate::values::{self, ReduxStrength, Seed};
 use afterimage_core::{Balance, InpaintSettings, MaskReading, Task, VariationSeed, VariationSettings};
 use clap::Args;
@@ -46,6 +48,7 @@ pub struct VariationFlags {
         long,
         env = "AFTERIMAGE_REDUX_DOWNSAMPLE",
         hide_env_values = true,
+        hide_short_help = true,
         value_name = "F",
         default_value = "1",
         value_parser = values::downsample
@@ -73,6 +76,7 @@ pub struct VariationFlags {
         long,
         env = "AFTERIMAGE_STRENGTH",
         hide_env_values = true,
+        hide_short_help = true,
         value_name = "F",
         value_parser = values::strength
     )]
@@ -89,10 +93,24 @@ impl VariationFlags {
             redux_strength,
             redux_downsample,
             redux_spans: if self.balance.is_some() { Vec::new() } else { spans },
-            // A strength without anything to start from is refused with the rest of the request.
-            start_strength: self.strength.or(self.init.as_ref().map(|_| START_STRENGTH)),
+            // One that a file or the environment has for `img2img` does not make a start of nothing.
+            start_strength: self.init.as_ref().map(|_| self.strength.unwrap_or(START_STRENGTH)),
             ..VariationSettings::default()
         }
+    }
+
+    /// Checks what only several flags together say.
+    ///
+    /// # Errors
+    /// When the command line says how far to move from a picture that it does not name.
+    pub fn check(&self, origins: &Origins) -> Result<(), CommandFailure> {
+        if self.strength.is_some() && self.init.is_none() && origins.of("strength") == Origin::Flag {
+            return Err(CommandFailure::bad_input(
+                "--strength",
+                "there is nothing to start from; name a picture by --init",
+            ));
+        }
+        Ok(())
     }
 
     /// The files.
@@ -117,6 +135,7 @@ pub struct PaintFlags {
         long,
         env = "AFTERIMAGE_MASK_BLUR",
         hide_env_values = true,
+        hide_short_help = true,
         value_name = "PIXELS",
         default_value = "0",
         requires = "mask",
@@ -132,6 +151,7 @@ pub struct PaintFlags {
         long,
         env = "AFTERIMAGE_MASK_CROP",
         hide_env_values = true,
+        hide_short_help = true,
         value_name = "PIXELS",
         requires = "mask",
         value_parser = values::crop_padding
@@ -181,6 +201,7 @@ pub struct NearFlags {
         long,
         env = "AFTERIMAGE_VARIATION_SEED",
         hide_env_values = true,
+        hide_short_help = true,
         value_name = "N",
         value_parser = values::seed
     )]
@@ -191,6 +212,7 @@ pub struct NearFlags {
         long,
         env = "AFTERIMAGE_VARIATION_STRENGTH",
         hide_env_values = true,
+        hide_short_help = true,
         value_name = "F",
         value_parser = values::variation_strength
     )]

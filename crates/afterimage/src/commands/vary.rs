@@ -76,6 +76,7 @@ pub struct Vary {
 impl Vary {
     /// Runs the command.
     pub fn run(&self, origins: &Origins) -> Result<(), CommandFailure> {
+        self.controls.check(origins)?;
         let settings = VariationSettings {
             image_weights: self.image_weight.clone(),
             empty_prompt: self.empty_prompt,

@@ -60,6 +60,8 @@ fn keys_of_other_commands_are_known_but_do_not_apply() {
     // Nothing is wrong with the file for `vary`: the missing picture is what remains.
     context.vary_refuses(&["no.png", "--config", "c.toml"], &["no.png"]);
     context.refuses(&["img2img", "no.png", "--config", "c.toml", "--prompt", "x"], &["--steps (from c.toml)", "51"]);
+    // `img2img`'s strength is one of `vary`, too, but only with something to start from.
+    context.vary_refuses(&["no.png", "--strength", "0.5"], &["--strength", "--init"]);
 }
 
 #[test]

@@ -24,8 +24,9 @@ fn looking_for_keys_makes_no_database() {
     let promoted = context.run(&["keys", "role", &id, "operator", "--data-dir", "out"]);
     assert_eq!(promoted.succeeded().text(), "the key's role is operator now\n");
     assert!(context.run(&["keys", "list", "--data-dir", "out"]).succeeded().text().contains("operator"));
-    context.refuses(&["keys", "role", &id, "owner", "--data-dir", "out"], &["ROLE", "`user` and `operator`"]);
-    context.refuses(&["keys", "role", "x", "user", "--data-dir", "out"], &["ID", "no such key"]);
+    let unknown = context.run(&["keys", "role", &id, "owner", "--data-dir", "out"]);
+    unknown.refused(&["ROLE", "`user` and `operator`"]);
+    context.run(&["keys", "role", "x", "user", "--data-dir", "out"]).refused(&["ID", "no such key"]);
     let made = context.run(&["keys", "create", "--data-dir", "out", "--name", "mine", "--role", "operator"]);
     made.succeeded();
     let listed = context.run(&["keys", "list", "--data-dir", "out"]).succeeded().text();

@@ -17,6 +17,7 @@ mod checkpoints;
 mod completions;
 mod config;
 mod context;
+mod controls;
 mod documents;
 #[allow(dead_code, reason = "the ways in which a hub misbehaves are for the hub's own tests")]
 #[path = "../../../afterimage-hub/tests/support/hub.rs"]
