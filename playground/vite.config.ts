@@ -7,6 +7,9 @@ const paths = ["/api", "/loras", "/media", "/docs", "/openapi.json", "/healthz"]
 /** The two pages, each built by itself: none loads anything of the other. */
 const PAGES = { playground: "index.html", status: "status.html" };
 
+/** What the playground loads when it is wanted, by the source it begins with. */
+const LATER: Record<string, string> = { "ui/brush/dialog.tsx": "brush.js", "ui/code/example.tsx": "code.js" };
+
 export default defineConfig(({ mode }) => ({
   // The page may lie below a path prefix of a proxy: every address is relative.
   base: "./",
@@ -17,7 +20,8 @@ export default defineConfig(({ mode }) => ({
     // The status page comes second and joins what is there.
     emptyOutDir: mode !== "status",
     copyPublicDir: mode !== "status",
-    // The preload helper and inlined assets are for pages of many parts; this is one script and one style sheet.
+    // The preload helper and inlined assets are for pages of many parts; this is one script and one style sheet, and two
+    // scripts that wait until somebody wants them: the brush, and what writes examples.
     modulePreload: false,
     cssCodeSplit: false,
     assetsInlineLimit: 0,
@@ -32,7 +36,14 @@ export default defineConfig(({ mode }) => ({
               ? "status.css"
               : "playground.css"
             : "[name][extname]",
-        codeSplitting: false,
+        ...(mode === "status"
+          ? { codeSplitting: false }
+          : {
+              // A tab of before an upgrade finds a name missing, and says so, instead of another thing under it.
+              minifyInternalExports: false,
+              chunkFileNames: (chunk: { facadeModuleId?: string | null }) =>
+                LATER[chunk.facadeModuleId?.split("/src/")[1] ?? ""] ?? "shared.js",
+            }),
       },
     },
   },

@@ -11,11 +11,12 @@ import * as connection from "./tests/connection.mjs";
 import * as examples from "./tests/examples.mjs";
 import * as forms from "./tests/forms.mjs";
 import * as history from "./tests/history.mjs";
+import * as masks from "./tests/masks.mjs";
 import * as results from "./tests/results.mjs";
 import * as snippets from "./tests/snippets.mjs";
 import * as status from "./tests/status.mjs";
 
-const GROUPS = { access, forms, results, history, connection, appearance, snippets, examples, status };
+const GROUPS = { access, forms, masks, results, history, connection, appearance, snippets, examples, status };
 
 /** Milliseconds that a test may take. */
 const LIMIT = 300_000;

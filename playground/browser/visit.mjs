@@ -105,7 +105,7 @@ export class Visit {
   }
 }
 
-const FILES = ["playground.js", "playground.css", "status.js", "status.css", "icon.svg"];
+const FILES = ["playground.js", "brush.js", "code.js", "playground.css", "status.js", "status.css", "icon.svg"];
 /** Pages by their paths. */
 const PAGES = { "": "index.html", status: "status.html" };
 
@@ -139,10 +139,8 @@ export async function makeSmall(page, { steps = 3, size = 256 } = {}) {
 
 /** Types a number into the field of a parameter. */
 export async function setNumber(page, name, value) {
-  const details = page.locator("details.advanced");
   const field = page.locator(`[data-field="${name}"]`);
-  if (!(await field.isVisible()) && (await details.getAttribute("open")) === null)
-    await details.locator("summary").click();
+  if (!(await field.isVisible())) await page.locator("details.advanced", { has: field }).locator("summary").click();
   const input = field.locator('input[type="number"]');
   await input.fill(String(value));
   await input.blur();

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { bodyOf, drawnSeed, equalWeight, fitted, valueOf, valuesFrom } from "../src/model/body";
+import { bodyOf, drawnSeed, equalWeight, fitted, valueOf, valuesFrom, withNearSeed } from "../src/model/body";
 import { find, controlsOf } from "../src/model/controls";
-import { asSettings } from "../src/model/foreign";
+import { asSettings, withoutMasks } from "../src/model/foreign";
 import { OLD_REDUX, reduxControls, reshapeControls } from "./models";
 
 const one = [{ address: "https://a/1", weight: null }];
@@ -50,6 +50,77 @@ describe("the body of a request", () => {
     expect(bodyOf(reduxControls, { loras: [] }, one)).not.toHaveProperty("loras");
     const loras = [{ path: "film", scale: 0.5 }];
     expect(bodyOf(reduxControls, { loras }, one)).toMatchObject({ loras });
+  });
+});
+
+describe("masks, starts and levels", () => {
+  const masked = { address: "https://a/1", weight: null, mask: "data:m" };
+  const plain = { address: "https://a/2", weight: null, mask: null };
+
+  test("variations have a mask for each picture up to the last that has one", () => {
+    expect(bodyOf(reduxControls, {}, [masked, plain])).toMatchObject({ image_masks: ["data:m"] });
+    expect(bodyOf(reduxControls, {}, [plain, masked, plain])).toMatchObject({ image_masks: ["none", "data:m"] });
+    expect(bodyOf(reduxControls, {}, [plain, plain])).not.toHaveProperty("image_masks");
+    expect(bodyOf(controlsOf(OLD_REDUX), {}, [masked])).not.toHaveProperty("image_masks");
+  });
+
+  test("reshaping has the only picture's mask, and says how it is used only then", () => {
+    const values = { prompt: "x", mask_blur: 4, mask_crop: 32, keep_outside: true };
+    expect(bodyOf(reshapeControls, values, [masked])).toMatchObject({ mask_image: "data:m", ...values });
+    expect(bodyOf(reshapeControls, values, [plain])).toEqual({ image: "https://a/2", prompt: "x" });
+    expect(bodyOf(reshapeControls, values, [])).toEqual({ prompt: "x" });
+    expect(bodyOf(reshapeControls, values, [masked])).not.toHaveProperty("image_masks");
+  });
+
+  test("a strength without a picture to start from is not sent, but in reshaping", () => {
+    const values = { strength: 0.4 };
+    expect(bodyOf(reduxControls, values, one)).not.toHaveProperty("strength");
+    expect(bodyOf(reduxControls, values, one, "https://a/s")).toMatchObject({
+      init_image: "https://a/s",
+      strength: 0.4,
+    });
+    expect(bodyOf(reshapeControls, values, one, "https://a/s")).toEqual({ image: "https://a/1", strength: 0.4 });
+  });
+
+  test("a level stands in place of the two numbers", () => {
+    const numbers = { redux_strength: 0.5, redux_downsample: 3 };
+    expect(bodyOf(reduxControls, { ...numbers, balance: "custom" }, one)).toMatchObject(numbers);
+    const level = bodyOf(reduxControls, { ...numbers, balance: "even" }, one);
+    expect(level).toMatchObject({ balance: "even" });
+    expect(level).not.toHaveProperty("redux_strength");
+    expect(level).not.toHaveProperty("redux_downsample");
+  });
+
+  test("a second seed is drawn, and sent where it counts", () => {
+    const drawn = withNearSeed(reduxControls, { variation_strength: 0.1 }, () => 0.5);
+    expect(bodyOf(reduxControls, drawn, one)).toMatchObject({ variation_strength: 0.1, variation_seed: 1073741824 });
+    expect(bodyOf(reduxControls, { variation_seed: 5 }, one)).not.toHaveProperty("variation_seed");
+    expect(withNearSeed(reduxControls, { variation_seed: 0 })).toEqual({ variation_seed: 0 });
+    expect(withNearSeed(controlsOf(OLD_REDUX), {})).toEqual({});
+  });
+
+  test("come back from a task's settings, apart from pictures", () => {
+    const values = {
+      balance: "more-prompt",
+      variation_strength: 0.2,
+      variation_seed: 9,
+      redux_strength_spans: "1@0:1",
+    };
+    const body = bodyOf(reduxControls, values, [masked], "https://a/s");
+    expect(valuesFrom(reduxControls, body)).toEqual({ ...values, size: { width: 1024, height: 1024 } });
+    expect(valuesFrom(reshapeControls, { mask_image: "data:…", mask_crop: 8 })).toEqual({ mask_crop: 8 });
+  });
+
+  test("are left out of what is copied, in every dialect's words", () => {
+    const input = {
+      image_masks: ["data:…"],
+      mask_image: "data:…",
+      image_mask_urls: [],
+      mask_url: "x",
+      mask: "y",
+      n: 1,
+    };
+    expect(withoutMasks(input)).toEqual({ n: 1 });
   });
 });
 

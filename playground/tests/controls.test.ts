@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { controlsOf, find, isAdvanced, mostPictures, requestSchema } from "../src/model/controls";
+import { controlsAt } from "../src/model/groups";
 import { catalogueItem, IMAGE_TO_IMAGE, OLD_REDUX, REDUX, reduxControls, reshapeControls } from "./models";
 
 describe("controls of a schema", () => {
@@ -13,10 +14,17 @@ describe("controls of a schema", () => {
       ["guidance_scale", "number"],
       ["num_images", "number"],
       ["loras", "loras"],
+      ["balance", "choice"],
       ["redux_strength", "number"],
+      ["redux_strength_spans", "text"],
       ["redux_downsample", "number"],
       ["images", "pictures"],
       ["image_weights", "weights"],
+      ["image_masks", "pictureMasks"],
+      ["init_image", "start"],
+      ["strength", "number"],
+      ["variation_seed", "nearSeed"],
+      ["variation_strength", "number"],
       ["enable_safety_checker", "switch"],
       ["output_format", "choice"],
     ]);
@@ -43,7 +51,12 @@ describe("controls of a schema", () => {
       fallback: { width: 1024, height: 1024 },
       separator: "*",
     });
-    expect(find(reduxControls, "choice")).toMatchObject({ options: ["jpeg", "png"], fallback: "jpeg" });
+    expect(reduxControls.find(({ name }) => name === "output_format")).toMatchObject({
+      options: ["jpeg", "png"],
+      fallback: "jpeg",
+    });
+    expect(find(reshapeControls, "optionalNumber")).toMatchObject({ name: "mask_crop", whole: true, maximum: 4096 });
+    expect(reshapeControls.find(({ name }) => name === "mask_blur")).toMatchObject({ step: 1, fallback: 0 });
     expect(find(reduxControls, "switch")).toMatchObject({ fallback: true });
     expect(find(reduxControls, "loras")).toMatchObject({ most: 8, minimum: -4, maximum: 4, fallback: 1 });
     expect(find(reduxControls, "weights")).toMatchObject({ minimum: -10, maximum: 10 });
@@ -82,5 +95,20 @@ describe("controls of a schema", () => {
     expect(requestSchema({ ...catalogueItem("x", REDUX), api_schema: { api_schemas: [] } })).toEqual({
       properties: {},
     });
+  });
+
+  test("are grouped, and pictures are no text boxes", () => {
+    const at = (place: Parameters<typeof controlsAt>[0], controls = reduxControls) =>
+      controlsAt(place, controls).map(({ name }) => name);
+    expect(at("pictureAndPrompt")).toEqual(["balance", "redux_strength", "redux_downsample", "redux_strength_spans"]);
+    expect(at("start")).toEqual(["init_image", "strength"]);
+    expect(at("near")).toEqual(["variation_strength", "variation_seed"]);
+    expect(at("mask")).toEqual([]);
+    expect(at("mask", reshapeControls)).toEqual(["mask_blur", "mask_crop", "keep_outside"]);
+    expect(at("everyday", reshapeControls)).toContain("strength");
+    expect(at("withPictures")).toEqual(["image", "images", "image_weights", "image_masks"]);
+    expect(at("withPictures", reshapeControls)).toEqual(["image", "mask_image"]);
+    const older = reduxControls.filter(({ name }) => name !== "balance");
+    expect(at("everyday", older)).toContain("redux_strength");
   });
 });

@@ -93,8 +93,12 @@ test("what has one value at a time can vary", () => {
     "num_inference_steps",
     "guidance_scale",
     "num_images",
+    "balance",
     "redux_strength",
     "redux_downsample",
+    "strength",
+    "variation_seed",
+    "variation_strength",
     "output_format",
   ]);
 });

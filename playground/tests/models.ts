@@ -25,6 +25,12 @@ const SHARED: Record<string, PropertySchema> = {
   enable_sync_mode: optional("boolean", { default: false }),
 };
 
+/** A second seed, and how near. */
+const NEAR: Record<string, PropertySchema> = {
+  variation_seed: optional("integer", { minimum: -1, maximum: 2147483647, description: "A second seed." }),
+  variation_strength: optional("number", { minimum: 0, maximum: 1, default: 0, description: "How far." }),
+};
+
 export const REDUX: RequestSchema = {
   required: ["image"],
   properties: {
@@ -46,6 +52,16 @@ export const REDUX: RequestSchema = {
     }),
     images: optional("array", { maxItems: 7, items: { type: "string" }, description: "Further pictures." }),
     image_weights: optional("array", { maxItems: 8, items: { type: "number", minimum: -10, maximum: 10 } }),
+    balance: optional("string", {
+      default: "custom",
+      enum: ["custom", "picture", "more-picture", "even", "more-prompt", "prompt", null],
+      description: "An addition: in one word.",
+    }),
+    redux_strength_spans: optional("string", { description: "An addition: for parts of the run." }),
+    image_masks: optional("array", { maxItems: 8, items: { type: "string" }, description: "An addition: masks." }),
+    init_image: optional("string", { description: "An addition: start from this picture." }),
+    strength: optional("number", { minimum: 0, maximum: 1, default: 0.8, description: "An addition: how far." }),
+    ...NEAR,
   },
   "x-order-properties": [
     "image",
@@ -56,10 +72,17 @@ export const REDUX: RequestSchema = {
     "guidance_scale",
     "num_images",
     "loras",
+    "balance",
     "redux_strength",
+    "redux_strength_spans",
     "redux_downsample",
     "images",
     "image_weights",
+    "image_masks",
+    "init_image",
+    "strength",
+    "variation_seed",
+    "variation_strength",
     "enable_safety_checker",
     "output_format",
     "enable_base64_output",
@@ -74,6 +97,11 @@ export const IMAGE_TO_IMAGE: RequestSchema = {
     prompt: { type: "string", maxLength: 65536, description: "What the result should show." },
     image: optional("string", { description: "The picture to reshape." }),
     strength: optional("number", { minimum: 0, maximum: 1, default: 0.8, description: "How far." }),
+    mask_image: optional("string", { description: "An addition: a mask." }),
+    mask_blur: optional("number", { minimum: 0, maximum: 256, default: 0, description: "An addition: blur." }),
+    mask_crop: optional("integer", { minimum: 0, maximum: 4096, description: "An addition: crop." }),
+    keep_outside: optional("boolean", { default: false, description: "An addition: keep." }),
+    ...NEAR,
   },
   "x-order-properties": [
     "prompt",
@@ -84,15 +112,25 @@ export const IMAGE_TO_IMAGE: RequestSchema = {
     "guidance_scale",
     "num_images",
     "loras",
+    "mask_image",
+    "mask_blur",
+    "mask_crop",
+    "keep_outside",
+    "variation_seed",
+    "variation_strength",
     "enable_safety_checker",
     "output_format",
   ],
 };
 
+/** What came with masks. */
+const NEW = ["balance", "init_image", "strength", "variation_seed", "variation_strength"];
+
 /** As servers had it before Redux's own settings came. */
 export const OLD_REDUX: RequestSchema = {
   ...REDUX,
-  "x-order-properties": REDUX["x-order-properties"]?.filter((name) => !/^redux|^image.*s$/.test(name)) ?? [],
+  "x-order-properties":
+    REDUX["x-order-properties"]?.filter((name) => !/^redux|^image.*s$/.test(name) && !NEW.includes(name)) ?? [],
 };
 
 export const reduxControls = controlsOf(REDUX);

@@ -31,7 +31,29 @@ const mixed: SnippetInput = {
   ],
 };
 const byAddress: SnippetInput = { ...redux, pictures: mixed.pictures.slice(1) };
-const FILES = { "lake.jpg": "JPEG bytes" };
+const maskOf = (name: string) => ({ mask: file(name) });
+/** All that is finer: masks, a start, a level, and a second seed. */
+const finer: SnippetInput = {
+  ...redux,
+  values: { ...redux.values, balance: "even", strength: 0.6, variation_strength: 0.1, variation_seed: 4 },
+  pictures: [
+    { source: file("lake.jpg"), weight: null },
+    { source: file("boat.jpg"), weight: null, ...maskOf("mask-2.png") },
+  ],
+  start: file("start.jpg"),
+};
+const painted: SnippetInput = {
+  ...reshape,
+  values: { ...reshape.values, mask_blur: 4, mask_crop: 32, variation_strength: 0.1, variation_seed: 4 },
+  pictures: [{ source: file("lake.jpg"), weight: null, ...maskOf("mask.png") }],
+};
+const FILES = {
+  "lake.jpg": "JPEG bytes",
+  "boat.jpg": "boat",
+  "mask.png": "mask",
+  "mask-2.png": "mask 2",
+  "start.jpg": "start",
+};
 
 function code(dialect: (typeof DIALECTS)[number], language: (typeof LANGUAGES)[number], input: SnippetInput): string {
   const { code: text } = snippet(dialect, language, input);
@@ -118,8 +140,91 @@ describe("curl", () => {
   });
 });
 
+describe("finer control", () => {
+  test("WaveSpeed: masks and start are uploaded, too", () => {
+    const calls = callsOf(code("wavespeed", "curl", finer), FILES);
+    const uploads = calls.filter((call) => call.some((word) => word.endsWith("upload/binary")));
+    expect(uploads.map((call) => after(call, "-F"))).toEqual([
+      "file=@lake.jpg",
+      "file=@boat.jpg",
+      "file=@mask-2.png",
+      "file=@start.jpg",
+    ]);
+    const body = JSON.parse(after(calls[4], "-d") ?? "");
+    expect(body).toMatchObject({
+      image_masks: ["none", UPLOADED],
+      init_image: UPLOADED,
+      strength: 0.6,
+      balance: "even",
+      variation_seed: 4,
+      variation_strength: 0.1,
+    });
+    expect(body).not.toHaveProperty("redux_strength");
+  });
+
+  test("WaveSpeed: reshaping under a mask", () => {
+    const [, , send] = callsOf(code("wavespeed", "curl", painted), FILES);
+    expect(JSON.parse(after(send, "-d") ?? "")).toMatchObject({ mask_image: UPLOADED, mask_blur: 4, mask_crop: 32 });
+  });
+
+  test("the first picture is one file, also when it is started from", () => {
+    const calls = callsOf(code("wavespeed", "curl", { ...redux, start: "first" }), FILES);
+    expect(calls.filter((call) => call.some((word) => word.endsWith("upload/binary")))).toHaveLength(1);
+    expect(JSON.parse(after(calls[1], "-d") ?? "")).toMatchObject({ image: UPLOADED, init_image: UPLOADED });
+  });
+
+  test("fal: its own names", () => {
+    const inline = (type: string, text: string) => `data:image/${type};base64,${btoa(text)}`;
+    const [vary] = callsOf(code("fal", "curl", finer), FILES);
+    const body = JSON.parse(after(vary, "STDIN") ?? "");
+    expect(body).toMatchObject({
+      image_mask_urls: ["none", inline("png", "mask 2")],
+      init_image_url: inline("jpeg", "start"),
+      strength: 0.6,
+      balance: "even",
+      variation_seed: 4,
+      variation_strength: 0.1,
+    });
+    for (const name of ["image_masks", "init_image", "redux_strength"]) expect(body).not.toHaveProperty(name);
+    const [edit] = callsOf(code("fal", "curl", painted), FILES);
+    const edited = JSON.parse(after(edit, "STDIN") ?? "");
+    expect(edited).toMatchObject({ mask_url: inline("png", "mask"), mask_blur: 4, mask_crop: 32, strength: 0.6 });
+    expect(edited).not.toHaveProperty("mask_image");
+    expect(edited).not.toHaveProperty("keep_outside");
+  });
+
+  test("OpenAI: the mask of an edit is a file, and what it leaves out is said", () => {
+    const [edit] = callsOf(code("openai", "curl", painted), FILES);
+    expect(edit).toContain("mask=@mask.png");
+    for (const field of ["mask_blur=4", "mask_crop=32", "keep_outside=false"]) expect(edit).toContain(field);
+    expect(edit?.some((word) => word.startsWith("variation"))).toBe(false);
+    expect(code("openai", "python", painted)).toContain('mask=open("mask.png", "rb"),');
+    expect(code("openai", "javascript", painted)).toContain('mask: createReadStream("mask.png"),');
+    expect(snippet("openai", "curl", painted).notes).toEqual(["maskTransparent", "controlsLeftOut"]);
+    const kept = { ...painted, values: { ...painted.values, keep_outside: true } };
+    expect(callsOf(code("openai", "curl", kept), FILES)[0]).toContain("keep_outside=true");
+  });
+
+  test("OpenAI: variations have levels, and nothing else of it", () => {
+    const [vary] = callsOf(code("openai", "curl", finer), FILES);
+    expect(vary).toContain("balance=even");
+    expect(vary?.some((word) => /mask|init|variation_|strength=/.test(word))).toBe(false);
+    expect(snippet("openai", "curl", finer).notes).toEqual(["controlsLeftOut", "onePictureOnly"]);
+    expect(snippet("openai", "curl", redux).notes).toEqual([]);
+  });
+});
+
 describe("all examples", () => {
-  const inputs = { redux, dev, reshape, mixed, byAddress, secure: { ...redux, base: "https://host/prefix" } };
+  const inputs = {
+    redux,
+    dev,
+    reshape,
+    mixed,
+    byAddress,
+    finer,
+    painted,
+    secure: { ...redux, base: "https://host/prefix" },
+  };
   const hasPython = spawnSync("python3", ["--version"]).status === 0;
 
   for (const [name, input] of Object.entries(inputs)) {

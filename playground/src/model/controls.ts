@@ -22,7 +22,17 @@ export type PromptControl = Base & { kind: "prompt"; longest: number };
 export type TextControl = Base & { kind: "text"; longest: number };
 export type SizeControl = Base & Range & { kind: "size"; fallback: Size; separator: string };
 export type SeedControl = Base & Range & { kind: "seed" };
+/** The second seed, towards which the noise of the first is turned. */
+export type NearSeedControl = Base & Range & { kind: "nearSeed" };
 export type NumberControl = Base & Range & { kind: "number"; whole: boolean; step: number; fallback: number };
+/** A number without a default: what it is about happens only where there is one. */
+export type OptionalNumberControl = Base & Range & { kind: "optionalNumber"; whole: boolean; step: number };
+/** A mask for each picture: which part of it speaks. */
+export type PictureMasksControl = Base & { kind: "pictureMasks" };
+/** One mask: which part of the picture changes. */
+export type MaskControl = Base & { kind: "mask" };
+/** A picture to start from instead of noise. */
+export type StartControl = Base & { kind: "start" };
 export type SwitchControl = Base & { kind: "switch"; fallback: boolean };
 export type ChoiceControl = Base & { kind: "choice"; options: string[]; fallback: string };
 export type LorasControl = Base & Range & { kind: "loras"; most: number; fallback: number };
@@ -36,7 +46,12 @@ export type Control =
   | TextControl
   | SizeControl
   | SeedControl
+  | NearSeedControl
   | NumberControl
+  | OptionalNumberControl
+  | PictureMasksControl
+  | MaskControl
+  | StartControl
   | SwitchControl
   | ChoiceControl
   | LorasControl;
@@ -84,6 +99,13 @@ export function isAdvanced(control: Control): boolean {
   return !EVERYDAY.has(control.name);
 }
 
+/** Kinds that are shown with the pictures, not among the parameters. */
+const WITH_PICTURES: ReadonlySet<Control["kind"]> = new Set(["picture", "pictures", "weights", "pictureMasks", "mask"]);
+
+export function isWithPictures(control: Control): boolean {
+  return WITH_PICTURES.has(control.kind);
+}
+
 function controlOf(base: Base, property: PropertySchema): Control | null {
   switch (typeOf(property)) {
     case "boolean":
@@ -113,14 +135,19 @@ function range(property: PropertySchema): Range {
 function numeric(base: Base, property: PropertySchema): Control {
   const bounds = range(property);
   if (base.name === "seed") return { ...base, ...bounds, kind: "seed" };
+  if (base.name === "variation_seed") return { ...base, ...bounds, kind: "nearSeed" };
   const whole = typeOf(property) === "integer";
+  const shape = { ...base, ...bounds, whole, step: whole ? 1 : stepOf(bounds) };
+  if (typeof property.default !== "number" && !base.required) return { ...shape, kind: "optionalNumber" };
   const fallback = typeof property.default === "number" ? property.default : bounds.minimum;
-  return { ...base, ...bounds, kind: "number", whole, step: whole ? 1 : stepOf(bounds), fallback };
+  return { ...shape, kind: "number", fallback };
 }
 
-/** A step that divides the range finely enough for a slider: a hundredth up to 1, a tenth beyond. */
+/** A step that divides the range finely enough for a slider: a hundredth up to 1, a tenth up to 100, 1 beyond. */
 function stepOf({ minimum, maximum }: Range): number {
-  return maximum - minimum <= 1 ? 0.01 : 0.1;
+  const range = maximum - minimum;
+  if (range > 100) return 1;
+  return range <= 1 ? 0.01 : 0.1;
 }
 
 function textual(base: Base, property: PropertySchema): Control {
@@ -139,6 +166,8 @@ function textual(base: Base, property: PropertySchema): Control {
   }
   const longest = property.maxLength ?? Number.MAX_SAFE_INTEGER;
   if (base.name === "image") return { ...base, kind: "picture" };
+  if (base.name === "mask_image") return { ...base, kind: "mask" };
+  if (base.name === "init_image") return { ...base, kind: "start" };
   return { ...base, kind: base.name === "prompt" ? "prompt" : "text", longest };
 }
 
@@ -151,6 +180,7 @@ function list(base: Base, property: PropertySchema): Control | null {
     return { ...base, ...range(scale), kind: "loras", most, fallback };
   }
   if (base.name === "images") return { ...base, kind: "pictures", most };
+  if (base.name === "image_masks") return { ...base, kind: "pictureMasks" };
   if (base.name === "image_weights") return { ...base, ...range(items), kind: "weights" };
   return null;
 }

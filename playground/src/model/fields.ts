@@ -12,7 +12,7 @@ export interface FieldError {
 }
 
 /** Fields of other routes that stand for a parameter. */
-const STANDS_FOR: Record<string, string> = { file: "image" };
+const STANDS_FOR: Record<string, string> = { file: "image", mask: "mask_image" };
 
 /**
  * The field that `message` names, as in `loras[1].path: is not there`, if it is one of `names`. A text before a colon may

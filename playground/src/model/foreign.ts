@@ -5,7 +5,16 @@ import { isSize } from "./body";
 import { sizeText } from "./sizes";
 
 /** Names of other dialects for parameters of ours. */
-const NAMES: Record<string, string> = { image_url: "image", image_urls: "images", image_size: "size", n: "num_images" };
+const NAMES: Record<string, string> = {
+  image_url: "image",
+  image_urls: "images",
+  image_mask_urls: "image_masks",
+  init_image_url: "init_image",
+  mask_url: "mask_image",
+  mask: "mask_image",
+  image_size: "size",
+  n: "num_images",
+};
 
 /** `input` in the words of this page's dialect, as far as they differ. */
 export function asSettings(input: Settings): Settings {
@@ -17,4 +26,10 @@ export function asSettings(input: Settings): Settings {
   const { width, height } = input;
   if (settings["size"] === undefined && isSize({ width, height })) settings["size"] = `${width}*${height}`;
   return settings;
+}
+
+/** `input` without masks, in its own words: of those in a request the server keeps the first letters. */
+export function withoutMasks(input: Settings): Settings {
+  const isMask = (name: string) => ["image_masks", "mask_image"].includes(NAMES[name] ?? name);
+  return Object.fromEntries(Object.entries(input).filter(([name]) => !isMask(name)));
 }

@@ -20,7 +20,7 @@ export type AxisResult = { axis: Axis } | { problem: AxisProblem; part: string }
 
 /** Whether a grid can run through the values of `control`. */
 export function canVary(control: Control): boolean {
-  return ["number", "seed", "choice", "prompt", "size"].includes(control.kind);
+  return ["number", "optionalNumber", "seed", "nearSeed", "choice", "prompt", "size"].includes(control.kind);
 }
 
 /**
@@ -57,8 +57,10 @@ function readPart(control: Control, part: string): Value[] | AxisProblem {
       return fits ? [size] : "outOfRange";
     }
     case "number":
+    case "optionalNumber":
       return readNumbers(part, control.whole, control.minimum, control.maximum);
     case "seed":
+    case "nearSeed":
       return readNumbers(part, true, Math.max(0, control.minimum), control.maximum);
     default:
       return "unreadable";

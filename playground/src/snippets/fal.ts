@@ -9,14 +9,15 @@ import {
   javascriptKey,
   lorasOf,
   mediaType,
+  namedFiles,
   namedPictures,
+  namedStart,
   promptOf,
   pythonKey,
   shellAuthorization,
   shellSave,
   sizeOf,
   type Language,
-  type Named,
   type Note,
   type Snippet,
   type SnippetInput,
@@ -30,6 +31,22 @@ const MODELS = {
   "image-to-image": "fal-ai/flux-1/srpo/image-to-image",
 };
 
+/** What masks and the picture to start from are called there. */
+const NAMES = { image_masks: "image_mask_urls", init_image: "init_image_url", mask_image: "mask_url" };
+
+/** What is called the same, and is there when it differs from its default. */
+const CONTROLS = [
+  "balance",
+  "redux_strength",
+  "redux_strength_spans",
+  "redux_downsample",
+  "mask_blur",
+  "mask_crop",
+  "keep_outside",
+  "variation_seed",
+  "variation_strength",
+];
+
 export function fal(input: SnippetInput, language: Language): Snippet {
   const flow = flowOf(input.model);
   if (!flow) return { code: null, notes: ["unknownModel"] };
@@ -40,7 +57,7 @@ export function fal(input: SnippetInput, language: Language): Snippet {
   if (flow === "redux-dev" && promptOf(input)) notes.push("falPromptLeftOut");
   const isSecure = input.base.startsWith("https:");
   if (language === "python") notes.push(isSecure ? "falCertificate" : "falNeedsHttps");
-  const request = { input, model: MODELS[flow], pictures, body: bodyOf(input, pictures) };
+  const request = { input, model: MODELS[flow], body: bodyOf(input) };
   const inPython = isSecure ? withClient : withoutClient;
   return { code: { curl, python: inPython, javascript: inJavascript }[language](request), notes };
 }
@@ -48,25 +65,29 @@ export function fal(input: SnippetInput, language: Language): Snippet {
 interface FalRequest {
   input: SnippetInput;
   model: string;
-  pictures: Named[];
   body: Record<string, unknown>;
 }
 
 /** Steps, guidance and size are always there: fal's defaults are others. */
-function bodyOf(input: SnippetInput, pictures: readonly Named[]): Record<string, unknown> {
+function bodyOf(input: SnippetInput): Record<string, unknown> {
   const flow = flowOf(input.model);
-  const [first, ...others] = pictures;
+  const [first, ...others] = namedPictures(input);
   const body: Record<string, unknown> = {};
   if (first) body["image_url"] = addressOf(first);
   if (others.length > 0) body["image_urls"] = others.map(addressOf);
   Object.assign(body, changed(input, ["image_weights"]));
+  for (const [name, theirs] of Object.entries(NAMES)) {
+    const [value] = Object.values(changed(input, [name]));
+    if (value !== undefined) body[theirs] = value;
+  }
   if (flow !== "redux-dev" && promptOf(input)) body["prompt"] = promptOf(input);
   const size = sizeOf(input);
   if (size) body["image_size"] = { width: size.width, height: size.height };
   if (flow === "image-to-image") body["strength"] = explicit(input, "strength");
   body["num_inference_steps"] = explicit(input, "num_inference_steps");
   body["guidance_scale"] = explicit(input, "guidance_scale");
-  Object.assign(body, changed(input, ["seed", "num_images", "redux_strength", "redux_downsample"]));
+  if (namedStart(input)) body["strength"] = explicit(input, "strength");
+  Object.assign(body, changed(input, ["seed", "num_images", ...CONTROLS]));
   if (lorasOf(input).length > 0) body["loras"] = lorasOf(input);
   // The pro model has no such switch there: it is always checked.
   if (flow !== "redux-pro") Object.assign(body, changed(input, ["enable_safety_checker"]));
@@ -74,12 +95,8 @@ function bodyOf(input: SnippetInput, pictures: readonly Named[]): Record<string,
   return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined));
 }
 
-function filesOf(pictures: readonly Named[]): { variable: string; name: string }[] {
-  return pictures.flatMap(({ source, variable }) => (source.kind === "file" ? [{ variable, name: source.name }] : []));
-}
-
-function curl({ input, model, pictures, body }: FalRequest): string {
-  const files = filesOf(pictures);
+function curl({ input, model, body }: FalRequest): string {
+  const files = namedFiles(input);
   const lines = [`key=${shellAuthorization(input, "Key")}`];
   for (const { variable, name } of files) {
     // A name that begins with a dash would be taken for an option.
@@ -95,9 +112,9 @@ function curl({ input, model, pictures, body }: FalRequest): string {
 }
 
 /** For a server behind HTTPS, which is all that fal's client speaks. */
-function withClient({ input, model, pictures, body }: FalRequest): string {
+function withClient({ input, model, body }: FalRequest): string {
   const host = input.base.replace(/^https:\/\//, "");
-  const uploads = filesOf(pictures).map(
+  const uploads = namedFiles(input).map(
     ({ variable, name }) => `${variable} = fal_client.encode_file(${python(name)})`,
   );
   return [
@@ -118,8 +135,8 @@ function withClient({ input, model, pictures, body }: FalRequest): string {
 }
 
 /** The same request with the standard library alone. */
-function withoutClient({ input, model, pictures, body }: FalRequest): string {
-  const files = filesOf(pictures);
+function withoutClient({ input, model, body }: FalRequest): string {
+  const files = namedFiles(input);
   const reads = files.map(
     ({ variable, name }) => `${variable} = data_uri(${python(name)}, ${python(mediaType(name))})`,
   );
@@ -151,8 +168,8 @@ function withoutClient({ input, model, pictures, body }: FalRequest): string {
   ].join("\n");
 }
 
-function inJavascript({ input, model, pictures, body }: FalRequest): string {
-  const files = filesOf(pictures);
+function inJavascript({ input, model, body }: FalRequest): string {
+  const files = namedFiles(input);
   const reads = files.map(
     ({ variable, name }) =>
       `const ${variable} = new Blob([readFileSync(${javascript(name)})], { type: ${javascript(mediaType(name))} });`,

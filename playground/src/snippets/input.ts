@@ -21,7 +21,9 @@ export interface SnippetInput {
   model: string;
   controls: readonly Control[];
   values: Values;
-  pictures: readonly { source: Source; weight: number | null }[];
+  pictures: readonly { source: Source; weight: number | null; mask?: Source | null }[];
+  /** What variations start from: one of its own, or the first of the pictures. */
+  start?: Source | "first" | null;
   /** The key to write into the example; null: it reads the environment. */
   key: string | null;
 }
@@ -35,6 +37,8 @@ export type Note =
   | "needsPrompt"
   | "unknownModel"
   | "safetyAlwaysOn"
+  | "maskTransparent"
+  | "controlsLeftOut"
   | "falCertificate";
 
 /** An example, or why there is none. */
@@ -55,18 +59,47 @@ export function flowOf(model: string): Flow | null {
   return model.endsWith("image-to-image") ? "image-to-image" : null;
 }
 
-/** A picture of an example, with the variable that stands for it. */
+/** A picture, a mask or a start of an example, with the variable that stands for it. */
 export interface Named {
   source: Source;
-  weight: number | null;
   /** Its variable, where it is a file. */
   variable: string;
 }
 
+export interface NamedPicture extends Named {
+  weight: number | null;
+  mask: Named | null;
+}
+
 /** As many pictures as the model takes, with names. */
-export function namedPictures(input: SnippetInput): Named[] {
+export function namedPictures(input: SnippetInput): NamedPicture[] {
   const used = input.pictures.slice(0, mostPictures(input.controls));
-  return used.map((picture, index) => ({ ...picture, variable: used.length > 1 ? `picture${index + 1}` : "picture" }));
+  return used.map(({ source, weight, mask }, index) => {
+    const number = used.length > 1 ? index + 1 : "";
+    const named = mask ? { source: mask, variable: `mask${number}` } : null;
+    return { source, weight, variable: `picture${number}`, mask: takesMasks(input) ? named : null };
+  });
+}
+
+function takesMasks({ controls }: SnippetInput): boolean {
+  return find(controls, "mask") !== undefined || find(controls, "pictureMasks") !== undefined;
+}
+
+/** What the model starts from. */
+export function namedStart(input: SnippetInput): Named | null {
+  if (!find(input.controls, "start") || !input.start) return null;
+  if (input.start === "first") return namedPictures(input)[0] ?? null;
+  return { source: input.start, variable: "start" };
+}
+
+/** Everything of an example that is a file, each once. */
+export function namedFiles(input: SnippetInput): { variable: string; name: string }[] {
+  const start = input.start === "first" ? null : namedStart(input);
+  const pictures = namedPictures(input);
+  const all = [...pictures, ...pictures.map(({ mask }) => mask), start];
+  return all.flatMap((named) =>
+    named?.source.kind === "file" ? [{ variable: named.variable, name: named.source.name }] : [],
+  );
 }
 
 /** What stands for a picture in a request: its address, or the variable that holds what was made of the file. */
@@ -76,8 +109,13 @@ export function addressOf(picture: Named): string | Variable {
 
 /** The request as WaveSpeed's dialect has it, with variables for pictures. */
 export function wavespeedBody(input: SnippetInput): Record<string, unknown> {
-  const pictures = namedPictures(input).map((named) => ({ address: addressOf(named), weight: named.weight }));
-  return bodyOf(input.controls, input.values, pictures);
+  const pictures = namedPictures(input).map((named) => ({
+    address: addressOf(named),
+    weight: named.weight,
+    mask: named.mask && addressOf(named.mask),
+  }));
+  const start = namedStart(input);
+  return bodyOf(input.controls, input.values, pictures, start && addressOf(start));
 }
 
 /** The value of parameter `name`, its default included. */

@@ -24,6 +24,8 @@ import { curlFile, javascript, python, shell } from "./literal";
 interface OpenAiRequest {
   input: SnippetInput;
   picture: Source;
+  /** What is changed is transparent in it; edits have one. */
+  mask: Source | null;
   isEdit: boolean;
   /** Fields that the SDKs know. */
   known: Record<string, unknown>;
@@ -39,15 +41,21 @@ export function openai(input: SnippetInput, language: Language): Snippet {
   if (!picture) return { code: null, notes: ["needsPicture"] };
   const isEdit = flow === "image-to-image";
   if (isEdit && !promptOf(input)) return { code: null, notes: ["needsPrompt"] };
+  const mask = isEdit ? (pictures[0]?.mask?.source ?? null) : null;
   const notes: Note[] = [];
+  if (mask) notes.push("maskTransparent");
+  if (Object.keys(changed(input, LEFT_OUT)).length > 0) notes.push("controlsLeftOut");
   if (pictures.length > 1) notes.push("onePictureOnly");
   if (explicit(input, "enable_safety_checker") === false) notes.push("safetyAlwaysOn");
-  const request = { input, picture, isEdit, ...fieldsOf(input, isEdit) };
+  const request = { input, picture, mask, isEdit, ...fieldsOf(input, isEdit, mask !== null) };
   return { code: { curl, python: inPython, javascript: inJavascript }[language](request), notes };
 }
 
-/** Steps are always there: this dialect's default is another. */
-function fieldsOf(input: SnippetInput, isEdit: boolean): Pick<OpenAiRequest, "known" | "more"> {
+/** What this dialect does not have. */
+const LEFT_OUT = ["image_masks", "init_image", "redux_strength_spans", "variation_strength"];
+
+/** Steps are always there: this dialect's default is another. So is that of what a mask leaves out. */
+function fieldsOf(input: SnippetInput, isEdit: boolean, hasMask: boolean): Pick<OpenAiRequest, "known" | "more"> {
   const known: Record<string, unknown> = {};
   const more: Record<string, unknown> = {};
   const size = sizeOf(input);
@@ -60,17 +68,22 @@ function fieldsOf(input: SnippetInput, isEdit: boolean): Pick<OpenAiRequest, "kn
   more["num_inference_steps"] = explicit(input, "num_inference_steps");
   more["guidance_scale"] = explicit(input, "guidance_scale");
   more["output_format"] = endingOf(input);
-  Object.assign(more, changed(input, ["seed", "redux_strength", "redux_downsample"]));
+  Object.assign(more, changed(input, ["seed", "balance", "redux_strength", "redux_downsample"]));
+  Object.assign(more, changed(input, ["mask_blur", "mask_crop"]));
+  if (hasMask) more["keep_outside"] = explicit(input, "keep_outside");
   // The SDKs would split a list up.
   if (lorasOf(input).length > 0) more["loras"] = JSON.stringify(lorasOf(input));
   return { known, more: Object.fromEntries(Object.entries(more).filter(([, value]) => value !== undefined)) };
 }
 
-function curl({ input, picture, isEdit, known, more }: OpenAiRequest): string {
-  const image =
-    picture.kind === "file"
-      ? `-F ${shell(`image=${curlFile(picture.name)}`)}`
-      : `--form-string ${shell(`image=${picture.url}`)}`;
+function curlPicture(field: string, source: Source): string {
+  return source.kind === "file"
+    ? `-F ${shell(`${field}=${curlFile(source.name)}`)}`
+    : `--form-string ${shell(`${field}=${source.url}`)}`;
+}
+
+function curl({ input, picture, mask, isEdit, known, more }: OpenAiRequest): string {
+  const files = [curlPicture("image", picture), ...(mask ? [curlPicture("mask", mask)] : [])];
   // What curl would read a file for, were it in -F, is taken as it is.
   const fields = Object.entries({ ...known, ...more }).map(
     ([name, value]) => `--form-string ${shell(`${name}=${value}`)}`,
@@ -80,17 +93,19 @@ function curl({ input, picture, isEdit, known, more }: OpenAiRequest): string {
     `key=${shellAuthorization(input, "Bearer")}`,
     "",
     `curl -sS ${shell(address)} -H "$key" \\`,
-    ...[image, ...fields].map((field, index, all) => `  ${field} ${index === all.length - 1 ? "|" : "\\"}`),
+    ...[...files, ...fields].map((field, index, all) => `  ${field} ${index === all.length - 1 ? "|" : "\\"}`),
     `  grep -o '"url":"[^"]*' | cut -d '"' -f 4 | ${shellSave(endingOf(input))}`,
   ].join("\n");
 }
 
-function inPython({ input, picture, isEdit, known, more }: OpenAiRequest): string {
+function pythonPicture(source: Source): string {
+  return source.kind === "file"
+    ? `open(${python(source.name)}, "rb")`
+    : `urllib.request.urlopen(${python(source.url)}).read()`;
+}
+
+function inPython({ input, picture, mask, isEdit, known, more }: OpenAiRequest): string {
   const named = Object.entries(known).map(([name, value]) => `    ${name}=${python(value, 4)},`);
-  const image =
-    picture.kind === "file"
-      ? `open(${python(picture.name)}, "rb")`
-      : `urllib.request.urlopen(${python(picture.url)}).read()`;
   return [
     ...(input.key === null ? ["import os"] : []),
     "import urllib.request",
@@ -99,7 +114,8 @@ function inPython({ input, picture, isEdit, known, more }: OpenAiRequest): strin
     "",
     `client = openai.OpenAI(api_key=${pythonKey(input)}, base_url=${python(`${input.base}/v1`)})`,
     `answer = client.images.${isEdit ? "edit" : "create_variation"}(`,
-    `    image=${image},`,
+    `    image=${pythonPicture(picture)},`,
+    ...(mask ? [`    mask=${pythonPicture(mask)},`] : []),
     ...named,
     `    extra_body=${python(more, 4)},`,
     ")",
@@ -108,22 +124,26 @@ function inPython({ input, picture, isEdit, known, more }: OpenAiRequest): strin
   ].join("\n");
 }
 
-function inJavascript({ input, picture, isEdit, known, more }: OpenAiRequest): string {
+function javascriptPicture(source: Source): string {
+  return source.kind === "file"
+    ? `createReadStream(${javascript(source.name)})`
+    : `await toFile(await fetch(${javascript(source.url)}))`;
+}
+
+function inJavascript({ input, picture, mask, isEdit, known, more }: OpenAiRequest): string {
   const fields = Object.entries({ ...known, ...more }).map(([name, value]) => `  ${name}: ${javascript(value, 2)},`);
-  const isFile = picture.kind === "file";
-  const image = isFile
-    ? `createReadStream(${javascript(picture.name)})`
-    : `await toFile(await fetch(${javascript(picture.url)}))`;
+  const kinds = [picture, ...(mask ? [mask] : [])].map(({ kind }) => kind);
   return [
-    `import { ${isFile ? "createReadStream, " : ""}writeFileSync } from "node:fs";`,
-    isFile ? `import OpenAI from "openai";` : `import OpenAI, { toFile } from "openai";`,
+    `import { ${kinds.includes("file") ? "createReadStream, " : ""}writeFileSync } from "node:fs";`,
+    kinds.includes("url") ? `import OpenAI, { toFile } from "openai";` : `import OpenAI from "openai";`,
     "",
     "const client = new OpenAI({",
     `  apiKey: ${javascriptKey(input)},`,
     `  baseURL: ${javascript(`${input.base}/v1`)},`,
     "});",
     `const answer = await client.images.${isEdit ? "edit" : "createVariation"}({`,
-    `  image: ${image},`,
+    `  image: ${javascriptPicture(picture)},`,
+    ...(mask ? [`  mask: ${javascriptPicture(mask)},`] : []),
     ...fields,
     "});",
     "for (const [index, item] of answer.data.entries()) {",

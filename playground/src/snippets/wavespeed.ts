@@ -1,10 +1,9 @@
 /** The request in WaveSpeed's dialect: plain HTTP, and the service's own SDKs. */
 
 import {
-  addressOf,
   endingOf,
   javascriptKey,
-  namedPictures,
+  namedFiles,
   pythonKey,
   shellAuthorization,
   shellSave,
@@ -13,20 +12,11 @@ import {
   type Snippet,
   type SnippetInput,
 } from "./input";
-import { curlFile, javascript, python, shell, shellJson, Variable } from "./literal";
+import { curlFile, javascript, python, shell, shellJson } from "./literal";
 
 export function wavespeed(input: SnippetInput, language: Language): Snippet {
   const write = { curl, python: inPython, javascript: inJavascript }[language];
   return { code: write(input), notes: [] };
-}
-
-/** Pictures that have to be uploaded first. */
-function files(input: SnippetInput): { variable: string; name: string }[] {
-  return namedPictures(input).flatMap((named) =>
-    named.source.kind === "file" && addressOf(named) instanceof Variable
-      ? [{ variable: named.variable, name: named.source.name }]
-      : [],
-  );
 }
 
 const UPLOAD = [
@@ -37,7 +27,7 @@ const UPLOAD = [
 ];
 
 function curl(input: SnippetInput): string {
-  const uploads = files(input);
+  const uploads = namedFiles(input);
   const body = { ...wavespeedBody(input), enable_sync_mode: true };
   const lines = [`api=${shell(`${input.base}/api/v3`)}`, `key=${shellAuthorization(input, "Bearer")}`, ""];
   if (uploads.length > 0) lines.push(...UPLOAD);
@@ -52,7 +42,7 @@ function curl(input: SnippetInput): string {
 }
 
 function inPython(input: SnippetInput): string {
-  const uploads = files(input).map(({ variable, name }) => `${variable} = client.upload(${python(name)})`);
+  const uploads = namedFiles(input).map(({ variable, name }) => `${variable} = client.upload(${python(name)})`);
   return [
     ...(input.key === null ? ["import os"] : []),
     "import urllib.request",
@@ -68,7 +58,7 @@ function inPython(input: SnippetInput): string {
 }
 
 function inJavascript(input: SnippetInput): string {
-  const uploads = files(input).map(
+  const uploads = namedFiles(input).map(
     ({ variable, name }) => `const ${variable} = await client.upload(${javascript(name)});`,
   );
   return [

@@ -5,14 +5,17 @@ import { isShowable, localAddress, pageBase, serverBaseOf } from "../api/address
 import type { Prediction } from "../api/types";
 import { texts } from "../i18n";
 import { valuesFrom } from "../model/body";
-import { asSettings } from "../model/foreign";
+import { asSettings, withoutMasks } from "../model/foreign";
 import { chooseModel, controls, isOffered } from "./catalogue";
 import { refresh } from "./follow";
 import { removeFromHistory } from "./history";
 import { notify } from "./notices";
-import { fromAddress, fromBlob, replacePictures, type InputPicture } from "./pictures";
+import { fromAddress, fromBlob, type InputPicture } from "./input-picture";
+import { maskPurpose } from "./masks";
+import { replacePictures, usedPictures } from "./pictures";
 import { clearProblems, problemOf } from "./problems";
 import { drawSeed, seedLocked, values } from "./settings";
+import { startFrom, startFromFirst, startFromNothing } from "./start-picture";
 import { outputsOf, type Task } from "./tasks";
 
 export async function cancel(task: Task): Promise<void> {
@@ -60,8 +63,11 @@ export async function vary(task: Task, index: number): Promise<void> {
   try {
     const response = await fetch(address);
     if (!response.ok) throw new ApiError(response.status, "");
-    replacePictures([fromBlob(await response.blob(), fileName(prediction, index))]);
-    notify(texts.value.actions.varied);
+    const result = fromBlob(await response.blob(), fileName(prediction, index));
+    const { actions } = texts.value;
+    const hadMask = maskPurpose.value !== null && usedPictures.value.some((picture) => picture.mask.value !== null);
+    replacePictures([result]);
+    notify(hadMask ? `${actions.varied} ${actions.maskGone}` : actions.varied);
   } catch (error) {
     tell(error);
   }
@@ -77,7 +83,24 @@ export function takeSettings(prediction: Prediction): void {
   if (taken["seed"] === undefined) drawSeed();
   const pictures = sentBefore(prediction);
   if (pictures.length > 0) replacePictures(pictures);
-  notify(texts.value.actions.settingsUsed);
+  takeStart(prediction);
+  const { actions } = texts.value;
+  notify(hadMasks(prediction) ? `${actions.settingsUsed} ${actions.masksNotKept}` : actions.settingsUsed);
+}
+
+/** Whether a task was sent masks. The server keeps no more of them than that they were there. */
+export function hadMasks(prediction: Prediction): boolean {
+  const { image_masks: several, mask_image: single } = asSettings(prediction.input);
+  return single !== undefined || Array.isArray(several);
+}
+
+/** Starts from what a task started from, as far as it has an address. */
+function takeStart(prediction: Prediction): void {
+  const { image, init_image: start } = asSettings(prediction.input);
+  startFromNothing();
+  if (typeof start !== "string" || !/^https?:/.test(start)) return;
+  if (start === image) startFromFirst();
+  else startFrom(atAddress(prediction, start));
 }
 
 function sentBefore(prediction: Prediction): InputPicture[] {
@@ -87,8 +110,7 @@ function sentBefore(prediction: Prediction): InputPicture[] {
   all.forEach((address, index) => {
     // Pictures that were inlined are not kept by the server.
     if (typeof address !== "string" || !/^https?:/.test(address)) return;
-    const local = localAddress(address, serverBaseOf(prediction.urls.get), pageBase());
-    const picture = fromAddress(address, isShowable(local, pageBase()) ? local : null);
+    const picture = atAddress(prediction, address);
     const weight: unknown = Array.isArray(weights) ? weights[index] : null;
     picture.weight.value = typeof weight === "number" ? weight : null;
     made.push(picture);
@@ -96,7 +118,13 @@ function sentBefore(prediction: Prediction): InputPicture[] {
   return made;
 }
 
-/** The settings of a task as JSON that can be sent again. */
-export function settingsText(prediction: Prediction): string {
-  return JSON.stringify({ model: prediction.model, ...prediction.input }, null, 2);
+function atAddress(prediction: Prediction, address: string): InputPicture {
+  const local = localAddress(address, serverBaseOf(prediction.urls.get), pageBase());
+  return fromAddress(address, isShowable(local, pageBase()) ? local : null);
+}
+
+/** The settings of a task as JSON that can be sent again; says so where that is without masks. */
+export function copiedSettings(prediction: Prediction): string {
+  if (hadMasks(prediction)) notify(texts.value.actions.masksNotKept);
+  return JSON.stringify({ model: prediction.model, ...withoutMasks(prediction.input) }, null, 2);
 }

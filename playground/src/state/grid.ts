@@ -3,14 +3,14 @@
 import { signal, type Signal } from "@preact/signals";
 import { readTask } from "../api/client";
 import { parameterLabel } from "../i18n";
-import { bodyOf } from "../model/body";
+import { bodyOf, withNearSeed } from "../model/body";
 import { cellsOf, label, type Axis } from "../model/grid";
 import { controls } from "./catalogue";
 import { persistently } from "./connection";
 import { follow } from "./follow";
 import { addToHistory } from "./history";
 import { cancel } from "./actions";
-import { send, sending, sentPictures, stopSending, whileSending } from "./run";
+import { send, sending, sentPictures, sentStart, stopSending, whileSending } from "./run";
 import { drawSeed, seedLocked, values } from "./settings";
 import { readJson, tabStorage } from "./storage";
 import { taskOf, type Task } from "./tasks";
@@ -56,15 +56,16 @@ export async function startGrid(columns: Axis, rows: Axis | null): Promise<boole
     async (model, aborted) => {
       if (!seedLocked.value) drawSeed();
       const sent = await sentPictures(aborted);
+      const start = await sentStart(aborted);
       // One picture a cell.
-      const { num_images: _, ...base } = values.value;
+      const { num_images: _, ...base } = withNearSeed(controls.value, values.value);
       const planned = cellsOf(base, columns, rows);
       const cells = planned.map(({ row, column }) => emptyCell(row, column));
       grid.value = { columns: headingOf(columns), rows: rows && headingOf(rows), cells };
       showGrid();
       sending.value = "sending";
       for (const [index, cell] of planned.entries()) {
-        const task = await send(model, bodyOf(controls.value, cell.values, sent), aborted);
+        const task = await send(model, bodyOf(controls.value, cell.values, sent, start), aborted);
         addToHistory(task);
         const target = cells[index];
         if (target) target.task.value = task;

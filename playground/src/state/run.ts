@@ -4,7 +4,7 @@ import { effect, signal, untracked } from "@preact/signals";
 import { ApiError, freshId, submit } from "../api/client";
 import type { Settings } from "../api/types";
 import { texts } from "../i18n";
-import { bodyOf, type SentPicture, type Values } from "../model/body";
+import { bodyOf, withNearSeed, type SentPicture, type Values } from "../model/body";
 import { fieldError } from "../model/fields";
 import { catalogueState, controls, model } from "./catalogue";
 import { persistently } from "./connection";
@@ -14,6 +14,7 @@ import { announce } from "./notices";
 import { usedPictures } from "./pictures";
 import { clearProblems, fieldErrors, showError, showFieldError } from "./problems";
 import { drawSeed, seedLocked, values } from "./settings";
+import { usedStart } from "./start-picture";
 import { taskOf, type Task } from "./tasks";
 import { showTask } from "./view";
 
@@ -52,8 +53,10 @@ export async function run(): Promise<void> {
   await whileSending(async (chosen, signal) => {
     if (!seedLocked.value) drawSeed();
     const sent = await sentPictures(signal);
+    const start = await sentStart(signal);
     sending.value = "sending";
-    const task = await send(chosen, bodyOf(controls.value, values.value, sent), signal);
+    const body = bodyOf(controls.value, withNearSeed(controls.value, values.value), sent, start);
+    const task = await send(chosen, body, signal);
     lastRun = task;
     addToHistory(task);
     showTask(task);
@@ -98,9 +101,15 @@ export async function send(modelId: string, body: Settings, signal: AbortSignal)
 export async function sentPictures(signal: AbortSignal): Promise<SentPicture<string>[]> {
   const sent: SentPicture<string>[] = [];
   for (const picture of usedPictures.value) {
-    sent.push({ address: await picture.send(signal), weight: picture.weight.value });
+    const address = await picture.send(signal);
+    sent.push({ address, weight: picture.weight.value, mask: picture.mask.value?.address ?? null });
   }
   return sent;
+}
+
+/** The address of the picture to start from, after its upload. */
+export async function sentStart(signal: AbortSignal): Promise<string | null> {
+  return (await usedStart.value?.send(signal)) ?? null;
 }
 
 /** Whether what the model needs is there; says what is not. */
@@ -128,5 +137,6 @@ function showFailure(error: unknown): void {
   const about = error instanceof ApiError ? fieldError(error.message, names)?.field : undefined;
   // The server may have lost an upload, as with its data folder; the next attempt uploads again.
   if (about === "image" || about === "images") for (const picture of usedPictures.value) picture.forgetAddress();
+  if (about === "init_image") usedStart.value?.forgetAddress();
   showError(error, names);
 }

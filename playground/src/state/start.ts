@@ -7,9 +7,11 @@ import { forgetGrid, restoreGrid } from "./grid";
 import { forgetHistory, listing, reload } from "./history";
 import { key, setKey, takeKey } from "./key";
 import { announce } from "./notices";
-import { pictures, replacePictures, startPictures } from "./pictures";
+import { startPictures } from "./kept-pictures";
+import { pictures, replacePictures } from "./pictures";
 import { startPreferences } from "./preferences";
 import { startRuns } from "./run";
+import { ownStart, startFromNothing } from "./start-picture";
 import { forgetTasks } from "./tasks";
 import { restoreView, showNothing, view } from "./view";
 import { prepareMoments, texts } from "../i18n";
@@ -59,6 +61,7 @@ function changeKey(): void {
   forgetHistory();
   forgetGrid();
   replacePictures(pictures.peek().filter((picture) => picture.file !== null));
+  if (ownStart.peek()?.file === null) startFromNothing();
   showNothing();
   void begin();
 }

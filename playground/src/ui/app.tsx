@@ -18,6 +18,7 @@ import { Icon } from "./icons";
 import { isDragging, takeFiles } from "./input-panel";
 import { KeyPage } from "./key-form";
 import { Later } from "./later";
+import { MaskDialog } from "./mask-dialog";
 import { SettingsPanel } from "./settings-panel";
 import { Stage } from "./stage";
 import { useTicks } from "./widgets";
@@ -33,6 +34,7 @@ export function App() {
       <Main />
       <ConfirmDialog />
       <GridDialog />
+      <MaskDialog />
       <Notices />
     </>
   );

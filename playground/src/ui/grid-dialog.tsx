@@ -23,6 +23,10 @@ const SUGGESTED: Record<string, string> = {
   redux_downsample: "1, 2, 3",
   guidance_scale: "2, 3.5, 5",
   num_inference_steps: "8, 16, 28",
+  balance: "picture, even, prompt",
+  variation_strength: "0, 0.05, 0.1, 0.2",
+  mask_blur: "0, 4, 16",
+  mask_crop: "16, 64, 128",
 };
 
 /** Whether the dialog is open. It lies outside of the form, which its keys would send otherwise. */

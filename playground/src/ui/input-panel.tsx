@@ -6,7 +6,8 @@ import { isShowable, pageBase } from "../api/address";
 import { texts } from "../i18n";
 import { find } from "../model/controls";
 import { controls } from "../state/catalogue";
-import { addPictures, fromAddress, fromBlob, fromFile, most, pictures } from "../state/pictures";
+import { fromAddress, fromBlob, fromFile } from "../state/input-picture";
+import { addPictures, most, pictures } from "../state/pictures";
 import { CameraDialog } from "./camera-dialog";
 import { ErrorText } from "./controls/field";
 import { Icon } from "./icons";
@@ -16,7 +17,7 @@ import { PictureList } from "./picture-list";
 export const isDragging = signal(false);
 
 /** What a file dialog offers first; the server decides by the content. */
-const ACCEPTED = "image/*,.tif,.tiff";
+export const ACCEPTED = "image/*,.tif,.tiff";
 
 export function takeFiles(files: Iterable<File>): void {
   const taken = [...files];

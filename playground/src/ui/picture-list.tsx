@@ -4,11 +4,18 @@ import { texts } from "../i18n";
 import { equalWeight } from "../model/body";
 import { find, type WeightsControl } from "../model/controls";
 import { controls } from "../state/catalogue";
-import { most, movePicture, pictures, removePicture, usedPictures, type InputPicture } from "../state/pictures";
+import type { InputPicture } from "../state/input-picture";
+import { maskPurpose } from "../state/masks";
+import { announce } from "../state/notices";
+import { most, movePicture, pictures, removePicture, usedPictures } from "../state/pictures";
 import { clearField } from "../state/problems";
 import { ErrorText } from "./controls/field";
 import { Icon } from "./icons";
+import { paintedPicture } from "./mask-dialog";
 import { IconButton, Picture } from "./widgets";
+
+/** What masks are called in requests; errors about them are shown here. */
+const MASK_FIELDS = ["image_masks", "mask_image"];
 
 export function PictureList() {
   const all = pictures.value;
@@ -41,6 +48,11 @@ export function PictureList() {
         </p>
       )}
       <ErrorText id="weights-error" name="image_weights" />
+      {MASK_FIELDS.map((name) => (
+        <div key={name} data-field={name}>
+          <ErrorText id={`${name}-error`} name={name} />
+        </div>
+      ))}
     </div>
   );
 }
@@ -55,6 +67,8 @@ interface CardProps {
 function PictureCard({ picture, index, weights }: CardProps) {
   const { pictures: words } = texts.value;
   const isUsed = index < most.value;
+  const takesMask = isUsed && maskPurpose.value !== null && picture.preview !== null;
+  const mask = takesMask ? picture.mask.value : null;
   return (
     <li class={isUsed ? "picture" : "picture picture-unused"}>
       <div class="picture-frame">
@@ -66,13 +80,20 @@ function PictureCard({ picture, index, weights }: CardProps) {
             <span>{words.noPreview}</span>
           </span>
         )}
+        {mask && <img class="picture-mask" src={mask.overlay} alt={words.maskOn(mask.percent)} draggable={false} />}
         <CardButtons picture={picture} index={index} />
         {picture.isUploading.value && <span class="badge">{words.uploading}</span>}
+        {mask && !picture.isUploading.value && (
+          <span class="badge" aria-hidden="true">
+            {words.maskOn(mask.percent)}
+          </span>
+        )}
       </div>
       <p class="picture-name" title={picture.file ? picture.name : (picture.address.value ?? picture.name)}>
         {picture.name}
         {!isUsed && <span class="optional">{words.unused}</span>}
       </p>
+      {takesMask && <MaskButtons picture={picture} hasMask={mask !== null} />}
       {weights && isUsed && <Weight picture={picture} control={weights} />}
     </li>
   );
@@ -90,6 +111,33 @@ function CardButtons({ picture, index }: { picture: InputPicture; index: number 
         <IconButton icon="forward" label={words.later(picture.name)} onClick={() => movePicture(picture, 1)} />
       )}
       <IconButton icon="close" label={words.remove(picture.name)} onClick={() => removePicture(picture)} />
+    </div>
+  );
+}
+
+function MaskButtons({ picture, hasMask }: { picture: InputPicture; hasMask: boolean }) {
+  const { pictures: words } = texts.value;
+  const remove = () => {
+    picture.mask.value = null;
+    MASK_FIELDS.forEach(clearField);
+    announce(words.maskRemoved(picture.name));
+  };
+  return (
+    <div class="mask-buttons">
+      <button
+        type="button"
+        class="text-button"
+        aria-label={hasMask ? words.editMaskOf(picture.name) : words.maskOf(picture.name)}
+        onClick={() => (paintedPicture.value = picture)}
+      >
+        <Icon name="brush" />
+        {hasMask ? words.editMask : words.mask}
+      </button>
+      {hasMask && (
+        <button type="button" class="text-button" aria-label={words.removeMaskOf(picture.name)} onClick={remove}>
+          {words.removeMask}
+        </button>
+      )}
     </div>
   );
 }

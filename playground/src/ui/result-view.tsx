@@ -3,7 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { isShowable, pageBase } from "../api/address";
 import { texts } from "../i18n";
-import { fileName, settingsText, takeSettings, vary } from "../state/actions";
+import { fileName, copiedSettings, takeSettings, vary } from "../state/actions";
 import { inputsOf, isFlagged, outputsOf, type Task } from "../state/tasks";
 import { Compare } from "./compare";
 import { DeleteButton } from "./delete-button";
@@ -149,7 +149,7 @@ function Actions({ task, index, address, onZoom }: ActionsProps) {
         <Icon name="settings" />
         {actions.useSettings}
       </button>
-      <CopyButton text={() => settingsText(prediction)} label={actions.copySettings} />
+      <CopyButton text={() => copiedSettings(prediction)} label={actions.copySettings} />
       <DeleteButton task={task} />
     </>
   );

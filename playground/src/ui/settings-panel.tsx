@@ -2,11 +2,13 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { modelDescription, texts } from "../i18n";
-import { isAdvanced, type Control } from "../model/controls";
+import type { Control } from "../model/controls";
+import { controlsAt } from "../model/groups";
 import { chooseModel, controls, model, models } from "../state/catalogue";
 import { fieldErrors, focusWanted, formProblem } from "../state/problems";
 import { run, sending, stopSending } from "../state/run";
 import { resetValues, values } from "../state/settings";
+import { ControlsSection } from "./controls-section";
 import { ControlField } from "./controls/control";
 import { isPlanning } from "./grid-dialog";
 import { Icon } from "./icons";
@@ -93,10 +95,8 @@ function ModelChoice() {
 
 function Parameters() {
   const { settings } = texts.value;
-  const everyday = controls.value
-    .filter((control) => !isAdvanced(control))
-    .sort((one, other) => place(one) - place(other));
-  const advanced = controls.value.filter((control) => isAdvanced(control) && isField(control));
+  const everyday = controlsAt("everyday", controls.value).sort((one, other) => place(one) - place(other));
+  const advanced = controlsAt("advanced", controls.value);
   const hasSize = controls.value.some((control) => control.kind === "size");
   const isChanged = Object.keys(values.value).some((name) => name !== "prompt" && name !== "seed");
   return (
@@ -105,6 +105,7 @@ function Parameters() {
         <ControlField key={control.name} control={control} />
       ))}
       {!hasSize && <p class="hint">{settings.sizeOfPicture}</p>}
+      <ControlsSection />
       {advanced.length > 0 && <Advanced advanced={advanced} />}
       {isChanged && (
         <button type="button" class="text-button reset" onClick={resetValues}>
@@ -114,11 +115,6 @@ function Parameters() {
       )}
     </section>
   );
-}
-
-/** Pictures and weights are shown with the pictures. */
-function isField(control: Control): boolean {
-  return !["picture", "pictures", "weights"].includes(control.kind);
 }
 
 function Advanced({ advanced }: { advanced: readonly Control[] }) {

@@ -3,7 +3,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import { duration, parameterLabel, texts } from "../i18n";
 import { fieldError } from "../model/fields";
-import { cancel, settingsText, takeSettings } from "../state/actions";
+import { cancel, copiedSettings, takeSettings } from "../state/actions";
 import { isOffered } from "../state/catalogue";
 import { fieldNames } from "../state/run";
 import type { Task } from "../state/tasks";
@@ -122,7 +122,7 @@ function Unfinished({ task }: { task: Task }) {
           <Icon name="settings" />
           {actions.useSettings}
         </button>
-        <CopyButton text={() => settingsText(prediction)} label={actions.copySettings} />
+        <CopyButton text={() => copiedSettings(prediction)} label={actions.copySettings} />
         <DeleteButton task={task} />
       </div>
       <Facts prediction={prediction} />

@@ -115,10 +115,12 @@ interface DialogProps {
   onClose: () => void;
   children: ComponentChildren;
   class?: string;
+  /** A press beside it does not close it: there is work in it. */
+  holdsWork?: boolean;
 }
 
 /** A modal dialog. The browser keeps the focus in it, closes it by Escape and gives the focus back. */
-export function Dialog({ title, onClose, children, class: extra }: DialogProps) {
+export function Dialog({ title, onClose, children, class: extra, holdsWork }: DialogProps) {
   const ref = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const dialog = ref.current;
@@ -138,7 +140,7 @@ export function Dialog({ title, onClose, children, class: extra }: DialogProps) 
       onClose={onClose}
       onPointerDown={(event) => {
         // The dialog itself is hit only beside its content. Marking text that ends out there is no click.
-        if (event.target === ref.current) onClose();
+        if (event.target === ref.current && !holdsWork) onClose();
       }}
     >
       <div class="dialog-body">

@@ -3,9 +3,11 @@
 import type { Control } from "../../model/controls";
 import { NumberField } from "./number";
 import { ChoiceField, LorasField, PromptField, SeedField, SwitchField, TextField } from "./others";
+import { NearSeedField, OptionalNumberField } from "./optional";
 import { SizeField } from "./size";
+import { StartField } from "./start-picture";
 
-/** Pictures and their weights have a place of their own. */
+/** Pictures, their weights and masks have a place of their own. */
 export function ControlField({ control }: { control: Control }) {
   switch (control.kind) {
     case "prompt":
@@ -16,8 +18,14 @@ export function ControlField({ control }: { control: Control }) {
       return <SizeField control={control} />;
     case "seed":
       return <SeedField control={control} />;
+    case "nearSeed":
+      return <NearSeedField control={control} />;
     case "number":
       return <NumberField control={control} />;
+    case "optionalNumber":
+      return <OptionalNumberField control={control} />;
+    case "start":
+      return <StartField control={control} />;
     case "switch":
       return <SwitchField control={control} />;
     case "choice":

@@ -1,12 +1,15 @@
 /** A number: a slider for the feel of it, and a field to type in. Few whole numbers are side by side. */
 
+import type { ComponentChildren } from "preact";
 import { parameterLabel, texts } from "../../i18n";
 import { numberOf } from "../../model/body";
 import type { NumberControl } from "../../model/controls";
+import { hasLevel, isBalanced } from "../../model/relevance";
 import { kept, stepsRun } from "../../model/strength";
 import { controls } from "../../state/catalogue";
 import { setValue, values } from "../../state/settings";
 import { usedPictures } from "../../state/pictures";
+import { usedStart } from "../../state/start-picture";
 import { Segments } from "../widgets";
 import { Field, type FieldIds } from "./field";
 
@@ -14,17 +17,24 @@ import { Field, type FieldIds } from "./field";
 const SIDE_BY_SIDE = 6;
 
 export function NumberField({ control }: { control: NumberControl }) {
+  const isDecided = isBalanced(control) && hasLevel(values.value);
   const isFew = control.whole && control.maximum - control.minimum < SIDE_BY_SIDE;
   return (
     <Field
       control={control}
       isGroup={isFew}
-      extra={<Reset control={control} />}
-      hint={control.name === "strength" ? <StrengthHint control={control} /> : undefined}
+      extra={!isDecided && <Reset control={control} />}
+      hint={isDecided ? texts.value.control.levelDecides : hintOf(control)}
     >
-      {(ids) => (isFew ? <FewNumbers control={control} /> : <Slider control={control} ids={ids} />)}
+      {(ids) =>
+        isFew ? <FewNumbers control={control} /> : <Slider control={control} ids={ids} isDisabled={isDecided} />
+      }
     </Field>
   );
+}
+
+function hintOf(control: NumberControl): ComponentChildren {
+  return control.name === "strength" ? <StrengthHint control={control} /> : undefined;
 }
 
 function FewNumbers({ control }: { control: NumberControl }) {
@@ -43,13 +53,13 @@ function FewNumbers({ control }: { control: NumberControl }) {
   );
 }
 
-function Slider({ control, ids }: { control: NumberControl; ids: FieldIds }) {
+function Slider({ control, ids, isDisabled }: { control: NumberControl; ids: FieldIds; isDisabled: boolean }) {
   const value = numberOf(control, values.value) ?? control.fallback;
   const set = (text: string) => {
     const number = Number(text);
     setValue(control.name, text === "" || Number.isNaN(number) ? undefined : number);
   };
-  const bounds = { min: control.minimum, max: control.maximum, step: control.step };
+  const bounds = { min: control.minimum, max: control.maximum, step: control.step, disabled: isDisabled };
   return (
     <div class="slider-row">
       <input
@@ -89,7 +99,7 @@ function Reset({ control }: { control: NumberControl }) {
 /** What the strength does at the moment. */
 function StrengthHint({ control }: { control: NumberControl }) {
   const { strength: words } = texts.value;
-  if (usedPictures.value.length === 0) return <>{words.withoutPicture}</>;
+  if (usedStart.value === null && usedPictures.value.length === 0) return <>{words.withoutPicture}</>;
   const strength = numberOf(control, values.value) ?? control.fallback;
   const steps = stepsOf();
   return <>{words.hint(strength, stepsRun(steps, strength), steps, words.kept[kept(strength)])}</>;

@@ -122,7 +122,11 @@ export function SwitchField({ control }: { control: SwitchControl }) {
   );
 }
 
+/** More words than this are a list to choose from: side by side they would be too narrow to read. */
+const SIDE_BY_SIDE = 4;
+
 export function ChoiceField({ control }: { control: ChoiceControl }) {
+  if (control.options.length > SIDE_BY_SIDE) return <LongChoice control={control} />;
   const chosen = String(valueOf(control, values.value) ?? "");
   return (
     <Field control={control} isGroup>
@@ -135,6 +139,31 @@ export function ChoiceField({ control }: { control: ChoiceControl }) {
           text={(word) => word.toUpperCase()}
           onChoose={(word) => setValue(control.name, word)}
         />
+      )}
+    </Field>
+  );
+}
+
+function LongChoice({ control }: { control: ChoiceControl }) {
+  const { levels } = texts.value.control;
+  return (
+    <Field control={control}>
+      {(ids) => (
+        <select
+          {...ids}
+          class="input"
+          value={String(valueOf(control, values.value) ?? "")}
+          onChange={(event) => {
+            const word = event.currentTarget.value;
+            setValue(control.name, word === control.fallback ? undefined : word);
+          }}
+        >
+          {control.options.map((word) => (
+            <option key={word} value={word}>
+              {levels[word] ?? word}
+            </option>
+          ))}
+        </select>
       )}
     </Field>
   );
