@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
-pub enum Balance {
+pub enum PictureBalance {
     /// The picture decides; the prompt hardly shows.
     Picture,
     /// Mostly the picture: its composition loosens.
@@ -22,7 +22,7 @@ pub enum Balance {
     Prompt,
 }
 
-impl Balance {
+impl PictureBalance {
     /// All of them, from picture to prompt.
     pub const ALL: [Self; 5] = [Self::Picture, Self::MorePicture, Self::Even, Self::MorePrompt, Self::Prompt];
 
@@ -60,12 +60,12 @@ mod tests {
 
     #[test]
     fn levels_fall_from_picture_to_prompt() {
-        let settings = Balance::ALL.map(Balance::settings);
+        let settings = PictureBalance::ALL.map(PictureBalance::settings);
         assert!(settings.windows(2).all(|pair| pair[0].0 > pair[1].0 && pair[0].1 < pair[1].1));
-        for level in Balance::ALL {
+        for level in PictureBalance::ALL {
             assert_eq!(serde_json::to_value(level).unwrap(), level.name());
-            assert_eq!(Balance::named(level.name()), Some(level));
+            assert_eq!(PictureBalance::named(level.name()), Some(level));
         }
-        assert_eq!(Balance::named("odd"), None);
+        assert_eq!(PictureBalance::named("odd"), None);
     }
 }

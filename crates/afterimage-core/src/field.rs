@@ -12,11 +12,11 @@ pub enum Field {
     Image,
     /// [`crate::VariationSettings::image_weights`].
     ImageWeight,
-    /// The mask of an input picture, [`crate::Role::PictureMask`].
+    /// The mask of an input picture, [`crate::PictureRole::PictureMask`].
     ImageMask,
-    /// The picture that a variation starts from, [`crate::Role::Start`].
+    /// The picture that a variation starts from, [`crate::PictureRole::Start`].
     Start,
-    /// The mask of inpainting, [`crate::Role::Mask`].
+    /// The mask of inpainting, [`crate::PictureRole::Mask`].
     Mask,
     /// [`crate::InpaintSettings::mask_blur`].
     MaskBlur,

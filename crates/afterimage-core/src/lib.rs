@@ -23,7 +23,7 @@ mod stage;
 mod task;
 mod text;
 
-pub use balance::Balance;
+pub use balance::PictureBalance;
 pub use error::{Error, Result};
 pub use field::Field;
 pub use generation_facts::{GenerationFacts, PictureFacts};
@@ -35,7 +35,7 @@ pub use model_name::ModelName;
 pub use output_format::OutputFormat;
 pub use picture::Picture;
 pub use request::{Enlarge, GenerationRequest, VariationSeed};
-pub use role::{MaskReading, Reading, Role};
+pub use role::{FileReading, MaskReading, PictureRole};
 pub use safety::{OnFlag, SafetyFacts};
 pub use size::{ParseSizeError, Size};
 pub use stage::{Stage, Timings};

@@ -1,7 +1,7 @@
 //! What to generate, independent of who asks and on what it runs.
 
 use crate::range::{check_range, out_of_range};
-use crate::{Error, Field, LoraChoice, MaskReading, ModelName, Reading, Result, Role, Size, Task, limits};
+use crate::{Error, Field, FileReading, LoraChoice, MaskReading, ModelName, PictureRole, Result, Size, Task, limits};
 use serde::{Deserialize, Serialize};
 
 /// One request for 1 to 4 pictures. The input pictures travel beside it, decoded.
@@ -27,7 +27,7 @@ pub struct GenerationRequest {
     pub enlarge: Enlarge,
     /// What each input picture is for, in their order; empty: all are pictures.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub roles: Vec<Role>,
+    pub roles: Vec<PictureRole>,
     /// Looks for pictures near those of `seed`. The first picture's noise is then every picture's, and the second seed's
     /// differs from picture to picture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -136,21 +136,21 @@ impl GenerationRequest {
     }
 
     /// What picture `index` of `sources` is for.
-    pub fn role(&self, index: usize) -> Role {
+    pub fn role(&self, index: usize) -> PictureRole {
         self.roles.get(index).copied().unwrap_or_default()
     }
 
     /// How the file of picture `index` is to be read.
-    pub fn reading(&self, index: usize) -> Reading {
+    pub fn reading(&self, index: usize) -> FileReading {
         match (self.role(index), &self.task) {
-            (Role::Mask, Task::Inpaint(settings)) => Reading::Mask(settings.mask_reading),
-            (Role::Mask | Role::PictureMask, _) => Reading::Mask(MaskReading::Brightness),
-            (Role::Picture | Role::Start, _) => Reading::Picture,
+            (PictureRole::Mask, Task::Inpaint(settings)) => FileReading::Mask(settings.mask_reading),
+            (PictureRole::Mask | PictureRole::PictureMask, _) => FileReading::Mask(MaskReading::Brightness),
+            (PictureRole::Picture | PictureRole::Start, _) => FileReading::Picture,
         }
     }
 
     /// Those of `sources`, one for each input picture, that have `role`, in their order.
-    pub fn in_role<'a, T>(&self, role: Role, sources: &'a [T]) -> impl Iterator<Item = &'a T> {
+    pub fn in_role<'a, T>(&self, role: PictureRole, sources: &'a [T]) -> impl Iterator<Item = &'a T> {
         sources.iter().enumerate().filter(move |(index, _)| self.role(*index) == role).map(|(_, source)| source)
     }
 
@@ -159,8 +159,8 @@ impl GenerationRequest {
         let mut pictures: Vec<(&T, Option<&T>)> = Vec::new();
         for (index, source) in sources.iter().enumerate() {
             match (self.role(index), pictures.last_mut()) {
-                (Role::Picture, _) => pictures.push((source, None)),
-                (Role::PictureMask, Some((_, mask))) => *mask = Some(source),
+                (PictureRole::Picture, _) => pictures.push((source, None)),
+                (PictureRole::PictureMask, Some((_, mask))) => *mask = Some(source),
                 _ => {}
             }
         }
@@ -170,8 +170,8 @@ impl GenerationRequest {
     /// The one of `sources` whose noised latents the first step starts from.
     pub fn start<'a, T>(&self, sources: &'a [T]) -> Option<&'a T> {
         match self.task {
-            Task::Variation(_) => self.in_role(Role::Start, sources).next(),
-            Task::ImageToImage { .. } | Task::Inpaint(_) => self.in_role(Role::Picture, sources).next(),
+            Task::Variation(_) => self.in_role(PictureRole::Start, sources).next(),
+            Task::ImageToImage { .. } | Task::Inpaint(_) => self.in_role(PictureRole::Picture, sources).next(),
             Task::TextToImage => None,
         }
     }
@@ -185,24 +185,26 @@ impl GenerationRequest {
         let mut before = None;
         for role in &self.roles {
             let field = match (role, &self.task) {
-                (Role::Picture, _) | (Role::Start, Task::Variation(_)) | (Role::Mask, Task::Inpaint(_)) => None,
-                (Role::PictureMask, Task::Variation(_)) if before == Some(Role::Picture) => None,
-                (Role::PictureMask, _) => Some(Field::ImageMask),
-                (Role::Start, _) => Some(Field::Start),
-                (Role::Mask, _) => Some(Field::Mask),
+                (PictureRole::Picture, _)
+                | (PictureRole::Start, Task::Variation(_))
+                | (PictureRole::Mask, Task::Inpaint(_)) => None,
+                (PictureRole::PictureMask, Task::Variation(_)) if before == Some(PictureRole::Picture) => None,
+                (PictureRole::PictureMask, _) => Some(Field::ImageMask),
+                (PictureRole::Start, _) => Some(Field::Start),
+                (PictureRole::Mask, _) => Some(Field::Mask),
             };
             if let Some(field) = field {
                 return Err(Error::field(field, "there is nothing here that it could belong to"));
             }
             before = Some(*role);
         }
-        let starts = self.roles.iter().filter(|role| **role == Role::Start).count();
+        let starts = self.roles.iter().filter(|role| **role == PictureRole::Start).count();
         check_range(Field::Start, starts, &(0..=1))
     }
 
     fn check_task(&self, sources: &[Option<Size>]) -> Result<()> {
         self.check_roles(sources.len())?;
-        let count = self.in_role(Role::Picture, sources).count();
+        let count = self.in_role(PictureRole::Picture, sources).count();
         match &self.task {
             Task::Variation(settings) => {
                 let start = self.start(sources);
@@ -217,7 +219,7 @@ impl GenerationRequest {
             }
             Task::Inpaint(settings) => {
                 let source = self.only_picture(sources, "inpainting")?;
-                let masks = self.in_role(Role::Mask, sources).count();
+                let masks = self.in_role(PictureRole::Mask, sources).count();
                 if masks != 1 {
                     return Err(Error::field(Field::Mask, format!("{masks} masks; inpainting takes exactly one")));
                 }
@@ -236,7 +238,7 @@ impl GenerationRequest {
 
     /// The size of the one picture that the task called `name` takes.
     fn only_picture(&self, sources: &[Option<Size>], name: &str) -> Result<Option<Size>> {
-        let mut pictures = self.in_role(Role::Picture, sources);
+        let mut pictures = self.in_role(PictureRole::Picture, sources);
         match (pictures.next(), pictures.count()) {
             (Some(picture), 0) => Ok(*picture),
             (first, others) => {
@@ -320,8 +322,8 @@ mod tests {
 
     #[test]
     fn every_picture_has_a_role_that_its_task_knows() {
-        use Role::{Mask, Picture, PictureMask, Start};
-        let with = |task: Task, roles: &[Role]| {
+        use PictureRole::{Mask, Picture, PictureMask, Start};
+        let with = |task: Task, roles: &[PictureRole]| {
             let request =
                 GenerationRequest { roles: roles.to_vec(), prompt: Some("p".into()), ..GenerationRequest::new(task) };
             field_of(&request, roles.len())
@@ -352,7 +354,7 @@ mod tests {
 
     #[test]
     fn masks_go_to_the_picture_before_them() {
-        use Role::{Picture, PictureMask, Start};
+        use PictureRole::{Picture, PictureMask, Start};
         let request = GenerationRequest { roles: vec![Picture, Picture, PictureMask, Start], ..variation() };
         let sources = ["a", "b", "mask of b", "start"];
         assert_eq!(request.pictures_with_masks(&sources), [(&"a", None), (&"b", Some(&"mask of b"))]);

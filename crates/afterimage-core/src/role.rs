@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// What an input picture is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Role {
+pub enum PictureRole {
     /// What is varied, reshaped or painted into.
     #[default]
     Picture,
@@ -18,7 +18,7 @@ pub enum Role {
     Mask,
 }
 
-impl Role {
+impl PictureRole {
     /// Whether it says where, not what: its brightness counts and no colours.
     pub const fn is_mask(self) -> bool {
         matches!(self, Self::PictureMask | Self::Mask)
@@ -39,7 +39,7 @@ pub enum MaskReading {
 
 /// How one file among a request's pictures is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
+pub enum FileReading {
     /// As a picture.
     Picture,
     /// As a mask.

@@ -39,7 +39,7 @@ pub struct VariationSettings {
     pub redux_spans: Vec<StrengthSpan>,
     /// 1..=9: the image tokens' grid is shrunk to side / factor, rounded half to even.
     pub redux_downsample: f64,
-    /// 0..=1: share of the schedule that runs from the picture in the role of [`crate::Role::Start`]; given exactly when
+    /// 0..=1: share of the schedule that runs from the picture in the role of [`crate::PictureRole::Start`]; given exactly when
     /// there is one. 0 leaves no step, 1 starts from noise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_strength: Option<f64>,

@@ -185,7 +185,7 @@ impl Recorded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use afterimage_core::{InpaintSettings, Role, Size, VariationSettings};
+    use afterimage_core::{InpaintSettings, PictureRole, Size, VariationSettings};
 
     #[test]
     fn what_is_recorded_is_read() {
@@ -200,7 +200,7 @@ mod tests {
             Task::TextToImage,
         ] {
             let request = GenerationRequest {
-                roles: vec![Role::Picture, Role::Mask],
+                roles: vec![PictureRole::Picture, PictureRole::Mask],
                 variation_seed: Some(VariationSeed { seed: Some(9), strength: 0.1 }),
                 ..request(task, Some("雪山"))
             };

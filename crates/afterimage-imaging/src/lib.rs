@@ -23,7 +23,7 @@ mod resize;
 mod sheet;
 mod source;
 
-pub use afterimage_core::{Error, Field, OutputFormat, Picture, PictureLimits, Reading, Result, Size};
+pub use afterimage_core::{Error, Field, FileReading, OutputFormat, Picture, PictureLimits, Result, Size};
 pub use decode::{PictureHeader, SourcePicture, decode, decode_as, decode_source, read_header};
 pub use encode::{OutputMetadata, encode};
 pub use format::PictureFormat;

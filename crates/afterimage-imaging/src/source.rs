@@ -1,7 +1,7 @@
 //! Reading picture files and streams without trusting their size.
 
 use crate::decode::{SourcePicture, decode_as, too_many_bytes};
-use afterimage_core::{Error, PictureLimits, Reading, Result};
+use afterimage_core::{Error, FileReading, PictureLimits, Result};
 use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Read};
 use std::path::Path;
@@ -13,14 +13,14 @@ use std::path::Path;
 /// a folder, a device or pipe (never opened, since opening a pipe waits for its writer), an empty or too large file, and
 /// everything that [`crate::decode`] refuses. [`Error::Io`] when the machine fails.
 pub fn read_file(path: &Path, limits: &PictureLimits) -> Result<SourcePicture> {
-    read_file_as(path, limits, Reading::Picture)
+    read_file_as(path, limits, FileReading::Picture)
 }
 
 /// [`read_file`] of a file that is read as `reading` says.
 ///
 /// # Errors
 /// As for [`read_file`]; also for a mask without the transparency that is to be read.
-pub fn read_file_as(path: &Path, limits: &PictureLimits, reading: Reading) -> Result<SourcePicture> {
+pub fn read_file_as(path: &Path, limits: &PictureLimits, reading: FileReading) -> Result<SourcePicture> {
     let name = path.display().to_string();
     let metadata = std::fs::metadata(path).map_err(|source| open_error(path, source))?;
     check_kind(&name, &metadata)?;
@@ -47,7 +47,7 @@ pub fn read_stream(
     stream: impl Read,
     source_name: &str,
     limits: &PictureLimits,
-    reading: Reading,
+    reading: FileReading,
 ) -> Result<SourcePicture> {
     let bytes = read_limited(stream, limits)
         .map_err(|source| Error::picture(source_name, format!("cannot be read: {source}")))?

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use afterimage_imaging::{Error, PictureLimits, Reading, read_file, read_stream};
+use afterimage_imaging::{Error, FileReading, PictureLimits, read_file, read_stream};
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
@@ -58,16 +58,16 @@ fn a_large_file_is_refused_unread() {
 fn streams_are_read_up_to_the_limit() {
     let limits = PictureLimits::default();
     let file = std::fs::read(fixture()).unwrap();
-    let from_stream = read_stream(Cursor::new(&file), "standard input", &limits, Reading::Picture).unwrap().picture;
+    let from_stream = read_stream(Cursor::new(&file), "standard input", &limits, FileReading::Picture).unwrap().picture;
     assert_eq!(from_stream, read_file(&fixture(), &limits).unwrap().picture);
     let error = read_stream(
         std::io::repeat(0),
         "standard input",
         &PictureLimits { file_bytes: 1000, ..limits },
-        Reading::Picture,
+        FileReading::Picture,
     );
     assert_eq!(error.unwrap_err().to_string(), "standard input: too many bytes; at most 1000 are accepted");
-    let error = read_stream(std::io::empty(), "standard input", &limits, Reading::Picture);
+    let error = read_stream(std::io::empty(), "standard input", &limits, FileReading::Picture);
     assert_eq!(error.unwrap_err().to_string(), "standard input: is empty");
 }
 
@@ -79,6 +79,6 @@ fn a_stream_that_breaks_off_is_refused() {
             Err(std::io::ErrorKind::ConnectionReset.into())
         }
     }
-    let error = read_stream(Broken, "upload", &PictureLimits::default(), Reading::Picture).unwrap_err();
+    let error = read_stream(Broken, "upload", &PictureLimits::default(), FileReading::Picture).unwrap_err();
     assert!(error.is_bad_input() && error.to_string().starts_with("upload: cannot be read"), "{error}");
 }

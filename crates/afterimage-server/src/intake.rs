@@ -8,7 +8,7 @@ use crate::http::{BodyReader, PublicUrl, off_thread};
 use crate::picture_check::PictureChecker;
 use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
-use afterimage_core::{Reading, Size};
+use afterimage_core::{FileReading, Size};
 use afterimage_jobs::{KeyId, Store, UploadState};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -91,7 +91,7 @@ impl RequestPicture {
 /// # Errors
 /// [`Refusal::Field`] for everything that can be known to be unusable without waiting for another host.
 pub async fn take_text(intake: &Intake, key: &KeyId, field: &str, text: &str) -> Result<RequestPicture, Refusal> {
-    take_text_as(intake, key, field, text, Reading::Picture).await
+    take_text_as(intake, key, field, text, FileReading::Picture).await
 }
 
 /// [`take_text`] of a file that is to be read as `reading` says.
@@ -103,7 +103,7 @@ pub async fn take_text_as(
     key: &KeyId,
     field: &str,
     text: &str,
-    reading: Reading,
+    reading: FileReading,
 ) -> Result<RequestPicture, Refusal> {
     let text = text.trim();
     let malformed = |message: String| Refusal::Field(Problem::new(field, ProblemKind::Malformed, message));
@@ -145,7 +145,7 @@ pub async fn take_bytes(
     key: &KeyId,
     field: &str,
     bytes: Bytes,
-    reading: Reading,
+    reading: FileReading,
 ) -> Result<RequestPicture, Refusal> {
     let checked = intake
         .pictures

@@ -3,7 +3,7 @@
 
 use crate::shares::{Share, Shares};
 use afterimage_core::Size;
-use afterimage_imaging::{PictureFormat, PictureHeader, PictureLimits, Reading, decode_as, read_header};
+use afterimage_imaging::{FileReading, PictureFormat, PictureHeader, PictureLimits, decode_as, read_header};
 use afterimage_jobs::KeyId;
 use bytes::Bytes;
 use std::num::NonZeroUsize;
@@ -92,14 +92,19 @@ impl PictureChecker {
     /// # Errors
     /// [`PictureError::Unreadable`] for what cannot be decoded completely.
     pub async fn check(&self, key: &KeyId, bytes: Bytes) -> Result<CheckedPicture, PictureError> {
-        self.check_as(key, bytes, Reading::Picture).await
+        self.check_as(key, bytes, FileReading::Picture).await
     }
 
     /// [`Self::check`] of a file that is to be read as `reading` says.
     ///
     /// # Errors
     /// As for [`Self::check`]; also for a mask without the transparency that is to be read.
-    pub async fn check_as(&self, key: &KeyId, bytes: Bytes, reading: Reading) -> Result<CheckedPicture, PictureError> {
+    pub async fn check_as(
+        &self,
+        key: &KeyId,
+        bytes: Bytes,
+        reading: FileReading,
+    ) -> Result<CheckedPicture, PictureError> {
         let header = self.header(bytes.clone()).await?;
         let turn = self.turn(key, header.decoding_memory()).await;
         // The turn goes along: a caller that goes away does not stop the decoding, so its memory stays counted.
@@ -137,7 +142,7 @@ impl PictureChecker {
 }
 
 /// The limits are those of the header: a file that claims one pixel and unfolds into a hundred million is refused.
-fn decoded(bytes: &[u8], header: &PictureHeader, reading: Reading) -> Result<CheckedPicture, PictureError> {
+fn decoded(bytes: &[u8], header: &PictureHeader, reading: FileReading) -> Result<CheckedPicture, PictureError> {
     let picture = decode_as(bytes, SOURCE_NAME, &header.limits(), reading).map_err(unreadable)?.picture;
     Ok(CheckedPicture { width: picture.width(), height: picture.height(), format: header.format })
 }

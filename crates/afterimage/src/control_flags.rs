@@ -4,7 +4,7 @@ use crate::failure::CommandFailure;
 use crate::generate::BesidePictures;
 use crate::origin::{Origin, Origins};
 use crate::values::{self, ReduxStrength, Seed};
-use afterimage_core::{Balance, InpaintSettings, MaskReading, Task, VariationSeed, VariationSettings};
+use afterimage_core::{InpaintSettings, MaskReading, PictureBalance, Task, VariationSeed, VariationSettings};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -23,7 +23,7 @@ pub struct VariationFlags {
         value_name = "LEVEL",
         conflicts_with_all = ["redux_strength", "redux_downsample"]
     )]
-    balance: Option<Balance>,
+    balance: Option<PictureBalance>,
 
     /// Weight of the picture against the prompt, 0 to 1; `F@START:END` for a part of the run
     ///
@@ -55,16 +55,16 @@ pub struct VariationFlags {
     )]
     redux_downsample: f64,
 
-    /// Which part of each IMAGE speaks: a mask of any size, white speaks and black does not; `none` for no mask
+    /// A mask for each IMAGE, of any size: white speaks, black does not; `none` for no mask
     ///
     /// One for each picture, in their order; repeated or separated by commas. It is laid over the whole picture; greys count
     /// in proportion. What the encoder saw of the rest still colours the tokens that speak.
     #[arg(long, env = "AFTERIMAGE_IMAGE_MASK", hide_env_values = true, value_name = "FILE", value_delimiter = ',')]
     image_mask: Vec<PathBuf>,
 
-    /// Start from this picture instead of noise: its composition in the likeness of IMAGE
+    /// Start from this picture instead of noise
     ///
-    /// It may be IMAGE itself: the same composition, restyled by the prompt. The result has its size unless --size says
+    /// The result has its composition in the likeness of IMAGE. It may be IMAGE itself: the same composition, restyled by the prompt. The result has its size unless --size says
     /// otherwise. How much of it stays is --strength.
     #[arg(long, env = "AFTERIMAGE_INIT", hide_env_values = true, value_name = "FILE")]
     init: Option<PathBuf>,
@@ -88,7 +88,7 @@ impl VariationFlags {
     pub fn settings(&self) -> VariationSettings {
         let ReduxStrength { whole, spans } = self.redux_strength.clone();
         let own = (whole, self.redux_downsample);
-        let (redux_strength, redux_downsample) = self.balance.map_or(own, Balance::settings);
+        let (redux_strength, redux_downsample) = self.balance.map_or(own, PictureBalance::settings);
         VariationSettings {
             redux_strength,
             redux_downsample,

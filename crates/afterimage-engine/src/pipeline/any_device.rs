@@ -1,8 +1,9 @@
 //! A pipeline whose device is hidden: what an engine holds.
 
-use super::generate::{Order, generate};
+use super::generate::generate;
 use super::model_files::ModelFiles;
 use super::networks::Networks;
+use super::order::Order;
 use crate::devices::{OnDevice, on_device};
 use crate::generation::Generation;
 use crate::memory::MemoryPlan;

@@ -10,7 +10,7 @@ use crate::observer::Silent;
 use crate::parity::{Case, cases, relative_difference};
 use crate::sampling::TorchGenerator;
 use afterimage_core::{
-    Error, Field, GenerationRequest, InpaintSettings, Picture, Role, Size, StrengthSpan, Task, VariationSeed,
+    Error, Field, GenerationRequest, InpaintSettings, Picture, PictureRole, Size, StrengthSpan, Task, VariationSeed,
     VariationSettings,
 };
 use afterimage_device::Cpu;
@@ -106,7 +106,7 @@ fn the_darker_a_mask_the_less_its_picture_counts() {
 fn a_black_mask_is_refused_by_name() {
     let case = case();
     let request = GenerationRequest {
-        roles: vec![Role::Picture, Role::PictureMask],
+        roles: vec![PictureRole::Picture, PictureRole::PictureMask],
         steps: 1,
         size: Some(Size::new(32, 32)),
         ..GenerationRequest::new(Task::Variation(VariationSettings::default()))
@@ -167,7 +167,8 @@ fn a_variation_may_start_from_a_picture() {
     let with = |start: &Picture, strength: f64| {
         let task = variation(|settings| settings.start_strength = Some(strength));
         let sources = [picture.clone(), start.clone()];
-        made(&engine, task, &sources, |request| request.roles = vec![Role::Picture, Role::Start]).remove(0)
+        made(&engine, task, &sources, |request| request.roles = vec![PictureRole::Picture, PictureRole::Start])
+            .remove(0)
     };
     assert_eq!(with(&start, 0.0), start, "no step");
     // Of the start only its noise is left, which is drawn all the same.
@@ -203,7 +204,7 @@ fn variation_task() -> Task {
 fn painted(engine: &Engine, case: &Case, mask: Picture, prompt: &str, keep_outside: bool) -> Picture {
     let settings = InpaintSettings { strength: 0.75, keep_outside, ..InpaintSettings::default() };
     made(engine, Task::Inpaint(settings), &[input(case), mask], |request| {
-        request.roles = vec![Role::Picture, Role::Mask];
+        request.roles = vec![PictureRole::Picture, PictureRole::Mask];
         request.prompt = Some(prompt.to_owned());
     })
     .remove(0)
@@ -252,7 +253,7 @@ fn masks_of_any_shape_and_settings_are_taken() {
     ] {
         let settings = InpaintSettings { strength: 0.5, crop_padding, mask_blur: 2.5, ..InpaintSettings::default() };
         let found = made(&engine, Task::Inpaint(settings), &[picture.clone(), mask.clone()], |request| {
-            request.roles = vec![Role::Picture, Role::Mask];
+            request.roles = vec![PictureRole::Picture, PictureRole::Mask];
         });
         let expected = if crop_padding.is_some() { picture.size() } else { Size::new(48, 32) };
         assert_eq!(found[0].size(), expected, "{mask:?} {crop_padding:?}");

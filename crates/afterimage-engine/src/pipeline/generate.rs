@@ -1,12 +1,12 @@
 //! The order of things: encode, condition, sample, decode.
 
 use super::clock::StageClock;
-use super::encodings::Encodings;
 use super::inpaint::Painting;
 use super::latents::usable_size;
 use super::model_files::ModelFiles;
 use super::networks::Networks;
 use super::noise::Noise;
+use super::order::Order;
 use super::plan::Plan;
 use super::residence::Extent;
 use super::run::{Made, Run};
@@ -15,25 +15,14 @@ use crate::observer::Observer;
 use crate::safety::Review;
 use crate::sampling::img2img_start;
 use afterimage_core::{
-    Error, GenerationFacts, GenerationRequest, InpaintSettings, Picture, PictureFacts, Result, Role, Size, Stage, Task,
+    Error, GenerationFacts, GenerationRequest, InpaintSettings, Picture, PictureFacts, PictureRole, Result, Size,
+    Stage, Task,
 };
 use afterimage_device::Device;
 use afterimage_imaging::{Filter, resize};
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::time::Instant;
-
-/// What is asked of a pipeline.
-pub(crate) struct Order<'a> {
-    /// Whose request it is, an opaque name.
-    pub tenant: &'a str,
-    pub request: &'a GenerationRequest,
-    /// The decoded input pictures.
-    pub sources: &'a [Picture],
-    pub observer: &'a dyn Observer,
-    /// What earlier requests encoded.
-    pub encodings: &'a Encodings,
-}
 
 /// Runs a request.
 ///
@@ -54,7 +43,7 @@ pub(super) fn generate<D: Device>(networks: &Networks<D>, order: &Order) -> Resu
     let observer = veiled.as_ref().map_or(order.observer, |veiled| veiled as &dyn Observer);
     let order = &Order { observer, ..*order };
     let unchanged = unchanged_source(request, sources);
-    let painting = match (&request.task, request.start(sources), request.in_role(Role::Mask, sources).next()) {
+    let painting = match (&request.task, request.start(sources), request.in_role(PictureRole::Mask, sources).next()) {
         (Task::Inpaint(settings), Some(picture), Some(mask)) => {
             Some(Painting::new(picture, mask, settings, [asked_size, size])?)
         }

@@ -100,14 +100,14 @@ pub(super) struct Painted {
 }
 
 /// What one picture keeps while the rest of it is sampled.
-pub(super) struct Kept {
+pub(super) struct KeptLatents {
     image: Arc<[f32]>,
     /// Packed, what the picture started from.
     noise: Vec<f32>,
     is_painted: Arc<[bool]>,
 }
 
-impl Kept {
+impl KeptLatents {
     /// `noise` is packed as the latents are.
     pub fn new(painted: &Painted, noise: Vec<f32>) -> Self {
         Self { image: Arc::clone(&painted.image), noise, is_painted: Arc::clone(&painted.is_painted) }

@@ -18,6 +18,7 @@
 //! | `pass.rs` | once through the sampler, at one size |
 //! | `inpaint.rs` | what inpainting works on and keeps, and its results put back |
 //! | `noise.rs` | the noise that every picture starts from |
+//! | `order.rs` | what is asked of a pipeline |
 //! | `run.rs` | the order of things between conditions and pictures |
 //! | `generate.rs` | the order of things around it |
 //! | `any_device.rs` | all of it with the device hidden |
@@ -39,6 +40,7 @@ mod memory_use;
 mod model_files;
 mod networks;
 mod noise;
+mod order;
 mod part;
 mod pass;
 mod plan;
@@ -64,9 +66,9 @@ pub(crate) use any_device::{Pipeline, open};
 pub(crate) use context::{PictureTokens, join};
 pub(crate) use encode::{encode_picture, encode_text};
 pub(crate) use encodings::Encodings;
-pub(crate) use generate::Order;
 pub(crate) use latents::usable_size;
 pub(crate) use loras::LoraLibrary;
 pub(crate) use model_files::ModelFiles;
 pub(crate) use networks::Networks;
+pub(crate) use order::Order;
 pub(crate) use residence::Network;

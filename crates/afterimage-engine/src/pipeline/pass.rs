@@ -3,7 +3,7 @@
 use super::clock::StageClock;
 use super::context::Context;
 use super::finite;
-use super::inpaint::{Kept, Painted, Painting};
+use super::inpaint::{KeptLatents, Painted, Painting};
 use super::latents::{euler_step, noised, pack, picture_of, pixels_of, unpack};
 use super::loras::LoraSelection;
 use super::networks::Networks;
@@ -41,7 +41,7 @@ pub(super) struct Latents {
     /// Packed: first at the noise level of the schedule's start, in the end clean.
     pub now: Vec<f32>,
     /// What is put back after every step, where only a part is painted.
-    pub kept: Option<Kept>,
+    pub kept: Option<KeptLatents>,
 }
 
 impl<D: Device> Pass<'_, D> {
@@ -88,7 +88,7 @@ impl<D: Device> Pass<'_, D> {
     /// of nothing but noise, with what is kept of a painted one.
     pub fn latents(&self, image: Option<&[f32]>, painted: Option<&Painted>, noise: &[f32], sigma: f32) -> Latents {
         let mut now = self.start(image, noise, sigma);
-        let kept = painted.map(|painted| Kept::new(painted, pack(noise, self.channels(), self.grid())));
+        let kept = painted.map(|painted| KeptLatents::new(painted, pack(noise, self.channels(), self.grid())));
         if let Some(kept) = &kept {
             kept.put_back(&mut now, sigma);
         }

@@ -3,11 +3,11 @@
 use super::clock::StageClock;
 use super::context::{Context, join};
 use super::encode::{Encoder, as_requested};
-use super::generate::Order;
 use super::inpaint::Painting;
 use super::loras::LoraSelection;
 use super::networks::Networks;
 use super::noise::Noise;
+use super::order::Order;
 use super::pass::{Pass, Sampling};
 use super::plan::Plan;
 use super::residence::Network;

@@ -17,7 +17,7 @@ mod tiff;
 mod webp;
 
 use crate::format::PictureFormat;
-use afterimage_core::{Error, Picture, PictureLimits, Reading, Result};
+use afterimage_core::{Error, FileReading, Picture, PictureLimits, Result};
 use defect::Defect;
 use header::accepted_format;
 pub use header::{PictureHeader, read_header};
@@ -70,10 +70,15 @@ pub fn decode_source(bytes: &[u8], source_name: &str, limits: &PictureLimits) ->
 ///
 /// # Errors
 /// As for [`decode`]; also for a mask without the transparency that is to be read.
-pub fn decode_as(bytes: &[u8], source_name: &str, limits: &PictureLimits, reading: Reading) -> Result<SourcePicture> {
+pub fn decode_as(
+    bytes: &[u8],
+    source_name: &str,
+    limits: &PictureLimits,
+    reading: FileReading,
+) -> Result<SourcePicture> {
     let reading = match reading {
-        Reading::Picture => return decode_source(bytes, source_name, limits),
-        Reading::Mask(reading) => reading,
+        FileReading::Picture => return decode_source(bytes, source_name, limits),
+        FileReading::Mask(reading) => reading,
     };
     let format = accepted_format(bytes, source_name, limits)?;
     let decoded = samples_of(format, bytes, source_name, limits)?;

@@ -6,7 +6,8 @@ use crate::parameters::common::{
     BALANCE, IMAGE_WEIGHTS, KEEP_OUTSIDE, MASK_BLUR, MASK_CROP, REDUX_SPANS, VARIATION_SEED, VARIATION_STRENGTH,
 };
 use afterimage_core::{
-    Balance, Field, GenerationRequest, InpaintSettings, MaskReading, Role, Size, Task, VariationSeed, VariationSettings,
+    Field, GenerationRequest, InpaintSettings, MaskReading, PictureBalance, PictureRole, Size, Task, VariationSeed,
+    VariationSettings,
 };
 
 /// What a model does with its parameters.
@@ -24,16 +25,18 @@ const WITHOUT_PICTURE: Size = Size::new(1024, 1024);
 /// The request that `values` describe, of pictures in these roles: `prompt`, `strength`, `num_inference_steps`, `guidance_scale`, `num_images`,
 /// `seed`, `loras` and `enable_safety_checker`. Without a `size` the result of image-to-image has its picture's; results of a model
 /// without the last are checked.
-pub fn generation(flow: Flow, values: &Values, size: Option<Size>, roles: &[Role]) -> GenerationRequest {
+pub fn generation(flow: Flow, values: &Values, size: Option<Size>, roles: &[PictureRole]) -> GenerationRequest {
     let strength = values.number("strength").unwrap_or(0.8);
     let (task, size) = match flow {
-        Flow::Variation => (Task::Variation(variation(values, roles.contains(&Role::Start).then_some(strength))), size),
-        Flow::ImageToImage if roles.contains(&Role::Mask) => (Task::Inpaint(inpainting(values, strength)), size),
+        Flow::Variation => {
+            (Task::Variation(variation(values, roles.contains(&PictureRole::Start).then_some(strength))), size)
+        }
+        Flow::ImageToImage if roles.contains(&PictureRole::Mask) => (Task::Inpaint(inpainting(values, strength)), size),
         Flow::ImageToImage if !roles.is_empty() => (Task::ImageToImage { strength }, size),
         Flow::ImageToImage => (Task::TextToImage, Some(size.unwrap_or(WITHOUT_PICTURE))),
     };
     let mut request = GenerationRequest::new(task);
-    if roles.iter().any(|role| *role != Role::Picture) {
+    if roles.iter().any(|role| *role != PictureRole::Picture) {
         request.roles = roles.to_vec();
     }
     let near = values.number(VARIATION_STRENGTH).filter(|strength| *strength > 0.0);
@@ -63,8 +66,8 @@ fn variation(values: &Values, start_strength: Option<f64>) -> VariationSettings 
         values.number("redux_strength").unwrap_or(default.redux_strength),
         values.number("redux_downsample").unwrap_or(default.redux_downsample),
     );
-    let balance = values.text(BALANCE).and_then(Balance::named);
-    let (redux_strength, redux_downsample) = balance.map_or(own, Balance::settings);
+    let balance = values.text(BALANCE).and_then(PictureBalance::named);
+    let (redux_strength, redux_downsample) = balance.map_or(own, PictureBalance::settings);
     VariationSettings {
         image_weights: values.numbers(IMAGE_WEIGHTS).to_vec(),
         redux_strength,
@@ -129,7 +132,7 @@ mod tests {
         let models = wavespeed::MODELS.iter().chain(&fal::MODELS);
         for model in models.filter(|model| model.flow == Flow::Variation) {
             let values = parse_with(Numbers::OrText, &model.parameters(), fields.as_object().unwrap()).unwrap();
-            let request = generation(model.flow, &values, None, &[Role::Picture]);
+            let request = generation(model.flow, &values, None, &[PictureRole::Picture]);
             // The ultra model has a name of the service's own for it.
             let has_own_strength = model.parameters().iter().any(|it| it.name == "image_prompt_strength");
             let expected = VariationSettings {
@@ -151,7 +154,7 @@ mod tests {
             let is_checked = |switch| {
                 let body = json!({"image": "x", "image_url": "x", "prompt": "p", "enable_safety_checker": switch});
                 let values = parse_with(Numbers::OrText, &parameters, body.as_object().unwrap()).unwrap();
-                generation(model.flow, &values, None, &[Role::Picture]).check_safety
+                generation(model.flow, &values, None, &[PictureRole::Picture]).check_safety
             };
             assert!(is_checked(json!(null)) && is_checked(json!(true)), "{}", model.id);
             let has_switch = parameters.iter().any(|parameter| parameter.name == "enable_safety_checker");

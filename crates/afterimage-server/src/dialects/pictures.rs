@@ -3,7 +3,7 @@
 use crate::intake::{Intake, RequestPicture, take_text};
 use crate::parameters::Values;
 use crate::refusal::Refusal;
-use afterimage_core::Role;
+use afterimage_core::PictureRole;
 use afterimage_jobs::KeyId;
 use bytes::Bytes;
 
@@ -32,14 +32,14 @@ pub struct TakenPictures {
     /// In the order in which the engine wants them.
     pub pictures: Vec<RequestPicture>,
     /// What each is for.
-    pub roles: Vec<Role>,
+    pub roles: Vec<PictureRole>,
 }
 
 /// Stands for no mask in a list of them.
 const NO_MASK: &str = "none";
 
 /// The texts of a request's pictures, each with its place, `images[0]`, and its role.
-fn named<'a>(values: &'a Values, names: &PictureNames) -> Vec<(String, &'a str, Role)> {
+fn named<'a>(values: &'a Values, names: &PictureNames) -> Vec<(String, &'a str, PictureRole)> {
     let masks = values.texts(names.masks);
     let first = values.text(names.first).map(|text| (names.first.to_owned(), text));
     let further = values.texts(names.further).iter().enumerate();
@@ -47,18 +47,18 @@ fn named<'a>(values: &'a Values, names: &PictureNames) -> Vec<(String, &'a str, 
     let mut all = Vec::new();
     let mut count = 0;
     for (index, (place, text)) in first.into_iter().chain(further).enumerate() {
-        all.push((place, text, Role::Picture));
+        all.push((place, text, PictureRole::Picture));
         if let Some(mask) = masks.get(index).filter(|mask| mask.trim() != NO_MASK) {
-            all.push((format!("{}[{index}]", names.masks), mask, Role::PictureMask));
+            all.push((format!("{}[{index}]", names.masks), mask, PictureRole::PictureMask));
         }
         count = index + 1;
     }
     // One too many belongs to nothing, which the check of the request says.
     if let Some(mask) = masks.get(count) {
         let place = format!("{}[{count}]", names.masks);
-        all.extend(vec![(place, mask.as_str(), Role::PictureMask); 2]);
+        all.extend(vec![(place, mask.as_str(), PictureRole::PictureMask); 2]);
     }
-    for (name, role) in [(names.start, Role::Start), (names.mask, Role::Mask)] {
+    for (name, role) in [(names.start, PictureRole::Start), (names.mask, PictureRole::Mask)] {
         all.extend(values.text(name).map(|text| (name.to_owned(), text, role)));
     }
     all
@@ -90,20 +90,20 @@ mod tests {
     use crate::parameters::parse;
     use serde_json::{Value, json};
 
-    fn roles(model: usize, body: &Value) -> Vec<(String, String, Role)> {
+    fn roles(model: usize, body: &Value) -> Vec<(String, String, PictureRole)> {
         let parameters = wavespeed::MODELS[model].parameters();
         let values = parse(&parameters, body.as_object().unwrap()).unwrap();
         let names = named(&values, &PLAIN_NAMES);
         names.into_iter().map(|(place, text, role)| (place, text.to_owned(), role)).collect()
     }
 
-    fn place(place: &str, text: &str, role: Role) -> (String, String, Role) {
+    fn place(place: &str, text: &str, role: PictureRole) -> (String, String, PictureRole) {
         (place.to_owned(), text.to_owned(), role)
     }
 
     #[test]
     fn each_picture_is_followed_by_its_mask() {
-        use Role::{Mask, Picture, PictureMask, Start};
+        use PictureRole::{Mask, Picture, PictureMask, Start};
         assert_eq!(roles(0, &json!({"image": "a"})), [place("image", "a", Picture)]);
         let body = json!({"image": "a", "images": ["b"], "image_masks": ["none", "m"], "init_image": "s"});
         let expected = [

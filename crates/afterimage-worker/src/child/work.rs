@@ -4,7 +4,7 @@ use super::outbox::ReportSender;
 use super::pulse::Pulse;
 use crate::frame::Frame;
 use crate::protocol::{JobNumber, Report, Work};
-use afterimage_core::{Error, GenerationFacts, OutputFormat, Picture, PictureLimits, Result, Role, Stage};
+use afterimage_core::{Error, GenerationFacts, OutputFormat, Picture, PictureLimits, PictureRole, Result, Stage};
 use afterimage_engine::{Engine, MetadataLevel, Observer, encode_pictures};
 use afterimage_imaging::{OutputMetadata, decode_as, encode};
 use afterimage_jobs::{Failure, FailureKind};
@@ -79,11 +79,11 @@ fn decode_sources(work: &Work, reporter: &Reporter) -> Result<Vec<Picture>> {
             return Err(Error::Cancelled);
         }
         let name = match work.request.role(index) {
-            Role::Mask => "mask".to_owned(),
-            Role::PictureMask => "image mask".to_owned(),
-            Role::Start => "the picture to start from".to_owned(),
-            Role::Picture if several => format!("picture {}", index + 1),
-            Role::Picture => String::new(),
+            PictureRole::Mask => "mask".to_owned(),
+            PictureRole::PictureMask => "image mask".to_owned(),
+            PictureRole::Start => "the picture to start from".to_owned(),
+            PictureRole::Picture if several => format!("picture {}", index + 1),
+            PictureRole::Picture => String::new(),
         };
         let reading = work.request.reading(index);
         Ok(decode_as(bytes, &name, &PictureLimits::default(), reading)?.picture)

@@ -7,7 +7,7 @@ use crate::hub_files::HubFlags;
 use crate::many_flags::ManyFlags;
 use crate::origin::{Origin, Origins};
 use crate::safety_flags::CheckerFlags;
-use afterimage_core::{GenerationRequest, OutputFormat, Role, Task, limits};
+use afterimage_core::{GenerationRequest, OutputFormat, PictureRole, Task, limits};
 use afterimage_engine::{CacheThreshold, DtypeChoice, Engine, EngineOptions, Recorded};
 use afterimage_imaging::{PictureFormat, read_parameters};
 use clap::{Args, ValueEnum};
@@ -103,11 +103,11 @@ impl Again {
 /// What `request` was made of, for people.
 fn needed_pictures(request: &GenerationRequest) -> String {
     if !request.roles.is_empty() {
-        let name = |role: &Role| match role {
-            Role::Picture => "a picture",
-            Role::PictureMask => "its mask",
-            Role::Start => "what it started from",
-            Role::Mask => "a mask",
+        let name = |role: &PictureRole| match role {
+            PictureRole::Picture => "a picture",
+            PictureRole::PictureMask => "its mask",
+            PictureRole::Start => "what it started from",
+            PictureRole::Mask => "a mask",
         };
         return request.roles.iter().map(name).collect::<Vec<_>>().join(", ");
     }

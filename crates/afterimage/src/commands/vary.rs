@@ -49,6 +49,7 @@ pub struct Vary {
         long,
         env = "AFTERIMAGE_EMPTY_PROMPT",
         hide_env_values = true,
+        hide_short_help = true,
         value_name = "WHAT",
         default_value = "encode"
     )]

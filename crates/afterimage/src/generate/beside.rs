@@ -3,7 +3,7 @@
 use super::sources::Sources;
 use crate::failure::CommandFailure;
 use crate::origin::Origins;
-use afterimage_core::Role;
+use afterimage_core::PictureRole;
 use std::path::{Path, PathBuf};
 
 /// What stands for a picture without a mask.
@@ -30,7 +30,7 @@ impl BesidePictures {
         &self,
         sources: Sources,
         origins: &Origins,
-    ) -> Result<(Sources, Vec<Role>, Vec<PathBuf>), CommandFailure> {
+    ) -> Result<(Sources, Vec<PictureRole>, Vec<PathBuf>), CommandFailure> {
         let together = match &sources {
             Sources::Together { paths, .. } => paths.len(),
             Sources::Each(_) => 1,
@@ -43,14 +43,14 @@ impl BesidePictures {
         }
         let mask_of = |index: usize| self.image_masks.get(index).filter(|mask| *mask != Path::new(NO_MASK));
         let behind = || {
-            let named = [(self.start.clone(), Role::Start), (self.mask.clone(), Role::Mask)];
+            let named = [(self.start.clone(), PictureRole::Start), (self.mask.clone(), PictureRole::Mask)];
             named.into_iter().filter_map(|(path, role)| Some((path?, role)))
         };
-        let of_picture = |index: usize| mask_of(index).map(|mask| (mask.clone(), Role::PictureMask));
+        let of_picture = |index: usize| mask_of(index).map(|mask| (mask.clone(), PictureRole::PictureMask));
         Ok(match sources {
             Sources::Together { paths, named_after } => {
                 let with_mask = |(index, path): (usize, PathBuf)| {
-                    [Some((path, Role::Picture)), of_picture(index)].into_iter().flatten()
+                    [Some((path, PictureRole::Picture)), of_picture(index)].into_iter().flatten()
                 };
                 let all = paths.into_iter().enumerate().flat_map(with_mask).chain(behind());
                 let (paths, roles) = all.unzip();
@@ -58,13 +58,13 @@ impl BesidePictures {
             }
             Sources::Each(each) => {
                 let (beside, roles): (Vec<_>, Vec<_>) = of_picture(0).into_iter().chain(behind()).unzip();
-                (Sources::Each(each), needed([vec![Role::Picture], roles].concat()), beside)
+                (Sources::Each(each), needed([vec![PictureRole::Picture], roles].concat()), beside)
             }
         })
     }
 }
 
 /// `roles`, unless they say nothing.
-fn needed(roles: Vec<Role>) -> Vec<Role> {
-    if roles.iter().all(|role| *role == Role::Picture) { Vec::new() } else { roles }
+fn needed(roles: Vec<PictureRole>) -> Vec<PictureRole> {
+    if roles.iter().all(|role| *role == PictureRole::Picture) { Vec::new() } else { roles }
 }

@@ -1,6 +1,6 @@
 //! `--grid`: a table of pictures over one setting or two.
 
-use afterimage_core::{Balance, Error, GenerationRequest, Picture, Task, VariationSeed};
+use afterimage_core::{Error, GenerationRequest, Picture, PictureBalance, Task, VariationSeed};
 
 /// Values of one setting, at most.
 const MOST_VALUES: usize = 32;
@@ -16,7 +16,7 @@ pub enum GridSetting {
     ReduxDownsample,
     VariationSeed,
     VariationStrength,
-    /// Its values are places in [`Balance::ALL`].
+    /// Its values are places in [`PictureBalance::ALL`].
     Balance,
 }
 
@@ -68,7 +68,7 @@ impl GridSetting {
             (Self::VariationSeed, _) => near(request).seed = Some(value as u64),
             (Self::VariationStrength, _) => near(request).strength = value,
             (Self::Balance, Task::Variation(settings)) => {
-                let Some(level) = Balance::ALL.get(value as usize) else { return false };
+                let Some(level) = PictureBalance::ALL.get(value as usize) else { return false };
                 (settings.redux_strength, settings.redux_downsample) = level.settings();
             }
             (Self::Strength | Self::ReduxStrength | Self::ReduxDownsample | Self::Balance, _) => return false,
@@ -92,7 +92,7 @@ pub struct GridAxis {
 impl GridAxis {
     /// `seed 1`, `seed 2`, …
     fn names(&self) -> Vec<String> {
-        let shown = |value: &f64| match Balance::ALL.get(*value as usize) {
+        let shown = |value: &f64| match PictureBalance::ALL.get(*value as usize) {
             Some(level) if self.setting == GridSetting::Balance => level.name().to_owned(),
             _ => value.to_string(),
         };
@@ -114,9 +114,9 @@ pub fn axis(text: &str) -> Result<GridAxis, String> {
     let setting = setting.ok_or_else(|| format!("{name:?} is no setting of a table; there are {}", names()))?;
     let mut list = Vec::new();
     if setting == GridSetting::Balance {
-        let place = |word: &str| Balance::ALL.iter().position(|level| level.name() == word.trim());
+        let place = |word: &str| PictureBalance::ALL.iter().position(|level| level.name() == word.trim());
         for word in values.split(',') {
-            let levels = || Balance::ALL.map(Balance::name).join(", ");
+            let levels = || PictureBalance::ALL.map(PictureBalance::name).join(", ");
             list.push(
                 place(word).ok_or_else(|| format!("{name}: {word:?} is no level; there are {}", levels()))? as f64
             );
@@ -286,7 +286,10 @@ mod tests {
                 other => panic!("{other:?}"),
             })
             .collect();
-        assert_eq!(settings, [Balance::Picture, Balance::Even, Balance::Prompt].map(Balance::settings));
+        assert_eq!(
+            settings,
+            [PictureBalance::Picture, PictureBalance::Even, PictureBalance::Prompt].map(PictureBalance::settings)
+        );
     }
 
     #[test]

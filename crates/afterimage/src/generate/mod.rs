@@ -29,7 +29,7 @@ use crate::hub_files::HubFlags;
 use crate::many_flags::ManyFlags;
 use crate::origin::Origins;
 use crate::safety_flags::CheckerFlags;
-use afterimage_core::{GenerationRequest, Role, Task};
+use afterimage_core::{GenerationRequest, PictureRole, Task};
 use afterimage_engine::{Engine, EngineOptions};
 use grid::{GridAxis, SettingsGrid};
 use items::Items;
@@ -150,7 +150,7 @@ impl GenerationRun<'_> {
         (pictures, axes)
     }
 
-    fn wanted(&self, axes: &[GridAxis], roles: Vec<Role>) -> Result<WantedPictures, CommandFailure> {
+    fn wanted(&self, axes: &[GridAxis], roles: Vec<PictureRole>) -> Result<WantedPictures, CommandFailure> {
         let refuse = |problem: String| CommandFailure::bad_input(self.origins.subject("grid"), problem);
         let request = GenerationRequest { roles, ..self.request() };
         let Some(grid) = SettingsGrid::new(axes).map_err(refuse)? else {

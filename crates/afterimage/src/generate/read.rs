@@ -2,7 +2,7 @@
 
 use crate::failure::CommandFailure;
 use crate::origin::Origins;
-use afterimage_core::{GenerationRequest, PictureLimits, Reading};
+use afterimage_core::{FileReading, GenerationRequest, PictureLimits};
 use afterimage_imaging::{SourcePicture, read_file_as, read_stream};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,10 +32,10 @@ pub fn check_standard_input(sources: &[PathBuf]) -> Result<(), CommandFailure> {
 
 /// Reads a picture from a file, or from standard input for `-`.
 pub fn read_picture(source: &Path) -> afterimage_core::Result<SourcePicture> {
-    read_as(source, Reading::Picture)
+    read_as(source, FileReading::Picture)
 }
 
-fn read_as(source: &Path, reading: Reading) -> afterimage_core::Result<SourcePicture> {
+fn read_as(source: &Path, reading: FileReading) -> afterimage_core::Result<SourcePicture> {
     let limits = PictureLimits::default();
     if source == Path::new("-") {
         read_stream(io::stdin().lock(), "standard input", &limits, reading)

@@ -12,7 +12,7 @@ fn files_that_cannot_be_used() {
     for contents in [
         "stepz = 4",
         "num_images = 2",
-        "[vary]\nstrength = 0.5",
+        "[vary]\nrepeat = 3",
         "[vary]\nsteps = 4\n[vary.deeper]\nsteps = 4",
         "[paint]\nsteps = 4",
         "vary = 4",

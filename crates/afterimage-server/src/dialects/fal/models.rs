@@ -7,7 +7,7 @@ use crate::parameters::common::{
     strength, variation_controls,
 };
 use crate::parameters::{Kind, Parameter, Values};
-use afterimage_core::{Enlarge, Field, GenerationRequest, Role, Size, Task};
+use afterimage_core::{Enlarge, Field, GenerationRequest, PictureRole, Size, Task};
 
 /// All models.
 pub static MODELS: [Model; 6] = [
@@ -211,7 +211,7 @@ fn acceleration() -> Parameter {
 }
 
 /// The request that `values` of `model` describe, of pictures in these roles.
-pub fn request(model: &Model, values: &Values, roles: &[Role]) -> GenerationRequest {
+pub fn request(model: &Model, values: &Values, roles: &[PictureRole]) -> GenerationRequest {
     let mut request = generation(model.flow, values, values.size("image_size"), roles);
     if model.id != ULTRA {
         return request;
@@ -269,7 +269,7 @@ mod tests {
     fn made(id: &str, body: &Value) -> GenerationRequest {
         let model = Model::find(&MODELS, id).unwrap();
         let values = parse_with(Numbers::OrText, &model.parameters(), body.as_object().unwrap()).unwrap();
-        request(model, &values, &[Role::Picture])
+        request(model, &values, &[PictureRole::Picture])
     }
 
     #[test]

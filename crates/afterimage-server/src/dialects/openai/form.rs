@@ -9,7 +9,7 @@ use crate::intake::{Intake, RequestPicture, take_bytes, take_text_as};
 use crate::parameters::{Kind, Parameter};
 use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
-use afterimage_core::{MaskReading, Reading, Role};
+use afterimage_core::{FileReading, MaskReading, PictureRole};
 use afterimage_jobs::KeyId;
 use axum::body::Body;
 use axum::http::HeaderMap;
@@ -120,11 +120,12 @@ impl Form {
             return Err(Problem::new("mask", ProblemKind::Malformed, message).into());
         }
         let body = self.body.clone();
-        let mut taken = TakenPictures { pictures: vec![self.picture(intake, key).await?], roles: vec![Role::Picture] };
+        let mut taken =
+            TakenPictures { pictures: vec![self.picture(intake, key).await?], roles: vec![PictureRole::Picture] };
         if let Some(mask) = mask {
-            let mask = take(intake, key, "mask", mask, Reading::Mask(MaskReading::Transparency)).await?;
+            let mask = take(intake, key, "mask", mask, FileReading::Mask(MaskReading::Transparency)).await?;
             taken.pictures.push(mask.holding(&body));
-            taken.roles.push(Role::Mask);
+            taken.roles.push(PictureRole::Mask);
         }
         Ok(taken)
     }
@@ -137,7 +138,7 @@ impl Form {
             let message = format!("{count} pictures were sent; exactly one is taken");
             return Err(Problem::new("image", kind, message).into());
         };
-        Ok(take(intake, key, "image", sent, Reading::Picture).await?.holding(&self.body))
+        Ok(take(intake, key, "image", sent, FileReading::Picture).await?.holding(&self.body))
     }
 }
 
@@ -147,7 +148,7 @@ async fn take(
     key: &KeyId,
     field: &str,
     sent: Sent,
-    reading: Reading,
+    reading: FileReading,
 ) -> Result<RequestPicture, Refusal> {
     match sent {
         Sent::Text { field, text } => take_text_as(intake, key, &field, &text, reading).await,

@@ -156,13 +156,13 @@ fn response_format(flow: Flow, values: &Values, format_is_given: bool) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use afterimage_core::{Role, Size};
+    use afterimage_core::{PictureRole, Size};
     use serde_json::json;
 
     fn request(flow: Flow, fields: &Value) -> afterimage_core::GenerationRequest {
         let parameters = models::form_parameters(flow, Base::OpenAi);
         let values = parse_with(Numbers::OrText, &parameters, fields.as_object().unwrap()).unwrap();
-        generation(flow, &values, values.size("size"), &[Role::Picture])
+        generation(flow, &values, values.size("size"), &[PictureRole::Picture])
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::intake::{Intake, take_text};
 use crate::parameters::{Numbers, Values, echo, parse_with};
 use crate::refusal::Refusal;
 use crate::submit::{Submission, submit};
-use afterimage_core::{OutputFormat, Role, Size};
+use afterimage_core::{OutputFormat, PictureRole, Size};
 use afterimage_jobs::{ApiKey, KeyId, Priority, Webhook};
 use axum::Json;
 use axum::body::Body;
@@ -118,7 +118,7 @@ impl CheckedRequest {
         let (object, bytes) = read_object(&intake.bodies, key, headers, body, fields).await?;
         let values = parse_with(Numbers::OrText, &parameters, &object)?;
         let picture = take_text(intake, key, "image", values.text("image").unwrap_or_default()).await?;
-        let pictures = TakenPictures { pictures: vec![picture.holding(&bytes)], roles: vec![Role::Picture] };
+        let pictures = TakenPictures { pictures: vec![picture.holding(&bytes)], roles: vec![PictureRole::Picture] };
         Ok(Self { input: echo(&parameters, &object), values, pictures, fingerprint: bytes })
     }
 }

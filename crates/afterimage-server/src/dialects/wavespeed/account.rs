@@ -12,7 +12,7 @@ use crate::model_sets::ModelSets;
 use crate::parameters::{Parameter, json_schema, parse};
 use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
-use afterimage_core::Role;
+use afterimage_core::PictureRole;
 use afterimage_jobs::{ApiKey, Store};
 use axum::Json;
 use axum::extract::{Extension, Request, State};
@@ -174,8 +174,12 @@ async fn price_of_request(
         Some(text) => Some(take_text(intake, &key.id, "image", text).await?),
         None => None,
     };
-    let request =
-        generation(model.flow, &values, values.size("size"), if picture.is_some() { &[Role::Picture] } else { &[] });
+    let request = generation(
+        model.flow,
+        &values,
+        values.size("size"),
+        if picture.is_some() { &[PictureRole::Picture] } else { &[] },
+    );
     let size = picture.as_ref().and_then(RequestPicture::size);
     Ok((model, dollars(quote(rates, &request, size))))
 }

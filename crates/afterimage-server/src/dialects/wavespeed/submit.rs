@@ -105,13 +105,13 @@ fn base64_with_webhook() -> Response {
 mod tests {
     use super::*;
     use crate::dialects::generation;
-    use afterimage_core::{GenerationRequest, Role, Size, Task};
+    use afterimage_core::{GenerationRequest, PictureRole, Size, Task};
     use serde_json::json;
 
     fn request(model: &str, body: &Value, with_picture: bool) -> GenerationRequest {
         let model = Model::find(&MODELS, model).unwrap();
         let values = parse(&model.parameters(), body.as_object().unwrap()).unwrap();
-        generation(model.flow, &values, values.size("size"), if with_picture { &[Role::Picture] } else { &[] })
+        generation(model.flow, &values, values.size("size"), if with_picture { &[PictureRole::Picture] } else { &[] })
     }
 
     #[test]
