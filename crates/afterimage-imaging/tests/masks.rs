@@ -1,5 +1,7 @@
 //! Masks against diffusers' `VaeImageProcessor` and Pillow: `fixtures/masks.json`, made by `make_masks.py`.
 
+#![expect(clippy::unwrap_used, reason = "a failure in a helper is a failure of the test")]
+
 use afterimage_imaging::{Filter, MaskRegion, Picture, Size, blend, fill_resize, gaussian_blur, luma, paste, resize};
 use serde::Deserialize;
 

@@ -147,6 +147,7 @@ mod tests {
             cache_threshold: None,
             loras: Vec::new(),
             seed: u64::MAX,
+            variation_seed: None,
             size,
             steps_run: 2,
             enlarge: Enlarge::Auto,

@@ -383,10 +383,11 @@ mod tests {
     #[test]
     fn a_strength_may_have_parts() {
         let parsed = redux_strength("0.8,0.2@0.5:1, 0@0:0.25").unwrap();
-        assert_eq!(parsed.whole, 0.8);
-        let spans: Vec<_> = parsed.spans.iter().map(|span| [span.start, span.end, span.strength]).collect();
-        assert_eq!(spans, [[0.5, 1.0, 0.2], [0.0, 0.25, 0.0]]);
-        assert_eq!(redux_strength("0.5@0:1").unwrap().whole, 1.0);
+        let span = |start, end, strength| StrengthSpan { start, end, strength };
+        let expected = ReduxStrength { whole: 0.8, spans: vec![span(0.5, 1.0, 0.2), span(0.0, 0.25, 0.0)] };
+        assert_eq!(parsed, expected);
+        let alone = ReduxStrength { whole: 1.0, spans: vec![span(0.0, 1.0, 0.5)] };
+        assert_eq!(redux_strength("0.5@0:1"), Ok(alone));
         for text in ["", "0.5,0.6", "2", "0.5@1", "0.5@0:2", "0.5@a:b", "@0:1", "0.5@0:1@"] {
             assert!(redux_strength(text).is_err(), "{text}");
         }

@@ -69,7 +69,9 @@ pub fn downsample_masked(tokens: &[f32], weights: &[f32], from: usize, to: usize
     let counts = area_average(weights, [from; 2], [to; 2]);
     for (token, count) in averages.chunks_exact_mut(width).zip(&counts) {
         if *count > 0.0 {
-            token.iter_mut().for_each(|value| *value /= count);
+            for value in token {
+                *value /= count;
+            }
         }
     }
     (averages, counts)

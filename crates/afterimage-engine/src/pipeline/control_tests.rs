@@ -97,7 +97,7 @@ fn the_darker_a_mask_the_less_its_picture_counts() {
         (relative_difference(&found, &full), relative_difference(&found, &nothing))
     };
     let levels = [255, 192, 128, 64, 16, 1].map(distances);
-    assert_eq!(levels[0].0, 0.0, "white is no mask");
+    assert!(levels[0].0 <= 0.0, "white is no mask");
     assert!(levels.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 > pair[1].1), "{levels:?}");
     assert!(relative_difference(&whole, &nothing) > 0.0);
 }

@@ -1,7 +1,8 @@
 //! What rounding does to pictures: the embedded model in narrow numbers beside itself in f32.
 
 use super::encodings::Encodings;
-use super::generate::{Order, generate};
+use super::generate::generate;
+use super::order::Order;
 use super::{ModelFiles, Networks};
 use crate::observer::Silent;
 use crate::options::{DtypeChoice, EngineOptions};

@@ -1,9 +1,10 @@
 //! The whole pipeline at FLUX.1-dev's true size on a device that owns no numbers, with weights that nobody stored.
 
 use super::encodings::Encodings;
-use super::generate::{Order, generate};
+use super::generate::generate;
 use super::model_files::ModelFiles;
 use super::networks::{ImageEncoders, Networks, TextEncoders};
+use super::order::Order;
 use crate::config::{FluxConfig, SchedulerConfig, VaeConfig};
 use crate::generation::Generation;
 use crate::models::flux::FluxTransformer;

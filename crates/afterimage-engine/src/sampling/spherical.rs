@@ -23,7 +23,6 @@ pub fn spherical_mix(from: &[f32], to: &[f32], strength: f64) -> Vec<f32> {
 }
 
 #[cfg(test)]
-#[expect(clippy::float_cmp, reason = "the compared numbers are exact")]
 mod tests {
     use super::super::TorchGenerator;
     use super::*;

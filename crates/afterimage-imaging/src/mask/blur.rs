@@ -14,7 +14,7 @@ const WEIGHT_BITS: u32 = 24;
 /// outermost pixels go on.
 pub fn gaussian_blur(picture: &Picture, radius: f64) -> Picture {
     let boxed = box_radius(radius as f32);
-    if !(boxed > 0.0) {
+    if boxed.is_nan() || boxed <= 0.0 {
         return picture.clone();
     }
     let (width, height) = (picture.width() as usize, picture.height() as usize);

@@ -93,37 +93,44 @@ fn grown([mut start, mut end]: Span, more: i64, side: i64) -> Span {
 pub fn fill_resize(picture: &Picture, size: Size, filter: Filter) -> Result<Picture> {
     let inner = shaped(picture.size(), size, Fit::Within);
     let resized = resize(picture, inner, filter)?;
-    let wider =
-        f64::from(size.width) / f64::from(size.height) < f64::from(picture.width()) / f64::from(picture.height());
     let corner = centred(inner, size);
     let mut out = canvas(size, &resized, corner)?;
+    let [left, top] = corner.map(|side| side.max(0) as usize);
     let (width, height) = (size.width as usize, size.height as usize);
-    let [before, after] = if wider {
-        [corner[1].max(0) as usize, (corner[1] + i64::from(inner.height)) as usize]
+    let (inner_width, inner_height) = (inner.width as usize, inner.height as usize);
+    let ratio = |size: Size| f64::from(size.width) / f64::from(size.height);
+    // As many lines are filled behind the picture as before it; a last one of an odd number stays black.
+    let behind = |before: usize, inner: usize, side: usize| (before + inner)..(2 * before + inner).min(side);
+    if ratio(size) < ratio(picture.size()) {
+        for y in (0..top).chain(behind(top, inner_height, height)) {
+            for x in 0..width {
+                let pixel =
+                    beyond(&resized, inner_height, |depth| [x, if y < top { depth } else { inner_height - 1 - depth }]);
+                out[3 * (y * width + x)..][..3].copy_from_slice(&pixel);
+            }
+        }
     } else {
-        [corner[0].max(0) as usize, (corner[0] + i64::from(inner.width)) as usize]
-    };
-    // As many are filled behind the picture as before it; a last one of an odd number stays black.
-    let lines = if wider { height } else { width };
-    for line in (0..before).chain(after..(after + before).min(lines)) {
-        let is_first = line < before;
-        for along in 0..if wider { width } else { height } {
-            let at = |depth: usize| {
-                let inner_side = if wider { inner.height } else { inner.width } as usize;
-                let depth = if is_first { depth } else { inner_side - 1 - depth };
-                let (x, y) = if wider { (along, depth) } else { (depth, along) };
-                let index = 3 * (y * resized.width() as usize + x);
-                &resized.rgb()[index..index + 3]
-            };
-            let deep = (if wider { inner.height } else { inner.width }) > 1;
-            let (x, y) = if wider { (along, line) } else { (line, along) };
-            let target = &mut out[3 * (y * width + x)..][..3];
-            for channel in 0..3 {
-                target[channel] = if deep { edge(at(0)[channel], at(1)[channel]) } else { at(0)[channel] };
+        for x in (0..left).chain(behind(left, inner_width, width)) {
+            for y in 0..height {
+                let pixel =
+                    beyond(&resized, inner_width, |depth| [if x < left { depth } else { inner_width - 1 - depth }, y]);
+                out[3 * (y * width + x)..][..3].copy_from_slice(&pixel);
             }
         }
     }
     Picture::from_rgb(size.width, size.height, out).ok_or_else(|| Error::internal("a filled picture is none"))
+}
+
+/// The pixel beyond the edge of `picture`, so many lines deep there, whose outermost pixel (0) and the one next to it (1)
+/// `at` tells.
+fn beyond(picture: &Picture, lines: usize, at: impl Fn(usize) -> [usize; 2]) -> [u8; 3] {
+    let pixel = |[x, y]: [usize; 2]| -> [u8; 3] {
+        let start = 3 * (y * picture.width() as usize + x);
+        std::array::from_fn(|channel| picture.rgb()[start + channel])
+    };
+    let outer = pixel(at(0));
+    let next = if lines > 1 { pixel(at(1)) } else { return outer };
+    std::array::from_fn(|channel| edge(outer[channel], next[channel]))
 }
 
 /// What Pillow's bicubic filter makes of a strip without any height at the edge: the outermost line and the next at half

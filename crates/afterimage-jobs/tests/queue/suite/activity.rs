@@ -21,8 +21,8 @@ async fn fail(harness: &Harness, key: &KeyId) -> JobId {
     id
 }
 
-fn named(id: &KeyId, name: &str) -> Option<NamedKey> {
-    Some(NamedKey { id: id.clone(), name: name.to_owned() })
+fn named(id: &KeyId, name: &str) -> NamedKey {
+    NamedKey { id: id.clone(), name: name.to_owned() }
 }
 
 const fn counts(jobs: u64, pictures: u64, failures: u64) -> UseCounts {
@@ -49,7 +49,7 @@ pub async fn what_keys_had_made_is_summed_by_day(mut harness: Harness) {
     // The answer of a worker that lost its lease counts for nothing.
     harness.store.succeed(&lease, result()).await.unwrap();
     harness.restart().await;
-    let used = |day, counts| DayUse { day, key: named(&key, "one"), counts };
+    let used = |day, counts| DayUse { day, key: Some(named(&key, "one")), counts };
     let (first, second) = (used(today, counts(2, 3, 1)), used(Day(today.0 + 1), counts(1, 1, 0)));
     assert_eq!(harness.store.daily_use(today, 10).await.unwrap(), [first.clone(), second.clone()]);
     assert_eq!(harness.store.daily_use(Day(today.0 + 1), 10).await.unwrap(), [second.clone()]);
@@ -75,9 +75,9 @@ pub async fn the_busiest_keys_are_told_apart(harness: Harness) {
     let tomorrow = Day(today.0 + 1);
     let expected = [
         used(today, None, counts(3, 3, 0)),
-        used(today, named(&third, "three"), counts(0, 0, 3)),
+        used(today, Some(named(&third, "three")), counts(0, 0, 3)),
         used(tomorrow, None, counts(1, 4, 0)),
-        used(tomorrow, named(&third, "three"), counts(1, 1, 0)),
+        used(tomorrow, Some(named(&third, "three")), counts(1, 1, 0)),
     ];
     assert_eq!(harness.store.daily_use(today, 1).await.unwrap(), expected);
     let all = harness.store.daily_use(today, 3).await.unwrap();
@@ -101,7 +101,7 @@ pub async fn failures_are_told_the_last_first(mut harness: Harness) {
     let ids: Vec<&JobId> = told.iter().map(|job| &job.id).collect();
     assert_eq!(ids, failed.iter().rev().collect::<Vec<_>>());
     let last = &told[0];
-    assert_eq!(Some(last.key.clone()), named(&harness.key, "one"));
+    assert_eq!(Some(last.key.clone()), Some(named(&harness.key, "one")));
     assert_eq!((last.kind, last.message.as_str()), (FailureKind::Engine, "it is broken"));
     assert_eq!((last.dialect.as_str(), last.model.as_str()), ("wavespeed", "wavespeed-ai/flux-redux-dev"));
     assert_eq!(last.finished_at, START.plus(Duration::from_secs(1)));

@@ -189,7 +189,13 @@ pub fn form_parameters(flow: Flow, base: Base) -> Vec<Parameter> {
         loras(),
         Parameter::optional("user", Kind::Text { max_bytes: NAME_BYTES }, "The caller's own end user."),
     ]);
-    parameters.extend(match flow {
+    parameters.extend(of_delivery(flow));
+    parameters
+}
+
+/// How results of a form reach the client, and whose they are.
+fn of_delivery(flow: Flow) -> Vec<Parameter> {
+    match flow {
         Flow::Variation => vec![Parameter::optional(
             "stream",
             Kind::Switch { default: false },
@@ -217,8 +223,7 @@ pub fn form_parameters(flow: Flow, base: Base) -> Vec<Parameter> {
                 "With `stream`: previews to send at most; there are fewer when the result is there sooner.",
             ),
         ],
-    });
-    parameters
+    }
 }
 
 /// Parameters of the native route.
