@@ -2,7 +2,9 @@
 // that are not behind the plainest form with --every-example only.
 
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { makeCertificate } from "../certificate.mjs";
 import { Clients } from "../clients.mjs";
 import { startProxy } from "../proxy.mjs";
@@ -55,6 +57,7 @@ function sizeOf(page, bytes) {
 async function runAll(visit, page, results, choice = {}) {
   const { dialects = DIALECTS, languages = LANGUAGES, size = [256, 256], variables = {} } = choice;
   const clients = new Clients(visit.options.clients);
+  const folder = await mkdtemp(join(tmpdir(), "masks-"));
   await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
   await page.locator("details.code summary").click();
   for (const dialect of dialects) {
@@ -62,13 +65,38 @@ async function runAll(visit, page, results, choice = {}) {
       const code = await copied(page, dialect, language);
       assert.ok(code, `${dialect} ${language}`);
       const environment = { AFTERIMAGE_API_KEY: visit.key, ...variables };
-      const left = await clients.run(dialect, language, code, { pictures: [PHOTO], variables: environment });
+      const masks = await savedMasks(page, folder);
+      const given = { pictures: [PHOTO, ...masks], variables: environment };
+      const left = await clients.run(dialect, language, code, given);
       assert.deepEqual([...left.keys()], results, `${dialect} ${language}`);
       for (const [name, bytes] of left)
         assert.deepEqual(await sizeOf(page, bytes), size, `${dialect} ${language}: ${name}`);
     }
   }
+  await rm(folder, { recursive: true });
   return `${dialects.length * languages.length} examples`;
+}
+
+/** The masks that the page gives for the example that it shows, as files of `folder`. */
+async function savedMasks(page, folder) {
+  const saved = [];
+  for (const button of await page.locator(".mask-files button").all()) {
+    const [download] = await Promise.all([page.waitForEvent("download"), button.click()]);
+    saved.push(join(folder, download.suggestedFilename()));
+    await download.saveAs(saved.at(-1));
+  }
+  return saved;
+}
+
+/** Paints all of the first picture's mask. */
+async function fillMask(page) {
+  await page
+    .getByRole("button", { name: /^Paint a mask on/ })
+    .first()
+    .click();
+  await page.getByRole("dialog").getByRole("button", { name: "Fill" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Use mask" }).click();
+  await page.locator(".picture-mask").waitFor();
 }
 
 /** Runs examples from a page over HTTPS. */
@@ -145,6 +173,29 @@ const furthermore = {
     await setNumber(page, "strength", 0.5);
     // The photograph's: there is no other.
     return runAll(visit, page, ["result-1.jpeg"], { size: [1024, 768] });
+  },
+
+  async "image-to-image under a mask"(visit) {
+    const page = await visit.ready();
+    await chooseModel(page, "image-to-image");
+    await addPhoto(page);
+    await fill(page);
+    await setNumber(page, "strength", 0.5);
+    await fillMask(page);
+    await setNumber(page, "mask_blur", 4);
+    return runAll(visit, page, ["result-1.jpeg"], { size: [1024, 768] });
+  },
+
+  async "a variation with a mask, a start and a second seed"(visit) {
+    const page = await visit.ready();
+    await addPhoto(page);
+    await fill(page);
+    await fillMask(page);
+    await page.locator("details.controls summary").click();
+    await page.getByRole("button", { name: "Use the first picture" }).click();
+    await page.getByLabel("Picture against prompt").selectOption("even");
+    await setNumber(page, "variation_strength", 0.1);
+    return runAll(visit, page, ["result-1.jpeg"]);
   },
 
   async "image-to-image from the prompt alone"(visit) {
