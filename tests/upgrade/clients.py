@@ -16,7 +16,7 @@ MODEL = "/api/v3/wavespeed-ai/flux-redux-dev"
 SIDE = 256
 
 # Seconds until a job has to have ended, with one worker left and other clients' jobs before it.
-ENDS_WITHIN = 120
+ENDS_WITHIN = 300
 
 # What clients do, and how often.
 KINDS = {"plain": 4, "twice": 3, "waits": 2, "uploads": 2, "cancels": 3}

@@ -8,14 +8,20 @@
 
 #[path = "server_failures/bucket.rs"]
 mod bucket;
+#[path = "server_failures/bucket_moods.rs"]
+mod bucket_moods;
 #[path = "server_failures/cards.rs"]
 mod cards;
 #[path = "server_failures/disk.rs"]
 mod disk;
+#[path = "../../afterimage-jobs/tests/support/faketime.rs"]
+mod faketime;
 #[path = "server_failures/fetching.rs"]
 mod fetching;
 #[path = "server_failures/hosts.rs"]
 mod hosts;
+#[path = "support/moody_bucket.rs"]
+mod moody_bucket;
 #[path = "support/picture_host.rs"]
 mod picture_host;
 #[path = "../../afterimage-jobs/tests/support/postgres.rs"]

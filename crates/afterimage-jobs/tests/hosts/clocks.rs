@@ -1,15 +1,11 @@
 //! A database whose clock jumps by five minutes while jobs run. The hosts keep theirs, and are wrong by as much then.
-//!
-//! The clock is that of `libfaketime`, which is loaded into the server's processes. Where there is none the tests say so
-//! and pass, unless `AFTERIMAGE_REQUIRE_FAKETIME` is set.
 
+use crate::faketime::FakeClock;
 use crate::host::{Host, blobs, database, job};
 use crate::postgres::{Server, server, unprivileged};
 use crate::waiting::until;
 use afterimage_jobs::{FetchStore, JobState, JobStore, Source};
-use std::path::PathBuf;
 use std::time::Duration;
-use tempfile::TempDir;
 
 /// How long a job waits at most for another worker when its own died and the clock jumped then.
 const RESCUED_WITHIN: Duration = Duration::from_secs(30);
@@ -17,38 +13,23 @@ const RESCUED_WITHIN: Duration = Duration::from_secs(30);
 /// A database with a clock that can be set.
 struct SkewedDatabase {
     server: Server,
-    folder: TempDir,
+    clock: FakeClock,
     address: String,
 }
 
 impl SkewedDatabase {
     async fn start() -> Option<Self> {
-        let Some(library) = library() else {
-            assert!(std::env::var_os("AFTERIMAGE_REQUIRE_FAKETIME").is_none(), "libfaketime is not installed");
-            eprintln!("skipped: no libfaketime here");
-            return None;
-        };
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("clock"), "+0\n").unwrap();
-        unprivileged(folder.path());
-        let variable = |name: &str, value: String| (name.to_owned(), value);
-        let server = Server::start_in(vec![
-            variable("LD_PRELOAD", library.display().to_string()),
-            variable("FAKETIME_TIMESTAMP_FILE", folder.path().join("clock").display().to_string()),
-            // A machine has one clock: with the setting kept for a second, each of the server's processes has its own.
-            variable("FAKETIME_NO_CACHE", "1".to_owned()),
-            variable("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
-        ])?;
+        let clock = FakeClock::new()?;
+        unprivileged(clock.folder.path());
+        let variables = clock.variables().into_iter().map(|(name, value)| (name.to_owned(), value));
+        let server = Server::start_in(variables.collect())?;
         let address = server.address(&database(&server).await);
-        Some(Self { server, folder, address })
+        Some(Self { server, clock, address })
     }
 
     /// Sets the clock so many seconds ahead of what it should be, and waits until the server has it.
     async fn set_ahead(&self, seconds: i64) {
-        // At once: half a file would be no setting at all.
-        let next = self.folder.path().join("next");
-        std::fs::write(&next, format!("{seconds:+}\n")).unwrap();
-        std::fs::rename(next, self.folder.path().join("clock")).unwrap();
+        self.clock.set_ahead(seconds);
         let limit = 60;
         let off = format!("abs(extract(epoch FROM clock_timestamp()) - {} - {seconds})", hosts_seconds());
         let check = format!("SELECT 1 / (({off}) < {limit})::INT");
@@ -59,11 +40,6 @@ impl SkewedDatabase {
 
 fn hosts_seconds() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
-}
-
-fn library() -> Option<PathBuf> {
-    let architectures = std::fs::read_dir("/usr/lib").ok()?.flatten();
-    architectures.map(|folder| folder.path().join("faketime/libfaketime.so.1")).find(|file| file.exists())
 }
 
 #[tokio::test(flavor = "multi_thread")]

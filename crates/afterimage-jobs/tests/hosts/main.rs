@@ -14,6 +14,8 @@ mod crowds;
 mod cuts;
 mod depth;
 mod draining;
+#[path = "../support/faketime.rs"]
+mod faketime;
 mod faults;
 mod filling;
 mod host;

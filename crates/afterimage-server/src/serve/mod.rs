@@ -78,6 +78,8 @@ pub async fn serve(
     let routes = Routes::of(&app, neighbours.as_ref());
     let announced = listeners.announced(&options, first_key, paths(&routes.api));
     let background = CancellationToken::new();
+    // Whoever waits here for a job that runs elsewhere hears of its end until the last answer is given.
+    let hearing = CancellationToken::new();
     let mut tasks = match options.listen {
         Some(_) => start_background(&app, options.retention, &background),
         None => JoinSet::new(),
@@ -88,7 +90,7 @@ pub async fn serve(
             None => None,
         };
         let hosts = remote_hosts(&app, neighbours, outlet, options.listen.is_none(), address);
-        tasks.spawn(hosts.run(background.clone()));
+        tasks.spawn(hosts.run(hearing.clone()));
     }
     let workers = start_workers(
         &app,
@@ -109,6 +111,7 @@ pub async fn serve(
     engines.shut_down(options.stop_within).await;
     background.cancel();
     while servers.join_next().await.is_some() {}
+    hearing.cancel();
     while tasks.join_next().await.is_some() {}
     if let Err(error) = app.dialects.store.forget_deleted().await {
         tracing::warn!(%error, "what was deleted is not out of the database's log yet; the next start sees to it");

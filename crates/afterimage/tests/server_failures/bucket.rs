@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-const BUCKET: &str = "pictures";
+pub const BUCKET: &str = "pictures";
 
 /// Long enough for a machine that does other things besides.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -43,7 +43,7 @@ impl Place {
     }
 }
 
-fn with_bucket(installation: &Installation, url: &str) -> Command {
+pub fn with_bucket(installation: &Installation, url: &str) -> Command {
     let mut command = installation.command();
     command.args(["--storage-url", url]).env("AWS_ACCESS_KEY_ID", KEY_ID).env("AWS_SECRET_ACCESS_KEY", SECRET);
     // A proxy of the environment knows no addresses of this machine.
@@ -52,23 +52,23 @@ fn with_bucket(installation: &Installation, url: &str) -> Command {
 }
 
 /// A task with a picture in it that is done soon.
-fn task() -> Value {
+pub fn task() -> Value {
     use base64::Engine;
     let picture = base64::engine::general_purpose::STANDARD.encode(png());
     let image = format!("data:image/png;base64,{picture}");
     json!({"image": image, "size": "256*256", "num_inference_steps": 1, "output_format": "png"})
 }
 
-const REDUX: &str = "/api/v3/wavespeed-ai/flux-redux-dev";
+pub const REDUX: &str = "/api/v3/wavespeed-ai/flux-redux-dev";
 
-async fn submit(client: &Client) -> String {
+pub async fn submit(client: &Client) -> String {
     let answer = client.post(REDUX, &task()).await.unwrap();
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
     answer.body["data"]["id"].as_str().unwrap().to_owned()
 }
 
 /// The address of a task's result.
-async fn result_of(client: &Client, id: &str) -> String {
+pub async fn result_of(client: &Client, id: &str) -> String {
     let answer = client.get(&format!("/api/v3/predictions/{id}")).await.unwrap();
     answer.body["data"]["outputs"][0].as_str().unwrap().to_owned()
 }

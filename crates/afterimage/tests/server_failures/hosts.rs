@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 pub struct Place {
     address: String,
     folder: tempfile::TempDir,
+    /// Where its files are: in the folder, unless somebody says otherwise.
+    pub storage: String,
     /// For all its processes.
     pub environment: Vec<(&'static str, String)>,
 }
@@ -40,8 +42,9 @@ impl Place {
     pub async fn new() -> Option<Self> {
         let server = postgres::server()?;
         let database = server.create_database("template1").await;
-        let place =
-            Self { address: server.address(&database), folder: tempfile::tempdir().unwrap(), environment: Vec::new() };
+        let folder = tempfile::tempdir().unwrap();
+        let storage = format!("file:{}", folder.path().join("files").display());
+        let place = Self { address: server.address(&database), folder, storage, environment: Vec::new() };
         let migrated = place.program(&["migrate"]).output().unwrap();
         assert!(migrated.status.success(), "{migrated:?}");
         Some(place)
@@ -54,16 +57,12 @@ impl Place {
         command
     }
 
-    fn storage(&self) -> String {
-        format!("file:{}", self.folder.path().join("files").display())
-    }
-
     /// A server that only answers requests.
     pub fn api(&self) -> (Installation, Server) {
         let installation = Installation::new();
         let mut command = installation.command();
         command
-            .args(["--workers", "0", "--storage-url", &self.storage()])
+            .args(["--workers", "0", "--storage-url", &self.storage])
             .env("AFTERIMAGE_DATABASE_URL", &self.address)
             .envs(self.environment.clone());
         let server = installation.start_by(command);
@@ -80,7 +79,7 @@ impl Place {
         let (admin, internal) = (unused(), unused());
         let log: File = OpenOptions::new().create(true).append(true).open(self.folder.path().join(name)).unwrap();
         let child = self
-            .program(&["worker", "--storage-url", &self.storage()])
+            .program(&["worker", "--storage-url", &self.storage])
             .args(["--admin-listen", &admin, "--internal-listen", &internal])
             .args(flags)
             .env(MARK, format!("{}-{name}", self.address))
@@ -91,7 +90,7 @@ impl Place {
         Worker { child, admin, internal }
     }
 
-    fn log(&self, name: &str) -> String {
+    pub fn log(&self, name: &str) -> String {
         std::fs::read_to_string(self.folder.path().join(name)).unwrap_or_default()
     }
 }
@@ -226,6 +225,40 @@ async fn a_request_to_cancel_reaches_another_host() {
 }
 
 #[tokio::test]
+async fn whoever_waits_at_a_server_that_stops_hears_of_the_end_at_once() {
+    let Some(place) = Place::new().await else { return };
+    let ((first, mut server), (second, _two)) = (place.api(), place.api());
+    let (one, two) = (first.client(), second.client());
+    one.ready().await;
+    two.ready().await;
+    let worker = place.worker("worker");
+    worker.ready(&one).await;
+    // Longer than it takes to see that it runs.
+    let mut waits = task(50);
+    waits["size"] = json!("768*768");
+    waits["enable_sync_mode"] = json!(true);
+    let asked = one.http.post(format!("http://{}{REDUX}", first.address)).bearer_auth(KEY).timeout(PATIENCE);
+    let answer = tokio::spawn(asked.header("content-type", "application/json").body(waits.to_string()).send());
+    let newest = async || two.post("/api/v3/predictions", &json!({})).await.unwrap().body["data"]["items"][0].clone();
+    until("it runs", PATIENCE, async || newest().await["status"] == "processing").await;
+    server.signal("-TERM");
+    let answered = async {
+        let answer = answer.await.unwrap().unwrap().bytes().await.unwrap();
+        (serde_json::from_slice::<Value>(&answer).unwrap(), Instant::now())
+    };
+    let ended = async {
+        until("it ends", PATIENCE, async || newest().await["status"] == "completed").await;
+        Instant::now()
+    };
+    let ((answer, answered), ended) = tokio::join!(answered, ended);
+    assert_eq!(answer["data"]["status"], "completed", "{answer}");
+    let late = answered.saturating_duration_since(ended);
+    println!("answered {:.1} s after others knew", late.as_secs_f64());
+    assert!(late < Duration::from_secs(2), "{late:?}");
+    assert!(server.ended(PATIENCE).await.success());
+}
+
+#[tokio::test]
 async fn steps_previews_and_logs_cross_hosts() {
     let Some(place) = Place::new().await else { return };
     let ((first, _one), (second, _two)) = (place.api(), place.api());
@@ -298,7 +331,7 @@ async fn what_one_machine_kept_is_moved() {
     drop(server);
     let import = || {
         let file = format!("sqlite:{}", alone.data().join("afterimage.sqlite").display());
-        place.program(&["import", &file, "--storage-url", &place.storage()]).output().unwrap()
+        place.program(&["import", &file, "--storage-url", &place.storage]).output().unwrap()
     };
     let first = import();
     assert!(first.status.success(), "{first:?}");
@@ -323,7 +356,7 @@ async fn what_cannot_be_used_is_told_in_one_line() {
         let output = place.program(words).env("AFTERIMAGE_DATABASE_URL", address).output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
-    let storage = place.storage();
+    let storage = place.storage.clone();
     let fresh = {
         let server = postgres::server().unwrap();
         server.address(&server.create_database("template1").await)
