@@ -11,6 +11,9 @@ LOOK_EVERY = 0.25
 # Servers close connections that nobody uses. One that was idle for longer than this is not used again, so that no request meets a close.
 IDLE = 1.0
 
+# Seconds for an answer: a synchronous one comes when its job has ended.
+ANSWERS_WITHIN = 300
+
 
 class Failed(Exception):
     """A request that got no answer."""
@@ -86,7 +89,7 @@ class Balancer:
         connections = self._connections()
         connection, used = connections.get(address, (None, 0))
         if connection is None or time.monotonic() - used > IDLE:
-            connection = http.client.HTTPConnection(address, timeout=60)
+            connection = http.client.HTTPConnection(address, timeout=ANSWERS_WITHIN)
         connection.request(method, path, body, headers)
         answer = Answer(connection.getresponse())
         connections[address] = (connection, time.monotonic())

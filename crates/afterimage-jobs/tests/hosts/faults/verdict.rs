@@ -3,12 +3,16 @@
 use super::client::Notes;
 use super::lab::Lab;
 use crate::host::picture_of;
+use crate::waiting::eventually;
 use afterimage_jobs::retention::{Retention, sweep_orphans};
 use afterimage_jobs::{Blobs, Clock, FailureKind, Job, JobId, JobState, JobStore, SystemClock};
 use sqlx::{Connection, Row};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::time::Duration;
+
+/// How long files may take to be listed.
+const LISTED_WITHIN: Duration = Duration::from_mins(3);
 
 /// Sums that are printed.
 #[derive(Default)]
@@ -71,8 +75,11 @@ pub async fn judge(lab: &Lab, notes: &Notes, blobs: &Blobs) -> Verdict {
     let counted = (sums.succeeded as usize, sums.cancelled as usize, sums.failed as usize);
     assert_eq!(counted, (verdict.succeeded, verdict.cancelled, verdict.given_up), "sums");
     let later = SystemClock.now().plus(Duration::from_hours(48));
-    verdict.orphans = sweep_orphans(&lab.direct, blobs, &Retention::default(), later).await.unwrap();
-    let left: BTreeSet<String> = blobs.list("results").await.unwrap().into_iter().map(|file| file.path).collect();
+    // The bucket's server takes its time for thousands of files, and more than a request may where others compute.
+    let sweep = async || sweep_orphans(&lab.direct, blobs, &Retention::default(), later).await;
+    verdict.orphans = eventually(LISTED_WITHIN, async || sweep().await.map_err(|error| error.to_string())).await;
+    let list = async || blobs.list("results").await.map_err(|error| error.to_string());
+    let left: BTreeSet<String> = eventually(LISTED_WITHIN, list).await.into_iter().map(|file| file.path).collect();
     assert_eq!(left, kept, "files are those of results");
     verdict
 }
