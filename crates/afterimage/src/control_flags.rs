@@ -1,7 +1,7 @@
 //! Flags that say which part of a picture counts, where a run starts, and how picture and prompt are weighed.
 
+use crate::beside_pictures::BesidePictures;
 use crate::failure::CommandFailure;
-use crate::generate::BesidePictures;
 use crate::origin::{Origin, Origins};
 use crate::values::{self, ReduxStrength, Seed};
 use afterimage_core::{InpaintSettings, MaskReading, PictureBalance, Task, VariationSeed, VariationSettings};

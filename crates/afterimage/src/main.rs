@@ -5,6 +5,7 @@
     reason = "doc comments of flags are the program's help, where <FLAG> stands for a name"
 )]
 
+mod beside_pictures;
 mod cancel;
 mod cli;
 mod commands;

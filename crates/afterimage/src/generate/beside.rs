@@ -1,6 +1,7 @@
 //! Files that stand beside the pictures: masks, and what a variation starts from.
 
 use super::sources::Sources;
+use crate::beside_pictures::BesidePictures;
 use crate::failure::CommandFailure;
 use crate::origin::Origins;
 use afterimage_core::PictureRole;
@@ -8,17 +9,6 @@ use std::path::{Path, PathBuf};
 
 /// What stands for a picture without a mask.
 const NO_MASK: &str = "none";
-
-/// Files that belong to the pictures of a command.
-#[derive(Clone, Debug, Default)]
-pub struct BesidePictures {
-    /// The masks of pictures that are varied: one for each, in their order.
-    pub image_masks: Vec<PathBuf>,
-    /// What a variation starts from.
-    pub start: Option<PathBuf>,
-    /// What is painted anew.
-    pub mask: Option<PathBuf>,
-}
 
 impl BesidePictures {
     /// All files of a command in the order in which they are read, what each is for, and those that go with each picture

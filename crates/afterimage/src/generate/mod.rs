@@ -18,11 +18,11 @@ mod report;
 mod sources;
 mod wanted;
 
-pub use beside::BesidePictures;
 pub use read::{check_standard_input, read_picture};
 pub use sources::Sources;
 pub use wanted::WantedPictures;
 
+use crate::beside_pictures::BesidePictures;
 use crate::failure::CommandFailure;
 use crate::flags::{ModelFlags, OutputFlags, RequestFlags};
 use crate::hub_files::HubFlags;
