@@ -261,6 +261,21 @@ fn masks_of_any_shape_and_settings_are_taken() {
 }
 
 #[test]
+fn no_step_gives_the_picture_back_also_where_a_part_was_cut_out() {
+    let case = case();
+    let engine = engine(&case);
+    let picture = grey(48, 32, |x, y| (4 * x + y) as u8);
+    let mask = grey(48, 32, |x, y| if x > 30 && y > 20 { 255 } else { 0 });
+    for crop_padding in [None, Some(2)] {
+        let settings = InpaintSettings { strength: 0.0, crop_padding, ..InpaintSettings::default() };
+        let found = made(&engine, Task::Inpaint(settings), &[picture.clone(), mask.clone()], |request| {
+            request.roles = vec![PictureRole::Picture, PictureRole::Mask];
+        });
+        assert_eq!(found, std::slice::from_ref(&picture), "{crop_padding:?}");
+    }
+}
+
+#[test]
 fn several_masked_pictures_speak_where_they_may() {
     let case = case();
     let networks = networks(&case);

@@ -73,7 +73,8 @@ pub(super) fn generate<D: Device>(networks: &Networks<D>, order: &Order) -> Resu
         },
         None => run.make(&mut noise, &mut clock)?,
     };
-    if let Some(painting) = &run.painting {
+    // What was handed through is whole already.
+    if let Some(painting) = run.painting.as_ref().filter(|_| unchanged.is_none()) {
         let put_back = |picture: &Picture| painting.put_back(picture);
         made.pictures = made.pictures.iter().map(put_back).collect::<Result<_>>()?;
     }

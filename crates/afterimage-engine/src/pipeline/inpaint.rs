@@ -83,8 +83,7 @@ impl Painting {
             Some((region, _)) => blend(&self.original, &paste(&self.original, result, *region)?, &luma(&self.mask)),
             None if self.keep_outside => {
                 let below = resize(&self.original, result.size(), Filter::Lanczos)?;
-                let mask = resize(&self.mask, result.size(), Filter::Lanczos)?;
-                blend(&below, result, &luma(&mask))
+                blend(&below, result, &luma(&self.worked_mask))
             }
             None => Ok(result.clone()),
         }
