@@ -8,7 +8,11 @@ const paths = ["/api", "/loras", "/media", "/docs", "/openapi.json", "/healthz"]
 const PAGES = { playground: "index.html", status: "status.html" };
 
 /** What the playground loads when it is wanted, by the source it begins with. */
-const LATER: Record<string, string> = { "ui/brush/dialog.tsx": "brush.js", "ui/code/example.tsx": "code.js" };
+const LATER: Record<string, string> = {
+  "ui/brush/dialog.tsx": "brush.js",
+  "ui/code/example.tsx": "code.js",
+  "i18n/zh.ts": "zh.js",
+};
 
 export default defineConfig(({ mode }) => ({
   // The page may lie below a path prefix of a proxy: every address is relative.
@@ -20,8 +24,8 @@ export default defineConfig(({ mode }) => ({
     // The status page comes second and joins what is there.
     emptyOutDir: mode !== "status",
     copyPublicDir: mode !== "status",
-    // The preload helper and inlined assets are for pages of many parts; this is one script and one style sheet, and two
-    // scripts that wait until somebody wants them: the brush, and what writes examples.
+    // The preload helper and inlined assets are for pages of many parts; this is one script and one style sheet, and
+    // scripts that wait until somebody wants them: the brush, what writes examples, and the languages that are not English.
     modulePreload: false,
     cssCodeSplit: false,
     assetsInlineLimit: 0,

@@ -105,7 +105,16 @@ export class Visit {
   }
 }
 
-const FILES = ["playground.js", "brush.js", "code.js", "playground.css", "status.js", "status.css", "icon.svg"];
+const FILES = [
+  "playground.js",
+  "brush.js",
+  "code.js",
+  "zh.js",
+  "playground.css",
+  "status.js",
+  "status.css",
+  "icon.svg",
+];
 /** Pages by their paths. */
 const PAGES = { "": "index.html", status: "status.html" };
 

@@ -3,7 +3,8 @@
 import { readFile } from "node:fs/promises";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 
-const LIMIT_KB = 60;
+// A browser counts the headers of the answers, too, about 1.2 KB: `browser/tests/access.mjs` allows 60 KB with them.
+const LIMIT_KB = 58.5;
 const PAGES = {
   playground: ["index.html", "playground.js", "playground.css"],
   status: ["status.html", "status.js", "status.css"],

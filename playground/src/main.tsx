@@ -2,7 +2,8 @@ import { render } from "preact";
 import { start } from "./state/start";
 import { App } from "./ui/app";
 
-start();
 const place = document.getElementById("app");
-// In a task of its own, after the one that read the script.
-if (place) setTimeout(() => render(<App />, place));
+void start().then(() => {
+  // In a task of its own, after the one that read the script.
+  if (place) setTimeout(() => render(<App />, place));
+});

@@ -1,6 +1,15 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { LANGUAGES, parameterExplanation, parameterLabel, preferredLanguage, language } from "../src/i18n";
+import {
+  language,
+  languageTag,
+  parameterExplanation,
+  parameterLabel,
+  preferredLanguage,
+  TABLES,
+  texts,
+  useLanguage,
+} from "../src/i18n";
 import { reduxControls, reshapeControls } from "./models";
 
 type Tree = { [key: string]: unknown };
@@ -15,10 +24,12 @@ function leaves(tree: Tree, path = ""): [string, unknown][] {
 /** Names that a table may have or not: what is there is the server's. */
 const isOptional = (path: string) => /^(parameters|models|stages)\./.test(path);
 
-const english = leaves(LANGUAGES.en).filter(([path]) => !isOptional(path));
+const en = await TABLES.en();
+const zh = await TABLES.zh();
+const english = leaves(en).filter(([path]) => !isOptional(path));
 
 test("every language has every text, and none is empty", () => {
-  for (const [code, table] of Object.entries(LANGUAGES)) {
+  for (const [code, table] of Object.entries({ en, zh })) {
     const own = leaves(table).filter(([path]) => !isOptional(path));
     expect(own.map(([path]) => path).sort(), code).toEqual(english.map(([path]) => path).sort());
     for (const [path, text] of own) {
@@ -30,7 +41,7 @@ test("every language has every text, and none is empty", () => {
 });
 
 test("texts with numbers take them", () => {
-  for (const [code, table] of Object.entries(LANGUAGES)) {
+  for (const [code, table] of Object.entries({ en, zh })) {
     expect(table.task.step(3, 28), code).toMatch(/3\D+28/);
     expect(table.grid.tooMany(40, 36), code).toMatch(/40\D+36/);
     expect(table.strength.hint(0.8, 23, 28, "kept"), code).toMatch(/0\.8.*kept/);
@@ -40,7 +51,7 @@ test("texts with numbers take them", () => {
 });
 
 test("Chinese is Chinese", () => {
-  const same = leaves(LANGUAGES.zh).filter(([path, text]) => {
+  const same = leaves(zh).filter(([path, text]) => {
     const fallback = english.find(([other]) => other === path)?.[1];
     return typeof text === "string" && text === fallback && !/[\u4e00-\u9fff]/.test(text);
   });
@@ -55,22 +66,35 @@ test("Chinese is Chinese", () => {
 test("every parameter has a name in every language, and an explanation where the server's is not of that language", () => {
   const names = new Set([...reduxControls, ...reshapeControls].map((control) => control.name));
   for (const name of names) {
-    expect(LANGUAGES.en.parameters[name]?.label, name).toBeTruthy();
-    expect(LANGUAGES.zh.parameters[name]?.label, name).toBeTruthy();
-    expect(LANGUAGES.zh.parameters[name]?.explanation, name).toMatch(/[\u4e00-\u9fff]/);
+    expect(en.parameters[name]?.label, name).toBeTruthy();
+    expect(zh.parameters[name]?.label, name).toBeTruthy();
+    expect(zh.parameters[name]?.explanation, name).toMatch(/[\u4e00-\u9fff]/);
   }
 });
 
-test("what nobody translated is the server's, and says its language", () => {
+test("what nobody translated is the server's, and says its language", async () => {
   expect(parameterLabel("brand_new")).toBe("brand new");
   expect(parameterExplanation("brand_new", "An addition: `0` is off.")).toEqual({
     text: "`0` is off.",
     lang: undefined,
   });
   expect(parameterExplanation("brand_new", "An addition: how much.")).toEqual({ text: "How much.", lang: undefined });
-  language.value = "zh";
+  await useLanguage("zh");
   expect(parameterExplanation("brand_new", "New.")).toEqual({ text: "New.", lang: "en" });
-  language.value = "en";
+  await useLanguage("en");
+});
+
+test("of two languages that are wanted, the last one is used", async () => {
+  const first = useLanguage("zh");
+  const second = useLanguage("en");
+  await Promise.all([first, second]);
+  expect(language.value).toBe("en");
+  expect(texts.value).toBe(en);
+  expect(languageTag.value).toBe("en");
+  await useLanguage("zh");
+  expect(texts.value).toBe(zh);
+  expect(languageTag.value).toBe("zh-CN");
+  await useLanguage("en");
 });
 
 test("the browser's languages are matched in their order", () => {

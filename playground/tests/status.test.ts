@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { afterEach, describe, expect, test } from "vitest";
 import { ApiError, ConnectionError } from "../src/api/client";
-import { language } from "../src/i18n";
+import { useLanguage } from "../src/i18n";
 import { ago, dollars, measured, waited } from "../src/status/format";
 import { allDays, barsOf, daysBetween, nameOf, niceTop, seriesOf, totalsOf } from "../src/status/series";
 import { STATUS_TEXTS } from "../src/status/texts";
@@ -73,9 +73,7 @@ describe("bars", () => {
 });
 
 describe("words", () => {
-  afterEach(() => {
-    language.value = "en";
-  });
+  afterEach(() => useLanguage("en"));
 
   test("of money have the places that they need", () => {
     expect(dollars(0)).toBe("$0.00");
@@ -85,13 +83,13 @@ describe("words", () => {
     expect(measured("pictures", 12345)).toBe("12,345");
   });
 
-  test("of time are short", () => {
+  test("of time are short", async () => {
     expect(waited(3.7)).toBe("3 s");
     expect(waited(75)).toBe("1 min 15 s");
     expect(waited(7300)).toBe("2 h 1 min");
     expect(ago(1000, 4000)).toBe("3 s ago");
     expect(ago(4000, 1000)).toBe("0 s ago");
-    language.value = "zh";
+    await useLanguage("zh");
     expect(ago(1000, 4000)).toBe("3 秒前");
     expect(waited(7300)).toBe("2 小时 1 分");
   });

@@ -69,8 +69,6 @@ const stages: Names<string> = {
 };
 
 export const en = {
-  name: "English",
-  tag: "en",
   parameters,
   models,
   stages,

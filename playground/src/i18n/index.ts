@@ -2,11 +2,19 @@
 
 import { computed, signal } from "@preact/signals";
 import { en, type Texts } from "./en";
-import { zh } from "./zh";
 
-/** All languages, by the code that is stored and matched against the browser's. */
-export const LANGUAGES = { en, zh } satisfies Record<string, Texts>;
+/** All languages, by the code that is stored and matched against the browser's: what they call themselves, and their tags. */
+export const LANGUAGES = {
+  en: { name: "English", tag: "en" },
+  zh: { name: "简体中文", tag: "zh-CN" },
+};
 export type LanguageCode = keyof typeof LANGUAGES;
+
+/** What each language says. One that is not English is loaded when somebody wants it. */
+export const TABLES: Record<LanguageCode, () => Promise<Texts>> = {
+  en: () => Promise.resolve(en),
+  zh: async () => (await import("./zh")).zh,
+};
 
 export function isLanguage(code: string | null): code is LanguageCode {
   return code !== null && Object.hasOwn(LANGUAGES, code);
@@ -21,10 +29,26 @@ export function preferredLanguage(wanted: readonly string[]): LanguageCode {
   return "en";
 }
 
-export const language = signal<LanguageCode>("en");
+const used = signal<{ code: LanguageCode; table: Texts }>({ code: "en", table: en });
+
+/** The language that is used. */
+export const language = computed(() => used.value.code);
 
 /** The texts of the language that is used. */
-export const texts = computed<Texts>(() => LANGUAGES[language.value]);
+export const texts = computed(() => used.value.table);
+
+/** The tag of the language that is used, as HTML and `Intl` take it. */
+export const languageTag = computed(() => LANGUAGES[used.value.code].tag);
+
+let wanted: LanguageCode = "en";
+
+/** Uses another language once its texts are there; fails when they cannot be had. */
+export async function useLanguage(code: LanguageCode): Promise<void> {
+  wanted = code;
+  const table = await TABLES[code]();
+  // Whoever chose another one in the meantime wants that.
+  if (wanted === code) used.value = { code, table };
+}
 
 /** What is shown as the name of parameter `name`. */
 export function parameterLabel(name: string): string {
@@ -72,7 +96,7 @@ export function moment(rfc3339: string): string {
 const momentFormat = computed(() => {
   // The browser's own kind of the language, as British English.
   const own = navigator.languages.find((tag) => tag.toLowerCase().startsWith(language.value));
-  return new Intl.DateTimeFormat(own ?? texts.value.tag, { dateStyle: "medium", timeStyle: "short" });
+  return new Intl.DateTimeFormat(own ?? languageTag.value, { dateStyle: "medium", timeStyle: "short" });
 });
 
 /** Makes it in a task of its own, as while the history is read. */

@@ -4,8 +4,6 @@ import type { Texts } from "./en";
 import { grouped } from "./grouped";
 
 export const zh: Texts = {
-  name: "简体中文",
-  tag: "zh-CN",
   parameters: {
     image: { label: "图片", explanation: "要变化的图片：网址、data URI 或 base64。" },
     images: { label: "更多图片", explanation: "与第一张图片混合的其他图片。" },

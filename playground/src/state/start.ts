@@ -16,8 +16,9 @@ import { forgetTasks } from "./tasks";
 import { restoreView, showNothing, view } from "./view";
 import { prepareMoments, texts } from "../i18n";
 
-export function start(): void {
-  startPreferences();
+/** Ends when the page can be shown. */
+export async function start(): Promise<void> {
+  const preferences = startPreferences();
   takeKey();
   startPictures();
   void begin();
@@ -29,6 +30,7 @@ export function start(): void {
   announceEnds();
   startRuns();
   readAgainAfterAbsence();
+  await preferences;
 }
 
 async function begin(): Promise<void> {

@@ -1,6 +1,6 @@
 /** Small charts as SVG. What they show is told in words, too, and stands in tables beside them. */
 
-import { texts } from "../i18n";
+import { languageTag } from "../i18n";
 import { dayName, measured } from "./format";
 import { barsOf, niceTop, type Measure } from "./series";
 import { statusTexts } from "./texts";
@@ -60,7 +60,7 @@ function Bars({ measure, days, values, height }: ChartProps & { height: number }
 export function DayChart(props: ChartProps) {
   const top = niceTop(Math.max(0, ...props.values));
   return (
-    <figure class="chart" lang={texts.value.tag}>
+    <figure class="chart" lang={languageTag.value}>
       <div class="chart-axis" aria-hidden="true">
         <span>{measured(props.measure, top)}</span>
         <span>{measured(props.measure, 0)}</span>

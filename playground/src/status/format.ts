@@ -1,11 +1,11 @@
 /** Numbers, times and sums of money as people of the page's language say them. */
 
-import { duration, language, texts } from "../i18n";
+import { duration, language, languageTag } from "../i18n";
 import type { Measure } from "./series";
 import { statusTexts } from "./texts";
 
 function tag(): string {
-  return texts.value.tag;
+  return languageTag.value;
 }
 
 export function count(value: number): string {

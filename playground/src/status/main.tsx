@@ -3,7 +3,8 @@ import { startPreferences } from "../state/preferences";
 import { StatusPage } from "./page";
 import { startWatching } from "./watch";
 
-startPreferences();
-startWatching();
 const place = document.getElementById("app");
-if (place) render(<StatusPage />, place);
+void startPreferences().then(() => {
+  startWatching();
+  if (place) render(<StatusPage />, place);
+});

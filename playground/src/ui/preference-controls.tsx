@@ -12,7 +12,7 @@ export function LanguageChoice() {
       class="header-select"
       aria-label={texts.value.header.language}
       value={language.value}
-      onChange={(event) => setLanguage(event.currentTarget.value as LanguageCode)}
+      onChange={({ currentTarget }) => void choose(currentTarget)}
     >
       {Object.entries(LANGUAGES).map(([code, { name, tag }]) => (
         <option key={code} value={code} lang={tag}>
@@ -21,6 +21,12 @@ export function LanguageChoice() {
       ))}
     </select>
   );
+}
+
+async function choose(select: HTMLSelectElement): Promise<void> {
+  await setLanguage(select.value as LanguageCode);
+  // One that could not be had is not shown as chosen.
+  select.value = language.peek();
 }
 
 /** Each press is the next theme. */

@@ -16,10 +16,11 @@ static INDEX: Asset = Asset::new("text/html; charset=utf-8", include_bytes!("bui
 static STATUS: Asset = Asset::new("text/html; charset=utf-8", include_bytes!("built/status.html"));
 
 /// Paths and files of what the pages load.
-static FILES: [(&str, Asset); 7] = [
+static FILES: [(&str, Asset); 8] = [
     ("/playground.js", Asset::new("text/javascript; charset=utf-8", include_bytes!("built/playground.js"))),
     ("/brush.js", Asset::new("text/javascript; charset=utf-8", include_bytes!("built/brush.js"))),
     ("/code.js", Asset::new("text/javascript; charset=utf-8", include_bytes!("built/code.js"))),
+    ("/zh.js", Asset::new("text/javascript; charset=utf-8", include_bytes!("built/zh.js"))),
     ("/playground.css", Asset::new("text/css; charset=utf-8", include_bytes!("built/playground.css"))),
     ("/status.js", Asset::new("text/javascript; charset=utf-8", include_bytes!("built/status.js"))),
     ("/status.css", Asset::new("text/css; charset=utf-8", include_bytes!("built/status.css"))),

@@ -108,12 +108,13 @@ const OPERATIONS: &[(&str, &str, Takes)] = &[
 
 /// Paths that are served and in no document: pages for people, the document, and what describes itself to assistants
 /// (`mcp.rs` gives its tools what is somebody else's).
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 14] = [
     "/mcp",
     "/",
     "/playground.js",
     "/brush.js",
     "/code.js",
+    "/zh.js",
     "/playground.css",
     "/status.js",
     "/status.css",
