@@ -19,7 +19,7 @@ afterimage=$(pwd)/${CARGO_TARGET_DIR:-target}/release/afterimage
 
 (
     cd playground
-    npm ci --silent
+    npm ci --loglevel error
     npm run --silent check
     npm test --silent
     # As `npm run build` does, to another place.
@@ -56,5 +56,5 @@ if ! npm run --silent --prefix playground browser -- "${options[@]}" "${examples
     exit 1
 fi
 
-npm ci --silent --prefix playground/lighthouse
+npm ci --loglevel error --prefix playground/lighthouse
 npm run --silent --prefix playground/lighthouse measure -- "${options[@]}" --calibrate --floor 95 --busy-floor 75
