@@ -20,6 +20,7 @@ mod queue;
 pub mod remote;
 mod result;
 pub mod retention;
+mod spec_protocol;
 pub mod state;
 mod steady_time;
 mod storage_claim;

@@ -42,5 +42,6 @@ mod unreadable;
 #[path = "../support/unsteady_proxy.rs"]
 mod unsteady_proxy;
 mod upkeep;
+mod versions;
 #[path = "../support/waiting.rs"]
 mod waiting;

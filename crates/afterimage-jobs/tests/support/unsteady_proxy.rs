@@ -8,13 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 /// What becomes of bytes, also of connections that are open already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line {
     /// They arrive.
     Steady,
+    /// They arrive, so many a second in each direction; all connections share the line.
+    Narrow(u32),
     /// They stay on the way, and nobody is told.
     Stalled,
     /// What the client says arrives, answers stay on the way.
@@ -42,11 +44,12 @@ impl UnsteadyProxy {
         let (line, watched) = watch::channel(Line::Steady);
         let open = Arc::new(());
         let counted = Arc::downgrade(&open);
+        let turns = Arc::new([Mutex::new(()), Mutex::new(())]);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (counted, line) = (counted.upgrade(), watched.clone());
+                let (counted, line, turns) = (counted.upgrade(), watched.clone(), Arc::clone(&turns));
                 tokio::spawn(async move {
-                    pass(client, target, line).await;
+                    pass(client, target, line, &turns).await;
                     drop(counted);
                 });
             }
@@ -68,13 +71,13 @@ impl UnsteadyProxy {
     }
 }
 
-async fn pass(mut client: TcpStream, target: SocketAddr, line: watch::Receiver<Line>) {
+async fn pass(mut client: TcpStream, target: SocketAddr, line: watch::Receiver<Line>, turns: &[Mutex<()>; 2]) {
     let both_ways = async {
         let Ok(mut server) = TcpStream::connect(target).await else { return };
         let ((from_client, to_client), (from_server, to_server)) = (client.split(), server.split());
         tokio::join!(
-            pump(from_client, to_server, line.clone(), [Line::Steady, Line::Deaf]),
-            pump(from_server, to_client, line.clone(), [Line::Steady, Line::Unheard]),
+            pump(from_client, to_server, line.clone(), Line::Deaf, &turns[0]),
+            pump(from_server, to_client, line.clone(), Line::Unheard, &turns[1]),
         );
     };
     let mut watched = line.clone();
@@ -89,11 +92,19 @@ async fn pump(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     mut line: watch::Receiver<Line>,
-    passes: [Line; 2],
+    half: Line,
+    turn: &Mutex<()>,
 ) {
     let mut piece = vec![0; 16 << 10];
+    let passes = |line: &Line| matches!(line, Line::Steady | Line::Narrow(_)) || *line == half;
     while let Ok(read @ 1..) = from.read(&mut piece).await {
-        if line.wait_for(|line| passes.contains(line)).await.is_err() || to.write_all(&piece[..read]).await.is_err() {
+        let Ok(now) = line.wait_for(passes).await.map(|now| *now) else { break };
+        if let Line::Narrow(bytes) = now {
+            let _turn = turn.lock().await;
+            // Real time: the line's pace.
+            tokio::time::sleep(Duration::from_secs_f64(read as f64 / f64::from(bytes))).await;
+        }
+        if to.write_all(&piece[..read]).await.is_err() {
             break;
         }
     }

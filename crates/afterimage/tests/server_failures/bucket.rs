@@ -116,6 +116,37 @@ async fn downloads_can_be_sent_to_the_bucket() {
 }
 
 #[tokio::test]
+async fn a_narrow_line_to_the_bucket_is_waited_for() {
+    let Some(place) = Place::start(&[]).await else { return };
+    let client = &place.client;
+    client.ready().await;
+    // 256 kbit a second.
+    place.line.set(Line::Narrow(32_000));
+    let start = Instant::now();
+    let since = || start.elapsed().as_secs_f64();
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(submit(client).await);
+    }
+    let accepted = since();
+    assert!(accepted < 10.0, "{accepted:.1} s");
+    for id in &ids {
+        wait_for(&place.installation, client, id, "completed").await;
+    }
+    let done = since();
+    let mut bytes = 0;
+    for id in &ids {
+        let picture = client.http.get(result_of(client, id).await).send().await.unwrap().bytes().await.unwrap();
+        assert!(image::load_from_memory(&picture).is_ok());
+        bytes += picture.len();
+    }
+    println!("accepted after {accepted:.1} s, done after {done:.1} s, {bytes} bytes read after {:.1} s", since());
+    // The line was the narrow thing: they went up and came down once at least.
+    assert!(since() > 2.0 * bytes as f64 / 32_000.0, "{:.1} s", since());
+    assert!(!place.installation.whole_log().contains("put back"), "{}", place.installation.log());
+}
+
+#[tokio::test]
 async fn while_the_bucket_is_away_requests_are_refused_soon() {
     let Some(place) = Place::start(&["--workers", "0"]).await else { return };
     let upload = place.client.upload(&png()).await;

@@ -8,7 +8,8 @@
 //! counts again, and takes the claim back when it is one too many.
 
 use super::session::Session;
-use super::{PostgresStore, SPEC_PROTOCOL, unreadable, upkeep};
+use super::{PostgresStore, unreadable, upkeep};
+use crate::spec_protocol::SPEC_PROTOCOL;
 use crate::store::sql::rows::{self, column, select_jobs};
 use crate::{Job, Lease, Queue, Result, WorkerId};
 use sqlx::postgres::PgRow;

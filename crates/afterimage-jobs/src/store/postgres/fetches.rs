@@ -2,7 +2,8 @@
 
 use super::session::Session;
 use super::text::stored;
-use super::{PostgresStore, SPEC_PROTOCOL, transition, turns, unreadable, upkeep};
+use super::{PostgresStore, transition, turns, unreadable, upkeep};
+use crate::spec_protocol::SPEC_PROTOCOL;
 use crate::state::{Lifecycle, Transition};
 use crate::store::endings::{MOST_UNREADABLE, Payload};
 use crate::store::sql::rows::{self, column, priority_numbered, select_jobs};

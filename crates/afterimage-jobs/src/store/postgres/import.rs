@@ -6,9 +6,10 @@
 use super::PostgresStore;
 use super::session::Session;
 use super::text::stored;
+use crate::spec_protocol;
 use crate::store::sql::StoredRow;
 use crate::store::sql::rows::column;
-use crate::{Error, Result, SettingsStore, SqliteStore};
+use crate::{Error, JobSpec, Result, SettingsStore, SqliteStore};
 use sqlx::sqlite::SqliteRow;
 
 /// What was moved, by kind; a second run tells what was left.
@@ -284,7 +285,12 @@ async fn insert_job(
 ) -> Result<Imported> {
     let introduce = "INSERT INTO queue_times (engine_model, virtual_time) VALUES ($1, 0) ON CONFLICT DO NOTHING";
     session.execute(sqlx::query(introduce).bind(stored(&queue))).await?;
-    let protocol = [("protocol", Value::Number(Some(super::SPEC_PROTOCOL)))];
+    let spec = payloads.iter().find(|(name, _)| *name == "spec").and_then(|(_, spec)| spec.as_deref());
+    // What cannot be read is for whoever comes first, who ends it.
+    let needed = spec
+        .and_then(|spec| serde_json::from_str::<JobSpec>(spec).ok())
+        .map_or(1, |spec| spec_protocol::needed_by(&spec));
+    let protocol = [("protocol", Value::Number(Some(needed)))];
     let Some(seq) = insert(session, "jobs", JOBS, job, &protocol).await? else { return Ok(Imported::default()) };
     if let [(_, Some(input)), (_, Some(spec)), (_, result)] = payloads.as_slice() {
         let query = sqlx::query("INSERT INTO job_inputs (seq, input, spec) VALUES ($1, $2, $3)");

@@ -98,10 +98,6 @@ impl Default for PostgresOptions {
     }
 }
 
-/// What a job's [`crate::JobSpec`] asks of the worker that runs it. Raised with the first field that a worker of before
-/// would overlook; such a worker leaves the jobs alone that newer servers accept, and the newer workers take them.
-const SPEC_PROTOCOL: i64 = 1;
-
 /// What this process knows of its claims.
 #[derive(Debug, Default)]
 struct Claims {

@@ -1,10 +1,10 @@
 //! New jobs.
 
-use super::SPEC_PROTOCOL;
 use super::database::Database;
 use super::session::Session;
 use super::text::stored;
 use super::turns;
+use crate::spec_protocol;
 use crate::store::order;
 use crate::store::sql::rows::{self, column, milliseconds, priority_number, select_jobs, to_json};
 use crate::{Error, Idempotency, Job, KeyId, NewJob, Result, Submitted, Timestamp};
@@ -124,6 +124,6 @@ async fn insert(session: &mut Session, now: Timestamp, new: &NewJob, tag: i64) -
         .bind(rows::queue_name(&new.spec.request.model))
         .bind(stored(&to_json(&new.input)?).into_owned())
         .bind(stored(&to_json(&new.spec)?).into_owned())
-        .bind(SPEC_PROTOCOL);
+        .bind(spec_protocol::needed_by(&new.spec));
     Ok(session.optional(insert).await?.is_some())
 }
