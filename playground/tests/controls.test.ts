@@ -1,7 +1,24 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { controlsOf, find, isAdvanced, mostPictures, requestSchema } from "../src/model/controls";
 import { controlsAt } from "../src/model/groups";
+import { LEVELS, levelNumber } from "../src/model/relevance";
 import { catalogueItem, IMAGE_TO_IMAGE, OLD_REDUX, REDUX, reduxControls, reshapeControls } from "./models";
+
+test("levels of picture against prompt stand for the engine's numbers", () => {
+  const source = readFileSync("../crates/afterimage-core/src/balance.rs", "utf8");
+  const kebab = (name: string) => name.replace(/(?<=[a-z])[A-Z]/g, "-$&").toLowerCase();
+  const engines = [...source.matchAll(/Self::(\w+) => \(([\d.]+), ([\d.]+)\)/g)].map(
+    ([, name = "", strength, downsample]) => [
+      kebab(name),
+      { redux_strength: Number(strength), redux_downsample: Number(downsample) },
+    ],
+  );
+  expect(Object.entries(LEVELS)).toEqual(engines);
+  expect(levelNumber({ name: "redux_downsample" }, { balance: "even" })).toBe(3);
+  expect(levelNumber({ name: "redux_downsample" }, { balance: "custom" })).toBeUndefined();
+  expect(levelNumber({ name: "seed" }, { balance: "even" })).toBeUndefined();
+});
 
 describe("controls of a schema", () => {
   test("come in the schema's order, without how answers travel", () => {

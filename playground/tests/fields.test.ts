@@ -8,7 +8,6 @@ test("the field that a message names is found", () => {
     field: "size",
     index: null,
     message: "5x5 is out of range; expected WIDTH*HEIGHT",
-    isServers: true,
   });
   expect(fieldError("loras[1].path: `x` is not there", names)).toMatchObject({
     field: "loras",

@@ -17,18 +17,28 @@ const parameters: Names<ParameterText> = {
   images: { label: "Further pictures" },
   image_weights: { label: "Weights" },
   prompt: { label: "Prompt" },
-  size: { label: "Size" },
+  size: { label: "Size", explanation: "Width and height of the result in pixels, rounded down to multiples of 16." },
   seed: { label: "Seed" },
-  num_inference_steps: { label: "Steps" },
-  guidance_scale: { label: "Guidance" },
+  num_inference_steps: { label: "Steps", explanation: "More take longer and work out more detail." },
+  guidance_scale: {
+    label: "Guidance",
+    explanation: "How closely to follow picture and prompt. Low is freer and softer, high is harder.",
+  },
   num_images: { label: "Pictures to make" },
   strength: { label: "Strength" },
   redux_strength: { label: "Weight of the picture" },
   redux_downsample: { label: "Coarseness" },
   loras: { label: "LoRAs" },
-  enable_safety_checker: { label: "Check results for safety" },
-  output_format: { label: "File format" },
-  balance: { label: "Picture against prompt" },
+  enable_safety_checker: {
+    label: "Check results for safety",
+    explanation:
+      "A checker looks at the results and withholds those it flags: a filter, not a guarantee. Where the server always checks, switching it off changes nothing.",
+  },
+  output_format: { label: "File format", explanation: "JPEG is smaller, PNG keeps every pixel as it was made." },
+  balance: {
+    label: "Picture against prompt",
+    explanation: "Which of the two counts more. A level sets the two numbers below; “Own numbers” leaves them to you.",
+  },
   redux_strength_spans: {
     label: "Weight by step",
     explanation:
@@ -219,7 +229,7 @@ export const en = {
     advanced: "Advanced",
     reset: "Reset",
     promptOptional: "Optional. Say what should be different.",
-    promptRequired: "What the result should show",
+    promptRequired: "For example: a lighthouse at dusk",
     shape: "Shape",
     custom: "Custom",
     width: "Width",

@@ -12,7 +12,15 @@ export interface Company {
 /** The word for numbers of one's own, in place of a level of picture against prompt. */
 const OWN_NUMBERS = "custom";
 
-/** What a level of picture against prompt stands for. */
+/** What the levels of picture against prompt stand for, as `afterimage-core` has it in `balance.rs`. */
+export const LEVELS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  picture: { redux_strength: 1, redux_downsample: 1 },
+  "more-picture": { redux_strength: 0.9, redux_downsample: 2 },
+  even: { redux_strength: 0.7, redux_downsample: 3 },
+  "more-prompt": { redux_strength: 0.5, redux_downsample: 4 },
+  prompt: { redux_strength: 0.25, redux_downsample: 5 },
+};
+
 const BALANCED = new Set(["redux_strength", "redux_downsample"]);
 /** What says how a mask is used. */
 const OF_MASK = new Set(["mask_blur", "mask_crop", "keep_outside"]);
@@ -26,6 +34,11 @@ export function isBalanced(control: Pick<Control, "name">): boolean {
 export function hasLevel(values: Values): boolean {
   const level = values["balance"];
   return level !== undefined && level !== OWN_NUMBERS;
+}
+
+/** The number that the level in `values` gives `control`; undefined where none does. */
+export function levelNumber(control: Pick<Control, "name">, values: Values): number | undefined {
+  return hasLevel(values) ? LEVELS[String(values["balance"])]?.[control.name] : undefined;
 }
 
 /** Whether `control` is there for masks only. */

@@ -23,10 +23,14 @@ export const loraNames = signal<readonly string[]>([]);
 
 const wantedModel = signal(tabStorage.read("model") ?? "");
 
-/** The chosen model; the first one unless another was chosen. */
-export const model = computed<CatalogueItem | null>(
-  () => models.value.find((item) => item.model_id === wantedModel.value) ?? models.value[0] ?? null,
-);
+/** What most come for. The catalogue begins with what the service's own does. */
+const USUAL = "wavespeed-ai/flux-redux-dev";
+
+/** The chosen model; the usual one unless another was chosen. */
+export const model = computed<CatalogueItem | null>(() => {
+  const called = (id: string) => models.value.find((item) => item.model_id === id);
+  return called(wantedModel.value) ?? called(USUAL) ?? models.value[0] ?? null;
+});
 
 export const controls = computed<readonly Control[]>(() => (model.value ? controlsOf(requestSchema(model.value)) : []));
 

@@ -32,7 +32,12 @@ export function clearField(name: string): void {
 export function showFieldError(error: FieldError): void {
   fieldErrors.value = { ...fieldErrors.value, [error.field]: error };
   focusWanted.value = error.field;
-  announce(texts.value.run.fieldError(parameterLabel(error.field), error.message));
+  announce(texts.value.run.fieldError(parameterLabel(error.field), messageOf(error)));
+}
+
+/** What is wrong, in the language that the page has now where the page says so. */
+export function messageOf(error: FieldError): string {
+  return "missing" in error ? texts.value.run[error.missing] : error.message;
 }
 
 /** Shows `error` where it belongs; `names` are the form's fields. */

@@ -114,18 +114,17 @@ export async function sentStart(signal: AbortSignal): Promise<string | null> {
 
 /** Whether what the model needs is there; says what is not. */
 function checkComplete(supplied: readonly string[]): boolean {
-  const { run: words } = texts.value;
   for (const control of controls.value) {
     if (!control.required || supplied.includes(control.name)) continue;
-    const message = missing(control.kind, control.name, values.value);
-    if (message === null) continue;
-    showFieldError({ field: control.name, index: null, message: words[message], isServers: false });
+    const missing = missingOf(control.kind, control.name, values.value);
+    if (missing === null) continue;
+    showFieldError({ field: control.name, missing });
     return false;
   }
   return true;
 }
 
-function missing(kind: string, name: string, form: Values): "pictureMissing" | "promptMissing" | null {
+function missingOf(kind: string, name: string, form: Values): "pictureMissing" | "promptMissing" | null {
   if (kind === "picture") return usedPictures.value.length === 0 ? "pictureMissing" : null;
   const value = form[name];
   const isText = kind === "prompt" || kind === "text";

@@ -1,25 +1,18 @@
 /** Finer control of a run, behind a disclosure: what counts, which part, where to start, how near to another result. */
 
-import { computed, signal } from "@preact/signals";
+import { signal } from "@preact/signals";
 import { texts } from "../i18n";
 import { bodyOf } from "../model/body";
 import { CONTROL_GROUPS, controlsAt, type ControlGroup } from "../model/groups";
-import { isBalanced, isRelevant, type Company } from "../model/relevance";
+import { isBalanced, isRelevant } from "../model/relevance";
 import { controls } from "../state/catalogue";
-import { maskPurpose } from "../state/masks";
-import { usedPictures } from "../state/pictures";
+import { company } from "../state/company";
 import { fieldErrors } from "../state/problems";
 import { values } from "../state/settings";
 import { usedStart } from "../state/start-picture";
 import { ControlField } from "./controls/control";
 
 const isOpen = signal(false);
-
-/** What comes along with the form's values. */
-const company = computed<Company>(() => ({
-  hasMask: maskPurpose.value === "changes" && usedPictures.value.some((picture) => picture.mask.value !== null),
-  hasStart: usedStart.value !== null,
-}));
 
 /** The controls of a group that have an effect. What a level decides is shown all the same, and says so. */
 function shownOf(group: ControlGroup) {

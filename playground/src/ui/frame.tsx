@@ -18,7 +18,7 @@ export function Frame({ prediction, children }: FrameProps) {
   const ratio = size ? size.width / size.height : (seen ?? 1);
   const style = { "--ratio": String(ratio) } as CSSProperties;
   return (
-    <div class="canvas" style={style}>
+    <div class={size ? "canvas canvas-sized" : "canvas"} style={style}>
       {children((known) => {
         if (Number.isFinite(known) && known > 0) setSeen(known);
       })}

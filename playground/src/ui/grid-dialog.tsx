@@ -5,8 +5,12 @@ import { useId, useState } from "preact/hooks";
 import { parameterLabel, texts } from "../i18n";
 import { canVary, MOST_CELLS, parseAxis, type AxisProblem, type AxisResult } from "../model/grid";
 import type { Control } from "../model/controls";
+import { isRelevant } from "../model/relevance";
 import { controls } from "../state/catalogue";
+import { company } from "../state/company";
 import { startGrid } from "../state/grid";
+import { usedPictures } from "../state/pictures";
+import { values } from "../state/settings";
 import { Icon } from "./icons";
 import { Dialog } from "./widgets";
 
@@ -38,11 +42,12 @@ export function GridDialog() {
 
 function Planner({ onClose }: { onClose: () => void }) {
   const { grid: words } = texts.value;
-  const offered = controls.value.filter((control) => canVary(control) && control.name !== "num_images");
-  const [columns, setColumns] = useState<Choice>(() => suggested(firstOf(offered)));
+  const [columns, setColumns] = useState<Choice>(() => suggested(firstOf(offeredBeside(null))));
   const [rows, setRows] = useState<Choice>({ name: "", text: "" });
-  const across = read(offered, columns);
-  const down = rows.name === "" ? null : read(offered, rows);
+  const down = read(offeredBeside(null), rows);
+  const offeredAcross = offeredBeside(down);
+  const across = read(offeredAcross, columns);
+  const offeredDown = offeredBeside(across);
   const isSame = rows.name !== "" && rows.name === columns.name;
   const count = countOf(across) * (down ? countOf(down) : 1);
   const canStart = count > 0 && count <= MOST_CELLS && !isSame;
@@ -64,8 +69,21 @@ function Planner({ onClose }: { onClose: () => void }) {
         }}
       >
         <p>{words.explanation}</p>
-        <AxisFields title={words.columns} offered={offered} choice={columns} result={across} onChange={setColumns} />
-        <AxisFields title={words.rows} offered={offered} choice={rows} result={down} onChange={setRows} isOptional />
+        <AxisFields
+          title={words.columns}
+          offered={offeredAcross}
+          choice={columns}
+          result={across}
+          onChange={setColumns}
+        />
+        <AxisFields
+          title={words.rows}
+          offered={offeredDown}
+          choice={rows}
+          result={down}
+          onChange={setRows}
+          isOptional
+        />
         <p class={isWrong ? "grid-count error-text" : "grid-count"} role="status">
           {isSame ? words.sameAxis : count > MOST_CELLS ? words.tooMany(count, MOST_CELLS) : words.count(count)}
         </p>
@@ -83,8 +101,21 @@ function Planner({ onClose }: { onClose: () => void }) {
   );
 }
 
+/** What a grid can run through so that its pictures differ, when it also runs through `other`. */
+function offeredBeside(other: AxisResult | null): readonly Control[] {
+  const last = other && "axis" in other ? { [other.axis.name]: other.axis.values.at(-1) ?? "" } : {};
+  const hasPicture = usedPictures.value.length > 0 || company.value.hasStart;
+  return controls.value.filter(
+    (control) =>
+      canVary(control) &&
+      control.name !== "num_images" &&
+      (control.name !== "strength" || hasPicture) &&
+      isRelevant(control, controls.value, { ...values.value, ...last }, company.value),
+  );
+}
+
 function firstOf(offered: readonly Control[]): string {
-  const preferred = ["strength", "seed"].find((name) => offered.some((control) => control.name === name));
+  const preferred = ["strength", "balance", "seed"].find((name) => offered.some((control) => control.name === name));
   return preferred ?? offered[0]?.name ?? "";
 }
 

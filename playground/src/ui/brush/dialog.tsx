@@ -8,6 +8,7 @@ import type { InputPicture } from "../../state/input-picture";
 import { keptMask, loadedImage, maskPurpose, readMask, sizeOf } from "../../state/masks";
 import { announce } from "../../state/notices";
 import { clearField } from "../../state/problems";
+import { setValue, values } from "../../state/settings";
 import { Icon } from "../icons";
 import { ACCEPTED } from "../input-panel";
 import { Dialog, Segments } from "../widgets";
@@ -67,6 +68,10 @@ function Easel({ sheet, picture, onClose }: BrushProps & { sheet: MaskSheet }) {
     const mask = await keptMask(sheet.mask);
     picture.mask.value = mask;
     for (const name of ["image_masks", "mask_image"]) clearField(name);
+    // The brush has said that the rest stays, which is so to the pixel with this, unless somebody wants otherwise.
+    if (mask && maskPurpose.value === "changes" && values.peek()["keep_outside"] === undefined) {
+      setValue("keep_outside", true);
+    }
     onClose();
     const { pictures } = texts.value;
     announce(mask ? pictures.maskSet(picture.name) : pictures.maskRemoved(picture.name));

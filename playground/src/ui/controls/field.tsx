@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useId } from "preact/hooks";
 import { parameterExplanation, parameterLabel } from "../../i18n";
 import type { Control } from "../../model/controls";
-import { fieldErrors } from "../../state/problems";
+import { fieldErrors, messageOf } from "../../state/problems";
 import { Icon } from "../icons";
 
 /** What the control within a field is given, so that it belongs to the label. */
@@ -69,7 +69,7 @@ export function ErrorText({ id, name }: { id: string; name: string }) {
   return (
     <p class="error-text" id={id}>
       <Icon name="alert" />
-      <span lang={error.isServers ? "en" : undefined}>{error.message}</span>
+      <span lang={"missing" in error ? undefined : "en"}>{messageOf(error)}</span>
     </p>
   );
 }

@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import { parameterLabel, texts } from "../../i18n";
 import { numberOf } from "../../model/body";
 import type { NumberControl } from "../../model/controls";
-import { hasLevel, isBalanced } from "../../model/relevance";
+import { hasLevel, isBalanced, levelNumber } from "../../model/relevance";
 import { kept, stepsRun } from "../../model/strength";
 import { controls } from "../../state/catalogue";
 import { setValue, values } from "../../state/settings";
@@ -54,7 +54,7 @@ function FewNumbers({ control }: { control: NumberControl }) {
 }
 
 function Slider({ control, ids, isDisabled }: { control: NumberControl; ids: FieldIds; isDisabled: boolean }) {
-  const value = numberOf(control, values.value) ?? control.fallback;
+  const value = levelNumber(control, values.value) ?? numberOf(control, values.value) ?? control.fallback;
   const set = (text: string) => {
     const number = Number(text);
     setValue(control.name, text === "" || Number.isNaN(number) ? undefined : number);
