@@ -4,18 +4,27 @@ use super::WorkerContext;
 use crate::SystemClock;
 use crate::clock_trust::{JUMP, Reading};
 use std::sync::Arc;
-use tokio::time::sleep;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// What goes on is said this often.
+const WARN_EVERY: Duration = Duration::from_mins(10);
 
 /// Looks until the workers stop.
 pub(super) async fn run(shared: Arc<WorkerContext>) {
     let mut trust = Trust::new();
+    let mut warned: Option<Instant> = None;
     loop {
         tokio::select! {
             () = sleep(shared.options.rescue_every) => {}
             () = shared.stopping.cancelled() => return,
         }
         if !trust.allows(&shared) {
-            tracing::warn!("clock jumped, process stood still or store was away; holders get time to renew");
+            // On a machine that is short of processors this goes on and on.
+            if warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
+                tracing::warn!("clock jumped, process stood still or store was away; holders get time to renew");
+                warned = Some(Instant::now());
+            }
             sleep(shared.options.renew_every + JUMP).await;
             trust = Trust::new();
         }

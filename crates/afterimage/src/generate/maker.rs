@@ -168,8 +168,10 @@ impl PictureMaker<'_> {
     fn summary(&self, tally: &BatchTally) -> Result<(), CommandFailure> {
         let BatchTally { made, there, unusable } = tally;
         if !self.output.quiet {
-            let there = if *there > 0 { format!(", {there} there already") } else { String::new() };
-            let _ = writeln!(io::stderr().lock(), "{made} of {} made{there}", made + unusable.len());
+            // Results of other settings look like an answer, too; the file's name does not tell.
+            let kept =
+                if *there > 0 { format!(", {there} there already (--replace makes all again)") } else { String::new() };
+            let _ = writeln!(io::stderr().lock(), "{made} of {} made{kept}", made + there + unusable.len());
         }
         match unusable.as_slice() {
             [] => Ok(()),
