@@ -79,6 +79,8 @@ pub struct Resources {
     pub sync_timeout: Duration,
     /// The server takes no more connections and starts no more jobs.
     pub stopping: CancellationToken,
+    /// Whoever waits for a job is answered now.
+    pub leaving: CancellationToken,
 }
 
 /// One server. Requests are answered by its parts; nothing takes it as a whole but what starts and stops it.
@@ -114,6 +116,7 @@ impl App {
             links,
             public_url,
             stopping,
+            leaving,
             neighbours,
             ..
         } = resources;
@@ -133,7 +136,8 @@ impl App {
         };
         let others = neighbours.clone();
         let shared = neighbours.as_ref().map(|neighbours| neighbours.store.clone());
-        let follower = Follower { store: Arc::clone(&store), hints, events: Events::default(), stopping, neighbours };
+        let follower =
+            Follower { store: Arc::clone(&store), hints, events: Events::default(), stopping, leaving, neighbours };
         let media = Media {
             store: Arc::clone(&store),
             blobs: blobs.clone(),

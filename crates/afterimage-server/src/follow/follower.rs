@@ -32,6 +32,8 @@ pub struct Follower {
     pub events: Events,
     /// The server takes no more connections and starts no more jobs.
     pub stopping: CancellationToken,
+    /// The time is over that jobs have to finish: whoever waits is answered now, also for a job that runs elsewhere.
+    pub leaving: CancellationToken,
     /// Other processes that run jobs, where there are some.
     pub neighbours: Option<Neighbours>,
 }
@@ -43,8 +45,8 @@ pub struct EndSignals {
     ends: broadcast::Receiver<JobId>,
     /// Shows that somebody here wants to know of the job, also when it runs on another host.
     _interest: Watcher,
-    /// Until it was heard of.
-    stopping: Option<CancellationToken>,
+    /// The steps of the server's own end that were not heard of yet, the next one last.
+    steps: Vec<CancellationToken>,
 }
 
 impl Follower {
@@ -71,12 +73,12 @@ impl EndSignals {
             job: job.clone(),
             ends: follower.hints.ends(),
             _interest: follower.events.watch(job, false),
-            stopping: Some(follower.stopping.clone()),
+            steps: vec![follower.leaving.clone(), follower.stopping.clone()],
         }
     }
 
-    /// Completes when the job has left its worker or the queue, when that may have been missed, and once when this
-    /// server begins to stop.
+    /// Completes when the job has left its worker or the queue, when that may have been missed, once when this server
+    /// begins to stop, and once when it leaves.
     pub async fn next(&mut self) {
         let (job, ends) = (&self.job, &mut self.ends);
         let ended = async {
@@ -89,10 +91,12 @@ impl EndSignals {
                 }
             }
         };
-        let Some(stopping) = &self.stopping else { return ended.await };
+        let Some(step) = self.steps.last() else { return ended.await };
         tokio::select! {
             () = ended => {}
-            () = stopping.cancelled() => self.stopping = None,
+            () = step.cancelled() => {
+                self.steps.pop();
+            }
         }
     }
 }
@@ -113,8 +117,9 @@ pub async fn seen(follower: &Follower, id: &JobId) -> Result<Option<Job>, Refusa
     }
 }
 
-/// Whether nothing more will come of `job` in this process: it has ended, or it waits and this server takes no more
-/// jobs.
+/// Whether nothing more will come of `job` in this process: it has ended, it waits and this server takes no more jobs, or
+/// the server leaves.
 pub fn is_over_here(follower: &Follower, job: &Job) -> bool {
-    job.state.is_terminal() || (job.state == JobState::Queued && follower.stopping.is_cancelled())
+    let waits_in_vain = job.state == JobState::Queued && follower.stopping.is_cancelled();
+    job.state.is_terminal() || waits_in_vain || follower.leaving.is_cancelled()
 }

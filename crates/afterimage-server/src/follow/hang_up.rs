@@ -5,8 +5,11 @@ use crate::cancel::cancel;
 use afterimage_jobs::worker::Hints;
 use afterimage_jobs::{ApiKey, JobId, Store};
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// Cancels the job when dropped, unless disarmed: a client that hangs up on a synchronous request drops its future.
+///
+/// Not so while the server stops, which breaks off connections itself in the end: that is nobody's wish.
 ///
 /// Not so for a request with an idempotency key. Its client may send it once more, after a connection that broke or
 /// beside one that lives, and is promised the same job: neither sender may end it for the other by hanging up.
@@ -20,6 +23,7 @@ struct Guarded {
     hints: Arc<Hints>,
     key: ApiKey,
     id: JobId,
+    stopping: CancellationToken,
 }
 
 impl CancelOnDrop {
@@ -30,6 +34,7 @@ impl CancelOnDrop {
             hints: Arc::clone(&follower.hints),
             key: key.clone(),
             id: id.clone(),
+            stopping: follower.stopping.clone(),
         };
         Self { armed: (!repeatable).then(guarded) }
     }
@@ -42,7 +47,8 @@ impl CancelOnDrop {
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        if let Some(Guarded { store, hints, key, id }) = self.armed.take()
+        if let Some(Guarded { store, hints, key, id, stopping }) = self.armed.take()
+            && !stopping.is_cancelled()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             runtime.spawn(async move {

@@ -75,7 +75,7 @@ impl JobListener {
 pub enum JobUpdate {
     /// Progress.
     Progress(Event),
-    /// It is over: the job has ended, or it waits while this server stops.
+    /// It is over: the job has ended, or this server stops before it has.
     Over(Box<Job>),
 }
 

@@ -30,6 +30,7 @@ impl World {
             hints: Arc::new(Hints::default()),
             events: Events::default(),
             stopping: CancellationToken::new(),
+            leaving: CancellationToken::new(),
             neighbours: None,
         };
         Self { store, follower, key }
@@ -163,6 +164,14 @@ async fn a_stop_is_the_end_for_what_waits_and_not_for_what_runs() {
     assert_eq!(over(next_update(&world.follower, &mut of_waiting, &waits).await), JobState::Queued);
     assert!(start.elapsed() < POLL / 2, "{:?}", start.elapsed());
     assert!(timeout(POLL + RETRY, next_update(&world.follower, &mut of_running, &runs)).await.is_err());
+    // It goes on elsewhere, and this server leaves.
+    let leaving = Follower { leaving: CancellationToken::new(), ..world.follower.clone() };
+    let mut of_running_elsewhere = JobListener::of(&leaving, &runs, false);
+    assert!(timeout(POLL / 2, next_update(&leaving, &mut of_running_elsewhere, &runs)).await.is_err());
+    let start = Instant::now();
+    leaving.leaving.cancel();
+    assert_eq!(over(next_update(&leaving, &mut of_running_elsewhere, &runs).await), JobState::Running);
+    assert!(start.elapsed() < POLL / 2, "{:?}", start.elapsed());
     // It is handed back: nobody here will run it any more.
     world.store.release(&lease).await.unwrap();
     world.follower.hints.ended(&runs);

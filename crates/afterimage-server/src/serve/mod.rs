@@ -23,8 +23,12 @@ use data::Data;
 pub use listeners::Started;
 use listeners::{Listeners, Routes};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+/// What whoever waits is given beyond the time that jobs have to finish, so that those that just did are told of.
+const ANSWERING: Duration = Duration::from_secs(1);
 
 /// Why a server did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +63,7 @@ pub async fn serve(
     let (data, _locks) = Box::pin(Data::open(&options)).await?;
     let measures = data.measures.clone();
     let first_key = data.first_key.clone();
-    let closing = CancellationToken::new();
+    let (closing, leaving) = (CancellationToken::new(), CancellationToken::new());
     let process = ProcessId::random();
     let signer = Signer::new(data.store.server_secret().await?);
     let neighbours = match &data.shared {
@@ -73,7 +77,8 @@ pub async fn serve(
         (Hints::default(), None)
     };
     let api = listeners.api.as_ref();
-    let resources = resources(&options, data, signer, hints, neighbours.clone(), api, closing.clone())?;
+    let ends = (closing.clone(), leaving.clone());
+    let resources = resources(&options, data, signer, hints, neighbours.clone(), api, ends)?;
     let app = App::new(resources);
     let routes = Routes::of(&app, neighbours.as_ref());
     let announced = listeners.announced(&options, first_key, paths(&routes.api));
@@ -107,10 +112,19 @@ pub async fn serve(
     tracing::info!("stopping: running jobs finish or go back to the queue");
     // Also tells whoever waits for a job that waits itself.
     closing.cancel();
+    // Jobs may run elsewhere, longer than this server may take.
+    let patience = tokio::spawn({
+        let within = options.finish_within + ANSWERING;
+        async move {
+            tokio::time::sleep(within).await;
+            leaving.cancel();
+        }
+    });
     workers.stop().await;
     engines.shut_down(options.stop_within).await;
     background.cancel();
     while servers.join_next().await.is_some() {}
+    patience.abort();
     hearing.cancel();
     while tasks.join_next().await.is_some() {}
     if let Err(error) = app.dialects.store.forget_deleted().await {
@@ -135,7 +149,7 @@ fn resources(
     hints: Hints,
     neighbours: Option<Neighbours>,
     listener: Option<&Listener>,
-    stopping: CancellationToken,
+    (stopping, leaving): (CancellationToken, CancellationToken),
 ) -> Result<Resources, ServeError> {
     let links = FileLinks::new(signer, options.retention);
     let outbound = Outbound::system(&OutboundOptions {
@@ -167,5 +181,6 @@ fn resources(
         rates: options.rates,
         sync_timeout: options.sync_timeout,
         stopping,
+        leaving,
     })
 }

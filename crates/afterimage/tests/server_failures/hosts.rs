@@ -59,10 +59,16 @@ impl Place {
 
     /// A server that only answers requests.
     pub fn api(&self) -> (Installation, Server) {
+        self.api_with(&[])
+    }
+
+    /// The same with further flags.
+    fn api_with(&self, flags: &[&str]) -> (Installation, Server) {
         let installation = Installation::new();
         let mut command = installation.command();
         command
             .args(["--workers", "0", "--storage-url", &self.storage])
+            .args(flags)
             .env("AFTERIMAGE_DATABASE_URL", &self.address)
             .envs(self.environment.clone());
         let server = installation.start_by(command);
@@ -100,6 +106,10 @@ impl Worker {
         let answer = client.http.get(format!("http://{}{path}", self.admin)).send().await.ok()?;
         let status = answer.status();
         Some((status, serde_json::from_slice(&answer.bytes().await.ok()?).unwrap_or_default()))
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     pub async fn ready(&self, client: &Client) {
@@ -256,6 +266,38 @@ async fn whoever_waits_at_a_server_that_stops_hears_of_the_end_at_once() {
     println!("answered {:.1} s after others knew", late.as_secs_f64());
     assert!(late < Duration::from_secs(2), "{late:?}");
     assert!(server.ended(PATIENCE).await.success());
+}
+
+#[tokio::test]
+async fn a_server_that_leaves_before_the_end_says_so_and_cancels_nothing() {
+    let Some(place) = Place::new().await else { return };
+    let ((first, mut server), (second, _two)) = (place.api_with(&["--finish-within", "1"]), place.api());
+    let (one, two) = (first.client(), second.client());
+    one.ready().await;
+    two.ready().await;
+    let worker = place.worker("worker");
+    worker.ready(&one).await;
+    let mut waits = task(50);
+    waits["size"] = json!("1536*1536");
+    waits["enable_sync_mode"] = json!(true);
+    let asked = one.http.post(format!("http://{}{REDUX}", first.address)).bearer_auth(KEY).timeout(PATIENCE);
+    let answer = tokio::spawn(asked.header("content-type", "application/json").body(waits.to_string()).send());
+    let newest = async || two.post("/api/v3/predictions", &json!({})).await.unwrap().body["data"]["items"][0].clone();
+    until("it runs", PATIENCE, async || newest().await["status"] == "processing").await;
+    server.signal("-TERM");
+    let start = Instant::now();
+    let answer = answer.await.unwrap().unwrap();
+    println!("answered {:.1} s after the signal", start.elapsed().as_secs_f64());
+    assert_eq!(answer.status(), StatusCode::OK);
+    let answer: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+    assert_eq!(answer["data"]["status"], "processing", "{answer}");
+    assert!(server.ended(Duration::from_secs(10)).await.success());
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    let id = answer["data"]["id"].as_str().unwrap();
+    assert_eq!(newest().await["status"], "processing", "nobody wanted it cancelled");
+    let cancel = format!("/api/v3/predictions/{id}/cancel");
+    assert!(two.request(reqwest::Method::POST, &cancel, &[], &Value::Null).await.unwrap().status.is_success());
+    wait_for(&second, &two, id, "cancelled").await;
 }
 
 #[tokio::test]
