@@ -43,6 +43,16 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// The files of the database are in another place than the one that this process was given.
+    #[error(
+        "the files of this database are in {there}, and --storage-url says {here}: hosts of one database need the same storage"
+    )]
+    StorageElsewhere {
+        /// What this process was given.
+        here: String,
+        /// What the servers of the database use.
+        there: String,
+    },
     /// An address of a database that says nothing, or something wrong.
     #[error("the database's address is unusable: {reason}")]
     Address {

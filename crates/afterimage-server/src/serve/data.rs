@@ -2,8 +2,8 @@
 
 use crate::options::{DatabaseAddress, ServeOptions, StoragePlace};
 use afterimage_jobs::{
-    Blobs, DataFolderLock, DatabaseLock, KeyRole, Measures, NewKey, PostgresOptions, PostgresStore, Queue, QueueLoad,
-    Result, Secret, SqliteStore, StorageClaim, Store, SystemClock, is_open_to_others,
+    Blobs, DataFolderLock, DatabaseLock, Error, KeyRole, Measures, NewKey, PostgresOptions, PostgresStore, Queue,
+    QueueLoad, Result, Secret, SqliteStore, StorageClaim, Store, SystemClock, is_open_to_others,
 };
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -79,6 +79,9 @@ impl Data {
         };
         let in_data_folder = StoragePlace::Folder(options.data_dir.clone());
         let storage = options.storage.as_ref().unwrap_or(&in_data_folder);
+        if let Some(shared) = &shared {
+            agree_on_storage(shared, storage, options.listen.is_some()).await?;
+        }
         let (blobs, claim) = open_storage(storage, store.as_ref(), shared.is_some()).await?;
         let blobs = blobs.measured_by(measures.clone());
         let storage_folder = match storage {
@@ -148,6 +151,39 @@ async fn provide_key(store: &dyn Store, named: Option<Secret>) -> Result<Option<
         return Ok(None);
     }
     store.create_first_key(of_operator("first", None)).await
+}
+
+/// Compares the place with the one where other processes of the database have its files. Every job that a worker with another
+/// place takes would fail for want of its pictures, so it does not start. A server's word counts: whoever moves the files starts
+/// it first. Folders are not compared, since hosts may have the same one under different names.
+async fn agree_on_storage(store: &PostgresStore, place: &StoragePlace, is_server: bool) -> Result<()> {
+    let here = match place {
+        StoragePlace::Bucket(url) => Some(url.to_string()),
+        StoragePlace::Folder(_) => None,
+    };
+    let there = store.storage_place().await?;
+    if here == there {
+        return Ok(());
+    }
+    let shown = |place: &Option<String>| place.clone().unwrap_or_else(|| "a folder".to_owned());
+    if !is_server {
+        return match &there {
+            // No server was here yet, or they share a folder.
+            None => Ok(()),
+            Some(there) => Err(Error::StorageElsewhere { here: shown(&here), there: there.clone() }),
+        };
+    }
+    if there.is_some() {
+        tracing::warn!(
+            here = shown(&here),
+            there = shown(&there),
+            "the files of this database were in another place until now; hosts of one database need the same --storage-url"
+        );
+    }
+    match here {
+        Some(here) => store.note_storage_place(&here).await,
+        None => Ok(()),
+    }
 }
 
 /// Opens the storage and takes it for this database; a folder for this server alone, unless other hosts share the database.

@@ -170,3 +170,25 @@ async fn a_host_whose_clock_goes_wrong_leaves_jobs_to_others() {
         until("it works again", PATIENCE, async || place.log("wrong").contains("the storage works again")).await;
     }
 }
+
+#[tokio::test]
+async fn a_worker_whose_files_would_be_elsewhere_does_not_start() {
+    let Some((_s3, front)) = bucket().await else { return };
+    let Some(mut place) = Place::new().await else { return };
+    let right = url_at(front.address, BUCKET);
+    place.storage.clone_from(&right);
+    let credentials = [("AWS_ACCESS_KEY_ID", KEY_ID), ("AWS_SECRET_ACCESS_KEY", SECRET), ("NO_PROXY", "127.0.0.1")];
+    place.environment.extend(credentials.map(|(name, value)| (name, value.to_owned())));
+    let (installation, _api) = place.api();
+    let client = installation.client();
+    client.ready().await;
+    place.storage = right.replacen('?', "/elsewhere?", 1);
+    assert_ne!(place.storage, right);
+    let mut astray = place.worker("astray");
+    until("it gives up", PATIENCE, async || astray.has_ended()).await;
+    let log = place.log("astray");
+    assert!(log.contains(&format!("the files of this database are in s3://{BUCKET}")), "{log}");
+    assert!(log.contains("/elsewhere"), "{log}");
+    place.storage = right;
+    place.worker("right").ready(&client).await;
+}

@@ -9,6 +9,8 @@ use async_trait::async_trait;
 
 const SERVER_SECRET: &str = "server_secret";
 const DATABASE_ID: &str = "database_id";
+/// The bucket and prefix that servers last kept files in.
+const STORAGE: &str = "storage";
 
 #[async_trait]
 impl SettingsStore for PostgresStore {
@@ -25,6 +27,28 @@ impl SettingsStore for PostgresStore {
 }
 
 impl PostgresStore {
+    /// Where the files of this database are, as the server that started last said; `None` where they never were in a bucket.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn storage_place(&self) -> Result<Option<String>> {
+        self.database.read(|session| Box::pin(read(session, STORAGE))).await
+    }
+
+    /// Notes where they are from now on.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn note_storage_place(&self, place: &str) -> Result<()> {
+        let place = place.to_owned();
+        self.database
+            .write(move |session| {
+                let place = place.clone();
+                Box::pin(async move { write(session, STORAGE, &place).await })
+            })
+            .await
+    }
+
     /// Stores `fresh` under `name` unless there is a value; returns the stored one.
     pub(super) async fn keep_first(&self, name: &'static str, fresh: String) -> Result<String> {
         if let Some(kept) = self.database.read(|session| Box::pin(read(session, name))).await? {
