@@ -44,6 +44,7 @@ impl PostgresAddress {
         }
         let (login, place) = place.rsplit_once('@').map_or(("", place), |(login, place)| (login, place));
         let (names, path) = place.split_once('/').map_or((place, ""), |(names, path)| (names, path));
+        check_options(query)?;
         let (is_pooled, query) = take_pooler(query)?;
         let login = if login.is_empty() { String::new() } else { format!("{login}@") };
         let chooses_tls = query.split('&').any(|pair| pair.starts_with("sslmode=") || pair.starts_with("ssl-mode="));
@@ -88,6 +89,42 @@ impl PostgresAddress {
             hosts.map(|host| host.options(SETTINGS)).collect()
         }
     }
+}
+
+/// Options that sqlx knows. It passes over others, and tells the log what they say, which may be a secret under a name that was
+/// spelled wrong.
+const OPTIONS: [&str; 19] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+    "pooler",
+];
+
+/// Refuses options that nobody reads.
+fn check_options(query: &str) -> Result<()> {
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+        if !OPTIONS.contains(&name) && !name.starts_with("options[") {
+            let reason = format!("the option `{name}` is not known; those of PostgreSQL are, and `pooler`");
+            return Err(Error::Address { reason });
+        }
+    }
+    Ok(())
 }
 
 /// The pooler that the query names, and the rest of it.
@@ -146,6 +183,8 @@ mod tests {
             ("postgres://u:sec?secret@h/x", "%3F"),
             ("postgres://u:secret@h/x?pooler=session", "pooler=session"),
             ("postgres://u:secret@h/x?sslmode=perhaps", "option"),
+            ("postgres://u@h/x?pasword=secret", "`pasword`"),
+            ("postgres://u@h/x?sslmode=require&foo=secret", "`foo`"),
         ] {
             let message = PostgresAddress::parse(text).err().expect("a refusal").to_string();
             assert!(message.contains(part) && !message.contains("secret"), "{message}");
