@@ -32,8 +32,8 @@ pub const fn role(answers: bool, runs: bool) -> &'static str {
 }
 
 impl HostGauges {
-    /// Gauges that `registry` tells; those of the database only where it is `shared`.
-    pub fn registered(registry: &mut Registry, role: &'static str, shared: bool) -> Self {
+    /// Gauges that `registry` tells, and `of_database` those that the database says; the latter only where it is `shared`.
+    pub fn registered(registry: &mut Registry, of_database: &mut Registry, role: &'static str, shared: bool) -> Self {
         let build = Family::<BuildLabels, Gauge>::default();
         build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION"), role }).set(1);
         registry.register("build_info", "Version of the program, and what this process does", build);
@@ -43,27 +43,31 @@ impl HostGauges {
             registry.register_with_unit("listener_echo_age", help, Unit::Seconds, gauges.echo_age.clone());
             let help =
                 "Age of the oldest snapshot that somebody holds in the database: what died since then stays in the way";
-            registry.register_with_unit(
+            of_database.register_with_unit(
                 "database_oldest_snapshot",
                 help,
                 Unit::Seconds,
                 gauges.oldest_snapshot.clone(),
             );
             let help = "Dead rows of the table of jobs, as the database estimates them";
-            registry.register("database_dead_rows", help, gauges.dead_rows.clone());
+            of_database.register("database_dead_rows", help, gauges.dead_rows.clone());
         }
         gauges
     }
 
-    /// Reads what the database and the listener say. What cannot be had now stays as it was.
-    pub async fn read(&self, neighbours: &Neighbours) {
+    /// How long this process has not heard itself on the database's channel.
+    pub fn note_echo(&self, neighbours: &Neighbours) {
         self.echo_age.set(neighbours.heard.age().as_secs_f64());
-        match neighbours.store.health().await {
-            Ok(health) => {
-                self.oldest_snapshot.set(health.oldest_snapshot.map_or(0.0, |age| age.as_secs_f64()));
-                self.dead_rows.set(health.dead_rows as i64);
-            }
-            Err(error) => tracing::debug!(%error, "the database does not say how it is"),
-        }
+    }
+
+    /// Reads what the database says of itself.
+    ///
+    /// # Errors
+    /// When the database does not say how it is.
+    pub async fn read(&self, neighbours: &Neighbours) -> afterimage_jobs::Result<()> {
+        let health = neighbours.store.health().await?;
+        self.oldest_snapshot.set(health.oldest_snapshot.map_or(0.0, |age| age.as_secs_f64()));
+        self.dead_rows.set(health.dead_rows as i64);
+        Ok(())
     }
 }

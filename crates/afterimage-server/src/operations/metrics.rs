@@ -5,7 +5,6 @@ use super::host_gauges::HostGauges;
 use super::queue_gauges::QueueGauges;
 use crate::http::layers::RouteName;
 use crate::internal::Neighbours;
-use crate::refusal::Refusal;
 use crate::storage_room::StorageRoom;
 use afterimage_jobs::worker::{EngineStatus, Engines, RecordedEnd};
 use afterimage_jobs::{Job, Measures, Store};
@@ -16,7 +15,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -31,6 +30,9 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    /// What the database says. It is left out while the database does not answer: old figures would be taken for new ones.
+    of_database: Registry,
+    database_up: Gauge,
     requests: Family<RequestLabels, Counter>,
     request_seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
     jobs: Family<StateLabels, Counter>,
@@ -95,9 +97,12 @@ impl Metrics {
     /// Metrics of a process that is a `role` (see [`super::host_gauges::role`]), with those of the queue; `shared`: others use its database.
     pub fn new(measures: &Measures, role: &'static str, shared: bool) -> Self {
         let mut registry = Registry::with_prefix("afterimage");
+        let mut of_database = Registry::with_prefix("afterimage");
         measures.register(&mut registry, shared);
-        let hosts = HostGauges::registered(&mut registry, role, shared);
-        let queues = QueueGauges::registered(&mut registry);
+        let database_up = Gauge::default();
+        registry.register("database_up", "Whether the database answered when this was read", database_up.clone());
+        let hosts = HostGauges::registered(&mut registry, &mut of_database, role, shared);
+        let queues = QueueGauges::registered(&mut of_database);
         let requests = Family::default();
         registry.register("http_requests", "Answered requests", requests.clone());
         let request_seconds: Family<RouteLabels, Histogram, fn() -> Histogram> =
@@ -109,13 +114,13 @@ impl Metrics {
             request_seconds.clone(),
         );
         let jobs = Family::default();
-        registry.register("jobs_ended", "Jobs that ended since the database was made, by their end", jobs.clone());
+        of_database.register("jobs_ended", "Jobs that ended since the database was made, by their end", jobs.clone());
         let inference_seconds = Histogram::new(exponential_buckets(0.05, 2.0, 16));
         registry.register_with_unit("inference", "Time in the engine", Unit::Seconds, inference_seconds.clone());
         let queue = Family::default();
-        registry.register("queue_jobs", "Jobs waiting and running", queue.clone());
+        of_database.register("queue_jobs", "Jobs waiting and running", queue.clone());
         let open_webhooks = Gauge::default();
-        registry.register("webhooks_open", "Webhooks neither delivered nor given up", open_webhooks.clone());
+        of_database.register("webhooks_open", "Webhooks neither delivered nor given up", open_webhooks.clone());
         let ready_engines = Gauge::default();
         registry.register("engines_ready", "Engine processes that can take a job", ready_engines.clone());
         let engine_restarts = Gauge::default();
@@ -131,7 +136,7 @@ impl Metrics {
         registry.register("model_checkers", help, model_checkers.clone());
         let checks = CheckCounters::registered(&mut registry);
         let stored = Family::default();
-        registry.register_with_unit(
+        of_database.register_with_unit(
             "stored",
             "Inputs, results and uploads on disk, by the keys that keep most; `other` is the rest",
             Unit::Bytes,
@@ -148,6 +153,8 @@ impl Metrics {
         );
         Self {
             registry,
+            of_database,
+            database_up,
             requests,
             request_seconds,
             jobs,
@@ -245,41 +252,63 @@ pub struct MetricSources {
 
 impl MetricSources {
     /// Reads what is not counted on the way.
-    async fn text(&self) -> Result<String, Refusal> {
+    async fn text(&self) -> Result<String, std::fmt::Error> {
+        let metrics = &self.metrics;
+        let engines = self.engines.statuses();
+        metrics.ready_engines.set(engines.iter().filter(|engine| engine.is_open).count() as i64);
+        metrics.engine_restarts.set(engines.iter().map(|engine| engine.restarts).sum::<u64>() as i64);
+        metrics.count_engines(&engines);
+        if let Some(neighbours) = &self.neighbours {
+            metrics.hosts.note_echo(neighbours);
+        }
+        for (disk, space) in self.room.disks().spaces() {
+            metrics.disk_free.get_or_create(&DiskLabels { disk }).set(space.free as i64);
+            metrics.disk_kept_free.get_or_create(&DiskLabels { disk }).set(space.floor() as i64);
+        }
+        let answers = match self.read_database(&engines).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::debug!(%error, "metrics without those of the database");
+                false
+            }
+        };
+        metrics.database_up.set(i64::from(answers));
+        let mut text = String::new();
+        encode_registry(&mut text, &metrics.registry)?;
+        if answers {
+            encode_registry(&mut text, &metrics.of_database)?;
+        }
+        encode_eof(&mut text)?;
+        Ok(text)
+    }
+
+    /// Reads what the database counts.
+    async fn read_database(&self, engines: &[EngineStatus]) -> afterimage_jobs::Result<()> {
+        let metrics = &self.metrics;
         let depth = self.store.queue_depth().await?;
         for (state, count) in [("queued", depth.queued), ("running", depth.running)] {
-            self.metrics.queue.get_or_create(&StateLabels { state }).set(count as i64);
+            metrics.queue.get_or_create(&StateLabels { state }).set(count as i64);
         }
         // The store counts them where it records them: once each, whoever ends a job and however often that is told.
         let ends = self.store.ends().await?;
         for (state, count) in [("succeeded", ends.succeeded), ("failed", ends.failed), ("cancelled", ends.cancelled)] {
-            self.metrics.jobs.get_or_create(&StateLabels { state }).inner().store(count, Ordering::Relaxed);
+            metrics.jobs.get_or_create(&StateLabels { state }).inner().store(count, Ordering::Relaxed);
         }
-        let engines = self.engines.statuses();
         let served = engines.iter().flat_map(|engine| engine.queues.clone());
-        self.metrics.queues.show(&self.store.loads().await?, served);
-        if let Some(neighbours) = &self.neighbours {
-            self.metrics.hosts.read(neighbours).await;
-        }
-        self.metrics.ready_engines.set(engines.iter().filter(|engine| engine.is_open).count() as i64);
-        self.metrics.engine_restarts.set(engines.iter().map(|engine| engine.restarts).sum::<u64>() as i64);
-        self.metrics.count_engines(&engines);
-        self.metrics.open_webhooks.set(self.store.open_deliveries().await? as i64);
+        metrics.queues.show(&self.store.loads().await?, served);
+        metrics.open_webhooks.set(self.store.open_deliveries().await? as i64);
         let stored = self.store.storage_use(LARGEST_KEYS).await?;
         let named: u64 = stored.largest.iter().map(|(_, bytes)| bytes).sum();
         let of_keys = stored.largest.into_iter().map(|(key, bytes)| (key.to_string(), bytes));
         // Cleared, because keys come and go from among the largest.
-        self.metrics.stored.clear();
+        metrics.stored.clear();
         for (key, bytes) in of_keys.chain([("other".to_owned(), stored.total.saturating_sub(named))]) {
-            self.metrics.stored.get_or_create(&KeyLabels { key }).set(bytes as i64);
+            metrics.stored.get_or_create(&KeyLabels { key }).set(bytes as i64);
         }
-        for (disk, space) in self.room.disks().spaces() {
-            self.metrics.disk_free.get_or_create(&DiskLabels { disk }).set(space.free as i64);
-            self.metrics.disk_kept_free.get_or_create(&DiskLabels { disk }).set(space.floor() as i64);
+        if let Some(neighbours) = &self.neighbours {
+            metrics.hosts.read(neighbours).await?;
         }
-        let mut text = String::new();
-        encode(&mut text, &self.metrics.registry).map_err(|_| Refusal::Internal)?;
-        Ok(text)
+        Ok(())
     }
 }
 
@@ -292,15 +321,64 @@ async fn exposition(State(sources): State<MetricSources>) -> Response {
     match sources.text().await {
         Ok(text) => ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
             .into_response(),
-        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::free_space::Disks;
+    use afterimage_jobs::progress::Events;
+    use afterimage_jobs::worker::{Executor, UnusableEngine};
+    use afterimage_jobs::{Blobs, MemoryStore, SystemClock};
+    use async_trait::async_trait;
     use axum::body::Body;
     use tower::ServiceExt;
+
+    /// One that runs nothing.
+    #[derive(Debug)]
+    struct Idle;
+
+    #[async_trait]
+    impl Engines for Idle {
+        fn executor(self: Arc<Self>, _: Blobs, _: Events) -> Arc<dyn Executor> {
+            unreachable!("nobody runs jobs here")
+        }
+
+        fn statuses(&self) -> Vec<EngineStatus> {
+            Vec::new()
+        }
+
+        async fn unusable(&self) -> UnusableEngine {
+            std::future::pending().await
+        }
+
+        async fn shut_down(&self, _: Duration) {}
+    }
+
+    #[tokio::test]
+    async fn without_the_database_the_rest_is_told() {
+        let store = MemoryStore::new(Arc::new(SystemClock));
+        let sources = MetricSources {
+            metrics: Arc::new(Metrics::new(&Measures::default(), "api", false)),
+            store: Arc::new(store.clone()),
+            engines: Arc::new(Idle),
+            room: Arc::new(StorageRoom::new(None, Disks::of(Vec::new()))),
+            neighbours: None,
+        };
+        let told = async || sources.text().await.unwrap();
+        let of_database = ["afterimage_queue_jobs{", "afterimage_webhooks_open ", "afterimage_jobs_ended_total{"];
+        for (away, up) in [(false, "1"), (true, "0"), (false, "1")] {
+            store.set_away(away);
+            let text = told().await;
+            assert!(text.contains(&format!("afterimage_database_up {up}\n")), "{text}");
+            assert!(text.contains("afterimage_build_info{") && text.ends_with("# EOF\n"), "{text}");
+            for name in of_database {
+                assert_eq!(text.contains(name), !away, "{name} {text}");
+            }
+        }
+    }
 
     #[tokio::test]
     async fn clients_make_no_labels() {
@@ -314,7 +392,7 @@ mod tests {
             let _ = routes.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
         }
         let mut text = String::new();
-        encode(&mut text, &metrics.registry).unwrap();
+        encode_registry(&mut text, &metrics.registry).unwrap();
         assert!(text.contains("other /item/{id}") && text.contains("GET /item/{id}"), "{text}");
         assert!(text.len() < 20_000, "{} bytes", text.len());
     }
