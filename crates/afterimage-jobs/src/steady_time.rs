@@ -5,6 +5,9 @@ use crate::clock_trust::{JUMP, Reading};
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// A server that is started again, or looks less often than usual, jumps this far every day.
+const EVERYDAY: Duration = Duration::from_hours(1);
+
 /// Longest time that a jump is doubted.
 const LONGEST_DOUBT: Duration = Duration::from_hours(6);
 
@@ -66,11 +69,14 @@ impl SteadyTime {
             return now.monotonic - doubt.since >= doubt.wait;
         }
         let wait = ahead.min(LONGEST_DOUBT);
-        tracing::warn!(
-            jump_seconds = ahead.as_secs(),
-            doubted_for_seconds = wait.as_secs(),
-            "the clock jumped forward, or this server was off or asleep; nothing is deleted on account of it yet"
-        );
+        let (jump_seconds, doubted_for_seconds) = (ahead.as_secs(), wait.as_secs());
+        let text =
+            "the clock jumped forward, or this server was off or asleep; nothing is deleted on account of it yet";
+        if ahead < EVERYDAY {
+            tracing::info!(jump_seconds, doubted_for_seconds, "{text}");
+        } else {
+            tracing::warn!(jump_seconds, doubted_for_seconds, "{text}");
+        }
         self.doubt = Some(Doubt { since: now.monotonic, last: now, wait });
         false
     }

@@ -13,7 +13,7 @@ use axum::response::Response;
 use std::time::Duration;
 use tower_http::cors::{AllowHeaders, AllowOrigin, AllowPrivateNetwork, Any as AnyOrigin, CorsLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
-use tracing::{Instrument, Span, field, info};
+use tracing::{Instrument, Span, debug, field, info};
 
 /// Carries the id of a request in both directions.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -85,6 +85,8 @@ fn cors() -> CorsLayer {
 const LOGGED_METHOD: usize = 20;
 const LOGGED_PATH: usize = 300;
 
+const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
 /// Gives the request an id (the client's, when it is a plain word) and logs it with its status and time. Neither
 /// query strings nor headers are logged: they hold signatures and keys.
 async fn identify_and_log(mut request: Request, next: Next) -> Response {
@@ -97,11 +99,18 @@ async fn identify_and_log(mut request: Request, next: Next) -> Response {
         path = %cut(shown_path(&normal_path(request.uri().path())), LOGGED_PATH),
         job_id = field::Empty
     );
+    // Asked for every few seconds by machines; what is well goes without saying.
+    let is_probe = PROBES.contains(&request.uri().path());
     let start = std::time::Instant::now();
     let mut response = next.run(request).instrument(span.clone()).await;
     let status = response.status();
     let milliseconds = start.elapsed().as_secs_f64() * 1e3;
-    span.in_scope(|| info!(status = status.as_u16(), milliseconds, "answered"));
+    let status_number = status.as_u16();
+    if is_probe && status.is_success() {
+        span.in_scope(|| debug!(status = status_number, milliseconds, "answered"));
+    } else {
+        span.in_scope(|| info!(status = status_number, milliseconds, "answered"));
+    }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
