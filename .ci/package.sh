@@ -15,7 +15,7 @@ for shell in bash elvish fish powershell zsh; do "$program" completions "$shell"
 python3 .ci/notices.py "$target" >"$work/$name/THIRD-PARTY.txt"
 if [[ $target == *-linux-* ]]; then
     mkdir "$work/$name/systemd"
-    cp deploy/systemd/afterimage.service deploy/systemd/cards.conf "$work/$name/systemd"
+    cp deploy/systemd/afterimage.service deploy/systemd/cards.conf deploy/systemd/worker.conf "$work/$name/systemd"
 fi
 
 # The same bytes from the same files: sorted, without times, users and groups.

@@ -40,6 +40,7 @@ if command -v systemd-analyze >/dev/null; then
     sed 's|^ExecStart=[^ ]*|ExecStart=/bin/true|' deploy/systemd/afterimage.service >"$work/afterimage.service"
     mkdir "$work/afterimage.service.d"
     cp deploy/systemd/cards.conf "$work/afterimage.service.d"
+    sed 's|^ExecStart=/[^ ]*|ExecStart=/bin/true|' deploy/systemd/worker.conf >"$work/afterimage.service.d/worker.conf"
     systemd-analyze verify --man=no "$work/afterimage.service" 2>&1 | tee "$work/unit.log" >&2
     # What it only warns of, such as a setting that it does not know, is wrong, too.
     if [ -s "$work/unit.log" ]; then exit 1; fi

@@ -91,7 +91,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- add 5 (div (add . 7) 8) -}}
 {{- end -}}
 
-{{/* What a pod may write: memory of the node, gone with the pod. */}}
+{{/* What a pod may write: the node's disk, gone with the pod. */}}
 {{- define "afterimage.scratchMounts" -}}
 - {name: tmp, mountPath: /tmp}
 - {name: home, mountPath: /var/lib/afterimage}
