@@ -40,6 +40,8 @@ pub enum Field {
     Strength,
     /// [`crate::VariationSettings::redux_strength`].
     ReduxStrength,
+    /// [`crate::VariationSettings::redux_spans`].
+    ReduxSpans,
     /// [`crate::VariationSettings::redux_downsample`].
     ReduxDownsample,
     /// The Redux model, which variations need.
@@ -72,6 +74,7 @@ impl Field {
             Self::VariationStrength => "variation_strength",
             Self::Strength => "strength",
             Self::ReduxStrength => "redux_strength",
+            Self::ReduxSpans => "redux_strength_spans",
             Self::ReduxDownsample => "redux_downsample",
             Self::Redux => "redux",
             Self::Model => "model",

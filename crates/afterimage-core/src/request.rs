@@ -194,7 +194,11 @@ impl GenerationRequest {
                 (PictureRole::Mask, _) => Some(Field::Mask),
             };
             if let Some(field) = field {
-                return Err(Error::field(field, "there is nothing here that it could belong to"));
+                let problem = match field {
+                    Field::ImageMask => "there are more masks than pictures; give at most one for each",
+                    _ => "there is nothing here that it could belong to",
+                };
+                return Err(Error::field(field, problem));
             }
             before = Some(*role);
         }

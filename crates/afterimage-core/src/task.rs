@@ -191,20 +191,20 @@ impl VariationSettings {
         let (spans, most) = (&self.redux_spans, *limits::REDUX_SPANS.end());
         if spans.len() > most {
             let problem = format!("{} parts of the run; at most {most} can have a strength of their own", spans.len());
-            return Err(Error::field(Field::ReduxStrength, problem));
+            return Err(Error::field(Field::ReduxSpans, problem));
         }
         for (index, span) in spans.iter().enumerate() {
             let StrengthSpan { start, end, strength } = *span;
             if !(0.0 <= start && start < end && end <= 1.0) {
                 let problem =
                     format!("{start}:{end} is no part of the run; it begins at 0 or later, ends at 1 or before");
-                return Err(Error::field(Field::ReduxStrength, problem));
+                return Err(Error::field(Field::ReduxSpans, problem));
             }
             if let Some(other) = spans[..index].iter().find(|other| other.start < end && start < other.end) {
                 let problem = format!("{start}:{end} overlaps {}:{}", other.start, other.end);
-                return Err(Error::field(Field::ReduxStrength, problem));
+                return Err(Error::field(Field::ReduxSpans, problem));
             }
-            check_range(Field::ReduxStrength, strength, &limits::REDUX_STRENGTH)?;
+            check_range(Field::ReduxSpans, strength, &limits::REDUX_STRENGTH)?;
         }
         Ok(())
     }
@@ -265,7 +265,7 @@ mod tests {
             &[[0.4, 0.6, 1.0], [0.0, 1.0, 1.0]],
         ] {
             let error = with_spans(bad).check(1, false).unwrap_err();
-            assert!(matches!(error, Error::Field { field: Field::ReduxStrength, .. }), "{bad:?}: {error}");
+            assert!(matches!(error, Error::Field { field: Field::ReduxSpans, .. }), "{bad:?}: {error}");
         }
         let nine: Vec<[f64; 3]> =
             (0..9).map(|index| [f64::from(index) / 9.0, f64::from(index + 1) / 9.0, 0.5]).collect();

@@ -9,4 +9,6 @@ pub struct Generation {
     pub pictures: Vec<Picture>,
     /// About them, one of [`GenerationFacts::pictures`] for each; without the time of files, which the engine has none of.
     pub facts: GenerationFacts,
+    /// A digest of each input picture, in their order, see [`crate::picture_digest`].
+    pub inputs: Vec<String>,
 }

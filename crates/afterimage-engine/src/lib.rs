@@ -22,6 +22,7 @@ mod observer;
 mod options;
 #[cfg(test)]
 mod parity;
+mod picture_digest;
 mod pipeline;
 mod provenance;
 mod safety;
@@ -40,6 +41,7 @@ pub use intact::check_weights;
 pub use memory::{MemoryPlan, PlannedPart, Residency, usable_memory};
 pub use observer::{Observer, Silent};
 pub use options::{CacheThreshold, DeviceChoice, DtypeChoice, EngineOptions, LoraFile};
+pub use picture_digest::picture_digest;
 pub use provenance::{MetadataLevel, Recorded, encode_pictures};
 pub use safety::{CheckerChoice, SafetyOptions, SafetyPreviews, StandaloneChecker, Verdict};
 pub use threads::{usable_cores, use_threads};

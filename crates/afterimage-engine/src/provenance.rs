@@ -28,6 +28,8 @@ struct Parameters<'a> {
     model: &'a str,
     device: &'a str,
     dtype: &'a str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    inputs: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     cache: Option<CacheRecord>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,7 +77,7 @@ pub fn encode_pictures(
     format: OutputFormat,
     level: MetadataLevel,
 ) -> Result<Vec<Vec<u8>>> {
-    let Generation { pictures, facts } = generation;
+    let Generation { pictures, facts, inputs } = generation;
     // What was drawn or left to the model is recorded as what it became.
     let request = GenerationRequest {
         seed: Some(facts.seed),
@@ -93,7 +95,7 @@ pub fn encode_pictures(
             MetadataLevel::Full => {
                 let safety = SafetyRecord::of(facts, index);
                 let cache = CacheRecord::of(facts, index);
-                let parameters = Parameters { request: &request, model: name, device, dtype, cache, safety };
+                let parameters = Parameters { request: &request, model: name, device, dtype, inputs, cache, safety };
                 let json = serde_json::to_string(&parameters).map_err(Error::internal)?;
                 let text = parameters_text(&request, name, index);
                 Some(OutputMetadata { text: Some(text), ..OutputMetadata::new(json.as_str()) })
@@ -159,6 +161,9 @@ pub struct Recorded {
     pub dtype: String,
     /// Up to which change steps were reused.
     pub cache_threshold: Option<f64>,
+    /// A digest of each picture that it was made of, in their order, as [`crate::picture_digest`] has it; empty where the
+    /// file does not say, or there were none.
+    pub inputs: Vec<String>,
 }
 
 impl Recorded {
@@ -175,10 +180,12 @@ impl Recorded {
         };
         // Not the set of models that a server calls so.
         let (model, dtype) = (text("model")?, text("dtype")?);
+        let inputs = fields.remove("inputs").map_or(Ok(Vec::new()), serde_json::from_value);
+        let inputs = inputs.map_err(|error| format!("inputs: {error}"))?;
         let cache_threshold =
             fields.get("cache").and_then(|cache| cache.get("threshold")).and_then(serde_json::Value::as_f64);
         let request = serde_json::from_value(value).map_err(|error| error.to_string())?;
-        Ok(Self { request, model, dtype, cache_threshold })
+        Ok(Self { request, model, dtype, cache_threshold, inputs })
     }
 }
 
@@ -205,10 +212,19 @@ mod tests {
                 ..request(task, Some("雪山"))
             };
             let cache = Some(CacheRecord { threshold: 0.1, cached_steps: 3 });
-            let written =
-                Parameters { request: &request, model: "a, b", device: "cpu", dtype: "bf16", cache, safety: None };
+            let inputs = vec!["00ff".to_owned(), "17".to_owned()];
+            let written = Parameters {
+                request: &request,
+                model: "a, b",
+                device: "cpu",
+                dtype: "bf16",
+                inputs: &inputs,
+                cache,
+                safety: None,
+            };
             let read = Recorded::read(&serde_json::to_string(&written).unwrap()).unwrap();
-            let expected = Recorded { request, model: "a, b".into(), dtype: "bf16".into(), cache_threshold: Some(0.1) };
+            let expected =
+                Recorded { request, model: "a, b".into(), dtype: "bf16".into(), cache_threshold: Some(0.1), inputs };
             assert_eq!(read, expected);
         }
         for bad in ["", "{}", "[]", "{\"model\": 1, \"dtype\": \"f32\"}", "{\"model\": \"a\", \"dtype\": \"f32\"}"] {

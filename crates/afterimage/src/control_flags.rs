@@ -11,18 +11,17 @@ use std::path::PathBuf;
 /// How far a variation moves from the picture that it starts from, unless said otherwise.
 const START_STRENGTH: f64 = 0.8;
 
+const BALANCE: &str = "balance";
+
+/// What [`PictureBalance`] stands for, and gives way to where these come from nearer by.
+const NUMBERS: [&str; 2] = ["redux_strength", "redux_downsample"];
+
 /// Controls of `vary`.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Controls")]
 pub struct VariationFlags {
     /// Picture and prompt in one word: sets --redux-strength and --redux-downsample
-    #[arg(
-        long,
-        env = "AFTERIMAGE_BALANCE",
-        hide_env_values = true,
-        value_name = "LEVEL",
-        conflicts_with_all = ["redux_strength", "redux_downsample"]
-    )]
+    #[arg(long, env = "AFTERIMAGE_BALANCE", hide_env_values = true, value_name = "LEVEL")]
     balance: Option<PictureBalance>,
 
     /// Weight of the picture against the prompt, 0 to 1; `F@START:END` for a part of the run
@@ -85,14 +84,16 @@ pub struct VariationFlags {
 
 impl VariationFlags {
     /// The settings, but for weights and what an absent prompt feeds.
-    pub fn settings(&self) -> VariationSettings {
+    pub fn settings(&self, origins: &Origins) -> VariationSettings {
         let ReduxStrength { whole, spans } = self.redux_strength.clone();
         let own = (whole, self.redux_downsample);
-        let (redux_strength, redux_downsample) = self.balance.map_or(own, PictureBalance::settings);
+        let balance =
+            self.balance.filter(|_| NUMBERS.iter().all(|name| !origins.of(name).precedes(&origins.of(BALANCE))));
+        let (redux_strength, redux_downsample) = balance.map_or(own, PictureBalance::settings);
         VariationSettings {
             redux_strength,
             redux_downsample,
-            redux_spans: if self.balance.is_some() { Vec::new() } else { spans },
+            redux_spans: if balance.is_some() { Vec::new() } else { spans },
             // One that a file or the environment has for `img2img` does not make a start of nothing.
             start_strength: self.init.as_ref().map(|_| self.strength.unwrap_or(START_STRENGTH)),
             ..VariationSettings::default()
@@ -102,8 +103,14 @@ impl VariationFlags {
     /// Checks what only several flags together say.
     ///
     /// # Errors
-    /// When the command line says how far to move from a picture that it does not name.
+    /// When the command line says how far to move from a picture that it does not name, or the same place gives a level and
+    /// the numbers that it stands for.
     pub fn check(&self, origins: &Origins) -> Result<(), CommandFailure> {
+        let both = NUMBERS.iter().find(|name| self.balance.is_some() && origins.of(name) == origins.of(BALANCE));
+        if let Some(name) = both {
+            let (level, number) = (origins.subject(BALANCE), origins.subject(name));
+            return Err(CommandFailure::bad_input(level, format_args!("stands for {number}, too; give one of them")));
+        }
         if self.strength.is_some() && self.init.is_none() && origins.of("strength") == Origin::Flag {
             return Err(CommandFailure::bad_input(
                 "--strength",
@@ -118,6 +125,9 @@ impl VariationFlags {
         BesidePictures { image_masks: self.image_mask.clone(), start: self.init.clone(), mask: None }
     }
 }
+
+/// What says how a mask is used.
+const OF_MASK: [&str; 3] = ["mask_blur", "mask_crop", "keep_outside"];
 
 /// Which part of a picture `img2img` changes.
 #[derive(Args, Debug)]
@@ -138,7 +148,6 @@ pub struct PaintFlags {
         hide_short_help = true,
         value_name = "PIXELS",
         default_value = "0",
-        requires = "mask",
         value_parser = values::mask_blur
     )]
     mask_blur: f64,
@@ -153,7 +162,6 @@ pub struct PaintFlags {
         hide_env_values = true,
         hide_short_help = true,
         value_name = "PIXELS",
-        requires = "mask",
         value_parser = values::crop_padding
     )]
     mask_crop: Option<u32>,
@@ -165,7 +173,6 @@ pub struct PaintFlags {
         long,
         env = "AFTERIMAGE_KEEP_OUTSIDE",
         hide_env_values = true,
-        requires = "mask",
         value_parser = values::switch
     )]
     keep_outside: bool,
@@ -182,6 +189,19 @@ impl PaintFlags {
             crop_padding: self.mask_crop,
             keep_outside: self.keep_outside,
         })
+    }
+
+    /// Refuses what the command line says of a mask that there is not. What a file or the environment says is for when there
+    /// is one.
+    ///
+    /// # Errors
+    /// A failure that names the flag.
+    pub fn check(&self, origins: &Origins) -> Result<(), CommandFailure> {
+        let is_given = |name: &&&str| origins.of(name) == Origin::Flag;
+        match OF_MASK.iter().find(is_given).filter(|_| self.mask.is_none()) {
+            Some(name) => Err(CommandFailure::bad_input(origins.subject(name), "there is no mask; name one by --mask")),
+            None => Ok(()),
+        }
     }
 
     /// The mask.

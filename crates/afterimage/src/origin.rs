@@ -29,6 +29,22 @@ pub struct Origins {
     by_id: BTreeMap<String, Origin>,
 }
 
+impl Origin {
+    /// Whether a value from here wins over one from `other`.
+    pub fn precedes(&self, other: &Self) -> bool {
+        self.rank() < other.rank()
+    }
+
+    const fn rank(&self) -> u8 {
+        match self {
+            Self::Flag => 0,
+            Self::Environment => 1,
+            Self::File(_) => 2,
+            Self::Default => 3,
+        }
+    }
+}
+
 impl Origins {
     /// Reads them off `matches`. clap takes values of the file for defaults; `in_file` says which they are.
     pub fn new(matches: &ArgMatches, config: Option<&Path>, in_file: &dyn Fn(&str) -> bool) -> Self {
@@ -60,6 +76,7 @@ impl Origins {
             Field::Loras => self.subject("lora"),
             Field::Start => self.subject("init"),
             Field::CropPadding => self.subject("mask_crop"),
+            Field::ReduxSpans => self.subject("redux_strength"),
             Field::ImageWeight
             | Field::ImageMask
             | Field::Mask

@@ -150,6 +150,18 @@ pub fn concurrency(text: &str) -> Result<u32, String> {
     whole_number(text, &(1..=10_000))
 }
 
+/// `keys create --name`: what lists and charts show in a line.
+pub fn key_name(text: &str) -> Result<String, String> {
+    const LONGEST: usize = 100;
+    if text.chars().any(char::is_control) {
+        return Err(format!("{} has a line break or another control character; expected plain text", quoted(text)));
+    }
+    match text.chars().count() {
+        0..=LONGEST => Ok(text.to_owned()),
+        length => Err(format!("{} has {length} characters; at most {LONGEST} are taken", quoted(text))),
+    }
+}
+
 /// `keys create --role`.
 pub fn role(text: &str) -> Result<KeyRole, String> {
     text.parse().map_err(|problem: String| format!("{} {problem}", quoted(text)))

@@ -12,6 +12,7 @@ use super::residence::Extent;
 use super::run::{Made, Run};
 use crate::generation::Generation;
 use crate::observer::Observer;
+use crate::picture_digest;
 use crate::safety::Review;
 use crate::sampling::img2img_start;
 use afterimage_core::{
@@ -106,7 +107,7 @@ pub(super) fn generate<D: Device>(networks: &Networks<D>, order: &Order) -> Resu
         pictures,
         safety: reviewed.map(|reviewed| reviewed.facts),
     };
-    Ok(Generation { pictures: made.pictures, facts })
+    Ok(Generation { pictures: made.pictures, facts, inputs: sources.iter().map(picture_digest).collect() })
 }
 
 /// What of `order` its memory depends on.

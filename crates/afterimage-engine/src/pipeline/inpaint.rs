@@ -12,6 +12,9 @@ use std::sync::Arc;
 /// From this brightness on a pixel of the mask is painted anew: diffusers' threshold of 0.5.
 const PAINTED: u8 = 128;
 
+/// Pixels of the largest mask that is blurred as it is: 4096 × 4096, the largest result.
+const MOST_BLURRED: u64 = 1 << 24;
+
 /// A picture and what is painted anew of it.
 pub(super) struct Painting {
     /// As it came.
@@ -38,7 +41,7 @@ impl Painting {
         settings: &InpaintSettings,
         [asked, size]: [Size; 2],
     ) -> Result<Self> {
-        let mask = gaussian_blur(mask, settings.mask_blur);
+        let mask = blurred(mask, settings.mask_blur, MOST_BLURRED)?;
         let keep_outside = settings.keep_outside;
         let original = picture.clone();
         let Some(padding) = settings.crop_padding else {
@@ -88,6 +91,18 @@ impl Painting {
             None => Ok(result.clone()),
         }
     }
+}
+
+/// `mask` with its edge softened. A blur takes as long as the mask has pixels, and a file of some kilobytes may have a hundred
+/// millions: a mask of more than `most` is made smaller first, and the radius with it.
+fn blurred(mask: &Picture, radius: f64, most: u64) -> Result<Picture> {
+    let size = mask.size();
+    if radius <= 0.0 || size.pixels() <= most {
+        return Ok(gaussian_blur(mask, radius));
+    }
+    let smaller = size.shrunk_to(most, 1);
+    let scale = (smaller.pixels() as f64 / size.pixels() as f64).sqrt();
+    Ok(gaussian_blur(&resize(mask, smaller, Filter::Lanczos)?, radius * scale))
 }
 
 /// The picture's latents, and which of them are painted anew.
@@ -154,6 +169,17 @@ mod tests {
         };
         assert_eq!(with(true), grey(16, 16, |x, y| if x < 8 { (x * 16 + y) as u8 } else { 200 }));
         assert_eq!(with(false), result);
+    }
+
+    #[test]
+    fn a_mask_that_is_blurred_smaller_has_the_same_edge() {
+        let mask = grey(160, 120, |x, _| [0, 255][usize::from(x >= 80)]);
+        let [whole, smaller] = [u64::MAX, 4800].map(|most| blurred(&mask, 12.0, most).unwrap());
+        assert_eq!((whole.size(), smaller.size()), (mask.size(), Size::new(80, 60)));
+        let smaller = resize(&smaller, mask.size(), Filter::Lanczos).unwrap();
+        let most = luma(&whole).iter().zip(luma(&smaller)).map(|(one, other)| one.abs_diff(other)).max();
+        assert!(most.is_some_and(|most| most <= 6), "{most:?}");
+        assert_eq!(blurred(&mask, 0.0, 4800).unwrap(), mask, "there is nothing to save");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use crate::intake::{Intake, RequestPicture, take_text};
 use crate::parameters::Values;
+use crate::parameters::common::{KEEP_OUTSIDE, MASK_BLUR, MASK_CROP};
+use crate::problem::{Problem, ProblemKind};
 use crate::refusal::Refusal;
 use afterimage_core::PictureRole;
 use afterimage_jobs::KeyId;
@@ -75,12 +77,31 @@ pub async fn take_pictures(
     names: &PictureNames,
     body: &Bytes,
 ) -> Result<TakenPictures, Refusal> {
+    let named = named(values, names);
+    check_mask_settings(values, names, named.iter().any(|(.., role)| *role == PictureRole::Mask))?;
     let mut taken = TakenPictures::default();
-    for (place, text, role) in named(values, names) {
+    for (place, text, role) in named {
         taken.pictures.push(take_text(intake, key, &place, text).await?.holding(body));
         taken.roles.push(role);
     }
     Ok(taken)
+}
+
+/// Refuses what says how a mask is used where there is none: a mask whose field was misspelled would be passed over, and
+/// all of the picture painted anew.
+fn check_mask_settings(values: &Values, names: &PictureNames, has_mask: bool) -> Result<(), Refusal> {
+    let given = [
+        (MASK_BLUR, values.number(MASK_BLUR).is_some_and(|blur| blur > 0.0)),
+        (MASK_CROP, values.integer(MASK_CROP).is_some()),
+        (KEEP_OUTSIDE, values.switch(KEEP_OUTSIDE)),
+    ];
+    match given.iter().find(|(_, is_given)| *is_given && !has_mask) {
+        Some((field, _)) => {
+            let message = format!("there is no mask that this could be about; send one as {}", names.mask);
+            Err(Problem::new(*field, ProblemKind::Malformed, message).into())
+        }
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -117,5 +138,24 @@ mod tests {
         assert_eq!(painted, [place("image", "a", Picture), place("mask_image", "m", Mask)]);
         let too_many = roles(0, &json!({"image": "a", "image_masks": ["m", "n"]}));
         assert_eq!(too_many.len(), 4, "the check of the request refuses what follows no picture");
+    }
+
+    #[test]
+    fn what_is_said_of_a_mask_needs_one() {
+        let check = |body: Value| {
+            let parameters = wavespeed::MODELS[2].parameters();
+            let values = parse(&parameters, body.as_object().unwrap()).unwrap();
+            check_mask_settings(&values, &PLAIN_NAMES, body.get("mask_image").is_some())
+        };
+        let settings = [json!({"mask_blur": 3}), json!({"mask_crop": 0}), json!({"keep_outside": true})];
+        for (mut body, field) in settings.into_iter().zip(["mask_blur", "mask_crop", "keep_outside"]) {
+            body["prompt"] = json!("x");
+            let refused = check(body.clone()).unwrap_err().to_string();
+            assert!(refused.contains("mask_image"), "{refused}");
+            assert!(refused.contains(field) || matches!(check(body.clone()), Err(Refusal::Field(_))), "{refused}");
+            body["mask_image"] = json!("m");
+            check(body).unwrap();
+        }
+        check(json!({"prompt": "x", "mask_blur": 0, "keep_outside": false})).unwrap();
     }
 }

@@ -7,9 +7,9 @@ use crate::hub_files::HubFlags;
 use crate::many_flags::ManyFlags;
 use crate::origin::{Origin, Origins};
 use crate::safety_flags::CheckerFlags;
-use afterimage_core::{GenerationRequest, OutputFormat, PictureRole, Task, limits};
-use afterimage_engine::{CacheThreshold, DtypeChoice, Engine, EngineOptions, Recorded};
-use afterimage_imaging::{PictureFormat, read_parameters};
+use afterimage_core::{GenerationRequest, OutputFormat, PictureLimits, PictureRole, Task, limits};
+use afterimage_engine::{CacheThreshold, DtypeChoice, Engine, EngineOptions, Recorded, picture_digest};
+use afterimage_imaging::{PictureFormat, read_file_as, read_parameters};
 use clap::{Args, ValueEnum};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -26,7 +26,9 @@ pub struct Again {
     #[arg(value_name = "RESULT")]
     result: PathBuf,
 
-    /// The pictures that it was made of, in the same order, each followed by its mask; none for text-to-image
+    /// The pictures and masks that it was made of; none for text-to-image
+    ///
+    /// The file knows them by their pixels, so their order does not matter, and a warning names one that it does not know.
     #[arg(value_name = "IMAGE", num_args = 0..)]
     images: Vec<PathBuf>,
 
@@ -48,6 +50,15 @@ impl Again {
     pub fn run(&self, origins: &Origins) -> Result<(), CommandFailure> {
         let (recorded, format) = read(&self.result)?;
         self.check(&recorded, origins)?;
+        let Matched { paths, strangers } = matched(&self.images, &recorded);
+        for path in strangers {
+            let _ = writeln!(
+                io::stderr().lock(),
+                "warning: {} is none of the pictures that {} was made of",
+                path.display(),
+                self.result.display()
+            );
+        }
         let wanted = WantedPictures {
             // LoRAs that flags name belong to the model.
             requests: vec![GenerationRequest { loras: Vec::new(), ..recorded.request.clone() }],
@@ -64,7 +75,7 @@ impl Again {
             origins,
         };
         // Results are called after the result that is made again, whatever the pictures are called.
-        let sources = Sources::Together { paths: self.images.clone(), named_after: self.result.clone() };
+        let sources = Sources::Together { paths, named_after: self.result.clone() };
         making.run(sources, &wanted, "again", &|options| open(&making, &recorded, options, origins))
     }
 
@@ -78,8 +89,13 @@ impl Again {
     fn check(&self, recorded: &Recorded, origins: &Origins) -> Result<(), CommandFailure> {
         let request = &recorded.request;
         let (given, result) = (self.images.len(), self.result.display());
-        let needed = needed_pictures(request);
+        let needed = match recorded.inputs.len() {
+            0 | 1 => needed_pictures(request),
+            _ if !request.roles.is_empty() => needed_pictures(request),
+            pictures => format!("{pictures} pictures"),
+        };
         let fits = match &request.task {
+            _ if !recorded.inputs.is_empty() => given == recorded.inputs.len(),
             _ if !request.roles.is_empty() => given == request.roles.len(),
             Task::TextToImage => given == 0,
             Task::ImageToImage { .. } | Task::Inpaint(_) => given == 1,
@@ -98,6 +114,37 @@ impl Again {
         }
         Ok(())
     }
+}
+
+/// The pictures that were given, as the result's file has them.
+struct Matched {
+    /// In the order of the request.
+    paths: Vec<PathBuf>,
+    /// Those that the file does not know.
+    strangers: Vec<PathBuf>,
+}
+
+/// Puts `given` into the order of `recorded` by their pixels; what it does not know keeps the places that are left.
+fn matched(given: &[PathBuf], recorded: &Recorded) -> Matched {
+    let knows_all = recorded.inputs.len() == given.len();
+    // Standard input can be read only once.
+    if !knows_all || given.iter().any(|path| path == Path::new("-")) {
+        return Matched { paths: given.to_vec(), strangers: Vec::new() };
+    }
+    let mut left: Vec<PathBuf> = given.to_vec();
+    let mut places = Vec::new();
+    for (index, digest) in recorded.inputs.iter().enumerate() {
+        let reading = recorded.request.reading(index);
+        // What cannot be read is told of when it is read in earnest.
+        let is_it = |path: &PathBuf| {
+            let read = read_file_as(path, &PictureLimits::default(), reading);
+            read.is_ok_and(|source| picture_digest(&source.picture) == *digest)
+        };
+        places.push(left.iter().position(is_it).map(|found| left.remove(found)));
+    }
+    let mut strangers = left.clone().into_iter();
+    let paths = places.into_iter().filter_map(|place| place.or_else(|| strangers.next())).collect();
+    Matched { paths, strangers: left }
 }
 
 /// What `request` was made of, for people.
@@ -145,6 +192,11 @@ fn open(
     }
 }
 
+/// Opens a file; a pipe would wait for somebody to write.
+fn open_file(path: &Path) -> io::Result<File> {
+    if std::fs::metadata(path)?.is_file() { File::open(path) } else { Err(io::Error::other("is no file")) }
+}
+
 /// What the file `path` says of how it was made, and its format.
 fn read(path: &Path) -> Result<(Recorded, OutputFormat), CommandFailure> {
     /// As for pictures that come in.
@@ -152,15 +204,16 @@ fn read(path: &Path) -> Result<(Recorded, OutputFormat), CommandFailure> {
     let shown = path.display();
     let refuse = |problem: String| CommandFailure::bad_input("RESULT", format_args!("{shown}: {problem}"));
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
-    read.map_err(|error| CommandFailure::bad_input("RESULT", format_args!("{shown}: {}", describe(&error))))?;
+    let read = open_file(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
+    read.map_err(|error| refuse(describe(&error)))?;
     if bytes.len() as u64 > MOST_BYTES {
         return Err(refuse(format!("is larger than {MOST_BYTES} bytes")));
     }
     let parameters = read_parameters(&bytes, &shown.to_string())
         .map_err(|error| CommandFailure::bad_input("RESULT", error))?
         .ok_or_else(|| {
-            refuse("does not say how it was made; results that this program wrote with --metadata full do".into())
+            let others = "results that this program wrote with --metadata full do, tables and contact sheets do not";
+            refuse(format!("does not say how it was made; {others}"))
         })?;
     let recorded =
         Recorded::read(&parameters).map_err(|problem| refuse(format!("its parameters cannot be read: {problem}")))?;

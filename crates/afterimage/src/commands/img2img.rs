@@ -64,6 +64,7 @@ pub struct Img2Img {
 impl Img2Img {
     /// Runs the command.
     pub fn run(&self, origins: &Origins) -> Result<(), CommandFailure> {
+        self.paint.check(origins)?;
         GenerationRun {
             task: self.paint.task(self.strength),
             sources: &self.images,

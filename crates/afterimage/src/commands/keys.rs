@@ -39,7 +39,7 @@ pub enum KeysCommand {
 #[derive(Args, Debug)]
 pub struct Create {
     /// Name for people
-    #[arg(long, env = "AFTERIMAGE_NAME", hide_env_values = true, value_name = "N", default_value = "")]
+    #[arg(long, env = "AFTERIMAGE_NAME", hide_env_values = true, value_name = "N", default_value = "", value_parser = values::key_name)]
     name: String,
 
     /// Jobs of this key that may run at once; more wait

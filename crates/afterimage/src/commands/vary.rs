@@ -81,7 +81,7 @@ impl Vary {
         let settings = VariationSettings {
             image_weights: self.image_weight.clone(),
             empty_prompt: self.empty_prompt,
-            ..self.controls.settings()
+            ..self.controls.settings(origins)
         };
         GenerationRun {
             task: Task::Variation(settings),

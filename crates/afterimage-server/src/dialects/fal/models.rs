@@ -252,6 +252,7 @@ pub const fn field_name(field: Field) -> &'static str {
         | Field::Enlarge
         | Field::Strength
         | Field::ReduxStrength
+        | Field::ReduxSpans
         | Field::ReduxDownsample
         | Field::Redux
         | Field::Model

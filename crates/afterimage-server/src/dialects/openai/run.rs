@@ -29,6 +29,7 @@ pub const fn form_field_name(field: Field) -> &'static str {
         | Field::Enlarge
         | Field::Strength
         | Field::ReduxStrength
+        | Field::ReduxSpans
         | Field::ReduxDownsample
         | Field::Redux
         | Field::Model
