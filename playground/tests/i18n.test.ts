@@ -1,11 +1,12 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import {
   language,
   languageTag,
   parameterExplanation,
   parameterLabel,
   preferredLanguage,
+  shortMoment,
   TABLES,
   texts,
   useLanguage,
@@ -120,4 +121,15 @@ test("no text is there for nothing", () => {
       return !byWord.test(path) && !new RegExp(`\\.${name}\\b`).test(sources);
     });
   expect(unused).toEqual([]);
+});
+
+test("a moment of today is told by its time, any other by its day", () => {
+  vi.stubGlobal("navigator", { languages: ["en-GB"] });
+  const now = new Date(2026, 10, 30, 20, 15);
+  expect(shortMoment(new Date(2026, 10, 30, 9, 5).toISOString(), now)).toMatch(/\b0?9:05/);
+  const before = shortMoment(new Date(2026, 10, 29, 9, 5).toISOString(), now);
+  expect(before).toMatch(/29/);
+  expect(before).not.toMatch(/:/);
+  expect(shortMoment("nonsense", now)).toBe("nonsense");
+  vi.unstubAllGlobals();
 });

@@ -64,6 +64,16 @@ describe("a mask as RGBA", () => {
     expect(alpha(tinted(some(), 0, 0, SIZE))).toEqual([0, 153, 60, 0, 0, 4]);
     expect(alpha(tinted(some(), 1, 0, { width: 2, height: 1 }))).toEqual([153, 60]);
   });
+
+  test("has stripes of two colours, which go on where a part is shown anew", () => {
+    const mask = evenMask({ width: 64, height: 64 }, true);
+    const whole = tinted(mask, 0, 0, mask);
+    const reds = new Set([...whole].filter((_, at) => at % 4 === 1));
+    expect(reds).toEqual(new Set([64, 255]));
+    const part = tinted(mask, 5, 9, { width: 7, height: 1 });
+    const from = 4 * (9 * 64 + 5);
+    expect([...part]).toEqual([...whole.slice(from, from + part.length)]);
+  });
 });
 
 /** Rows of a PNG by a decoder of the test's own: filters 0 and 2 only. */

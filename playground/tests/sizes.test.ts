@@ -7,6 +7,7 @@ import {
   rounded,
   SCALES,
   SHAPES,
+  sizeOfRatio,
   sizeText,
   within,
 } from "../src/model/sizes";
@@ -44,6 +45,15 @@ describe("preset sizes", () => {
       const wide = presetSize("21:9", scale, usual, bounds);
       expect(presetSize("9:21", scale, usual, bounds)).toEqual({ width: wide.height, height: wide.width });
     }
+  });
+
+  test("of a picture have its proportions, as far as the bounds and whole grains allow", () => {
+    expect(sizeOfRatio(4 / 3, "normal", usual, bounds)).toEqual(presetSize("4:3", "normal", usual, bounds));
+    expect(sizeOfRatio(640 / 480, "quick", usual, bounds)).toEqual({ width: 592, height: 448 });
+    expect(sizeOfRatio(1.1, "large", usual, bounds)).toEqual({ width: 1536, height: 1392 });
+    // A panorama and a strip end at both bounds.
+    expect(sizeOfRatio(20, "normal", usual, bounds)).toEqual({ width: 1536, height: 256 });
+    expect(sizeOfRatio(1 / 20, "quick", usual, bounds)).toEqual({ width: 256, height: 1536 });
   });
 
   test("are recognised", () => {

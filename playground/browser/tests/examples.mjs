@@ -192,7 +192,7 @@ const furthermore = {
     await fill(page);
     await fillMask(page);
     await page.locator("details.controls summary").click();
-    await page.getByRole("button", { name: "Use the first picture" }).click();
+    await page.getByRole("button", { name: "First picture" }).click();
     await page.getByLabel("Picture against prompt").selectOption("even");
     await setNumber(page, "variation_strength", 0.1);
     return runAll(visit, page, ["result-1.jpeg"]);

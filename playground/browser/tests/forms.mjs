@@ -46,9 +46,53 @@ export const tests = {
     visit.expected = [/400/];
     const page = await visit.ready();
     await addPhoto(page, { name: "notes.png", mimeType: "image/png", buffer: Buffer.from("no picture at all") });
+    const card = page.locator(".picture");
+    await card.getByText("no preview").waitFor();
+    assert.equal(await page.getByRole("button", { name: /^Paint a mask/ }).count(), 0, "nobody can paint on it");
     await runButton(page).click();
-    await page.locator('[data-field="image"] .error-text').waitFor();
+    await card.getByText("This file cannot be read as a picture.").waitFor();
+    assert.match(await card.locator('.problem-detail [lang="en"]').innerText(), /^looks like text/);
+    assert.equal(await page.locator('[data-field="image"] .error-text').count(), 1, "it is said once");
+    await page.waitForFunction(() => document.activeElement?.matches(".picture button"));
+    await checkAccessible(page, "no picture");
     await visit.shoot("no picture");
+    await page.getByRole("button", { name: "Remove notes.png" }).click();
+    assert.equal(await page.locator('[data-field="image"] .error-text').count(), 0);
+  },
+
+  async "the size can go with the first picture"(visit) {
+    const page = await visit.ready();
+    await mockTask(page, visit.options.server, { status: "cancelled" });
+    const sent = await mockSubmit(page, visit.options.server);
+    const shape = page.locator('[data-field="size"] .segment', { hasText: "As the picture" });
+    assert.equal(await shape.count(), 0, "there is none yet");
+    await addPhoto(page);
+    await shape.waitFor();
+    const isChosen = (name) => page.locator(`[data-field="size"] input[value="${name}"]`).isChecked();
+    assert.ok(await isChosen("1:1"), "the default stays the server's");
+    await shape.click();
+    await page.getByText("Quick", { exact: true }).click();
+    assert.ok(await isChosen("picture"));
+    await runButton(page).click();
+    await page.getByText("This task was cancelled.").waitFor();
+    assert.equal(sent[0].body.size, "592*448");
+    // After a reload, too, and with another first picture.
+    await page.reload();
+    await shape.waitFor();
+    assert.ok(await isChosen("picture"), "forgotten by the reload");
+    const upright = await page.evaluate(async () => {
+      const canvas = Object.assign(document.createElement("canvas"), { width: 30, height: 60 });
+      canvas.getContext("2d").fillRect(0, 0, 9, 9);
+      const blob = await new Promise((settle) => canvas.toBlob(settle, "image/png"));
+      return [...new Uint8Array(await blob.arrayBuffer())];
+    });
+    await page.getByRole("button", { name: "Remove lake.jpg" }).click();
+    await addPhoto(page, { name: "upright.png", mimeType: "image/png", buffer: Buffer.from(upright) });
+    await page.locator('[data-field="size"] .value', { hasText: "368 × 720" }).waitFor();
+    await checkAccessible(page, "size of the picture");
+    await visit.shoot("size of the picture");
+    await page.locator('[data-field="size"] .segment', { hasText: "3:2" }).first().click();
+    assert.ok(await isChosen("3:2"));
   },
 
   async "a file is uploaded once, when it is first needed; defaults are not sent"(visit) {

@@ -156,7 +156,9 @@ export const tests = {
     await page.keyboard.press("[");
     assert.equal(Number(await width()), before);
     await page.keyboard.press("Control+z");
-    await page.waitForFunction(() => /Nothing/.test(document.querySelector(".brush-end .hint")?.textContent ?? ""));
+    await page.waitForFunction(() =>
+      /Paint something/.test(document.querySelector(".brush-end .hint")?.textContent ?? ""),
+    );
     const press = async (name) => {
       for (let presses = 0; presses < 30; presses++) {
         if (
@@ -177,7 +179,8 @@ export const tests = {
     await press("Fill");
     assert.equal(await status.innerText(), "100 % painted");
     await press("Invert");
-    assert.match(await status.innerText(), /Nothing is painted/);
+    assert.equal(await status.innerText(), "Paint something first.");
+    assert.ok(await dialog.getByRole("button", { name: "Use mask" }).isDisabled());
     await press("Undo");
     await press("Use mask");
     await dialog.waitFor({ state: "detached" });
@@ -203,7 +206,10 @@ export const tests = {
     dialog = await openBrush(page);
     await drag(page, dialog, [0.2, 0.2], [0.8, 0.2]);
     await dialog.getByRole("button", { name: "Clear" }).click();
-    await dialog.getByRole("button", { name: "Use mask" }).click();
+    for (const name of ["Clear", "Use mask"]) {
+      assert.ok(await dialog.getByRole("button", { name }).isDisabled(), `${name} with nothing painted`);
+    }
+    await dialog.getByRole("button", { name: "Cancel" }).click();
     await dialog.waitFor({ state: "detached" });
     assert.equal(await page.locator(".picture-mask").count(), 0);
     await send(page);
@@ -222,6 +228,15 @@ export const tests = {
     assert.match(sent[1].body.mask_image, /^data:image\/png;base64,/);
     // And after a reload.
     await page.reload();
+    await page.locator(".picture-mask").waitFor();
+    // One that was there can be emptied.
+    dialog = await openBrush(page);
+    await dialog.getByRole("button", { name: "Clear" }).click();
+    await dialog.getByText("the picture will have no mask").waitFor();
+    assert.ok(await dialog.getByRole("button", { name: "Use mask" }).isEnabled());
+    await dialog.getByRole("button", { name: "Undo" }).click();
+    await dialog.getByRole("button", { name: "Use mask" }).click();
+    await dialog.waitFor({ state: "detached" });
     await page.locator(".picture-mask").waitFor();
     await page.getByRole("button", { name: "Remove mask of stripes.png" }).click();
     assert.equal(await page.locator(".picture-mask").count(), 0);
@@ -313,7 +328,7 @@ export const tests = {
     assert.ok(await weight.isDisabled());
     assert.match(await section.locator('[data-field="redux_strength"] .hint').innerText(), /level above/);
     assert.equal(await section.locator('[data-field="strength"]').count(), 0, "without a start");
-    await section.getByRole("button", { name: "Use the first picture" }).click();
+    await section.getByRole("button", { name: "First picture" }).click();
     await setNumber(page, "strength", 0.5);
     assert.equal(await section.locator('[data-field="variation_seed"]').count(), 0, "without a strength");
     await setNumber(page, "variation_strength", 0.1);

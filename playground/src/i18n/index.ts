@@ -92,14 +92,26 @@ export function moment(rfc3339: string): string {
   return Number.isNaN(date.getTime()) ? rfc3339 : momentFormat.value.format(date);
 }
 
+/** A moment in few letters: the time of a moment of today, the day of any other. */
+export function shortMoment(rfc3339: string, now = new Date()): string {
+  const date = new Date(rfc3339);
+  if (Number.isNaN(date.getTime())) return rfc3339;
+  const isToday = date.toDateString() === now.toDateString();
+  return (isToday ? timeFormat : dayFormat).value.format(date);
+}
+
 /** Made once: each costs a browser more than all rows of the history together. */
-const momentFormat = computed(() => {
+const momentFormat = computed(() => format({ dateStyle: "medium", timeStyle: "short" }));
+const timeFormat = computed(() => format({ timeStyle: "short" }));
+const dayFormat = computed(() => format({ dateStyle: "medium" }));
+
+function format(options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
   // The browser's own kind of the language, as British English.
   const own = navigator.languages.find((tag) => tag.toLowerCase().startsWith(language.value));
-  return new Intl.DateTimeFormat(own ?? languageTag.value, { dateStyle: "medium", timeStyle: "short" });
-});
+  return new Intl.DateTimeFormat(own ?? languageTag.value, options);
+}
 
-/** Makes it in a task of its own, as while the history is read. */
+/** Makes those of the history in a task of their own, as while it is read. */
 export function prepareMoments(): void {
-  setTimeout(() => momentFormat.value);
+  setTimeout(() => [timeFormat.value, dayFormat.value]);
 }

@@ -15,8 +15,10 @@ export interface ServersError {
 /** The page says so, in its language. */
 export interface OwnError {
   field: string;
-  /** What is missing; each has a text. */
-  missing: "pictureMissing" | "promptMissing";
+  /** What is missing or wrong; each has a text. */
+  missing: "pictureMissing" | "promptMissing" | "unreadable";
+  /** What the server says of it, in English. */
+  detail?: string;
 }
 
 /** Fields of other routes that stand for a parameter. */

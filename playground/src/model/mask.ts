@@ -63,17 +63,26 @@ export function transparentWherePainted({ data }: Mask): Uint8Array<ArrayBuffer>
   return rgba;
 }
 
-/** What a mask looks like over its picture. */
-const TINT = [255, 64, 48] as const;
+/** What a mask looks like over its picture: stripes of two colours, so that one of them is seen on any picture. */
+const TINTS = [
+  [255, 64, 48],
+  [255, 255, 255],
+] as const;
 const TINT_ALPHA = 0.6;
+/** Stripes of each colour along the longer side. They lie aslant, as hardly anything in a picture does. */
+const STRIPES = 24;
+/** How much of a pair of stripes has the first colour. */
+const FIRST_TINT = 0.75;
 
 /** RGBA bytes of a tint over what is painted in the rectangle of `size` at `left`, `top`. */
 export function tinted(mask: Mask, left: number, top: number, size: Size): Uint8ClampedArray<ArrayBuffer> {
   const rgba = new Uint8ClampedArray(4 * size.width * size.height);
+  const pair = Math.max(4, Math.round(Math.max(mask.width, mask.height) / STRIPES));
   for (let y = 0; y < size.height; y++) {
     for (let x = 0; x < size.width; x++) {
       const value = mask.data[(top + y) * mask.width + left + x] ?? 0;
-      rgba.set([...TINT, value * TINT_ALPHA], 4 * (y * size.width + x));
+      const tint = (left + x + top + y) % pair < FIRST_TINT * pair ? TINTS[0] : TINTS[1];
+      rgba.set([...tint, value * TINT_ALPHA], 4 * (y * size.width + x));
     }
   }
   return rgba;

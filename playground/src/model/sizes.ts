@@ -40,11 +40,16 @@ export function ratioOf(shape: Shape): [number, number] {
 /** The size of `shape` at `scale`; `usual` is the size that the model makes unless asked. */
 export function presetSize(shape: Shape, scale: Scale, usual: Size, bounds: Bounds): Size {
   const [across, down] = ratioOf(shape);
+  return sizeOfRatio(across / down, scale, usual, bounds);
+}
+
+/** The size at `scale` that is `ratio` times as wide as it is high. */
+export function sizeOfRatio(ratio: number, scale: Scale, usual: Size, bounds: Bounds): Size {
   const pixels = usual.width * usual.height;
   // A quarter of the pixels is half of each side.
   const wanted = scale === "quick" ? pixels / 4 : scale === "normal" ? pixels : bounds.maximum ** 2;
-  const unit = Math.sqrt(wanted / (across * down));
-  return within({ width: across * unit, height: down * unit }, bounds);
+  const height = Math.sqrt(wanted / ratio);
+  return within({ width: ratio * height, height }, bounds);
 }
 
 /** `size` with its shape, enlarged or shrunk until its sides are within `bounds`, in whole grains. */

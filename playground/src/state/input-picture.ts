@@ -1,14 +1,19 @@
 /** A picture of the form: a file, a photograph or an address. A file is uploaded once, when it is first needed. */
 
 import { signal, type Signal } from "@preact/signals";
-import { upload } from "../api/client";
+import { ApiError, upload } from "../api/client";
 import { persistently } from "./connection";
 import type { PictureMask } from "./masks";
 
 let count = 0;
 
+/** Statuses of uploads whose content is no picture. */
+const UNREADABLE = [400, 415];
+
 export class InputPicture {
   readonly id = ++count;
+  /** What its card is called among the form's fields. */
+  readonly field = `picture-${this.id}`;
   /** Where the server finds it; of a file, once it is uploaded. */
   readonly address: Signal<string | null>;
   /** What it counts beside others; null: as much as each other one. */
@@ -16,6 +21,12 @@ export class InputPicture {
   /** Which part of it somebody painted; null: none. */
   readonly mask = signal<PictureMask | null>(null);
   readonly isUploading = signal(false);
+  /** Width by height, once the page shows it. */
+  readonly ratio = signal<number | null>(null);
+  /** Whether the browser cannot show it. Servers read more formats than browsers do. */
+  readonly isBroken = signal(false);
+  /** Why the server cannot read the file, in its words; null: it can, or was not asked. */
+  readonly unreadable = signal<string | null>(null);
   #upload: Promise<string> | null = null;
 
   constructor(
@@ -45,10 +56,17 @@ export class InputPicture {
 
   async #send(file: Blob, signal?: AbortSignal): Promise<string> {
     this.isUploading.value = true;
+    this.unreadable.value = null;
     try {
       const { download_url } = await persistently(() => upload(file, this.name, signal), signal);
       this.address.value = download_url;
       return download_url;
+    } catch (error) {
+      // The message names the field of the upload, which is nothing to who reads it.
+      if (error instanceof ApiError && UNREADABLE.includes(error.status)) {
+        this.unreadable.value = error.message.replace(/^file: /, "");
+      }
+      throw error;
     } finally {
       this.isUploading.value = false;
     }

@@ -41,6 +41,7 @@ export function replacePictures(others: readonly InputPicture[]): void {
 export function removePicture(picture: InputPicture): void {
   pictures.value = pictures.value.filter((other) => other !== picture);
   picture.dispose();
+  clearField("image");
   announce(texts.value.pictures.removed(picture.name));
 }
 

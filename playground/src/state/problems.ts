@@ -32,12 +32,18 @@ export function clearField(name: string): void {
 export function showFieldError(error: FieldError): void {
   fieldErrors.value = { ...fieldErrors.value, [error.field]: error };
   focusWanted.value = error.field;
-  announce(texts.value.run.fieldError(parameterLabel(error.field), messageOf(error)));
+  announce(texts.value.run.fieldError(parameterLabel(error.field), wholeMessageOf(error)));
 }
 
 /** What is wrong, in the language that the page has now where the page says so. */
 export function messageOf(error: FieldError): string {
   return "missing" in error ? texts.value.run[error.missing] : error.message;
+}
+
+/** `error` with what the server says of it, for reading out. */
+function wholeMessageOf(error: FieldError): string {
+  const detail = "missing" in error ? error.detail : undefined;
+  return detail ? `${messageOf(error)} ${detail}` : messageOf(error);
 }
 
 /** Shows `error` where it belongs; `names` are the form's fields. */

@@ -5,14 +5,16 @@ import { ApiError, freshId, submit } from "../api/client";
 import type { Settings } from "../api/types";
 import { texts } from "../i18n";
 import { bodyOf, withNearSeed, type SentPicture, type Values } from "../model/body";
+import { find } from "../model/controls";
 import { fieldError } from "../model/fields";
 import { catalogueState, controls, model } from "./catalogue";
 import { persistently } from "./connection";
 import { ended, follow } from "./follow";
 import { addToHistory } from "./history";
 import { announce } from "./notices";
+import type { InputPicture } from "./input-picture";
 import { usedPictures } from "./pictures";
-import { clearProblems, fieldErrors, showError, showFieldError } from "./problems";
+import { clearProblems, fieldErrors, focusWanted, showError, showFieldError } from "./problems";
 import { drawSeed, seedLocked, values } from "./settings";
 import { usedStart } from "./start-picture";
 import { taskOf, type Task } from "./tasks";
@@ -133,9 +135,21 @@ function missingOf(kind: string, name: string, form: Values): "pictureMissing" |
 
 function showFailure(error: unknown): void {
   const names = fieldNames();
+  if (showUnreadable(usedPictures.value, "picture") || showUnreadable([usedStart.value], "start")) return;
   const about = error instanceof ApiError ? fieldError(error.message, names)?.field : undefined;
   // The server may have lost an upload, as with its data folder; the next attempt uploads again.
   if (about === "image" || about === "images") for (const picture of usedPictures.value) picture.forgetAddress();
   if (about === "init_image") usedStart.value?.forgetAddress();
   showError(error, names);
+}
+
+/** Says which of `pictures` the server could not read, in place of the control of `kind`; false: none of them. */
+function showUnreadable(pictures: readonly (InputPicture | null)[], kind: "picture" | "start"): boolean {
+  const picture = pictures.find((each) => each && each.unreadable.value !== null);
+  const control = find(controls.value, kind);
+  if (!picture || !control) return false;
+  showFieldError({ field: control.name, missing: "unreadable", detail: picture.unreadable.value ?? "" });
+  // The card says it, beside what takes the picture away.
+  if (kind === "picture") focusWanted.value = picture.field;
+  return true;
 }

@@ -8,6 +8,7 @@ import { forgetHistory, listing, reload } from "./history";
 import { key, setKey, takeKey } from "./key";
 import { announce } from "./notices";
 import { startPictures } from "./kept-pictures";
+import { startFollowing } from "./picture-size";
 import { pictures, replacePictures } from "./pictures";
 import { startPreferences } from "./preferences";
 import { startRuns } from "./run";
@@ -21,6 +22,7 @@ export async function start(): Promise<void> {
   const preferences = startPreferences();
   takeKey();
   startPictures();
+  startFollowing();
   void begin();
   // A link with a key, opened in this tab.
   addEventListener("hashchange", () => {

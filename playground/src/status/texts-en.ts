@@ -4,7 +4,7 @@ import type { Names } from "../i18n/en";
 
 const failures: Names<string> = {
   bad_input: "Unusable input",
-  source_unavailable: "Picture not to be had",
+  source_unavailable: "Picture could not be fetched",
   model: "Model files",
   engine: "Engine",
   content_rejected: "Rejected by the safety checker",
@@ -65,7 +65,7 @@ export const statusEn = {
   measures: { jobs: "Tasks", pictures: "Pictures", failures: "Failures", cost: "Cost" },
   key: "Key",
   others: "All other keys",
-  total: "Together",
+  total: "Total",
   byDay: "By day",
   day: "Day",
   asTable: "The same as a table",

@@ -31,7 +31,9 @@ export function Facts({ prediction }: { prediction: Prediction }) {
         <Fact name={settings.model} value={modelName(model)} />
         {SHOWN.map(
           (name) =>
-            input[name] !== undefined && <Fact key={name} name={parameterLabel(name)} value={shown(input[name])} />,
+            input[name] !== undefined && (
+              <Fact key={name} name={parameterLabel(name)} value={shownValue(input[name])} />
+            ),
         )}
         {status === "completed" && <Fact name={words.took} value={duration(seconds)} />}
         <Fact name={words.created} value={moment(prediction.created_at)} />
@@ -54,8 +56,9 @@ export function modelName(id: string): string {
   return models.value.find((model) => model.model_id === id)?.name ?? id;
 }
 
-function shown(value: unknown): string {
-  if (Array.isArray(value)) return value.map(shown).join(", ");
+/** A value of a setting as people read it. */
+export function shownValue(value: unknown): string {
+  if (Array.isArray(value)) return value.map(shownValue).join(", ");
   if (typeof value === "object" && value !== null && "path" in value) {
     return "scale" in value ? `${value.path} ${value.scale}` : String(value.path);
   }

@@ -1,5 +1,6 @@
 /** A grid as a table that fills as its tasks finish. */
 
+import type { CSSProperties } from "preact";
 import { useState } from "preact/hooks";
 import { texts } from "../i18n";
 import { cancelGrid, grid, headingTitle, isReadingGrid, type Grid, type GridCell } from "../state/grid";
@@ -11,6 +12,8 @@ import { drawSheet } from "./contact-sheet";
 import { Icon } from "./icons";
 import { progressText } from "./task-view";
 import { Picture } from "./widgets";
+
+const MOST_SHOWN = 4;
 
 export function GridView() {
   const shown = grid.value;
@@ -46,13 +49,13 @@ function GridTable({ shown }: { shown: Grid }) {
   return (
     // Wide grids scroll; the keyboard has to reach that, too.
     <div class="grid-scroll" tabIndex={0} role="group" aria-label={title}>
-      <table class="grid-table">
+      <table class="grid-table" style={{ "--columns": String(shownColumns(width)) } as CSSProperties}>
         <caption>{title}</caption>
         <thead>
           <tr>
             {rows && <td />}
             {columns.labels.map((label) => (
-              <th key={label} scope="col">
+              <th key={label} scope="col" title={label}>
                 {label}
               </th>
             ))}
@@ -61,7 +64,11 @@ function GridTable({ shown }: { shown: Grid }) {
         <tbody>
           {(rows?.labels ?? [""]).map((label, row) => (
             <tr key={label}>
-              {rows && <th scope="row">{label}</th>}
+              {rows && (
+                <th scope="row" title={label}>
+                  {label}
+                </th>
+              )}
               {cells.slice(row * width, (row + 1) * width).map((cell) => (
                 <td key={cell.column}>
                   <CellView cell={cell} name={cellName(shown, cell)} />
@@ -73,6 +80,11 @@ function GridTable({ shown }: { shown: Grid }) {
       </table>
     </div>
   );
+}
+
+/** Columns that are shown at once. Where there are more, half of one is the sign of it. */
+function shownColumns(count: number): number {
+  return count <= MOST_SHOWN ? count : MOST_SHOWN + 0.5;
 }
 
 function cellName({ columns, rows }: Grid, { row, column }: GridCell): string {

@@ -167,6 +167,7 @@ function DrawnRows({ window, active, onActive }: DrawnProps) {
         >
           <HistoryRow
             task={rows[index]}
+            neighbours={[rows[index - 1], rows[index + 1]]}
             index={index}
             isReached={index === reached}
             isShown={shown !== null && rows[index] === shown}

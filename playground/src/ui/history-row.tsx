@@ -1,9 +1,12 @@
 /** One task of the history. */
 
-import { moment, texts } from "../i18n";
+import type { Prediction } from "../api/types";
+import { parameterLabel, shortMoment, texts } from "../i18n";
+import { differences } from "../model/differences";
+import { asSettings } from "../model/foreign";
 import { isFlagged, outputsOf, type Task } from "../state/tasks";
 import { showTask } from "../state/view";
-import { modelName } from "./facts";
+import { modelName, shownValue } from "./facts";
 import { Icon } from "./icons";
 import { progressText } from "./task-view";
 import { Picture } from "./widgets";
@@ -11,13 +14,15 @@ import { Picture } from "./widgets";
 interface RowProps {
   /** Undefined until its page was read. */
   task: Task | undefined;
+  /** The rows before and after it. */
+  neighbours: readonly (Task | undefined)[];
   index: number;
   isReached: boolean;
   isShown: boolean;
   onFocus: () => void;
 }
 
-export function HistoryRow({ task, index, isReached, isShown, onFocus }: RowProps) {
+export function HistoryRow({ task, neighbours, index, isReached, isShown, onFocus }: RowProps) {
   const { history: words } = texts.value;
   if (!task) {
     return (
@@ -29,6 +34,10 @@ export function HistoryRow({ task, index, isReached, isShown, onFocus }: RowProp
   }
   const prediction = task.prediction.value;
   const prompt = typeof prediction.input["prompt"] === "string" ? prediction.input["prompt"].trim() : "";
+  const told = differences(
+    prediction,
+    neighbours.map((other) => other?.prediction.value),
+  );
   return (
     <button
       type="button"
@@ -42,16 +51,34 @@ export function HistoryRow({ task, index, isReached, isShown, onFocus }: RowProp
       <Thumbnail task={task} />
       <span class="history-words">
         <span class={prompt ? "history-prompt" : "history-prompt history-prompt-none"}>
-          {prompt ? prompt.slice(0, 200) : words.withoutPrompt}
+          {prompt ? prompt.slice(0, 200) : seedAndSize(prediction) || words.withoutPrompt}
         </span>
-        <span class="history-model">{modelName(prediction.model)}</span>
+        <span class="history-model">
+          {[...told.map((name) => setting(prediction, name)), modelName(prediction.model)].join(" · ")}
+        </span>
         <span class="history-state">
           <State task={task} />
-          <span>{moment(prediction.created_at)}</span>
+          <span>{shortMoment(prediction.created_at)}</span>
         </span>
       </span>
     </button>
   );
+}
+
+/** A parameter in a few words; what was not sent is the default. */
+function setting(prediction: Prediction, name: string): string {
+  const value = asSettings(prediction.input)[name];
+  return `${parameterLabel(name)}: ${value === undefined ? texts.value.history.byDefault : shownValue(value)}`;
+}
+
+/** What tells tasks without a prompt apart. */
+function seedAndSize(prediction: Prediction): string {
+  const { seed, size } = asSettings(prediction.input);
+  const parts = [
+    seed !== undefined && `${parameterLabel("seed")} ${shownValue(seed)}`,
+    size !== undefined && shownValue(size),
+  ];
+  return parts.filter((part) => part !== false).join(" · ");
 }
 
 /** Shows a task, and brings it into view where the page is one column. */

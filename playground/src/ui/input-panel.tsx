@@ -30,6 +30,8 @@ export function InputPanel() {
   const errorId = useId();
   if (!control) return null;
   const hasAny = pictures.value.length > 0;
+  // What is wrong with a file is said on its card.
+  const isOnCard = pictures.value.some((picture) => picture.unreadable.value !== null);
   return (
     <section class="panel input-panel" data-field="image" aria-labelledby="pictures-title">
       <h2 class="panel-title" id="pictures-title">
@@ -38,8 +40,8 @@ export function InputPanel() {
       </h2>
       {hasAny && <PictureList />}
       {pictures.value.length < Math.max(most.value, 1) && <DropArea isFirst={!hasAny} errorId={errorId} />}
+      {!isOnCard && <ErrorText id={errorId} name="image" />}
       <Ways />
-      <ErrorText id={errorId} name="image" />
       <ErrorText id={`${errorId}-further`} name="images" />
     </section>
   );
@@ -102,7 +104,7 @@ function Ways() {
           <label class="button">
             <FileInput errorId={undefined} />
             <Icon name="image" />
-            {words.choose}
+            {words.file}
           </label>
         )}
         {isPhone ? (

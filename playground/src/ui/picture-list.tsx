@@ -9,7 +9,7 @@ import { maskPurpose } from "../state/masks";
 import { announce } from "../state/notices";
 import { most, movePicture, pictures, removePicture, usedPictures } from "../state/pictures";
 import { clearField } from "../state/problems";
-import { ErrorText } from "./controls/field";
+import { ErrorText, ServersWords } from "./controls/field";
 import { Icon } from "./icons";
 import { paintedPicture } from "./mask-dialog";
 import { IconButton, Picture } from "./widgets";
@@ -67,19 +67,14 @@ interface CardProps {
 function PictureCard({ picture, index, weights }: CardProps) {
   const { pictures: words } = texts.value;
   const isUsed = index < most.value;
-  const takesMask = isUsed && maskPurpose.value !== null && picture.preview !== null;
+  const unreadable = picture.unreadable.value;
+  const isShown = picture.preview !== null && !picture.isBroken.value && unreadable === null;
+  const takesMask = isUsed && maskPurpose.value !== null && isShown;
   const mask = takesMask ? picture.mask.value : null;
   return (
-    <li class={isUsed ? "picture" : "picture picture-unused"}>
+    <li class={isUsed ? "picture" : "picture picture-unused"} data-field={picture.field}>
       <div class="picture-frame">
-        {picture.preview ? (
-          <Picture src={picture.preview} alt={picture.name} />
-        ) : (
-          <span class="picture-gone">
-            <Icon name="link" />
-            <span>{words.noPreview}</span>
-          </span>
-        )}
+        <Preview picture={picture} />
         {mask && <img class="picture-mask" src={mask.overlay} alt={words.maskOn(mask.percent)} draggable={false} />}
         <CardButtons picture={picture} index={index} />
         {picture.isUploading.value && <span class="badge">{words.uploading}</span>}
@@ -93,9 +88,42 @@ function PictureCard({ picture, index, weights }: CardProps) {
         {picture.name}
         {!isUsed && <span class="optional">{words.unused}</span>}
       </p>
+      {unreadable !== null && (
+        <p class="error-text picture-error">
+          <Icon name="alert" />
+          <span>
+            {texts.value.run.unreadable}
+            <ServersWords text={unreadable} />
+          </span>
+        </p>
+      )}
       {takesMask && <MaskButtons picture={picture} hasMask={mask !== null} />}
       {weights && isUsed && <Weight picture={picture} control={weights} />}
     </li>
+  );
+}
+
+/** The picture, or that the page cannot show it. */
+function Preview({ picture }: { picture: InputPicture }) {
+  const { preview, name } = picture;
+  if (preview !== null && !picture.isBroken.value) {
+    return (
+      <Picture
+        src={preview}
+        alt={name}
+        onRatio={(ratio) => {
+          if (Number.isFinite(ratio) && ratio > 0) picture.ratio.value = ratio;
+        }}
+        onBroken={() => (picture.isBroken.value = true)}
+      />
+    );
+  }
+  const isUnreadable = picture.unreadable.value !== null;
+  return (
+    <span class="picture-gone">
+      <Icon name={isUnreadable ? "alert" : preview === null ? "link" : "image"} />
+      {!isUnreadable && <span>{texts.value.pictures.noPreview}</span>}
+    </span>
   );
 }
 
@@ -126,7 +154,7 @@ function MaskButtons({ picture, hasMask }: { picture: InputPicture; hasMask: boo
     <div class="mask-buttons">
       <button
         type="button"
-        class="text-button"
+        class="button"
         aria-label={hasMask ? words.editMaskOf(picture.name) : words.maskOf(picture.name)}
         onClick={() => (paintedPicture.value = picture)}
       >
@@ -134,7 +162,7 @@ function MaskButtons({ picture, hasMask }: { picture: InputPicture; hasMask: boo
         {hasMask ? words.editMask : words.mask}
       </button>
       {hasMask && (
-        <button type="button" class="text-button" aria-label={words.removeMaskOf(picture.name)} onClick={remove}>
+        <button type="button" class="button" aria-label={words.removeMaskOf(picture.name)} onClick={remove}>
           {words.removeMask}
         </button>
       )}

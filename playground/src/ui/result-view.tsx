@@ -49,7 +49,7 @@ export function ResultView({ task }: { task: Task }) {
       </Frame>
       <Flag isFlagged={isFlagged(prediction, index)} />
       {outputs.length > 1 && <Thumbnails task={task} outputs={outputs} chosen={index} onChoose={setChosen} />}
-      <div class="task-buttons">
+      <div class="task-buttons result-buttons">
         {input !== undefined && (
           <button type="button" class="button" aria-pressed={isCompared} onClick={() => setComparing(!isComparing)}>
             <Icon name="compare" />

@@ -2,6 +2,7 @@
 
 import { texts } from "../i18n";
 import { grid } from "../state/grid";
+import { pictures } from "../state/pictures";
 import { showGrid, view } from "../state/view";
 import { GridView } from "./grid-view";
 import { Icon, Mark } from "./icons";
@@ -36,8 +37,14 @@ function Empty() {
     <div class="empty">
       <Mark />
       <p class="empty-title">{empty.title}</p>
-      <p class="only-wide">{empty.text}</p>
-      <p class="only-narrow">{empty.textPhone}</p>
+      {pictures.value.length > 0 ? (
+        <p>{empty.ready}</p>
+      ) : (
+        <>
+          <p class="only-wide">{empty.text}</p>
+          <p class="only-narrow">{empty.textPhone}</p>
+        </>
+      )}
       <ul>
         {empty.ideas.map((idea) => (
           <li key={idea}>{idea}</li>

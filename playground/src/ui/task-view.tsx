@@ -117,7 +117,7 @@ function Unfinished({ task }: { task: Task }) {
           </p>
         )}
       </div>
-      <div class="task-buttons">
+      <div class="task-buttons result-buttons">
         <button type="button" class="button" onClick={() => takeSettings(prediction)}>
           <Icon name="settings" />
           {actions.useSettings}

@@ -187,11 +187,13 @@ export function Picture({
   alt,
   class: extra,
   onRatio,
+  onBroken,
 }: {
   src: string;
   alt: string;
   class?: string;
   onRatio?: (ratio: number) => void;
+  onBroken?: () => void;
 }) {
   const [isBroken, setBroken] = useState(false);
   useEffect(() => setBroken(false), [src]);
@@ -209,7 +211,10 @@ export function Picture({
       alt={alt}
       decoding="async"
       draggable={false}
-      onError={() => setBroken(true)}
+      onError={() => {
+        setBroken(true);
+        onBroken?.();
+      }}
       onLoad={(event) => onRatio?.(event.currentTarget.naturalWidth / event.currentTarget.naturalHeight)}
     />
   );

@@ -18,7 +18,7 @@ export function ZoomDialog({ pictures, first, onClose }: ZoomProps) {
   const picture = pictures[index];
   if (!picture) return null;
   return (
-    <Dialog title={pictures.length > 1 ? picture.name : zoom.title} class="dialog-full" onClose={onClose}>
+    <Dialog title={pictures.length > 1 ? picture.name : zoom.title} class="dialog-full dialog-zoom" onClose={onClose}>
       <Zoomed key={picture.address} picture={picture}>
         {pictures.length > 1 && (
           <>
@@ -92,8 +92,15 @@ function Zoomed({ picture, children }: ZoomedProps) {
         <button type="button" class="button" onClick={() => setPlace(null)}>
           {zoom.fit}
         </button>
-        <button type="button" class="button" onClick={() => go(keyed("1", shown, least))}>
-          {zoom.actual}
+        <button
+          type="button"
+          class="button"
+          aria-label={zoom.actual}
+          title={zoom.actual}
+          onClick={() => go(keyed("1", shown, least))}
+        >
+          <span class="only-wide">{zoom.actual}</span>
+          <span class="only-narrow">1:1</span>
         </button>
         {children}
       </div>

@@ -64,6 +64,9 @@ function Easel({ sheet, picture, onClose }: BrushProps & { sheet: MaskSheet }) {
   const [tool, setTool] = useState<(typeof TOOLS)[number]>("brush");
   const [width, setWidth] = useState(() => firstWidth(sheet.mask));
   useShortcuts(sheet, (direction) => setWidth((before) => widened(before, direction, sheet.mask)));
+  const isEmpty = sheet.share.value === 0;
+  // Who empties a mask that was there wants it gone.
+  const hadMask = picture.mask.peek() !== null;
   const use = async () => {
     const mask = await keptMask(sheet.mask);
     picture.mask.value = mask;
@@ -115,17 +118,17 @@ function Easel({ sheet, picture, onClose }: BrushProps & { sheet: MaskSheet }) {
             onInput={(event) => setWidth(event.currentTarget.valueAsNumber)}
           />
         </label>
-        <WholeMask sheet={sheet} />
+        <WholeMask sheet={sheet} isEmpty={isEmpty} />
         <p class="hint brush-keys">{brush.keys}</p>
       </div>
       <div class="brush-end">
         <p class="hint" role="status">
-          {sheet.share.value > 0 ? brush.painted(percentOf(sheet.share.value)) : brush.nothing}
+          {!isEmpty ? brush.painted(percentOf(sheet.share.value)) : hadMask ? brush.emptied : brush.nothing}
         </p>
         <button type="button" class="button" onClick={onClose}>
           {common.cancel}
         </button>
-        <button type="button" class="button button-main" onClick={() => void use()}>
+        <button type="button" class="button button-main" disabled={isEmpty && !hadMask} onClick={() => void use()}>
           <Icon name="check" />
           {brush.use}
         </button>
@@ -135,7 +138,7 @@ function Easel({ sheet, picture, onClose }: BrushProps & { sheet: MaskSheet }) {
 }
 
 /** What happens to all of the mask at once. */
-function WholeMask({ sheet }: { sheet: MaskSheet }) {
+function WholeMask({ sheet, isEmpty }: { sheet: MaskSheet; isEmpty: boolean }) {
   const { brush } = texts.value;
   const { width, height } = sheet.mask;
   const [isUnreadable, setUnreadable] = useState(false);
@@ -169,7 +172,12 @@ function WholeMask({ sheet }: { sheet: MaskSheet }) {
       <button type="button" class="button" onClick={() => sheet.replace(evenMask({ width, height }, true))}>
         {brush.fill}
       </button>
-      <button type="button" class="button" onClick={() => sheet.replace(evenMask({ width, height }, false))}>
+      <button
+        type="button"
+        class="button"
+        disabled={isEmpty}
+        onClick={() => sheet.replace(evenMask({ width, height }, false))}
+      >
         {brush.clear}
       </button>
       <label class="button brush-file">

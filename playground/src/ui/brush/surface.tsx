@@ -1,5 +1,6 @@
 /** The picture with its mask, to be painted on by pointer or by keys. */
 
+import type { CSSProperties } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { texts } from "../../i18n";
 import type { Point } from "../../model/brush";
@@ -42,7 +43,7 @@ export function Surface({ sheet, preview, label, width, isErasing }: SurfaceProp
   const hand = useHand({ sheet, width, isErasing, setPlace });
   const keys = useKeys({ sheet, width, isErasing, place, setPlace });
   return (
-    <div ref={frame} class="brush-frame">
+    <div ref={frame} class="brush-frame" style={{ "--ratio": String(size.width / size.height) } as CSSProperties}>
       <div
         ref={surface}
         class="brush-surface"

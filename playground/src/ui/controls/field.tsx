@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { useId } from "preact/hooks";
-import { parameterExplanation, parameterLabel } from "../../i18n";
+import { parameterExplanation, parameterLabel, texts } from "../../i18n";
 import type { Control } from "../../model/controls";
 import { fieldErrors, messageOf } from "../../state/problems";
 import { Icon } from "../icons";
@@ -69,8 +69,20 @@ export function ErrorText({ id, name }: { id: string; name: string }) {
   return (
     <p class="error-text" id={id}>
       <Icon name="alert" />
-      <span lang={"missing" in error ? undefined : "en"}>{messageOf(error)}</span>
+      <span lang={"missing" in error ? undefined : "en"}>
+        {messageOf(error)}
+        {"missing" in error && error.detail && <ServersWords text={error.detail} />}
+      </span>
     </p>
+  );
+}
+
+/** What the server says, after what the page says. */
+export function ServersWords({ text }: { text: string }) {
+  return (
+    <span class="problem-detail">
+      {texts.value.errors.server} <span lang="en">{text}</span>
+    </span>
   );
 }
 

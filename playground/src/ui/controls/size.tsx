@@ -17,11 +17,14 @@ import {
   type Shape,
   type Size,
 } from "../../model/sizes";
+import { followedScale, followNoPicture, followPicture, pictureRatio } from "../../state/picture-size";
 import { setValue, values } from "../../state/settings";
 import { Segments } from "../widgets";
 import { Field, type FieldIds } from "./field";
 
 const CUSTOM = "custom";
+/** The shape of the first picture. */
+const PICTURE = "picture";
 
 export function SizeField({ control }: { control: SizeControl }) {
   const { settings } = texts.value;
@@ -30,13 +33,17 @@ export function SizeField({ control }: { control: SizeControl }) {
   const [scale, setScale] = useState<Scale>("normal");
   const preset = presetOf(size, control.fallback, control, scale);
   const [isCustom, setCustom] = useState(preset === null);
-  const choose = (shape: Shape, detail: Scale) => {
-    setCustom(false);
+  const ratio = pictureRatio.value;
+  const followed = followedScale.value;
+  const shown = followed !== null ? PICTURE : isCustom || preset === null ? CUSTOM : preset.shape;
+  const usedScale = followed ?? preset?.scale ?? scale;
+  const choose = (shape: Shape | typeof PICTURE | typeof CUSTOM, detail: Scale) => {
+    setCustom(shape === CUSTOM);
     setScale(detail);
-    setValue(control.name, presetSize(shape, detail, control.fallback, control));
+    if (shape === PICTURE) return followPicture(control, detail);
+    followNoPicture();
+    if (shape !== CUSTOM) setValue(control.name, presetSize(shape, detail, control.fallback, control));
   };
-  const shown = isCustom || preset === null;
-  const usedScale = preset?.scale ?? scale;
   return (
     <Field
       control={control}
@@ -50,12 +57,17 @@ export function SizeField({ control }: { control: SizeControl }) {
             name="shape"
             class="shapes"
             label={settings.shape}
-            words={[...SHAPES, CUSTOM]}
-            chosen={shown ? CUSTOM : preset.shape}
-            text={(word) => (word === CUSTOM ? settings.custom : <ShapeWord shape={word} />)}
-            onChoose={(word) => (word === CUSTOM ? setCustom(true) : choose(word, usedScale))}
+            words={[...(ratio === null ? [] : ([PICTURE] as const)), ...SHAPES, CUSTOM]}
+            chosen={shown}
+            text={(word) => {
+              if (word === CUSTOM) return settings.custom;
+              if (word === PICTURE) return <ShapeWord ratio={ratio ?? 1} text={settings.asPicture} />;
+              const [across, down] = ratioOf(word);
+              return <ShapeWord ratio={across / down} text={word} />;
+            }}
+            onChoose={(word) => choose(word, usedScale)}
           />
-          {shown ? (
+          {shown === CUSTOM ? (
             <CustomSize control={control} size={size} ids={ids} />
           ) : (
             <Segments
@@ -64,7 +76,7 @@ export function SizeField({ control }: { control: SizeControl }) {
               words={SCALES}
               chosen={usedScale}
               text={(word) => settings.scales[word]}
-              onChoose={(word) => choose(preset.shape, word)}
+              onChoose={(word) => choose(shown, word)}
             />
           )}
         </>
@@ -73,21 +85,16 @@ export function SizeField({ control }: { control: SizeControl }) {
   );
 }
 
-function ShapeWord({ shape }: { shape: Shape }) {
-  const [width, height] = ratioOf(shape);
-  const unit = 18 / Math.max(width, height);
+function ShapeWord({ ratio, text }: { ratio: number; text: string }) {
+  const unit = 18 / Math.max(ratio, 1);
+  // A panorama is still to be seen.
+  const [width, height] = [Math.max(2, ratio * unit), Math.max(2, unit)];
   return (
     <>
       <svg class="shape" viewBox="0 0 20 20" aria-hidden="true">
-        <rect
-          x={10 - (width * unit) / 2}
-          y={10 - (height * unit) / 2}
-          width={width * unit}
-          height={height * unit}
-          rx="1.5"
-        />
+        <rect x={10 - width / 2} y={10 - height / 2} width={width} height={height} rx="1.5" />
       </svg>
-      {shape}
+      {text}
     </>
   );
 }
