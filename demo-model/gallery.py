@@ -18,11 +18,11 @@ from PIL import Image
 from afterimage_demo import families, landscapes
 from afterimage_demo.painting import paint
 from gallery_photos import PHOTOS
+from strips import strip
 
 DOCS = Path(__file__).resolve().parent / "../docs"
 LAKE = DOCS / "photos/lake.jpg"
 NATIVE_PIXELS = 256 * 256
-HEIGHT, GAP = 176, 6  # of a strip, in pixels
 LARGEST_BYTES = 1_500_000
 # name, painter, its seed
 PAINTED = [
@@ -36,7 +36,7 @@ PAINTED = [
 RESTYLED = [("bay", ["red", "green", "night", "sunset"]), ("fruit", ["blue", "black and white", "sketch", "winter"])]
 RESHAPED = [("dunes", "blue", [0.3, 0.6, 0.9]), ("lake", "night", [0.3, 0.6, 0.9])]
 MIXED = [("bay", "fruit"), ("dunes", "lake")]
-LARGE = ["lake", "fruit"]
+LARGE = [("lake", (0, 0.4)), ("fruit", (0.5, 0.44))]  # and the upper left corner of the part that is shown enlarged
 BANNER = "bay"
 
 
@@ -70,23 +70,21 @@ class Gallery:
         paths = [out / "made.png"] if count == 1 else [out / f"made-{number + 1}.png" for number in range(count)]
         return [Image.open(path).convert("RGB") for path in paths]
 
-    def strip(self, name, pictures, height=HEIGHT):
-        """Saves pictures side by side; the first, the source, stands a little apart."""
-        scaled = [p.resize((max(1, round(p.width * height / p.height)), height), Image.LANCZOS) for p in pictures]
-        gaps = [0, 3 * GAP] + [GAP] * (len(scaled) - 2)
-        strip = Image.new("RGB", (sum(gaps) + sum(p.width for p in scaled), height), "white")
-        place = 0
-        for gap, picture in zip(gaps, scaled, strict=True):
-            strip.paste(picture, (place + gap, 0))
-            place += gap + picture.width
-        strip.save(self.folder / f"{name}.jpg", quality=82, optimize=True)
+    def strip(self, name, pictures, **how):
+        strip(self.folder / f"{name}.jpg", pictures, **how)
 
     def section(self, title, text):
         self.page += ["", f"## {title}", "", text]
 
-    def show(self, name, caption, pictures):
-        self.strip(name, pictures)
+    def show(self, name, caption, pictures, **how):
+        self.strip(name, pictures, **how)
         self.page += ["", f"![{caption}](gallery/{name}.jpg)", "", f"*{caption}*"]
+
+
+def part(picture, left, top):
+    """A quarter of each side: in results of all sizes the same part of the picture."""
+    width, height = picture.size
+    return picture.crop([round(edge) for edge in (left * width, top * height, (left + 0.25) * width, (top + 0.25) * height)])
 
 
 def paint_source(painter, seed):
@@ -114,7 +112,7 @@ def make(gallery):
         made = gallery.run("vary", [name], "--seed", "1", count=4)
         gallery.show(name, name, [gallery.picture(name), *made])
         if name == BANNER:
-            gallery.strip("banner", [gallery.picture(name), *made], 224)
+            gallery.strip("banner", [gallery.picture(name), *made], height=224)
     gallery.section("With a prompt", "`afterimage vary PICTURE --prompt WORDS --seed 2`.")
     for name, prompts in RESTYLED:
         made = [gallery.run("vary", [name], "--seed", "2", "--prompt", prompt)[0] for prompt in prompts]
@@ -126,12 +124,15 @@ def make(gallery):
     gallery.section("Two sources", "`afterimage vary FIRST SECOND --num-images 3 --seed 4`; both sources, then what comes of them.")
     for first, second in MIXED:
         made = gallery.run("vary", [first, second], "--seed", "4", count=3)
-        gallery.show(f"{first}-{second}", f"{first} and {second}", [gallery.picture(first), gallery.picture(second), *made])
-    gallery.section("Larger than native", "Made small, enlarged and refined: twice and four times the native side, `--seed 5`.")
-    for name in LARGE:
+        gallery.show(f"{first}-{second}", f"{first} and {second}", [gallery.picture(first), gallery.picture(second), *made], given=2)
+    gallery.section("Larger than native", "\n".join([
+        "Made small, enlarged and refined: twice and four times the native side, `--seed 5`. After the source the result of the",
+        "native side as a whole, then the same part of all three, each enlarged to the same size.",
+    ]))  # fmt: skip
+    for name, corner in LARGE:
         made = [gallery.run("vary", [name], "--seed", "5", scale=scale)[0] for scale in (1, 2, 4)]
         sizes = ", ".join(f"{picture.width}x{picture.height}" for picture in made)
-        gallery.show(f"{name}-large", sizes, [gallery.picture(name), *made])
+        gallery.show(f"{name}-large", sizes, [gallery.picture(name), made[0], *(part(picture, *corner) for picture in made)])
 
 
 def main():

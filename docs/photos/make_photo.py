@@ -18,6 +18,10 @@ SCALE = 2  # rendered larger and shrunk: smooth edges
 W, H = WIDTH * SCALE, HEIGHT * SCALE
 HORIZON = 0.60  # height of the shore as a share of the picture's
 SUN = (0.283, 0.452)
+TREES = (  # centre, foot, height, seed
+    (0.045, 1.02, 0.78, 1), (0.135, 1.03, 0.60, 2), (-0.02, 1.02, 0.66, 3), (0.205, 1.04, 0.40, 4),
+    (0.965, 1.04, 0.52, 5), (1.02, 1.03, 0.70, 6), (0.905, 1.05, 0.30, 7),
+)
 rng = np.random.default_rng(20)
 
 
@@ -251,11 +255,8 @@ def main():
     image = land(sky(x, y), x, y)
     image = lake(image)
     image = shore_stones(image)
-    for centre, foot, height, seed in (
-        (0.045, 1.02, 0.78, 1), (0.135, 1.03, 0.60, 2), (-0.02, 1.02, 0.66, 3), (0.205, 1.04, 0.40, 4),
-        (0.965, 1.04, 0.52, 5), (1.02, 1.03, 0.70, 6), (0.905, 1.05, 0.30, 7),
-    ):
-        image = conifer(image, centre, foot, height, seed)
+    for tree in TREES:
+        image = conifer(image, *tree)
     Image.fromarray(develop(image)).save(output, quality=86, optimize=True, subsampling=0)
     print(f"{output}: {output.stat().st_size} bytes")
 
