@@ -3,9 +3,9 @@ import { differences, type Asked } from "../src/model/differences";
 
 const asked = (input: Asked["input"], model = "a"): Asked => ({ model, input });
 
-test("cells of a grid differ in what the grid runs through, not in seeds drawn on the way", () => {
+test("cells of a grid differ in what the grid runs through, seeds last", () => {
   const cell = (strength: number, seed: number) => asked({ prompt: "blue", image: "x", strength, seed });
-  expect(differences(cell(0.3, 1), [cell(0.6, 2), undefined])).toEqual(["strength"]);
+  expect(differences(cell(0.3, 1), [cell(0.6, 2), undefined])).toEqual(["strength", "seed"]);
   expect(differences(cell(0.3, 1), [undefined, cell(0.3, 2)])).toEqual(["seed"]);
   expect(differences(cell(0.3, 1), [cell(0.3, 1), undefined])).toEqual([]);
 });

@@ -400,6 +400,8 @@ export const en = {
     open: (what: string) => `Open: ${what}`,
     withoutPrompt: "without a prompt",
     byDefault: "as usual",
+    /** In place of names that are too long for a row. */
+    shortNames: { balance: "Balance" } as Names<string>,
     list: "Tasks, newest first",
   },
   empty: {

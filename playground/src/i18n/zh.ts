@@ -367,6 +367,7 @@ export const zh: Texts = {
     open: (what) => `打开：${what}`,
     withoutPrompt: "无提示词",
     byDefault: "默认",
+    shortNames: { balance: "侧重" },
     list: "任务，最新在前",
   },
   empty: {

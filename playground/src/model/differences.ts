@@ -10,7 +10,7 @@ export interface Asked {
 
 /** Said elsewhere in the row, or too long for it. */
 const UNTOLD = new Set(["prompt", "image", "images", "image_masks", "mask_image", "init_image"]);
-/** Drawn anew for each run: told where nothing else differs. */
+/** Drawn anew for each run: told last. */
 const DRAWN = ["seed", "variation_seed"];
 
 /** Names of the parameters in which `task` differs from a neighbour with its model and prompt, most telling first. */
@@ -25,6 +25,5 @@ export function differences(task: Asked, neighbours: readonly (Asked | undefined
       if (!UNTOLD.has(name) && JSON.stringify(own[name]) !== JSON.stringify(theirs[name])) names.add(name);
     }
   }
-  const chosen = [...names].filter((name) => !DRAWN.includes(name));
-  return chosen.length > 0 ? chosen : DRAWN.filter((name) => names.has(name));
+  return [...[...names].filter((name) => !DRAWN.includes(name)), ...DRAWN.filter((name) => names.has(name))];
 }

@@ -49,7 +49,15 @@ function GridTable({ shown }: { shown: Grid }) {
   return (
     // Wide grids scroll; the keyboard has to reach that, too.
     <div class="grid-scroll" tabIndex={0} role="group" aria-label={title}>
-      <table class="grid-table" style={{ "--columns": String(shownColumns(width)) } as CSSProperties}>
+      <table
+        class="grid-table"
+        style={
+          {
+            "--columns": String(shownColumns(width)),
+            "--heading": `${headingWidth(rows?.labels ?? [])}px`,
+          } as CSSProperties
+        }
+      >
         <caption>{title}</caption>
         <thead>
           <tr>
@@ -80,6 +88,12 @@ function GridTable({ shown }: { shown: Grid }) {
       </table>
     </div>
   );
+}
+
+/** Pixels for the rows' labels, roughly: long ones have several lines. */
+function headingWidth(labels: readonly string[]): number {
+  const longest = Math.max(0, ...labels.map((label) => label.length));
+  return longest === 0 ? 0 : Math.min(96, 16 + 8 * longest);
 }
 
 /** Columns that are shown at once. Where there are more, half of one is the sign of it. */
