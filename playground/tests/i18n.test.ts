@@ -113,7 +113,7 @@ test("no text is there for nothing", () => {
     .join("\n");
   // Texts that are looked up by a word of the program's own.
   const byWord =
-    /^(errors\.\d+|run\.\w+Missing|.*\.(notes|dialects|languages|problems|kept|scales|statuses|themes|tools|levels|groups)\..*|.*\.\d+(\.\d+)?)$/;
+    /^(errors\.\d+|run\.\w+Missing|.*\.(notes|dialects|languages|problems|kept|scales|statuses|themes|tools|levels|groups|shortNames)\..*|.*\.\d+(\.\d+)?)$/;
   const unused = english
     .map(([path]) => path)
     .filter((path) => {

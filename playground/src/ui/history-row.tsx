@@ -68,8 +68,8 @@ export function HistoryRow({ task, neighbours, index, isReached, isShown, onFocu
 /** A parameter in a few words; what was not sent is the default. */
 function setting(prediction: Prediction, name: string): string {
   const value = asSettings(prediction.input)[name];
-  const { byDefault, shortNames } = texts.value.history;
-  return `${shortNames[name] ?? parameterLabel(name)}: ${value === undefined ? byDefault : shownValue(value)}`;
+  const { history: words } = texts.value;
+  return `${words.shortNames[name] ?? parameterLabel(name)}: ${value === undefined ? words.byDefault : shownValue(value)}`;
 }
 
 /** What tells tasks without a prompt apart. */
