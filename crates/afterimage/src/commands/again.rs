@@ -7,7 +7,7 @@ use crate::hub_files::HubFlags;
 use crate::many_flags::ManyFlags;
 use crate::origin::{Origin, Origins};
 use crate::safety_flags::CheckerFlags;
-use afterimage_core::{GenerationRequest, OutputFormat, PictureLimits, PictureRole, Task, limits};
+use afterimage_core::{FileReading, GenerationRequest, OutputFormat, PictureLimits, PictureRole, Task, limits};
 use afterimage_engine::{CacheThreshold, DtypeChoice, Engine, EngineOptions, Recorded, picture_digest};
 use afterimage_imaging::{PictureFormat, read_file_as, read_parameters};
 use clap::{Args, ValueEnum};
@@ -50,15 +50,6 @@ impl Again {
     pub fn run(&self, origins: &Origins) -> Result<(), CommandFailure> {
         let (recorded, format) = read(&self.result)?;
         self.check(&recorded, origins)?;
-        let Matched { paths, strangers } = matched(&self.images, &recorded);
-        for path in strangers {
-            let _ = writeln!(
-                io::stderr().lock(),
-                "warning: {} is none of the pictures that {} was made of",
-                path.display(),
-                self.result.display()
-            );
-        }
         let wanted = WantedPictures {
             // LoRAs that flags name belong to the model.
             requests: vec![GenerationRequest { loras: Vec::new(), ..recorded.request.clone() }],
@@ -75,8 +66,20 @@ impl Again {
             origins,
         };
         // Results are called after the result that is made again, whatever the pictures are called.
-        let sources = Sources::Together { paths, named_after: self.result.clone() };
+        let sources = || Sources::Together { paths: self.matched(&recorded), named_after: self.result.clone() };
         making.run(sources, &wanted, "again", &|options| open(&making, &recorded, options, origins))
+    }
+
+    /// The pictures in the order of `recorded`; says which of them it does not know.
+    fn matched(&self, recorded: &Recorded) -> Vec<PathBuf> {
+        let Matched { paths, strangers } = matched(&self.images, recorded);
+        // What cannot be read at all is an error soon.
+        let can_be_read = |path: &PathBuf| read_file_as(path, &PictureLimits::default(), FileReading::Picture).is_ok();
+        for path in strangers.iter().filter(|path| can_be_read(path)) {
+            let (path, result) = (path.display(), self.result.display());
+            let _ = writeln!(io::stderr().lock(), "warning: {path} is none of the pictures that {result} was made of");
+        }
+        paths
     }
 
     /// The result's own format, unless flags say otherwise.

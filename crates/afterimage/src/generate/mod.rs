@@ -84,11 +84,14 @@ impl Making<'_> {
     /// Whatever can be known to be wrong before the models run, then everything else.
     pub fn run(
         &self,
-        sources: Sources,
+        sources: impl FnOnce() -> Sources,
         wanted: &WantedPictures,
         kind: &str,
         open: &dyn Fn(EngineOptions) -> Result<Engine, CommandFailure>,
     ) -> Result<(), CommandFailure> {
+        // Before pictures are read: their decoders compute on all threads that there are.
+        self.models.take_threads()?;
+        let sources = sources();
         let count = match &sources {
             Sources::Together { paths, .. } => paths.len(),
             Sources::Each(_) => 1 + wanted.beside.len(),
@@ -98,8 +101,6 @@ impl Making<'_> {
             checked.map_err(|error| CommandFailure::from_error(&error, self.origins))?;
         }
         let items = Items::plan(sources, (wanted, kind), self.output, self.many, self.origins)?;
-        // Before pictures are read: their decoders compute on all threads that there are.
-        self.models.take_threads()?;
         let maker = PictureMaker {
             wanted,
             output: self.output,
@@ -131,7 +132,7 @@ impl GenerationRun<'_> {
         let kind = if wanted.grid.is_some() { "grid" } else { "variation" };
         let Self { many, output, models, hub, safety, origins, .. } = self;
         let making = Making { many, output, models, hub, safety, origins };
-        making.run(sources, &wanted, kind, &|options| making.open(options))
+        making.run(|| sources, &wanted, kind, &|options| making.open(options))
     }
 
     /// Of what stands where pictures do, `--grid strength=0.3,0.6 seed=1..4` means the second setting, too, unless there is
