@@ -11,10 +11,11 @@ use std::path::PathBuf;
 pub struct ManyFlags {
     /// A table of pictures over one setting or two, such as `--grid redux-strength=0.3,0.6,1 seed=1..4`
     ///
-    /// The first setting goes from left to right, the second from top to bottom: `seed`, `steps`, `guidance`, of `img2img`
-    /// `strength`, of `vary` `redux-strength` and `redux-downsample`. Values are separated by commas; `1..4` counts up by one,
-    /// `0.2..1:0.2` by what follows the colon. The result is one picture, `photo-grid.png`. A seed that is neither named nor
-    /// a setting of the table is drawn once, for all.
+    /// The first setting goes from left to right, the second from top to bottom: `seed`, `steps`, `guidance`,
+    /// `variation-seed`, `variation-strength`, `strength` (of `vary` with --init), of `vary` `balance`, `redux-strength`
+    /// and `redux-downsample`. Values are separated by commas; `1..4` counts up by one, `0.2..1:0.2` by what follows the
+    /// colon. The result is one picture, `photo-grid.png`. A seed that is neither named nor a setting of the table is drawn
+    /// once, for all.
     #[arg(
         long,
         env = "AFTERIMAGE_GRID",
