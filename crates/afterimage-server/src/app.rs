@@ -162,6 +162,7 @@ impl App {
             storage_claim: Arc::clone(&storage_claim),
             room: Arc::clone(&room),
             engines: resources.needs_engines.then(|| Arc::clone(&engines)),
+            stopping: dialects.sync.follower.stopping.clone(),
         };
         let loras = LoraSources { folders: loras, models };
         let status = StatusSources { engines: Arc::clone(&engines), policy: resources.safety, shared: shared.clone() };

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 
 /// How long an answer holds. Anybody may ask, and asking writes to the disk.
 const HOLDS_FOR: Duration = Duration::from_secs(1);
@@ -29,6 +30,8 @@ pub struct Needs {
     pub room: Arc<StorageRoom>,
     /// What runs jobs; `None`: others do.
     pub engines: Option<Arc<dyn Engines>>,
+    /// The process takes no more of them.
+    pub stopping: CancellationToken,
 }
 
 /// One line for people.
@@ -71,6 +74,9 @@ impl Readiness {
 impl Needs {
     /// The first thing that is not there.
     async fn missing(&self) -> Option<Reason> {
+        if self.stopping.is_cancelled() {
+            return Some("the process stops".into());
+        }
         match timeout(PATIENCE, self.store.check_writable()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {

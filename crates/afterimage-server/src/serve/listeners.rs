@@ -104,8 +104,15 @@ impl Listeners {
         }
     }
 
-    /// Answers requests until `closing`.
-    pub fn serve(self, options: &ServeOptions, routes: Routes, closing: &CancellationToken) -> JoinSet<io::Result<()>> {
+    /// Answers clients until `closing`, operators and other processes until `ended`: how it is and how far its jobs are counts
+    /// as long as some run.
+    pub fn serve(
+        self,
+        options: &ServeOptions,
+        routes: Routes,
+        closing: &CancellationToken,
+        ended: &CancellationToken,
+    ) -> JoinSet<io::Result<()>> {
         let mut servers = JoinSet::new();
         let proxies = TrustedProxies::from(options.trusted_proxies.clone());
         let limits = options.connections.granted();
@@ -115,10 +122,10 @@ impl Listeners {
         }
         if let Some(listener) = self.admin {
             let limits = ConnectionLimits { total: limits.total.min(ADMIN_CONNECTIONS), ..limits };
-            servers.spawn(listener.serve(routes.admin, limits, proxies.clone(), closing.clone(), within));
+            servers.spawn(listener.serve(routes.admin, limits, proxies.clone(), ended.clone(), within));
         }
         if let Some(listener) = self.internal {
-            servers.spawn(listener.serve(routes.internal, limits, proxies, closing.clone(), within));
+            servers.spawn(listener.serve(routes.internal, limits, proxies, ended.clone(), within));
         }
         servers
     }

@@ -101,7 +101,8 @@ pub async fn serve(
         &app,
         WorkerOptions { process, measures, finish_within: options.finish_within, ..WorkerOptions::default() },
     );
-    let mut servers = listeners.serve(&options, routes, &closing);
+    let ended = CancellationToken::new();
+    let mut servers = listeners.serve(&options, routes, &closing, &ended);
     started(&announced);
 
     let engines = Arc::clone(&app.metrics.engines);
@@ -123,6 +124,7 @@ pub async fn serve(
     workers.stop().await;
     engines.shut_down(options.stop_within).await;
     background.cancel();
+    ended.cancel();
     while servers.join_next().await.is_some() {}
     patience.abort();
     hearing.cancel();

@@ -76,8 +76,17 @@ impl ClientLine {
         let message: LineMessage = match serde_json::from_slice(&text) {
             Ok(message) => message,
             Err(error) => {
-                let code = if error.is_data() { NO_MESSAGE } else { UNREADABLE };
-                let message = format!("this line is no JSON-RPC message: {error}");
+                // What serde says of other JSON is in this program's own words.
+                let (code, problem) = if error.is_data() {
+                    (
+                        NO_MESSAGE,
+                        "expected an object with `method`, `params` and `id`; lists of messages are not taken"
+                            .to_owned(),
+                    )
+                } else {
+                    (UNREADABLE, error.to_string())
+                };
+                let message = format!("this line is no JSON-RPC message: {problem}");
                 return Some(Self::Unreadable(error_line(&Value::Null, code, &message)));
             }
         };

@@ -216,6 +216,31 @@ async fn a_worker_that_is_killed_loses_nothing_and_one_that_is_asked_to_stop_han
 }
 
 #[tokio::test]
+async fn a_worker_that_drains_is_seen_until_its_last_job_has_left() {
+    let Some(place) = Place::new().await else { return };
+    let (installation, _api) = place.api();
+    let client = installation.client();
+    client.ready().await;
+    let mut worker = place.worker_with("worker", &["--finish-within", "60"]);
+    worker.ready(&client).await;
+    let id = submit_long(&client).await;
+    wait_for(&installation, &client, &id, "processing").await;
+    crate::processes::signal("-TERM", &[worker.child.id()]);
+    let drains = async || {
+        worker.get(&client, "/readyz").await.is_some_and(|(status, _)| status == StatusCode::SERVICE_UNAVAILABLE)
+    };
+    until("it takes no more", PATIENCE, drains).await;
+    let (_, answer) = worker.get(&client, "/readyz").await.expect("an answer");
+    assert!(answer.to_string().contains("the process stops"), "{answer}");
+    for path in ["/healthz", "/metrics"] {
+        assert!(worker.get(&client, path).await.is_some_and(|(status, _)| status == StatusCode::OK), "{path}");
+    }
+    let cancel = format!("/api/v3/predictions/{id}/cancel");
+    assert!(client.request(reqwest::Method::POST, &cancel, &[], &Value::Null).await.unwrap().status.is_success());
+    until("it ends", PATIENCE, async || worker.has_ended()).await;
+}
+
+#[tokio::test]
 async fn a_request_to_cancel_reaches_another_host() {
     let Some(place) = Place::new().await else { return };
     let (installation, _api) = place.api();
