@@ -1,5 +1,6 @@
 //! The driver's state, one for the process, and what every call goes through.
 
+use crate::cublaslt::LibraryObject;
 use crate::handles::Handles;
 use crate::memory::StandInMemory;
 use crate::pinned::Pinned;
@@ -45,6 +46,8 @@ pub(crate) struct StandInDriver {
     pub(crate) cards: Vec<PretendedCard>,
     pub(crate) memory: StandInMemory,
     pub(crate) handles: Handles,
+    /// What cuBLASLt keeps, by handle.
+    pub(crate) library: BTreeMap<usize, LibraryObject>,
     pub(crate) pinned: Pinned,
     pub(crate) queue: WorkQueue,
     pub(crate) recorder: Option<LaunchRecorder>,
@@ -142,6 +145,7 @@ impl StandInDriver {
             started: false,
             table: None,
             handles: Handles::default(),
+            library: BTreeMap::new(),
             pinned: Pinned::default(),
             queue: WorkQueue::default(),
             recorder,
@@ -177,6 +181,16 @@ impl StandInDriver {
         };
         self.working(card)?;
         Ok(card)
+    }
+
+    /// Counts a launch; whether it is to run.
+    pub(crate) fn count_launch(&mut self, name: &str) -> bool {
+        match self.launches.get_mut(name) {
+            Some(count) => *count += 1,
+            None => drop(self.launches.insert(name.to_owned(), 1)),
+        }
+        let launches = self.launches.values().sum::<u64>();
+        self.settings.skip_after.is_none_or(|some| launches <= some)
     }
 
     /// Whether a card's context still works.
@@ -234,6 +248,7 @@ impl StandInDriver {
             streams,
             events,
             modules,
+            library_objects: self.library.len() as u64,
             complaints: self.complaints.clone(),
         }
     }

@@ -51,7 +51,7 @@ impl Family {
         let number = StandInNumber::of;
         let kind = StandInWeightKind::of;
         Some(match parts[..] {
-            ["product", x, weight, out] => {
+            ["product" | "cublaslt", x, weight, out] => {
                 Self::Product { x: number(x)?, weight: kind(weight)?, few, out: number(out)? }
             }
             ["attention", x, bias, head] => {

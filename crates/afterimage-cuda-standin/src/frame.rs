@@ -85,6 +85,13 @@ impl<'a> LaunchFrame<'a> {
         }
     }
 
+    /// The type of numbers that a pointer points at.
+    pub(crate) fn number(&self, name: &str) -> Result<StandInNumber, Fault> {
+        let kind = self.launch.variant.params.iter().find(|(parameter, _)| parameter == name);
+        let kind = kind.and_then(|(_, kind)| StandInNumber::of(kind.trim_start_matches('*')));
+        kind.ok_or_else(|| Fault::invalid(format!("{name}: the table has no type of numbers for it")))
+    }
+
     /// An address that must be one.
     pub(crate) fn pointer(&self, name: &str) -> Result<u64, Fault> {
         match self.argument(name)? {

@@ -20,12 +20,14 @@
 //! | `driver.rs` | the state, and what every call goes through |
 //! | `queue.rs`, `operation.rs` | work for a card, at once or when somebody waits |
 //! | `memory.rs`, `pinned.rs`, `handles.rs` | what lives |
+//! | `cublaslt.rs` | what NVIDIA's library for products keeps and does |
 //! | `table.rs`, `family.rs` | which kernel a cubin is |
 //! | `frame.rs`, `grid.rs` | a launch: arguments, accesses, blocks |
 //! | `twins/`, `numbers.rs`, `weights.rs`, `decode.rs` | what kernels compute |
 //! | `record.rs`, `written.rs` | launches as cases for Triton's interpreter |
 //! | `settings.rs`, `status.rs`, `host.rs`, `report.rs`, `library.rs` | settings, codes, C pointers, report, installing |
 
+mod cublaslt;
 mod decode;
 mod driver;
 pub mod entry;
@@ -50,7 +52,7 @@ mod weights;
 mod written;
 
 pub use host::{HostPointer, Out};
-pub use library::{install, library_path};
+pub use library::{install, install_cublaslt, library_path};
 pub use report::{StandInCardReport, StandInReport};
 pub use status::StandInStatus;
 pub use table::hexadecimal;

@@ -40,3 +40,12 @@ pub fn install(folder: &Path, missing: &[&str]) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// Has the library stand for cuBLASLt as well, after [`install`] put it into `folder`: the same file under another name, which is
+/// loaded once.
+///
+/// # Errors
+/// When it was not installed, or the name cannot be made.
+pub fn install_cublaslt(folder: &Path) -> io::Result<()> {
+    std::fs::hard_link(folder.join("libcuda.so.1"), folder.join("libcublasLt.so.13"))
+}

@@ -37,7 +37,9 @@ impl LaunchRecorder {
 
     /// What has to be known before a launch; `None` for one that is not kept.
     pub(crate) fn before(&self, launch: &Launch, memory: &StandInMemory) -> Option<Before> {
-        if self.kept.get(&launch.variant.name).is_some_and(|kept| *kept >= KEPT) {
+        // What a library does is no kernel of ours.
+        let is_ours = !launch.variant.targets.is_empty();
+        if !is_ours || self.kept.get(&launch.variant.name).is_some_and(|kept| *kept >= KEPT) {
             return None;
         }
         let mut buffers = Vec::new();

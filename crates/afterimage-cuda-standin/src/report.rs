@@ -25,6 +25,9 @@ pub struct StandInReport {
     pub events: u64,
     /// Modules that were not unloaded.
     pub modules: u64,
+    /// Handles and descriptors of cuBLASLt that were not destroyed.
+    #[serde(default)]
+    pub library_objects: u64,
     /// What was wrong, as it was told on stderr; at most a hundred.
     pub complaints: Vec<String>,
 }

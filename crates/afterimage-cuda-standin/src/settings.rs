@@ -20,6 +20,7 @@
 //! | `lazy` | these run when somebody waits for them, not before; implies `late` | at once |
 //! | `strict` | numbers that were never written are found where a kernel reads them | they are NaN |
 //! | `record` | a folder that gets launches as cases for Triton's interpreter | none |
+//! | `wrong_library` | products of cuBLASLt leave their bias out | they are right |
 //! | `skip_after` | launches after so many, such as those of a self-test, run and check nothing; memory starts as zeros: for measuring the host's time | they run |
 //!
 //! Several values of `capability`, `memory` and `name`, one a card, of `fail` and of `missing` are separated by `+`.
@@ -53,6 +54,7 @@ pub(crate) struct StandInSettings {
     pub(crate) late: bool,
     pub(crate) lazy: bool,
     pub(crate) strict: bool,
+    pub(crate) wrong_library: bool,
     pub(crate) skip_after: Option<u64>,
     pub(crate) record: Option<String>,
     fail_card: Option<usize>,
@@ -77,6 +79,7 @@ impl Default for StandInSettings {
             late: false,
             lazy: false,
             strict: false,
+            wrong_library: false,
             skip_after: None,
             record: None,
             fail_card: None,
@@ -115,6 +118,7 @@ impl StandInSettings {
                 self.lazy = flag(value)?;
                 self.late |= self.lazy;
             }
+            "wrong_library" => self.wrong_library = flag(value)?,
             "strict" => self.strict = flag(value)?,
             "fail_card" => self.fail_card = Some(value.parse().ok()?),
             "times" => self.times = value.parse().ok()?,

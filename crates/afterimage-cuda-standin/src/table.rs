@@ -38,6 +38,12 @@ pub(crate) struct StandInTarget {
 }
 
 impl StandInVariant {
+    /// What stands for a product of a library: no cubin, and one block for all of it.
+    pub(crate) fn of_library(name: String, params: Vec<(String, String)>) -> Self {
+        let tile = ["rows", "outputs"].map(|side| (side.to_owned(), u32::MAX)).into();
+        Self { name, entry: String::new(), params, tile, multiples: BTreeMap::new(), targets: BTreeMap::new() }
+    }
+
     /// Whether pointers have to be multiples of 16 bytes, and integers of what `multiples` says.
     pub(crate) fn is_aligned(&self) -> bool {
         self.name.ends_with(".aligned")

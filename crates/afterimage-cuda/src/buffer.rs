@@ -4,9 +4,11 @@ use crate::driver::Address;
 use crate::memory::CardMemory;
 use afterimage_core::{Error, Result};
 use afterimage_device::{DeviceBuffer, View, ViewMut};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How activations are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum NumberType {
     F32,
     Bf16,
@@ -34,6 +36,35 @@ pub struct CudaBuffer {
     pub(crate) memory: CardMemory,
     pub(crate) numbers: usize,
     pub(crate) number: NumberType,
+    /// The same in bf16, for who wants vectors so.
+    rounded: OnceLock<CardMemory>,
+    /// Something may have written here since it was made, so that `rounded` is not the same any more.
+    is_written: AtomicBool,
+}
+
+impl CudaBuffer {
+    /// Numbers at the start of `memory`, which has room for them.
+    pub(crate) fn new(memory: CardMemory, numbers: usize, number: NumberType) -> Self {
+        Self { memory, numbers, number, rounded: OnceLock::new(), is_written: AtomicBool::new(false) }
+    }
+
+    /// Where the numbers are in bf16, made with `round` at the first time; `None` when they may have changed since they were made.
+    ///
+    /// # Errors
+    /// Those of `round`.
+    pub(crate) fn rounded(&self, round: impl FnOnce() -> Result<CardMemory>) -> Result<Option<Address>> {
+        if self.is_written.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let rounded = match self.rounded.get() {
+            Some(rounded) => rounded,
+            None => {
+                let made = round()?;
+                self.rounded.get_or_init(|| made)
+            }
+        };
+        Ok(Some(rounded.address()))
+    }
 }
 
 impl DeviceBuffer for CudaBuffer {
@@ -66,6 +97,7 @@ impl BufferPlace {
     }
 
     pub fn of_mut(view: &ViewMut<'_, CudaBuffer>) -> Self {
+        view.buffer.is_written.store(true, Ordering::Relaxed);
         Self::of(view.as_view())
     }
 

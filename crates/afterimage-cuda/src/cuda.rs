@@ -1,6 +1,7 @@
 //! A card that is open.
 
 use crate::buffer::{CudaBuffer, MOST_NUMBERS, NumberType};
+use crate::cublaslt::CublasLt;
 use crate::driver::{Card, CudaContext, CudaStream, Driver, PinnedMemory};
 use crate::failure::CardFailure;
 use crate::kernels::Kernels;
@@ -50,6 +51,10 @@ pub struct Cuda {
     driver_version: i32,
     pub(crate) arithmetic: Arithmetic,
     pub(crate) kernels: Kernels,
+    /// NVIDIA's library for products, where it is used.
+    pub(crate) library: Option<CublasLt>,
+    /// What there is to tell of it.
+    library_note: String,
     pub(crate) pool: Arc<MemoryPool>,
     streaming: Arc<Streaming>,
     staging: Staging,
@@ -78,9 +83,11 @@ impl Cuda {
         let context = driver.context(number).map_err(|error| refusal(error.to_string()))?;
         let stream = Arc::new(CudaStream::new(&context).map_err(CardFailure::of)?);
         let kernels = Kernels::new(&context, card.capability)?;
+        let (library, library_note) = open_library(&context, &stream, card.capability, options.arithmetic)?;
         let free = context.free_bytes().map_err(CardFailure::of)?;
         let free = free.saturating_sub(LEFT_FREE);
-        let usable_bytes = options.memory_limit.map_or(free, |limit| limit.min(free));
+        let taken = library.as_ref().map_or(0, CublasLt::workspace_bytes);
+        let usable_bytes = options.memory_limit.map_or(free, |limit| limit.saturating_sub(taken).min(free));
         let pool = MemoryPool::new(&context, &stream, usable_bytes);
         let streaming = Streaming::new(&context, &stream, &pool)?;
         let staging = Staging::new(&context, &stream);
@@ -90,6 +97,8 @@ impl Cuda {
             driver_version: driver.version(),
             arithmetic: options.arithmetic,
             kernels,
+            library,
+            library_note,
             pool,
             streaming,
             staging,
@@ -111,12 +120,18 @@ impl Cuda {
         // Releases of the driver that offer the same CUDA differ in their compilers.
         let release = std::fs::read_to_string("/proc/driver/nvidia/version").unwrap_or_default();
         format!(
-            "afterimage {}, kernels {:016x}, {}, CUDA {}, {release}, card {uuid:032x}, {name}, {major}.{minor}",
+            "afterimage {}, kernels {:016x}, cuBLASLt {}, {}, CUDA {}, {release}, card {uuid:032x}, {name}, {major}.{minor}",
             env!("CARGO_PKG_VERSION"),
             table::fingerprint(),
+            self.library_note,
             self.arithmetic(),
             self.driver_version
         )
+    }
+
+    /// The version of NVIDIA's library for products, or why it is not used.
+    pub fn library(&self) -> &str {
+        &self.library_note
     }
 
     /// The most memory that was in use at once, in bytes.
@@ -150,7 +165,7 @@ impl Cuda {
                 problem: format!("a buffer of {numbers} numbers; at most {MOST_NUMBERS} fit, use a smaller size"),
             });
         }
-        Ok(CudaBuffer { memory: self.pool.allocate(numbers * number.bytes())?, numbers, number })
+        Ok(CudaBuffer::new(self.pool.allocate(numbers * number.bytes())?, numbers, number))
     }
 
     /// Bytes of the host in memory of the card.
@@ -206,6 +221,25 @@ impl Cuda {
         matrix.used();
         Ok(CudaWeight { rows, cols, layout, place })
     }
+}
+
+/// The library for products of fewer bits than f32, and what there is to tell of it.
+fn open_library(
+    context: &Arc<CudaContext>,
+    stream: &Arc<CudaStream>,
+    capability: (u32, u32),
+    arithmetic: Arithmetic,
+) -> Result<(Option<CublasLt>, String)> {
+    if arithmetic == Arithmetic::F32 {
+        return Ok((None, "not used for f32".to_owned()));
+    }
+    Ok(match CublasLt::open(context, stream, capability).map_err(CardFailure::of)? {
+        Ok(library) => {
+            let version = library.version();
+            (Some(library), version)
+        }
+        Err(note) => (None, note),
+    })
 }
 
 impl Card {

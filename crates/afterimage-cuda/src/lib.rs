@@ -12,16 +12,20 @@
 //! | `times.rs` | what each of them takes |
 //! | `memory.rs` | the card's memory in pieces that are used again |
 //! | `buffer.rs`, `weight/` | numbers and weights there |
+//! | `cublaslt/` | products by NVIDIA's own library, where it is installed |
+//! | `library_functions.rs` | how functions of libraries are found |
 //! | `cuda.rs` | the device: a card that is open |
 //! | `operations/` | each operation as launches |
 //! | `selftest/` | every kernel against the plain device, on the user's own card |
 
 mod buffer;
+mod cublaslt;
 mod cuda;
 mod driver;
 mod failure;
 mod kernel_name;
 mod kernels;
+mod library_functions;
 mod memory;
 mod operations;
 mod selftest;

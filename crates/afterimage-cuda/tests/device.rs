@@ -13,31 +13,10 @@ use afterimage_cuda::{Arithmetic, Cuda, CudaOptions};
 use afterimage_device::{Device, Finish, Precision, View, ViewMut, device_suite, suite};
 use afterimage_tensors::{Element, Matrix, SharedBytes};
 
-/// Replaces this process with one that finds the stand-in driver.
+mod support;
+
 fn on_the_stand_in() {
-    use std::os::unix::process::CommandExt;
-    static FIRST: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    const TABLE: &str = "CUDA_STANDIN_TABLE";
-    if std::env::var_os(TABLE).is_some() {
-        // Once it is loaded nobody needs the file.
-        let loaded = afterimage_cuda::Driver::open().is_ok();
-        if let (true, Some(folder)) = (loaded, std::env::var_os("LD_LIBRARY_PATH")) {
-            let _ = std::fs::remove_dir_all(folder);
-        }
-        return;
-    }
-    // The first test to come here does it for all; nobody leaves this.
-    let _first = FIRST.lock();
-    let folder = std::env::temp_dir().join(format!("afterimage-standin-{}", std::process::id()));
-    afterimage_cuda_standin::install(&folder, &[]).unwrap();
-    let error = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(std::env::args_os().skip(1))
-        .env("LD_LIBRARY_PATH", &folder)
-        .env(TABLE, concat!(env!("CARGO_MANIFEST_DIR"), "/kernels/table.json"))
-        // Work happens when somebody waits for it, as late as on a card, and what was never written is found.
-        .env("CUDA_STANDIN", "lazy,strict")
-        .exec();
-    panic!("{error}");
+    support::on_the_stand_in(false, || afterimage_cuda::Driver::open().is_ok());
 }
 
 fn card(arithmetic: Arithmetic) -> Cuda {

@@ -108,6 +108,8 @@ pub struct ExaminedCard {
     pub free_bytes: Option<u64>,
     /// What became of its kernels; `None` when the card could not be opened.
     pub self_test: Option<SelfTest>,
+    /// The version of NVIDIA's library for products, cuBLASLt, or why it is not used; `None` when the card could not be opened.
+    pub cublaslt: Option<String>,
     /// Seconds that the self-test took.
     pub seconds: f64,
     /// Why it is not used.
@@ -132,15 +134,15 @@ pub fn examine_cards(dtype: DtypeChoice) -> CardsReport {
 
 fn examine(card: Card, dtype: DtypeChoice) -> ExaminedCard {
     let start = std::time::Instant::now();
-    let tried = Cuda::open(card.number, options(dtype)).and_then(|cuda| Ok((cuda.free_bytes()?, tried(&cuda)?)));
+    let tried = Cuda::open(card.number, options(dtype))
+        .and_then(|cuda| Ok((cuda.free_bytes()?, tried(&cuda)?, cuda.library().to_owned())));
     let seconds = start.elapsed().as_secs_f64();
-    match tried {
-        Ok((free, self_test)) => {
-            let problem = self_test.missing.first().cloned();
-            ExaminedCard { card, free_bytes: Some(free), self_test: Some(self_test), seconds, problem }
+    let (free_bytes, self_test, cublaslt, problem) = match tried {
+        Ok((free, test, library)) => {
+            let problem = test.missing.first().cloned();
+            (Some(free), Some(test), Some(library), problem)
         }
-        Err(error) => {
-            ExaminedCard { card, free_bytes: None, self_test: None, seconds, problem: Some(error.to_string()) }
-        }
-    }
+        Err(error) => (None, None, None, Some(error.to_string())),
+    };
+    ExaminedCard { card, free_bytes, self_test, cublaslt, seconds, problem }
 }

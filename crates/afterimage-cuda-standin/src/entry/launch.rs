@@ -74,12 +74,7 @@ fn launch(
     }
     check_sizes(function, grid, block, shared).map_err(named)?;
     let (variant, architecture) = (variant.clone(), function.loaded.architecture.clone());
-    match driver.launches.get_mut(&variant.name) {
-        Some(count) => *count += 1,
-        None => drop(driver.launches.insert(variant.name.clone(), 1)),
-    }
-    let launches = driver.launches.values().sum::<u64>();
-    if driver.settings.skip_after.is_some_and(|some| launches > some) {
+    if !driver.count_launch(&variant.name) {
         return Ok(());
     }
     let (parameters, extra) = parameters;

@@ -10,6 +10,7 @@
 //! | `streams.rs` | streams and events |
 //! | `modules.rs` | cubins and their functions |
 //! | `launch.rs` | `cuLaunchKernel` |
+//! | `cublaslt.rs` | NVIDIA's library for products |
 //! | `refused.rs` | what is not pretended: 801 |
 
 /// Exported functions. Each is called through [`crate::driver::enter`], which counts it, lets it fail, and looks whether
@@ -29,6 +30,7 @@ mod allocations;
 mod cards;
 mod contexts;
 mod copies;
+mod cublaslt;
 mod launch;
 mod modules;
 mod refused;
@@ -38,6 +40,7 @@ pub use allocations::*;
 pub use cards::*;
 pub use contexts::*;
 pub use copies::*;
+pub use cublaslt::*;
 pub use launch::*;
 pub use modules::*;
 pub use refused::*;

@@ -45,10 +45,15 @@ impl CudaContext {
 
     /// Calls a function with this context current.
     fn call(&self, name: &'static str, call: impl FnOnce(&Functions) -> c_int) -> Result<(), DriverError> {
-        // At every call, which costs little: what another context left current in this thread is nobody's to know.
-        // SAFETY: the context lives as long as `self`.
-        self.check("cuCtxSetCurrent", unsafe { (self.functions.set_context)(self.handle) })?;
+        self.enter()?;
         self.check(name, call(&self.functions))
+    }
+
+    /// Makes this context current in this thread. At every call, which costs little: what another context left current is nobody's
+    /// to know.
+    fn enter(&self) -> Result<(), DriverError> {
+        // SAFETY: the context lives as long as `self`.
+        self.check("cuCtxSetCurrent", unsafe { (self.functions.set_context)(self.handle) })
     }
 
     fn check(&self, name: &'static str, status: c_int) -> Result<(), DriverError> {
@@ -179,6 +184,15 @@ impl CudaStream {
         self.context.call("cuLaunchKernel", |driver| unsafe {
             (driver.launch)(function, x, y, z, threads, 1, 1, shared, self.handle, arguments.as_mut_ptr(), null_mut())
         })
+    }
+
+    /// Has `ask` ask a library for work on this queue, with the context current.
+    ///
+    /// # Errors
+    /// [`DriverError::Call`] when the context cannot be used.
+    pub fn with_handle<T>(&self, ask: impl FnOnce(Handle) -> T) -> Result<T, DriverError> {
+        self.context.enter()?;
+        Ok(ask(self.handle))
     }
 
     /// Has what comes next wait for `event`.

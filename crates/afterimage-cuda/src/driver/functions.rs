@@ -5,6 +5,7 @@
 //! signatures are those of NVIDIA's driver API reference, 64 bits.
 
 use super::error::{DriverError, DriverStatus};
+use crate::library_functions::library_functions;
 use libloading::Library;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 
@@ -18,30 +19,9 @@ pub(crate) type Handle = *mut c_void;
 /// Names that the library may have.
 const LIBRARIES: [&str; 2] = if cfg!(windows) { ["nvcuda.dll", "nvcuda"] } else { ["libcuda.so.1", "libcuda.so"] };
 
-/// Declares the table of functions: field, exported name, signature.
-macro_rules! functions {
-    ($($field:ident = $name:literal ($($argument:ty),*);)*) => {
-        /// The functions, as long as the library they are in.
-        pub(crate) struct Functions {
-            $(pub $field: unsafe extern "C" fn($($argument),*) -> DriverStatus,)*
-            _library: Library,
-        }
-
-        impl Functions {
-            /// Finds all of them.
-            fn find(library: Library) -> Result<Self, DriverError> {
-                $(
-                    // SAFETY: the driver API's function of this name has this signature.
-                    let $field = *unsafe { library.get::<unsafe extern "C" fn($($argument),*) -> DriverStatus>($name) }
-                        .map_err(|_| DriverError::MissingFunction(shown($name)))?;
-                )*
-                Ok(Self { $($field,)* _library: library })
-            }
-        }
-    };
-}
-
-functions! {
+library_functions! {
+    /// The driver's functions, as long as the library that they are in.
+    pub(crate) Functions:
     init = b"cuInit\0" (c_uint);
     driver_version = b"cuDriverGetVersion\0" (*mut c_int);
     card_count = b"cuDeviceGetCount\0" (*mut c_int);
@@ -87,7 +67,7 @@ impl Functions {
         for name in LIBRARIES {
             // SAFETY: loading the driver runs its initialisers, which is what whoever installed it wants.
             if let Ok(library) = unsafe { Library::new(name) } {
-                return Self::find(library);
+                return Self::find(library).map_err(DriverError::MissingFunction);
             }
         }
         Err(DriverError::NoLibrary)
@@ -117,8 +97,4 @@ impl Functions {
         let name = if name.is_empty() { "an unknown error".to_owned() } else { name };
         Err(DriverError::Call { call, status, name, detail: text(self.error_string), card: None })
     }
-}
-
-fn shown(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).trim_end_matches('\0').to_owned()
 }

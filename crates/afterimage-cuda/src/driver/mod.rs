@@ -12,7 +12,7 @@ mod functions;
 
 pub(crate) use context::{CudaContext, CudaEvent, CudaStream, Module, PinnedMemory};
 pub use error::DriverError;
-pub(crate) use functions::Address;
+pub(crate) use functions::{Address, Handle};
 
 use functions::{CardHandle, Functions};
 use std::ffi::{CStr, c_int};

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `launching.rs` | the kernel of a name, and its launch |
 //! | `product.rs` | matrix products |
+//! | `library_product.rs` | those that NVIDIA's library does |
 //! | `attention.rs` | attention |
 //! | `norms.rs` | norms, rotation of heads, group norms |
 //! | `planes.rs` | convolutions, pooling, transpositions |
@@ -12,6 +13,7 @@
 
 mod attention;
 mod launching;
+mod library_product;
 mod moves;
 mod norms;
 mod numbers;

@@ -53,7 +53,7 @@ impl Cuda {
         self.copy_places(BufferPlace::of(from), BufferPlace::of_mut(out))
     }
 
-    fn copy_places(&self, from: BufferPlace, to: BufferPlace) -> Result<()> {
+    pub(super) fn copy_places(&self, from: BufferPlace, to: BufferPlace) -> Result<()> {
         let name = KernelName::of(["copy", from.number.name(), to.number.name()]);
         let arguments = KernelArguments::new()
             .pointer(from.address)

@@ -11,7 +11,7 @@ use afterimage_core::{Error, Result};
 use afterimage_device::{Dense, Finish, LowRank, MatrixShape, View, ViewMut};
 
 /// Rows that kernels with low tiles are for.
-const FEW: usize = 16;
+pub(super) const FEW: usize = 16;
 
 impl Cuda {
     /// See [`afterimage_device::Device::product`]; everything was checked.
@@ -20,12 +20,12 @@ impl Cuda {
         x: View<'_, CudaBuffer>,
         layer: &Dense<'_, CudaWeight, CudaBuffer>,
         finish: &Finish<'_, CudaBuffer>,
-        out: &ViewMut<'_, CudaBuffer>,
+        out_view: &ViewMut<'_, CudaBuffer>,
     ) -> Result<()> {
         let low = layer.low_rank.as_ref().map(|low_rank| self.low_product(x, low_rank)).transpose()?;
         let up = layer.low_rank.as_ref().map(|low_rank| low_rank.up.in_use()).transpose()?;
         let (bias, gate, kind) = finish_arguments(layer, finish)?;
-        let (x, out) = (BufferPlace::of(x), BufferPlace::of_mut(out));
+        let (x, out) = (BufferPlace::of(x), BufferPlace::of_mut(out_view));
         if out.numbers() == 0 {
             return Ok(());
         }
@@ -36,6 +36,9 @@ impl Cuda {
         let rank = layer.low_rank.as_ref().map_or(0, |low_rank| low_rank.down.rows());
         let few = if x.rows <= FEW { "few" } else { "" };
         let eight = self.rows_of_eight_bits(&x, layer.weight, out.number)?;
+        if self.product_by_library(&x, layer, finish, out_view, &parts, eight.as_ref())? {
+            return weight.done();
+        }
         let name = match (layer.weight.layout.kind, &eight) {
             (WeightKind::RowsOfI8, _) => KernelName::of(["product", "i8", "i8i8", out.number.name(), few]),
             (_, Some(_)) => KernelName::of(["product", "f8", "f8f8", out.number.name()]),

@@ -113,6 +113,23 @@ pub(super) fn cases(exact: bool, integers: bool) -> Vec<SelfTestCase> {
     cases
 }
 
+/// A finish of products of its own number; others have a bias, but for sums of what is not aligned.
+const STORE_WITHOUT_BIAS: usize = 4;
+
+/// Products that NVIDIA's library may do: of every kind of weight that it takes, with every finish.
+pub(super) fn library_cases() -> Vec<SelfTestCase> {
+    let mut cases = Vec::new();
+    for element in [Element::F32, Element::F8E4M3] {
+        for out in [Precision::Working, Precision::Exact] {
+            for finish in 0..=STORE_WITHOUT_BIAS {
+                let operation = TestedOperation::Product(150, element, finish, 0);
+                cases.push(SelfTestCase { operation, x: Precision::Working, out, is_aligned: true, is_exact: false });
+            }
+        }
+    }
+    cases
+}
+
 impl SelfTestCase {
     /// Whether its rows may be rounded to 8-bit floats.
     pub fn is_of_eight_bits(&self) -> bool {
@@ -226,9 +243,10 @@ impl SelfTestCase {
         let down = weight(device, Element::F32, rank, from.cols, 6)?;
         let up = weight(device, Element::F32, to.cols, rank, 7)?;
         let low_rank = (rank > 0).then_some(LowRank { down: &down, up: &up });
-        let layer = Dense { weight: weight_, bias: (finish != 2).then(|| View::vector(&bias, 0, to.cols)), low_rank };
+        let has_bias = finish != STORE_WITHOUT_BIAS && (finish != 2 || self.is_aligned);
+        let layer = Dense { weight: weight_, bias: has_bias.then(|| View::vector(&bias, 0, to.cols)), low_rank };
         let finish = match finish {
-            0 => Finish::Store,
+            0 | STORE_WITHOUT_BIAS => Finish::Store,
             1 => Finish::GeluTanh,
             2 => Finish::Add,
             _ => Finish::AddGated(View::vector(&gate, 0, to.cols)),

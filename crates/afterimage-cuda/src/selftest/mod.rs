@@ -12,11 +12,12 @@
 mod cases;
 mod operands;
 
+use crate::cublaslt::CublasLt;
 use crate::cuda::{Arithmetic, Cuda};
 use crate::failure::is_out_of_memory;
 use afterimage_core::{Error, Result};
 use afterimage_device::Cpu;
-use cases::{SelfTestCase, cases};
+use cases::{SelfTestCase, cases, library_cases};
 use std::collections::BTreeSet;
 
 /// How far sums of products of bf16 numbers may be from those of f32, as a share of the largest number: two roundings to 8 bits
@@ -47,52 +48,89 @@ pub struct StruckKernel {
     pub problem: String,
 }
 
+/// What is known while kernels are tried.
+#[derive(Default)]
+struct Trial {
+    passed: BTreeSet<&'static str>,
+    struck: Vec<StruckKernel>,
+    missing: BTreeSet<String>,
+}
+
 impl Cuda {
-    /// Tries every kernel; those that fail are struck.
+    /// Tries every kernel; those that fail are struck. NVIDIA's library for products comes last, in their place.
     ///
     /// # Errors
     /// [`Error::DeviceLost`] when a failure leaves the card unusable in this process, [`Error::Device`] when it has no memory left.
     pub fn self_test(&self) -> Result<SelfTest> {
-        let (mut passed, mut struck, mut missing) = (BTreeSet::new(), Vec::new(), BTreeSet::new());
+        let mut trial = Trial::default();
         let oracle = Cpu::detect();
-        for case in cases(self.is_exact(), self.arithmetic == Arithmetic::Int8) {
-            let expected = case.run(&oracle)?;
-            // Each failure strikes a kernel, so that this ends.
-            loop {
-                self.kernels.forget_launches();
-                let found = case.run(self);
-                let launched = self.kernels.launched();
-                let problem = match found {
-                    Ok(found) => difference(&found, &expected, self.tolerance(&case)),
-                    Err(error @ Error::DeviceLost { .. }) => return Err(error),
-                    // The card is full, not wrong.
-                    Err(error) if is_out_of_memory(&error) => return Err(error),
-                    // Struck before, or not for this card: nobody is to blame a second time.
-                    Err(error) if self.kernels.was_missing() => {
-                        missing.insert(error.to_string());
-                        break;
-                    }
-                    Err(error) => Some(error.to_string()),
-                };
-                let Some(problem) = problem else {
-                    passed.extend(launched);
-                    break;
-                };
-                // What passed elsewhere is not to blame; where all did, the one that the case is about is.
-                let suspects: Vec<_> = launched.iter().copied().filter(|name| !passed.contains(name)).collect();
-                let blamed = suspects.last().or(launched.last()).copied();
-                // Nothing was launched: what the case is about is not known to be right.
-                let Some(name) = blamed else {
-                    missing.insert(problem);
-                    break;
-                };
-                passed.remove(name);
-                self.kernels.strike(name);
-                struck.push(StruckKernel { name, problem });
+        let cases = cases(self.is_exact(), self.arithmetic == Arithmetic::Int8);
+        self.rest_library(true);
+        for case in &cases {
+            self.try_case(case, &case.run(&oracle)?, &mut trial)?;
+        }
+        self.rest_library(false);
+        if let Some(library) = &self.library {
+            for case in library_cases() {
+                self.try_case(&case, &case.run(&oracle)?, &mut trial)?;
+            }
+            // What it refused to do on the way.
+            for (name, problem) in library.struck() {
+                if trial.struck.iter().all(|struck| struck.name != name) {
+                    trial.struck.push(StruckKernel { name, problem: problem.to_owned() });
+                }
             }
         }
-        let missing = missing.into_iter().collect();
-        Ok(SelfTest { passed: passed.into_iter().collect(), struck, missing })
+        let Trial { passed, struck, missing } = trial;
+        Ok(SelfTest { passed: passed.into_iter().collect(), struck, missing: missing.into_iter().collect() })
+    }
+
+    fn rest_library(&self, rests: bool) {
+        if let Some(library) = &self.library {
+            library.rest(rests);
+        }
+    }
+
+    fn try_case(&self, case: &SelfTestCase, expected: &[f32], trial: &mut Trial) -> Result<()> {
+        // Each failure strikes a kernel, so that this ends.
+        loop {
+            self.kernels.forget_launches();
+            self.library.iter().for_each(CublasLt::forget_launches);
+            let found = case.run(self);
+            let mut launched = self.kernels.launched();
+            // Last, as what the case is about.
+            launched.extend(self.library.iter().flat_map(CublasLt::launched));
+            let problem = match found {
+                Ok(found) => difference(&found, expected, self.tolerance(case)),
+                Err(error @ Error::DeviceLost { .. }) => return Err(error),
+                // The card is full, not wrong.
+                Err(error) if is_out_of_memory(&error) => return Err(error),
+                // Struck before, or not for this card: nobody is to blame a second time.
+                Err(error) if self.kernels.was_missing() => {
+                    trial.missing.insert(error.to_string());
+                    return Ok(());
+                }
+                Err(error) => Some(error.to_string()),
+            };
+            let Some(problem) = problem else {
+                trial.passed.extend(launched);
+                return Ok(());
+            };
+            // What passed elsewhere is not to blame; where all did, the one that the case is about is.
+            let suspects: Vec<_> = launched.iter().copied().filter(|name| !trial.passed.contains(name)).collect();
+            let blamed = suspects.last().or(launched.last()).copied();
+            // Nothing was launched: what the case is about is not known to be right.
+            let Some(name) = blamed else {
+                trial.missing.insert(problem);
+                return Ok(());
+            };
+            trial.passed.remove(name);
+            let is_of_library = self.library.as_ref().is_some_and(|library| library.strike(name, &problem));
+            if !is_of_library {
+                self.kernels.strike(name);
+            }
+            trial.struck.push(StruckKernel { name, problem });
+        }
     }
 
     fn tolerance(&self, case: &SelfTestCase) -> f32 {

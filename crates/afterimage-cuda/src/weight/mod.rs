@@ -16,7 +16,7 @@ mod stream;
 
 pub(crate) use kind::{Keeping, Layout, WeightKind};
 pub use matrix::CudaWeight;
-pub(crate) use matrix::WeightPlace;
+pub(crate) use matrix::{WeightParts, WeightPlace};
 pub(crate) use pack::pack;
 pub(crate) use staging::Staging;
 pub(crate) use stream::Streaming;

@@ -24,7 +24,7 @@ pub struct Doctor {
     /// Print one JSON object instead of lines
     ///
     /// Its fields: `processor` (`instructions`, `cores`, `memory_bytes`), `driver`, `problem`, `cards` (of each `number`, `name`,
-    /// `capability`, `memory_bytes`, `free_bytes`, `self_test` with `passed` and `struck`, `problem`), `auto` (the device that `--device auto`
+    /// `capability`, `memory_bytes`, `free_bytes`, `self_test` with `passed` and `struck`, `cublaslt`, `problem`), `auto` (the device that `--device auto`
     /// takes).
     #[arg(long, env = "AFTERIMAGE_JSON", hide_env_values = true, value_parser = values::switch)]
     json: bool,
@@ -86,7 +86,7 @@ impl DoctorReport {
 }
 
 fn card_text(examined: &ExaminedCard) -> String {
-    let ExaminedCard { card, free_bytes, self_test, seconds, problem } = examined;
+    let ExaminedCard { card, free_bytes, self_test, cublaslt, seconds, problem } = examined;
     let (major, minor) = card.capability;
     let mut text = format!(
         "\ncuda:{}: {}, compute capability {major}.{minor}, {} of memory",
@@ -96,6 +96,9 @@ fn card_text(examined: &ExaminedCard) -> String {
     );
     if let Some(free) = free_bytes {
         let _ = write!(text, ", {} free", gigabytes(*free));
+    }
+    if let Some(library) = cublaslt {
+        let _ = write!(text, "\n  cuBLASLt: {library}");
     }
     if let Some(test) = self_test {
         let _ = write!(

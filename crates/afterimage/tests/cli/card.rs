@@ -2,66 +2,79 @@
 
 use crate::context::{Context, Outcome, finish};
 use serde_json::Value;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A folder with the stand-in driver in it.
-struct Machine {
-    context: Context,
+pub struct Machine {
+    pub context: Context,
     runs: AtomicUsize,
 }
 
 impl Machine {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self::without(&[])
     }
 
     /// A driver that lacks functions.
-    fn without(functions: &[&str]) -> Self {
+    pub fn without(functions: &[&str]) -> Self {
         let context = Context::new();
         afterimage_cuda_standin::install(&context.path("driver"), functions).unwrap();
         Self { context, runs: AtomicUsize::new(0) }
     }
 
+    /// With NVIDIA's library for products as well, which lacks functions.
+    pub fn with_cublaslt(missing: &[&str]) -> Self {
+        let machine = Self::without(missing);
+        afterimage_cuda_standin::install_cublaslt(&machine.context.path("driver")).unwrap();
+        machine
+    }
+
     /// A run that tries its kernels.
-    fn run(&self, settings: &str, arguments: &[&str]) -> Outcome {
+    pub fn run(&self, settings: &str, arguments: &[&str]) -> Outcome {
         let cache = format!("caches/{}", self.runs.fetch_add(1, Ordering::Relaxed));
         self.run_with(&cache, settings, arguments)
     }
 
     /// One that finds what earlier ones with the same folder kept.
     fn run_with(&self, cache: &str, settings: &str, arguments: &[&str]) -> Outcome {
-        let mut command = self.context.command(arguments);
-        command
-            .env("LD_LIBRARY_PATH", self.context.path("driver"))
-            .env("CUDA_STANDIN", settings)
-            .env("XDG_CACHE_HOME", self.context.path(cache))
-            .env("CUDA_STANDIN_REPORT", self.context.path("report.json"))
-            .env("CUDA_STANDIN_TABLE", concat!(env!("CARGO_MANIFEST_DIR"), "/../afterimage-cuda/kernels/table.json"))
-            .stdin(Stdio::null());
-        let outcome = finish(&mut command, &[]);
+        let mut command = self.command(settings, arguments);
+        let outcome = finish(command.env("XDG_CACHE_HOME", self.context.path(cache)), &[]);
         // The stand-in says on the same channel what it was told to do wrong.
         let lines = outcome.stderr.split_inclusive('\n').filter(|line| !line.starts_with("CUDA stand-in: "));
         Outcome { stderr: lines.collect(), ..outcome }
     }
 
+    /// The program on this machine; what it keeps is the user's.
+    pub fn command(&self, settings: &str, arguments: &[&str]) -> Command {
+        let mut command = self.context.command(arguments);
+        command
+            .env("LD_LIBRARY_PATH", self.context.path("driver"))
+            .env("CUDA_STANDIN", settings)
+            .env("XDG_CACHE_HOME", self.context.path("cache"))
+            .env("CUDA_STANDIN_REPORT", self.context.path("report.json"))
+            .env("CUDA_STANDIN_TABLE", concat!(env!("CARGO_MANIFEST_DIR"), "/../afterimage-cuda/kernels/table.json"))
+            .stdin(Stdio::null());
+        command
+    }
+
     /// What happened in the driver of the last run.
-    fn report(&self) -> afterimage_cuda_standin::StandInReport {
+    pub fn report(&self) -> afterimage_cuda_standin::StandInReport {
         serde_json::from_slice(&std::fs::read(self.context.path("report.json")).unwrap()).unwrap()
     }
 
-    fn picture(&self, name: &str) -> image::RgbImage {
+    pub fn picture(&self, name: &str) -> image::RgbImage {
         image::open(self.context.path(name)).unwrap().to_rgb8()
     }
 
     /// A small variation of the demo model's as `name`.
-    fn vary(&self, settings: &str, name: &str, arguments: &[&str]) -> Outcome {
+    pub fn vary(&self, settings: &str, name: &str, arguments: &[&str]) -> Outcome {
         let always = ["vary", "photo.png", "--size", "128x96", "--steps", "4", "--seed", "1", "-o", name];
         self.run(settings, &[&always[..], arguments].concat())
     }
 }
 
-fn psnr(one: &image::RgbImage, other: &image::RgbImage) -> f64 {
+pub fn psnr(one: &image::RgbImage, other: &image::RgbImage) -> f64 {
     assert_eq!(one.dimensions(), other.dimensions());
     let squares: f64 = one.iter().zip(other.iter()).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
     let mean = squares / one.len() as f64;

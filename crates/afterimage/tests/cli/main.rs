@@ -18,6 +18,8 @@ mod completions;
 mod config;
 mod context;
 mod controls;
+#[cfg(target_os = "linux")]
+mod cublaslt;
 mod documents;
 #[allow(dead_code, reason = "the ways in which a hub misbehaves are for the hub's own tests")]
 #[path = "../../../afterimage-hub/tests/support/hub.rs"]

@@ -1,0 +1,206 @@
+//! Large matrix products by cuBLASLt, NVIDIA's own library, where it is installed.
+//!
+//! It is no part of the driver: it comes with CUDA's toolkit and with PyTorch's wheels. Where it is not found, or does not do what is
+//! asked, or failed its self-test, our own kernels serve. It is asked for products of bf16, and of 8-bit floats with a scale a row,
+//! whose operands are aligned; weights that are stored otherwise are always ours.
+//!
+//! | file | what |
+//! |---|---|
+//! | `functions.rs` | the library and its functions |
+//! | `product.rs` | what is asked for |
+//! | `plan.rs` | how: descriptors, and the algorithm that the library chooses for a shape |
+
+mod functions;
+mod plan;
+mod product;
+
+pub(crate) use product::{LibraryAddresses, LibraryFinish, LibraryOperands, LibraryProduct};
+
+use crate::driver::{Address, CudaContext, CudaStream, DriverError, Handle};
+use crate::times::KernelTimes;
+use functions::{CublasLtFunctions, FoundLibrary, shown};
+use plan::{LibraryFailure, ProductPlan};
+use product::{KINDS, NAMES};
+use std::collections::HashMap;
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// Bytes that algorithms may work in: what NVIDIA recommends for Hopper and newer (cuBLAS reference, `cublasSetWorkspace`), and a
+/// little for older cards.
+const WORKSPACE_FROM_9: usize = 32 << 20;
+const WORKSPACE_BEFORE: usize = 8 << 20;
+
+/// Plans that are kept: sizes of pictures come and go.
+const MOST_PLANS: usize = 1024;
+
+/// The library on a card.
+pub(crate) struct CublasLt {
+    functions: &'static CublasLtFunctions,
+    version: usize,
+    handle: Handle,
+    workspace: Address,
+    workspace_bytes: usize,
+    context: Arc<CudaContext>,
+    stream: Arc<CudaStream>,
+    /// By what was asked for; `None` where the library has nothing for it.
+    plans: Mutex<HashMap<LibraryProduct, Option<ProductPlan>>>,
+    /// Why products of a kind are not asked for any more.
+    struck: [OnceLock<String>; KINDS],
+    /// Asked for since somebody asked.
+    launched: [AtomicBool; KINDS],
+    /// Nothing is asked for, so that our own kernels serve: while they are tested.
+    rests: AtomicBool,
+}
+
+// SAFETY: the library's functions may be called from any thread with any handle (cuBLAS reference, "Thread safety"); plans, which
+// calls change, are behind a lock.
+unsafe impl Send for CublasLt {}
+// SAFETY: as above.
+unsafe impl Sync for CublasLt {}
+
+impl CublasLt {
+    /// The library for a card's stream; where there is none, what to tell of that.
+    ///
+    /// # Errors
+    /// Those of the driver when memory to work in cannot be had.
+    pub fn open(
+        context: &Arc<CudaContext>,
+        stream: &Arc<CudaStream>,
+        capability: (u32, u32),
+    ) -> Result<Result<Self, String>, DriverError> {
+        let (functions, version) = match FoundLibrary::get() {
+            FoundLibrary::Usable(functions, version) => (functions, *version),
+            FoundLibrary::Unwanted => return Ok(Err("turned off".to_owned())),
+            FoundLibrary::Missing => return Ok(Err("not found".to_owned())),
+            FoundLibrary::Unusable(problem) => return Ok(Err(format!("not used: {problem}"))),
+        };
+        let mut handle = null_mut();
+        // SAFETY: writes one handle, given back by `drop`.
+        let status = stream.with_handle(|_| unsafe { (functions.create)(&raw mut handle) })?;
+        if let Err(problem) = LibraryFailure::check("cublasLtCreate", status) {
+            return Ok(Err(format!("not used: {problem}")));
+        }
+        let workspace_bytes = if capability >= (9, 0) { WORKSPACE_FROM_9 } else { WORKSPACE_BEFORE };
+        let mut library = Self {
+            functions,
+            version,
+            handle,
+            workspace: 0,
+            workspace_bytes,
+            context: Arc::clone(context),
+            stream: Arc::clone(stream),
+            plans: Mutex::default(),
+            struck: [const { OnceLock::new() }; KINDS],
+            launched: [const { AtomicBool::new(false) }; KINDS],
+            rests: AtomicBool::new(false),
+        };
+        library.workspace = context.allocate(workspace_bytes)?;
+        Ok(Ok(library))
+    }
+
+    /// Its version, such as `12.9.3`.
+    pub fn version(&self) -> String {
+        shown(self.version)
+    }
+
+    /// Bytes of the card's memory that it has for itself.
+    pub fn workspace_bytes(&self) -> u64 {
+        self.workspace_bytes as u64
+    }
+
+    /// Leaves everything to our own kernels, or no more.
+    pub fn rest(&self, rests: bool) {
+        self.rests.store(rests, Ordering::Relaxed);
+    }
+
+    /// Whether a product of this kind may be asked for.
+    pub fn serves(&self, product: &LibraryProduct) -> bool {
+        !self.rests.load(Ordering::Relaxed) && self.struck[product.kind()].get().is_none()
+    }
+
+    /// Asks for a product after everything before; `false` when the library does not do it, and nothing was asked for.
+    ///
+    /// # Errors
+    /// Those of the driver.
+    ///
+    /// # Safety
+    /// The addresses are of memory of the sizes that `product` tells.
+    pub unsafe fn multiply(
+        &self,
+        times: &KernelTimes,
+        product: &LibraryProduct,
+        addresses: &LibraryAddresses,
+    ) -> Result<bool, DriverError> {
+        if !self.serves(product) || !product.is_aligned(addresses) {
+            return Ok(false);
+        }
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        if plans.len() >= MOST_PLANS && !plans.contains_key(product) {
+            plans.clear();
+        }
+        let plan = plans.entry(*product).or_insert_with(|| self.plan(product, addresses));
+        let Some(plan) = plan else { return Ok(false) };
+        let kind = product.kind();
+        let mut outcome = Ok(());
+        times.note((&self.context, &self.stream), NAMES[kind], || {
+            outcome = self.stream.with_handle(|stream| {
+                // SAFETY: the caller's promise; all work that uses the workspace is on this stream.
+                unsafe { plan.multiply(self.handle, addresses, self.workspace, stream) }
+            })?;
+            Ok(())
+        })?;
+        match outcome {
+            Ok(()) => self.launched[kind].store(true, Ordering::Relaxed),
+            // What is wrong with the card itself, the driver tells when our own kernel is launched in its place.
+            Err(problem) => self.strike_kind(kind, problem.to_string()),
+        }
+        Ok(outcome.is_ok())
+    }
+
+    /// The plan for a product; none where the library does not do it, which is no fault.
+    fn plan(&self, product: &LibraryProduct, addresses: &LibraryAddresses) -> Option<ProductPlan> {
+        let plan = || ProductPlan::new(self.functions, self.handle, product, addresses, self.workspace_bytes).ok();
+        // The library asks the driver about the current context.
+        self.stream.with_handle(|_| plan()).ok().flatten()
+    }
+
+    fn strike_kind(&self, kind: usize, problem: String) {
+        // The first reason stays.
+        let _ = self.struck[kind].set(problem);
+    }
+
+    /// Nobody asks for products of this name any more; whether there is such a name.
+    pub fn strike(&self, name: &str, problem: &str) -> bool {
+        let kind = NAMES.iter().position(|other| *other == name);
+        kind.inspect(|kind| self.strike_kind(*kind, problem.to_owned())).is_some()
+    }
+
+    /// What is struck, and why.
+    pub fn struck(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        NAMES.iter().zip(&self.struck).filter_map(|(name, problem)| problem.get().map(|problem| (*name, problem.as_str())))
+    }
+
+    /// What is asked for from here on is what [`CublasLt::launched`] names.
+    pub fn forget_launches(&self) {
+        self.launched.iter().for_each(|launched| launched.store(false, Ordering::Relaxed));
+    }
+
+    /// The kinds of products that were asked for.
+    pub fn launched(&self) -> impl Iterator<Item = &'static str> {
+        let launched = |(name, launched): (&&'static str, &AtomicBool)| launched.load(Ordering::Relaxed).then_some(*name);
+        NAMES.iter().zip(&self.launched).filter_map(launched)
+    }
+}
+
+impl Drop for CublasLt {
+    fn drop(&mut self) {
+        self.plans.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+        // SAFETY: made by `open`, used no more.
+        let _ = self.stream.with_handle(|_| unsafe { (self.functions.destroy)(self.handle) });
+        if self.workspace != 0 {
+            // SAFETY: nobody has it, and the card's own `drop` waited for what used it.
+            unsafe { self.context.free(self.workspace) };
+        }
+    }
+}
