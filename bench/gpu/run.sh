@@ -5,7 +5,7 @@
 #   bench/gpu/run.sh --check BINARY FOLDER    the same with small models, for a machine without a card (a stand-in driver)
 #
 # BINARY is a release build of afterimage. Needs a Python with numpy ($PYTHON, python3 unless set); uses compute-sanitizer, nvidia-smi,
-# Triton 3.9.0, torch and diffusers where they are. Each part writes a file of its own and none stops the others; what does not fit
+# cuBLASLt (also that of the Python's packages), Triton 3.9.0, torch and diffusers where they are. Each part writes a file of its own and none stops the others; what does not fit
 # into ten minutes is cut or left out. The last line says which failed.
 #
 #   doctor-*.json    every kernel against the processor, for each arithmetic
@@ -13,7 +13,8 @@
 #   tiles.json       FLUX's products and attention: the committed tiles, and others where there is Triton
 #   sanitizer-*.txt  the same under memcheck and racecheck
 #   pictures.json    the demo model's picture by the card beside the processor's, and the time
-#   bench-*.json     a step of the medium model, 512² and 1024², products and attention alone, what each kernel takes of a run
+#   bench-*.json     a step of the medium model, 512² and 1024², products and attention alone, what each kernel takes of a run;
+#                    bench-own-*: the same without cuBLASLt
 #   flux-*.json      FLUX.1-dev's size of made-up numbers, 1024², 28 steps: seconds a step, whole time, peak memory
 #   diffusers.json   one step of the same size in diffusers, bf16, where there is torch
 set -uo pipefail
@@ -34,6 +35,15 @@ failed=()
 python=${PYTHON:-python3}
 # Nothing that another run kept: kernels are tried.
 export XDG_CACHE_HOME=$work/cache
+# PyTorch's packages bring a cuBLASLt that no search path has.
+if [ -z "${AFTERIMAGE_CUBLASLT:-}" ]; then
+    AFTERIMAGE_CUBLASLT=$("$python" - <<'EOF' 2> /dev/null
+import importlib.util, pathlib
+folders = importlib.util.find_spec("nvidia").submodule_search_locations
+print(max((path for folder in folders for path in pathlib.Path(folder).glob("*/lib/libcublasLt.so.*")), key=lambda path: path.suffix))
+EOF
+    ) && export AFTERIMAGE_CUBLASLT || unset AFTERIMAGE_CUBLASLT
+fi
 # Seconds for all of it.
 readonly BUDGET=590
 
@@ -78,7 +88,9 @@ for dtype in bf16 fp8 int8 f32; do
     for size in "${sizes[@]}"; do
         preset=medium
         if [ -n "$check" ]; then preset=demo; fi
-        part "bench-$dtype-$size.json" 60 "$program" bench --device cuda --preset "$preset" --dtype "$dtype" --size "$size" --steps "$steps" --json
+        bench=("$program" bench --device cuda --preset "$preset" --dtype "$dtype" --size "$size" --steps "$steps" --json)
+        part "bench-$dtype-$size.json" 60 "${bench[@]}"
+        if [ "$dtype" = bf16 ] || [ "$dtype" = fp8 ]; then part "bench-own-$dtype-$size.json" 60 env AFTERIMAGE_CUBLASLT=off "${bench[@]}"; fi
     done
 done
 

@@ -52,7 +52,12 @@ impl TensorSource for Rounded {
         let mut footprint = Footprint::default();
         for block in self.source.rows(name, shape)? {
             let target = self.to.target(name, &block);
-            if let Some(bytes) = kept(target.unwrap_or(block.element()), block.numbers()) {
+            if let Some(mut bytes) = kept(target.unwrap_or(block.element()), block.numbers()) {
+                if self.to == Rounding::RowsOfInt8 && target.is_some() {
+                    // A device that asked for such rows keeps them so: a byte a number, an f32 a row.
+                    let rows = block.shape().first().copied().unwrap_or(1);
+                    bytes = (block.numbers() + size_of::<f32>() * rows) as u64;
+                }
                 // What a device keeps in memory of its own comes from the host again and again, if need be.
                 footprint.mapped += bytes;
                 continue;
@@ -221,6 +226,15 @@ mod tests {
         assert_eq!(of(Element::Bf16, &[4, 32]), Footprint { mapped: 256, copied: 0, largest: 256 });
         assert_eq!(of(Element::Q8_0, &[4, 32]), Footprint { mapped: 136, copied: 0, largest: 136 });
         assert_eq!(of(Element::Q8_0, &[32]), Footprint { mapped: 0, copied: 128, largest: 0 });
+        // A device with memory of its own: as it keeps numbers, and rows of integers with a factor each in 8 bits.
+        let on_card = |element, to| {
+            let rounded = Rounded { source: Arc::new(One(element)), to };
+            let name = "double_blocks.0.img_mlp.0.weight";
+            rounded.footprint(name, &[4, 64], &|_, numbers| Some(9 * numbers as u64 / 8)).unwrap().mapped
+        };
+        assert_eq!(on_card(Element::Bf16, Rounding::RowsOfInt8), 4 * 64 + 4 * 4);
+        assert_eq!(on_card(Element::Q8_0, Rounding::RowsOfInt8), 9 * 4 * 64 / 8);
+        assert_eq!(on_card(Element::Bf16, Rounding::Fp8), 9 * 4 * 64 / 8);
         let rows = Rounded { source: Arc::new(One(Element::F32)), to: Rounding::Bf16 }.rows("x", &[4, 32]).unwrap();
         assert_eq!(rows[0].bytes().len(), 256);
     }
