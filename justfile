@@ -60,7 +60,7 @@ playground:
 jpeg:
     .ci/run jpeg
 
-# every fuzz target for FUZZ_SECONDS, 60 unless set
+# every fuzz target for FUZZ_SECONDS, 20 unless set
 fuzz:
     .ci/run fuzz
 
@@ -110,12 +110,12 @@ avx512 *tests:
 
 # writes what is generated in the documents anew: help, keys of the configuration, parameters of the services
 renew-documents:
-    AFTERIMAGE_UPDATE_DOCS=1 cargo test --release -p afterimage --test cli documents::
-    AFTERIMAGE_UPDATE_DOCS=1 cargo test --release -p afterimage-server --test documentation
+    AFTERIMAGE_UPDATE_DOCS=1 cargo test --release --test cli documents::
+    AFTERIMAGE_UPDATE_DOCS=1 cargo test --release --test documentation
 
 # writes the expected texts of the tests anew; read the difference before it is committed
 snapshots:
-    INSTA_UPDATE=always cargo test --release -p afterimage --test cli
+    INSTA_UPDATE=always cargo test --release --test cli
     INSTA_UPDATE=always cargo test --release -p afterimage-server --lib
 
 # the documents as a site, shown on port 3000 while they are edited; needs mdBook

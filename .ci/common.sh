@@ -23,6 +23,15 @@ install() {
     "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
 }
 
+# Runs tests that the step `tests` runs as well, unless that comes later in the same run.
+unless_tests_follow() {
+    if [ -n "${CI_TESTS_FOLLOW:-}" ]; then
+        echo "left to the step \`tests\`: $*"
+    else
+        "$@"
+    fi
+}
+
 # A server that speaks S3, where the tests look for it, so that the step `tests` finds it, too.
 install_s3_server() {
     if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then install python3 python3-venv; fi

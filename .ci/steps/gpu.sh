@@ -11,7 +11,7 @@ python3 -m venv "$work/triton"
 "$work/triton/bin/python" "$kernels/build.py" --check --sample "${GPU_SAMPLE:-12}"
 
 # The program needs no library of a driver to start.
-cargo build --locked --release -p afterimage
+cargo build --locked --release
 if ldd "${CARGO_TARGET_DIR:-target}/release/afterimage" | grep -iE 'cuda|nvidia|cublas'; then
     echo "the program is linked with a driver's library" >&2
     exit 1
@@ -19,7 +19,6 @@ fi
 "${CARGO_TARGET_DIR:-target}/release/afterimage" doctor
 
 # What a machine with a card would run, in short, on the stand-in driver.
-cargo build --locked --release -p afterimage-cuda-standin
 mkdir "$work/driver"
 for name in libcuda.so libcuda.so.1; do
     cp "${CARGO_TARGET_DIR:-target}/release/libafterimage_cuda_standin.so" "$work/driver/$name"

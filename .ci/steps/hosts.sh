@@ -20,8 +20,8 @@ chmod a+rx "$work"
 chmod -R a+rX "$work/postgres"
 
 export AFTERIMAGE_REQUIRE_POSTGRES=1 AFTERIMAGE_REQUIRE_PGBOUNCER=1 AFTERIMAGE_REQUIRE_FAKETIME=1 AFTERIMAGE_REQUIRE_S3=1
-cargo test --locked --release -p afterimage-jobs --test queue postgres
-cargo test --locked --release -p afterimage-jobs --test hosts
-cargo test --locked --release -p afterimage --test server_failures hosts::
-AFTERIMAGE_TEST_POSTGRES="$programs" cargo test --locked --release -p afterimage-jobs --test queue postgres
-AFTERIMAGE_TEST_POSTGRES="$programs" cargo test --locked --release -p afterimage-jobs --test hosts -- rescues promotion
+unless_tests_follow cargo test --locked --release --test queue postgres
+unless_tests_follow cargo test --locked --release --test hosts
+unless_tests_follow cargo test --locked --release --test server_failures hosts::
+AFTERIMAGE_TEST_POSTGRES="$programs" cargo test --locked --release --test queue postgres
+AFTERIMAGE_TEST_POSTGRES="$programs" cargo test --locked --release --test hosts -- rescues promotion

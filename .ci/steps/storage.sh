@@ -4,5 +4,6 @@
 
 install_s3_server
 export AFTERIMAGE_REQUIRE_S3=1
-cargo test --locked --release -p afterimage-jobs --test storage
-cargo test --locked --release -p afterimage --test server_failures bucket::
+# As in all steps, of the whole workspace: with fewer crates, dependencies would be built again with fewer features.
+unless_tests_follow cargo test --locked --release --test storage
+unless_tests_follow cargo test --locked --release --test server_failures bucket::

@@ -4,7 +4,7 @@ previous=${AFTERIMAGE_PREVIOUS:-}
 . "$(dirname "$0")/../common.sh"
 
 if ! ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; then install postgresql; fi
-cargo build --locked --release -p afterimage
+cargo build --locked --release
 program=${CARGO_TARGET_DIR:-target}/release/afterimage
 if [ -n "$previous" ]; then
     python3 -B tests/upgrade --from "$previous" --to "$program"

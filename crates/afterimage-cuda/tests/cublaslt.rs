@@ -46,7 +46,9 @@ fn rows_of_integers_stay_with_our_own_kernels() {
 fn products(device: &impl Device, element: Element, (rows, inputs, outputs): (usize, usize, usize)) -> Vec<f32> {
     let len = outputs * element.row_bytes(inputs).unwrap();
     let bytes: Vec<u8> = match element {
-        Element::F32 => (0..outputs * inputs).flat_map(|at| (((at * 29) % 31) as f32 / 16.0 - 1.0).to_le_bytes()).collect(),
+        Element::F32 => {
+            (0..outputs * inputs).flat_map(|at| (((at * 29) % 31) as f32 / 16.0 - 1.0).to_le_bytes()).collect()
+        }
         _ => (0..len).map(|at| (at * 37 % 251) as u8 & 0xb7).collect(),
     };
     let matrix = Matrix::new(SharedBytes::new(bytes), element, outputs, inputs).unwrap();
@@ -62,12 +64,7 @@ fn products(device: &impl Device, element: Element, (rows, inputs, outputs): (us
     let (bias, gate) = (vector(3), vector(5));
     let wide = outputs + 32;
     let mut all = Vec::new();
-    for finish in [
-        Finish::Store,
-        Finish::GeluTanh,
-        Finish::Add,
-        Finish::AddGated(View::vector(&gate, 0, outputs)),
-    ] {
+    for finish in [Finish::Store, Finish::GeluTanh, Finish::Add, Finish::AddGated(View::vector(&gate, 0, outputs))] {
         let mut out = device.upload(vec![0.5; rows * wide]).unwrap();
         let layer = Dense { weight: &weight, bias: Some(View::vector(&bias, 0, outputs)), low_rank: None };
         let part = ViewMut::new(&mut out, rows, outputs).at(16).strided(wide);

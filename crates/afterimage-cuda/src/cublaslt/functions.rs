@@ -93,7 +93,7 @@ impl CublasLtFunctions {
             // SAFETY: loading the library runs its initialisers, which is what whoever installed it wants.
             match unsafe { Library::new(&name) } {
                 Ok(library) => return Self::usable(library),
-                Err(error) => problem = error.to_string(),
+                Err(error) => problem = reason(&error),
             }
         }
         // A library that somebody named has to be there; one that nobody asked for need not.
@@ -115,6 +115,11 @@ impl CublasLtFunctions {
             Err(name) => FoundLibrary::Unusable(format!("the library has no {name}")),
         }
     }
+}
+
+/// What the system says of a library that it does not load.
+fn reason(error: &libloading::Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// A version as people write it: 120903 and 130100 are 12.9.3 and 13.1.0.

@@ -178,7 +178,10 @@ impl CublasLt {
 
     /// What is struck, and why.
     pub fn struck(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        NAMES.iter().zip(&self.struck).filter_map(|(name, problem)| problem.get().map(|problem| (*name, problem.as_str())))
+        NAMES
+            .iter()
+            .zip(&self.struck)
+            .filter_map(|(name, problem)| problem.get().map(|problem| (*name, problem.as_str())))
     }
 
     /// What is asked for from here on is what [`CublasLt::launched`] names.
@@ -188,7 +191,8 @@ impl CublasLt {
 
     /// The kinds of products that were asked for.
     pub fn launched(&self) -> impl Iterator<Item = &'static str> {
-        let launched = |(name, launched): (&&'static str, &AtomicBool)| launched.load(Ordering::Relaxed).then_some(*name);
+        let launched =
+            |(name, launched): (&&'static str, &AtomicBool)| launched.load(Ordering::Relaxed).then_some(*name);
         NAMES.iter().zip(&self.launched).filter_map(launched)
     }
 }

@@ -154,7 +154,10 @@ impl ProductPlan {
             (WEIGHT_SCALE_POINTER, addresses.weight_scales),
             (X_SCALE_POINTER, addresses.x_scales),
         ];
-        vectors.iter().filter(|(_, address)| *address != 0).try_for_each(|(pointer, address)| self.set(*pointer, address))
+        vectors
+            .iter()
+            .filter(|(_, address)| *address != 0)
+            .try_for_each(|(pointer, address)| self.set(*pointer, address))
     }
 
     fn choose(&mut self, handle: Handle, workspace: usize) -> Result<(), LibraryFailure> {

@@ -172,8 +172,7 @@ mod tests {
     #[test]
     fn what_is_not_aligned_is_not_asked_for() {
         let place = |cols, stride| BufferPlace { address: 0, number: NumberType::Bf16, rows: 32, cols, stride };
-        let addresses =
-            LibraryAddresses { x: 512, weight: 1024, out: 2048, bias: 4096, weight_scales: 0, x_scales: 0 };
+        let addresses = LibraryAddresses { x: 512, weight: 1024, out: 2048, bias: 4096, weight_scales: 0, x_scales: 0 };
         let product = |x: BufferPlace, out: BufferPlace| {
             x.library_product(LibraryOperands::Bf16, &out, LibraryFinish::Store, true)
         };

@@ -26,7 +26,8 @@ fn pictures_are_made_with_it() {
         let report = machine.report();
         assert_eq!(report.complaints, [""; 0], "{dtype}");
         assert_eq!((report.library_objects, report.cards[0].leaked_bytes), (0, 0), "{dtype}");
-        assert!(products(&machine) > 100, "{dtype}: {:?}", report.launches);
+        // About 20 are the self-test's.
+        assert!(products(&machine) > 30, "{dtype}: {:?}", report.launches);
         let found = psnr(&machine.picture("cpu.png"), &machine.picture(&name));
         assert!(found >= least, "{dtype}: {found} dB");
     }
@@ -56,7 +57,7 @@ fn what_is_wrong_with_it_stops_nobody() {
         machine.vary(settings, "x.png", &["--device", "cuda", "--dtype", "bf16"]).succeeded();
         let found = psnr(&machine.picture("without.png"), &machine.picture("x.png"));
         assert!(found >= 38.0, "{settings}: {found} dB");
-        assert_eq!(products(machine) > 100, is_used, "{settings}: {}", products(machine));
+        assert_eq!(products(machine) > 60, is_used, "{settings}: {}", products(machine));
     };
     // It gives wrong numbers: what shows them is struck, the rest (sums without a bias) is used.
     let card = examined(&machine, "wrong_library", &[]);
