@@ -1,17 +1,16 @@
-//! What cuBLASLt keeps: handles, descriptors; and products as launches of a twin.
+//! Products of cuBLASLt as launches of a twin.
 //!
 //! Numbers are those of NVIDIA's cuBLAS reference. What is pretended is what the host asks for: `weight · xᵀ` in columns with the
 //! weight transposed, which is `x · weightᵀ` in rows.
 
+use crate::descriptors::{INVALID, LibraryLayout, LibraryObject, invalid};
 use crate::driver::StandInDriver;
 use crate::frame::{Argument, Launch};
 use crate::status::{CallOutcome, Fault, StandInStatus};
 use crate::table::StandInVariant;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// `CUBLAS_STATUS_INVALID_VALUE`, `…_NOT_SUPPORTED`
-const INVALID: StandInStatus = StandInStatus(7);
+/// `CUBLAS_STATUS_NOT_SUPPORTED`
 const NOT_SUPPORTED: StandInStatus = StandInStatus(15);
 
 /// `CUDA_R_32F`, `CUDA_R_16BF`, `CUDA_R_8F_E4M3`
@@ -27,34 +26,10 @@ const NOTHING: i64 = 1;
 const BIAS: i64 = 4;
 const GELU: i64 = 32;
 
-/// `CUBLASLT_MATMUL_DESC_…` that are understood, and how many bytes each has.
-const ATTRIBUTES: [(i32, usize); 11] =
-    [(3, 4), (4, 4), (7, 4), (8, 8), (17, 8), (18, 8), (25, 1), (26, 4), (31, 4), (32, 4), (2, 4)];
-/// `CUBLASLT_MATMUL_PREF_…`: workspace, alignments.
-const PREFERENCES: [(i32, usize); 5] = [(1, 8), (5, 4), (6, 4), (7, 4), (8, 4)];
-
 /// Bytes that algorithms of the stand-in work in.
 const WORKSPACE: u64 = 1 << 20;
 /// How its algorithms begin.
 const MARK: u64 = 0x6174_7365_696c_6d61;
-
-/// A matrix in columns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LibraryLayout {
-    pub(crate) number: i32,
-    pub(crate) rows: u64,
-    pub(crate) cols: u64,
-    pub(crate) stride: i64,
-}
-
-/// What a handle stands for.
-#[derive(Clone, Debug)]
-pub(crate) enum LibraryObject {
-    Library { card: usize },
-    Product(BTreeMap<i32, i64>),
-    Layout(LibraryLayout),
-    Preference(BTreeMap<i32, i64>),
-}
 
 /// Descriptors of a product: the product's own, then A, B, C and D.
 #[derive(Clone, Copy, Debug)]
@@ -65,35 +40,10 @@ pub(crate) struct LibraryCall {
 }
 
 /// Addresses of A, B, C, D.
-pub(crate) type LibraryOperands = [u64; 4];
-
-fn invalid(message: impl Into<String>) -> Fault {
-    Fault::new(INVALID, message)
-}
+pub(crate) type OperandAddresses = [u64; 4];
 
 fn not_supported(message: impl Into<String>) -> Fault {
     Fault::new(NOT_SUPPORTED, message)
-}
-
-/// A value of an attribute from its bytes, if it is one of `known` and has as many bytes.
-pub(crate) fn attribute(known: &[(i32, usize)], attribute: i32, bytes: &[u8]) -> Result<i64, Fault> {
-    if !known.contains(&(attribute, bytes.len())) {
-        return Err(invalid(format!("attribute {attribute} of {} bytes", bytes.len())));
-    }
-    Ok(bytes.iter().rev().fold(0, |value, byte| value << 8 | i64::from(*byte)))
-}
-
-impl LibraryObject {
-    /// Sets an attribute.
-    pub(crate) fn set(&mut self, number: i32, bytes: &[u8]) -> CallOutcome {
-        let (known, values) = match self {
-            Self::Product(values) => (&ATTRIBUTES[..], values),
-            Self::Preference(values) => (&PREFERENCES[..], values),
-            Self::Library { .. } | Self::Layout(_) => return Err(invalid("no descriptor with attributes")),
-        };
-        values.insert(number, attribute(known, number, bytes)?);
-        Ok(())
-    }
 }
 
 /// A product that the library does.
@@ -115,7 +65,7 @@ impl SupportedProduct {
     }
 
     /// As a launch of the twin of our own products.
-    fn launch(&self, card: usize, [a, b, _, d]: LibraryOperands, adds: bool) -> Launch {
+    fn launch(&self, card: usize, [a, b, _, d]: OperandAddresses, adds: bool) -> Launch {
         let name = |number| match number {
             BF16 => "bf16",
             E4M3 => "f8",
@@ -249,7 +199,7 @@ impl StandInDriver {
         &self,
         card: usize,
         call: LibraryCall,
-        operands: LibraryOperands,
+        operands: OperandAddresses,
         (alpha, beta): (f32, f32),
         algorithm: [u64; 2],
         workspace: (u64, usize),

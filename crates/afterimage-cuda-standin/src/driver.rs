@@ -1,6 +1,6 @@
 //! The driver's state, one for the process, and what every call goes through.
 
-use crate::cublaslt::LibraryObject;
+use crate::descriptors::LibraryObject;
 use crate::handles::Handles;
 use crate::memory::StandInMemory;
 use crate::pinned::Pinned;

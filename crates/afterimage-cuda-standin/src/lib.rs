@@ -20,7 +20,7 @@
 //! | `driver.rs` | the state, and what every call goes through |
 //! | `queue.rs`, `operation.rs` | work for a card, at once or when somebody waits |
 //! | `memory.rs`, `pinned.rs`, `handles.rs` | what lives |
-//! | `cublaslt.rs` | what NVIDIA's library for products keeps and does |
+//! | `descriptors.rs`, `cublaslt.rs` | what NVIDIA's library for products keeps and does |
 //! | `table.rs`, `family.rs` | which kernel a cubin is |
 //! | `frame.rs`, `grid.rs` | a launch: arguments, accesses, blocks |
 //! | `twins/`, `numbers.rs`, `weights.rs`, `decode.rs` | what kernels compute |
@@ -29,6 +29,7 @@
 
 mod cublaslt;
 mod decode;
+mod descriptors;
 mod driver;
 pub mod entry;
 mod family;

@@ -56,12 +56,11 @@ impl CudaBuffer {
         if self.is_written.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let rounded = match self.rounded.get() {
-            Some(rounded) => rounded,
-            None => {
-                let made = round()?;
-                self.rounded.get_or_init(|| made)
-            }
+        let rounded = if let Some(rounded) = self.rounded.get() {
+            rounded
+        } else {
+            let made = round()?;
+            self.rounded.get_or_init(|| made)
         };
         Ok(Some(rounded.address()))
     }
@@ -99,6 +98,11 @@ impl BufferPlace {
     pub fn of_mut(view: &ViewMut<'_, CudaBuffer>) -> Self {
         view.buffer.is_written.store(true, Ordering::Relaxed);
         Self::of(view.as_view())
+    }
+
+    /// Some of the rows.
+    pub fn rows(self, first: usize, rows: usize) -> Self {
+        Self { address: self.address + (first * self.stride * self.number.bytes()) as u64, rows, ..self }
     }
 
     /// That rows are near enough for kernels which count with 32 bits inside a tile.

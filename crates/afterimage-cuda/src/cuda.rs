@@ -86,7 +86,7 @@ impl Cuda {
         let (library, library_note) = open_library(&context, &stream, card.capability, options.arithmetic)?;
         let free = context.free_bytes().map_err(CardFailure::of)?;
         let free = free.saturating_sub(LEFT_FREE);
-        let taken = library.as_ref().map_or(0, CublasLt::workspace_bytes);
+        let taken = library.as_ref().map_or(0, CublasLt::own_bytes);
         let usable_bytes = options.memory_limit.map_or(free, |limit| limit.saturating_sub(taken).min(free));
         let pool = MemoryPool::new(&context, &stream, usable_bytes);
         let streaming = Streaming::new(&context, &stream, &pool)?;

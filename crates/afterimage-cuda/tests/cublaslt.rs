@@ -43,12 +43,21 @@ fn rows_of_integers_stay_with_our_own_kernels() {
 }
 
 /// `x · weightᵀ` and a bias into a part of a wider buffer, once for each finish.
-fn products(device: &impl Device, element: Element, (rows, inputs, outputs): (usize, usize, usize)) -> Vec<f32> {
+fn products(device: &impl Device, element: Element, shape: (usize, usize, usize)) -> Vec<f32> {
+    (0..4).flat_map(|finish| product(device, element, shape, finish)).collect()
+}
+
+/// One of them.
+fn product(
+    device: &impl Device,
+    element: Element,
+    (rows, inputs, outputs): (usize, usize, usize),
+    finish: usize,
+) -> Vec<f32> {
     let len = outputs * element.row_bytes(inputs).unwrap();
+    let exact = |at: usize| (((at * 29) % 31) as f32 / 16.0 - 1.0).to_le_bytes();
     let bytes: Vec<u8> = match element {
-        Element::F32 => {
-            (0..outputs * inputs).flat_map(|at| (((at * 29) % 31) as f32 / 16.0 - 1.0).to_le_bytes()).collect()
-        }
+        Element::F32 => (0..outputs * inputs).flat_map(exact).collect(),
         _ => (0..len).map(|at| (at * 37 % 251) as u8 & 0xb7).collect(),
     };
     let matrix = Matrix::new(SharedBytes::new(bytes), element, outputs, inputs).unwrap();
@@ -62,18 +71,27 @@ fn products(device: &impl Device, element: Element, (rows, inputs, outputs): (us
         device.upload(values).unwrap()
     };
     let (bias, gate) = (vector(3), vector(5));
+    let finishes = [Finish::Store, Finish::GeluTanh, Finish::Add, Finish::AddGated(View::vector(&gate, 0, outputs))];
     let wide = outputs + 32;
-    let mut all = Vec::new();
-    for finish in [Finish::Store, Finish::GeluTanh, Finish::Add, Finish::AddGated(View::vector(&gate, 0, outputs))] {
-        let mut out = device.upload(vec![0.5; rows * wide]).unwrap();
-        let layer = Dense { weight: &weight, bias: Some(View::vector(&bias, 0, outputs)), low_rank: None };
-        let part = ViewMut::new(&mut out, rows, outputs).at(16).strided(wide);
-        device.product(View::new(&x, rows, inputs), layer, finish, part).unwrap();
-        let mut found = vec![0.0; rows * wide];
-        device.read(View::new(&out, rows, wide), &mut found).unwrap();
-        all.extend(found);
-    }
-    all
+    let mut out = device.upload(vec![0.5; rows * wide]).unwrap();
+    let layer = Dense { weight: &weight, bias: Some(View::vector(&bias, 0, outputs)), low_rank: None };
+    let part = ViewMut::new(&mut out, rows, outputs).at(16).strided(wide);
+    let finish = finishes.into_iter().nth(finish).unwrap();
+    device.product(View::new(&x, rows, inputs), layer, finish, part).unwrap();
+    let mut found = vec![0.0; rows * wide];
+    device.read(View::new(&out, rows, wide), &mut found).unwrap();
+    found
+}
+
+#[test]
+fn a_gated_sum_is_made_in_parts_where_it_is_large() {
+    // 1,024 rows of so many columns are what there is room for.
+    let shape = (1100, 32, 1 << 14);
+    let (device, oracle) = (card(Arithmetic::Bf16), Cpu::detect());
+    let (found, expected) = (product(&device, Element::F32, shape, 3), product(&oracle, Element::F32, shape, 3));
+    let largest = expected.iter().fold(1.0_f32, |largest, number| largest.max(number.abs()));
+    let far = found.iter().zip(&expected).position(|(found, expected)| (found - expected).abs() > 0.02 * largest);
+    assert_eq!(far, None);
 }
 
 #[test]

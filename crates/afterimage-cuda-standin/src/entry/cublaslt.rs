@@ -2,7 +2,8 @@
 //!
 //! The library that tests install is found under this name, too; it is the same file, so that it is loaded once.
 
-use crate::cublaslt::{LibraryCall, LibraryLayout, LibraryObject, check_sums, library_status};
+use crate::cublaslt::{LibraryCall, check_sums, library_status};
+use crate::descriptors::{LibraryLayout, LibraryObject};
 use crate::driver::StandInDriver;
 use crate::host::{HostPointer, Out, put};
 use crate::queue::CardWork;

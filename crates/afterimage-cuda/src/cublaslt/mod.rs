@@ -1,6 +1,6 @@
 //! Large matrix products by cuBLASLt, NVIDIA's own library, where it is installed.
 //!
-//! It is no part of the driver: it comes with CUDA's toolkit and with PyTorch's wheels. Where it is not found, or does not do what is
+//! It is no part of the driver: it comes with CUDA's toolkit and with the wheels of `PyTorch`. Where it is not found, or does not do what is
 //! asked, or failed its self-test, our own kernels serve. It is asked for products of bf16, and of 8-bit floats with a scale a row,
 //! whose operands are aligned; weights that are stored otherwise are always ours.
 //!
@@ -16,6 +16,7 @@ mod product;
 
 pub(crate) use product::{LibraryAddresses, LibraryFinish, LibraryOperands, LibraryProduct};
 
+use crate::buffer::NumberType;
 use crate::driver::{Address, CudaContext, CudaStream, DriverError, Handle};
 use crate::times::KernelTimes;
 use functions::{CublasLtFunctions, FoundLibrary, shown};
@@ -31,6 +32,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 const WORKSPACE_FROM_9: usize = 32 << 20;
 const WORKSPACE_BEFORE: usize = 8 << 20;
 
+/// Bytes for a product that something else becomes of: 5,461 rows of FLUX's width in bf16, so that a picture of 1024² is made at once.
+const SCRATCH: usize = 32 << 20;
+
 /// Plans that are kept: sizes of pictures come and go.
 const MOST_PLANS: usize = 1024;
 
@@ -41,6 +45,7 @@ pub(crate) struct CublasLt {
     handle: Handle,
     workspace: Address,
     workspace_bytes: usize,
+    scratch: Address,
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
     /// By what was asked for; `None` where the library has nothing for it.
@@ -88,6 +93,7 @@ impl CublasLt {
             handle,
             workspace: 0,
             workspace_bytes,
+            scratch: 0,
             context: Arc::clone(context),
             stream: Arc::clone(stream),
             plans: Mutex::default(),
@@ -96,6 +102,7 @@ impl CublasLt {
             rests: AtomicBool::new(false),
         };
         library.workspace = context.allocate(workspace_bytes)?;
+        library.scratch = context.allocate(SCRATCH)?;
         Ok(Ok(library))
     }
 
@@ -105,8 +112,16 @@ impl CublasLt {
     }
 
     /// Bytes of the card's memory that it has for itself.
-    pub fn workspace_bytes(&self) -> u64 {
-        self.workspace_bytes as u64
+    pub fn own_bytes(&self) -> u64 {
+        (self.workspace_bytes + SCRATCH) as u64
+    }
+
+    /// Room for a product of rows of `cols` bf16 that is used up before the next, and how many of them at once.
+    pub fn scratch(&self, cols: usize) -> (Address, usize) {
+        /// Rows that a card likes to work on together.
+        const TOGETHER: usize = 128;
+        let rows = SCRATCH / (NumberType::Bf16.bytes() * cols.max(1));
+        (self.scratch, if rows > TOGETHER { rows / TOGETHER * TOGETHER } else { rows })
     }
 
     /// Leaves everything to our own kernels, or no more.
@@ -202,9 +217,11 @@ impl Drop for CublasLt {
         self.plans.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
         // SAFETY: made by `open`, used no more.
         let _ = self.stream.with_handle(|_| unsafe { (self.functions.destroy)(self.handle) });
-        if self.workspace != 0 {
-            // SAFETY: nobody has it, and the card's own `drop` waited for what used it.
-            unsafe { self.context.free(self.workspace) };
+        for own in [self.workspace, self.scratch] {
+            if own != 0 {
+                // SAFETY: nobody has it, and the card's own `drop` waited for what used it.
+                unsafe { self.context.free(own) };
+            }
         }
     }
 }

@@ -11,6 +11,16 @@ pub(crate) enum LibraryOperands {
     F8,
 }
 
+impl LibraryOperands {
+    /// Bytes of a number.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::Bf16 => 2,
+            Self::F8 => 1,
+        }
+    }
+}
+
 /// What becomes of a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum LibraryFinish {
@@ -99,19 +109,11 @@ impl LibraryProduct {
         }
     }
 
-    /// Bytes of a number of the operands.
-    pub fn operand_bytes(&self) -> usize {
-        match self.operands {
-            LibraryOperands::Bf16 => 2,
-            LibraryOperands::F8 => 1,
-        }
-    }
-
     /// Whether shapes and addresses are such that the library has fast kernels for them.
     pub fn is_aligned(&self, addresses: &LibraryAddresses) -> bool {
         let distances = [
-            self.inputs * self.operand_bytes(),
-            self.x_stride * self.operand_bytes(),
+            self.inputs * self.operands.bytes(),
+            self.x_stride * self.operands.bytes(),
             self.out_stride * self.out.bytes(),
             self.outputs * self.out.bytes(),
         ];

@@ -5,20 +5,20 @@ use super::product::FEW;
 use crate::buffer::{BufferPlace, CudaBuffer, NumberType, vector};
 use crate::cublaslt::{LibraryAddresses, LibraryFinish, LibraryOperands, LibraryProduct};
 use crate::cuda::Cuda;
-use crate::failure::{CardFailure, is_out_of_memory};
+use crate::failure::CardFailure;
 use crate::weight::{CudaWeight, WeightKind, WeightParts};
 use afterimage_core::Result;
-use afterimage_device::{Combine, Dense, Finish, View, ViewMut};
+use afterimage_device::{Combine, Dense, Finish, View};
 
 impl Cuda {
     /// See [`Cuda::matrix_product`], by the library; `false` where our own kernel has to do it, and nothing was asked for. Rows
     /// that were rounded to 8 bits are in `eight`.
     pub(super) fn product_by_library(
         &self,
-        x: &BufferPlace,
+        x: BufferPlace,
         layer: &Dense<'_, CudaWeight, CudaBuffer>,
         finish: &Finish<'_, CudaBuffer>,
-        out: &ViewMut<'_, CudaBuffer>,
+        to: BufferPlace,
         parts: &WeightParts,
         eight: Option<&CudaQuantised>,
     ) -> Result<bool> {
@@ -27,9 +27,9 @@ impl Cuda {
             return Ok(false);
         }
         let (operands, x) = match (layer.weight.layout.kind, eight) {
-            (WeightKind::Bf16, None) if x.number == NumberType::Bf16 => (LibraryOperands::Bf16, *x),
+            (WeightKind::Bf16, None) if x.number == NumberType::Bf16 => (LibraryOperands::Bf16, x),
             (WeightKind::F8, Some(rows)) => {
-                (LibraryOperands::F8, BufferPlace { address: rows.values.address(), stride: x.cols, ..*x })
+                (LibraryOperands::F8, BufferPlace { address: rows.values.address(), stride: x.cols, ..x })
             }
             _ => return Ok(false),
         };
@@ -45,36 +45,50 @@ impl Cuda {
             Finish::Store => LibraryFinish::Store,
             Finish::GeluTanh => LibraryFinish::GeluTanh,
             Finish::Add => LibraryFinish::Add,
-            Finish::AddGated(gate) => return self.add_gated_by_library((operands, x), layer, *gate, out, addresses),
+            Finish::AddGated(gate) => return self.add_gated_by_library((operands, x), layer, *gate, to, addresses),
         };
-        let to = BufferPlace::of_mut(out);
         let product = x.library_product(operands, &to, finish, layer.bias.is_some());
         self.ask_library(&product, layer.bias, LibraryAddresses { out: to.address, ..addresses })
     }
 
-    /// `out += gate · y`: the library knows no gate for each column, so that `y` is made first.
+    /// `out += gate · y`: the library knows no gate for each column, so that `y` is made first, in bf16.
     fn add_gated_by_library(
         &self,
         (operands, x): (LibraryOperands, BufferPlace),
         layer: &Dense<'_, CudaWeight, CudaBuffer>,
         gate: View<'_, CudaBuffer>,
-        out: &ViewMut<'_, CudaBuffer>,
+        out: BufferPlace,
         addresses: LibraryAddresses,
     ) -> Result<bool> {
-        let (rows, cols) = (out.rows, out.cols);
-        // Room that nobody counted with: where there is none, our own kernel needs none.
-        let mut product = match self.buffer(rows * cols, NumberType::Bf16) {
-            Err(error) if is_out_of_memory(&error) => return Ok(false),
-            other => other?,
+        let Some((scratch, at_once)) = self.library.as_ref().map(|library| library.scratch(out.cols)) else {
+            return Ok(false);
         };
-        let place = BufferPlace::of(View::new(&product, rows, cols));
-        let wanted = x.library_product(operands, &place, LibraryFinish::Store, layer.bias.is_some());
-        if !self.ask_library(&wanted, layer.bias, LibraryAddresses { out: place.address, ..addresses })? {
+        if out.rows > at_once {
             return Ok(false);
         }
-        self.combine_rows(Combine::Multiply, gate, &ViewMut::new(&mut product, rows, cols))?;
-        self.combine_rows(Combine::Add { factor: 1.0 }, View::new(&product, rows, cols), out)?;
+        let product = BufferPlace { address: scratch, number: NumberType::Bf16, stride: out.cols, ..out };
+        let wanted = x.library_product(operands, &product, LibraryFinish::Store, layer.bias.is_some());
+        if !self.ask_library(&wanted, layer.bias, LibraryAddresses { out: scratch, ..addresses })? {
+            return Ok(false);
+        }
+        self.combine_places(Combine::Multiply, BufferPlace::of(gate), product)?;
+        self.combine_places(Combine::Add { factor: 1.0 }, product, out)?;
         Ok(true)
+    }
+
+    /// How many rows of a product of `cols` columns are asked for at once: a gated sum by the library has room for so many.
+    pub(super) fn rows_at_once(
+        &self,
+        layer: &Dense<'_, CudaWeight, CudaBuffer>,
+        finish: &Finish<'_, CudaBuffer>,
+        cols: usize,
+    ) -> usize {
+        match (&self.library, finish, layer.weight.layout.kind) {
+            (Some(library), Finish::AddGated(_), WeightKind::Bf16 | WeightKind::F8) if layer.low_rank.is_none() => {
+                library.scratch(cols).1.max(1)
+            }
+            _ => usize::MAX,
+        }
     }
 
     fn ask_library(

@@ -86,7 +86,11 @@ impl Cuda {
         y: View<'_, CudaBuffer>,
         x: &ViewMut<'_, CudaBuffer>,
     ) -> Result<()> {
-        let (y, x) = (BufferPlace::of(y), BufferPlace::of_mut(x));
+        self.combine_places(how, BufferPlace::of(y), BufferPlace::of_mut(x))
+    }
+
+    /// The same of places that were checked.
+    pub(super) fn combine_places(&self, how: Combine, y: BufferPlace, x: BufferPlace) -> Result<()> {
         let kernel = self.kernel(KernelName::of(["combine", y.number.name(), x.number.name()]))?;
         let (number, factor) = match how {
             Combine::Add { factor } => (0, factor),

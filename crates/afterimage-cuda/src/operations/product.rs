@@ -4,14 +4,22 @@ use super::launching::blocks;
 use super::numbers::CudaQuantised;
 use crate::buffer::{BufferPlace, CudaBuffer, NumberType, vector};
 use crate::cuda::{Arithmetic, Cuda};
+use crate::driver::Address;
 use crate::kernel_name::KernelName;
 use crate::kernels::KernelArguments;
-use crate::weight::{CudaWeight, WeightKind};
+use crate::weight::{CudaWeight, WeightKind, WeightParts};
 use afterimage_core::{Error, Result};
 use afterimage_device::{Dense, Finish, LowRank, MatrixShape, View, ViewMut};
 
 /// Rows that kernels with low tiles are for.
 pub(super) const FEW: usize = 16;
+
+/// Where the weights of a product are, and what its low rank made of the input; 0 for what there is none of.
+struct ProductAddresses {
+    weight: WeightParts,
+    low: Address,
+    up: Address,
+}
 
 impl Cuda {
     /// See [`afterimage_device::Device::product`]; everything was checked.
@@ -20,24 +28,49 @@ impl Cuda {
         x: View<'_, CudaBuffer>,
         layer: &Dense<'_, CudaWeight, CudaBuffer>,
         finish: &Finish<'_, CudaBuffer>,
-        out_view: &ViewMut<'_, CudaBuffer>,
+        out: &ViewMut<'_, CudaBuffer>,
     ) -> Result<()> {
         let low = layer.low_rank.as_ref().map(|low_rank| self.low_product(x, low_rank)).transpose()?;
         let up = layer.low_rank.as_ref().map(|low_rank| low_rank.up.in_use()).transpose()?;
-        let (bias, gate, kind) = finish_arguments(layer, finish)?;
-        let (x, out) = (BufferPlace::of(x), BufferPlace::of_mut(out_view));
+        let (x, out) = (BufferPlace::of(x), BufferPlace::of_mut(out));
         if out.numbers() == 0 {
             return Ok(());
         }
         x.check_stride("input")?;
         out.check_stride("output")?;
         let weight = layer.weight.in_use()?;
-        let parts = weight.parts();
+        let addresses = ProductAddresses {
+            weight: weight.parts(),
+            low: low.as_ref().map_or(0, |low| low.memory.address()),
+            up: up.as_ref().map_or(0, |up| up.parts().values),
+        };
+        let at_once = self.rows_at_once(layer, finish, out.cols);
+        for first in (0..out.rows).step_by(at_once) {
+            let rows = at_once.min(out.rows - first);
+            self.rows_product(x.rows(first, rows), layer, finish, out.rows(first, rows), &addresses)?;
+        }
+        if let Some(up) = up {
+            up.done()?;
+        }
+        weight.done()
+    }
+
+    /// The same for rows that are made at once.
+    fn rows_product(
+        &self,
+        x: BufferPlace,
+        layer: &Dense<'_, CudaWeight, CudaBuffer>,
+        finish: &Finish<'_, CudaBuffer>,
+        out: BufferPlace,
+        addresses: &ProductAddresses,
+    ) -> Result<()> {
+        let (bias, gate, kind) = finish_arguments(layer, finish)?;
+        let parts = addresses.weight;
         let rank = layer.low_rank.as_ref().map_or(0, |low_rank| low_rank.down.rows());
         let few = if x.rows <= FEW { "few" } else { "" };
         let eight = self.rows_of_eight_bits(&x, layer.weight, out.number)?;
-        if self.product_by_library(&x, layer, finish, out_view, &parts, eight.as_ref())? {
-            return weight.done();
+        if self.product_by_library(x, layer, finish, out, &parts, eight.as_ref())? {
+            return Ok(());
         }
         let name = match (layer.weight.layout.kind, &eight) {
             (WeightKind::RowsOfI8, _) => KernelName::of(["product", "i8", "i8i8", out.number.name(), few]),
@@ -54,8 +87,8 @@ impl Cuda {
             .pointer(eight.as_ref().map_or(0, |rows| rows.scales.address()))
             .pointer(bias)
             .pointer(gate)
-            .pointer(low.as_ref().map_or(0, |low| low.memory.address()))
-            .pointer(up.as_ref().map_or(0, |up| up.parts().values))
+            .pointer(addresses.low)
+            .pointer(addresses.up)
             .pointer(out.address)
             .integer(x.rows)
             .integer(out.cols)
@@ -68,11 +101,7 @@ impl Cuda {
             .integer(kind);
         let kernel = self.kernel_for(name, &arguments)?;
         let tile = kernel.tile();
-        self.launch(kernel, [blocks(out.rows, tile.rows) * blocks(out.cols, tile.outputs), 1, 1], &arguments)?;
-        if let Some(up) = up {
-            up.done()?;
-        }
-        weight.done()
+        self.launch(kernel, [blocks(out.rows, tile.rows) * blocks(out.cols, tile.outputs), 1, 1], &arguments)
     }
 
     /// The rows as 8-bit integers where the weight is of these, as 8-bit floats where products of them were asked for and the

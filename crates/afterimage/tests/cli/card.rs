@@ -172,6 +172,31 @@ fn auto_takes_the_processor_where_the_card_cannot_be_used() {
 }
 
 #[test]
+fn less_memory_is_less_speed_and_the_same_picture_or_a_refusal() {
+    for machine in [Machine::new(), Machine::with_cublaslt(&[])] {
+        let on_card = ["--device", "cuda"];
+        machine.vary("", "all.png", &on_card).succeeded();
+        let peak = || machine.report().cards[0].peak_bytes;
+        let (all, most) = (machine.picture("all.png"), peak());
+        let (mut refused, mut least) = (0, most);
+        // Half a gibibyte stays free, and the library has some for itself.
+        for memory in (530..670).step_by(7) {
+            let outcome = machine.vary(&format!("memory={memory}MiB"), "less.png", &on_card);
+            if outcome.code == Some(0) {
+                assert_eq!(machine.picture("less.png"), all, "{memory} MiB");
+                assert!(peak() <= (memory - 512) << 20, "{memory} MiB: {}", peak());
+                least = least.min(peak());
+            } else {
+                outcome.refused(&["of memory"]);
+                refused += 1;
+            }
+        }
+        // Encoders are not kept where there is no room for them beside the rest.
+        assert!(refused > 0 && least + (3 << 20) < most, "{refused} refused, {least} of {most}");
+    }
+}
+
+#[test]
 fn failures_of_the_card_are_told() {
     let machine = Machine::new();
     let on_card = ["--device", "cuda"];

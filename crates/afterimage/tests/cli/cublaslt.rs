@@ -79,8 +79,8 @@ fn what_is_wrong_with_it_stops_nobody() {
     assert_eq!(examined(&machine, nothing, &[])["self_test"]["struck"], Value::Array(Vec::new()));
     sound(&machine, nothing, false);
     // It cannot begin.
-    let card = examined(&machine, "fail=cublasLtCreate:1@1..", &[]);
-    assert_eq!(card["cublaslt"], "not used: cublasLtCreate: CUBLAS_STATUS_NOT_INITIALIZED (1)");
+    let card = examined(&machine, "fail=cublasLtCreate:3@1..", &[]);
+    assert_eq!(card["cublaslt"], "not used: cublasLtCreate: CUBLAS_STATUS_ALLOC_FAILED (3)");
     // Another release, or a damaged file.
     let other = Machine::with_cublaslt(&["cublasLtMatmulAlgoGetHeuristic"]);
     let card = examined(&other, "", &[]);
