@@ -169,6 +169,8 @@ export async function chooseModel(page, ending) {
 export async function chooseExample(page, dialect, language) {
   await page.locator(`.code input[name="dialect"][value="${dialect}"]`).check({ force: true });
   await page.locator(`.code input[name="language"][value="${language}"]`).check({ force: true });
+  // What was typed a moment ago is drawn with the next frames.
+  await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
   const code = page.locator(`.code code[data-dialect="${dialect}"][data-language="${language}"]`);
   return (await code.count()) === 0 ? null : code.textContent();
 }
