@@ -11,7 +11,7 @@ const DIALECTS = ["wavespeed", "fal", "openai"];
 /** The example, as soon as it has what was set, or as it is after two seconds. */
 async function exampleWith(page, dialect, language, wanted) {
   let code = "";
-  for (const end = Date.now() + 2000; Date.now() < end; ) {
+  for (const end = Date.now() + 2000; Date.now() < end;) {
     code = await chooseExample(page, dialect, language);
     if (wanted.test(code)) break;
   }
