@@ -9,6 +9,7 @@
 # into ten minutes is cut or left out. The last line says which failed.
 #
 #   doctor-*.json    every kernel against the processor, for each arithmetic
+#   cublaslt.txt     NVIDIA's library for products: its version, and what it is asked for
 #   variants.json    every kernel against numpy in f64, and what each takes on small operands
 #   tiles.json       FLUX's products and attention: the committed tiles, and others where there is Triton
 #   sanitizer-*.txt  the same under memcheck and racecheck
@@ -35,15 +36,14 @@ failed=()
 python=${PYTHON:-python3}
 # Nothing that another run kept: kernels are tried.
 export XDG_CACHE_HOME=$work/cache
-# PyTorch's packages bring a cuBLASLt that no search path has.
-if [ -z "${AFTERIMAGE_CUBLASLT:-}" ]; then
-    AFTERIMAGE_CUBLASLT=$("$python" - <<'EOF' 2> /dev/null
+# PyTorch's packages bring a cuBLASLt in folders that no search path has: behind what is set.
+packages=$("$python" - <<'EOF' 2> /dev/null
 import importlib.util, pathlib
-folders = importlib.util.find_spec("nvidia").submodule_search_locations
-print(max((path for folder in folders for path in pathlib.Path(folder).glob("*/lib/libcublasLt.so.*")), key=lambda path: path.suffix))
+roots = importlib.util.find_spec("nvidia").submodule_search_locations
+print(":".join(sorted({str(path.parent) for root in roots for path in pathlib.Path(root).glob("*/lib/libcublasLt.so.*")}, reverse=True)))
 EOF
-    ) && export AFTERIMAGE_CUBLASLT || unset AFTERIMAGE_CUBLASLT
-fi
+) || packages=
+if [ -n "$packages" ]; then export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$packages; fi
 # Seconds for all of it.
 readonly BUDGET=590
 
@@ -69,6 +69,15 @@ part() {
 
 part card.txt 20 sh -c 'nvidia-smi || true; nproc; uname -sr'
 for dtype in f32 bf16 fp8 int8; do part "doctor-$dtype.json" 60 "$program" doctor --dtype "$dtype" --json; done
+
+# The library that serves before our own kernels: one that is there and does nothing would make `bench-own-*` the same as `bench-*`.
+part cublaslt.txt 20 "$python" - "$out/doctor-bf16.json" <<'EOF'
+import json, sys
+card = json.load(open(sys.argv[1]))["cards"][0]
+served = [name for name in card["self_test"]["passed"] if name.startswith("cublaslt.")]
+print(card["cublaslt"], *served, sep="\n")
+sys.exit(0 if served or not card["cublaslt"][0].isdigit() else "cuBLASLt is there and serves nothing")
+EOF
 
 part variants.json 120 "$python" bench/gpu/variants_f64.py ${check:+--check}
 part tiles.json 180 "$python" bench/gpu/tiles.py ${check:+--check}

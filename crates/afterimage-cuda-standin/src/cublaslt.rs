@@ -60,8 +60,11 @@ struct SupportedProduct {
 impl SupportedProduct {
     /// What an algorithm for it begins with.
     fn mark(&self) -> u64 {
+        let types = [self.weight.number, self.x.number, self.out.number].map(|number| number as u64);
+        let kinds = [u64::from(self.bias.is_some()), types[0], types[1], types[2]];
         let sizes = [self.weight.rows, self.weight.cols, self.x.cols, self.x.stride as u64, self.out.stride as u64];
-        sizes.iter().fold(MARK ^ u64::from(self.gelu), |mark, size| mark.rotate_left(7) ^ size)
+        let sizes = sizes.into_iter().chain(kinds);
+        sizes.fold(MARK ^ u64::from(self.gelu), |mark, size| mark.rotate_left(7) ^ size)
     }
 
     /// As a launch of the twin of our own products.
@@ -184,6 +187,9 @@ impl StandInDriver {
         };
         let wished = |number: i32, default: i64| wishes.get(&number).copied().unwrap_or(default);
         let supported = self.supported(card, call)?;
+        if wished(3, 7) != 2 {
+            return Err(not_supported("parts of sums that are added in fewer bits than f32"));
+        }
         let workspace = if wished(1, 0) as u64 >= WORKSPACE { WORKSPACE } else { 0 };
         // Whoever does not say that addresses are multiples of 16 alone gets what wants 256.
         let alignment = [5, 6, 7, 8].map(|number| wished(number, 256)).into_iter().max().unwrap_or(256);

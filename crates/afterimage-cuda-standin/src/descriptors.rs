@@ -10,7 +10,7 @@ pub(crate) const INVALID: StandInStatus = StandInStatus(7);
 const ATTRIBUTES: [(i32, usize); 11] =
     [(3, 4), (4, 4), (7, 4), (8, 8), (17, 8), (18, 8), (25, 1), (26, 4), (31, 4), (32, 4), (2, 4)];
 /// `CUBLASLT_MATMUL_PREF_…`: workspace, alignments.
-const PREFERENCES: [(i32, usize); 5] = [(1, 8), (5, 4), (6, 4), (7, 4), (8, 4)];
+const PREFERENCES: [(i32, usize); 6] = [(1, 8), (3, 4), (5, 4), (6, 4), (7, 4), (8, 4)];
 
 /// The host passed something that the library refuses.
 pub(crate) fn invalid(message: impl Into<String>) -> Fault {

@@ -85,11 +85,11 @@ impl<'a> LaunchFrame<'a> {
         }
     }
 
-    /// The type of numbers that a pointer points at.
-    pub(crate) fn number(&self, name: &str) -> Result<StandInNumber, Fault> {
+    /// The type of a vector's numbers: f32, unless the table says otherwise.
+    pub(crate) fn vector_number(&self, name: &str) -> StandInNumber {
         let kind = self.launch.variant.params.iter().find(|(parameter, _)| parameter == name);
         let kind = kind.and_then(|(_, kind)| StandInNumber::of(kind.trim_start_matches('*')));
-        kind.ok_or_else(|| Fault::invalid(format!("{name}: the table has no type of numbers for it")))
+        kind.unwrap_or(StandInNumber::F32)
     }
 
     /// An address that must be one.

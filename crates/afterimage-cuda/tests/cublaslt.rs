@@ -15,7 +15,11 @@ mod support;
 fn card(arithmetic: Arithmetic) -> Cuda {
     let open = || Cuda::open(0, CudaOptions { arithmetic, ..CudaOptions::default() });
     support::on_the_stand_in(true, || open().is_ok());
-    open().unwrap()
+    let device = open().unwrap();
+    // What was not tried is not asked for.
+    let tested = device.self_test().unwrap();
+    assert!(tested.struck.is_empty() && tested.missing.is_empty(), "{arithmetic:?}: {tested:?}");
+    device
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub(crate) fn open(number: usize, dtype: DtypeChoice) -> Result<Cuda> {
 fn tried(cuda: &Cuda) -> Result<SelfTest> {
     let test = cuda.self_test()?;
     if test.struck.is_empty() && test.missing.is_empty() {
-        kept_self_tests::keep(cuda, test.passed.len());
+        kept_self_tests::keep(cuda, &test);
     } else {
         kept_self_tests::forget(cuda);
     }

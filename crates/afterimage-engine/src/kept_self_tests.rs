@@ -4,7 +4,7 @@
 //! A file holds its whole key, so that one of another card, driver or program is none. Whatever is odd about it, that it is damaged or
 //! somebody else's, makes it none as well: the kernels are tried.
 
-use afterimage_cuda::Cuda;
+use afterimage_cuda::{Cuda, SelfTest};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -21,16 +21,22 @@ struct KeptSelfTest {
     key: String,
     /// Kernels that gave the right numbers; all did.
     passed: usize,
+    /// Products of NVIDIA's library among them: others are not asked for.
+    #[serde(default)]
+    library: Vec<String>,
 }
 
 /// Whether every kernel of this card was tried before and gave the right numbers, and how many they were.
 pub(crate) fn find(cuda: &Cuda) -> Option<usize> {
-    read(&path(&folder()?, &cuda.kernels_key()), &cuda.kernels_key())
+    let kept = read(&path(&folder()?, &cuda.kernels_key()), &cuda.kernels_key())?;
+    cuda.trust_library(kept.library.iter().map(String::as_str));
+    Some(kept.passed)
 }
 
-/// Keeps that all `passed` kernels gave the right numbers. Where there is no place for it, they are tried again.
-pub(crate) fn keep(cuda: &Cuda, passed: usize) {
-    let kept = KeptSelfTest { key: cuda.kernels_key(), passed };
+/// Keeps that all kernels gave the right numbers. Where there is no place for it, they are tried again.
+pub(crate) fn keep(cuda: &Cuda, test: &SelfTest) {
+    let library = test.library_products().map(str::to_owned).collect();
+    let kept = KeptSelfTest { key: cuda.kernels_key(), passed: test.passed.len(), library };
     let Some(folder) = folder() else { return };
     if let Err(error) = write(&folder, &kept) {
         tracing::debug!(%error, folder = %folder.display(), "the self-test is not kept");
@@ -63,12 +69,12 @@ fn path(folder: &Path, key: &str) -> PathBuf {
     folder.join(name + ".json")
 }
 
-fn read(path: &Path, key: &str) -> Option<usize> {
+fn read(path: &Path, key: &str) -> Option<KeptSelfTest> {
     let file = File::open(path).ok().filter(is_ours)?;
     let mut text = String::new();
     file.take(MAX_BYTES).read_to_string(&mut text).ok()?;
     let kept: KeptSelfTest = serde_json::from_str(&text).ok()?;
-    (kept.key == key && kept.passed > 0).then_some(kept.passed)
+    (kept.key == key && kept.passed > 0).then_some(kept)
 }
 
 /// Whether nobody else can have written it.
@@ -110,11 +116,15 @@ mod tests {
     #[test]
     fn what_is_damaged_or_of_another_is_none() {
         let folder = tempfile::tempdir().unwrap();
-        let kept = KeptSelfTest { key: "card 1, driver 13000".to_owned(), passed: 93 };
+        let kept = KeptSelfTest {
+            key: "card 1, driver 13000".to_owned(),
+            passed: 93,
+            library: vec!["cublaslt.bf16.bf16.store".to_owned()],
+        };
         write(folder.path(), &kept).unwrap();
         let file = path(folder.path(), &kept.key);
         let found = || read(&file, &kept.key);
-        assert_eq!(found(), Some(93));
+        assert_eq!(found().as_ref(), Some(&kept));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left of writing");
         let whole = fs::read_to_string(&file).unwrap();
         for damaged in
@@ -124,7 +134,7 @@ mod tests {
             assert_eq!(found(), None, "{damaged}");
         }
         fs::write(&file, &whole).unwrap();
-        assert_eq!((found(), read(&file, "another")), (Some(93), None));
+        assert_eq!((found().as_ref(), read(&file, "another")), (Some(&kept), None));
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;

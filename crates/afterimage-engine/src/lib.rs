@@ -33,6 +33,7 @@ pub mod tokenizers;
 pub mod weights;
 
 #[cfg(feature = "gpu")]
+pub use afterimage_cuda::SelfTest;
 pub use cards::{CardsReport, ExaminedCard, examine_cards};
 pub use devices::usable_cards;
 pub use engine::Engine;

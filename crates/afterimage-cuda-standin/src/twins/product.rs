@@ -53,7 +53,8 @@ pub(super) fn run(
         adapter = Some((low, frame.weight(up)?));
     }
     let vector = AddressExtent::vector(outputs);
-    let bias = if frame.flag("has_bias")? { Some(frame.read("bias", frame.number("bias")?, vector)?) } else { None };
+    let bias =
+        if frame.flag("has_bias")? { Some(frame.read("bias", frame.vector_number("bias"), vector)?) } else { None };
 
     let target = matrix(frame, "rows", "outputs", "out_stride")?;
     let gate;

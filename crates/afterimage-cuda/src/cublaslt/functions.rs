@@ -65,8 +65,15 @@ pub(super) enum FoundLibrary {
     Missing,
     /// One that cannot be used, and why.
     Unusable(String),
-    /// Its functions and its version: 130100 is 13.1.0.
-    Usable(CublasLtFunctions, usize),
+    /// The functions of each that is installed, the newest first: one may be too new for the driver.
+    Usable(Vec<CublasLtRelease>),
+}
+
+/// One release of the library.
+pub(super) struct CublasLtRelease {
+    pub functions: CublasLtFunctions,
+    /// 130100 is 13.1.0.
+    pub version: usize,
 }
 
 impl FoundLibrary {
@@ -88,32 +95,40 @@ impl CublasLtFunctions {
         if let Some(name) = &wanted {
             names = vec![name.clone()];
         }
-        let mut problem = String::new();
+        let (mut found, mut missing, mut unusable) = (Vec::<CublasLtRelease>::new(), None, None);
         for name in names {
             // SAFETY: loading the library runs its initialisers, which is what whoever installed it wants.
             match unsafe { Library::new(&name) } {
-                Ok(library) => return Self::usable(library),
-                Err(error) => problem = reason(&error),
+                Err(error) => missing = Some(reason(&error)),
+                Ok(library) => match Self::usable(library) {
+                    Err(problem) => unusable = Some(problem),
+                    // The name without a number is one of the others, as a rule.
+                    Ok(release) if found.iter().all(|other| other.version != release.version) => found.push(release),
+                    Ok(_) => {}
+                },
             }
         }
         // A library that somebody named has to be there; one that nobody asked for need not.
-        if wanted.is_some() { FoundLibrary::Unusable(format!("{VARIABLE}: {problem}")) } else { FoundLibrary::Missing }
+        match (unusable, missing.filter(|_| wanted.is_some())) {
+            _ if !found.is_empty() => FoundLibrary::Usable(found),
+            (Some(problem), _) => FoundLibrary::Unusable(problem),
+            (None, Some(problem)) => FoundLibrary::Unusable(format!("{VARIABLE}: {problem}")),
+            (None, None) => FoundLibrary::Missing,
+        }
     }
 
-    fn usable(library: Library) -> FoundLibrary {
+    /// What a library has to have.
+    fn usable(library: Library) -> Result<CublasLtRelease, String> {
         // SAFETY: the function of this name has this signature.
         let version = unsafe { library.get::<unsafe extern "C" fn() -> usize>(b"cublasLtGetVersion\0") };
         // SAFETY: may be called at any time.
-        let Ok(version) = version.map(|version| unsafe { version() }) else {
-            return FoundLibrary::Unusable("the library has no cublasLtGetVersion".to_owned());
-        };
+        let version = version.map(|version| unsafe { version() });
+        let version = version.map_err(|_| "the library has no cublasLtGetVersion".to_owned())?;
         if version < LEAST_VERSION {
-            return FoundLibrary::Unusable(format!("release {}, expected 12.0 or newer", shown(version)));
+            return Err(format!("release {}, expected 12.0 or newer", shown(version)));
         }
-        match Self::find(library) {
-            Ok(functions) => FoundLibrary::Usable(functions, version),
-            Err(name) => FoundLibrary::Unusable(format!("the library has no {name}")),
-        }
+        let functions = Self::find(library).map_err(|name| format!("the library has no {name}"))?;
+        Ok(CublasLtRelease { functions, version })
     }
 }
 

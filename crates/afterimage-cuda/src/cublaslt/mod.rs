@@ -19,13 +19,14 @@ pub(crate) use product::{LibraryAddresses, LibraryFinish, LibraryOperands, Libra
 use crate::buffer::NumberType;
 use crate::driver::{Address, CudaContext, CudaStream, DriverError, Handle};
 use crate::times::KernelTimes;
-use functions::{CublasLtFunctions, FoundLibrary, shown};
+use functions::{CublasLtFunctions, CublasLtRelease, FoundLibrary, shown};
 use plan::{LibraryFailure, ProductPlan};
 use product::{KINDS, NAMES};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Bytes that algorithms may work in: what NVIDIA recommends for Hopper and newer (cuBLAS reference, `cublasSetWorkspace`), and a
 /// little for older cards.
@@ -37,6 +38,21 @@ const SCRATCH: usize = 32 << 20;
 
 /// Plans that are kept: sizes of pictures come and go.
 const MOST_PLANS: usize = 1024;
+
+/// The first release with scales for rows (its headers: `CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F`).
+const LEAST_WITH_ROW_SCALES: usize = 120_900;
+
+/// What a self-test is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum LibraryTrial {
+    /// There is none.
+    #[default]
+    Over,
+    /// Our own kernels: the library is asked for nothing.
+    OfOurOwn,
+    /// The library: it is asked for everything.
+    OfTheLibrary,
+}
 
 /// The library on a card.
 pub(crate) struct CublasLt {
@@ -54,8 +70,11 @@ pub(crate) struct CublasLt {
     struck: [OnceLock<String>; KINDS],
     /// Asked for since somebody asked.
     launched: [AtomicBool; KINDS],
-    /// Nothing is asked for, so that our own kernels serve: while they are tested.
-    rests: AtomicBool,
+    /// Kinds whose numbers were right in a self-test: no other is asked for.
+    trusted: [AtomicBool; KINDS],
+    trial: Mutex<LibraryTrial>,
+    /// Held while `scratch` is in use.
+    gated: Mutex<()>,
 }
 
 // SAFETY: the library's functions may be called from any thread with any handle (cuBLAS reference, "Thread safety"); plans, which
@@ -74,22 +93,37 @@ impl CublasLt {
         stream: &Arc<CudaStream>,
         capability: (u32, u32),
     ) -> Result<Result<Self, String>, DriverError> {
-        let (functions, version) = match FoundLibrary::get() {
-            FoundLibrary::Usable(functions, version) => (functions, *version),
+        let releases = match FoundLibrary::get() {
+            FoundLibrary::Usable(releases) => releases,
             FoundLibrary::Unwanted => return Ok(Err("turned off".to_owned())),
             FoundLibrary::Missing => return Ok(Err("not found".to_owned())),
             FoundLibrary::Unusable(problem) => return Ok(Err(format!("not used: {problem}"))),
         };
-        let mut handle = null_mut();
-        // SAFETY: writes one handle, given back by `drop`.
-        let status = stream.with_handle(|_| unsafe { (functions.create)(&raw mut handle) })?;
-        if let Err(problem) = LibraryFailure::check("cublasLtCreate", status) {
-            return Ok(Err(format!("not used: {problem}")));
+        let mut problem = String::new();
+        for release in releases {
+            let mut handle = null_mut();
+            // SAFETY: writes one handle, given back by `drop`.
+            let status = stream.with_handle(|_| unsafe { (release.functions.create)(&raw mut handle) })?;
+            match LibraryFailure::check("cublasLtCreate", status) {
+                Ok(()) => return Self::with_room(release, handle, context, stream, capability),
+                Err(failure) => problem = format!("not used: {failure}"),
+            }
         }
+        Ok(Err(problem))
+    }
+
+    /// A handle with memory to work in. A card that has none left works without the library.
+    fn with_room(
+        release: &'static CublasLtRelease,
+        handle: Handle,
+        context: &Arc<CudaContext>,
+        stream: &Arc<CudaStream>,
+        capability: (u32, u32),
+    ) -> Result<Result<Self, String>, DriverError> {
         let workspace_bytes = if capability >= (9, 0) { WORKSPACE_FROM_9 } else { WORKSPACE_BEFORE };
         let mut library = Self {
-            functions,
-            version,
+            functions: &release.functions,
+            version: release.version,
             handle,
             workspace: 0,
             workspace_bytes,
@@ -99,10 +133,19 @@ impl CublasLt {
             plans: Mutex::default(),
             struck: [const { OnceLock::new() }; KINDS],
             launched: [const { AtomicBool::new(false) }; KINDS],
-            rests: AtomicBool::new(false),
+            trusted: [const { AtomicBool::new(false) }; KINDS],
+            trial: Mutex::default(),
+            gated: Mutex::default(),
         };
-        library.workspace = context.allocate(workspace_bytes)?;
-        library.scratch = context.allocate(SCRATCH)?;
+        for (own, bytes) in [(&mut library.workspace, workspace_bytes), (&mut library.scratch, SCRATCH)] {
+            match context.allocate(bytes) {
+                Ok(address) => *own = address,
+                Err(error) if error.is_out_of_memory() => {
+                    return Ok(Err("not used: the card has no memory left for it".to_owned()));
+                }
+                Err(error) => return Err(error),
+            }
+        }
         Ok(Ok(library))
     }
 
@@ -124,14 +167,39 @@ impl CublasLt {
         (self.scratch, if rows > TOGETHER { rows / TOGETHER * TOGETHER } else { rows })
     }
 
-    /// Leaves everything to our own kernels, or no more.
-    pub fn rest(&self, rests: bool) {
-        self.rests.store(rests, Ordering::Relaxed);
+    /// Whether it multiplies rows of 8-bit floats with a scale each.
+    pub fn has_row_scales(&self) -> bool {
+        self.version >= LEAST_WITH_ROW_SCALES
+    }
+
+    /// What is tried.
+    pub fn set_trial(&self, trial: LibraryTrial) {
+        *self.trial.lock().unwrap_or_else(PoisonError::into_inner) = trial;
+    }
+
+    /// Products of these names gave the right numbers, here or when it was kept.
+    pub fn trust<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
+        for name in names {
+            if let Some(kind) = NAMES.iter().position(|other| *other == name) {
+                self.trusted[kind].store(true, Ordering::Relaxed);
+            }
+        }
     }
 
     /// Whether a product of this kind may be asked for.
     pub fn serves(&self, product: &LibraryProduct) -> bool {
-        !self.rests.load(Ordering::Relaxed) && self.struck[product.kind()].get().is_none()
+        let kind = product.kind();
+        let is_wanted = match *self.trial.lock().unwrap_or_else(PoisonError::into_inner) {
+            LibraryTrial::Over => self.trusted[kind].load(Ordering::Relaxed),
+            LibraryTrial::OfTheLibrary => true,
+            LibraryTrial::OfOurOwn => false,
+        };
+        is_wanted && self.struck[kind].get().is_none()
+    }
+
+    /// Keeps others from using [`CublasLt::scratch`] until the answer is dropped.
+    pub fn alone(&self) -> MutexGuard<'_, ()> {
+        self.gated.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks for a product after everything before; `false` when the library does not do it, and nothing was asked for.
@@ -154,9 +222,21 @@ impl CublasLt {
         if plans.len() >= MOST_PLANS && !plans.contains_key(product) {
             plans.clear();
         }
-        let plan = plans.entry(*product).or_insert_with(|| self.plan(product, addresses));
-        let Some(plan) = plan else { return Ok(false) };
         let kind = product.kind();
+        let plan = match plans.entry(*product) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => match self.plan(product, addresses)? {
+                Ok(plan) => unknown.insert(Some(plan)),
+                Err(failure) if failure.is_not_supported() => unknown.insert(None),
+                // The moment's: asked again at the next time.
+                Err(failure) if failure.is_want_of_memory() => return Ok(false),
+                Err(failure) => {
+                    self.strike_kind(kind, &failure.to_string());
+                    return Ok(false);
+                }
+            },
+        };
+        let Some(plan) = plan else { return Ok(false) };
         let mut outcome = Ok(());
         times.note((&self.context, &self.stream), NAMES[kind], || {
             outcome = self.stream.with_handle(|stream| {
@@ -168,27 +248,39 @@ impl CublasLt {
         match outcome {
             Ok(()) => self.launched[kind].store(true, Ordering::Relaxed),
             // What is wrong with the card itself, the driver tells when our own kernel is launched in its place.
-            Err(problem) => self.strike_kind(kind, problem.to_string()),
+            Err(problem) => self.strike_kind(kind, &problem.to_string()),
         }
         Ok(outcome.is_ok())
     }
 
-    /// The plan for a product; none where the library does not do it, which is no fault.
-    fn plan(&self, product: &LibraryProduct, addresses: &LibraryAddresses) -> Option<ProductPlan> {
-        let plan = || ProductPlan::new(self.functions, self.handle, product, addresses, self.workspace_bytes).ok();
+    /// The plan for a product. That the library does not do it is no fault.
+    fn plan(
+        &self,
+        product: &LibraryProduct,
+        addresses: &LibraryAddresses,
+    ) -> Result<Result<ProductPlan, LibraryFailure>, DriverError> {
+        let plan = || ProductPlan::new(self.functions, self.handle, product, addresses, self.workspace_bytes);
         // The library asks the driver about the current context.
-        self.stream.with_handle(|_| plan()).ok().flatten()
+        self.stream.with_handle(|_| plan())
     }
 
-    fn strike_kind(&self, kind: usize, problem: String) {
+    fn strike_kind(&self, kind: usize, problem: &str) {
         // The first reason stays.
-        let _ = self.struck[kind].set(problem);
+        if self.struck[kind].set(problem.to_owned()).is_ok() {
+            let product = NAMES[kind];
+            tracing::warn!(
+                device = self.context.device(),
+                product,
+                problem,
+                "cuBLASLt is not asked for such products any more"
+            );
+        }
     }
 
     /// Nobody asks for products of this name any more; whether there is such a name.
     pub fn strike(&self, name: &str, problem: &str) -> bool {
         let kind = NAMES.iter().position(|other| *other == name);
-        kind.inspect(|kind| self.strike_kind(*kind, problem.to_owned())).is_some()
+        kind.inspect(|kind| self.strike_kind(*kind, problem)).is_some()
     }
 
     /// What is struck, and why.

@@ -36,7 +36,14 @@ const GELU: c_int = 32;
 
 /// `CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES`, `…_MIN_ALIGNMENT_A_BYTES` and those of B, C, D.
 const WORKSPACE: c_int = 1;
+/// `…_REDUCTION_SCHEME_MASK`, and `CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE`: parts of a sum are added in f32, never in bf16.
+const REDUCTION: c_int = 3;
+const IN_F32: u32 = 2;
 const ALIGNMENTS: [c_int; 4] = [5, 6, 7, 8];
+
+/// `CUBLAS_STATUS_ALLOC_FAILED`, `…_NOT_SUPPORTED`
+const ALLOC_FAILED: c_int = 3;
+const NOT_SUPPORTED: c_int = 15;
 
 /// One product as the library knows it.
 pub(super) struct ProductPlan {
@@ -64,6 +71,18 @@ impl LibraryFailure {
     /// Success, or what `function` answered.
     pub fn check(function: &'static str, status: c_int) -> Result<(), Self> {
         if status == 0 { Ok(()) } else { Err(Self { function, status }) }
+    }
+}
+
+impl LibraryFailure {
+    /// Whether the library has nothing for what was asked.
+    pub fn is_not_supported(&self) -> bool {
+        self.status == NOT_SUPPORTED
+    }
+
+    /// Whether there was no room for what it needs.
+    pub fn is_want_of_memory(&self) -> bool {
+        self.status == ALLOC_FAILED
     }
 }
 
@@ -171,8 +190,9 @@ impl ProductPlan {
             let status = unsafe { (functions.set_preference)(preference, attribute, from, bytes) };
             LibraryFailure::check("cublasLtMatmulPreferenceSetAttribute", status)
         };
-        let (bytes, alignment) = (workspace as u64, ALIGNMENT as u32);
+        let (bytes, alignment, reduction) = (workspace as u64, ALIGNMENT as u32, IN_F32);
         let mut outcome = prefer(WORKSPACE, (&raw const bytes).cast(), size_of::<u64>());
+        outcome = outcome.and_then(|()| prefer(REDUCTION, (&raw const reduction).cast(), size_of::<u32>()));
         for attribute in ALIGNMENTS {
             outcome = outcome.and_then(|()| prefer(attribute, (&raw const alignment).cast(), size_of::<u32>()));
         }
@@ -198,8 +218,7 @@ impl ProductPlan {
         // SAFETY: made above, used no more.
         unsafe { (functions.destroy_preference)(preference) };
         outcome?;
-        // `CUBLAS_STATUS_NOT_SUPPORTED`
-        let status = if count < 1 || chosen.workspace > workspace { 15 } else { chosen.status };
+        let status = if count < 1 || chosen.workspace > workspace { NOT_SUPPORTED } else { chosen.status };
         LibraryFailure::check("cublasLtMatmulAlgoGetHeuristic", status)?;
         (self.algorithm, self.workspace) = (chosen.algorithm, chosen.workspace);
         Ok(())

@@ -3,9 +3,9 @@
 use super::numbers::CudaQuantised;
 use super::product::FEW;
 use crate::buffer::{BufferPlace, CudaBuffer, NumberType, vector};
-use crate::cublaslt::{LibraryAddresses, LibraryFinish, LibraryOperands, LibraryProduct};
+use crate::cublaslt::{CublasLt, LibraryAddresses, LibraryFinish, LibraryOperands, LibraryProduct};
 use crate::cuda::Cuda;
-use crate::failure::CardFailure;
+use crate::failure::{CardFailure, is_out_of_memory};
 use crate::weight::{CudaWeight, WeightKind, WeightParts};
 use afterimage_core::Result;
 use afterimage_device::{Combine, Dense, Finish, View};
@@ -28,7 +28,7 @@ impl Cuda {
         }
         let (operands, x) = match (layer.weight.layout.kind, eight) {
             (WeightKind::Bf16, None) if x.number == NumberType::Bf16 => (LibraryOperands::Bf16, x),
-            (WeightKind::F8, Some(rows)) => {
+            (WeightKind::F8, Some(rows)) if self.library.as_ref().is_some_and(CublasLt::has_row_scales) => {
                 (LibraryOperands::F8, BufferPlace { address: rows.values.address(), stride: x.cols, ..x })
             }
             _ => return Ok(false),
@@ -60,12 +60,13 @@ impl Cuda {
         out: BufferPlace,
         addresses: LibraryAddresses,
     ) -> Result<bool> {
-        let Some((scratch, at_once)) = self.library.as_ref().map(|library| library.scratch(out.cols)) else {
-            return Ok(false);
-        };
+        let Some(library) = &self.library else { return Ok(false) };
+        let (scratch, at_once) = library.scratch(out.cols);
         if out.rows > at_once {
             return Ok(false);
         }
+        // Until all that uses the room is asked for, in order.
+        let _alone = library.alone();
         let product = BufferPlace { address: scratch, number: NumberType::Bf16, stride: out.cols, ..out };
         let wanted = x.library_product(operands, &product, LibraryFinish::Store, layer.bias.is_some());
         if !self.ask_library(&wanted, layer.bias, LibraryAddresses { out: scratch, ..addresses })? {
@@ -123,7 +124,12 @@ impl Cuda {
             let to = BufferPlace { address: memory.address(), number: NumberType::Bf16, ..all };
             self.copy_places(all, to)?;
             Ok(memory)
-        })?;
+        });
+        let rounded = match rounded {
+            // Our own kernel needs no copy.
+            Err(error) if is_out_of_memory(&error) => None,
+            other => other?,
+        };
         Ok(rounded.map(|address| address + (view.offset * NumberType::Bf16.bytes()) as u64))
     }
 }

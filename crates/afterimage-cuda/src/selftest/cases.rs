@@ -1,6 +1,6 @@
 //! Operations on small operands, such that together they need every kernel.
 
-use super::operands::{OperandShape, noise, read, rows_of_integers, vector, weight};
+use super::operands::{OperandShape, eight_bit_rows, eight_bit_weight, noise, read, rows_of_integers, vector, weight};
 use afterimage_core::Result;
 use afterimage_device::{
     Activation, Attention, AttentionBias, Combine, Convolution, Dense, Device, Finish, GroupNorm, HeadNorm, LowRank,
@@ -31,6 +31,10 @@ enum TestedOperation {
     Gather(Element),
     /// Rows, how the weight is stored, the finish, rank of an adapter.
     Product(usize, Element, usize, usize),
+    /// As `Product`, of rows of 8-bit floats with factors that differ, and such a weight: nothing is rounded on the way in.
+    EightBitProduct(usize, usize),
+    /// As `Product`, of floats whose sums are long.
+    DeepProduct(usize),
     /// As `Product`, of rows that were rounded to integers and a weight of such rows.
     IntegerProduct(usize, usize, usize),
     /// Heads, their width, the bias.
@@ -85,6 +89,11 @@ pub(super) fn cases(exact: bool, integers: bool) -> Vec<SelfTestCase> {
             both(TestedOperation::Product(70, element, (number + 2) % 4, 24), x, out, false);
         }
     }
+    if !exact {
+        for &(x, out) in pairs {
+            both(TestedOperation::EightBitProduct(150, 3), x, out, false);
+        }
+    }
     if integers {
         for &(x, out) in pairs {
             both(TestedOperation::IntegerProduct(5, 3, 0), x, out, false);
@@ -119,12 +128,13 @@ const STORE_WITHOUT_BIAS: usize = 4;
 /// Products that NVIDIA's library may do: of every kind of weight that it takes, with every finish.
 pub(super) fn library_cases() -> Vec<SelfTestCase> {
     let mut cases = Vec::new();
-    for element in [Element::F32, Element::F8E4M3] {
+    let of_finish = |finish| {
+        let of_floats = TestedOperation::Product(150, Element::F32, finish, 0);
+        [of_floats, TestedOperation::DeepProduct(finish), TestedOperation::EightBitProduct(150, finish)]
+    };
+    for operation in (0..=STORE_WITHOUT_BIAS).flat_map(of_finish) {
         for out in [Precision::Working, Precision::Exact] {
-            for finish in 0..=STORE_WITHOUT_BIAS {
-                let operation = TestedOperation::Product(150, element, finish, 0);
-                cases.push(SelfTestCase { operation, x: Precision::Working, out, is_aligned: true, is_exact: false });
-            }
+            cases.push(SelfTestCase { operation, x: Precision::Working, out, is_aligned: true, is_exact: false });
         }
     }
     cases
@@ -146,6 +156,18 @@ impl SelfTestCase {
                 let x = from.buffer(device, self.x, 1)?;
                 let weight = weight(device, element, self.outputs(rows).cols, from.cols, 3)?;
                 self.product(device, (&x, from), &weight, finish, rank)
+            }
+            TestedOperation::DeepProduct(finish) => {
+                let from = self.shape(64, 4096);
+                let x = from.buffer(device, self.x, 1)?;
+                let weight = weight(device, Element::F32, self.outputs(64).cols, from.cols, 3)?;
+                self.product(device, (&x, from), &weight, finish, 0)
+            }
+            TestedOperation::EightBitProduct(rows, finish) => {
+                let from = self.shape(rows, 288);
+                let x = eight_bit_rows(device, from, self.x, 1)?;
+                let weight = eight_bit_weight(device, self.outputs(rows).cols, from.cols, 3)?;
+                self.product(device, (&x, from), &weight, finish, 0)
             }
             TestedOperation::IntegerProduct(rows, finish, rank) => {
                 let from = self.shape(rows, 288);

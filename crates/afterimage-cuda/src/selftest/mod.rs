@@ -12,7 +12,7 @@
 mod cases;
 mod operands;
 
-use crate::cublaslt::CublasLt;
+use crate::cublaslt::{CublasLt, LibraryTrial};
 use crate::cuda::{Arithmetic, Cuda};
 use crate::failure::is_out_of_memory;
 use afterimage_core::{Error, Result};
@@ -27,6 +27,9 @@ const ROUNDED: f32 = 0.02;
 const EIGHT_BITS: f32 = 0.1;
 /// The same in f32: another order of sums.
 const EXACT: f32 = 1e-4;
+
+/// How names of the library's products begin.
+const LIBRARY: &str = "cublaslt.";
 
 /// What became of the kernels.
 #[derive(Clone, Debug, Default, serde::Serialize)]
@@ -56,6 +59,13 @@ struct Trial {
     missing: BTreeSet<String>,
 }
 
+impl SelfTest {
+    /// Products of NVIDIA's library that gave the right numbers.
+    pub fn library_products(&self) -> impl Iterator<Item = &'static str> {
+        self.passed.iter().copied().filter(|name| name.starts_with(LIBRARY))
+    }
+}
+
 impl Cuda {
     /// Tries every kernel; those that fail are struck. NVIDIA's library for products comes last, in their place.
     ///
@@ -65,15 +75,17 @@ impl Cuda {
         let mut trial = Trial::default();
         let oracle = Cpu::detect();
         let cases = cases(self.is_exact(), self.arithmetic == Arithmetic::Int8);
-        self.rest_library(true);
+        self.set_library_trial(LibraryTrial::OfOurOwn);
         for case in &cases {
             self.try_case(case, &case.run(&oracle)?, &mut trial)?;
         }
-        self.rest_library(false);
+        self.set_library_trial(LibraryTrial::OfTheLibrary);
         if let Some(library) = &self.library {
             for case in library_cases() {
                 self.try_case(&case, &case.run(&oracle)?, &mut trial)?;
             }
+            // What it had nothing for is not known to be right where it has something.
+            library.trust(trial.passed.iter().copied());
             // What it refused to do on the way.
             for (name, problem) in library.struck() {
                 if trial.struck.iter().all(|struck| struck.name != name) {
@@ -81,13 +93,22 @@ impl Cuda {
                 }
             }
         }
+        self.set_library_trial(LibraryTrial::Over);
         let Trial { passed, struck, missing } = trial;
         Ok(SelfTest { passed: passed.into_iter().collect(), struck, missing: missing.into_iter().collect() })
     }
 
-    fn rest_library(&self, rests: bool) {
+    fn set_library_trial(&self, trial: LibraryTrial) {
         if let Some(library) = &self.library {
-            library.rest(rests);
+            library.set_trial(trial);
+        }
+    }
+
+    /// Has NVIDIA's library asked for products of these names, which passed a self-test that was kept. Without one, or
+    /// [`Cuda::self_test`], it is asked for none.
+    pub fn trust_library<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
+        if let Some(library) = &self.library {
+            library.trust(names);
         }
     }
 

@@ -82,6 +82,53 @@ pub(super) fn weight<D: Device>(
     device.weight(&matrix.ok_or_else(|| Error::internal("a cut matrix"))?)
 }
 
+/// Numbers that 8-bit floats hold exactly, in −448..448, with the largest of them among every 16.
+fn eight_bit_noise(len: usize, seed: u32) -> Vec<f32> {
+    // Four significant bits, of which the first is there for all but the smallest.
+    let round = |value: f32| {
+        let step = (value.abs().max(1.0 / 64.0).log2().floor() - 3.0).exp2();
+        (value / step).round_ties_even() * step
+    };
+    let value = |(index, value): (usize, f32)| if index.is_multiple_of(16) { 448.0 } else { round(value * 447.0) };
+    noise(len, seed).into_iter().enumerate().map(value).collect()
+}
+
+/// Rows that are 8-bit floats times a factor each, which is a power of two: rounding them to such rows changes nothing.
+pub(super) fn eight_bit_rows<D: Device>(
+    device: &D,
+    shape: OperandShape,
+    precision: Precision,
+    seed: u32,
+) -> Result<D::Buffer> {
+    let mut values = vec![0.0; shape.len()];
+    let numbers = eight_bit_noise(shape.rows * shape.cols, seed);
+    for (row, numbers) in numbers.chunks_exact(shape.cols).enumerate() {
+        // 2⁻¹⁰, 2⁻⁹ or 2⁻⁸.
+        let factor = (row as f32 % 3.0 - 10.0).exp2();
+        let start = shape.gap + row * (shape.cols + shape.gap);
+        for (place, number) in values[start..].iter_mut().zip(numbers) {
+            *place = number * factor;
+        }
+    }
+    let mut buffer = device.allocate(values.len(), precision)?;
+    device.write(&values, ViewMut::new(&mut buffer, 1, values.len()))?;
+    Ok(buffer)
+}
+
+/// A weight of 8-bit floats of which the rows have different factors.
+pub(super) fn eight_bit_weight<D: Device>(device: &D, rows: usize, cols: usize, seed: u32) -> Result<D::Weight> {
+    let bytes: Vec<u8> = eight_bit_noise(rows * cols, seed).into_iter().map(afterimage_tensors::to_e4m3).collect();
+    let whole = Matrix::new(SharedBytes::new(bytes), Element::F8E4M3, rows, cols);
+    let whole = whole.ok_or_else(|| Error::internal("a cut matrix"))?;
+    let part = |first: usize, rows: usize, factor: f32| whole.row_range(first..first + rows).scaled(factor);
+    let third = rows / 3;
+    let parts = [(0, third, 0.5), (third, third, 2.0), (2 * third, rows - 2 * third, 1.0)];
+    // Such that a sum of products is about as large as what is added to it.
+    let parts = parts.map(|(first, rows, factor)| part(first, rows, factor / 2048.0));
+    let weight = Matrix::stack(&parts).ok_or_else(|| Error::internal("a stack of nothing"))?;
+    device.weight(&weight)
+}
+
 /// A weight of 8-bit integers with one factor a row.
 pub(super) fn rows_of_integers<D: Device>(device: &D, rows: usize, cols: usize, seed: u32) -> Result<D::Weight> {
     let mut bytes = Vec::new();

@@ -4,7 +4,7 @@ use crate::failure::CommandFailure;
 use crate::origin::Origins;
 use crate::output::{print_json, print_text};
 use crate::values;
-use afterimage_engine::{CardsReport, DtypeChoice, ExaminedCard, examine_cards, usable_cores, usable_memory};
+use afterimage_engine::{CardsReport, DtypeChoice, ExaminedCard, SelfTest, examine_cards, usable_cores, usable_memory};
 use afterimage_kernels::simd::Isa;
 use clap::Args;
 use serde::Serialize;
@@ -98,7 +98,11 @@ fn card_text(examined: &ExaminedCard) -> String {
         let _ = write!(text, ", {} free", gigabytes(*free));
     }
     if let Some(library) = cublaslt {
+        let served = self_test.iter().flat_map(SelfTest::library_products).count();
         let _ = write!(text, "\n  cuBLASLt: {library}");
+        if served > 0 {
+            let _ = write!(text, ", {served} kinds of products");
+        }
     }
     if let Some(test) = self_test {
         let _ = write!(

@@ -37,7 +37,7 @@ impl Machine {
     }
 
     /// One that finds what earlier ones with the same folder kept.
-    fn run_with(&self, cache: &str, settings: &str, arguments: &[&str]) -> Outcome {
+    pub fn run_with(&self, cache: &str, settings: &str, arguments: &[&str]) -> Outcome {
         let mut command = self.command(settings, arguments);
         let outcome = finish(command.env("XDG_CACHE_HOME", self.context.path(cache)), &[]);
         // The stand-in says on the same channel what it was told to do wrong.

@@ -43,9 +43,13 @@ fn doctor_tells_of_it() {
     assert_eq!(card["cublaslt"], "13.1.0");
     assert_eq!(card["self_test"]["struck"], Value::Array(Vec::new()), "{card}");
     let text = machine.run("", &["doctor"]).succeeded().text();
-    assert!(text.contains("cuBLASLt: 13.1.0"), "{text}");
+    assert!(text.contains("cuBLASLt: 13.1.0, 6 kinds of products\n"), "{text}");
     assert_eq!(examined(&Machine::new(), "", &[])["cublaslt"], "not found");
     assert_eq!(examined(&machine, "", &["--dtype", "f32"])["cublaslt"], "not used for f32");
+    // It is the first to do without.
+    let full = examined(&machine, "oom_after=40MiB", &[]);
+    assert_eq!(full["cublaslt"], "not used: the card has no memory left for it");
+    assert_eq!(full["problem"], Value::Null);
 }
 
 #[test]
@@ -78,6 +82,22 @@ fn what_is_wrong_with_it_stops_nobody() {
     let nothing = "fail=cublasLtMatmulAlgoGetHeuristic:15@1..";
     assert_eq!(examined(&machine, nothing, &[])["self_test"]["struck"], Value::Array(Vec::new()));
     sound(&machine, nothing, false);
+    // It had nothing while it was tried, and has something later: that was never tried, now or when it is kept.
+    let first: Vec<String> = (1..=40).map(|call| format!("cublasLtMatmulAlgoGetHeuristic:15@{call}")).collect();
+    sound(&machine, &format!("wrong_library,fail={}", first.join("+")), false);
+    let kept = machine.run_with("kept", &format!("fail={}", first.join("+")), &["doctor"]);
+    assert!(kept.succeeded().text().contains("cuBLASLt: 13.1.0\n"), "no kind of product serves");
+    let vary = ["vary", "photo.png", "--size", "64x64", "--steps", "1", "--device", "cuda", "-o", "kept.png"];
+    machine.run_with("kept", "", &vary).succeeded();
+    assert_eq!(products(&machine), 0);
+    // It is asked wrongly: told, not passed over.
+    let card = examined(&machine, "fail=cublasLtMatmulAlgoGetHeuristic:7@1..", &[]);
+    let problem = card["self_test"]["struck"][0]["problem"].as_str().unwrap();
+    assert_eq!(problem, "cublasLtMatmulAlgoGetHeuristic: CUBLAS_STATUS_INVALID_VALUE (7)");
+    // Rows of 8-bit floats are seen through as well.
+    let card = examined(&machine, "wrong_library", &["--dtype", "fp8"]);
+    let struck = card["self_test"]["struck"].to_string();
+    assert!(struck.contains("cublaslt.f8.bf16.store") && struck.contains("cublaslt.f8.f32.gelu"), "{struck}");
     // It cannot begin.
     let card = examined(&machine, "fail=cublasLtCreate:3@1..", &[]);
     assert_eq!(card["cublaslt"], "not used: cublasLtCreate: CUBLAS_STATUS_ALLOC_FAILED (3)");
