@@ -6,7 +6,7 @@
 
 Runs `bench` with the demo model; the stand-in runs the self-test and skips what comes after it. The host's time depends on the number of
 launches, not on the sizes: FLUX.1-dev's number is reckoned from its blocks. With --full it is measured: made-up weights of its size
-(11 GB in the folder; what is there already is used again), Redux at 1024², steps from the difference of two runs. Without it also with
+(11 GB in the folder; what is there already is used again), 50 steps of 1024² with Redux. Without it also with
 cuBLASLt, which the stand-in pretends. Prints JSON.
 """
 
@@ -21,15 +21,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "bench"))
-from full_size import PARTS, base_folder, picture, synth  # noqa: E402
+from full_size import PARTS, base_folder, synth  # noqa: E402
 
 # The demo model's blocks, and FLUX.1-dev's: double, single.
 DEMO, FLUX = (2, 4), (19, 38)
 STEPS = (2, 6)
-
-
-# Steps of the two runs at full size.
-FULL_STEPS = (4, 28)
 
 
 class Machine:
@@ -78,7 +74,7 @@ def demo(build, with_library):
     }
 
 
-def full(build, work, weights, rounds=3):
+def full(build, work, weights):
     """A step of FLUX.1-dev's size, measured."""
     work.mkdir(exist_ok=True)
     program = build / "afterimage"
@@ -86,22 +82,15 @@ def full(build, work, weights, rounds=3):
     parts = {name: synth(program, work / f"{name}.{'gguf' if name == 't5' else 'safetensors'}", *types[name]) for name in types}
     suffix = "gguf" if weights.startswith("q") else "safetensors"
     transformer = synth(program, work / f"transformer-{weights}.{suffix}", "flux-dev", "bfl", weights)
-    command = ["vary", picture(work / "source.bmp"), "--device", "cuda", "--size", "1024x1024", "--seed", "1", "--json", "--replace"]
+    command = ["bench", "--device", "cuda", "--size", "1024x1024", "--steps", "50", "--json"]
     command += ["--base", base_folder(work / "base"), "--transformer", transformer, "--t5", parts["t5"], "--clip", parts["clip"]]
-    command += ["--vae", parts["vae"], "--image-encoder", parts["siglip"], "--redux", parts["redux"], "-o", work / "out.png"]
+    command += ["--vae", parts["vae"], "--image-encoder", parts["siglip"], "--redux", parts["redux"]]
     with tempfile.TemporaryDirectory() as folder:
         machine = Machine(build, Path(folder))
         _, tested = machine.run("", "doctor", "--json")
-        measured, steps = [], FULL_STEPS[1] - FULL_STEPS[0]
-        for _ in range(rounds):
-            runs = [machine.run(f"memory=80GiB,skip_after={tested}", *command, "--steps", str(count)) for count in FULL_STEPS]
-            few, many = (said["timings"]["denoise_ms"] for said, _ in runs)
-            measured.append((many - few) / steps)
-        launches = (runs[1][1] - runs[0][1]) / steps
-    return {
-        "model": "FLUX.1-dev's size, Redux", "size": "1024x1024", "weights": weights, "launches_a_step": launches,
-        "step_ms": sorted(measured),
-    }
+        said, _ = machine.run(f"memory=80GiB,skip_after={tested}", *command)
+    tokens = {name: said[name] for name in ("context_tokens", "image_tokens")}
+    return {"model": "FLUX.1-dev's size, Redux", "size": "1024x1024", "weights": weights, **tokens, "step_ms": said["step"]}
 
 
 def main():
