@@ -34,6 +34,7 @@ pub mod weights;
 
 #[cfg(feature = "gpu")]
 pub use afterimage_cuda::SelfTest;
+#[cfg(feature = "gpu")]
 pub use cards::{CardsReport, ExaminedCard, examine_cards};
 pub use devices::usable_cards;
 pub use engine::Engine;
